@@ -1,2 +1,79 @@
-//! P.
-fn main() {}
+//! `osc-node`: reads the settings, serves, and turns signals into a stop in good order.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use opensecureconf_node::{
+    config::{Config, Layers, command},
+    crypto::Iterations,
+    log,
+    serve::BoundNode,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    let flags = command().get_matches();
+    let dotenv = dotenvy::from_path_iter(".env")
+        .map(|pairs| pairs.filter_map(Result::ok).collect::<Vec<_>>());
+    let config = match Config::from_layers(&Layers::new(
+        &flags,
+        std::env::vars(),
+        dotenv.unwrap_or_default(),
+    )) {
+        Ok(config) => config,
+        Err(error) => return complain(&error, 2),
+    };
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format_args!("{error:#}"), 1),
+    }
+}
+
+fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    // Where standard error is gone there is nobody to tell.
+    let _ = writeln!(io::stderr(), "osc-node: {error}");
+    ExitCode::from(code)
+}
+
+fn run(config: Config) -> anyhow::Result<()> {
+    let _lines = log::start(config.log_level, config.log_format, &config.node_id);
+    let stop_on_stdin_eof = config.stop_on_stdin_eof;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.workers.get())
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let node = BoundNode::start(config, Iterations::STANDARD)?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(stop.clone()));
+        if stop_on_stdin_eof {
+            let stop = stop.clone();
+            std::thread::spawn(move || stop_at_end_of_stdin(&stop));
+        }
+        node.serve(stop).await
+    })
+}
+
+async fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+    Ok(())
+}
+
+fn stop_at_end_of_stdin(stop: &CancellationToken) {
+    // An unreadable standard input is as good as a closed one.
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    stop.cancel();
+}

@@ -1,0 +1,240 @@
+//! Request bodies, judged as the original judges them.
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use http_body_util::LengthLimitError;
+use serde::Serialize;
+
+use super::{Node, error::ApiError};
+use crate::{
+    domain::{Category, ConfigKey, Environment},
+    json::{Json, ParseError, Text, parse},
+};
+
+/// Arrays and objects may nest this deep.
+const MAX_DEPTH: usize = 64;
+
+/// One item of a 422 answer. The offending input is not echoed: it may hold the secret.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Problem {
+    r#type: &'static str,
+    loc: Vec<serde_json::Value>,
+    msg: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ctx: Option<serde_json::Value>,
+}
+
+impl Problem {
+    fn new(r#type: &'static str, loc: &[&str], msg: impl Into<String>) -> Self {
+        Self {
+            r#type,
+            loc: loc.iter().map(|part| (*part).into()).collect(),
+            msg: msg.into(),
+            ctx: None,
+        }
+    }
+
+    /// A required part is absent.
+    pub(super) fn missing(loc: &[&str]) -> Self {
+        Self::new("missing", loc, "Field required")
+    }
+
+    fn too_long(loc: &[&str], max_length: usize) -> Self {
+        let mut problem = Self::new(
+            "string_too_long",
+            loc,
+            format!("String should have at most {max_length} characters"),
+        );
+        problem.ctx = Some(serde_json::json!({ "max_length": max_length }));
+        problem
+    }
+
+    fn invalid_json(message: &str, offset: usize) -> Self {
+        let mut problem = Self::new("json_invalid", &["body"], "JSON decode error");
+        problem.loc.push(offset.into());
+        problem.ctx = Some(serde_json::json!({ "error": message }));
+        problem
+    }
+}
+
+/// The fields of a body, before a route asks for them.
+#[derive(Debug)]
+pub(super) struct Fields {
+    members: indexmap::IndexMap<Text, Json>,
+    problems: Vec<Problem>,
+}
+
+impl FromRequest<Node> for Fields {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, node: &Node) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
+        let bytes = read(request.into_body(), node.max_body_bytes).await?;
+        if bytes.is_empty() {
+            return Err(ApiError::Invalid(vec![Problem::missing(&["body"])]));
+        }
+        let no_object = || {
+            let msg = "Input should be a valid dictionary or object to extract fields from";
+            ApiError::Invalid(vec![Problem::new("model_attributes_type", &["body"], msg)])
+        };
+        if !is_json {
+            return Err(no_object());
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::UnreadableBody)?;
+        // Python's reader takes a byte order mark for what it is.
+        match parse(text.strip_prefix('\u{feff}').unwrap_or(text), MAX_DEPTH) {
+            Ok(Json::Object(members)) => Ok(Self {
+                members,
+                problems: Vec::new(),
+            }),
+            Ok(Json::Null) => Err(ApiError::Invalid(vec![Problem::missing(&["body"])])),
+            Ok(_) => Err(no_object()),
+            Err(ParseError::Syntax { message, offset }) => {
+                Err(ApiError::Invalid(vec![Problem::invalid_json(
+                    message, offset,
+                )]))
+            }
+            Err(ParseError::TooDeep | ParseError::IntegerTooLong) => Err(ApiError::UnreadableBody),
+        }
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
+    to_bytes(body, limit).await.map_err(|error| {
+        let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
+            error.source()
+        });
+        if causes.any(<dyn std::error::Error>::is::<LengthLimitError>) {
+            ApiError::BodyTooLarge { limit }
+        } else {
+            ApiError::UnreadableBody
+        }
+    })
+}
+
+/// `application/json`, `application/*+json`, or no type at all.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let content_type = content_type
+        .to_str()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence
+        .strip_prefix("application/")
+        .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
+
+impl Fields {
+    /// The fields, or everything that was found wrong with them.
+    pub(super) fn finish<T>(self, fields: Option<T>) -> Result<T, ApiError> {
+        match fields {
+            Some(fields) if self.problems.is_empty() => Ok(fields),
+            _ => Err(ApiError::Invalid(self.problems)),
+        }
+    }
+
+    /// The required name.
+    pub(super) fn key(&mut self) -> Option<ConfigKey> {
+        const LOC: &[&str] = &["body", "key"];
+        let Some(value) = self.members.get(&Text::from("key")) else {
+            self.problems.push(Problem::missing(LOC));
+            return None;
+        };
+        let text = self.text(&value.clone(), LOC)?;
+        if text.is_empty() {
+            let mut problem = Problem::new(
+                "string_too_short",
+                LOC,
+                "String should have at least 1 character",
+            );
+            problem.ctx = Some(serde_json::json!({ "min_length": 1 }));
+            self.problems.push(problem);
+            return None;
+        }
+        let key = ConfigKey::new(text);
+        if key.is_none() {
+            self.problems
+                .push(Problem::too_long(LOC, ConfigKey::MAX_CHARACTERS));
+        }
+        key
+    }
+
+    /// The required value: anything but null.
+    pub(super) fn value(&mut self) -> Option<Json> {
+        const LOC: &[&str] = &["body", "value"];
+        match self.members.swap_remove(&Text::from("value")) {
+            None => self.problems.push(Problem::missing(LOC)),
+            Some(Json::Null) => self.problems.push(Problem::new(
+                "dict_type",
+                LOC,
+                "Input should be a valid dictionary",
+            )),
+            Some(value) if value.has_lone_surrogate() => self.problems.push(not_unicode(LOC)),
+            Some(value) => return Some(value),
+        }
+        None
+    }
+
+    /// The optional category; `None` when absent or null, `Some(None)` never: an empty one is a category too.
+    pub(super) fn category(&mut self) -> Option<Category> {
+        let text = self.optional_text("category")?;
+        let category = Category::new(text);
+        if category.is_none() {
+            self.problems.push(Problem::too_long(
+                &["body", "category"],
+                Category::MAX_CHARACTERS,
+            ));
+        }
+        category
+    }
+
+    /// The optional environment; `None` when absent or null.
+    pub(super) fn environment(&mut self) -> Option<Environment> {
+        let text = self.optional_text("environment")?;
+        let environment = Environment::new(text);
+        if environment.is_none() {
+            self.problems.push(Problem::too_long(
+                &["body", "environment"],
+                Environment::MAX_CHARACTERS,
+            ));
+        }
+        environment
+    }
+
+    fn optional_text(&mut self, name: &str) -> Option<String> {
+        match self.members.get(&Text::from(name)) {
+            None | Some(Json::Null) => None,
+            Some(value) => self.text(&value.clone(), &["body", name]),
+        }
+    }
+
+    fn text(&mut self, value: &Json, loc: &[&str]) -> Option<String> {
+        let Json::String(text) = value else {
+            self.problems.push(Problem::new(
+                "string_type",
+                loc,
+                "Input should be a valid string",
+            ));
+            return None;
+        };
+        let text = text.as_str().map(str::to_owned);
+        if text.is_none() {
+            self.problems.push(not_unicode(loc));
+        }
+        text
+    }
+}
+
+fn not_unicode(loc: &[&str]) -> Problem {
+    Problem::new(
+        "string_unicode",
+        loc,
+        "Input should be a valid string, unable to parse raw data as a unicode string",
+    )
+}

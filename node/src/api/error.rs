@@ -1,0 +1,189 @@
+//! Everything that a request can be refused with, in the words of the original.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::body::Problem;
+use crate::{
+    crypto::{DerivationQueueFull, NotOpened},
+    store::{ReadError, WriteError},
+};
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    MissingApiKey,
+    InvalidApiKey,
+    MissingUserKey,
+    ShortUserKey {
+        minimum: usize,
+    },
+    /// The user key does not open what is stored under this name.
+    WrongUserKey {
+        key: String,
+    },
+    UnreadableBody,
+    BodyTooLarge {
+        limit: usize,
+    },
+    Invalid(Vec<Problem>),
+    AlreadyExists {
+        key: String,
+        environment: Option<String>,
+    },
+    NotFound {
+        key: String,
+        environment: Option<String>,
+    },
+    UnknownRoute,
+    MethodNotAllowed,
+    /// Too many new user keys at once.
+    Busy,
+    DiskFull,
+    /// The store takes no writes now.
+    NotWritten(WriteError),
+    /// The fault is ours; the cause goes to the log only.
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What the log gets to know about an answer that hides its cause.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) error_id: String,
+    pub(super) cause: Arc<str>,
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::MissingApiKey | Self::InvalidApiKey | Self::WrongUserKey { .. } => {
+                StatusCode::FORBIDDEN
+            }
+            Self::MissingUserKey | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::ShortUserKey { .. } => StatusCode::UNAUTHORIZED,
+            Self::UnreadableBody | Self::AlreadyExists { .. } => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotFound { .. } | Self::UnknownRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Busy | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn detail(&self) -> Value {
+        match self {
+            Self::MissingApiKey => "API key required but missing. Provide X-API-Key header.".into(),
+            Self::InvalidApiKey => "Invalid API key".into(),
+            // Twice, because the original declares the header twice and its clients may count.
+            Self::MissingUserKey => {
+                let item = Problem::missing(&["header", "x-user-key"]);
+                json!([item, item])
+            }
+            Self::ShortUserKey { minimum } => {
+                format!("x-user-key header missing or too short (minimum {minimum} characters)")
+                    .into()
+            }
+            Self::WrongUserKey { key } => {
+                format!("X-User-Key does not open configuration '{key}'").into()
+            }
+            Self::UnreadableBody => "There was an error parsing the body".into(),
+            Self::BodyTooLarge { limit } => {
+                format!("Request body is larger than {limit} bytes").into()
+            }
+            Self::Invalid(problems) => json!(problems),
+            Self::AlreadyExists { key, environment } => format!(
+                "Configuration with key '{key}' already exists{}",
+                in_environment(environment.as_deref())
+            )
+            .into(),
+            Self::NotFound { key, environment } => format!(
+                "Configuration with key '{key}' not found{}",
+                in_environment(environment.as_deref())
+            )
+            .into(),
+            Self::UnknownRoute => "Not Found".into(),
+            Self::MethodNotAllowed => "Method Not Allowed".into(),
+            Self::Busy => "Too many key derivations are waiting; try again".into(),
+            Self::DiskFull => "The disk of this node is full; nothing was written".into(),
+            Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
+            Self::Internal(_) => "Internal error".into(),
+        }
+    }
+
+    fn cause(&self) -> Option<String> {
+        match self {
+            Self::Internal(error) => {
+                let sources = std::iter::successors(error.source(), |error| error.source());
+                Some(sources.fold(error.to_string(), |text, source| {
+                    format!("{text}: {source}")
+                }))
+            }
+            Self::NotWritten(error) => Some(error.to_string()),
+            _ => None,
+        }
+    }
+}
+
+fn in_environment(environment: Option<&str>) -> String {
+    environment
+        .map(|name| format!(" in environment '{name}'"))
+        .unwrap_or_default()
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut body = json!({ "detail": self.detail() });
+        let failure = self.cause().map(|cause| Failure {
+            error_id: format!("{:016x}", rand::random::<u64>()),
+            cause: cause.into(),
+        });
+        if let (Some(failure), Some(members)) = (&failure, body.as_object_mut()) {
+            members.insert("error_id".into(), failure.error_id.as_str().into());
+        }
+        let mut response = (self.status(), Json(body)).into_response();
+        if matches!(self, Self::Busy) {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(failure) = failure {
+            response.extensions_mut().insert(failure);
+        }
+        response
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::DiskFull => Self::DiskFull,
+            error => Self::NotWritten(error),
+        }
+    }
+}
+
+impl From<DerivationQueueFull> for ApiError {
+    fn from(_: DerivationQueueFull) -> Self {
+        Self::Busy
+    }
+}
+
+/// Sealing failed: what was encrypted does not open again.
+impl From<NotOpened> for ApiError {
+    fn from(error: NotOpened) -> Self {
+        Self::Internal(error.into())
+    }
+}

@@ -1,0 +1,79 @@
+//! What is counted and logged of every request, and the headers that every answer has.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::Response,
+};
+
+use super::{Node, error::Failure};
+use crate::metrics::Operation;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER: HeaderValue =
+    HeaderValue::from_static(concat!("opensecureconf/", env!("CARGO_PKG_VERSION")));
+/// The label of all paths that no route matches: raw paths would be unbounded and hold names of entries.
+const UNMATCHED: &str = "unmatched";
+
+/// Times and counts a request, logs it, and logs the cause where the answer hides it.
+pub(super) async fn observe(State(node): State<Node>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let route = route.as_deref().unwrap_or(UNMATCHED);
+    let request_id = request_id(&request);
+
+    let mut response = next.run(request).await;
+
+    let status = response.status().as_u16();
+    if route != "/metrics" {
+        node.metrics
+            .request(route, method.as_str(), status, start.elapsed());
+    }
+    if let Some(operation) = operation(&method, route) {
+        node.metrics.operation(operation, status);
+        node.metrics.api_error(route, status);
+    }
+    let request_id_text = request_id.to_str().unwrap_or_default();
+    if let Some(Failure { error_id, cause }) = response.extensions().get() {
+        tracing::error!(error_id, cause = %cause, endpoint = route, method = %method, request_id = request_id_text, "request_failed");
+    }
+    if matches!(status, 401 | 403) {
+        tracing::warn!(status, endpoint = route, method = %method, request_id = request_id_text, "auth_failed");
+    }
+    tracing::debug!(status, endpoint = route, method = %method, request_id = request_id_text, seconds = start.elapsed().as_secs_f64(), "request");
+    response.headers_mut().insert(header::SERVER, SERVER);
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response
+}
+
+/// The caller's own id where it is a short printable one, so that its logs and ours meet; else a new one.
+fn request_id(request: &Request) -> HeaderValue {
+    let acceptable = |id: &&HeaderValue| {
+        id.len() <= 64 && !id.is_empty() && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    let own = request
+        .headers()
+        .get(REQUEST_ID)
+        .filter(acceptable)
+        .cloned();
+    own.or_else(|| HeaderValue::try_from(format!("{:032x}", rand::random::<u128>())).ok())
+        .unwrap_or_else(|| HeaderValue::from_static("none"))
+}
+
+fn operation(method: &Method, route: &str) -> Option<Operation> {
+    match (method.as_str(), route) {
+        ("POST", "/configs") => Some(Operation::Create),
+        ("GET" | "HEAD", "/configs") => Some(Operation::List),
+        ("GET" | "HEAD", "/configs/{key}") => Some(Operation::Read),
+        ("PUT", "/configs/{key}") => Some(Operation::Update),
+        ("DELETE", "/configs/{key}") => Some(Operation::Delete),
+        _ => None,
+    }
+}

@@ -1,0 +1,7 @@
+//! One file per group of routes.
+
+pub(super) mod cluster;
+pub(super) mod configs;
+pub(super) mod health;
+pub(super) mod metrics;
+pub(super) mod root;

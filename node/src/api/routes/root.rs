@@ -1,0 +1,31 @@
+//! `GET /`: the service document. Clients look at `version`, so it is the original's.
+
+use axum::{Json, extract::State};
+use serde_json::{Value, json};
+
+use crate::api::{Node, auth::Client};
+
+/// The release of the original whose contract this API keeps.
+pub(in crate::api) const CONTRACT_VERSION: &str = "2.1.0";
+
+/// What this service is and which contract it keeps.
+pub(in crate::api) async fn root(State(node): State<Node>, _: Client) -> Json<Value> {
+    Json(json!({
+        "service": "OpenSecureConf API",
+        "version": CONTRACT_VERSION,
+        "features": ["encryption", "multithreading", "async", "api-key-auth", "clustering", "prometheus-metrics"],
+        "api_key_required": node.api_keys.is_some(),
+        "cluster_enabled": node.cluster.is_some(),
+        "cluster_mode": node.cluster.as_ref().map(|_| "replica"),
+        "endpoints": {
+            "create": "POST /configs",
+            "read": "GET /configs/{key}",
+            "update": "PUT /configs/{key}",
+            "delete": "DELETE /configs/{key}",
+            "list": "GET /configs",
+            "cluster_status": "GET /cluster/status",
+            "cluster_health": "GET /cluster/health",
+            "metrics": "GET /metrics",
+        },
+    }))
+}

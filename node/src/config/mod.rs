@@ -1,0 +1,216 @@
+//! The node's configuration: flags before environment before `.env`, judged as a whole.
+
+mod peers;
+mod raw;
+mod secrets;
+mod settings;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+pub use peers::PeerAddress;
+pub use raw::{Layers, UsageError, command};
+pub use secrets::{AccessKey, AccessKeys};
+pub use settings::{SETTINGS, Setting};
+
+use crate::{
+    crypto::SaltPolicy,
+    log::{LogFormat, LogLevel},
+};
+
+/// A configuration that holds together.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Threads that serve requests.
+    pub workers: NonZeroUsize,
+    /// The SQLite database.
+    pub database_path: PathBuf,
+    /// The salt file.
+    pub salt_file_path: PathBuf,
+    /// A salt given from outside.
+    pub salt_secret_file: Option<PathBuf>,
+    /// Whether this node may make a salt.
+    pub salt_policy: SaltPolicy,
+    /// Shortest user key, in Latin-1 characters.
+    pub min_user_key_length: usize,
+    /// The API keys, or `None` where none is required.
+    pub api_keys: Option<AccessKeys>,
+    /// This node's name in logs and status.
+    pub node_id: String,
+    /// The cluster that this node belongs to.
+    pub cluster: Option<ClusterConfig>,
+    /// Largest request body.
+    pub max_body_bytes: usize,
+    /// Least severe level that is logged.
+    pub log_level: LogLevel,
+    /// Shape of log lines.
+    pub log_format: LogFormat,
+    /// How long requests are accepted after the signal to stop.
+    pub drain: Duration,
+    /// Whether the end of standard input is a signal to stop.
+    pub stop_on_stdin_eof: bool,
+}
+
+/// Membership in a cluster.
+#[derive(Debug)]
+pub struct ClusterConfig {
+    /// The cluster's name, where one is given.
+    pub id: Option<String>,
+    /// What nodes show each other.
+    pub keys: AccessKeys,
+    /// Where the cluster's nodes are, this one usually among them.
+    pub peers: Vec<PeerAddress>,
+}
+
+impl Config {
+    /// Judges all settings; the error lists every fault, not only the first.
+    pub fn from_layers(layers: &Layers) -> Result<Self, UsageError> {
+        let mut faults = Faults::default();
+        let mut values = Values {
+            layers,
+            faults: &mut faults,
+        };
+
+        let port: u16 = values.parse("HOST_PORT", "a port from 0 to 65535");
+        let host: Option<IpAddr> = values.parse_optional("HOST", "an IP address");
+        let api_key_required = values.boolean("API_KEY_REQUIRED");
+        let workers = values.parse_optional("WORKERS", "a number of threads from 1");
+        let drain: u64 = values.parse("DRAIN_SECONDS", "a number of seconds");
+        let cluster_enabled = values.boolean("CLUSTER_ENABLED");
+        let salt_policy = values.one_of(
+            "BOOTSTRAP",
+            &[("auto", SaltPolicy::Generate), ("never", SaltPolicy::Never)],
+        );
+        values.one_of("CLUSTER_MODE", &[("replica", ())]);
+
+        let config = Self {
+            listen: SocketAddr::new(host.unwrap_or(IpAddr::from([127, 0, 0, 1])), port),
+            workers: workers.unwrap_or_else(|| {
+                std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+            }),
+            database_path: values.parse("DATABASE_PATH", "a path"),
+            salt_file_path: values.parse("SALT_FILE_PATH", "a path"),
+            salt_secret_file: values.parse_optional("SALT_SECRET_FILE", "a path"),
+            salt_policy: if cluster_enabled {
+                SaltPolicy::Never
+            } else {
+                salt_policy.unwrap_or(SaltPolicy::Never)
+            },
+            min_user_key_length: values.parse("MIN_USER_KEY_LENGTH", "a number of characters"),
+            api_keys: api_key_required.then(|| secrets::api_keys(&mut values)),
+            node_id: values
+                .text("CLUSTER_NODE_ID")
+                .unwrap_or_else(|| format!("node-{port}")),
+            cluster: cluster_enabled.then(|| ClusterConfig {
+                id: values.text("CLUSTER_ID"),
+                keys: secrets::cluster_keys(&mut values),
+                peers: peers::addresses(&mut values),
+            }),
+            max_body_bytes: values.parse("MAX_BODY_BYTES", "a number of bytes"),
+            log_level: values
+                .one_of("LOG_LEVEL", LogLevel::NAMES)
+                .unwrap_or_default(),
+            log_format: values
+                .one_of("LOG_FORMAT", LogFormat::NAMES)
+                .unwrap_or_default(),
+            drain: Duration::from_secs(drain),
+            stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
+        };
+        if let (Some(cluster), Some(api_keys)) = (&config.cluster, &config.api_keys)
+            && cluster.keys.shares_a_key_with(api_keys)
+        {
+            faults.add(
+                "OSC_CLUSTER_KEY",
+                "is also an API key; workloads that may read configuration must not pass as nodes",
+            );
+        }
+        faults.into_result(config)
+    }
+}
+
+/// Reads settings by name and notes what is wrong with them.
+struct Values<'a> {
+    layers: &'a Layers,
+    faults: &'a mut Faults,
+}
+
+impl Values<'_> {
+    /// The value of a setting, or its default; blank counts as not set.
+    fn text(&self, name: &str) -> Option<String> {
+        self.layers
+            .get(name)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    }
+
+    fn parse_optional<T: FromStr>(&mut self, name: &str, wanted: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.faults.add(
+                &format!("OSC_{name}"),
+                &format!("must be {wanted}, not '{text}'"),
+            );
+        }
+        value
+    }
+
+    fn parse<T: FromStr + Default>(&mut self, name: &str, wanted: &str) -> T {
+        self.parse_optional(name, wanted).unwrap_or_default()
+    }
+
+    fn one_of<T: Clone>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let choice = choices
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(&text))
+            .map(|(_, value)| value.clone());
+        if choice.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            self.faults.add(
+                &format!("OSC_{name}"),
+                &format!("must be {}, not '{text}'", words.join(" or ")),
+            );
+        }
+        choice
+    }
+
+    fn boolean(&mut self, name: &str) -> bool {
+        self.one_of(name, &[("true", true), ("false", false)])
+            .unwrap_or_default()
+    }
+}
+
+/// What is wrong with a configuration, by variable.
+#[derive(Debug, Default)]
+struct Faults(BTreeMap<String, String>);
+
+impl Faults {
+    fn add(&mut self, variable: &str, fault: &str) {
+        self.0.insert(variable.to_owned(), fault.to_owned());
+    }
+
+    fn into_result(self, config: Config) -> Result<Config, UsageError> {
+        if self.0.is_empty() {
+            return Ok(config);
+        }
+        Err(UsageError(
+            self.0
+                .into_iter()
+                .map(|(variable, fault)| format!("{variable} {fault}"))
+                .collect(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

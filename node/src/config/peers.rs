@@ -1,0 +1,93 @@
+//! Addresses of a cluster's nodes.
+
+use std::fs;
+
+use super::Values;
+
+/// Where a node can be reached: `host:port`, `192.0.2.1:9000` or `[2001:db8::1]:9000`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerAddress {
+    /// Name or IP address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl PeerAddress {
+    /// Reads one address; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.trim().rsplit_once(':')?;
+        let host = match host.strip_prefix('[') {
+            Some(bracketed) => bracketed.strip_suffix(']')?,
+            None => Some(host).filter(|host| !host.contains([':', '/']))?,
+        };
+        (!host.is_empty()).then_some(Self {
+            host: host.to_owned(),
+            port: port.parse().ok()?,
+        })
+    }
+}
+
+/// The addresses of the setting or the file; exactly one of both must be given.
+pub(super) fn addresses(values: &mut Values<'_>) -> Vec<PeerAddress> {
+    let (list, file) = (
+        values.text("CLUSTER_NODES"),
+        values.text("CLUSTER_NODES_FILE"),
+    );
+    let (variable, entries): (_, Vec<String>) = match (list, file) {
+        (Some(_), Some(_)) => {
+            values.faults.add(
+                "OSC_CLUSTER_NODES",
+                "and OSC_CLUSTER_NODES_FILE are both set; keep one",
+            );
+            return Vec::new();
+        }
+        (None, None) => {
+            values.faults.add(
+                "OSC_CLUSTER_NODES",
+                "is missing: OSC_CLUSTER_ENABLED=true needs it or OSC_CLUSTER_NODES_FILE",
+            );
+            return Vec::new();
+        }
+        (Some(list), None) => (
+            "OSC_CLUSTER_NODES",
+            list.split(',').map(str::to_owned).collect(),
+        ),
+        (None, Some(path)) => match fs::read_to_string(&path) {
+            Ok(text) => (
+                "OSC_CLUSTER_NODES_FILE",
+                text.lines().map(str::to_owned).collect(),
+            ),
+            Err(error) => {
+                values.faults.add(
+                    "OSC_CLUSTER_NODES_FILE",
+                    &format!("cannot be read ({path}): {error}"),
+                );
+                return Vec::new();
+            }
+        },
+    };
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.trim())
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    let addresses: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| PeerAddress::parse(entry))
+        .collect();
+    if let Some(bad) = entries
+        .iter()
+        .find(|entry| PeerAddress::parse(entry).is_none())
+    {
+        values
+            .faults
+            .add(variable, &format!("must list host:port, not '{bad}'"));
+    } else if addresses.is_empty() {
+        values.faults.add(
+            variable,
+            "names no node; a cluster of one lists this node itself",
+        );
+    }
+    addresses
+}

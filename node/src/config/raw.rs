@@ -1,0 +1,86 @@
+//! Where settings come from, before anybody judges them.
+
+use std::{collections::BTreeMap, fmt};
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::SETTINGS;
+
+/// Everything that is wrong with a configuration, one line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageError(pub Vec<String>);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not usable:")?;
+        self.0
+            .iter()
+            .try_for_each(|fault| write!(f, "\n  - {fault}"))
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// The settings that were given, by name without `OSC_`: flags over environment over `.env` over defaults.
+#[derive(Debug, Default)]
+pub struct Layers(BTreeMap<&'static str, String>);
+
+impl Layers {
+    /// Lays the sources over each other. `environment` and `dotenv` are pairs of whole variable names and values.
+    pub fn new(
+        flags: &ArgMatches,
+        environment: impl IntoIterator<Item = (String, String)>,
+        dotenv: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let environment: BTreeMap<_, _> = dotenv.into_iter().chain(environment).collect();
+        Self(
+            SETTINGS
+                .iter()
+                .filter_map(|setting| {
+                    let value = flags
+                        .get_one::<String>(setting.name)
+                        .or_else(|| environment.get(&format!("OSC_{}", setting.name)))
+                        .cloned()
+                        .or_else(|| setting.default.map(str::to_owned))?;
+                    Some((setting.name, value))
+                })
+                .collect(),
+        )
+    }
+
+    /// One value by its name without `OSC_`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// The command line, with every setting as a flag.
+pub fn command() -> Command {
+    let flags = SETTINGS.iter().map(|setting| {
+        let default = setting
+            .default
+            .map(|value| format!(" [default: {value}]"))
+            .unwrap_or_default();
+        Arg::new(setting.name)
+            .long(setting.name.to_lowercase().replace('_', "-"))
+            .value_name(setting.value)
+            .help(format!(
+                "{}{default} [env: OSC_{}]",
+                setting.help, setting.name
+            ))
+    });
+    Command::new("osc-node")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("One node of OpenSecureConf: an encrypted configuration store with a REST API")
+        .long_about(
+            "One node of OpenSecureConf: an encrypted configuration store with a REST API.\n\n\
+             Each value is encrypted under a key that only its caller holds (header X-User-Key).\n\
+             Every setting below is a flag, an environment variable and a line of a .env file in the working\n\
+             directory; a flag wins over the environment, the environment over the file.",
+        )
+        .after_help(
+            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable.\n\n\
+             Example:\n  OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000",
+        )
+        .args(flags)
+}

@@ -1,0 +1,169 @@
+//! Every setting of the node, once: its name, default and meaning.
+
+/// One setting. `HOST_PORT` is the variable `OSC_HOST_PORT` and the flag `--host-port`.
+#[derive(Debug)]
+pub struct Setting {
+    /// The name without `OSC_`, in upper case.
+    pub name: &'static str,
+    /// The value where none is given; `None` means "not set".
+    pub default: Option<&'static str>,
+    /// What kind of value it takes, as `--help` shows it.
+    pub value: &'static str,
+    /// What it does, with units.
+    pub help: &'static str,
+}
+
+const fn setting(
+    name: &'static str,
+    default: Option<&'static str>,
+    value: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        default,
+        value,
+        help,
+    }
+}
+
+/// All settings, in the order in which `--help` shows them.
+pub const SETTINGS: &[Setting] = &[
+    setting("HOST", Some("127.0.0.1"), "ADDRESS", "Address to listen on"),
+    setting(
+        "HOST_PORT",
+        Some("9000"),
+        "PORT",
+        "Port to listen on; 0 takes a free one and logs it",
+    ),
+    setting(
+        "WORKERS",
+        None,
+        "THREADS",
+        "Threads that serve requests [default: number of cores]",
+    ),
+    setting(
+        "DATABASE_PATH",
+        Some("configurations.db"),
+        "FILE",
+        "The SQLite database",
+    ),
+    setting(
+        "SALT_FILE_PATH",
+        Some("encryption.salt"),
+        "FILE",
+        "The 64-byte salt; back it up together with the database",
+    ),
+    setting(
+        "SALT_SECRET_FILE",
+        None,
+        "FILE",
+        "A salt given from outside, such as a mounted Secret; may be absent",
+    ),
+    setting(
+        "BOOTSTRAP",
+        Some("auto"),
+        "auto|never",
+        "Whether a node without a salt and without entries may make a salt; in cluster mode it never does",
+    ),
+    setting(
+        "MIN_USER_KEY_LENGTH",
+        Some("8"),
+        "CHARACTERS",
+        "Shortest X-User-Key that is accepted",
+    ),
+    setting(
+        "API_KEY_REQUIRED",
+        Some("false"),
+        "true|false",
+        "Whether callers must send X-API-Key",
+    ),
+    setting("API_KEY", Some(DEFAULT_API_KEY), "KEY", "The API key"),
+    setting(
+        "API_KEY_FILE",
+        None,
+        "FILE",
+        "File with one API key per line, all of them accepted; instead of API_KEY",
+    ),
+    setting(
+        "CLUSTER_ENABLED",
+        Some("false"),
+        "true|false",
+        "Whether this node belongs to a cluster",
+    ),
+    setting(
+        "CLUSTER_MODE",
+        Some("replica"),
+        "replica",
+        "How the nodes of a cluster share entries",
+    ),
+    setting(
+        "CLUSTER_NODE_ID",
+        None,
+        "NAME",
+        "This node's name in logs and status [default: node-<port>]",
+    ),
+    setting(
+        "CLUSTER_ID",
+        None,
+        "NAME",
+        "The cluster's name; nodes of different clusters refuse each other",
+    ),
+    setting(
+        "CLUSTER_KEY",
+        None,
+        "KEY",
+        "What nodes show each other; must differ from every API key",
+    ),
+    setting(
+        "CLUSTER_KEY_FILE",
+        None,
+        "FILE",
+        "File with one cluster key per line; instead of CLUSTER_KEY",
+    ),
+    setting(
+        "CLUSTER_NODES",
+        None,
+        "HOST:PORT,...",
+        "Addresses of the cluster's nodes",
+    ),
+    setting(
+        "CLUSTER_NODES_FILE",
+        None,
+        "FILE",
+        "File with one HOST:PORT per line; instead of CLUSTER_NODES",
+    ),
+    setting(
+        "MAX_BODY_BYTES",
+        Some("1048576"),
+        "BYTES",
+        "Largest request body that is accepted",
+    ),
+    setting(
+        "LOG_LEVEL",
+        Some("INFO"),
+        "LEVEL",
+        "DEBUG, INFO, WARNING, ERROR or CRITICAL",
+    ),
+    setting(
+        "LOG_FORMAT",
+        Some("json"),
+        "json|console",
+        "One JSON object per line, or lines for a person",
+    ),
+    setting(
+        "DRAIN_SECONDS",
+        Some("0"),
+        "SECONDS",
+        "How long requests are still accepted after SIGTERM, while /ready already says 503",
+    ),
+    setting(
+        "STOP_ON_STDIN_EOF",
+        Some("false"),
+        "true|false",
+        "Stop when standard input closes: for a parent process that must not leave its nodes behind",
+    ),
+];
+
+/// The original's default API key: public knowledge, so it protects nothing and is refused where a key is required.
+pub(super) const DEFAULT_API_KEY: &str = "your-super-secret-api-key-here";

@@ -1,0 +1,148 @@
+use std::io::Write;
+
+use super::*;
+
+fn config(
+    flags: &[&str],
+    environment: &[(&str, &str)],
+    dotenv: &[(&str, &str)],
+) -> Result<Config, UsageError> {
+    let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    let flags = command()
+        .try_get_matches_from(std::iter::once(&"osc-node").chain(flags))
+        .unwrap();
+    Config::from_layers(&Layers::new(&flags, owned(environment), owned(dotenv)))
+}
+
+fn faults(environment: &[(&str, &str)]) -> Vec<String> {
+    config(&[], environment, &[]).unwrap_err().0
+}
+
+#[test]
+fn without_any_setting_the_node_has_the_defaults_of_the_original() {
+    let config = config(&[], &[], &[]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
+    assert_eq!(config.database_path.to_str(), Some("configurations.db"));
+    assert_eq!(config.salt_file_path.to_str(), Some("encryption.salt"));
+    assert_eq!(config.min_user_key_length, 8);
+    assert_eq!(config.node_id, "node-9000");
+    assert_eq!(config.salt_policy, SaltPolicy::Generate);
+    assert!(config.api_keys.is_none());
+    assert!(config.cluster.is_none());
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
+    let port = |flags: &[&str], environment: &[(&str, &str)]| {
+        config(flags, environment, &[("OSC_HOST_PORT", "1")])
+            .unwrap()
+            .listen
+            .port()
+    };
+    assert_eq!(port(&[], &[]), 1);
+    assert_eq!(port(&[], &[("OSC_HOST_PORT", "2")]), 2);
+    assert_eq!(port(&["--host-port", "3"], &[("OSC_HOST_PORT", "2")]), 3);
+}
+
+#[test]
+fn all_faults_are_listed_at_once() {
+    let faults = faults(&[
+        ("OSC_HOST_PORT", "70000"),
+        ("OSC_API_KEY_REQUIRED", "yes"),
+        ("OSC_LOG_LEVEL", "loud"),
+        ("OSC_CLUSTER_MODE", "federated"),
+    ]);
+    assert_eq!(
+        faults,
+        [
+            "OSC_API_KEY_REQUIRED must be true or false, not 'yes'",
+            "OSC_CLUSTER_MODE must be replica, not 'federated'",
+            "OSC_HOST_PORT must be a port from 0 to 65535, not '70000'",
+            "OSC_LOG_LEVEL must be DEBUG or INFO or WARNING or WARN or ERROR or CRITICAL or FATAL, not 'loud'",
+        ]
+    );
+}
+
+#[test]
+fn a_required_api_key_must_be_ones_own() {
+    for environment in [
+        &[("OSC_API_KEY_REQUIRED", "true")][..],
+        &[
+            ("OSC_API_KEY_REQUIRED", "TRUE"),
+            ("OSC_API_KEY", settings::DEFAULT_API_KEY),
+        ],
+        &[("OSC_API_KEY_REQUIRED", "true"), ("OSC_API_KEY", "  ")],
+    ] {
+        assert!(faults(environment)[0].starts_with("OSC_API_KEY is missing"));
+    }
+}
+
+#[test]
+fn every_key_of_a_file_is_accepted_and_no_other() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"first\n\n  second \r\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let environment = [("OSC_API_KEY_REQUIRED", "true"), ("OSC_API_KEY_FILE", path)];
+    let keys = config(&[], &environment, &[]).unwrap().api_keys.unwrap();
+    assert!(keys.accept(b"first") && keys.accept(b"second"));
+    assert!(!keys.accept(b"") && !keys.accept(b"firs") && !keys.accept(b"first\n"));
+}
+
+#[test]
+fn a_cluster_needs_its_own_key_and_a_peer_list() {
+    assert_eq!(faults(&[("OSC_CLUSTER_ENABLED", "true")]).len(), 2);
+    let cluster = |key: &'static str, nodes: &'static str| {
+        config(
+            &[],
+            &[
+                ("OSC_API_KEY_REQUIRED", "true"),
+                ("OSC_API_KEY", "api"),
+                ("OSC_CLUSTER_ENABLED", "true"),
+                ("OSC_CLUSTER_KEY", key),
+                ("OSC_CLUSTER_NODES", nodes),
+            ],
+            &[],
+        )
+    };
+    assert!(
+        cluster("api", "a:1")
+            .unwrap_err()
+            .to_string()
+            .contains("OSC_CLUSTER_KEY is also an API key")
+    );
+    assert!(
+        cluster("own", "a:1, http://b:2")
+            .unwrap_err()
+            .to_string()
+            .contains("not 'http://b:2'")
+    );
+    let config = cluster("own", "a:1, [::1]:2,").unwrap();
+    assert_eq!(config.salt_policy, SaltPolicy::Never);
+    let hosts: Vec<_> = config
+        .cluster
+        .unwrap()
+        .peers
+        .into_iter()
+        .map(|peer| (peer.host, peer.port))
+        .collect();
+    assert_eq!(hosts, [("a".to_owned(), 1), ("::1".to_owned(), 2)]);
+}
+
+#[test]
+fn debug_output_shows_no_key() {
+    let config = config(
+        &[],
+        &[
+            ("OSC_API_KEY_REQUIRED", "true"),
+            ("OSC_API_KEY", "hunter2hunter2"),
+        ],
+        &[],
+    )
+    .unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

@@ -1,0 +1,13 @@
+//! Keys, tokens and the salt, exactly as the Python original makes them.
+//!
+//! PBKDF2-HMAC-SHA256 turns the caller's user key into a data key; a Fernet token under it holds one value.
+
+mod data_key;
+mod keyring;
+mod salt;
+mod user_key;
+
+pub use data_key::{DataKey, Iterations, NotOpened, derive};
+pub use keyring::{Derivation, DerivationQueueFull, KeyRing};
+pub use salt::{Fingerprint, Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
+pub use user_key::UserKey;

@@ -1,0 +1,11 @@
+//! What an entry is, and the rules that hold for it whoever stores or transports it.
+//!
+//! Pure: no I/O, no clock, no randomness.
+
+mod clock;
+mod identity;
+mod row;
+
+pub use clock::{Clock, HybridClock, Incarnation, Timestamp, Version};
+pub use identity::{Category, ConfigKey, Environment, Identity};
+pub use row::{Row, RowHash};

@@ -1,0 +1,90 @@
+//! What can go wrong with the database, in words for the person who has to mend it.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+/// Why the database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its folder cannot be used.
+    #[error("cannot open the database {path}")]
+    File {
+        /// The database file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another process serves this database.
+    #[error("the database {0} is in use by another osc-node")]
+    InUse(PathBuf),
+    /// SQLite's own check found damage.
+    #[error("the database {path} is damaged ({finding}); restore it from a backup")]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// The first line of `PRAGMA quick_check`.
+        finding: String,
+    },
+    /// Made by a later release.
+    #[error(
+        "the database has schema {found}, this release knows up to {known}; use the release that wrote it or a later one"
+    )]
+    NewerSchema {
+        /// The file's schema version.
+        found: usize,
+        /// The latest that this release knows.
+        known: usize,
+    },
+    /// An SQLite database of something else.
+    #[error(
+        "the file is an SQLite database, but not one of this program; choose another OSC_DATABASE_PATH"
+    )]
+    Foreign,
+    /// A value that must be there is not.
+    #[error("the database lacks its {0}; restore it from a backup")]
+    Incomplete(&'static str),
+    /// The writer thread cannot be started.
+    #[error("cannot start the writer thread")]
+    Thread(#[source] std::io::Error),
+    /// Anything else that SQLite says.
+    #[error("the database cannot be read or written")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// SQLite says no.
+    #[error("failed to read from the database")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The reading task ended without a result.
+    #[error("the reader ended without an answer")]
+    Ended,
+}
+
+/// Why a write was not made. Nothing of it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// Somebody else wrote the entry meanwhile.
+    #[error("the entry changed meanwhile")]
+    Changed,
+    /// No space left.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The database does not take writes.
+    #[error("failed to write to the database: {0}")]
+    Failed(String),
+    /// The store is closing.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

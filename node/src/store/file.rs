@@ -1,0 +1,94 @@
+//! The database file: claimed by one process, created for its owner's eyes only.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::OpenError;
+
+/// A database file that this process holds the lock of.
+#[derive(Debug)]
+pub(super) struct DatabaseFile {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DatabaseFile {
+    /// Creates the file where it is missing, and takes the lock beside it.
+    pub(super) fn claim(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::File {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let lock =
+            open_private(&PathBuf::from(format!("{}.lock", path.display()))).map_err(failed)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
+            TryLockError::Error(source) => failed(source),
+        })?;
+        // SQLite gives its -wal and -shm files the mode of this one.
+        drop(open_private(path).map_err(failed)?);
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The one connection that may write.
+    pub(super) fn connect_writer(&self) -> Result<Connection, OpenError> {
+        let connection = Connection::open_with_flags(
+            &self.path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        // FULL syncs the log on every commit: what was acknowledged survives power loss.
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        Ok(connection)
+    }
+
+    /// A connection that cannot write.
+    pub(super) fn connect_reader(&self) -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(
+            &self.path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        Ok(connection)
+    }
+
+    /// Lets SQLite look for damage.
+    pub(super) fn check(&self, connection: &Connection) -> Result<(), OpenError> {
+        let finding: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if finding == "ok" {
+            Ok(())
+        } else {
+            Err(OpenError::Damaged {
+                path: self.path.clone(),
+                finding,
+            })
+        }
+    }
+}
+
+fn open_private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}

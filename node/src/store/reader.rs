@@ -1,0 +1,57 @@
+//! Connections for reading, used on threads where blocking is allowed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::{OpenError, ReadError, file::DatabaseFile};
+
+/// A fixed set of read-only connections.
+#[derive(Debug)]
+pub(super) struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    free: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn open(file: &DatabaseFile, count: usize) -> Result<Self, OpenError> {
+        let idle = (0..count)
+            .map(|_| file.connect_reader())
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(Self {
+            idle: Mutex::new(idle),
+            free: Arc::new(Semaphore::new(count)),
+        })
+    }
+
+    /// Runs a read on a free connection; waits for one when all are busy.
+    pub(super) async fn read<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.free)
+            .acquire_owned()
+            .await
+            .map_err(|_| ReadError::Ended)?;
+        let readers = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || {
+            let connection = readers
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop()
+                .ok_or(ReadError::Ended)?;
+            let result = query(&connection);
+            readers
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+            drop(permit);
+            Ok(result?)
+        });
+        read.await.map_err(|_| ReadError::Ended)?
+    }
+}

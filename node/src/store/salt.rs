@@ -1,0 +1,125 @@
+//! The salt on disk: its file, its copy in the database, and the one step that brings them together at start.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::{OpenError, OpenedDatabase, meta};
+use crate::crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
+
+/// Why the salt could not be settled.
+#[derive(Debug, thiserror::Error)]
+pub enum SaltFileError {
+    /// The rules forbid to go on.
+    #[error(transparent)]
+    Refused(#[from] SaltError),
+    /// A file that should hold a salt holds something else.
+    #[error("{path} holds {found} bytes, a salt has 64; put back the right file")]
+    WrongSize {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it holds.
+        found: usize,
+    },
+    /// A salt file cannot be read or written.
+    #[error("cannot use the salt file {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+}
+
+/// Where salts are looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct SaltPlaces<'a> {
+    /// A salt given from outside (`OSC_SALT_SECRET_FILE`); the file may be absent.
+    pub mounted: Option<&'a Path>,
+    /// The salt file (`OSC_SALT_FILE_PATH`).
+    pub file: &'a Path,
+}
+
+/// Finds this node's salt, makes one where that is allowed, and writes it wherever it is missing.
+/// `generate` gives 64 random bytes; it is called at most once.
+pub fn settle_salt(
+    database: &OpenedDatabase,
+    places: SaltPlaces<'_>,
+    policy: SaltPolicy,
+    generate: impl FnOnce() -> Salt,
+) -> Result<Salt, SaltFileError> {
+    let connection = &database.connection;
+    let sqlite = |error| SaltFileError::Database(OpenError::Sqlite(error));
+    let copy: Option<Vec<u8>> = meta::get(connection, meta::SALT).map_err(sqlite)?;
+    let copy = copy
+        .map(|bytes| Salt::from_bytes(&bytes).ok_or(OpenError::Incomplete("salt")))
+        .transpose()?;
+    let sources = SaltSources {
+        mounted: places.mounted.map(read_file).transpose()?.flatten(),
+        file: read_file(places.file)?,
+        database: copy,
+        has_rows: connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM entries)", [], |row| {
+                row.get(0)
+            })
+            .map_err(sqlite)?,
+    };
+    let salt = match decide(&sources, policy)? {
+        SaltDecision::Use(salt) => salt,
+        SaltDecision::Generate => generate(),
+    };
+    // The file first: rows are only ever written after both places have it.
+    if sources.file.is_none() {
+        write_file(places.file, &salt).map_err(|source| SaltFileError::File {
+            path: places.file.to_owned(),
+            source,
+        })?;
+    }
+    if sources.database.is_none() {
+        meta::put(connection, meta::SALT, salt.bytes().as_slice()).map_err(sqlite)?;
+    }
+    Ok(salt)
+}
+
+fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
+    match fs::read(path) {
+        Ok(bytes) => match Salt::from_bytes(&bytes) {
+            Some(salt) => Ok(Some(salt)),
+            None => Err(SaltFileError::WrongSize {
+                path: path.to_owned(),
+                found: bytes.len(),
+            }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SaltFileError::File {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Temporary file, fsync, rename, fsync of the folder: after a crash there is a whole salt or none.
+fn write_file(path: &Path, salt: &Salt) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let temporary = PathBuf::from(format!("{}.new", path.display()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(salt.bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
+}

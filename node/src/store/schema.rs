@@ -1,0 +1,125 @@
+//! The database's tables, and how an older one becomes the current one.
+
+use rusqlite::{Connection, Transaction};
+
+use super::{OpenError, meta};
+use crate::domain::Incarnation;
+
+/// Marks a database as ours (`PRAGMA application_id`): `OSCf`.
+const APPLICATION_ID: i32 = 0x4F53_4366;
+
+/// Each step brings the schema from its index to the next `PRAGMA user_version`. Steps are never edited once released.
+const MIGRATIONS: &[&str] = &["
+-- One row for each entry or tombstone; ciphertext only.
+CREATE TABLE entries (
+    id          INTEGER PRIMARY KEY,
+    environment TEXT    NOT NULL,
+    key         TEXT    NOT NULL,
+    category    TEXT,
+    token       TEXT,              -- NULL marks a tombstone
+    created_at  INTEGER NOT NULL,  -- microseconds since 1970
+    updated_at  INTEGER NOT NULL,
+    clock       INTEGER NOT NULL,  -- the stamp: clock, incarnation, row hash
+    incarnation INTEGER NOT NULL,
+    row_hash    BLOB    NOT NULL,
+    clocks      BLOB    NOT NULL,  -- the highest clock of each writer: (incarnation, clock) pairs, 8 bytes big-endian each
+    extra       BLOB,              -- fields of a newer version, passed on as they came
+    seq         INTEGER NOT NULL   -- this node's own order of changes: the feed
+) STRICT;
+CREATE UNIQUE INDEX entries_identity ON entries (environment, key);
+CREATE UNIQUE INDEX entries_seq ON entries (seq);
+
+-- Single values: incarnation, salt, clock high-water mark, last sequence, founding id, ...
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
+
+-- Who belongs to the cluster; entries only advance.
+CREATE TABLE roster (
+    name            TEXT    NOT NULL,
+    incarnation     INTEGER NOT NULL,
+    state           TEXT    NOT NULL,
+    admitted_clock  INTEGER NOT NULL,
+    admitted_by     INTEGER NOT NULL,
+    extra           BLOB,
+    PRIMARY KEY (name, incarnation)
+) STRICT;
+CREATE TABLE removals (
+    target      INTEGER NOT NULL,
+    issuer      INTEGER NOT NULL,
+    clock       INTEGER NOT NULL,
+    extra       BLOB,
+    PRIMARY KEY (target, issuer)
+) STRICT;
+
+-- How far each member's feed was read here, and how far each has acknowledged ours.
+CREATE TABLE cursors (
+    incarnation  INTEGER PRIMARY KEY,
+    received_seq INTEGER NOT NULL DEFAULT 0,
+    acked_seq    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Losing versions of concurrent writes.
+CREATE TABLE conflicts (
+    id          INTEGER PRIMARY KEY,
+    environment TEXT    NOT NULL,
+    key         TEXT    NOT NULL,
+    category    TEXT,
+    token       TEXT,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    clock       INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    row_hash    BLOB    NOT NULL,
+    clocks      BLOB    NOT NULL,
+    extra       BLOB,
+    seen_at     INTEGER NOT NULL,
+    UNIQUE (environment, key, clock, incarnation, row_hash)
+) STRICT;
+"];
+
+/// Brings the database to the current schema; a new one gets the given incarnation.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    incarnation: Incarnation,
+) -> Result<(), OpenError> {
+    let version: usize = connection
+        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
+        .map(|v| usize::try_from(v).unwrap_or(usize::MAX))?;
+    if version > MIGRATIONS.len() {
+        return Err(OpenError::NewerSchema {
+            found: version,
+            known: MIGRATIONS.len(),
+        });
+    }
+    let application_id: i32 =
+        connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",
+        [],
+        |row| row.get(0),
+    )?;
+    if application_id != APPLICATION_ID && tables > 0 {
+        return Err(OpenError::Foreign);
+    }
+    for (step, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        if step == 0 {
+            found(&transaction, incarnation)?;
+        }
+        transaction.pragma_update(
+            None,
+            "user_version",
+            i64::try_from(step + 1).unwrap_or(i64::MAX),
+        )?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn found(transaction: &Transaction<'_>, incarnation: Incarnation) -> Result<(), OpenError> {
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    meta::put(transaction, meta::INCARNATION, incarnation.raw())?;
+    meta::put(transaction, meta::CLOCK_HIGH_WATER, 0)?;
+    meta::put(transaction, meta::LAST_SEQ, 0)?;
+    Ok(())
+}

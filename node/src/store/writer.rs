@@ -1,0 +1,279 @@
+//! The writer thread: it alone writes, takes all waiting writes into one transaction, and answers after the commit.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{OpenError, WallClock, WriteError, file::DatabaseFile, meta, row};
+use crate::domain::{Category, Clock, HybridClock, Identity, Incarnation, Row, Timestamp, Version};
+
+/// Writes in one transaction at most: bounds how long the first of them waits.
+const BATCH: usize = 512;
+
+/// One change of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Which entry.
+    pub identity: Identity,
+    /// What the caller saw there when it checked whether it may write.
+    pub seen: Seen,
+    /// What to do.
+    pub change: Change,
+}
+
+/// What stood under an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing, ever.
+    Nothing,
+    /// This version, live or a tombstone.
+    Version(Version),
+}
+
+impl Seen {
+    /// What a caller saw who read this row.
+    pub fn of(row: Option<&Row>) -> Self {
+        row.map_or(Self::Nothing, |row| Self::Version(row.version))
+    }
+}
+
+/// The kinds of change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Create or replace the value.
+    Put {
+        /// The new category.
+        category: Option<Category>,
+        /// The new value as a Fernet token.
+        token: String,
+    },
+    /// Replace the entry by a tombstone.
+    Delete,
+}
+
+/// A committed write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The new version.
+    pub version: Version,
+    /// When the entry came into being.
+    pub created_at: Timestamp,
+    /// When this version was written.
+    pub updated_at: Timestamp,
+}
+
+/// What the writer thread is asked to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Write(Write, oneshot::Sender<Result<Written, WriteError>>),
+    Close(oneshot::Sender<()>),
+}
+
+type Reply = oneshot::Sender<Result<Written, WriteError>>;
+
+pub(super) struct Writer {
+    file: DatabaseFile,
+    /// `None` after a failure: a connection whose commit failed is not used again.
+    connection: Option<Connection>,
+    wall_clock: WallClock,
+    feed: Feed,
+    live_entries: Arc<AtomicU64>,
+}
+
+/// What advances with every write.
+struct Feed {
+    clock: HybridClock,
+    incarnation: Incarnation,
+    last_seq: i64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        file: DatabaseFile,
+        connection: Connection,
+        wall_clock: WallClock,
+        live_entries: Arc<AtomicU64>,
+    ) -> Result<Self, OpenError> {
+        let feed = Feed::load(&connection)?;
+        Ok(Self {
+            file,
+            connection: Some(connection),
+            wall_clock,
+            feed,
+            live_entries,
+        })
+    }
+
+    pub(super) fn incarnation(&self) -> Incarnation {
+        self.feed.incarnation
+    }
+
+    /// Serves until it is told to close or nobody can ask any more.
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut closing = Vec::new();
+        while let Some(first) = jobs.blocking_recv() {
+            let mut writes = Vec::new();
+            let mut next = Some(first);
+            while let Some(job) = next {
+                match job {
+                    Job::Write(write, reply) => writes.push((write, reply)),
+                    Job::Close(reply) => {
+                        closing.push(reply);
+                        jobs.close();
+                    }
+                }
+                next = if writes.len() < BATCH {
+                    jobs.try_recv().ok()
+                } else {
+                    None
+                };
+            }
+            if !writes.is_empty() {
+                self.commit(writes);
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            // A log that stays behind is read at the next start; nothing is lost.
+            let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
+        // The lock must be free before anybody hears that the store is closed.
+        drop(self);
+        for reply in closing {
+            let _ = reply.send(());
+        }
+    }
+
+    fn commit(&mut self, writes: Vec<(Write, Reply)>) {
+        let (requests, replies): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
+        let count = requests.len();
+        let results = self.transaction(requests).unwrap_or_else(|error| {
+            tracing::error!(error = %error, writes = count, "write_failed");
+            self.connection = None;
+            vec![Err(error); count]
+        });
+        for (reply, result) in replies.into_iter().zip(results) {
+            // A caller that went away has no use for the answer; its write stands.
+            let _ = reply.send(result);
+        }
+    }
+
+    /// All requests in one transaction. A refused one leaves its neighbours alone; a failed one fails them all.
+    fn transaction(
+        &mut self,
+        requests: Vec<Write>,
+    ) -> Result<Vec<Result<Written, WriteError>>, WriteError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            broken => {
+                let fresh = self
+                    .file
+                    .connect_writer()
+                    .map_err(|error| WriteError::Failed(error.to_string()))?;
+                // Readings of the failed transaction may be in answers nowhere, but never go back either.
+                let stored =
+                    Feed::load(&fresh).map_err(|error| WriteError::Failed(error.to_string()))?;
+                self.feed.last_seq = stored.last_seq;
+                broken.insert(fresh)
+            }
+        };
+        let now = (self.wall_clock)();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut live_change = 0_i64;
+        let mut results = Vec::with_capacity(requests.len());
+        for request in requests {
+            results.push(match self.feed.apply(&transaction, request, now)? {
+                Ok((written, change)) => {
+                    live_change += change;
+                    Ok(written)
+                }
+                Err(Changed) => Err(WriteError::Changed),
+            });
+        }
+        self.feed.store(&transaction)?;
+        transaction.commit()?;
+        // Two's complement: adding the negative's bit pattern subtracts.
+        self.live_entries
+            .fetch_add(live_change.cast_unsigned(), Ordering::Relaxed);
+        Ok(results)
+    }
+}
+
+/// The stored row is not the one that the caller saw.
+struct Changed;
+
+impl Feed {
+    fn load(connection: &Connection) -> Result<Self, OpenError> {
+        let number =
+            |name, what| meta::get::<i64>(connection, name)?.ok_or(OpenError::Incomplete(what));
+        Ok(Self {
+            clock: HybridClock::resume(Clock::from_raw(number(meta::CLOCK_HIGH_WATER, "clock")?)),
+            incarnation: Incarnation::from_raw(number(meta::INCARNATION, "incarnation")?),
+            last_seq: number(meta::LAST_SEQ, "last sequence")?,
+        })
+    }
+
+    fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
+        meta::put(
+            connection,
+            meta::CLOCK_HIGH_WATER,
+            self.clock.high_water().raw(),
+        )?;
+        meta::put(connection, meta::LAST_SEQ, self.last_seq)
+    }
+
+    /// Makes one change, and tells by how much the number of live entries changes.
+    fn apply(
+        &mut self,
+        connection: &Connection,
+        Write {
+            identity,
+            seen,
+            change,
+        }: Write,
+        now: Timestamp,
+    ) -> rusqlite::Result<Result<(Written, i64), Changed>> {
+        let stored = row::find(connection, &identity)?;
+        if Seen::of(stored.as_ref()) != seen {
+            return Ok(Err(Changed));
+        }
+        let live = stored.as_ref().filter(|row| !row.is_tombstone());
+        let created_at = live.map_or(now, |row| row.created_at);
+        let live_before = i64::from(live.is_some());
+        let version = Version {
+            clock: self
+                .clock
+                .tick(now, stored.as_ref().map(|row| row.version.clock)),
+            incarnation: self.incarnation,
+        };
+        let mut clocks = stored.map(|row| row.clocks).unwrap_or_default();
+        clocks.insert(self.incarnation, version.clock);
+        let (category, token) = match change {
+            Change::Put { category, token } => (category, Some(token)),
+            Change::Delete => (None, None),
+        };
+        let live_after = i64::from(token.is_some());
+        self.last_seq += 1;
+        let row = Row {
+            identity,
+            category,
+            token,
+            created_at,
+            updated_at: now,
+            version,
+            clocks,
+        };
+        row::put(connection, &row, self.last_seq)?;
+        Ok(Ok((
+            Written {
+                version,
+                created_at,
+                updated_at: now,
+            },
+            live_after - live_before,
+        )))
+    }
+}
