@@ -34,7 +34,7 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
     let status = response.status().as_u16();
     if route != "/metrics" {
         node.metrics
-            .request(route, method.as_str(), status, start.elapsed());
+            .request(route, method_label(&method), status, start.elapsed());
     }
     if let Some(operation) = operation(&method, route) {
         node.metrics.operation(operation, status);
@@ -65,6 +65,17 @@ fn request_id(request: &Request) -> HeaderValue {
         .cloned();
     own.or_else(|| HeaderValue::try_from(format!("{:032x}", rand::random::<u128>())).ok())
         .unwrap_or_else(|| HeaderValue::from_static("none"))
+}
+
+/// Methods of one's own invention share a label, or a scanner could fill the memory.
+fn method_label(method: &Method) -> &'static str {
+    const KNOWN: &[&str] = &[
+        "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT",
+    ];
+    KNOWN
+        .iter()
+        .find(|known| **known == method.as_str())
+        .unwrap_or(&"OTHER")
 }
 
 fn operation(method: &Method, route: &str) -> Option<Operation> {

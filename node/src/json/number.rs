@@ -32,22 +32,51 @@ fn float_text(value: f64) -> String {
     if value.is_nan() {
         return "NaN".into();
     }
+    let sign = if value.is_sign_negative() { "-" } else { "" };
     if value.is_infinite() {
-        return if value > 0.0 { "Infinity" } else { "-Infinity" }.into();
+        return format!("{sign}Infinity");
     }
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..16).contains(&exponent) {
-        let plain = format!("{value}");
-        return if plain.contains('.') {
-            plain
-        } else {
-            plain + ".0"
-        };
+    let (digits, exponent) = shortest_digits(value.abs());
+    let (first, rest) = digits.split_at_checked(1).unwrap_or(("0", ""));
+    match usize::try_from(exponent) {
+        Ok(whole @ ..16) => {
+            let (before, after) = digits.split_at_checked(whole + 1).unwrap_or((&digits, ""));
+            let zeros = "0".repeat(whole + 1 - before.len());
+            let after = if after.is_empty() { "0" } else { after };
+            format!("{sign}{before}{zeros}.{after}")
+        }
+        Err(_) if exponent >= -4 => {
+            let zeros = "0".repeat(usize::try_from(-exponent - 1).unwrap_or_default());
+            format!("{sign}0.{zeros}{digits}")
+        }
+        _ => {
+            let point = if rest.is_empty() { "" } else { "." };
+            let exponent_sign = if exponent < 0 { '-' } else { '+' };
+            format!(
+                "{sign}{first}{point}{rest}e{exponent_sign}{:02}",
+                exponent.unsigned_abs()
+            )
+        }
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+}
+
+/// The digits of a finite, non-negative number and the power of ten of the first one.
+/// By Ryu and not the standard library, which rounds ties up where `CPython` rounds them to even.
+fn shortest_digits(value: f64) -> (String, i32) {
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let significant = all.trim_start_matches('0');
+    if significant.is_empty() {
+        return ("0".into(), 0);
+    }
+    let place = |length: usize| i32::try_from(length).unwrap_or_default();
+    let exponent = exponent.parse().unwrap_or(0) + place(whole.len())
+        - 1
+        - place(all.len() - significant.len());
+    (significant.trim_end_matches('0').to_owned(), exponent)
 }
 
 #[cfg(test)]
@@ -60,6 +89,8 @@ mod tests {
             (1.0, "1.0"),
             (-0.0, "-0.0"),
             (0.1, "0.1"),
+            (100.0, "100.0"),
+            (863_771_678_401_047.25, "863771678401047.2"),
             (1e16, "1e+16"),
             (1e15, "1000000000000000.0"),
             (123_456_789_012_345_680.0, "1.2345678901234568e+17"),

@@ -1,0 +1,121 @@
+//! The command line, exit codes, and a stop in good order.
+
+use std::{fs, process::Command};
+
+use tempfile::TempDir;
+
+use crate::{
+    node::environment,
+    process::{Process, osc_node},
+};
+
+fn output(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn help_explains_every_setting() {
+    let folder = TempDir::new().unwrap();
+    let (code, text) = output(osc_node(folder.path()).arg("--help"));
+    assert_eq!(code, Some(0));
+    for setting in opensecureconf_node::config::SETTINGS {
+        assert!(
+            text.contains(&format!("OSC_{}", setting.name)),
+            "{}",
+            setting.name
+        );
+    }
+}
+
+#[test]
+fn unusable_settings_end_with_exit_code_2_and_every_fault() {
+    let folder = TempDir::new().unwrap();
+    let (code, text) =
+        output(osc_node(folder.path()).args(["--host-port", "x", "--log-level", "loud"]));
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        text,
+        "osc-node: the configuration is not usable:\n  - OSC_HOST_PORT must be a port from 0 to 65535, not 'x'\n  \
+         - OSC_LOG_LEVEL must be DEBUG or INFO or WARNING or WARN or ERROR or CRITICAL or FATAL, not 'loud'\n"
+    );
+    assert_eq!(
+        output(osc_node(folder.path()).arg("--no-such-flag")).0,
+        Some(2)
+    );
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "nothing is created"
+    );
+}
+
+#[test]
+fn a_database_in_use_and_a_damaged_one_are_named_with_exit_code_1() {
+    let folder = TempDir::new().unwrap();
+    let first = Process::start(folder.path(), &[]);
+    let (code, text) = output(osc_node(folder.path()).envs(environment(folder.path())));
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("configurations.db is in use by another osc-node"),
+        "{text}"
+    );
+    first.kill();
+
+    let damaged = TempDir::new().unwrap();
+    fs::write(
+        damaged.path().join("configurations.db"),
+        "this is no database, whatever its name says",
+    )
+    .unwrap();
+    let (code, text) = output(osc_node(damaged.path()).envs(environment(damaged.path())));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("not a database"), "{text}");
+}
+
+#[test]
+fn a_dotenv_file_is_read() {
+    let folder = TempDir::new().unwrap();
+    fs::write(
+        folder.path().join(".env"),
+        "# comment\nOSC_HOST_PORT=0\nOSC_CLUSTER_NODE_ID=\"from-file\"\n",
+    )
+    .unwrap();
+    let node = Process::start_command(&mut osc_node(folder.path()));
+    assert!(folder.path().join("encryption.salt").exists());
+    node.kill();
+}
+
+#[test]
+fn sigterm_ends_the_node_with_exit_code_0_and_an_empty_log() {
+    let folder = TempDir::new().unwrap();
+    let mut node = Process::start(folder.path(), &[]);
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &node.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(node.wait().code(), Some(0));
+    assert_eq!(
+        fs::metadata(folder.path().join("configurations.db-wal")).map_or(0, |file| file.len()),
+        0
+    );
+}
+
+#[test]
+fn a_node_that_was_told_so_ends_with_its_parents_pipe() {
+    let folder = TempDir::new().unwrap();
+    let mut command = osc_node(folder.path());
+    command
+        .envs(environment(folder.path()))
+        .env("OSC_STOP_ON_STDIN_EOF", "true")
+        .stdin(std::process::Stdio::piped());
+    let mut node = Process::start_command(&mut command);
+    node.close_stdin();
+    assert_eq!(node.wait().code(), Some(0));
+}
