@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Runs OpenSecureConf clusters: as objects of Kubernetes, or as local processes, from the same resource through the same
+//! validation and builders.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`names`] | every name, label, port and path |
+//! | [`cluster`] | the kind `OpenSecureConfCluster`: resource, reconcile steps, driver |
+//! | [`node_settings`] | what a node is told |
+//! | [`local`] | a cluster as processes on this machine |
+//! | [`manifests`] | what is installed into Kubernetes |
+//! | [`leader`], [`admin`], [`metrics`], [`run`] | the running operator |
+
+pub mod admin;
+pub mod cluster;
+pub mod leader;
+pub mod local;
+pub mod manifests;
+pub mod metrics;
+pub mod names;
+pub mod node_settings;
+pub mod run;
+pub mod service_monitor;

@@ -1,2 +1,102 @@
-//! P.
-fn main() {}
+//! `osc-operator`: its command line.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use opensecureconf_operator::{local, manifests, run};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Runs OpenSecureConf clusters: on Kubernetes, or as processes on this machine.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage.\n\nExamples:\n  \
+    osc-operator local -f manifests/samples/three-nodes.yaml   three nodes on this machine, no Kubernetes\n  \
+    kubectl apply --server-side -f manifests/install.yaml      install the operator into a cluster"
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reconcile clusters on Kubernetes; this is what the operator's pod runs
+    Run(run::Settings),
+    /// Run the nodes of one resource as processes on this machine
+    Local(local::Settings),
+    /// Write the CustomResourceDefinition
+    Crd(Output),
+    /// Write what is installed into Kubernetes, and the samples
+    Manifests(Output),
+}
+
+#[derive(Debug, clap::Args)]
+struct Output {
+    /// Write nothing; fail when a file is not what would be written
+    #[arg(long)]
+    check: bool,
+    /// Folder to write to [default: crds or manifests]
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    // Before anything speaks TLS: two providers in one binary would make it guess.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match execute(CommandLine::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where standard error is gone there is nobody to tell.
+            let _ = writeln!(io::stderr(), "osc-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Crd(Output { check, folder }) => manifests::output(
+            &manifests::crds()?,
+            &folder.unwrap_or_else(|| "crds".into()),
+            check,
+        ),
+        Command::Manifests(Output { check, folder }) => manifests::output(
+            &manifests::install_and_samples()?,
+            &folder.unwrap_or_else(|| "manifests".into()),
+            check,
+        ),
+        Command::Local(settings) => runtime()?.block_on(local::run(settings)),
+        Command::Run(settings) => {
+            log();
+            runtime()?.block_on(run::run(settings))
+        }
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
+fn log() {
+    // Libraries speak only when something is wrong.
+    let targets = Targets::new()
+        .with_default(tracing::Level::WARN)
+        .with_target("opensecureconf_operator", tracing::Level::INFO);
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(targets))
+        .init();
+}

@@ -1,0 +1,229 @@
+//! Step 4: writes the children. Server-side apply of what we set and nothing else; Secrets are created, never applied.
+
+use std::fmt::Debug;
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::StatefulSet, core::v1::Secret, networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use rand::{TryRng, rngs::SysRng};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    build::{ClusterResources, build_api_key_secret, build_cluster_key_secret, build_salt_secret},
+    dereference::{Child, Found},
+    secret_plan::{SaltPlan, SecretPlan},
+    validate::ValidatedCluster,
+};
+use crate::{names::FIELD_MANAGER, service_monitor::ServiceMonitor};
+
+/// Why a child could not be written. Trying again may help.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system gives no random bytes.
+    #[error("failed to get random bytes from the system")]
+    Random(#[source] rand::rngs::SysError),
+    /// The API server says no.
+    #[error("failed to {verb} {kind} {name}")]
+    Write {
+        /// What was tried.
+        verb: &'static str,
+        /// The child's kind.
+        kind: String,
+        /// The child's name.
+        name: String,
+        /// What the API server says.
+        source: Box<kube::Error>,
+    },
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// A child that was not there is there now.
+    Created {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// A child that is not wanted any more is gone.
+    Deleted {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Makes the Secrets that are missing, the salt first: the API server's create is the vote that makes exactly one.
+pub async fn create_secrets(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    plan: &SecretPlan,
+) -> Result<Vec<Done>, Error> {
+    let SecretPlan {
+        salt,
+        create_api_key,
+        create_cluster_key,
+    } = plan;
+    let mut wanted = Vec::new();
+    if *salt == SaltPlan::Create {
+        wanted.push(build_salt_secret(cluster, random()?));
+    }
+    if *create_api_key {
+        wanted.push(build_api_key_secret(cluster, random()?));
+    }
+    if *create_cluster_key {
+        wanted.push(build_cluster_key_secret(cluster, random()?));
+    }
+    let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
+    let mut done = Vec::new();
+    for secret in &wanted {
+        let name = secret.name_any();
+        // Somebody who was faster made it: the next reconcile reads what he made.
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        api.create(&parameters, secret)
+            .await
+            .map_err(|source| failed::<Secret>("create", &name, source))?;
+        done.push(Done::Created {
+            kind: "Secret".to_owned(),
+            name,
+        });
+    }
+    Ok(done)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(Error::Random)?;
+    Ok(bytes)
+}
+
+/// Writes all other children: what pods need before the pods, so that they start at the first try.
+pub async fn apply(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    resources: &ClusterResources,
+    found: &Found,
+) -> Result<(StatefulSet, Vec<Done>), Error> {
+    // Destructured in full: a child that nobody applies does not compile.
+    let ClusterResources {
+        service_account,
+        config_map,
+        headless_service,
+        client_service,
+        network_policy,
+        disruption_budget,
+        service_monitor,
+        stateful_set,
+    } = resources;
+    let mut children = Children {
+        client,
+        namespace: &cluster.namespace,
+        name: cluster.name.as_str(),
+        found,
+        done: Vec::new(),
+    };
+    children.apply(service_account).await?;
+    children.apply(config_map).await?;
+    children.apply(headless_service).await?;
+    children.apply(client_service).await?;
+    children
+        .apply_or_delete::<NetworkPolicy>(network_policy.as_ref())
+        .await?;
+    children
+        .apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
+        .await?;
+    if found.service_monitors_served {
+        children
+            .apply_or_delete::<ServiceMonitor>(service_monitor.as_ref())
+            .await?;
+    }
+    let stateful_set = children.apply(stateful_set).await?;
+    Ok((stateful_set, children.done))
+}
+
+struct Children<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    name: &'a str,
+    found: &'a Found,
+    done: Vec<Done>,
+}
+
+impl Children<'_> {
+    async fn apply<K>(&mut self, object: &K) -> Result<K, Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
+        let applied = applied.map_err(|source| failed::<K>("apply", &name, source))?;
+        if !self.was_there(&kind, &name) {
+            self.done.push(Done::Created { kind, name });
+        }
+        Ok(applied)
+    }
+
+    /// Children that can be switched off have the cluster's own name.
+    async fn apply_or_delete<K>(&mut self, object: Option<&K>) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let (kind, name) = (K::kind(&()).into_owned(), self.name.to_owned());
+        match object {
+            Some(object) => self.apply(object).await.map(drop),
+            None if self.was_there(&kind, &name) => {
+                let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+                api.delete(&name, &DeleteParams::default())
+                    .await
+                    .map_err(|source| failed::<K>("delete", &name, source))?;
+                self.done.push(Done::Deleted { kind, name });
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn was_there(&self, kind: &str, name: &str) -> bool {
+        self.found.children.iter().any(
+            |Child {
+                 kind: k, name: n, ..
+             }| k == kind && n == name,
+        )
+    }
+}
+
+fn failed<K: Resource<DynamicType = ()>>(
+    verb: &'static str,
+    name: &str,
+    source: kube::Error,
+) -> Error {
+    Error::Write {
+        verb,
+        kind: K::kind(&()).into_owned(),
+        name: name.to_owned(),
+        source: Box::new(source),
+    }
+}

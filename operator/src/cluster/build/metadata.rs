@@ -1,0 +1,43 @@
+//! What all children have in common.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use kube::Resource;
+
+use crate::cluster::{resource::OpenSecureConfCluster, validate::ValidatedCluster};
+
+/// Name, namespace, labels, and the cluster as the owner.
+pub(super) fn owned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
+    ObjectMeta {
+        owner_references: Some(vec![owner(cluster)]),
+        ..unowned(cluster, name)
+    }
+}
+
+/// The same without an owner: what must outlive the resource.
+pub(super) fn unowned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(cluster.namespace.clone()),
+        labels: Some(cluster.name.labels()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn owner(cluster: &ValidatedCluster) -> OwnerReference {
+    OwnerReference {
+        api_version: OpenSecureConfCluster::api_version(&()).into_owned(),
+        kind: OpenSecureConfCluster::kind(&()).into_owned(),
+        name: cluster.name.as_str().to_owned(),
+        uid: cluster.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// Selects this cluster's pods.
+pub(super) fn pod_selector(cluster: &ValidatedCluster) -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(cluster.name.selector()),
+        match_expressions: None,
+    }
+}

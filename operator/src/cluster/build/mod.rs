@@ -1,0 +1,73 @@
+//! Step 3: from a valid cluster to its objects. Pure: no clock, no randomness, no client.
+
+mod config_map;
+mod disruption_budget;
+mod metadata;
+mod network_policy;
+mod secrets;
+mod service_account;
+mod service_monitor;
+mod services;
+mod settings;
+mod stateful_set;
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+
+pub use secrets::{build_api_key_secret, build_cluster_key_secret, build_salt_secret};
+pub use settings::{build_node_settings, build_peer_list};
+
+use super::validate::ValidatedCluster;
+use crate::service_monitor::ServiceMonitor;
+
+/// Every object of one cluster, except the Secrets, which are made once and never built again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterResources {
+    /// What the pods run as.
+    pub service_account: ServiceAccount,
+    /// The peer list.
+    pub config_map: ConfigMap,
+    /// One name for each pod.
+    pub headless_service: Service,
+    /// Where clients connect.
+    pub client_service: Service,
+    /// Who may connect.
+    pub network_policy: Option<NetworkPolicy>,
+    /// How many nodes may be drained at once.
+    pub disruption_budget: Option<PodDisruptionBudget>,
+    /// What makes Prometheus scrape.
+    pub service_monitor: Option<ServiceMonitor>,
+    /// The nodes.
+    pub stateful_set: StatefulSet,
+}
+
+/// Builds all objects.
+pub fn build(cluster: &ValidatedCluster) -> ClusterResources {
+    ClusterResources {
+        service_account: service_account::build(cluster),
+        config_map: config_map::build(cluster),
+        headless_service: services::build_headless(cluster),
+        client_service: services::build_client(cluster),
+        network_policy: cluster
+            .spec
+            .network_policy
+            .enabled
+            .then(|| network_policy::build(cluster)),
+        disruption_budget: cluster
+            .spec
+            .pod_disruption_budget
+            .enabled
+            .then(|| disruption_budget::build(cluster)),
+        service_monitor: cluster
+            .spec
+            .monitoring
+            .service_monitor
+            .enabled
+            .then(|| service_monitor::build(cluster)),
+        stateful_set: stateful_set::build(cluster),
+    }
+}

@@ -1,0 +1,65 @@
+//! Secrets. They are created once with random bytes from the caller, and never applied.
+
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::metadata;
+use crate::{
+    cluster::{resource::Retention, validate::ValidatedCluster},
+    names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, SALT_ENTRY},
+};
+
+/// The salt: immutable, and without an owner, so that nothing ever collects it.
+pub fn build_salt_secret(cluster: &ValidatedCluster, salt: [u8; 64]) -> Secret {
+    Secret {
+        immutable: Some(true),
+        ..secret(
+            metadata::unowned(cluster, cluster.name.salt()),
+            SALT_ENTRY,
+            salt.to_vec(),
+        )
+    }
+}
+
+/// The key that clients show: 256 bits in hexadecimal.
+pub fn build_api_key_secret(cluster: &ValidatedCluster, key: [u8; 32]) -> Secret {
+    secret(
+        key_metadata(cluster, cluster.name.api_key()),
+        API_KEY_ENTRY,
+        hexadecimal(key),
+    )
+}
+
+/// The key that nodes show each other: 256 bits in hexadecimal.
+pub fn build_cluster_key_secret(cluster: &ValidatedCluster, key: [u8; 32]) -> Secret {
+    secret(
+        key_metadata(cluster, cluster.name.cluster_key()),
+        CLUSTER_KEY_ENTRY,
+        hexadecimal(key),
+    )
+}
+
+/// Keys outlive the resource exactly when its volumes do.
+fn key_metadata(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
+    match cluster.spec.storage.retention.when_deleted {
+        Retention::Retain => metadata::unowned(cluster, name),
+        Retention::Delete => metadata::owned(cluster, name),
+    }
+}
+
+fn secret(metadata: ObjectMeta, entry: &str, value: Vec<u8>) -> Secret {
+    Secret {
+        metadata,
+        type_: Some("Opaque".to_owned()),
+        data: Some([(entry.to_owned(), ByteString(value))].into()),
+        ..Secret::default()
+    }
+}
+
+fn hexadecimal(bytes: [u8; 32]) -> Vec<u8> {
+    bytes
+        .iter()
+        .flat_map(|byte| format!("{byte:02x}").into_bytes())
+        .collect()
+}

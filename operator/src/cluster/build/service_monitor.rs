@@ -1,0 +1,36 @@
+//! What makes the Prometheus Operator scrape each node once.
+
+use super::metadata;
+use crate::{
+    cluster::validate::ValidatedCluster,
+    names::{LABEL_SCRAPE, NODE_PORT_NAME},
+    service_monitor::{Endpoint, NamespaceSelector, ServiceMonitor, ServiceMonitorSpec},
+};
+
+pub(super) fn build(cluster: &ValidatedCluster) -> ServiceMonitor {
+    let wanted = &cluster.spec.monitoring.service_monitor;
+    let mut metadata = metadata::owned(cluster, cluster.name.as_str().to_owned());
+    metadata
+        .labels
+        .get_or_insert_default()
+        .extend(wanted.labels.clone());
+    let mut selector = metadata::pod_selector(cluster);
+    selector
+        .match_labels
+        .get_or_insert_default()
+        .insert(LABEL_SCRAPE.to_owned(), "true".to_owned());
+    ServiceMonitor {
+        metadata,
+        spec: ServiceMonitorSpec {
+            selector,
+            namespace_selector: NamespaceSelector {
+                match_names: vec![cluster.namespace.clone()],
+            },
+            endpoints: vec![Endpoint {
+                port: NODE_PORT_NAME.to_owned(),
+                path: "/metrics".to_owned(),
+                interval: wanted.interval.clone(),
+            }],
+        },
+    }
+}

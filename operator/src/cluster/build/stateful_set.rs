@@ -1,0 +1,337 @@
+//! The nodes.
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec},
+        core::v1::{
+            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
+            EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector, PersistentVolumeClaim,
+            PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+            SeccompProfile, SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume,
+            VolumeMount, VolumeResourceRequirements,
+        },
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString,
+    },
+};
+
+use super::{metadata, settings::build_node_settings};
+use crate::{
+    cluster::{
+        resource::{ImagePullPolicy, Retention},
+        validate::ValidatedCluster,
+    },
+    names::{
+        API_KEY_ENTRY, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM, DATA_PATH, NODE_CONTAINER,
+        NODE_PORT, NODE_PORT_NAME, PEERS_ENTRY, SALT_ENTRY, USER_ID,
+    },
+    node_settings::{NODE_ID_VARIABLE, NodeFiles},
+};
+
+/// Longer than the drain and the 30 seconds that requests get to finish.
+const TERMINATION_SECONDS: i64 = 60;
+/// How long a node goes on accepting requests while Kubernetes takes it out of the Services.
+const DRAIN_SECONDS: u32 = 5;
+
+pub(super) fn build(cluster: &ValidatedCluster) -> StatefulSet {
+    let retention = &cluster.spec.storage.retention;
+    StatefulSet {
+        metadata: metadata::owned(cluster, cluster.name.as_str().to_owned()),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(cluster.spec.replicas),
+            service_name: Some(cluster.name.nodes()),
+            pod_management_policy: Some("Parallel".to_owned()),
+            selector: metadata::pod_selector(cluster),
+            template: pod_template(cluster),
+            volume_claim_templates: Some(vec![claim(cluster)]),
+            persistent_volume_claim_retention_policy: Some(
+                StatefulSetPersistentVolumeClaimRetentionPolicy {
+                    when_deleted: Some(retention_text(retention.when_deleted).to_owned()),
+                    when_scaled: Some(retention_text(retention.when_scaled).to_owned()),
+                },
+            ),
+            ..StatefulSetSpec::default()
+        }),
+        ..StatefulSet::default()
+    }
+}
+
+fn retention_text(retention: Retention) -> &'static str {
+    match retention {
+        Retention::Retain => "Retain",
+        Retention::Delete => "Delete",
+    }
+}
+
+fn claim(cluster: &ValidatedCluster) -> PersistentVolumeClaim {
+    let storage = &cluster.spec.storage;
+    PersistentVolumeClaim {
+        // Claims keep the labels that they were made with, so no version is among them.
+        metadata: ObjectMeta {
+            name: Some(DATA_CLAIM.to_owned()),
+            labels: Some(cluster.name.selector()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+            storage_class_name: storage.storage_class_name.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some([("storage".to_owned(), Quantity(storage.size.clone()))].into()),
+                limits: None,
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
+    let (spec, additions) = (&cluster.spec, &cluster.additions);
+    let mut labels = cluster.name.labels();
+    labels.extend(additions.labels.clone());
+    let mut containers = vec![node_container(cluster)];
+    containers.extend(additions.sidecars.iter().cloned());
+    let mut volumes = own_volumes(cluster);
+    volumes.extend(additions.volumes.iter().cloned());
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations: Some(additions.annotations.clone())
+                .filter(|annotations| !annotations.is_empty()),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            containers,
+            volumes: Some(volumes),
+            image_pull_secrets: Some(spec.image_pull_secrets.clone())
+                .filter(|secrets| !secrets.is_empty()),
+            service_account_name: Some(cluster.name.as_str().to_owned()),
+            automount_service_account_token: Some(false),
+            // A Service named `osc-host` would inject OSC_HOST_PORT.
+            enable_service_links: Some(false),
+            termination_grace_period_seconds: Some(TERMINATION_SECONDS),
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(USER_ID),
+                run_as_group: Some(USER_ID),
+                fs_group: Some(USER_ID),
+                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".to_owned(),
+                    localhost_profile: None,
+                }),
+                ..PodSecurityContext::default()
+            }),
+            node_selector: Some(spec.node_selector.clone()).filter(|selector| !selector.is_empty()),
+            tolerations: Some(spec.tolerations.clone())
+                .filter(|tolerations| !tolerations.is_empty()),
+            affinity: spec.affinity.clone(),
+            topology_spread_constraints: Some(spread(cluster)),
+            priority_class_name: spec.priority_class_name.clone(),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+fn spread(cluster: &ValidatedCluster) -> Vec<TopologySpreadConstraint> {
+    if !cluster.spec.topology_spread_constraints.is_empty() {
+        return cluster.spec.topology_spread_constraints.clone();
+    }
+    ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        .map(|topology_key| TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: topology_key.to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            label_selector: Some(metadata::pod_selector(cluster)),
+            ..TopologySpreadConstraint::default()
+        })
+        .to_vec()
+}
+
+fn node_container(cluster: &ValidatedCluster) -> Container {
+    let file = |folder: &str, name: &str| format!("{CONFIG_PATH}/{folder}/{name}").into();
+    let files = NodeFiles {
+        database: format!("{DATA_PATH}/configurations.db").into(),
+        salt: format!("{DATA_PATH}/encryption.salt").into(),
+        cluster_salt: file("salt", SALT_ENTRY),
+        api_key: Some(file("api-key", API_KEY_ENTRY)),
+        cluster_key: file("cluster-key", CLUSTER_KEY_ENTRY),
+        nodes: file("peers", PEERS_ENTRY),
+    };
+    let port = u16::try_from(NODE_PORT).unwrap_or_default();
+    let settings = build_node_settings(cluster, "0.0.0.0", port, files, DRAIN_SECONDS);
+    let own_env = settings
+        .variables()
+        .into_iter()
+        .map(|(name, value)| EnvVar {
+            name: name.to_owned(),
+            value: Some(value),
+            value_from: None,
+        });
+    let mut mounts = vec![
+        mount("data", DATA_PATH.to_owned(), false),
+        mount("tmp", "/tmp".to_owned(), false),
+    ];
+    mounts.extend(
+        config_folders(cluster)
+            .into_iter()
+            .map(|folder| mount(folder, format!("{CONFIG_PATH}/{folder}"), true)),
+    );
+    mounts.extend(cluster.additions.volume_mounts.iter().cloned());
+    Container {
+        name: NODE_CONTAINER.to_owned(),
+        image: Some(cluster.image.clone()),
+        image_pull_policy: cluster
+            .spec
+            .image_pull_policy
+            .map(|policy| pull_policy(policy).to_owned()),
+        env: Some(
+            std::iter::once(node_id())
+                .chain(own_env)
+                .chain(cluster.additions.env.iter().cloned())
+                .collect(),
+        ),
+        ports: Some(vec![ContainerPort {
+            name: Some(NODE_PORT_NAME.to_owned()),
+            container_port: NODE_PORT,
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        volume_mounts: Some(mounts),
+        resources: Some(cluster.spec.resources.clone()),
+        // Long enough for the check of a large database before the node listens.
+        startup_probe: Some(probe("/health", 1, 300)),
+        liveness_probe: Some(probe("/health", 10, 3)),
+        readiness_probe: Some(probe("/ready", 2, 2)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                add: None,
+            }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+fn pull_policy(policy: ImagePullPolicy) -> &'static str {
+    match policy {
+        ImagePullPolicy::Always => "Always",
+        ImagePullPolicy::IfNotPresent => "IfNotPresent",
+        ImagePullPolicy::Never => "Never",
+    }
+}
+
+fn node_id() -> EnvVar {
+    EnvVar {
+        name: NODE_ID_VARIABLE.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: "metadata.name".to_owned(),
+                api_version: Some("v1".to_owned()),
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String(NODE_PORT_NAME.to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(3),
+        failure_threshold: Some(failure_threshold),
+        ..Probe::default()
+    }
+}
+
+/// Folders below the configuration path, each a volume of the same name.
+fn config_folders(cluster: &ValidatedCluster) -> Vec<&'static str> {
+    let always = ["cluster-key", "peers", "salt"];
+    cluster
+        .spec
+        .api_key
+        .required
+        .then_some("api-key")
+        .into_iter()
+        .chain(always)
+        .collect()
+}
+
+/// Without a sub-path, or a changed Secret would never arrive.
+fn mount(name: &str, path: String, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path,
+        read_only: Some(read_only),
+        ..VolumeMount::default()
+    }
+}
+
+fn own_volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
+    let named = |name: &str| Volume {
+        name: name.to_owned(),
+        ..Volume::default()
+    };
+    let tmp = Volume {
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..named("tmp")
+    };
+    let folders = config_folders(cluster)
+        .into_iter()
+        .map(|folder| match folder {
+            "peers" => Volume {
+                config_map: Some(ConfigMapVolumeSource {
+                    name: cluster.name.nodes(),
+                    ..ConfigMapVolumeSource::default()
+                }),
+                ..named(folder)
+            },
+            "salt" => Volume {
+                secret: Some(secret(cluster.name.salt(), true)),
+                ..named(folder)
+            },
+            "cluster-key" => Volume {
+                secret: Some(secret(cluster.name.cluster_key(), false)),
+                ..named(folder)
+            },
+            _ => Volume {
+                secret: Some(api_key_secret(cluster)),
+                ..named(folder)
+            },
+        });
+    std::iter::once(tmp).chain(folders).collect()
+}
+
+fn api_key_secret(cluster: &ValidatedCluster) -> SecretVolumeSource {
+    use k8s_openapi::api::core::v1::KeyToPath;
+    match &cluster.spec.api_key.secret_ref {
+        None => secret(cluster.name.api_key(), false),
+        Some(reference) => SecretVolumeSource {
+            items: Some(vec![KeyToPath {
+                key: reference.key.clone(),
+                path: API_KEY_ENTRY.to_owned(),
+                mode: None,
+            }]),
+            ..secret(reference.name.clone(), false)
+        },
+    }
+}
+
+fn secret(name: String, optional: bool) -> SecretVolumeSource {
+    SecretVolumeSource {
+        secret_name: Some(name),
+        optional: optional.then_some(true),
+        // Readable through the file system group only.
+        default_mode: Some(0o440),
+        ..SecretVolumeSource::default()
+    }
+}

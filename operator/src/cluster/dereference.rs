@@ -1,0 +1,237 @@
+//! Step 1: reads everything that later steps decide on. Writes nothing.
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::PartialObjectMeta};
+use serde::de::DeserializeOwned;
+use tokio::try_join;
+
+use super::validate::ValidatedCluster;
+use crate::{
+    names::{API_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR, SALT_ENTRY},
+    service_monitor::ServiceMonitor,
+};
+
+/// What is there.
+#[derive(Debug)]
+pub struct Found {
+    /// The salt.
+    pub salt: SaltSecret,
+    /// Whether volumes of this cluster exist.
+    pub claims_exist: bool,
+    /// The API key that the operator itself uses; `None` while its Secret or entry is missing.
+    pub api_key: Option<ApiKey>,
+    /// Whether the Secret that holds the API key exists.
+    pub api_key_secret_exists: bool,
+    /// Whether the Secret with the cluster key exists.
+    pub cluster_key_secret_exists: bool,
+    /// Children by kind and name.
+    pub children: Vec<Child>,
+    /// Whether this Kubernetes knows ServiceMonitors.
+    pub service_monitors_served: bool,
+}
+
+/// The salt Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SaltSecret {
+    /// There is none.
+    Missing,
+    /// It holds a salt with this fingerprint.
+    Present {
+        /// First 8 bytes of the SHA-256, in hexadecimal.
+        fingerprint: String,
+    },
+    /// It holds something else.
+    Malformed,
+}
+
+/// An API key. Never printed.
+#[derive(Clone)]
+pub struct ApiKey(pub Vec<u8>);
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey(***)")
+    }
+}
+
+/// An object that has the name of a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is this cluster's.
+    pub ours: bool,
+}
+
+/// Reads everything about one cluster.
+pub async fn dereference(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<Found, kube::Error> {
+    let (name, namespace) = (&cluster.name, cluster.namespace.as_str());
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+    let (api_key_name, api_key_entry) = match &cluster.spec.api_key.secret_ref {
+        Some(reference) => (reference.name.clone(), reference.key.clone()),
+        None => (name.api_key(), API_KEY_ENTRY.to_owned()),
+    };
+    let (salt_name, cluster_key_name, no_filter) =
+        (name.salt(), name.cluster_key(), ListParams::default());
+    let (salt, api_key, cluster_key, claims, monitor) = try_join!(
+        secrets.get_opt(&salt_name),
+        secrets.get_opt(&api_key_name),
+        secrets.get_metadata_opt(&cluster_key_name),
+        claims.list_metadata(&no_filter),
+        service_monitor(client, cluster),
+    )?;
+    let (service_monitors_served, monitor) = monitor;
+    let (nodes, own) = (name.nodes(), name.as_str());
+    let children = try_join!(
+        child::<StatefulSet>(client, cluster, own),
+        child::<Service>(client, cluster, own),
+        child::<Service>(client, cluster, &nodes),
+        child::<ConfigMap>(client, cluster, &nodes),
+        child::<ServiceAccount>(client, cluster, own),
+        child::<NetworkPolicy>(client, cluster, own),
+        child::<PodDisruptionBudget>(client, cluster, own),
+    )?;
+    let children = [
+        children.0, children.1, children.2, children.3, children.4, children.5, children.6, monitor,
+    ];
+    let prefix = name.claim_prefix();
+    Ok(Found {
+        salt: salt_of(salt.as_ref()),
+        claims_exist: claims
+            .items
+            .iter()
+            .any(|claim| is_claim(&claim.name_any(), &prefix)),
+        api_key_secret_exists: api_key.is_some(),
+        api_key: api_key
+            .and_then(|secret| secret.data?.remove(&api_key_entry))
+            .map(|key| ApiKey(first_line(&key.0))),
+        cluster_key_secret_exists: cluster_key.is_some(),
+        children: children.into_iter().flatten().collect(),
+        service_monitors_served,
+    })
+}
+
+fn salt_of(secret: Option<&Secret>) -> SaltSecret {
+    let Some(secret) = secret else {
+        return SaltSecret::Missing;
+    };
+    match secret.data.as_ref().and_then(|data| data.get(SALT_ENTRY)) {
+        Some(salt) if salt.0.len() == 64 => SaltSecret::Present {
+            fingerprint: fingerprint(&salt.0),
+        },
+        _ => SaltSecret::Malformed,
+    }
+}
+
+/// What may be shown of a salt, as nodes show it.
+pub fn fingerprint(salt: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(salt);
+    let first = digest
+        .first_chunk::<8>()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    format!("{first:016x}")
+}
+
+/// `data-prod-0` is a claim of `prod`, `data-prod-eu-0` is not.
+fn is_claim(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix)
+        .is_some_and(|ordinal| !ordinal.is_empty() && ordinal.chars().all(|c| c.is_ascii_digit()))
+}
+
+fn first_line(key: &[u8]) -> Vec<u8> {
+    key.split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii()
+        .to_vec()
+}
+
+async fn child<K>(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    name: &str,
+) -> Result<Option<Child>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), &cluster.namespace);
+    let found = api.get_metadata_opt(name).await?;
+    Ok(found.map(|object| Child {
+        kind: K::kind(&()).into_owned(),
+        name: name.to_owned(),
+        ours: is_ours(&object, cluster),
+    }))
+}
+
+/// Whether this Kubernetes knows ServiceMonitors, and the cluster's own.
+async fn service_monitor(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<(bool, Option<Child>), kube::Error> {
+    let api: Api<ServiceMonitor> = Api::namespaced(client.clone(), &cluster.namespace);
+    match api.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok((
+            true,
+            child::<ServiceMonitor>(client, cluster, cluster.name.as_str()).await?,
+        )),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok((false, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// By owner where there is one, else by labels: what was kept when the resource was deleted is found again.
+fn is_ours<K>(object: &PartialObjectMeta<K>, cluster: &ValidatedCluster) -> bool {
+    let controller = object
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true));
+    if let Some(owner) = controller {
+        return owner.uid == cluster.uid;
+    }
+    let label = |name: &str| {
+        object
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(name))
+            .map(String::as_str)
+    };
+    label(LABEL_MANAGED_BY) == Some(OPERATOR)
+        && label(LABEL_INSTANCE) == Some(cluster.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{first_line, is_claim};
+
+    #[test]
+    fn claims_of_clusters_with_longer_names_are_not_ours() {
+        assert!(is_claim("data-prod-0", "data-prod-"));
+        assert!(is_claim("data-prod-14", "data-prod-"));
+        assert!(!is_claim("data-prod-eu-0", "data-prod-"));
+        assert!(!is_claim("data-prod-", "data-prod-"));
+        assert!(!is_claim("data-production-0", "data-prod-"));
+    }
+
+    #[test]
+    fn of_several_api_keys_the_operator_uses_the_first() {
+        assert_eq!(first_line(b" one \ntwo\n"), b"one");
+    }
+}

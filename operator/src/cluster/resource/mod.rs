@@ -1,0 +1,16 @@
+//! The custom resource: its fields, its status, and the schema made from them.
+
+mod crd;
+mod rules;
+mod spec;
+mod status;
+
+pub use crd::crd;
+pub use rules::{Violation, check};
+pub use spec::{
+    ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ImagePullPolicy, LogFormat, LogLevel,
+    LoggingSpec, Mode, MonitoringSpec, NetworkPolicySpec, OpenSecureConfCluster, PodTemplateSpec,
+    Retention, RetentionPolicy, SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType,
+    StorageSpec,
+};
+pub use status::{ClusterStatus, MemberStatus};

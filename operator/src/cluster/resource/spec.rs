@@ -1,0 +1,414 @@
+//! What a user may ask for. Every field has a default: `spec: {}` is a cluster of three nodes.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{
+    core::v1::{
+        Affinity, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
+    },
+    networking::v1::NetworkPolicyPeer,
+};
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ClusterStatus;
+
+/// An encrypted configuration store that runs in this cluster.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "opensecureconf.io",
+    version = "v1alpha1",
+    kind = "OpenSecureConfCluster",
+    plural = "opensecureconfclusters",
+    shortname = "osc",
+    category = "opensecureconf",
+    namespaced,
+    status = "ClusterStatus",
+    derive = "PartialEq",
+    doc = "An encrypted configuration store that runs in this cluster",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.nodesReady"),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(name = "Entries", type_ = "integer", json_path = ".status.entries"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClusterSpec {
+    /// Number of nodes, 1 to 15.
+    pub replicas: i32,
+    /// How the nodes share entries. Cannot be changed.
+    pub mode: Mode,
+    /// Node image; without it the one that the operator was installed with. `status.image` shows the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// When the node image is pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<ImagePullPolicy>,
+    /// Secrets for pulling the node image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+    /// The volume of each node.
+    pub storage: StorageSpec,
+    /// The key that clients show.
+    pub api_key: ApiKeySpec,
+    /// Shortest user key that nodes accept, in characters. Lower it to adopt an old database.
+    #[schemars(range(min = 1, max = 1024))]
+    pub min_user_key_length: i32,
+    /// What nodes log, and how.
+    pub logging: LoggingSpec,
+    /// How nodes are observed.
+    pub monitoring: MonitoringSpec,
+    /// The Service for clients.
+    pub service: ServiceSpec,
+    /// Requests and limits of each node.
+    pub resources: ResourceRequirements,
+    /// Labels of the Kubernetes nodes that pods may run on.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that pods tolerate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
+    /// Affinity of the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// How pods are spread; without it over hosts and zones, where that is possible.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// Priority of the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority_class_name: Option<String>,
+    /// Protection against draining several nodes at once.
+    pub pod_disruption_budget: DisruptionBudgetSpec,
+    /// Who may reach the nodes.
+    pub network_policy: NetworkPolicySpec,
+    /// Additions to the pods.
+    pub pod_template: PodTemplateSpec,
+}
+
+impl Default for ClusterSpec {
+    fn default() -> Self {
+        Self {
+            replicas: 3,
+            mode: Mode::Replica,
+            image: None,
+            image_pull_policy: None,
+            image_pull_secrets: Vec::new(),
+            storage: StorageSpec::default(),
+            api_key: ApiKeySpec::default(),
+            min_user_key_length: 12,
+            logging: LoggingSpec::default(),
+            monitoring: MonitoringSpec::default(),
+            service: ServiceSpec::default(),
+            resources: ResourceRequirements {
+                // Measured need is a fraction of this; CPU has no limit because key derivation comes in bursts.
+                requests: Some([("cpu", "100m"), ("memory", "64Mi")].map(quantity).into()),
+                limits: Some([("memory", "256Mi")].map(quantity).into()),
+                claims: None,
+            },
+            node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+            affinity: None,
+            topology_spread_constraints: Vec::new(),
+            priority_class_name: None,
+            pod_disruption_budget: DisruptionBudgetSpec::default(),
+            network_policy: NetworkPolicySpec::default(),
+            pod_template: PodTemplateSpec::default(),
+        }
+    }
+}
+
+fn quantity(
+    (name, amount): (&str, &str),
+) -> (
+    String,
+    k8s_openapi::apimachinery::pkg::api::resource::Quantity,
+) {
+    (
+        name.to_owned(),
+        k8s_openapi::apimachinery::pkg::api::resource::Quantity(amount.to_owned()),
+    )
+}
+
+/// How the nodes of a cluster share entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Every node has every entry.
+    #[default]
+    Replica,
+}
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ImagePullPolicy {
+    /// At every start.
+    Always,
+    /// When the Kubernetes node does not have it.
+    IfNotPresent,
+    /// Never.
+    Never,
+}
+
+/// The volume of each node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct StorageSpec {
+    /// Size of each volume. Cannot be changed yet.
+    #[schemars(length(max = 32))]
+    pub size: String,
+    /// Storage class; without it the cluster's default. Cannot be changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub storage_class_name: Option<String>,
+    /// What happens to volumes that are not needed any more.
+    pub retention: RetentionPolicy,
+}
+
+impl Default for StorageSpec {
+    fn default() -> Self {
+        Self {
+            size: "1Gi".to_owned(),
+            storage_class_name: None,
+            retention: RetentionPolicy::default(),
+        }
+    }
+}
+
+/// What happens to volumes that are not needed any more.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RetentionPolicy {
+    /// When the resource is deleted. `Retain` keeps volumes and keys, so that the same resource finds them again.
+    pub when_deleted: Retention,
+    /// When the number of nodes is lowered.
+    pub when_scaled: Retention,
+}
+
+/// Keep or delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Retention {
+    /// Keep.
+    #[default]
+    Retain,
+    /// Delete, with everything that is stored there.
+    Delete,
+}
+
+/// The key that clients show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ApiKeySpec {
+    /// Whether clients must show an API key.
+    pub required: bool,
+    /// A Secret of your own with the key; without it the operator makes `<name>-api-key` once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyReference>,
+}
+
+impl Default for ApiKeySpec {
+    fn default() -> Self {
+        Self {
+            required: true,
+            secret_ref: None,
+        }
+    }
+}
+
+/// One entry of a Secret in the same namespace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyReference {
+    /// Name of the Secret.
+    pub name: String,
+    /// Which of its entries.
+    #[serde(default = "default_api_key_entry")]
+    pub key: String,
+}
+
+fn default_api_key_entry() -> String {
+    crate::names::API_KEY_ENTRY.to_owned()
+}
+
+/// What nodes log, and how.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LoggingSpec {
+    /// Least severe level that is logged.
+    pub level: LogLevel,
+    /// Shape of log lines.
+    pub format: LogFormat,
+}
+
+/// Severity of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum LogLevel {
+    /// Every request.
+    Debug,
+    /// What happened.
+    #[default]
+    Info,
+    /// What somebody should look at.
+    Warning,
+    /// What failed.
+    Error,
+}
+
+/// Shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object per line.
+    #[default]
+    Json,
+    /// Lines for a person.
+    Console,
+}
+
+/// How nodes are observed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MonitoringSpec {
+    /// The object that makes the Prometheus Operator scrape the nodes.
+    pub service_monitor: ServiceMonitorSpec,
+}
+
+/// The object that makes the Prometheus Operator scrape the nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ServiceMonitorSpec {
+    /// Whether it is made; skipped while the cluster does not know ServiceMonitors.
+    pub enabled: bool,
+    /// How often nodes are scraped.
+    pub interval: String,
+    /// Labels that your Prometheus selects by.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Default for ServiceMonitorSpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: "30s".to_owned(),
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
+/// The Service for clients.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// Who can reach it.
+    #[serde(rename = "type")]
+    pub type_: ServiceType,
+    /// Annotations, for example for a load balancer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// More labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Types of Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceType {
+    /// Inside the cluster.
+    #[default]
+    ClusterIP,
+    /// On a port of every Kubernetes node.
+    NodePort,
+    /// Behind a load balancer.
+    LoadBalancer,
+}
+
+/// Protection against draining several nodes at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DisruptionBudgetSpec {
+    /// Whether a PodDisruptionBudget is made.
+    pub enabled: bool,
+}
+
+impl Default for DisruptionBudgetSpec {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// Who may reach the nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NetworkPolicySpec {
+    /// Whether a NetworkPolicy is made.
+    pub enabled: bool,
+    /// Who may reach the client port; empty is every pod of the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<NetworkPolicyPeer>,
+}
+
+impl Default for NetworkPolicySpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            clients: Vec::new(),
+        }
+    }
+}
+
+/// Additions to the pods, merged by name. What is ours cannot be replaced.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodTemplateSpec {
+    /// More labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// More environment variables of the node container (as in a Pod).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named_objects")]
+    pub env: Vec<Value>,
+    /// More volumes (as in a Pod).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named_objects")]
+    pub volumes: Vec<Value>,
+    /// More mounts of the node container (as in a Pod).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named_objects")]
+    pub volume_mounts: Vec<Value>,
+    /// More containers (as in a Pod).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named_objects")]
+    pub sidecars: Vec<Value>,
+}
+
+/// Kubernetes' own types are not repeated in our schema: they are large, and the API server checks them in the pod.
+fn named_objects(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": { "name": { "type": "string" } },
+            "required": ["name"],
+            "x-kubernetes-preserve-unknown-fields": true,
+        },
+    })
+}

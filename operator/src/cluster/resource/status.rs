@@ -1,0 +1,81 @@
+//! What the operator tells of a cluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+/// What the operator last saw of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Nodes that exist.
+    pub replicas: i32,
+    /// Nodes that serve.
+    pub ready_replicas: i32,
+    /// Nodes that run the current pod template.
+    pub updated_replicas: i32,
+    /// Serving nodes of wanted ones, such as `3/3`.
+    pub nodes_ready: String,
+    /// Entries of the node that has most of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries: Option<i64>,
+    /// Label selector of the pods, for the scale subresource.
+    pub selector: String,
+    /// Release that all nodes run; absent while they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Image of the nodes.
+    pub image: String,
+    /// What may be shown of the salt: the first 8 bytes of its SHA-256.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub salt_fingerprint: Option<String>,
+    /// Secret with the API key.
+    pub api_key_secret_name: String,
+    /// Where clients inside the cluster find the store.
+    pub endpoint: String,
+    /// Each node.
+    pub members: Vec<MemberStatus>,
+    /// `Ready` sums up; each condition's message says what to do.
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// What the operator last saw of one node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// Pod and node id.
+    pub name: String,
+    /// Kubernetes node that it runs on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Whether Kubernetes counts the pod as ready.
+    pub ready: bool,
+    /// Whether it answered the operator.
+    pub reachable: bool,
+    /// What it says of its membership.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Its release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What may be shown of its salt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub salt_fingerprint: Option<String>,
+    /// How many entries it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries: Option<i64>,
+}
+
+fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = generator.subschema_for::<Vec<Condition>>();
+    schema.insert("x-kubernetes-list-type".to_owned(), "map".into());
+    schema.insert(
+        "x-kubernetes-list-map-keys".to_owned(),
+        serde_json::json!(["type"]),
+    );
+    schema
+}

@@ -1,0 +1,205 @@
+use super::*;
+use crate::cluster::validate::validate;
+
+fn cluster(replicas: i32) -> ValidatedCluster {
+    let yaml = format!(
+        "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod, namespace: shop, generation: 4}}\nspec: {{replicas: {replicas}}}\n"
+    );
+    validate(&serde_saphyr::from_str(&yaml).unwrap(), "node:1").unwrap()
+}
+
+fn stateful_set(replicas: i32, updated: i32) -> StatefulSet {
+    serde_json::from_value(serde_json::json!({
+        "metadata": {"generation": 1},
+        "status": {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": updated},
+    }))
+    .unwrap()
+}
+
+fn pod(ordinal: i32, ready: bool) -> Pod {
+    serde_json::from_value(serde_json::json!({
+        "metadata": {"name": format!("prod-{ordinal}")},
+        "spec": {"nodeName": "worker", "containers": []},
+        "status": {"conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
+    }))
+    .unwrap()
+}
+
+fn answer(salt: &str, entries: i64) -> Option<NodeDetails> {
+    Some(NodeDetails {
+        version: "1.0.0".into(),
+        state: "standalone".into(),
+        salt_fingerprint: Some(salt.into()),
+        entries,
+    })
+}
+
+fn time(second: i64) -> Time {
+    Time(k8s_openapi::jiff::Timestamp::from_second(second).unwrap())
+}
+
+fn status(
+    cluster: &ValidatedCluster,
+    stateful_set: &StatefulSet,
+    pods: &[(Pod, Option<NodeDetails>)],
+) -> ClusterStatus {
+    let seen = Seen {
+        cluster,
+        stateful_set,
+        pods,
+        salt_fingerprint: Some("aa"),
+        service_monitors_served: false,
+    };
+    observed(&seen, &ClusterStatus::default(), &time(1))
+}
+
+/// (status, reason) of a condition, where it is there.
+fn condition<'a>(status: &'a ClusterStatus, type_: &str) -> Option<(&'a str, &'a str)> {
+    let condition = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)?;
+    Some((&condition.status, &condition.reason))
+}
+
+#[test]
+fn one_serving_node_is_ready_and_in_sync() {
+    let status = status(
+        &cluster(1),
+        &stateful_set(1, 1),
+        &[(pod(0, true), answer("aa", 7))],
+    );
+    assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
+    assert_eq!(condition(&status, "InSync"), Some(("True", "SingleNode")));
+    assert_eq!(
+        condition(&status, "SaltConsistent"),
+        Some(("True", "OneSalt"))
+    );
+    assert_eq!(
+        condition(&status, "MonitoringReady"),
+        Some(("False", "ServiceMonitorUnknown"))
+    );
+    assert_eq!(condition(&status, "Reconciling"), None);
+    assert_eq!(condition(&status, "Stalled"), None);
+    assert_eq!(
+        (
+            status.nodes_ready.as_str(),
+            status.entries,
+            status.version.as_deref()
+        ),
+        ("1/1", Some(7), Some("1.0.0"))
+    );
+    assert_eq!(status.endpoint, "http://prod.shop.svc:9000");
+    assert_eq!(status.observed_generation, Some(4));
+}
+
+#[test]
+fn several_nodes_are_honest_about_replication() {
+    let pods = [0, 1, 2].map(|ordinal| (pod(ordinal, true), answer("aa", i64::from(ordinal))));
+    let status = status(&cluster(3), &stateful_set(3, 3), &pods);
+    assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
+    assert_eq!(
+        condition(&status, "InSync"),
+        Some(("False", "ReplicationNotBuilt"))
+    );
+    assert_eq!(status.entries, Some(2));
+}
+
+#[test]
+fn a_missing_an_unready_and_a_terminating_node_are_not_ready() {
+    let mut terminating = pod(1, true);
+    terminating.metadata.deletion_timestamp = Some(time(1));
+    let pods = [(pod(0, false), None), (terminating, answer("aa", 1))];
+    let status = status(&cluster(3), &stateful_set(2, 3), &pods);
+    assert_eq!(
+        condition(&status, "Ready"),
+        Some(("False", "NodesNotReady"))
+    );
+    assert_eq!(
+        condition(&status, "Available"),
+        Some(("False", "NoNodeReady"))
+    );
+    assert_eq!(
+        condition(&status, "Reconciling"),
+        Some(("True", "NodesStarting"))
+    );
+    assert_eq!(status.nodes_ready, "0/3");
+    assert_eq!(
+        (status.members[0].reachable, status.members[1].reachable),
+        (false, true)
+    );
+}
+
+#[test]
+fn an_unfinished_rollout_is_not_ready_although_all_pods_are() {
+    let pods = [0, 1].map(|ordinal| (pod(ordinal, true), answer("aa", 0)));
+    let status = status(&cluster(2), &stateful_set(2, 1), &pods);
+    assert_eq!(
+        condition(&status, "Ready"),
+        Some(("False", "NodesNotReady"))
+    );
+    assert_eq!(condition(&status, "Available"), Some(("True", "NodeReady")));
+}
+
+#[test]
+fn a_node_with_another_salt_is_an_alarm() {
+    let status = status(
+        &cluster(1),
+        &stateful_set(1, 1),
+        &[(pod(0, true), answer("bb", 0))],
+    );
+    assert_eq!(
+        condition(&status, "SaltConsistent"),
+        Some(("False", "DifferentSalt"))
+    );
+    assert_eq!(
+        condition(&status, "Ready"),
+        Some(("False", "DifferentSalt"))
+    );
+}
+
+#[test]
+fn transition_times_move_only_with_the_status() {
+    let (cluster, stateful_set) = (cluster(1), stateful_set(1, 1));
+    let observe = |ready: bool, before: &ClusterStatus, second: i64| {
+        let pods = [(pod(0, ready), answer("aa", 0))];
+        let seen = Seen {
+            cluster: &cluster,
+            stateful_set: &stateful_set,
+            pods: &pods,
+            salt_fingerprint: Some("aa"),
+            service_monitors_served: true,
+        };
+        observed(&seen, before, &time(second))
+    };
+    let first = observe(true, &ClusterStatus::default(), 1);
+    let second = observe(true, &first, 2);
+    assert_eq!(
+        first, second,
+        "an unchanged cluster has an unchanged status"
+    );
+    let third = observe(false, &second, 3);
+    let ready = third
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+        .unwrap();
+    assert_eq!(ready.last_transition_time, time(3));
+}
+
+#[test]
+fn a_stalled_cluster_says_why_and_keeps_what_was_seen() {
+    let before = status(
+        &cluster(1),
+        &stateful_set(1, 1),
+        &[(pod(0, true), answer("aa", 7))],
+    );
+    let status = stalled("SaltMissing", "restore it", Some(5), &before, &time(9));
+    assert_eq!(condition(&status, "Ready"), Some(("False", "SaltMissing")));
+    assert_eq!(condition(&status, "Stalled"), Some(("True", "SaltMissing")));
+    assert_eq!(condition(&status, "Available"), Some(("True", "NodeReady")));
+    assert_eq!(
+        (status.entries, status.observed_generation),
+        (Some(7), Some(5))
+    );
+}

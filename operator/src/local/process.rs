@@ -1,0 +1,194 @@
+//! One node as a child process.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tokio::{
+    process::{Child, Command},
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::node_settings::{NODE_ID_VARIABLE, NodeSettings};
+
+const FIRST_RESTART: Duration = Duration::from_secs(1);
+const LONGEST_RESTART: Duration = Duration::from_secs(30);
+/// A node that ran this long has recovered; its next restart is quick again.
+const RECOVERED: Duration = Duration::from_secs(60);
+/// How long a node may take to stop before it is killed.
+const STOP: Duration = Duration::from_secs(40);
+const READY_POLL: Duration = Duration::from_millis(100);
+
+/// A node that is kept running.
+#[derive(Debug)]
+pub(super) struct NodeProcess {
+    name: String,
+    binary: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    folder: PathBuf,
+    address: String,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Starting,
+    Serving,
+    /// It ended before it ever served: starting it again will not help.
+    Failed(String),
+}
+
+impl NodeProcess {
+    /// A node that is not started yet.
+    pub(super) fn new(
+        name: String,
+        binary: PathBuf,
+        settings: &NodeSettings,
+        folder: PathBuf,
+    ) -> Self {
+        let mut environment = settings.variables();
+        environment.push((NODE_ID_VARIABLE, name.clone()));
+        // The pipe closes with this process, however it ends, and the node with the pipe.
+        environment.push(("OSC_STOP_ON_STDIN_EOF", "true".to_owned()));
+        let address = format!("{}:{}", settings.host, settings.port);
+        Self {
+            name,
+            binary,
+            environment,
+            folder,
+            address,
+            state: watch::Sender::new(State::Starting),
+        }
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("node.log")
+    }
+
+    /// Returns once the node serves, or tells why it never will.
+    pub(super) async fn started(&self) -> anyhow::Result<()> {
+        let mut state = self.state.subscribe();
+        let settled = state
+            .wait_for(|state| *state != State::Starting)
+            .await?
+            .clone();
+        match settled {
+            State::Failed(reason) => bail!("node {} did not start: {reason}", self.name),
+            State::Starting | State::Serving => Ok(()),
+        }
+    }
+
+    /// Keeps the node running until told to stop.
+    pub(super) async fn supervise(&self, stop: &CancellationToken) {
+        let mut pause = FIRST_RESTART;
+        while !stop.is_cancelled() {
+            let begun = Instant::now();
+            let ended = match self.spawn() {
+                Ok(child) => self.run(child, stop).await,
+                Err(error) => format!("{error:#}"),
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            if *self.state.borrow() == State::Starting {
+                self.state
+                    .send_replace(State::Failed(format!("{ended}\n{}", self.last_words())));
+                return;
+            }
+            pause = if begun.elapsed() > RECOVERED {
+                FIRST_RESTART
+            } else {
+                (pause * 2).min(LONGEST_RESTART)
+            };
+            self.say(&format!(
+                "{ended}; starting it again in {} s (log: {})",
+                pause.as_secs(),
+                self.log().display()
+            ));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        fs::create_dir_all(&self.folder)?;
+        let log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.log())?;
+        Command::new(&self.binary)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.binary.display()))
+    }
+
+    /// Runs one child to its end, and tells how it ended.
+    async fn run(&self, mut child: Child, stop: &CancellationToken) -> String {
+        let served = async {
+            self.wait_until_ready().await;
+            self.state.send_replace(State::Serving);
+            std::future::pending::<()>().await;
+        };
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = served => return String::new(),
+            () = stop.cancelled() => {
+                drop(child.stdin.take());
+                match tokio::time::timeout(STOP, child.wait()).await {
+                    Ok(ended) => ended,
+                    Err(_) => child.kill().await.and(child.wait().await),
+                }
+            }
+        };
+        match ended {
+            Ok(status) => format!("ended with {status}"),
+            Err(error) => format!("cannot be waited for: {error}"),
+        }
+    }
+
+    async fn wait_until_ready(&self) {
+        let url = format!("http://{}/ready", self.address);
+        while !reqwest::get(&url)
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
+            tokio::time::sleep(READY_POLL).await;
+        }
+        if *self.state.borrow() == State::Serving {
+            self.say("serves again");
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines
+            .get(lines.len().saturating_sub(3)..)
+            .unwrap_or_default()
+            .join("\n")
+    }
+
+    fn say(&self, what: &str) {
+        // Where standard output is gone there is nobody to tell.
+        let _ = writeln!(std::io::stdout(), "node {}: {what}", self.name);
+    }
+}

@@ -1,0 +1,109 @@
+//! What a person sees once the nodes serve.
+
+use std::{
+    fs,
+    io::{IsTerminal, Write},
+    path::Path,
+    time::Instant,
+};
+
+use futures::future::join_all;
+
+use super::{files::ClusterFolder, process::NodeProcess};
+use crate::cluster::{dereference::ApiKey, node_status, validate::ValidatedCluster};
+
+/// Prints the status table, the address, and requests to begin with.
+pub(super) async fn ready(
+    cluster: &ValidatedCluster,
+    folder: &ClusterFolder,
+    nodes: &[NodeProcess],
+    begun: Instant,
+) -> anyhow::Result<()> {
+    let api_key = fs::read(folder.api_key())?;
+    let api_key = ApiKey(api_key.trim_ascii().to_vec());
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let answers = join_all(
+        nodes
+            .iter()
+            .map(|node| node_status::ask(&client, node.address(), Some(&api_key))),
+    )
+    .await;
+    let serving = answers.iter().flatten().count();
+    let entries = answers
+        .iter()
+        .flatten()
+        .map(|details| details.entries)
+        .max()
+        .unwrap_or_default();
+    let version = answers
+        .iter()
+        .flatten()
+        .next()
+        .map(|details| details.version.clone())
+        .unwrap_or_default();
+    let (name, wanted) = (cluster.name.as_str(), nodes.len());
+    let status = if serving == wanted {
+        "AllNodesReady"
+    } else {
+        "NodesNotReady"
+    };
+    let address = nodes.first().map(NodeProcess::address).unwrap_or_default();
+
+    let mut out = std::io::stdout().lock();
+    let (bold, plain) = if out.is_terminal() {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    let width = name.len().max(4);
+    writeln!(
+        out,
+        "{:width$}   MODE      READY   STATUS          ENTRIES   VERSION   AGE",
+        "NAME"
+    )?;
+    writeln!(
+        out,
+        "{name:width$}   Replica   {:5}   {status:13}   {entries:<7}   {version:7}   {}s",
+        format!("{serving}/{wanted}"),
+        begun.elapsed().as_secs()
+    )?;
+    writeln!(
+        out,
+        "\n{bold}ready: http://{address}{plain}   data, salt and keys: {}",
+        folder.path().display()
+    )?;
+    if wanted > 1 {
+        writeln!(
+            out,
+            "Nodes do not replicate yet: each keeps its own entries, so use this address for all of them."
+        )?;
+    }
+    writeln!(
+        out,
+        "\nTry it in another terminal; X-User-Key is a passphrase of your choice, keep it:"
+    )?;
+    for line in requests(address, &folder.api_key(), cluster.spec.api_key.required) {
+        writeln!(out, "  {line}")?;
+    }
+    writeln!(out, "\nCtrl-C stops all nodes.")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Create, read, list: each works as printed, in this order.
+fn requests(address: &str, api_key: &Path, api_key_required: bool) -> [String; 3] {
+    // The key is read from its file by the shell, so that it is neither printed nor kept in a history.
+    let api_key = if api_key_required {
+        format!(" -H \"X-API-Key: $(cat '{}')\"", api_key.display())
+    } else {
+        String::new()
+    };
+    let keys = format!("{api_key} -H 'X-User-Key: correct-horse-battery'");
+    [
+        format!(
+            "curl -X POST http://{address}/configs{keys} -H 'Content-Type: application/json' -d '{{\"key\":\"greeting\",\"value\":{{\"text\":\"hello\"}}}}'"
+        ),
+        format!("curl http://{address}/configs/greeting{keys}"),
+        format!("curl http://{address}/configs{keys}"),
+    ]
+}

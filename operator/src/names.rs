@@ -1,0 +1,165 @@
+//! Every name, label, annotation, port and path that objects of a cluster carry. Selectors, claim names and mount
+//! paths can never change later: volumes and running pods hang on them.
+
+use std::{collections::BTreeMap, fmt};
+
+/// The API group of our resources.
+pub const GROUP: &str = "opensecureconf.io";
+/// Who applies children.
+pub const FIELD_MANAGER: &str = "opensecureconf.io/operator";
+/// Who applies status.
+pub const STATUS_FIELD_MANAGER: &str = "opensecureconf.io/operator-status";
+
+/// Label: the product.
+pub const LABEL_NAME: &str = "app.kubernetes.io/name";
+/// Label: which cluster.
+pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
+/// Label: which part.
+pub const LABEL_COMPONENT: &str = "app.kubernetes.io/component";
+/// Label: who manages it.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Label: the operator's release.
+pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
+/// Label of the one Service whose endpoints Prometheus scrapes, so that each pod is scraped once.
+pub const LABEL_SCRAPE: &str = "opensecureconf.io/scrape";
+/// Label that the StatefulSet controller gives each pod.
+pub const LABEL_POD_INDEX: &str = "apps.kubernetes.io/pod-index";
+
+/// Value of [`LABEL_NAME`].
+pub const PRODUCT: &str = "opensecureconf";
+/// Value of [`LABEL_MANAGED_BY`].
+pub const OPERATOR: &str = "opensecureconf-operator";
+/// The operator's own namespace.
+pub const OPERATOR_NAMESPACE: &str = "opensecureconf-system";
+/// The container of a node.
+pub const NODE_CONTAINER: &str = "node";
+/// The one port of a node: clients, peers, probes, metrics.
+pub const NODE_PORT: i32 = 9000;
+/// That port's name.
+pub const NODE_PORT_NAME: &str = "http";
+/// User and group of every container.
+pub const USER_ID: i64 = 65532;
+
+/// The claim of each node.
+pub const DATA_CLAIM: &str = "data";
+/// Where the claim is mounted.
+pub const DATA_PATH: &str = "/var/lib/opensecureconf";
+/// Where Secrets and the peer list are mounted, each in a folder of its own.
+pub const CONFIG_PATH: &str = "/etc/opensecureconf";
+
+/// Key of the API-key Secret.
+pub const API_KEY_ENTRY: &str = "api-key";
+/// Key of the cluster-key Secret.
+pub const CLUSTER_KEY_ENTRY: &str = "cluster-key";
+/// Key of the salt Secret.
+pub const SALT_ENTRY: &str = "salt";
+/// Key of the ConfigMap with the peer list.
+pub const PEERS_ENTRY: &str = "nodes";
+
+/// The name of a cluster: `^[a-z]([-a-z0-9]*[a-z0-9])?$`, at most 40 characters, not ending in `-nodes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterName(String);
+
+impl ClusterName {
+    /// Longest name: the longest name derived from it still is a label value.
+    pub const MAX_LENGTH: usize = 40;
+
+    /// The name, or `None` when objects could not be named after it.
+    pub fn new(text: &str) -> Option<Self> {
+        let first = text.starts_with(|c: char| c.is_ascii_lowercase());
+        let last = text.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let all = text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        (first && last && all && text.len() <= Self::MAX_LENGTH && !text.ends_with("-nodes"))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text: also the name of the StatefulSet, the client Service and others.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The headless Service and the ConfigMap with the peer list.
+    pub fn nodes(&self) -> String {
+        format!("{}-nodes", self.0)
+    }
+
+    /// The Secret with the API key.
+    pub fn api_key(&self) -> String {
+        format!("{}-api-key", self.0)
+    }
+
+    /// The Secret with the cluster key.
+    pub fn cluster_key(&self) -> String {
+        format!("{}-cluster-key", self.0)
+    }
+
+    /// The Secret with the salt.
+    pub fn salt(&self) -> String {
+        format!("{}-salt", self.0)
+    }
+
+    /// The pod with this ordinal; also the node's id.
+    pub fn pod(&self, ordinal: i32) -> String {
+        format!("{}-{ordinal}", self.0)
+    }
+
+    /// What the names of all claims of this cluster begin with.
+    pub fn claim_prefix(&self) -> String {
+        format!("{DATA_CLAIM}-{}-", self.0)
+    }
+
+    /// The labels that select this cluster's pods, for ever.
+    pub fn selector(&self) -> BTreeMap<String, String> {
+        [
+            (LABEL_NAME, PRODUCT),
+            (LABEL_INSTANCE, &self.0),
+            (LABEL_COMPONENT, "node"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// The labels of every child.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.selector();
+        labels.insert(LABEL_MANAGED_BY.to_owned(), OPERATOR.to_owned());
+        labels.insert(
+            LABEL_VERSION.to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        );
+        labels
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ClusterName;
+
+    #[test]
+    fn names_that_objects_cannot_be_named_after_are_refused() {
+        for name in ["a", "prod", "a-1", &"a".repeat(40)] {
+            assert!(ClusterName::new(name).is_some(), "{name}");
+        }
+        for name in [
+            "",
+            "1a",
+            "-a",
+            "a-",
+            "A",
+            "a.b",
+            "prod-nodes",
+            &"a".repeat(41),
+            "ä",
+        ] {
+            assert!(ClusterName::new(name).is_none(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a node is told. One description, two renderings: a pod's environment and a local process's.
+
+use std::path::PathBuf;
+
+use crate::cluster::resource::{LogFormat, LogLevel};
+
+/// The settings of one node, except its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on.
+    pub port: u16,
+    /// Files of the node.
+    pub files: NodeFiles,
+    /// Whether clients must show an API key.
+    pub api_key_required: bool,
+    /// Namespace and name of the cluster, so that a copy of its volumes cannot talk to it.
+    pub cluster_id: String,
+    /// Shortest user key.
+    pub min_user_key_length: i32,
+    /// Least severe level that is logged.
+    pub log_level: LogLevel,
+    /// Shape of log lines.
+    pub log_format: LogFormat,
+    /// How long requests are accepted after the signal to stop.
+    pub drain_seconds: u32,
+}
+
+/// Where a node's files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFiles {
+    /// Database.
+    pub database: PathBuf,
+    /// The node's own copy of the salt.
+    pub salt: PathBuf,
+    /// The cluster's salt.
+    pub cluster_salt: PathBuf,
+    /// API keys; `None` where none is required.
+    pub api_key: Option<PathBuf>,
+    /// Cluster keys.
+    pub cluster_key: PathBuf,
+    /// Peer list.
+    pub nodes: PathBuf,
+}
+
+/// The variable with the node's name, which each rendering fills in its own way.
+pub const NODE_ID_VARIABLE: &str = "OSC_CLUSTER_NODE_ID";
+
+impl NodeSettings {
+    /// All settings but the node's name, as environment variables in a fixed order.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        // Destructured in full: a setting that is not rendered would be silently ignored.
+        let Self {
+            host,
+            port,
+            files,
+            api_key_required,
+            cluster_id,
+            min_user_key_length,
+            log_level,
+            log_format,
+            drain_seconds,
+        } = self;
+        let NodeFiles {
+            database,
+            salt,
+            cluster_salt,
+            api_key,
+            cluster_key,
+            nodes,
+        } = files;
+        let path = |path: &PathBuf| path.display().to_string();
+        let mut variables = vec![
+            ("OSC_HOST", host.clone()),
+            ("OSC_HOST_PORT", port.to_string()),
+            ("OSC_DATABASE_PATH", path(database)),
+            ("OSC_SALT_FILE_PATH", path(salt)),
+            ("OSC_SALT_SECRET_FILE", path(cluster_salt)),
+            ("OSC_BOOTSTRAP", "never".to_owned()),
+            ("OSC_API_KEY_REQUIRED", api_key_required.to_string()),
+            ("OSC_CLUSTER_ENABLED", "true".to_owned()),
+            ("OSC_CLUSTER_MODE", "replica".to_owned()),
+            ("OSC_CLUSTER_ID", cluster_id.clone()),
+            ("OSC_CLUSTER_KEY_FILE", path(cluster_key)),
+            ("OSC_CLUSTER_NODES_FILE", path(nodes)),
+            ("OSC_MIN_USER_KEY_LENGTH", min_user_key_length.to_string()),
+            ("OSC_LOG_LEVEL", log_level.setting().to_owned()),
+            ("OSC_LOG_FORMAT", log_format.setting().to_owned()),
+            ("OSC_DRAIN_SECONDS", drain_seconds.to_string()),
+        ];
+        variables.extend(
+            api_key
+                .as_ref()
+                .map(|file| ("OSC_API_KEY_FILE", path(file))),
+        );
+        variables
+    }
+}
+
+impl LogLevel {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+impl LogFormat {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Console => "console",
+        }
+    }
+}
