@@ -1,1 +1,9 @@
-//! Placeholder.
+//! What the stories of `tests/` are told with: a namespace on a real cluster, waiting for what happens there, a workload
+//! that is a pod, and everything one needs to know after a failure.
+
+mod diagnostics;
+mod stage;
+mod workload;
+
+pub use stage::{Stage, condition, osc};
+pub use workload::Workload;

@@ -1,1 +1,376 @@
-//! Stories.
+//! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them one after the other.
+
+use std::{collections::BTreeMap, io::Write, time::Instant};
+
+use anyhow::{Context, ensure};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions},
+};
+use opensecureconf_e2e::{Stage, Workload, condition};
+use serde_json::json;
+
+const SURVIVES: &str = "print(client.read('survivor')['value'])";
+
+fn report(what: &str, since: Instant) {
+    let _ = writeln!(
+        std::io::stderr(),
+        "[story] {what}: {:.1} s",
+        since.elapsed().as_secs_f64()
+    );
+}
+
+#[test]
+fn one_resource_becomes_a_store_that_outlives_its_pods_and_itself() {
+    Stage::tell("one-node", |stage| async move {
+        let applied = Instant::now();
+        stage.apply_sample("one-node.yaml").await?;
+        let cluster = stage.until_condition("demo", "Ready", "True").await?;
+        report("from apply to Ready", applied);
+        ensure!(cluster.data.pointer("/status/nodesReady") == Some(&json!("1/1")));
+        ensure!(condition(&cluster, "InSync").is_some_and(|(status, ..)| status == "True"));
+
+        let workload = Workload {
+            stage: &stage,
+            cluster: "demo",
+        };
+        let printed = workload
+            .run(
+                "
+created = client.create('db', {'host': 'db.internal', 'port': 5432}, 'database')
+assert created['value']['port'] == 5432, created
+assert client.read('db')['category'] == 'database'
+assert client.update('db', {'port': 5433})['value'] == {'port': 5433}
+assert [entry['key'] for entry in client.list_all()] == ['db']
+client.delete('db')
+assert client.list_all() == []
+client.create('survivor', {'answer': 42})
+print('all of it works')
+",
+            )
+            .await?;
+        ensure!(printed.trim() == "all of it works", "{printed}");
+
+        let killed = Instant::now();
+        replace_pod(&stage, "demo-0").await?;
+        report("a deleted pod serves again", killed);
+        ensure!(workload.run(SURVIVES).await?.contains("'answer': 42"));
+
+        comes_back::<Service>(&stage, "demo").await?;
+        comes_back::<ConfigMap>(&stage, "demo-nodes").await?;
+        comes_back::<StatefulSet>(&stage, "demo").await?;
+        stage.until_condition("demo", "Ready", "True").await?;
+        ensure!(workload.run(SURVIVES).await?.contains("'answer': 42"));
+
+        let keys = secrets(&stage).await?;
+        stage
+            .clusters()
+            .delete("demo", &DeleteParams::default())
+            .await?;
+        stage
+            .until(stage.api::<StatefulSet>(), "demo", "gone", |found| {
+                found.is_none()
+            })
+            .await?;
+        stage
+            .until(stage.api::<Service>(), "demo", "gone", |found| {
+                found.is_none()
+            })
+            .await?;
+        stage
+            .until(stage.api::<Pod>(), "demo-0", "gone", |found| {
+                found.is_none()
+            })
+            .await?;
+        ensure!(
+            stage
+                .api::<PersistentVolumeClaim>()
+                .get_opt("data-demo-0")
+                .await?
+                .is_some(),
+            "the volume is gone"
+        );
+        ensure!(
+            secrets(&stage).await? == keys,
+            "the Secrets are not what they were"
+        );
+
+        stage.apply_sample("one-node.yaml").await?;
+        stage.until_condition("demo", "Ready", "True").await?;
+        ensure!(
+            secrets(&stage).await? == keys,
+            "the Secrets are not what they were"
+        );
+        ensure!(workload.run(SURVIVES).await?.contains("'answer': 42"));
+        Ok(())
+    });
+}
+
+#[test]
+fn resources_that_cannot_work_are_refused_with_words_that_help() {
+    Stage::tell("refused", |stage| async move {
+        let resource = |name: &str, spec: &str| {
+            format!(
+                "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+            )
+        };
+        stage
+            .apply(&resource("there", "{replicas: 1, storage: {size: 1Gi}}"))
+            .await?;
+        for (name, spec, message) in [
+            ("none", "{replicas: 0}", "replicas must be from 1 to 15"),
+            ("many", "{replicas: 16}", "replicas must be from 1 to 15"),
+            ("some-nodes", "{}", "not end in '-nodes'"),
+            ("1st", "{}", "the name must begin with a letter"),
+            (
+                "size",
+                "{storage: {size: lots}}",
+                "storage.size must be a size such as 1Gi",
+            ),
+            (
+                "there",
+                "{replicas: 1, storage: {size: 512Mi}}",
+                "volumes never shrink",
+            ),
+            (
+                "there",
+                "{replicas: 1, storage: {storageClassName: other}}",
+                "storageClassName cannot be changed",
+            ),
+            (
+                "keys",
+                "{apiKey: {required: false, secretRef: {name: mine}}}",
+                "apiKey.secretRef has no use",
+            ),
+            ("mode", "{mode: Anarchy}", "Unsupported value"),
+        ] {
+            let refusal = stage
+                .apply(&resource(name, spec))
+                .await
+                .err()
+                .with_context(|| format!("{name} {spec} was accepted"))?;
+            let refusal = format!("{refusal:?}");
+            ensure!(refusal.contains(message), "{name} {spec}: {refusal}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn three_nodes_share_one_salt_and_are_honest_about_replication() {
+    Stage::tell("three-nodes", |stage| async move {
+        let applied = Instant::now();
+        stage.apply_sample("three-nodes.yaml").await?;
+        let cluster = stage.until_condition("config", "Ready", "True").await?;
+        report("from apply to three nodes Ready", applied);
+        ensure!(condition(&cluster, "InSync").is_some_and(
+            |(status, reason, _)| (status, reason) == ("False", "ReplicationNotBuilt")
+        ));
+        let members = cluster
+            .data
+            .pointer("/status/members")
+            .and_then(|members| members.as_array().cloned())
+            .context("no members")?;
+        let salt = cluster
+            .data
+            .pointer("/status/saltFingerprint")
+            .context("no fingerprint")?;
+        ensure!(
+            members.len() == 3
+                && members
+                    .iter()
+                    .all(|member| &member["saltFingerprint"] == salt),
+            "{members:?}"
+        );
+
+        // Every connection of every client meets the same node.
+        let workload = Workload {
+            stage: &stage,
+            cluster: "config",
+        };
+        workload.run("client.create('once', {'n': 1})\nfor _ in range(20): OpenSecureConfClient(client.base_url, client.user_key, client.api_key).read('once')").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn an_unchanged_cluster_is_left_alone_and_a_new_operator_restarts_no_node() {
+    Stage::tell("unchanged", |stage| async move {
+        stage.apply_sample("one-node.yaml").await?;
+        stage.until_condition("demo", "Ready", "True").await?;
+        let (versions, pods) = (child_versions(&stage).await?, pod_uids(&stage).await?);
+        ensure!(versions.len() >= 7, "{versions:?}");
+
+        let operators: Api<Deployment> =
+            Api::namespaced(stage.client.clone(), "opensecureconf-system");
+        let restart = json!({"spec": {"template": {"metadata": {"annotations": {"story": stage.namespace}}}}});
+        let restarted = operators
+            .patch(
+                "opensecureconf-operator",
+                &PatchParams::default(),
+                &Patch::Merge(&restart),
+            )
+            .await?;
+        let rolled_out = |found: Option<&Deployment>| {
+            found
+                .and_then(|deployment| deployment.status.as_ref())
+                .is_some_and(|status| {
+                    status.observed_generation >= restarted.metadata.generation
+                        && status.updated_replicas == Some(1)
+                        && status.ready_replicas == Some(1)
+                        && status.unavailable_replicas.is_none()
+                        && status.replicas == Some(1)
+                })
+        };
+        stage
+            .until(
+                operators,
+                "opensecureconf-operator",
+                "rolled out",
+                rolled_out,
+            )
+            .await?;
+
+        // What the new operator does first for every cluster is a whole reconcile; a changed spec shows that it did one.
+        let cluster = touch(&stage, "demo").await?;
+        ensure!(cluster.metadata.generation == Some(2));
+        stage.until_condition("demo", "Ready", "True").await?;
+        ensure!(
+            child_versions(&stage).await? == versions,
+            "children were written without need"
+        );
+        ensure!(pod_uids(&stage).await? == pods, "a pod was replaced");
+        Ok(())
+    });
+}
+
+/// Changes a field that no child depends on, so that a reconcile of the new generation can be awaited.
+async fn touch(stage: &Stage, name: &str) -> anyhow::Result<DynamicObject> {
+    let patch = json!({"spec": {"monitoring": {"serviceMonitor": {"interval": "31s"}}}});
+    Ok(stage
+        .clusters()
+        .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+        .await?)
+}
+
+async fn replace_pod(stage: &Stage, name: &str) -> anyhow::Result<()> {
+    let pods = stage.api::<Pod>();
+    let before = pods.get(name).await?.uid();
+    pods.delete(name, &DeleteParams::default()).await?;
+    let serves = |found: Option<&Pod>| {
+        found.is_some_and(|pod| {
+            let conditions = pod
+                .status
+                .iter()
+                .flat_map(|status| status.conditions.iter().flatten());
+            pod.uid() != before
+                && conditions
+                    .into_iter()
+                    .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        })
+    };
+    stage.until(pods, name, "replaced", serves).await.map(drop)
+}
+
+/// Deletes a child and waits for another one of its name.
+async fn comes_back<K>(stage: &Stage, name: &str) -> anyhow::Result<()>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + 'static,
+{
+    let api = stage.api::<K>();
+    let before = api.get(name).await?.uid();
+    let same = Preconditions {
+        uid: before.clone(),
+        resource_version: None,
+    };
+    api.delete(
+        name,
+        &DeleteParams {
+            preconditions: Some(same),
+            ..DeleteParams::default()
+        },
+    )
+    .await?;
+    let deleted = Instant::now();
+    stage
+        .until(api, name, "back", |found| {
+            found.is_some_and(|object| object.uid() != before)
+        })
+        .await?;
+    report(&format!("a deleted {} is back", K::kind(&())), deleted);
+    Ok(())
+}
+
+/// Content of the cluster's Secrets, by name.
+async fn secrets(stage: &Stage) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for (name, entry) in [
+        ("demo-salt", "salt"),
+        ("demo-api-key", "api-key"),
+        ("demo-cluster-key", "cluster-key"),
+    ] {
+        let secret = stage.api::<Secret>().get(name).await?;
+        let content = secret
+            .data
+            .and_then(|mut data| data.remove(entry))
+            .with_context(|| format!("{name} has no {entry}"))?;
+        found.insert(name.to_owned(), content.0);
+    }
+    Ok(found)
+}
+
+async fn child_versions(stage: &Stage) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+    let mut versions = BTreeMap::new();
+    collect::<StatefulSet>(stage, &mut versions).await?;
+    collect::<Service>(stage, &mut versions).await?;
+    collect::<ConfigMap>(stage, &mut versions).await?;
+    collect::<ServiceAccount>(stage, &mut versions).await?;
+    collect::<NetworkPolicy>(stage, &mut versions).await?;
+    collect::<PodDisruptionBudget>(stage, &mut versions).await?;
+    collect::<Secret>(stage, &mut versions).await?;
+    Ok(versions)
+}
+
+async fn collect<K>(
+    stage: &Stage,
+    versions: &mut BTreeMap<String, Option<String>>,
+) -> anyhow::Result<()>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let ours = ListParams::default().labels("app.kubernetes.io/managed-by=opensecureconf-operator");
+    for object in stage.api::<K>().list(&ours).await? {
+        versions.insert(
+            format!("{} {}", K::kind(&()), object.name_any()),
+            object.resource_version(),
+        );
+    }
+    Ok(())
+}
+
+async fn pod_uids(stage: &Stage) -> anyhow::Result<Vec<Option<String>>> {
+    Ok(stage
+        .api::<Pod>()
+        .list(&ListParams::default())
+        .await?
+        .iter()
+        .map(ResourceExt::uid)
+        .collect())
+}

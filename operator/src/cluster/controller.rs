@@ -119,7 +119,7 @@ impl std::fmt::Debug for Context {
 pub enum Error {
     /// The resource does not parse; it has to change.
     #[error("the resource is malformed")]
-    Malformed(#[source] kube::core::error_boundary::InvalidObject),
+    Malformed(#[source] Box<kube::core::error_boundary::InvalidObject>),
     /// Reading failed.
     #[error("failed to read")]
     Dereference(#[source] Box<kube::Error>),
@@ -209,6 +209,7 @@ where
 }
 
 /// Secrets have no owner while their volumes are kept, so the label tells whose they are.
+#[expect(clippy::needless_pass_by_value, reason = "the watch hands over the object")]
 fn cluster_of_secret(secret: Secret) -> Option<ObjectRef<DeserializeGuard<OpenSecureConfCluster>>> {
     let name = secret.labels().get(crate::names::LABEL_INSTANCE)?;
     Some(ObjectRef::new(name).within(&secret.namespace()?))
@@ -220,8 +221,8 @@ async fn reconcile(
 ) -> Result<Action, Error> {
     let start = Instant::now();
     let result = match &guard.0 {
-        Ok(cluster) => reconcile_cluster(cluster, &context).await,
-        Err(invalid) => Err(Error::Malformed(invalid.clone())),
+        Ok(cluster) => Box::pin(reconcile_cluster(cluster, &context)).await,
+        Err(invalid) => Err(Error::Malformed(Box::new(invalid.clone()))),
     };
     context
         .metrics
@@ -238,7 +239,7 @@ async fn reconcile_cluster(
     }
     let before = cluster.status.clone().unwrap_or_default();
     let uid = cluster.uid().unwrap_or_default();
-    let outcome = steps(cluster, &before, context).await?;
+    let outcome = Box::pin(steps(cluster, &before, context)).await?;
     let (after, next) = match outcome {
         Ok(status) => {
             let progressing = status
@@ -413,6 +414,7 @@ fn hold_back_figures(
     if hold_back { before.clone() } else { after }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the driver hands over its pointers")]
 fn error_policy(
     guard: Arc<DeserializeGuard<OpenSecureConfCluster>>,
     error: &Error,

@@ -35,7 +35,7 @@ fn answer(salt: &str, entries: i64) -> Option<NodeDetails> {
 }
 
 fn time(second: i64) -> Time {
-    Time(k8s_openapi::jiff::Timestamp::from_second(second).unwrap())
+    Time(jiff::Timestamp::from_second(second).unwrap())
 }
 
 fn status(

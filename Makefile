@@ -1,0 +1,62 @@
+# Everything that a person or CI does with this repository. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench images kind kind-down e2e gen fix python toolchain advisories
+
+NODES := manifests/samples/three-nodes.yaml
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: toolchain ## Run three nodes on this machine, without Kubernetes (ARGS="--port 9100")
+	@cargo build --release --locked -p opensecureconf-node -p opensecureconf-operator
+	@exec target/release/osc-operator local -f $(NODES) $(ARGS)
+
+test: toolchain python ## Run every test that needs no Kubernetes
+	cargo test --workspace --locked
+
+lint: toolchain ## Check format, lints, documentation, licences, generated files and scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
+	cargo deny --offline check bans licenses sources
+	cargo run --quiet --locked -p opensecureconf-operator -- crd --check
+	cargo run --quiet --locked -p opensecureconf-operator -- manifests --check
+	@e2e/cluster/need.sh shellcheck
+	shellcheck .ci/run $$(git ls-files '*.sh')
+
+advisories: ## Check dependencies against the advisory database (fetches it)
+	cargo deny check advisories
+
+bench: ## Measure against the machine's limits (comes with the node's performance work)
+	@echo "there are no benchmarks yet: they come with the node's performance work" >&2; exit 2
+
+images: toolchain ## Build the two images from release binaries of this checkout
+	e2e/images.sh
+
+kind: images ## Make a real cluster with the operator and a running sample, and leave it running
+	e2e/kind.sh osc
+
+kind-down: ## Remove the cluster that `make kind` left
+	e2e/cluster/down.sh osc
+
+e2e: images ## Run the stories on a real cluster, then remove it
+	e2e/run.sh
+
+gen: toolchain ## Write the generated files: crds/ and manifests/
+	cargo run --quiet -p opensecureconf-operator -- crd
+	cargo run --quiet -p opensecureconf-operator -- manifests
+
+fix: gen ## Format the code and write the generated files
+	cargo fmt --all
+
+python: ## Make the Python that some tests compare with (target/python)
+	@e2e/cluster/need.sh python3
+	@test -x target/python/bin/pip || python3 -m venv target/python 2>/dev/null || { e2e/cluster/need.sh python3-venv && python3 -m venv --clear target/python; }
+	@target/python/bin/python -c 'import cryptography' 2>/dev/null || target/python/bin/pip install --quiet cryptography==46.0.3
+
+toolchain:
+	@command -v cargo >/dev/null || { echo "the Rust toolchain is missing: install rustup from your distribution or https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || e2e/cluster/need.sh cc

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Builds the two images of this checkout, and the base image that stands for a distroless one where none can be pulled.
+#
+#   images.sh           opensecureconf-node:VERSION and opensecureconf-operator:VERSION
+#   BASE=IMAGE          a base image to use instead of our own
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/.." && pwd)
+cache=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -1)
+limit=$((30 * 1024 * 1024))
+export DOCKER_BUILDKIT=0
+
+say() { echo "[images] $*" >&2; }
+size() { docker image inspect --format '{{.Size}}' "$1"; }
+
+"$here/cluster/docker-up.sh"
+base=${BASE:-$("$here/images/base.sh")}
+(cd "$top" && cargo build --release --locked -p opensecureconf-node -p opensecureconf-operator)
+
+pack() { # image, Dockerfile, binary
+  local context=$cache/pack/$3
+  rm -rf "$context"; mkdir -p "$context"
+  install -m0755 "$top/target/release/$3" "$context/"
+  docker build -q -t "$1:$version" --target packed --build-arg "BASE=$base" -f "$top/$2" "$context" >"$cache/pack.log" 2>&1 || { cat "$cache/pack.log" >&2; return 1; }
+  local own=$(($(size "$1:$version") - $(size "$base")))
+  say "$1:$version: $((own / 1024)) KiB on top of its base"
+  [ "$own" -le "$limit" ] || { say "that is more than $((limit / 1024)) KiB"; return 1; }
+}
+
+pack opensecureconf-node Dockerfile.node osc-node
+pack opensecureconf-operator Dockerfile.operator osc-operator

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Makes the base image of tests from Debian's packages: glibc, libgcc, CA certificates, time zones, and no shell.
+# Prints its name.
+set -euo pipefail
+image=opensecureconf-e2e/base-cc:bookworm
+if ! docker image inspect "$image" >/dev/null 2>&1; then
+  "$(dirname "$0")/unpack.sh" libc6 libgcc-s1 ca-certificates tzdata | docker import --change 'ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' - "$image" >/dev/null
+fi
+echo "$image"

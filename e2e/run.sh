@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs the stories on a cluster of their own, and removes it, also after a failure.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+name=osc-e2e
+trap '"$here/cluster/down.sh" $name' EXIT
+KUBECONFIG=$("$here/install.sh" $name)
+export KUBECONFIG
+cd "$here/.."
+cargo test --locked -p opensecureconf-e2e --test stories -- --nocapture --test-threads=1

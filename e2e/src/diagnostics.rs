@@ -1,0 +1,87 @@
+//! What is kept after a failure.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, LogParams},
+};
+
+use crate::stage::{Stage, top};
+
+const OPERATOR_NAMESPACE: &str = "opensecureconf-system";
+
+/// Keeps logs, events and resources of the story and the operator in a new folder, and names it.
+/// Whatever cannot be had is left out: the failure itself is what matters.
+pub(crate) async fn keep(stage: &Stage, story: &str) {
+    let time = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map(|time| time.as_secs())
+        .unwrap_or_default();
+    let folder = top().join(".e2e").join(format!("{story}-{time}"));
+    for namespace in [stage.namespace.as_str(), OPERATOR_NAMESPACE] {
+        let folder = folder.join(namespace);
+        if fs::create_dir_all(&folder).is_ok() {
+            logs(stage, namespace, &folder).await;
+            // Secrets are named, but their content stays where it is.
+            kubectl(
+                namespace,
+                &[
+                    "get",
+                    "osc,all,configmaps,pvc,pdb,networkpolicies,events",
+                    "-o",
+                    "yaml",
+                ],
+                &folder.join("resources.yaml"),
+            );
+            kubectl(namespace, &["get", "secrets"], &folder.join("secrets.txt"));
+            kubectl(namespace, &["describe", "pods"], &folder.join("pods.txt"));
+        }
+    }
+    let _ = writeln!(
+        std::io::stderr(),
+        "logs, events and resources: {}",
+        folder.display()
+    );
+}
+
+async fn logs(stage: &Stage, namespace: &str, folder: &Path) {
+    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), namespace);
+    let Ok(found) = pods.list(&ListParams::default()).await else {
+        return;
+    };
+    for pod in found {
+        for (previous, suffix) in [(false, "log"), (true, "previous.log")] {
+            let parameters = LogParams {
+                previous,
+                ..LogParams::default()
+            };
+            if let Ok(log) = pods.logs(&pod.name_any(), &parameters).await {
+                let _ = fs::write(folder.join(format!("{}.{suffix}", pod.name_any())), log);
+            }
+        }
+    }
+}
+
+fn kubectl(namespace: &str, arguments: &[&str], file: &Path) {
+    let cache = std::env::var("KUBE_CACHE").unwrap_or_else(|_| {
+        format!(
+            "{}/.cache/opensecureconf-e2e",
+            std::env::var("HOME").unwrap_or_default()
+        )
+    });
+    let output = Command::new(format!("{cache}/bin/kubectl"))
+        .args(["-n", namespace])
+        .args(arguments)
+        .output();
+    if let Ok(output) = output {
+        let _ = fs::write(file, [output.stdout, output.stderr].concat());
+    }
+}

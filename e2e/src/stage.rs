@@ -1,0 +1,209 @@
+//! A namespace of its own for each story.
+
+use std::{
+    fmt::Debug,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use futures::FutureExt;
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
+use kube::{
+    Api, Client, Resource,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams,
+        PostParams,
+    },
+    runtime::wait::await_condition,
+};
+use serde::de::DeserializeOwned;
+
+use crate::diagnostics;
+
+/// Longest wait for anything; on two cores a cluster is slow.
+const LIMIT: Duration = Duration::from_mins(3);
+
+/// A namespace on the cluster of `KUBECONFIG`.
+#[derive(Clone)]
+pub struct Stage {
+    /// The cluster.
+    pub client: Client,
+    /// The namespace.
+    pub namespace: String,
+}
+
+impl Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stage({})", self.namespace)
+    }
+}
+
+impl Stage {
+    /// Tells one story in a new namespace, which is removed afterwards. After a failure logs, events and resources of
+    /// the namespace and of the operator are kept in a folder that is named.
+    ///
+    /// # Panics
+    /// When the story fails.
+    #[expect(clippy::panic, reason = "a story is a test")]
+    pub fn tell<F>(name: &str, story: impl FnOnce(Self) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let outcome = tokio::runtime::Runtime::new().map(|runtime| {
+            runtime.block_on(async {
+                let stage = Self::open(name).await?;
+                let outcome = AssertUnwindSafe(story(stage.clone())).catch_unwind().await;
+                let outcome = outcome.unwrap_or_else(|_| bail!("the story panicked"));
+                if outcome.is_err() {
+                    diagnostics::keep(&stage, name).await;
+                }
+                stage.close().await?;
+                outcome
+            })
+        });
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => panic!("{name}: {error:?}"),
+            Err(error) => panic!("{name}: no runtime: {error}"),
+        }
+    }
+
+    async fn open(name: &str) -> anyhow::Result<Self> {
+        let client = Client::try_default()
+            .await
+            .context("no cluster; `make e2e` makes one")?;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let metadata = ObjectMeta {
+            generate_name: Some(format!("{name}-")),
+            ..ObjectMeta::default()
+        };
+        let made = namespaces
+            .create(
+                &PostParams::default(),
+                &Namespace {
+                    metadata,
+                    ..Namespace::default()
+                },
+            )
+            .await?;
+        Ok(Self {
+            client,
+            namespace: made.metadata.name.context("a namespace without a name")?,
+        })
+    }
+
+    async fn close(&self) -> anyhow::Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces
+            .delete(&self.namespace, &DeleteParams::default())
+            .await?;
+        // The next story needs the room.
+        let gone = await_condition(namespaces, &self.namespace, |found: Option<&Namespace>| {
+            found.is_none()
+        });
+        tokio::time::timeout(LIMIT, gone)
+            .await
+            .context("the namespace does not go away")??;
+        Ok(())
+    }
+
+    /// Objects of one kind in the namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The clusters in the namespace.
+    pub fn clusters(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &osc())
+    }
+
+    /// Applies a sample of the repository.
+    pub async fn apply_sample(&self, file: &str) -> anyhow::Result<DynamicObject> {
+        let text = std::fs::read_to_string(top().join("manifests/samples").join(file))?;
+        self.apply(&text).await
+    }
+
+    /// Applies an OpenSecureConfCluster as `kubectl apply` does it.
+    pub async fn apply(&self, yaml: &str) -> anyhow::Result<DynamicObject> {
+        let object: DynamicObject = serde_saphyr::from_str(yaml)?;
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let parameters = PatchParams::apply("story");
+        Ok(self
+            .clusters()
+            .patch(&name, &parameters, &Patch::Apply(&object))
+            .await?)
+    }
+
+    /// Waits until an object, or its absence, is as wanted.
+    pub async fn until<K>(
+        &self,
+        api: Api<K>,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(Option<&K>) -> bool + Send + Sync,
+    ) -> anyhow::Result<Option<K>>
+    where
+        K: Clone + Debug + Send + DeserializeOwned + Resource + 'static,
+    {
+        let reached = await_condition(api, name, |found: Option<&K>| wanted(found));
+        let reached = tokio::time::timeout(LIMIT, reached).await;
+        Ok(reached
+            .with_context(|| format!("{name}: not {what} within {} s", LIMIT.as_secs()))??)
+    }
+
+    /// Waits until a cluster's condition has this status for its current generation.
+    pub async fn until_condition(
+        &self,
+        name: &str,
+        type_: &str,
+        status: &str,
+    ) -> anyhow::Result<DynamicObject> {
+        let is = |found: Option<&DynamicObject>| {
+            found.is_some_and(|cluster| {
+                condition(cluster, type_).is_some_and(|(found, _, generation)| {
+                    found == status && generation == cluster.metadata.generation
+                })
+            })
+        };
+        let found = self
+            .until(self.clusters(), name, &format!("{type_}={status}"), is)
+            .await?;
+        found.context("the cluster is gone")
+    }
+}
+
+/// The kind that all stories are about.
+pub fn osc() -> ApiResource {
+    let kind = GroupVersionKind::gvk("opensecureconf.io", "v1alpha1", "OpenSecureConfCluster");
+    ApiResource::from_gvk_with_plural(&kind, "opensecureconfclusters")
+}
+
+/// Status, reason and observed generation of a cluster's condition.
+pub fn condition<'a>(
+    cluster: &'a DynamicObject,
+    type_: &str,
+) -> Option<(&'a str, &'a str, Option<i64>)> {
+    let conditions = cluster.data.pointer("/status/conditions")?.as_array()?;
+    let condition = conditions
+        .iter()
+        .find(|condition| condition["type"] == type_)?;
+    Some((
+        condition["status"].as_str()?,
+        condition["reason"].as_str()?,
+        condition["observedGeneration"].as_i64(),
+    ))
+}
+
+/// The top of the repository.
+pub(crate) fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
+}
