@@ -209,7 +209,10 @@ where
 }
 
 /// Secrets have no owner while their volumes are kept, so the label tells whose they are.
-#[expect(clippy::needless_pass_by_value, reason = "the watch hands over the object")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the watch hands over the object"
+)]
 fn cluster_of_secret(secret: Secret) -> Option<ObjectRef<DeserializeGuard<OpenSecureConfCluster>>> {
     let name = secret.labels().get(crate::names::LABEL_INSTANCE)?;
     Some(ObjectRef::new(name).within(&secret.namespace()?))
@@ -414,7 +417,10 @@ fn hold_back_figures(
     if hold_back { before.clone() } else { after }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the driver hands over its pointers")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the driver hands over its pointers"
+)]
 fn error_policy(
     guard: Arc<DeserializeGuard<OpenSecureConfCluster>>,
     error: &Error,

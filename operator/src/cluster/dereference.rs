@@ -18,7 +18,10 @@ use crate::{
 
 /// What is there.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not states"
+)]
 pub struct Found {
     /// The salt.
     pub salt: SaltSecret,

@@ -106,11 +106,9 @@ impl NodeProcess {
                     .send_replace(State::Failed(format!("{ended}\n{}", self.last_words())));
                 return;
             }
-            pause = if begun.elapsed() > RECOVERED {
-                FIRST_RESTART
-            } else {
-                (pause * 2).min(LONGEST_RESTART)
-            };
+            if begun.elapsed() > RECOVERED {
+                pause = FIRST_RESTART;
+            }
             self.say(&format!(
                 "{ended}; starting it again in {} s (log: {})",
                 pause.as_secs(),
@@ -120,6 +118,7 @@ impl NodeProcess {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => {}
             }
+            pause = (pause * 2).min(LONGEST_RESTART);
         }
     }
 
@@ -143,6 +142,8 @@ impl NodeProcess {
 
     /// Runs one child to its end, and tells how it ended.
     async fn run(&self, mut child: Child, stop: &CancellationToken) -> String {
+        // Held here, because waiting for a child closes what is left in it.
+        let lifeline = child.stdin.take();
         let served = async {
             self.wait_until_ready().await;
             self.state.send_replace(State::Serving);
@@ -152,7 +153,7 @@ impl NodeProcess {
             ended = child.wait() => ended,
             () = served => return String::new(),
             () = stop.cancelled() => {
-                drop(child.stdin.take());
+                drop(lifeline);
                 match tokio::time::timeout(STOP, child.wait()).await {
                     Ok(ended) => ended,
                     Err(_) => child.kill().await.and(child.wait().await),
@@ -167,7 +168,13 @@ impl NodeProcess {
 
     async fn wait_until_ready(&self) {
         let url = format!("http://{}/ready", self.address);
-        while !reqwest::get(&url)
+        // Loopback is never behind a proxy.
+        let Ok(client) = reqwest::Client::builder().no_proxy().build() else {
+            return;
+        };
+        while !client
+            .get(&url)
+            .send()
             .await
             .is_ok_and(|answer| answer.status().is_success())
         {

@@ -17,7 +17,10 @@ use super::ClusterStatus;
 
 /// An encrypted configuration store that runs in this cluster.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[expect(clippy::duplicated_attributes, reason = "columns of one type repeat it")]
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "columns of one type repeat it"
+)]
 #[kube(
     group = "opensecureconf.io",
     version = "v1alpha1",
