@@ -193,7 +193,8 @@ async fn service_monitor(
             true,
             child::<ServiceMonitor>(client, cluster, cluster.name.as_str()).await?,
         )),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok((false, None)),
+        // An unknown group answers in plain text, so only the code tells.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok((false, None)),
         Err(error) => Err(error),
     }
 }
