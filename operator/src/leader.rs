@@ -207,7 +207,7 @@ mod tests {
             }),
             ..Lease::default()
         };
-        let almost = start + DURATION - Duration::from_millis(1);
+        let almost = start + DURATION.mul_f32(0.99);
         for (holder, now, decision) in [
             (None, start, Decision::Acquire),
             (Some(""), start, Decision::Acquire),

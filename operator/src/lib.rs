@@ -8,6 +8,7 @@
 //! | [`node_settings`] | what a node is told |
 //! | [`local`] | a cluster as processes on this machine |
 //! | [`manifests`] | what is installed into Kubernetes |
+//! | [`random`] | bytes for salts and keys |
 //! | [`leader`], [`admin`], [`metrics`], [`run`] | the running operator |
 
 pub mod admin;
@@ -18,5 +19,6 @@ pub mod manifests;
 pub mod metrics;
 pub mod names;
 pub mod node_settings;
+pub mod random;
 pub mod run;
 pub mod service_monitor;

@@ -69,7 +69,6 @@ fn rfc_3339(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fmt::Write as _;
 
     use crate::domain::{ConfigKey, Environment};
 

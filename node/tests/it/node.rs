@@ -31,7 +31,7 @@ pub(crate) fn client() -> Client {
     PROVIDER.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
-            .unwrap()
+            .unwrap();
     });
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -53,7 +53,10 @@ impl Process {
         });
         match address.recv_timeout(Duration::from_secs(30)) {
             Ok(url) => Self { child, url },
-            Err(_) => panic!("the node did not start: {}", error_text(&mut child)),
+            Err(error) => panic!(
+                "the node did not start ({error}): {}",
+                error_text(&mut child)
+            ),
         }
     }
 

@@ -13,7 +13,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use rand::{TryRng, rngs::SysRng};
+use rand::rngs::SysError;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -22,14 +22,14 @@ use super::{
     secret_plan::{SaltPlan, SecretPlan},
     validate::ValidatedCluster,
 };
-use crate::{names::FIELD_MANAGER, service_monitor::ServiceMonitor};
+use crate::{names::FIELD_MANAGER, random, service_monitor::ServiceMonitor};
 
 /// Why a child could not be written. Trying again may help.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system gives no random bytes.
     #[error("failed to get random bytes from the system")]
-    Random(#[source] rand::rngs::SysError),
+    Random(#[source] SysError),
     /// The API server says no.
     #[error("failed to {verb} {kind} {name}")]
     Write {
@@ -76,13 +76,22 @@ pub async fn create_secrets(
     } = plan;
     let mut wanted = Vec::new();
     if *salt == SaltPlan::Create {
-        wanted.push(build_salt_secret(cluster, random()?));
+        wanted.push(build_salt_secret(
+            cluster,
+            random::bytes().map_err(Error::Random)?,
+        ));
     }
     if *create_api_key {
-        wanted.push(build_api_key_secret(cluster, random()?));
+        wanted.push(build_api_key_secret(
+            cluster,
+            random::key().map_err(Error::Random)?,
+        ));
     }
     if *create_cluster_key {
-        wanted.push(build_cluster_key_secret(cluster, random()?));
+        wanted.push(build_cluster_key_secret(
+            cluster,
+            random::key().map_err(Error::Random)?,
+        ));
     }
     let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
     let mut done = Vec::new();
@@ -102,12 +111,6 @@ pub async fn create_secrets(
         });
     }
     Ok(done)
-}
-
-fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    SysRng.try_fill_bytes(&mut bytes).map_err(Error::Random)?;
-    Ok(bytes)
 }
 
 /// Writes all other children: what pods need before the pods, so that they start at the first try.

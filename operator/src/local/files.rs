@@ -8,9 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rand::{TryRng, rngs::SysRng};
 
-use crate::node_settings::NodeFiles;
+use crate::{node_settings::NodeFiles, random};
+
+const NO_RANDOM: &str = "the system gives no random bytes";
 
 /// A folder that this process alone uses.
 #[derive(Debug)]
@@ -39,12 +40,7 @@ impl ClusterFolder {
         let folder = Self { path, _lock: lock };
         folder.settle_salt()?;
         for key in ["api-key", "cluster-key"] {
-            let bytes: [u8; 32] = random()?;
-            let text: String = bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-                + "\n";
+            let text = random::key().context(NO_RANDOM)? + "\n";
             create(&folder.path.join(key), text.as_bytes())?;
         }
         Ok(folder)
@@ -75,7 +71,7 @@ impl ClusterFolder {
                 node.path().display()
             );
         }
-        let salt: [u8; 64] = random()?;
+        let salt: [u8; 64] = random::bytes().context(NO_RANDOM)?;
         create(&file, &salt)
     }
 
@@ -141,14 +137,6 @@ fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         File::open(folder)?.sync_all()?;
     }
     Ok(())
-}
-
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .context("the system gives no random bytes")?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::node_settings::{NODE_ID_VARIABLE, NodeSettings};
 const FIRST_RESTART: Duration = Duration::from_secs(1);
 const LONGEST_RESTART: Duration = Duration::from_secs(30);
 /// A node that ran this long has recovered; its next restart is quick again.
-const RECOVERED: Duration = Duration::from_secs(60);
+const RECOVERED: Duration = Duration::from_mins(1);
 /// How long a node may take to stop before it is killed.
 const STOP: Duration = Duration::from_secs(40);
 const READY_POLL: Duration = Duration::from_millis(100);

@@ -20,11 +20,11 @@ pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
         serde_json::to_value(crd()?)?,
         json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(true) }),
         json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata(false), "rules": rules() }),
-        binding("ClusterRoleBinding", "ClusterRole", metadata(false)),
+        binding("ClusterRoleBinding", "ClusterRole", &metadata(false)),
         json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata(true), "rules": [
             rule("coordination.k8s.io", &["leases"], &["get", "create", "update"]),
         ] }),
-        binding("RoleBinding", "Role", metadata(true)),
+        binding("RoleBinding", "Role", &metadata(true)),
         deployment(),
     ])
 }
@@ -39,7 +39,7 @@ fn metadata(namespaced: bool) -> Value {
     }
 }
 
-fn binding(kind: &str, role: &str, metadata: Value) -> Value {
+fn binding(kind: &str, role: &str, metadata: &Value) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": kind,

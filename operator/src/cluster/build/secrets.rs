@@ -23,20 +23,20 @@ pub fn build_salt_secret(cluster: &ValidatedCluster, salt: [u8; 64]) -> Secret {
 }
 
 /// The key that clients show: 256 bits in hexadecimal.
-pub fn build_api_key_secret(cluster: &ValidatedCluster, key: [u8; 32]) -> Secret {
+pub fn build_api_key_secret(cluster: &ValidatedCluster, key: String) -> Secret {
     secret(
         key_metadata(cluster, cluster.name.api_key()),
         API_KEY_ENTRY,
-        hexadecimal(key),
+        key.into_bytes(),
     )
 }
 
 /// The key that nodes show each other: 256 bits in hexadecimal.
-pub fn build_cluster_key_secret(cluster: &ValidatedCluster, key: [u8; 32]) -> Secret {
+pub fn build_cluster_key_secret(cluster: &ValidatedCluster, key: String) -> Secret {
     secret(
         key_metadata(cluster, cluster.name.cluster_key()),
         CLUSTER_KEY_ENTRY,
-        hexadecimal(key),
+        key.into_bytes(),
     )
 }
 
@@ -55,11 +55,4 @@ fn secret(metadata: ObjectMeta, entry: &str, value: Vec<u8>) -> Secret {
         data: Some([(entry.to_owned(), ByteString(value))].into()),
         ..Secret::default()
     }
-}
-
-fn hexadecimal(bytes: [u8; 32]) -> Vec<u8> {
-    bytes
-        .iter()
-        .flat_map(|byte| format!("{byte:02x}").into_bytes())
-        .collect()
 }
