@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     admin,
-    cluster::controller::{self, Context},
+    cluster::{controller, reconcile::Context},
     leader::Leadership,
     metrics::Metrics,
     names::OPERATOR_NAMESPACE,

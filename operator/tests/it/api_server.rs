@@ -1,0 +1,173 @@
+//! An API server for one namespace, in memory: it keeps what is written, and remembers every request.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, Once},
+};
+
+use http::{Method, Request, Response, StatusCode};
+use kube::{Client, client::Body};
+use opensecureconf_operator::{cluster::reconcile::Context, metrics::Metrics};
+use serde_json::{Value, json};
+use tower_test::mock::{self, Handle};
+
+type Call = (Method, String);
+
+/// The server's side of a client.
+#[derive(Clone, Default)]
+pub(crate) struct ApiServer(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Objects by their path.
+    objects: BTreeMap<String, Value>,
+    calls: Vec<Call>,
+    /// A call that is answered with this status once.
+    refusal: Option<(Call, StatusCode)>,
+}
+
+impl ApiServer {
+    /// Starts answering; the context is what reconciles run with.
+    pub(crate) fn start() -> (Self, Context) {
+        http_client();
+        let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
+        let server = Self::default();
+        tokio::spawn(server.clone().answer(handle));
+        let client = Client::new(service, "team");
+        let metrics = Metrics::new().unwrap();
+        let context =
+            Context::new(client, metrics, "opensecureconf-node:tested".to_owned()).unwrap();
+        (server, context)
+    }
+
+    async fn answer(self, mut handle: Handle<Request<Body>, Response<Body>>) {
+        while let Some((request, respond)) = handle.next_request().await {
+            let (parts, body) = request.into_parts();
+            let body = body.collect_bytes().await.unwrap();
+            let (status, answer) = self.handle(&parts.method, parts.uri.path(), &body);
+            let response = Response::builder()
+                .status(status)
+                .body(Body::from(serde_json::to_vec(&answer).unwrap()))
+                .unwrap();
+            respond.send_response(response);
+        }
+    }
+
+    fn handle(&self, method: &Method, path: &str, body: &[u8]) -> (StatusCode, Value) {
+        let mut state = self.0.lock().unwrap();
+        let sent = || serde_json::from_slice::<Value>(body).unwrap();
+        let path = &match method {
+            // A new object's path ends with its name; events are given theirs by the server.
+            &Method::POST => format!(
+                "{path}/{}",
+                sent()["metadata"]["name"].as_str().unwrap_or("event")
+            ),
+            _ => path.to_owned(),
+        };
+        let call = (method.clone(), path.clone());
+        if state
+            .refusal
+            .as_ref()
+            .is_some_and(|(refused, _)| *refused == call)
+        {
+            let (_, status) = state.refusal.take().unwrap();
+            return (status, failure(status));
+        }
+        state.calls.push(call);
+        match (method, is_collection(path)) {
+            (&Method::GET, true) => {
+                let prefix = format!("{path}/");
+                let items: Vec<_> = state
+                    .objects
+                    .iter()
+                    .filter(|(path, _)| path.starts_with(&prefix))
+                    .map(|(_, object)| object.clone())
+                    .collect();
+                (StatusCode::OK, json!({ "metadata": {}, "items": items }))
+            }
+            (&Method::GET, false) => found(state.objects.get(path).cloned()),
+            (&Method::POST, _) if state.objects.contains_key(path) => {
+                (StatusCode::CONFLICT, failure(StatusCode::CONFLICT))
+            }
+            (&Method::POST, _) => {
+                state.objects.insert(path.clone(), sent());
+                (StatusCode::CREATED, sent())
+            }
+            (&Method::PATCH, _) => {
+                let mut object = sent();
+                state.objects.insert(path.clone(), object.clone());
+                if path.ends_with("/status") {
+                    object["spec"] = json!({});
+                }
+                (StatusCode::OK, object)
+            }
+            (&Method::DELETE, _) => found(state.objects.remove(path)),
+            _ => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                failure(StatusCode::METHOD_NOT_ALLOWED),
+            ),
+        }
+    }
+
+    /// Puts an object there, as somebody else would.
+    pub(crate) fn put(&self, path: &str, object: Value) {
+        self.0
+            .lock()
+            .unwrap()
+            .objects
+            .insert(path.to_owned(), object);
+    }
+
+    /// Takes an object away, as somebody else would.
+    pub(crate) fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path).unwrap();
+    }
+
+    /// An object as it is now.
+    pub(crate) fn object(&self, path: &str) -> Option<Value> {
+        self.0.lock().unwrap().objects.get(path).cloned()
+    }
+
+    /// Answers the next call of this kind with a failure, and does nothing.
+    pub(crate) fn refuse(&self, method: Method, path: &str, status: StatusCode) {
+        self.0.lock().unwrap().refusal = Some(((method, path.to_owned()), status));
+    }
+
+    /// The calls so far that write, without events; forgets them.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().calls)
+            .into_iter()
+            .filter(|(method, path)| *method != Method::GET && !path.contains("/events"))
+            .map(|(method, path)| format!("{method} {path}"))
+            .collect()
+    }
+}
+
+/// `.../namespaces/team/secrets` is one, `.../namespaces/team/secrets/prod-salt` is not.
+fn is_collection(path: &str) -> bool {
+    path.split_once("/namespaces/team/")
+        .is_some_and(|(_, rest)| !rest.contains('/'))
+}
+
+fn found(object: Option<Value>) -> (StatusCode, Value) {
+    object.map_or_else(
+        || (StatusCode::NOT_FOUND, failure(StatusCode::NOT_FOUND)),
+        |object| (StatusCode::OK, object),
+    )
+}
+
+fn failure(status: StatusCode) -> Value {
+    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(),
+            "reason": status.canonical_reason().unwrap().replace(' ', ""), "message": "scripted" })
+}
+
+/// An HTTP client, whatever order the tests run in.
+pub(crate) fn http_client() -> reqwest::Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        rustls::crypto::aws_lc_rs::default_provider()
+            .install_default()
+            .unwrap();
+    });
+    reqwest::Client::new()
+}

@@ -1,0 +1,85 @@
+//! What is built, object by object. A change of a builder shows as a change of a file under `golden/`
+//! (accept it with `INSTA_UPDATE=always cargo test -p opensecureconf-operator`).
+
+use opensecureconf_operator::cluster::build::{
+    ClusterResources, build, build_api_key_secret, build_cluster_key_secret, build_salt_secret,
+};
+use serde::Serialize;
+
+use crate::{ONE_NODE, THREE_NODES, valid};
+
+/// Sets every field of the resource to something that is not its default.
+const EVERYTHING: &str = include_str!("everything.yaml");
+
+/// One document for each object, in the order in which they are applied.
+fn documents(yaml: &str) -> String {
+    let cluster = valid(yaml);
+    let ClusterResources {
+        service_account,
+        config_map,
+        headless_service,
+        client_service,
+        network_policy,
+        disruption_budget,
+        service_monitor,
+        stateful_set,
+    } = build(&cluster);
+    [
+        document(&build_salt_secret(&cluster, [7; 64])),
+        document(&build_api_key_secret(&cluster, "0123".repeat(16))),
+        document(&build_cluster_key_secret(&cluster, "4567".repeat(16))),
+        document(&service_account),
+        document(&config_map),
+        document(&headless_service),
+        document(&client_service),
+        document(&network_policy),
+        document(&disruption_budget),
+        document(&service_monitor),
+        document(&stateful_set),
+    ]
+    .join("---\n")
+}
+
+fn document(object: &impl Serialize) -> String {
+    serde_saphyr::to_string(&serde_json::to_value(object).unwrap()).unwrap()
+}
+
+fn assert_golden(name: &str, documents: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    // The release is in labels; a release alone changes no golden file.
+    let documents = documents.replace(env!("CARGO_PKG_VERSION"), "[version]");
+    settings.bind(|| insta::assert_snapshot!(name, documents));
+}
+
+#[test]
+fn one_node() {
+    assert_golden("one-node", &documents(ONE_NODE));
+}
+
+#[test]
+fn three_nodes() {
+    assert_golden("three-nodes", &documents(THREE_NODES));
+}
+
+#[test]
+fn everything_that_can_be_set() {
+    assert_golden("everything", &documents(EVERYTHING));
+}
+
+#[test]
+fn what_is_switched_off_is_not_built() {
+    let off = build(&valid(
+        "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, monitoring: {serviceMonitor: {enabled: false}}, apiKey: {required: false}}}",
+    ));
+    assert_eq!(off.network_policy, None);
+    assert_eq!(off.disruption_budget, None);
+    assert_eq!(off.service_monitor, None);
+    let pods = serde_json::to_string(&off.stateful_set).unwrap();
+    assert!(
+        !pods.contains("API_KEY_FILE") && !pods.contains("prod-api-key"),
+        "{pods}"
+    );
+}

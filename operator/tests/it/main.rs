@@ -1,0 +1,34 @@
+//! The operator's parts together: what is built from a resource, what an API server gets to see, and whether nodes understand it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod api_server;
+mod golden;
+mod node_contract;
+mod reconcile;
+
+use opensecureconf_operator::cluster::{
+    resource::OpenSecureConfCluster,
+    validate::{ValidatedCluster, validate},
+};
+
+pub(crate) const ONE_NODE: &str = include_str!("../../../manifests/samples/one-node.yaml");
+pub(crate) const THREE_NODES: &str = include_str!("../../../manifests/samples/three-nodes.yaml");
+
+/// A resource as the API server would hand it over.
+pub(crate) fn resource(yaml: &str) -> OpenSecureConfCluster {
+    let mut cluster: OpenSecureConfCluster = serde_saphyr::from_str(yaml).unwrap();
+    cluster.metadata.namespace = Some("team".to_owned());
+    cluster.metadata.uid = Some("0f4e9b1c-0000-4000-8000-000000000001".to_owned());
+    cluster.metadata.generation = Some(1);
+    cluster
+}
+
+pub(crate) fn valid(yaml: &str) -> ValidatedCluster {
+    validate(&resource(yaml), "opensecureconf-node:tested").unwrap()
+}

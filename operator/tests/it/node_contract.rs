@@ -1,0 +1,159 @@
+//! Operator and node share no code: these tests hold together what one writes and the other reads.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use opensecureconf_node::{
+    config::{Config, Layers, SETTINGS, command},
+    crypto::Iterations,
+    log::{LogFormat, LogLevel},
+    serve::BoundNode,
+};
+use opensecureconf_operator::{
+    cluster::{
+        build::{build, build_node_settings, build_peer_list},
+        node_status,
+    },
+    names::{CONFIG_PATH, DATA_PATH, NODE_PORT},
+    node_settings::{NODE_ID_VARIABLE, NodeFiles},
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::{THREE_NODES, valid};
+
+const API_KEY: &str = "the clients' key";
+
+/// What the mounted files of a pod would hold, under their paths.
+fn lay_out(root: &Path) {
+    for (file, content) in [
+        ("api-key/api-key", API_KEY.to_owned()),
+        ("cluster-key/cluster-key", "4567".repeat(16)),
+        (
+            "peers/nodes",
+            build_peer_list(&valid(THREE_NODES), |ordinal| {
+                format!("host-{ordinal}:9000")
+            }),
+        ),
+    ] {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    fs::create_dir_all(root.join("salt")).unwrap();
+    fs::write(root.join("salt/salt"), [7; 64]).unwrap();
+}
+
+fn parse(variables: Vec<(String, String)>) -> Config {
+    let known: BTreeSet<_> = SETTINGS
+        .iter()
+        .map(|setting| format!("OSC_{}", setting.name))
+        .collect();
+    for (name, _) in &variables {
+        assert!(known.contains(name), "the node knows no {name}");
+    }
+    let flags = command().try_get_matches_from(["osc-node"]).unwrap();
+    Config::from_layers(&Layers::new(&flags, variables, [])).unwrap()
+}
+
+#[test]
+fn a_pods_environment_is_a_nodes_configuration() {
+    let root = TempDir::new().unwrap();
+    lay_out(root.path());
+    let stateful_set = build(&valid(THREE_NODES)).stateful_set;
+    let container = &stateful_set.spec.unwrap().template.spec.unwrap().containers[0];
+    let here = root.path().to_str().unwrap();
+    let variables = container
+        .env
+        .iter()
+        .flatten()
+        .map(|variable| {
+            // Kubernetes fills in the pod's name; the files are under another root here.
+            let value = variable
+                .value
+                .clone()
+                .unwrap_or_else(|| "config-1".to_owned());
+            (variable.name.clone(), value.replace(CONFIG_PATH, here))
+        })
+        .collect();
+
+    let config = parse(variables);
+
+    assert_eq!(config.node_id, "config-1");
+    assert_eq!(i32::from(config.listen.port()), NODE_PORT);
+    assert!(config.listen.ip().is_unspecified());
+    assert!(config.database_path.starts_with(DATA_PATH));
+    assert!(config.salt_file_path.starts_with(DATA_PATH));
+    assert_eq!(
+        config.salt_secret_file.unwrap(),
+        root.path().join("salt/salt")
+    );
+    assert!(config.api_keys.is_some());
+    assert_eq!(config.min_user_key_length, 12);
+    assert_eq!(config.log_level, LogLevel::Info);
+    assert_eq!(config.log_format, LogFormat::Json);
+    let cluster = config.cluster.unwrap();
+    assert_eq!(cluster.id.as_deref(), Some("team/config"));
+    assert_eq!(cluster.peers.len(), 3);
+}
+
+/// The settings of a local process: the same builder, other files.
+fn local_variables(root: &Path) -> Vec<(String, String)> {
+    let file = |name: &str| root.join(name);
+    let files = NodeFiles {
+        database: file("configurations.db"),
+        salt: file("encryption.salt"),
+        cluster_salt: file("salt/salt"),
+        api_key: Some(file("api-key/api-key")),
+        cluster_key: file("cluster-key/cluster-key"),
+        nodes: file("peers/nodes"),
+    };
+    build_node_settings(&valid(THREE_NODES), "127.0.0.1", 0, files, 0)
+        .variables()
+        .into_iter()
+        .chain([(NODE_ID_VARIABLE, "config-0".to_owned())])
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+#[test]
+fn a_local_processes_environment_is_a_nodes_configuration() {
+    let root = TempDir::new().unwrap();
+    lay_out(root.path());
+
+    let config = parse(local_variables(root.path()));
+
+    assert_eq!(config.node_id, "config-0");
+    assert!(config.listen.ip().is_loopback());
+    assert!(config.api_keys.is_some());
+    assert!(config.drain.is_zero());
+    assert_eq!(config.cluster.unwrap().peers.len(), 3);
+}
+
+#[tokio::test]
+async fn the_operator_reads_what_a_node_says_of_itself() {
+    let root = TempDir::new().unwrap();
+    lay_out(root.path());
+    let node = BoundNode::start(parse(local_variables(root.path())), Iterations(1)).unwrap();
+    let address = node.address().unwrap().to_string();
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(node.serve(stop.clone()));
+    let client = crate::api_server::http_client();
+
+    let key = opensecureconf_operator::cluster::dereference::ApiKey(API_KEY.into());
+    let said = node_status::ask(&client, &address, Some(&key))
+        .await
+        .unwrap();
+
+    assert_eq!(said.entries, 0);
+    assert_eq!(said.state, "standalone");
+    let fingerprint = opensecureconf_operator::cluster::dereference::fingerprint(&[7; 64]);
+    assert_eq!(said.salt_fingerprint, Some(fingerprint));
+    assert_eq!(
+        node_status::ask(&client, &address, None).await,
+        None,
+        "without the key"
+    );
+
+    stop.cancel();
+    served.await.unwrap().unwrap();
+}
