@@ -151,10 +151,10 @@ async fn an_operator_that_stops_anywhere_is_continued_by_the_next() {
     let (server, context) = ApiServer::start();
     reconcile(&server, &mut resource(ONE_NODE), &context).await;
     let all_writes = server.writes();
-    for lost in 0..all_writes.len() {
+    for lost in &all_writes {
         let (server, context) = ApiServer::start();
         let mut cluster = resource(ONE_NODE);
-        let (method, path) = all_writes[lost].split_once(' ').unwrap();
+        let (method, path) = lost.split_once(' ').unwrap();
         server.refuse(
             method.parse().unwrap(),
             path,
@@ -165,11 +165,7 @@ async fn an_operator_that_stops_anywhere_is_continued_by_the_next() {
 
         reconcile(&server, &mut cluster, &context).await;
 
-        assert!(
-            server.object(STATEFUL_SET).is_some(),
-            "after {}",
-            all_writes[lost]
-        );
+        assert!(server.object(STATEFUL_SET).is_some(), "after {lost}");
         if salt.is_some() {
             assert_eq!(server.object(&format!("{CORE}/secrets/demo-salt")), salt);
         }
