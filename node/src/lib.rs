@@ -8,6 +8,7 @@
 //! | [`store`] | SQLite: the only module with SQL | `domain`, `crypto` (the salt) |
 //! | [`api`] | the REST API: the only module with axum | all above |
 //! | [`config`], [`log`], [`metrics`] | settings, log lines, counters | |
+//! | [`reload`], [`tls`] | files that change while the node runs, certificates | |
 //! | [`serve`] | a running node | all above |
 
 pub mod api;
@@ -17,5 +18,7 @@ pub mod domain;
 pub mod json;
 pub mod log;
 pub mod metrics;
+pub mod reload;
 pub mod serve;
 pub mod store;
+pub mod tls;

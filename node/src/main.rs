@@ -1,34 +1,46 @@
 //! `osc-node`: reads the settings, serves, and turns signals into a stop in good order.
 
+mod commands;
+
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
 use anyhow::Context;
+use commands::Outcome;
 use opensecureconf_node::{
     config::{Config, Layers, command},
     crypto::Iterations,
-    log,
+    log::{self, LogTarget},
     serve::BoundNode,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    let flags = command().get_matches();
+    let arguments = command().get_matches();
+    let (name, flags) = match arguments.subcommand() {
+        Some((name, flags)) => (name, flags),
+        None => ("serve", &arguments),
+    };
     let dotenv = dotenvy::from_path_iter(".env")
         .map(|pairs| pairs.filter_map(Result::ok).collect::<Vec<_>>());
-    let config = match Config::from_layers(&Layers::new(
-        &flags,
-        std::env::vars(),
-        dotenv.unwrap_or_default(),
-    )) {
+    let layers = Layers::new(flags, std::env::vars(), dotenv.unwrap_or_default());
+    let config = match Config::from_layers(&layers) {
         Ok(config) => config,
         Err(error) => return complain(&error, 2),
     };
-    match run(config) {
-        Ok(()) => ExitCode::SUCCESS,
+    let outcome = match name {
+        "config" => commands::show_config(&layers),
+        "check" => commands::check(&config),
+        "backup" => commands::backup(&config, flags),
+        "restore" => commands::restore(&config, flags),
+        _ => run(config),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Damaged) => ExitCode::from(3),
         Err(error) => complain(&format_args!("{error:#}"), 1),
     }
 }
@@ -39,15 +51,28 @@ fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
-    let _lines = log::start(config.log_level, config.log_format, &config.node_id);
+fn run(config: Config) -> anyhow::Result<Outcome> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
+    let target = match &config.log_file {
+        Some(path) => LogTarget::File(path.clone()),
+        None => LogTarget::Stdout,
+    };
+    let log = log::start(
+        config.log_level,
+        config.log_format,
+        &target,
+        &config.node_id,
+    )
+    .context("cannot open OSC_LOG_FILE")?;
     let stop_on_stdin_eof = config.stop_on_stdin_eof;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.get())
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let node = BoundNode::start(config, Iterations::STANDARD)?;
+    let node = BoundNode::start(config, Iterations::STANDARD, log.control.clone())?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
@@ -56,7 +81,8 @@ fn run(config: Config) -> anyhow::Result<()> {
             std::thread::spawn(move || stop_at_end_of_stdin(&stop));
         }
         node.serve(stop).await
-    })
+    })?;
+    Ok(Outcome::Done)
 }
 
 async fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {

@@ -3,70 +3,89 @@
 use std::{
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use anyhow::{Context, anyhow};
-use axum_server::{Handle, accept::NoDelayAcceptor};
+use axum_server::{
+    Handle, Server,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use rand::{TryRng, rngs::SysRng};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{ClusterIdentity, NodeState, router},
-    config::Config,
+    api::{Node, NodeState, RunningParts, metrics_router, router},
+    config::{AccessKeys, Config, TlsFiles},
     crypto::{Iterations, KeyRing, Salt},
     domain::{Incarnation, Timestamp},
-    metrics::Metrics,
-    store::{OpenedDatabase, SaltPlaces, Store, WallClock, settle_salt},
+    log::LogControl,
+    metrics::{Metrics, StoreMetrics},
+    reload,
+    store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
+    tls,
 };
 
 /// How long in-flight requests may take after the node stopped listening.
 const FINISH: Duration = Duration::from_secs(30);
+/// A client that sends its headers slower than this is not worth a connection.
+const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+const MAX_HEADERS: usize = 100;
+const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// A node that listens but does not serve yet.
 #[derive(Debug)]
 pub struct BoundNode {
     listener: TcpListener,
-    state: Arc<NodeState>,
+    metrics_listener: Option<TcpListener>,
+    tls: Option<(TlsFiles, RustlsConfig)>,
+    state: Node,
     drain: Duration,
 }
 
 impl BoundNode {
-    /// Opens the database, settles the salt, starts the threads and takes the port.
-    pub fn start(config: Config, iterations: Iterations) -> anyhow::Result<Self> {
+    /// Opens the database, settles the salt, starts the threads and takes the ports.
+    pub fn start(config: Config, iterations: Iterations, log: LogControl) -> anyhow::Result<Self> {
         let clock: WallClock = Arc::new(now);
-        let (store, salt) = open_store(&config, Arc::clone(&clock))?;
-        let listener = TcpListener::bind(config.listen).with_context(|| {
-            format!(
-                "cannot listen on {}; choose another OSC_HOST or OSC_HOST_PORT",
-                config.listen
-            )
-        })?;
-        listener.set_nonblocking(true)?;
-        let state = NodeState {
-            keys: KeyRing::start(&salt, iterations, derivation_threads(), random()?)
-                .context("cannot start the derivation threads")?,
+        let metrics = Metrics::new()?;
+        let tls = config
+            .tls
+            .clone()
+            .map(|files| {
+                let config = tls::server_config(&files)?;
+                anyhow::Ok((files, RustlsConfig::from_config(Arc::new(config))))
+            })
+            .transpose()?;
+        let (store, salt) = open_store(&config, Arc::clone(&clock), metrics.store.clone())?;
+        let listener = listen(config.listen, "OSC_HOST or OSC_HOST_PORT")?;
+        let metrics_listener = config
+            .metrics_bind
+            .map(|address| listen(address, "OSC_METRICS_BIND"))
+            .transpose()?;
+        let keys = KeyRing::start(
+            &salt,
+            iterations,
+            derivation_threads(),
+            random()?,
+            metrics.keys.clone(),
+        )
+        .context("cannot start the derivation threads")?;
+        let drain = config.drain;
+        let parts = RunningParts {
             store,
-            api_keys: config.api_keys,
-            min_user_key_length: config.min_user_key_length,
-            max_body_bytes: config.max_body_bytes,
-            metrics: Metrics::new()?,
-            node_id: config.node_id,
-            cluster: config.cluster.map(|cluster| ClusterIdentity {
-                other_nodes: cluster.peers.len().saturating_sub(1),
-            }),
-            salt_fingerprint: salt.fingerprint(),
-            clock,
-            draining: AtomicBool::new(false),
+            keys,
+            metrics,
+            log,
+            salt,
         };
         Ok(Self {
             listener,
-            state: Arc::new(state),
-            drain: config.drain,
+            metrics_listener,
+            tls,
+            state: Arc::new(NodeState::new(config, clock, parts)),
+            drain,
         })
     }
 
@@ -75,18 +94,26 @@ impl BoundNode {
         self.listener.local_addr()
     }
 
+    /// Where metrics are served, if not beside the API.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref()?.local_addr().ok()
+    }
+
     /// Serves until told to stop: then `/ready` says no while requests are still accepted for the drain time,
     /// running requests finish, and the database is closed.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {
             listener,
+            metrics_listener,
+            tls,
             state,
             drain,
         } = self;
         tracing::info!(
             address = %listener.local_addr()?,
+            https = tls.is_some(),
             entries = state.store.live_entries(),
-            salt_fingerprint = %state.salt_fingerprint,
+            salt_fingerprint = %state.salt.fingerprint(),
             incarnation = %state.store.incarnation(),
             version = env!("CARGO_PKG_VERSION"),
             "node_started"
@@ -109,21 +136,108 @@ impl BoundNode {
                 handle.graceful_shutdown(Some(FINISH));
             }
         });
-        let served = axum_server::from_tcp(listener)?
-            .acceptor(NoDelayAcceptor::new())
-            .handle(handle)
-            .serve(router(Arc::clone(&state)).into_make_service())
-            .await;
+        let mut background = watch_files(&state, tls.as_ref());
+        if let Some(listener) = metrics_listener {
+            let service = metrics_router(Arc::clone(&state)).into_make_service();
+            let server = limited(axum_server::from_tcp(listener)?);
+            background.push(tokio::spawn(async move {
+                if let Err(error) = server.serve(service).await {
+                    tracing::error!(error = %error, "metrics_server_ended");
+                }
+            }));
+        }
+        let service =
+            router(Arc::clone(&state)).into_make_service_with_connect_info::<SocketAddr>();
+        let server = limited(axum_server::from_tcp(listener)?.handle(handle));
+        let served = match tls {
+            None => server.acceptor(NoDelayAcceptor::new()).serve(service).await,
+            Some((_, config)) => {
+                let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor::new());
+                server.acceptor(acceptor).serve(service).await
+            }
+        };
         stopping.abort();
+        for task in background {
+            task.abort();
+        }
         state.store.close().await;
         tracing::info!("node_stopped");
         served.context("the server ended")
     }
 }
 
-fn open_store(config: &Config, clock: WallClock) -> anyhow::Result<(Store, Salt)> {
-    let incarnation = Incarnation::from_random(u64::from_le_bytes(random()?));
-    let database = OpenedDatabase::open(&config.database_path, incarnation)?;
+fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Bounds what a client may send before anybody looks at it, and how long it may take.
+fn limited<A>(mut server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
+    let http = server.http_builder();
+    http.http1()
+        .header_read_timeout(HEADER_PATIENCE)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES);
+    http.http2()
+        .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+        .max_concurrent_streams(256)
+        .keep_alive_interval(Duration::from_secs(20));
+    server
+}
+
+/// Keeps keys and certificates as their files are.
+fn watch_files(
+    state: &Node,
+    tls: Option<&(TlsFiles, RustlsConfig)>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let mut watches = Vec::new();
+    for (keys, setting) in [
+        (&state.api_keys, "OSC_API_KEY_FILE"),
+        (&state.cluster_keys, "OSC_CLUSTER_KEY_FILE"),
+    ] {
+        let Some((keys, file)) = keys.as_ref().and_then(|keys| Some((keys, keys.file()?))) else {
+            continue;
+        };
+        let (keys, file) = (AccessKeys::clone(keys), file.to_owned());
+        watches.push(tokio::spawn(reload::on_change(
+            vec![file],
+            move || match keys.reload() {
+                Ok(()) => tracing::info!(setting, "keys_reloaded"),
+                Err(error) => tracing::error!(setting, error = %error, "keys_not_reloaded"),
+            },
+        )));
+    }
+    if let Some((files, config)) = tls {
+        let (files, config) = (files.clone(), config.clone());
+        let paths = [&files.certificate, &files.key]
+            .into_iter()
+            .chain(&files.client_authorities)
+            .cloned()
+            .collect();
+        watches.push(tokio::spawn(reload::on_change(paths, move || {
+            match tls::server_config(&files) {
+                Ok(fresh) => {
+                    config.reload_from_config(Arc::new(fresh));
+                    tracing::info!("certificates_reloaded");
+                }
+                // Often one file of a pair is written before the other.
+                Err(error) => {
+                    tracing::error!(error = %format_args!("{error:#}"), "certificates_not_reloaded")
+                }
+            }
+        })));
+    }
+    watches
+}
+
+fn open_store(
+    config: &Config,
+    clock: WallClock,
+    metrics: StoreMetrics,
+) -> anyhow::Result<(Store, Salt)> {
+    let database = OpenedDatabase::open(&config.database_path, fresh_incarnation()?)?;
     let places = SaltPlaces {
         mounted: config.salt_secret_file.as_deref(),
         file: &config.salt_file_path,
@@ -131,8 +245,18 @@ fn open_store(config: &Config, clock: WallClock) -> anyhow::Result<(Store, Salt)
     let fresh =
         Salt::from_bytes(&random::<64>()?).ok_or_else(|| anyhow!("64 random bytes are no salt"))?;
     let salt = settle_salt(&database, places, config.salt_policy, || fresh)?;
-    let readers = config.workers.get() * 2;
-    Ok((database.start(clock, readers)?, salt))
+    let store = database.start(StoreSettings {
+        clock,
+        readers: config.workers.get() * 2,
+        min_free_bytes: config.min_free_bytes,
+        metrics,
+    })?;
+    Ok((store, salt))
+}
+
+/// The identity of a database that is made now.
+pub fn fresh_incarnation() -> anyhow::Result<Incarnation> {
+    Ok(Incarnation::from_random(u64::from_le_bytes(random()?)))
 }
 
 /// One core stays free for requests that need no derivation.

@@ -1,5 +1,7 @@
 //! Request bodies, judged as the original judges them.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, to_bytes},
     extract::{FromRequest, Request},
@@ -42,7 +44,8 @@ impl Problem {
         Self::new("missing", loc, "Field required")
     }
 
-    fn too_long(loc: &[&str], max_length: usize) -> Self {
+    /// A text with too many characters.
+    pub(super) fn too_long(loc: &[&str], max_length: usize) -> Self {
         let mut problem = Self::new(
             "string_too_long",
             loc,
@@ -50,6 +53,18 @@ impl Problem {
         );
         problem.ctx = Some(serde_json::json!({ "max_length": max_length }));
         problem
+    }
+
+    /// A query parameter that is none of the allowed words.
+    pub(super) fn no_choice(loc: &[&str], expected: &str) -> Self {
+        let mut problem = Self::new("literal_error", loc, format!("Input should be {expected}"));
+        problem.ctx = Some(serde_json::json!({ "expected": expected }));
+        problem
+    }
+
+    /// A query parameter that does not parse.
+    pub(super) fn not_parsed(loc: &[&str], msg: &str) -> Self {
+        Self::new("value_error", loc, msg)
     }
 
     fn invalid_json(message: &str, offset: usize) -> Self {
@@ -102,8 +117,15 @@ impl FromRequest<Node> for Fields {
     }
 }
 
-async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
-    to_bytes(body, limit).await.map_err(|error| {
+/// A client that sends slower than this is not worth a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reads a whole body.
+pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
+    let bytes = tokio::time::timeout(PATIENCE, to_bytes(body, limit))
+        .await
+        .map_err(|_| ApiError::SlowBody)?;
+    bytes.map_err(|error| {
         let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
             error.source()
         });
@@ -205,6 +227,27 @@ impl Fields {
             ));
         }
         environment
+    }
+
+    /// A required text that is one of some words.
+    pub(super) fn choice<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        choices: impl Iterator<Item = &'static str>,
+    ) -> Option<T> {
+        let loc = ["body", name];
+        let Some(value) = self.members.get(&Text::from(name)) else {
+            self.problems.push(Problem::missing(&loc));
+            return None;
+        };
+        let choice = parse(&self.text(&value.clone(), &loc)?);
+        if choice.is_none() {
+            let words: Vec<_> = choices.map(|word| format!("'{word}'")).collect();
+            self.problems
+                .push(Problem::no_choice(&loc, &words.join(" or ")));
+        }
+        choice
     }
 
     fn optional_text(&mut self, name: &str) -> Option<String> {

@@ -2,59 +2,101 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{Category, Identity, Row, Timestamp};
-use crate::json::{Json, Text};
+use crate::{
+    domain::{Category, Identity, Row, Timestamp, entry_id},
+    json::{Json, Text},
+    store::ListedEntry,
+};
 
 /// Which members an answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
+    /// Neither value nor times.
+    Names,
     /// Without times.
     Short,
     /// With `created_at` and `updated_at`.
     Full,
 }
 
-/// What an answer tells of an entry.
-#[derive(Debug)]
+/// What an answer tells of an entry, beside its value.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Shown<'a> {
-    pub(super) identity: &'a Identity,
-    pub(super) category: Option<&'a Category>,
-    pub(super) value: &'a Json,
+    pub(super) environment: &'a str,
+    pub(super) key: &'a str,
+    pub(super) category: Option<&'a str>,
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
 }
 
-impl<'a> Shown<'a> {
-    pub(super) fn of(row: &'a Row, value: &'a Json) -> Self {
+impl<'a> From<&'a Row> for Shown<'a> {
+    fn from(row: &'a Row) -> Self {
+        let Identity { environment, key } = &row.identity;
         Self {
-            identity: &row.identity,
-            category: row.category.as_ref(),
-            value,
+            environment: environment.as_str(),
+            key: key.as_str(),
+            category: row.category.as_ref().map(Category::as_str),
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
     }
+}
 
+impl<'a> From<ListedEntry<'a>> for Shown<'a> {
+    fn from(entry: ListedEntry<'a>) -> Self {
+        let ListedEntry {
+            environment,
+            key,
+            category,
+            token: _,
+            created_at,
+            updated_at,
+        } = entry;
+        Self {
+            environment,
+            key,
+            category,
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+impl Shown<'_> {
     /// Appends the entry as a JSON object with the members in the original's order.
-    pub(super) fn write(&self, form: Form, out: &mut String) {
-        let text = |text: &str| Json::String(Text::from(text)).to_wire();
-        let optional = |value: Option<&str>| value.map_or_else(|| "null".to_owned(), text);
-        let Identity { environment, key } = self.identity;
+    pub(super) fn write(&self, form: Form, value: &Json, out: &mut String) {
+        let environment = Some(self.environment).filter(|name| !name.is_empty());
         // Writing to a string does not fail.
         let _ = write!(
             out,
-            r#"{{"id":{},"key":{},"category":{},"environment":{},"value":{}"#,
-            self.identity.id(),
-            text(key.as_str()),
-            optional(self.category.map(Category::as_str)),
-            optional(environment.name()),
-            self.value.to_wire(),
+            r#"{{"id":{},"key":"#,
+            entry_id(self.environment, self.key)
         );
+        text(self.key, out);
+        out.push_str(r#","category":"#);
+        optional(self.category, out);
+        out.push_str(r#","environment":"#);
+        optional(environment, out);
+        if form != Form::Names {
+            out.push_str(r#","value":"#);
+            value.write_wire(out);
+        }
         if form == Form::Full {
             let [created, updated] = [self.created_at, self.updated_at].map(rfc_3339);
             let _ = write!(out, r#","created_at":"{created}","updated_at":"{updated}""#);
         }
         out.push('}');
+    }
+}
+
+fn text(text: &str, out: &mut String) {
+    Json::String(Text::from(text)).write_wire(out);
+}
+
+fn optional(value: Option<&str>, out: &mut String) {
+    match value {
+        Some(value) => text(value, out),
+        None => out.push_str("null"),
     }
 }
 
@@ -70,24 +112,18 @@ fn rfc_3339(time: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    use crate::domain::{ConfigKey, Environment};
-
     #[test]
     fn members_are_in_the_order_of_the_original() {
-        let identity = Identity {
-            environment: Environment::default(),
-            key: ConfigKey::new("k\"".into()).unwrap(),
-        };
         let shown = Shown {
-            identity: &identity,
+            environment: "",
+            key: "k\"",
             category: None,
-            value: &Json::Bool(true),
             created_at: Timestamp::from_micros(1_768_471_845_000_001),
             updated_at: Timestamp::from_micros(0),
         };
         let mut out = String::new();
-        shown.write(Form::Full, &mut out);
-        let id = identity.id();
+        shown.write(Form::Full, &Json::Bool(true), &mut out);
+        let id = entry_id("", "k\"");
         assert_eq!(
             out,
             format!(

@@ -1,15 +1,15 @@
 //! Everything that a request can be refused with, in the words of the original.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 
-use super::body::Problem;
+use super::{body::Problem, conditional::FailedPrecondition};
 use crate::{
     crypto::{DerivationQueueFull, NotOpened},
     store::{ReadError, WriteError},
@@ -20,7 +20,17 @@ use crate::{
 pub(super) enum ApiError {
     MissingApiKey,
     InvalidApiKey,
-    MissingUserKey,
+    MissingClusterKey,
+    InvalidClusterKey,
+    MissingClientCertificate,
+    /// Too many wrong keys from this address.
+    TooManyFailures {
+        retry_after: Duration,
+    },
+    /// The original declares the header once or twice, and its clients may count the items.
+    MissingUserKey {
+        times: usize,
+    },
     ShortUserKey {
         minimum: usize,
     },
@@ -41,8 +51,14 @@ pub(super) enum ApiError {
         key: String,
         environment: Option<String>,
     },
+    /// A condition of the request does not hold (`If-Match`, `If-None-Match`).
+    PreconditionFailed(FailedPrecondition),
+    /// The salt that a node was sent is not the one that it has.
+    OtherSalt,
     UnknownRoute,
     MethodNotAllowed,
+    /// The body did not arrive in time.
+    SlowBody,
     /// Too many new user keys at once.
     Busy,
     DiskFull,
@@ -62,10 +78,17 @@ pub(super) struct Failure {
 impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::MissingApiKey | Self::InvalidApiKey | Self::WrongUserKey { .. } => {
-                StatusCode::FORBIDDEN
-            }
-            Self::MissingUserKey | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::MissingApiKey
+            | Self::InvalidApiKey
+            | Self::MissingClusterKey
+            | Self::InvalidClusterKey
+            | Self::MissingClientCertificate
+            | Self::WrongUserKey { .. } => StatusCode::FORBIDDEN,
+            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
+            Self::OtherSalt => StatusCode::CONFLICT,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::MissingUserKey { .. } | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ShortUserKey { .. } => StatusCode::UNAUTHORIZED,
             Self::UnreadableBody | Self::AlreadyExists { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -81,10 +104,19 @@ impl ApiError {
         match self {
             Self::MissingApiKey => "API key required but missing. Provide X-API-Key header.".into(),
             Self::InvalidApiKey => "Invalid API key".into(),
-            // Twice, because the original declares the header twice and its clients may count.
-            Self::MissingUserKey => {
-                let item = Problem::missing(&["header", "x-user-key"]);
-                json!([item, item])
+            Self::MissingClusterKey => {
+                "Cluster key required but missing. Provide X-Cluster-Key header.".into()
+            }
+            Self::InvalidClusterKey => "Invalid cluster key".into(),
+            Self::MissingClientCertificate => "This route demands a TLS client certificate".into(),
+            Self::TooManyFailures { .. } => {
+                "Too many wrong keys from this address; try again later".into()
+            }
+            Self::PreconditionFailed(precondition) => precondition.to_string().into(),
+            Self::OtherSalt => "Salt file already exists and differs from received salt".into(),
+            Self::SlowBody => "The request body did not arrive in time".into(),
+            Self::MissingUserKey { times } => {
+                json!(vec![Problem::missing(&["header", "x-user-key"]); *times])
             }
             Self::ShortUserKey { minimum } => {
                 format!("x-user-key header missing or too short (minimum {minimum} characters)")
@@ -148,10 +180,16 @@ impl IntoResponse for ApiError {
             members.insert("error_id".into(), failure.error_id.as_str().into());
         }
         let mut response = (self.status(), Json(body)).into_response();
-        if matches!(self, Self::Busy) {
+        let retry_after = match self {
+            Self::Busy => Some(1),
+            // Rounded up: who comes back on time must not be turned away again.
+            Self::TooManyFailures { retry_after } => Some(retry_after.as_secs() + 1),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
             response
                 .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                .insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(failure) = failure {
             response.extensions_mut().insert(failure);

@@ -4,13 +4,21 @@
 
 mod auth;
 mod body;
+mod client_address;
+mod conditional;
 mod entry_json;
+mod entry_path;
 mod error;
+mod failure_limit;
+mod listing;
 mod observe;
+mod openapi;
+mod page;
 mod query;
 mod router;
 mod routes;
+mod sealing;
 mod state;
 
-pub use router::router;
-pub use state::{ClusterIdentity, Node, NodeState};
+pub use router::{metrics_router, openapi_document, router};
+pub use state::{ClusterIdentity, Node, NodeState, RunningParts};

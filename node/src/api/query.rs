@@ -1,10 +1,13 @@
 //! Query strings, read as the original reads them.
 
-use axum::{extract::FromRequestParts, http::request::Parts};
 use std::{borrow::Cow, convert::Infallible};
 
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use super::{body::Problem, entry_json::Form, error::ApiError};
+
 /// The parameters of a request. Unknown ones are ignored; of a repeated one the last counts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -12,6 +15,38 @@ impl Query {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().rfind(|(given, _)| given == name)?;
         (!value.is_empty()).then_some(value)
+    }
+
+    /// Whether a switch is on.
+    pub(super) fn is_on(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ApiError::Invalid(vec![Problem::no_choice(
+                &["query", name],
+                "'true' or 'false'",
+            )])),
+        }
+    }
+
+    /// `mode=short` or `mode=full`.
+    pub(super) fn form(&self) -> Result<Form, ApiError> {
+        match self.get("mode") {
+            None | Some("short") => Ok(Form::Short),
+            Some("full") => Ok(Form::Full),
+            Some(_) => Err(ApiError::Invalid(vec![Problem::no_choice(
+                &["query", "mode"],
+                "'short' or 'full'",
+            )])),
+        }
+    }
+
+    /// The query with one parameter set to another value.
+    pub(super) fn with(&self, name: &str, value: &str) -> String {
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(self.0.iter().filter(|(given, _)| given != name))
+            .append_pair(name, value)
+            .finish()
     }
 }
 

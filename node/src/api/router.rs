@@ -1,43 +1,114 @@
 //! All routes.
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Request,
-    http::{StatusCode, header},
+    http::{HeaderName, Method, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Node,
     error::ApiError,
     observe::observe,
-    routes::{cluster, configs, health, metrics, root},
+    openapi::Document,
+    routes::{
+        admin, cluster, configs,
+        docs::{self, OpenApiJson},
+        health, list, metrics, root, salt,
+    },
 };
+use crate::config::CorsOrigins;
 
 /// The service of one node.
 pub fn router(node: Node) -> Router {
-    Router::new()
-        .route("/", get(root::root))
-        .route("/health", get(health::health))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(metrics::metrics))
-        .route("/cluster/status", get(cluster::status))
-        .route("/cluster/health", get(cluster::health))
-        .route("/configs", get(configs::list).post(configs::create))
-        .route(
-            "/configs/{key}",
-            get(configs::read)
-                .put(configs::update)
-                .delete(configs::delete),
-        )
+    let document = OpenApiJson(openapi_document().to_json().unwrap_or_default().into());
+    let mut router = Router::from(documented())
+        .route("/openapi.json", get(docs::openapi))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::asset))
+        .route("/redoc", get(docs::redoc))
+        .layer(Extension(document));
+    if node.serves_metrics {
+        router = router.merge(Router::from(metrics_routes()));
+    }
+    let router = router
         .fallback(unknown_route)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CatchPanicLayer::custom(panicked));
+    let router = match &node.cors {
+        Some(origins) => router.layer(cors(origins)),
+        None => router,
+    };
+    router
         .layer(middleware::from_fn_with_state(node.clone(), observe))
         .with_state(node)
+}
+
+/// The service of a port that has nothing but `/metrics`.
+pub fn metrics_router(node: Node) -> Router {
+    Router::from(metrics_routes())
+        .fallback(async || ApiError::UnknownRoute)
+        .layer(middleware::from_fn_with_state(node.clone(), observe))
+        .with_state(node)
+}
+
+/// The OpenAPI document, as `/openapi.json` has it.
+pub fn openapi_document() -> utoipa::openapi::OpenApi {
+    documented().merge(metrics_routes()).split_for_parts().1
+}
+
+fn documented() -> OpenApiRouter<Node> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(root::root))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+        .routes(routes!(configs::create, list::list))
+        .routes(routes!(configs::read, configs::update, configs::delete))
+        .routes(routes!(cluster::status))
+        .routes(routes!(cluster::health))
+        .routes(routes!(list::list_of_node))
+        .routes(routes!(salt::salt, salt::receive_salt))
+        .routes(routes!(admin::purge))
+        .routes(routes!(admin::log_level, admin::set_log_level))
+}
+
+fn metrics_routes() -> OpenApiRouter<Node> {
+    OpenApiRouter::new().routes(routes!(metrics::metrics))
+}
+
+fn cors(origins: &CorsOrigins) -> CorsLayer {
+    let origins = match origins {
+        CorsOrigins::Any => AllowOrigin::any(),
+        CorsOrigins::These(origins) => AllowOrigin::list(origins.clone()),
+    };
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("x-user-key"),
+            HeaderName::from_static("x-request-id"),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LINK,
+            header::RETRY_AFTER,
+            HeaderName::from_static("x-osc-skipped"),
+            HeaderName::from_static("x-osc-version"),
+            HeaderName::from_static("x-request-id"),
+        ])
 }
 
 /// 404, or 307 to the same place without its trailing slash.
@@ -64,8 +135,13 @@ fn is_route(path: &str) -> bool {
         "/health",
         "/ready",
         "/metrics",
+        "/docs",
+        "/redoc",
+        "/openapi.json",
         "/cluster/status",
         "/cluster/health",
+        "/cluster/configs",
+        "/cluster/salt",
         "/configs",
     ];
     let entry = path

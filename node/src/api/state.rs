@@ -1,13 +1,17 @@
 //! What the handlers share.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
+use ipnet::IpNet;
+
+use super::failure_limit::FailureLimit;
 use crate::{
-    config::AccessKeys,
-    crypto::{Fingerprint, KeyRing},
+    config::{AccessKeys, Config, CorsOrigins},
+    crypto::{KeyRing, Salt},
+    log::LogControl,
     metrics::Metrics,
     store::{Store, WallClock},
 };
@@ -23,22 +27,51 @@ pub struct NodeState {
     pub keys: KeyRing,
     /// The API keys, or `None` where none is required.
     pub api_keys: Option<AccessKeys>,
+    /// What opens peer and admin routes, or `None` where there are none.
+    pub cluster_keys: Option<AccessKeys>,
+    /// Whether peer and admin routes also demand a client certificate.
+    pub owners_need_certificates: bool,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which web origins may call.
+    pub cors: Option<CorsOrigins>,
+    /// Whether `/metrics` is among these routes.
+    pub serves_metrics: bool,
     /// Shortest user key, in Latin-1 characters.
     pub min_user_key_length: usize,
     /// Largest request body.
     pub max_body_bytes: usize,
     /// What is counted.
     pub metrics: Metrics,
+    /// The log's level.
+    pub log: LogControl,
     /// This node's name in logs and status.
     pub node_id: String,
     /// The cluster that this node belongs to.
     pub cluster: Option<ClusterIdentity>,
-    /// What may be shown of the salt.
-    pub salt_fingerprint: Fingerprint,
+    /// The salt.
+    pub salt: Salt,
     /// Wall-clock time.
     pub clock: WallClock,
     /// Set when the node was told to stop.
     pub draining: AtomicBool,
+    pub(super) failures: Mutex<FailureLimit>,
+    pub(super) unusual_user_key_seen: AtomicBool,
+}
+
+/// What the running node brings, beside its configuration.
+#[derive(Debug)]
+pub struct RunningParts {
+    /// Where entries are.
+    pub store: Store,
+    /// Where data keys come from.
+    pub keys: KeyRing,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The log's level.
+    pub log: LogControl,
+    /// The salt.
+    pub salt: Salt,
 }
 
 /// What status answers tell of the cluster.
@@ -49,6 +82,42 @@ pub struct ClusterIdentity {
 }
 
 impl NodeState {
+    /// Puts a configuration and the running parts together.
+    pub fn new(config: Config, clock: WallClock, parts: RunningParts) -> Self {
+        let RunningParts {
+            store,
+            keys,
+            metrics,
+            log,
+            salt,
+        } = parts;
+        Self {
+            store,
+            keys,
+            api_keys: config.api_keys,
+            cluster_keys: config.cluster_keys,
+            owners_need_certificates: config
+                .tls
+                .is_some_and(|tls| tls.client_authorities.is_some()),
+            trusted_proxies: config.trusted_proxies,
+            cors: config.cors,
+            serves_metrics: config.metrics_bind.is_none(),
+            min_user_key_length: config.min_user_key_length,
+            max_body_bytes: config.max_body_bytes,
+            metrics,
+            log,
+            node_id: config.node_id,
+            cluster: config.cluster.map(|cluster| ClusterIdentity {
+                other_nodes: cluster.peers.len().saturating_sub(1),
+            }),
+            salt,
+            clock,
+            draining: AtomicBool::new(false),
+            failures: Mutex::new(FailureLimit::new(config.auth_failures_per_minute)),
+            unusual_user_key_seen: AtomicBool::new(false),
+        }
+    }
+
     /// Why this node should get no traffic; empty when it should.
     pub fn reasons_against_traffic(&self) -> Vec<&'static str> {
         if self.draining.load(Ordering::Relaxed) {

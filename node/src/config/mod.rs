@@ -1,8 +1,9 @@
 //! The node's configuration: flags before environment before `.env`, judged as a whole.
 
+mod access_keys;
+mod listening;
 mod peers;
 mod raw;
-mod secrets;
 mod settings;
 
 use std::{
@@ -14,10 +15,13 @@ use std::{
     time::Duration,
 };
 
+pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
+pub use listening::{CorsOrigins, TlsFiles};
 pub use peers::PeerAddress;
 pub use raw::{Layers, UsageError, command};
-pub use secrets::{AccessKey, AccessKeys};
 pub use settings::{SETTINGS, Setting};
+
+use ipnet::IpNet;
 
 use crate::{
     crypto::SaltPolicy,
@@ -43,16 +47,32 @@ pub struct Config {
     pub min_user_key_length: usize,
     /// The API keys, or `None` where none is required.
     pub api_keys: Option<AccessKeys>,
+    /// Wrong keys per client address and minute before new ones are refused; 0 for no limit.
+    pub auth_failures_per_minute: u32,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which web origins may call; `None` for none.
+    pub cors: Option<CorsOrigins>,
+    /// The files of HTTPS; `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Where `/metrics` is served instead of beside the API.
+    pub metrics_bind: Option<SocketAddr>,
     /// This node's name in logs and status.
     pub node_id: String,
+    /// What opens peer and admin routes; `None` hides them.
+    pub cluster_keys: Option<AccessKeys>,
     /// The cluster that this node belongs to.
     pub cluster: Option<ClusterConfig>,
     /// Largest request body.
     pub max_body_bytes: usize,
+    /// Free disk space below which creates and updates are refused.
+    pub min_free_bytes: u64,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
     /// Shape of log lines.
     pub log_format: LogFormat,
+    /// Where log lines go instead of standard output.
+    pub log_file: Option<PathBuf>,
     /// How long requests are accepted after the signal to stop.
     pub drain: Duration,
     /// Whether the end of standard input is a signal to stop.
@@ -64,8 +84,6 @@ pub struct Config {
 pub struct ClusterConfig {
     /// The cluster's name, where one is given.
     pub id: Option<String>,
-    /// What nodes show each other.
-    pub keys: AccessKeys,
     /// Where the cluster's nodes are, this one usually among them.
     pub peers: Vec<PeerAddress>,
 }
@@ -105,13 +123,24 @@ impl Config {
                 salt_policy.unwrap_or(SaltPolicy::Never)
             },
             min_user_key_length: values.parse("MIN_USER_KEY_LENGTH", "a number of characters"),
-            api_keys: api_key_required.then(|| secrets::api_keys(&mut values)),
+            api_keys: api_key_required.then(|| access_keys::api_keys(&mut values)),
             node_id: values
                 .text("CLUSTER_NODE_ID")
                 .unwrap_or_else(|| format!("node-{port}")),
+            auth_failures_per_minute: values
+                .parse("AUTH_FAILURES_PER_MINUTE", "a number of failures"),
+            trusted_proxies: listening::trusted_proxies(&mut values),
+            cors: listening::cors_origins(&mut values),
+            tls: listening::tls_files(&mut values),
+            metrics_bind: values.parse_optional(
+                "METRICS_BIND",
+                "an IP address and a port, such as 0.0.0.0:9100",
+            ),
+            cluster_keys: access_keys::cluster_keys(&mut values, cluster_enabled),
+            min_free_bytes: values.parse("MIN_FREE_BYTES", "a number of bytes"),
+            log_file: values.parse_optional("LOG_FILE", "a path"),
             cluster: cluster_enabled.then(|| ClusterConfig {
                 id: values.text("CLUSTER_ID"),
-                keys: secrets::cluster_keys(&mut values),
                 peers: peers::addresses(&mut values),
             }),
             max_body_bytes: values.parse("MAX_BODY_BYTES", "a number of bytes"),
@@ -124,8 +153,8 @@ impl Config {
             drain: Duration::from_secs(drain),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
         };
-        if let (Some(cluster), Some(api_keys)) = (&config.cluster, &config.api_keys)
-            && cluster.keys.shares_a_key_with(api_keys)
+        if let (Some(cluster_keys), Some(api_keys)) = (&config.cluster_keys, &config.api_keys)
+            && cluster_keys.shares_a_key_with(api_keys)
         {
             faults.add(
                 "OSC_CLUSTER_KEY",
@@ -156,10 +185,8 @@ impl Values<'_> {
         let text = self.text(name)?;
         let value = text.parse().ok();
         if value.is_none() {
-            self.faults.add(
-                &format!("OSC_{name}"),
-                &format!("must be {wanted}, not '{text}'"),
-            );
+            self.faults
+                .add(&variable(name), &format!("must be {wanted}, not '{text}'"));
         }
         value
     }
@@ -177,7 +204,7 @@ impl Values<'_> {
         if choice.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
             self.faults.add(
-                &format!("OSC_{name}"),
+                &variable(name),
                 &format!("must be {}, not '{text}'", words.join(" or ")),
             );
         }
@@ -188,6 +215,11 @@ impl Values<'_> {
         self.one_of(name, &[("true", true), ("false", false)])
             .unwrap_or_default()
     }
+}
+
+fn variable(name: &str) -> String {
+    let setting = SETTINGS.iter().find(|setting| setting.name == name);
+    setting.map_or_else(|| name.to_owned(), Setting::variable)
 }
 
 /// What is wrong with a configuration, by variable.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::SETTINGS;
 
@@ -39,7 +39,7 @@ impl Layers {
                 .filter_map(|setting| {
                     let value = flags
                         .get_one::<String>(setting.name)
-                        .or_else(|| environment.get(&format!("OSC_{}", setting.name)))
+                        .or_else(|| environment.get(&setting.variable()))
                         .cloned()
                         .or_else(|| setting.default.map(str::to_owned))?;
                     Some((setting.name, value))
@@ -65,9 +65,11 @@ pub fn command() -> Command {
             .long(setting.name.to_lowercase().replace('_', "-"))
             .value_name(setting.value)
             .help(format!(
-                "{}{default} [env: OSC_{}]",
-                setting.help, setting.name
+                "{}{default} [env: {}]",
+                setting.help,
+                setting.variable()
             ))
+            .global(true)
     });
     Command::new("osc-node")
         .version(env!("CARGO_PKG_VERSION"))
@@ -79,8 +81,43 @@ pub fn command() -> Command {
              directory; a flag wins over the environment, the environment over the file.",
         )
         .after_help(
-            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable.\n\n\
-             Example:\n  OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000",
+            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage.\n\n\
+             Examples:\n  \
+             OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000\n  \
+             osc-node backup --output backup.db",
         )
         .args(flags)
+        .subcommands(subcommands())
+}
+
+fn subcommands() -> [Command; 4] {
+    [
+        Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
+        Command::new("check")
+            .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged"),
+        Command::new("backup")
+            .about("Copy the database consistently, also while a node is writing to it, and stop")
+            .arg(
+                Arg::new("output")
+                    .long("output")
+                    .value_name("FILE")
+                    .required(true)
+                    .help("Where the copy goes; must not exist. It holds the salt too, so keep it secret"),
+            ),
+        Command::new("restore")
+            .about("Put a backup in the database's place, while no node is using it, and stop")
+            .arg(
+                Arg::new("input")
+                    .long("input")
+                    .value_name("FILE")
+                    .required(true)
+                    .help("The backup; it is verified before anything is replaced"),
+            )
+            .arg(
+                Arg::new("force")
+                    .long("force")
+                    .action(ArgAction::SetTrue)
+                    .help("Replace a database that exists"),
+            ),
+    ]
 }

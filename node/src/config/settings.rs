@@ -13,6 +13,25 @@ pub struct Setting {
     pub help: &'static str,
 }
 
+impl Setting {
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        match self.name {
+            // The original's only one without the prefix.
+            "CORS_ORIGINS" => self.name.to_owned(),
+            name => format!("OSC_{name}"),
+        }
+    }
+
+    /// Whether its value must not be shown.
+    pub fn is_secret(&self) -> bool {
+        matches!(
+            self.name,
+            "API_KEY" | "CLUSTER_KEY" | "SSL_KEYFILE_PASSWORD"
+        )
+    }
+}
+
 const fn setting(
     name: &'static str,
     default: Option<&'static str>,
@@ -86,6 +105,18 @@ pub const SETTINGS: &[Setting] = &[
         "File with one API key per line, all of them accepted; instead of API_KEY",
     ),
     setting(
+        "AUTH_FAILURES_PER_MINUTE",
+        Some("30"),
+        "COUNT",
+        "Wrong keys per client address and minute before new ones are refused with 429; 0 switches the limit off",
+    ),
+    setting(
+        "TRUSTED_PROXIES",
+        None,
+        "ADDRESS,...",
+        "Addresses or networks (10.0.0.0/8) whose X-Forwarded-For names the client",
+    ),
+    setting(
         "CLUSTER_ENABLED",
         Some("false"),
         "true|false",
@@ -113,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
         "CLUSTER_KEY",
         None,
         "KEY",
-        "What nodes show each other; must differ from every API key",
+        "What nodes show each other, and whoever uses /admin and /cluster/salt; must differ from every API key",
     ),
     setting(
         "CLUSTER_KEY_FILE",
@@ -140,6 +171,54 @@ pub const SETTINGS: &[Setting] = &[
         "Largest request body that is accepted",
     ),
     setting(
+        "MIN_FREE_BYTES",
+        Some("67108864"),
+        "BYTES",
+        "Free disk space below which creates and updates are refused (at most a tenth of the disk); deletes go on down to a quarter of it",
+    ),
+    setting(
+        "CORS_ORIGINS",
+        None,
+        "ORIGIN,...",
+        "Web origins whose scripts may call this node; * for any. Without it none may",
+    ),
+    setting(
+        "HTTPS_ENABLED",
+        Some("false"),
+        "true|false",
+        "Whether to speak HTTPS instead of HTTP",
+    ),
+    setting(
+        "SSL_CERTFILE",
+        None,
+        "FILE",
+        "Certificate chain in PEM; read again when it changes",
+    ),
+    setting(
+        "SSL_KEYFILE",
+        None,
+        "FILE",
+        "Private key of the certificate in PEM; read again when it changes",
+    ),
+    setting(
+        "SSL_KEYFILE_PASSWORD",
+        None,
+        "PASSPHRASE",
+        "Passphrase of an encrypted PKCS#8 private key",
+    ),
+    setting(
+        "SSL_CA_CERTS",
+        None,
+        "FILE",
+        "Certificate authorities of clients in PEM; with it, peer and admin routes demand a client certificate",
+    ),
+    setting(
+        "METRICS_BIND",
+        None,
+        "ADDRESS:PORT",
+        "Serve /metrics there, and only there; plain HTTP",
+    ),
+    setting(
         "LOG_LEVEL",
         Some("INFO"),
         "LEVEL",
@@ -150,6 +229,12 @@ pub const SETTINGS: &[Setting] = &[
         Some("json"),
         "json|console",
         "One JSON object per line, or lines for a person",
+    ),
+    setting(
+        "LOG_FILE",
+        None,
+        "FILE",
+        "Log into this file instead of standard output; rotated at 100 MB, five older ones are kept",
     ),
     setting(
         "DRAIN_SECONDS",

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use fernet::Fernet;
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -60,6 +61,19 @@ impl DataKey {
             .decrypt_at_time(token, None, END_OF_TIME)
             .map(Zeroizing::new)
             .map_err(|_| NotOpened)
+    }
+
+    /// Whether the key opens the token, without opening it: the HMAC alone tells.
+    pub fn opens(&self, token: &str) -> bool {
+        let Ok(bytes) = URL_SAFE.decode(token) else {
+            return false;
+        };
+        let Some((signed, signature)) = bytes.split_last_chunk::<32>() else {
+            return false;
+        };
+        let (signing_key, _) = self.0.split_at(16);
+        Hmac::<Sha256>::new_from_slice(signing_key)
+            .is_ok_and(|hmac| hmac.chain_update(signed).verify_slice(signature).is_ok())
     }
 
     fn fernet(&self) -> Result<Fernet, NotOpened> {
@@ -124,6 +138,9 @@ mod tests {
             Err(NotOpened)
         );
         assert_eq!(key.open("no token"), Err(NotOpened));
+        assert!(key.opens(TOKEN));
+        assert!(!key.opens(&TOKEN.replace("gAAAAABp", "gAAAAABq")));
+        assert!(!key.opens("no token"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use moka::sync::Cache;
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::{DataKey, Iterations, Salt, UserKey, derive};
+use crate::metrics::KeyMetrics;
 
 /// Derivations that may wait for each thread; one takes about 55 ms of CPU.
 const QUEUE_PER_THREAD: usize = 64;
@@ -29,6 +30,7 @@ pub struct KeyRing {
     cache: Cache<Index, DataKey>,
     running: Running,
     jobs: SyncSender<Job>,
+    metrics: KeyMetrics,
 }
 
 /// A data key of one request, and whether the cache holds it already.
@@ -38,6 +40,13 @@ pub struct Derivation {
     pub key: DataKey,
     index: Index,
     cached: bool,
+}
+
+impl Derivation {
+    /// Whether the key had proved itself before.
+    pub fn was_cached(&self) -> bool {
+        self.cached
+    }
 }
 
 /// Too many new user keys at once; try again later.
@@ -64,15 +73,22 @@ impl KeyRing {
         iterations: Iterations,
         threads: NonZeroUsize,
         index_key: [u8; 32],
+        metrics: KeyMetrics,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_PER_THREAD * threads.get());
         let queue = Arc::new(Mutex::new(queue));
         let running = Running::default();
         for number in 0..threads.get() {
-            let (queue, running, salt) = (Arc::clone(&queue), Arc::clone(&running), salt.clone());
+            let deriver = Deriver {
+                queue: Arc::clone(&queue),
+                running: Arc::clone(&running),
+                salt: salt.clone(),
+                iterations,
+                metrics: metrics.clone(),
+            };
             std::thread::Builder::new()
                 .name(format!("derive-{number}"))
-                .spawn(move || serve(&queue, &running, &salt, iterations))?;
+                .spawn(move || deriver.serve())?;
         }
         let cache = Cache::builder()
             .max_capacity(CACHED_KEYS)
@@ -84,19 +100,30 @@ impl KeyRing {
             cache,
             running,
             jobs,
+            metrics,
         })
     }
 
-    /// The data key of a user key: from the cache, from a derivation that already runs for it, or from a new one.
+    /// The data key of a user key that proved itself lately.
+    pub fn cached(&self, user_key: &UserKey) -> Option<Derivation> {
+        let index = self.index(user_key);
+        let key = self.cache.get(&index);
+        self.metrics.looked_up(key.is_some());
+        key.map(|key| Derivation {
+            key,
+            index,
+            cached: true,
+        })
+    }
+
+    /// How many keys are cached, about.
+    pub fn cached_keys(&self) -> u64 {
+        self.cache.entry_count()
+    }
+
+    /// The data key of a user key, from a derivation that already runs for it, or from a new one.
     pub async fn derive(&self, user_key: &UserKey) -> Result<Derivation, DerivationQueueFull> {
         let index = self.index(user_key);
-        if let Some(key) = self.cache.get(&index) {
-            return Ok(Derivation {
-                key,
-                index,
-                cached: true,
-            });
-        }
         let mut done = self.join_or_start(user_key, index)?;
         let key = match done.wait_for(Option::is_some).await {
             Ok(key) => key.clone(),
@@ -146,30 +173,51 @@ impl KeyRing {
                 index,
                 done,
             })
-            .map_err(|_| DerivationQueueFull)?;
+            .map_err(|_| {
+                self.metrics.refused();
+                DerivationQueueFull
+            })?;
+        self.metrics.queued();
         running.insert(index, result.clone());
         Ok(result)
     }
 }
 
-fn serve(queue: &Mutex<Receiver<Job>>, running: &Running, salt: &Salt, iterations: Iterations) {
-    loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job {
+/// One thread of the pool.
+struct Deriver {
+    queue: Arc<Mutex<Receiver<Job>>>,
+    running: Running,
+    salt: Salt,
+    iterations: Iterations,
+    metrics: KeyMetrics,
+}
+
+impl Deriver {
+    /// Derives until the key ring is gone.
+    fn serve(&self) {
+        while let Some(Job {
             user_key,
             index,
             done,
-        }) = next
-        else {
-            return;
-        };
-        let key = derive(&user_key, salt, iterations);
-        // Sent before it is taken out: a request that comes in between finds the result.
-        done.send_replace(Some(key));
-        running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&index);
+        }) = self.next()
+        {
+            let start = Instant::now();
+            let key = derive(&user_key, &self.salt, self.iterations);
+            self.metrics.derived(start.elapsed());
+            // Sent before it is taken out: a request that comes in between finds the result.
+            done.send_replace(Some(key));
+            self.running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&index);
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = queue.recv().ok()?;
+        self.metrics.taken();
+        Some(job)
     }
 }
 
@@ -185,18 +233,24 @@ mod tests {
 
     fn ring(iterations: u32) -> KeyRing {
         let salt = Salt::from_bytes(&[1; 64]).unwrap();
-        KeyRing::start(&salt, Iterations(iterations), NonZeroUsize::MIN, [2; 32]).unwrap()
+        KeyRing::start(
+            &salt,
+            Iterations(iterations),
+            NonZeroUsize::MIN,
+            [2; 32],
+            KeyMetrics::unregistered().unwrap(),
+        )
+        .unwrap()
     }
 
     #[tokio::test]
     async fn a_key_is_cached_only_after_it_was_remembered() {
         let ring = ring(1);
         let user_key = UserKey::from_header(b"correct horse");
-        assert!(!ring.derive(&user_key).await.unwrap().cached);
-        let second = ring.derive(&user_key).await.unwrap();
-        assert!(!second.cached);
-        ring.remember(&second);
-        assert!(ring.derive(&user_key).await.unwrap().cached);
+        let derived = ring.derive(&user_key).await.unwrap();
+        assert!(ring.cached(&user_key).is_none());
+        ring.remember(&derived);
+        assert!(ring.cached(&user_key).unwrap().was_cached());
     }
 
     #[tokio::test]

@@ -5,9 +5,11 @@
 mod data_key;
 mod keyring;
 mod salt;
+mod token;
 mod user_key;
 
 pub use data_key::{DataKey, Iterations, NotOpened, derive};
 pub use keyring::{Derivation, DerivationQueueFull, KeyRing};
 pub use salt::{Fingerprint, Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
+pub use token::token_time;
 pub use user_key::UserKey;

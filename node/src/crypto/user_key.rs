@@ -30,6 +30,11 @@ impl UserKey {
         self.characters
     }
 
+    /// Whether every client encodes the key alike.
+    pub fn is_ascii(&self) -> bool {
+        self.password.is_ascii()
+    }
+
     /// The password bytes for key derivation.
     pub fn password(&self) -> &[u8] {
         &self.password

@@ -1,6 +1,6 @@
 //! Hybrid logical clocks: the order of versions across nodes.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// A point in wall-clock time, in microseconds since 1970 (UTC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +83,39 @@ pub struct Version {
     pub incarnation: Incarnation,
 }
 
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.clock.0, self.incarnation)
+    }
+}
+
+impl FromStr for Version {
+    type Err = NoVersion;
+
+    fn from_str(text: &str) -> Result<Self, NoVersion> {
+        let number = |digits: &str| {
+            let canonical = digits.len() == 16
+                && digits
+                    .bytes()
+                    .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+            i64::from_str_radix(digits, 16)
+                .ok()
+                .filter(|_| canonical)
+                .ok_or(NoVersion)
+        };
+        let (clock, incarnation) = text.split_once('-').ok_or(NoVersion)?;
+        Ok(Self {
+            clock: Clock(number(clock)?),
+            incarnation: Incarnation::from_raw(number(incarnation)?),
+        })
+    }
+}
+
+/// A text is no version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no version: 16 hexadecimal digits, a dash and 16 hexadecimal digits")]
+pub struct NoVersion;
+
 /// The clock of one node. It never goes back, whatever wall-clock time does.
 #[derive(Debug)]
 pub struct HybridClock {
@@ -116,6 +149,19 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn a_version_is_read_as_it_was_written(clock in 0..i64::MAX, incarnation in 0..i64::MAX) {
+            let version = Version { clock: Clock(clock), incarnation: Incarnation::from_raw(incarnation) };
+            prop_assert_eq!(version.to_string().parse(), Ok(version));
+        }
+
+        #[test]
+        fn no_text_makes_reading_a_version_fail_badly(text in ".{0,40}") {
+            if let Ok(version) = text.parse::<Version>() {
+                prop_assert_eq!(version.to_string(), text);
+            }
+        }
+
         #[test]
         fn every_stamp_is_later_than_all_before_even_when_time_jumps(
             start in 0..i64::MAX >> 20,

@@ -74,18 +74,23 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The informational `id` of answers: the same on every node and for ever, 1 to 2^53 - 1 (exact in a double).
+    /// The informational `id` of answers.
     pub fn id(&self) -> u64 {
-        let digest = Sha256::new()
-            .chain_update(self.environment.as_str())
-            .chain_update([0])
-            .chain_update(self.key.as_str())
-            .finalize();
-        let first = digest
-            .first_chunk::<8>()
-            .map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        (first & ((1 << 53) - 1)).max(1)
+        entry_id(self.environment.as_str(), self.key.as_str())
     }
+}
+
+/// The informational `id` of an entry: the same on every node and for ever, 1 to 2^53 - 1 (exact in a double).
+pub fn entry_id(environment: &str, key: &str) -> u64 {
+    let digest = Sha256::new()
+        .chain_update(environment)
+        .chain_update([0])
+        .chain_update(key)
+        .finalize();
+    let first = digest
+        .first_chunk::<8>()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    (first & ((1 << 53) - 1)).max(1)
 }
 
 #[cfg(test)]

@@ -6,6 +6,6 @@ mod clock;
 mod identity;
 mod row;
 
-pub use clock::{Clock, HybridClock, Incarnation, Timestamp, Version};
-pub use identity::{Category, ConfigKey, Environment, Identity};
+pub use clock::{Clock, HybridClock, Incarnation, NoVersion, Timestamp, Version};
+pub use identity::{Category, ConfigKey, Environment, Identity, entry_id};
 pub use row::{Row, RowHash};

@@ -23,6 +23,11 @@ impl Json {
         out
     }
 
+    /// Appends the text of [`Self::to_wire`].
+    pub fn write_wire(&self, out: &mut String) {
+        self.write(Spelling::Wire, out);
+    }
+
     fn write(&self, spelling: Spelling, out: &mut String) {
         let (comma, colon) = match spelling {
             Spelling::Python => (", ", ": "),

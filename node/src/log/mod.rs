@@ -2,9 +2,20 @@
 
 mod json_lines;
 
+use std::{
+    fs::OpenOptions,
+    io::{self, IsTerminal},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use file_rotate::{ContentLimit, FileRotate, compression::Compression, suffix::AppendCount};
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{
+    Layer, filter::Targets, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
 
 use json_lines::JsonLines;
 
@@ -37,6 +48,24 @@ impl LogLevel {
         ("FATAL", Self::Error),
     ];
 
+    /// The level of a name in any case.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, level)| *level)
+    }
+
+    /// Python's name of the level.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+            Self::Error => "ERROR",
+        }
+    }
+
     fn filter(self) -> LevelFilter {
         match self {
             Self::Debug => LevelFilter::DEBUG,
@@ -62,26 +91,146 @@ impl LogFormat {
     pub const NAMES: &[(&str, Self)] = &[("json", Self::Json), ("console", Self::Console)];
 }
 
-/// Sends all log events of the process to standard output. Lines are written as long as the guard lives.
-pub fn start(level: LogLevel, format: LogFormat, node_id: &str) -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default()
+/// Where log lines go.
+#[derive(Debug, Clone)]
+pub enum LogTarget {
+    /// Standard output.
+    Stdout,
+    /// This file, with five older ones beside it.
+    File(PathBuf),
+}
+
+/// The running log. Lines are written as long as this lives.
+#[derive(Debug)]
+pub struct Log {
+    /// Its level and its losses.
+    pub control: LogControl,
+    _writer: WorkerGuard,
+}
+
+/// Changes the level while the log runs, and tells how many lines it lost.
+#[derive(Clone)]
+pub struct LogControl {
+    level: Arc<Mutex<LogLevel>>,
+    apply: Arc<dyn Fn(LogLevel) + Send + Sync>,
+    dropped: Option<ErrorCounter>,
+}
+
+impl LogControl {
+    /// The control of a process that logs nothing.
+    pub fn silent() -> Self {
+        Self {
+            level: Arc::default(),
+            apply: Arc::new(|_| {}),
+            dropped: None,
+        }
+    }
+
+    /// The least severe level that is logged now.
+    pub fn level(&self) -> LogLevel {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs from this level on.
+    pub fn set_level(&self, new: LogLevel) {
+        let old = std::mem::replace(
+            &mut *self.level.lock().unwrap_or_else(PoisonError::into_inner),
+            new,
+        );
+        (self.apply)(new);
+        tracing::info!(
+            old_level = old.name(),
+            new_level = new.name(),
+            "log_level_changed"
+        );
+    }
+
+    /// Lines lost since the start because they came faster than the output takes them.
+    pub fn dropped_lines(&self) -> u64 {
+        self.dropped
+            .as_ref()
+            .map_or(0, |counter| counter.dropped_lines() as u64)
+    }
+}
+
+impl std::fmt::Debug for LogControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LogControl({})", self.level().name())
+    }
+}
+
+/// Sends all log events of the process to the target.
+pub fn start(
+    level: LogLevel,
+    format: LogFormat,
+    target: &LogTarget,
+    node_id: &str,
+) -> io::Result<Log> {
+    let builder = NonBlockingBuilder::default()
         .buffered_lines_limit(BUFFERED_LINES)
-        .lossy(true)
-        .finish(std::io::stdout());
-    // Libraries speak only when something is wrong.
-    let targets = Targets::new()
-        .with_default(level.filter().min(LevelFilter::WARN))
-        .with_target("opensecureconf_node", level.filter());
+        .lossy(true);
+    let (writer, guard) = match target {
+        LogTarget::Stdout => builder.finish(io::stdout()),
+        LogTarget::File(path) => builder.finish(rotating_file(path)?),
+    };
+    let dropped = writer.error_counter();
+    let (filter, handle) = reload::Layer::new(targets(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Json => lines.event_format(JsonLines::new(node_id)).boxed(),
         LogFormat::Console => lines
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stdout()))
+            .with_ansi(matches!(target, LogTarget::Stdout) && io::stdout().is_terminal())
             .with_target(false)
             .boxed(),
     };
     tracing_subscriber::registry()
-        .with(lines.with_filter(targets))
+        .with(lines.with_filter(filter))
         .init();
-    guard
+    let control = LogControl {
+        level: Arc::new(Mutex::new(level)),
+        // It only fails once the subscriber is gone, and with it the log.
+        apply: Arc::new(move |level| drop(handle.reload(targets(level)))),
+        dropped: Some(dropped),
+    };
+    let file = match target {
+        LogTarget::Stdout => None,
+        LogTarget::File(path) => Some(path.display().to_string()),
+    };
+    tracing::info!(
+        log_level = level.name(),
+        log_file = file,
+        async_buffer_size = BUFFERED_LINES,
+        "logging_initialized"
+    );
+    Ok(Log {
+        control,
+        _writer: guard,
+    })
+}
+
+/// Libraries speak only when something is wrong.
+fn targets(level: LogLevel) -> Targets {
+    Targets::new()
+        .with_default(level.filter().min(LevelFilter::WARN))
+        .with_target("opensecureconf_node", level.filter())
+}
+
+/// The original's limits: 100 MiB, and five older files `.1` to `.5`.
+fn rotating_file(path: &Path) -> io::Result<FileRotate<AppendCount>> {
+    // Tried here, because the rotation takes a file that cannot be opened for one that is not there yet.
+    private().open(path)?;
+    Ok(FileRotate::new(
+        path,
+        AppendCount::new(5),
+        ContentLimit::BytesSurpassed(100 << 20),
+        Compression::None,
+        Some(private()),
+    ))
+}
+
+/// Log lines name entries; they are for the node's own user.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600);
+    options
 }

@@ -9,12 +9,38 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::OpenError;
+use super::{OpenError, disk::DiskSpace};
+
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub(super) struct DatabasePath(PathBuf);
+
+impl DatabasePath {
+    pub(super) fn as_path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file beside the database.
+    pub(super) fn beside(&self, suffix: &str) -> PathBuf {
+        PathBuf::from(format!("{}{suffix}", self.0.display()))
+    }
+
+    /// Sizes of the database and of its write-ahead log, in bytes.
+    pub(super) fn sizes(&self) -> (u64, u64) {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        (size(&self.0), size(&self.beside("-wal")))
+    }
+
+    /// The space of the disk that the database is on.
+    pub(super) fn disk_space(&self) -> std::io::Result<DiskSpace> {
+        DiskSpace::of(&self.0)
+    }
+}
 
 /// A database file that this process holds the lock of.
 #[derive(Debug)]
 pub(super) struct DatabaseFile {
-    path: PathBuf,
+    path: DatabasePath,
     _lock: File,
 }
 
@@ -40,15 +66,20 @@ impl DatabaseFile {
         // SQLite gives its -wal and -shm files the mode of this one.
         drop(open_private(path).map_err(failed)?);
         Ok(Self {
-            path: path.to_owned(),
+            path: DatabasePath(path.to_owned()),
             _lock: lock,
         })
+    }
+
+    /// Where the file is.
+    pub(super) fn path(&self) -> &DatabasePath {
+        &self.path
     }
 
     /// The one connection that may write.
     pub(super) fn connect_writer(&self) -> Result<Connection, OpenError> {
         let connection = Connection::open_with_flags(
-            &self.path,
+            self.path.as_path(),
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(Duration::from_secs(5))?;
@@ -62,7 +93,7 @@ impl DatabaseFile {
     /// A connection that cannot write.
     pub(super) fn connect_reader(&self) -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(
-            &self.path,
+            self.path.as_path(),
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(Duration::from_secs(5))?;
@@ -77,14 +108,14 @@ impl DatabaseFile {
             Ok(())
         } else {
             Err(OpenError::Damaged {
-                path: self.path.clone(),
+                path: self.path.0.clone(),
                 finding,
             })
         }
     }
 }
 
-fn open_private(path: &Path) -> std::io::Result<File> {
+pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .read(true)
         .append(true)

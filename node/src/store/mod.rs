@@ -2,13 +2,19 @@
 //!
 //! One thread owns the only write connection and commits waiting writes together; readers have connections of their own.
 
+mod backup;
+mod check;
+mod disk;
 mod error;
 mod file;
+mod health;
 mod meta;
+mod original;
 mod reader;
 mod row;
 mod salt;
 mod schema;
+mod snapshot;
 mod writer;
 
 use std::{
@@ -21,11 +27,19 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use backup::{BackupError, Copied, backup, restore};
+pub use check::{Findings, check};
 pub use error::{OpenError, ReadError, WriteError};
+pub use health::WriteHealth;
 pub use salt::{SaltFileError, SaltPlaces, settle_salt};
+pub use snapshot::{ListedEntry, Selection, Snapshot};
 pub use writer::{Change, Seen, Write, Written};
 
-use crate::domain::{Identity, Incarnation, Row, Timestamp};
+use crate::{
+    domain::{Identity, Incarnation, Row, Timestamp},
+    metrics::StoreMetrics,
+};
+use health::SharedWriteHealth;
 use reader::Readers;
 use writer::{Job, Writer};
 
@@ -42,6 +56,32 @@ pub struct Store {
     readers: Arc<Readers>,
     live_entries: Arc<AtomicU64>,
     incarnation: Incarnation,
+    path: file::DatabasePath,
+    write_health: SharedWriteHealth,
+    min_free_bytes: u64,
+    metrics: StoreMetrics,
+}
+
+/// How a store is run.
+#[derive(Clone)]
+pub struct StoreSettings {
+    /// Wall-clock time.
+    pub clock: WallClock,
+    /// Connections for reading.
+    pub readers: usize,
+    /// Free disk space below which creates and updates are refused.
+    pub min_free_bytes: u64,
+    /// What is counted.
+    pub metrics: StoreMetrics,
+}
+
+impl std::fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreSettings")
+            .field("readers", &self.readers)
+            .field("min_free_bytes", &self.min_free_bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An open database whose salt is not settled yet: rows can be counted, nothing can be read or written.
@@ -58,13 +98,19 @@ impl OpenedDatabase {
         let file = file::DatabaseFile::claim(path)?;
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;
-        schema::migrate(&mut connection, incarnation)?;
+        schema::migrate(&mut connection, file.path(), incarnation)?;
         Ok(Self { file, connection })
     }
 
     /// Starts the writer thread and the readers.
-    pub fn start(self, clock: WallClock, readers: usize) -> Result<Store, OpenError> {
+    pub fn start(self, settings: StoreSettings) -> Result<Store, OpenError> {
         let Self { file, connection } = self;
+        let StoreSettings {
+            clock,
+            readers,
+            min_free_bytes,
+            metrics,
+        } = settings;
         let live_entries: i64 = connection.query_row(
             "SELECT count(*) FROM entries WHERE token IS NOT NULL",
             [],
@@ -73,7 +119,19 @@ impl OpenedDatabase {
         let live_entries = Arc::new(AtomicU64::new(live_entries.unsigned_abs()));
         let readers = Arc::new(Readers::open(&file, readers)?);
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = Writer::new(file, connection, clock, Arc::clone(&live_entries))?;
+        let write_health = SharedWriteHealth::default();
+        let path = file.path().clone();
+        let writer = Writer::new(
+            connection,
+            writer::Surroundings {
+                file,
+                wall_clock: clock,
+                live_entries: Arc::clone(&live_entries),
+                health: write_health.clone(),
+                min_free_bytes,
+                metrics: metrics.clone(),
+            },
+        )?;
         let incarnation = writer.incarnation();
         std::thread::Builder::new()
             .name("store-writer".into())
@@ -84,6 +142,10 @@ impl OpenedDatabase {
             readers,
             live_entries,
             incarnation,
+            path,
+            write_health,
+            min_free_bytes,
+            metrics,
         })
     }
 }
@@ -96,19 +158,6 @@ impl Store {
             .await
     }
 
-    /// Live entries in (environment, key) order, all or those of one environment, category, or both.
-    pub async fn list(
-        &self,
-        environment: Option<String>,
-        category: Option<String>,
-    ) -> Result<Vec<Row>, ReadError> {
-        self.readers
-            .read(move |connection| {
-                row::list(connection, environment.as_deref(), category.as_deref())
-            })
-            .await
-    }
-
     /// Commits a write, durable when this returns `Ok`. Refused when the row is no longer the one that the caller saw.
     pub async fn write(&self, write: Write) -> Result<Written, WriteError> {
         let (reply, outcome) = oneshot::channel();
@@ -117,6 +166,29 @@ impl Store {
             .await
             .map_err(|_| WriteError::Closed)?;
         outcome.await.map_err(|_| WriteError::Closed)?
+    }
+
+    /// Whether the store takes writes. Looks at the disk again where it was full.
+    pub fn write_health(&self) -> WriteHealth {
+        let health = self.write_health.get();
+        if health == WriteHealth::DiskFull
+            && let Ok(space) = self.path.disk_space()
+            && space.room(self.min_free_bytes) == disk::Room::Everything
+        {
+            self.write_health.set(WriteHealth::Accepting);
+        }
+        self.write_health.get()
+    }
+
+    /// Brings the metrics up to date that are only read when somebody asks.
+    pub fn sample(&self) {
+        let (database, log) = self.path.sizes();
+        let free = self.path.disk_space().map_or(0, |space| space.free);
+        self.metrics.sizes(database, log, free);
+        self.metrics
+            .waiting(QUEUE.saturating_sub(self.jobs.capacity()));
+        self.metrics
+            .refuses_writes(self.write_health() != WriteHealth::Accepting);
     }
 
     /// Makes sure that the database can be read.

@@ -12,6 +12,8 @@ use super::{OpenError, ReadError, file::DatabaseFile};
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     free: Arc<Semaphore>,
+    /// Lists wait for slow clients, so they never take all connections.
+    scans: Arc<Semaphore>,
 }
 
 impl Readers {
@@ -22,6 +24,7 @@ impl Readers {
         Ok(Self {
             idle: Mutex::new(idle),
             free: Arc::new(Semaphore::new(count)),
+            scans: Arc::new(Semaphore::new((count / 2).max(1))),
         })
     }
 
@@ -30,6 +33,24 @@ impl Readers {
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.run(move |connection| Ok(query(connection)?)).await
+    }
+
+    /// The same for a read that may take long.
+    pub(super) async fn scan<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    {
+        let _permit = self.scans.acquire().await.map_err(|_| ReadError::Ended)?;
+        self.run(query).await
+    }
+
+    async fn run<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
         let permit = Arc::clone(&self.free)
             .acquire_owned()
@@ -50,7 +71,7 @@ impl Readers {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
             drop(permit);
-            Ok(result?)
+            result
         });
         read.await.map_err(|_| ReadError::Ended)?
     }

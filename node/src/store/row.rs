@@ -8,7 +8,7 @@ use crate::domain::{
     Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, Timestamp, Version,
 };
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "environment, key, category, token, created_at, updated_at, clock, incarnation, clocks";
 
 /// The row of an identity, tombstones included.
@@ -19,21 +19,6 @@ pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Re
         ))?
         .query_row((identity.environment.as_str(), identity.key.as_str()), read)
         .optional()
-}
-
-/// Live entries in (environment, key) order, all or those of one environment, category, or both.
-pub(super) fn list(
-    connection: &Connection,
-    environment: Option<&str>,
-    category: Option<&str>,
-) -> rusqlite::Result<Vec<Row>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM entries WHERE token IS NOT NULL AND (?1 IS NULL OR environment = ?1) \
-             AND (?2 IS NULL OR category = ?2) ORDER BY environment, key"
-        ))?
-        .query_map((environment, category), read)?
-        .collect()
 }
 
 /// Writes a row over whatever stands under its identity, as the change with the given local sequence.
@@ -71,7 +56,7 @@ pub(super) fn put(connection: &Connection, row: &Row, seq: i64) -> rusqlite::Res
         .map(drop)
 }
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let invalid = |column: usize, what: &'static str| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
     };

@@ -2,7 +2,12 @@
 
 use rusqlite::{Connection, Transaction};
 
-use super::{OpenError, meta};
+use super::{
+    OpenError,
+    file::DatabasePath,
+    meta,
+    original::{self, Original},
+};
 use crate::domain::Incarnation;
 
 /// Marks a database as ours (`PRAGMA application_id`): `OSCf`.
@@ -74,37 +79,42 @@ CREATE TABLE conflicts (
     seen_at     INTEGER NOT NULL,
     UNIQUE (environment, key, clock, incarnation, row_hash)
 ) STRICT;
+
+-- Rows of an imported database that are no entries: kept as they were, for a person to look at.
+CREATE TABLE set_aside (
+    id          INTEGER PRIMARY KEY,
+    environment ANY,
+    key         ANY,
+    category    ANY,
+    value       ANY,
+    reason      TEXT NOT NULL
+) STRICT;
 "];
 
 /// Brings the database to the current schema; a new one gets the given incarnation.
 pub(super) fn migrate(
     connection: &mut Connection,
+    path: &DatabasePath,
     incarnation: Incarnation,
 ) -> Result<(), OpenError> {
-    let version: usize = connection
-        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
-        .map(|v| usize::try_from(v).unwrap_or(usize::MAX))?;
-    if version > MIGRATIONS.len() {
-        return Err(OpenError::NewerSchema {
-            found: version,
-            known: MIGRATIONS.len(),
-        });
-    }
-    let application_id: i32 =
-        connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let tables: i64 = connection.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",
-        [],
-        |row| row.get(0),
-    )?;
-    if application_id != APPLICATION_ID && tables > 0 {
-        return Err(OpenError::Foreign);
-    }
+    let version = version(connection)?;
+    let original = match application_id(connection)? {
+        APPLICATION_ID => None,
+        _ if is_empty(connection)? => None,
+        _ => Some(Original::find(connection)?.ok_or(OpenError::Foreign)?),
+    };
+    let copy = original
+        .as_ref()
+        .map(|_| original::copy_aside(connection, path))
+        .transpose()?;
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(version) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
         if step == 0 {
             found(&transaction, incarnation)?;
+            if let Some(original) = &original {
+                original.import(&transaction, copy.as_deref())?;
+            }
         }
         transaction.pragma_update(
             None,
@@ -114,6 +124,38 @@ pub(super) fn migrate(
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Makes sure that a database is one of ours that this release can read; changes nothing.
+pub(super) fn verify(connection: &Connection) -> Result<(), OpenError> {
+    if application_id(connection)? != APPLICATION_ID {
+        return Err(OpenError::Foreign);
+    }
+    version(connection).map(drop)
+}
+
+fn version(connection: &Connection) -> Result<usize, OpenError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = usize::try_from(version).unwrap_or(usize::MAX);
+    if found > MIGRATIONS.len() {
+        return Err(OpenError::NewerSchema {
+            found,
+            known: MIGRATIONS.len(),
+        });
+    }
+    Ok(found)
+}
+
+fn application_id(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.query_row("PRAGMA application_id", [], |row| row.get(0))
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)",
+        [],
+        |row| row.get(0),
+    )
 }
 
 fn found(transaction: &Transaction<'_>, incarnation: Incarnation) -> Result<(), OpenError> {

@@ -1,15 +1,24 @@
 //! The writer thread: it alone writes, takes all waiting writes into one transaction, and answers after the commit.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{OpenError, WallClock, WriteError, file::DatabaseFile, meta, row};
-use crate::domain::{Category, Clock, HybridClock, Identity, Incarnation, Row, Timestamp, Version};
+use super::{
+    OpenError, WallClock, WriteError, WriteHealth, disk::Room, file::DatabaseFile,
+    health::SharedWriteHealth, meta, row,
+};
+use crate::{
+    domain::{Category, Clock, HybridClock, Identity, Incarnation, Row, Timestamp, Version},
+    metrics::StoreMetrics,
+};
 
 /// Writes in one transaction at most: bounds how long the first of them waits.
 const BATCH: usize = 512;
@@ -76,12 +85,20 @@ pub(super) enum Job {
 type Reply = oneshot::Sender<Result<Written, WriteError>>;
 
 pub(super) struct Writer {
-    file: DatabaseFile,
     /// `None` after a failure: a connection whose commit failed is not used again.
     connection: Option<Connection>,
-    wall_clock: WallClock,
     feed: Feed,
-    live_entries: Arc<AtomicU64>,
+    around: Surroundings,
+}
+
+/// What the writer uses and informs.
+pub(super) struct Surroundings {
+    pub(super) file: DatabaseFile,
+    pub(super) wall_clock: WallClock,
+    pub(super) live_entries: Arc<AtomicU64>,
+    pub(super) health: SharedWriteHealth,
+    pub(super) min_free_bytes: u64,
+    pub(super) metrics: StoreMetrics,
 }
 
 /// What advances with every write.
@@ -92,19 +109,12 @@ struct Feed {
 }
 
 impl Writer {
-    pub(super) fn new(
-        file: DatabaseFile,
-        connection: Connection,
-        wall_clock: WallClock,
-        live_entries: Arc<AtomicU64>,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn new(connection: Connection, around: Surroundings) -> Result<Self, OpenError> {
         let feed = Feed::load(&connection)?;
         Ok(Self {
-            file,
             connection: Some(connection),
-            wall_clock,
             feed,
-            live_entries,
+            around,
         })
     }
 
@@ -148,17 +158,61 @@ impl Writer {
     }
 
     fn commit(&mut self, writes: Vec<(Write, Reply)>) {
-        let (requests, replies): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
-        let count = requests.len();
-        let results = self.transaction(requests).unwrap_or_else(|error| {
-            tracing::error!(error = %error, writes = count, "write_failed");
-            self.connection = None;
-            vec![Err(error); count]
-        });
+        let (admitted, refused): (Vec<_>, Vec<_>) = match self.room() {
+            Room::Everything => (writes, Vec::new()),
+            Room::Deletes => writes
+                .into_iter()
+                .partition(|(write, _)| write.change == Change::Delete),
+            Room::Nothing => (Vec::new(), writes),
+        };
+        for (_, reply) in refused {
+            self.around.health.set(WriteHealth::DiskFull);
+            let _ = reply.send(Err(WriteError::DiskFull));
+        }
+        if admitted.is_empty() {
+            return;
+        }
+        let (requests, replies): (Vec<_>, Vec<_>) = admitted.into_iter().unzip();
+        let (count, start) = (requests.len(), Instant::now());
+        let results = self.transaction(requests);
+        match &results {
+            Ok(_) => {
+                self.around.metrics.committed(count, start.elapsed());
+                if self.around.health.get() == WriteHealth::Failing {
+                    self.around.health.set(WriteHealth::Accepting);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error, writes = count, "write_failed");
+                self.around.metrics.commit_failed();
+                self.around.health.set(match error {
+                    WriteError::DiskFull => WriteHealth::DiskFull,
+                    _ => WriteHealth::Failing,
+                });
+                self.connection = None;
+            }
+        }
+        let results = results.unwrap_or_else(|error| vec![Err(error); count]);
         for (reply, result) in replies.into_iter().zip(results) {
             // A caller that went away has no use for the answer; its write stands.
             let _ = reply.send(result);
         }
+    }
+
+    /// What the disk has room for. Where it does not tell, SQLite will.
+    fn room(&self) -> Room {
+        let room = self
+            .around
+            .file
+            .path()
+            .disk_space()
+            .map_or(Room::Everything, |space| {
+                space.room(self.around.min_free_bytes)
+            });
+        if room == Room::Everything && self.around.health.get() == WriteHealth::DiskFull {
+            self.around.health.set(WriteHealth::Accepting);
+        }
+        room
     }
 
     /// All requests in one transaction. A refused one leaves its neighbours alone; a failed one fails them all.
@@ -170,6 +224,7 @@ impl Writer {
             Some(connection) => connection,
             broken => {
                 let fresh = self
+                    .around
                     .file
                     .connect_writer()
                     .map_err(|error| WriteError::Failed(error.to_string()))?;
@@ -180,7 +235,7 @@ impl Writer {
                 broken.insert(fresh)
             }
         };
-        let now = (self.wall_clock)();
+        let now = (self.around.wall_clock)();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut live_change = 0_i64;
         let mut results = Vec::with_capacity(requests.len());
@@ -196,7 +251,8 @@ impl Writer {
         self.feed.store(&transaction)?;
         transaction.commit()?;
         // Two's complement: adding the negative's bit pattern subtracts.
-        self.live_entries
+        self.around
+            .live_entries
             .fetch_add(live_change.cast_unsigned(), Ordering::Relaxed);
         Ok(results)
     }

@@ -23,11 +23,7 @@ fn help_explains_every_setting() {
     let (code, text) = output(osc_node(folder.path()).arg("--help"));
     assert_eq!(code, Some(0));
     for setting in opensecureconf_node::config::SETTINGS {
-        assert!(
-            text.contains(&format!("OSC_{}", setting.name)),
-            "{}",
-            setting.name
-        );
+        assert!(text.contains(&setting.variable()), "{}", setting.name);
     }
 }
 

@@ -479,7 +479,7 @@ fn cases() -> Vec<Case> {
             (Method::GET, "/health"),
             &[],
             "",
-            (200, r#"{"status":"healthy"}"#),
+            (200, r#"{"status":"healthy","writes":"accepted"}"#),
         ),
         case(
             "ready",

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Once};
 use opensecureconf_node::{
     config::{Config, Layers, command},
     crypto::Iterations,
+    log::LogControl,
     serve::BoundNode,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -66,7 +67,7 @@ impl TestNode {
         );
         let flags = command().try_get_matches_from(["osc-node"]).unwrap();
         let config = Config::from_layers(&Layers::new(&flags, environment, [])).unwrap();
-        let node = BoundNode::start(config, Iterations(10)).unwrap();
+        let node = BoundNode::start(config, Iterations(10), LogControl::silent()).unwrap();
         let url = format!("http://{}", node.address().unwrap());
         let stop = CancellationToken::new();
         let served = tokio::spawn(node.serve(stop.clone()));

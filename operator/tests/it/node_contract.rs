@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use opensecureconf_node::{
     config::{Config, Layers, SETTINGS, command},
     crypto::Iterations,
-    log::{LogFormat, LogLevel},
+    log::{LogControl, LogFormat, LogLevel},
     serve::BoundNode,
 };
 use opensecureconf_operator::{
@@ -46,7 +46,7 @@ fn lay_out(root: &Path) {
 fn parse(variables: Vec<(String, String)>) -> Config {
     let known: BTreeSet<_> = SETTINGS
         .iter()
-        .map(|setting| format!("OSC_{}", setting.name))
+        .map(opensecureconf_node::config::Setting::variable)
         .collect();
     for (name, _) in &variables {
         assert!(known.contains(name), "the node knows no {name}");
@@ -94,6 +94,7 @@ fn a_pods_environment_is_a_nodes_configuration() {
     let cluster = config.cluster.unwrap();
     assert_eq!(cluster.id.as_deref(), Some("team/config"));
     assert_eq!(cluster.peers.len(), 3);
+    assert!(config.cluster_keys.is_some());
 }
 
 /// The settings of a local process: the same builder, other files.
@@ -133,7 +134,12 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
 async fn the_operator_reads_what_a_node_says_of_itself() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
-    let node = BoundNode::start(parse(local_variables(root.path())), Iterations(1)).unwrap();
+    let node = BoundNode::start(
+        parse(local_variables(root.path())),
+        Iterations(1),
+        LogControl::silent(),
+    )
+    .unwrap();
     let address = node.address().unwrap().to_string();
     let stop = CancellationToken::new();
     let served = tokio::spawn(node.serve(stop.clone()));

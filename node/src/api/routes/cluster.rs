@@ -3,14 +3,28 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use crate::api::{Node, auth::Client, query::Query};
+use crate::api::{
+    Node,
+    auth::Client,
+    openapi::{ApiKeyHeader, ClientRefusals, ClusterStatusResponse, StatusQuery},
+    query::Query,
+};
 
-/// `GET /cluster/health`: public, in the original's shape.
+/// Node health, in the original's shape
+#[utoipa::path(
+    get, path = "/cluster/health", operation_id = "cluster_health_cluster_health_get", tag = "cluster",
+    responses((status = 200, description = "Always healthy", example = json!({"status": "healthy", "node_id": "node-9000"}))),
+)]
 pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
     Json(json!({ "status": "healthy", "node_id": node.node_id }))
 }
 
-/// `GET /cluster/status[?details=true]`: the original's shape; `details` adds what an operator wants to know.
+/// Cluster status, in the original's shape
+#[utoipa::path(
+    get, path = "/cluster/status", operation_id = "get_cluster_status_cluster_status_get", tag = "cluster",
+    params(StatusQuery, ApiKeyHeader),
+    responses((status = 200, body = ClusterStatusResponse, description = "The status"), ClientRefusals),
+)]
 pub(in crate::api) async fn status(
     State(node): State<Node>,
     _: Client,
@@ -39,8 +53,9 @@ pub(in crate::api) async fn status(
                 "state": "standalone",
                 "ready": reasons.is_empty(),
                 "reasons": reasons,
-                "salt_fingerprint": node.salt_fingerprint.to_string(),
+                "salt_fingerprint": node.salt.fingerprint().to_string(),
                 "entries": node.store.live_entries(),
+                "writes": node.store.write_health().text(),
             }),
         );
     }

@@ -1,37 +1,45 @@
-//! Entries: create, read, list, update, delete. The user key must open what it touches.
+//! Single entries: create, read, update, delete. The user key must open what it touches.
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderName, StatusCode, header},
+    extract::{FromRequest, Request, State},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use percent_encoding::percent_decode_str;
 
 use crate::{
     api::{
         Node, NodeState,
-        auth::{CallerKey, Client},
+        auth::{Caller, CallerKey, Client},
         body::Fields,
+        conditional::{Preconditions, version_headers},
         entry_json::{Form, Shown},
+        entry_path::{environment_of, identity_of, not_found},
         error::ApiError,
+        openapi::{
+            ConfigCreate, ConfigResponse, ConfigUpdate, DeleteQuery, EntryPath, EntryQuery,
+            ExistingEntry, KeyHeaders, Message, NewEntry, PreconditionHeaders, UpdateQuery,
+        },
         query::Query,
+        sealing::{open, seal},
     },
-    crypto::{DataKey, Derivation},
-    domain::{ConfigKey, Environment, Identity, Row},
-    json::{Json, parse},
+    domain::{Category, Identity, Row, Version},
+    json::Json,
     store::{Change, Seen, Write, WriteError, Written},
 };
 
-/// Stored plaintexts were bounded when they came in; those of an old database may nest deeper.
-const MAX_STORED_DEPTH: usize = 512;
-
-const SKIPPED: HeaderName = HeaderName::from_static("x-osc-skipped");
-
-/// `POST /configs`
+/// Create a configuration
+///
+/// The value is encrypted under the user key before it is stored.
+#[utoipa::path(
+    post, path = "/configs", operation_id = "create_configuration_configs_post", tag = "configurations",
+    params(KeyHeaders), request_body = ConfigCreate,
+    responses((status = 201, body = ConfigResponse, description = "Created",
+               headers(("ETag" = String), ("X-OSC-Version" = String))), NewEntry),
+)]
 pub(in crate::api) async fn create(
     State(node): State<Node>,
     _: Client,
-    CallerKey(user_key): CallerKey,
+    caller: CallerKey,
     query: Query,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
@@ -40,28 +48,20 @@ pub(in crate::api) async fn create(
     let (key, value) = fields.finish(key.zip(value))?;
     let environment = match environment {
         Some(environment) => environment,
-        None => environment_of(&query).unwrap_or_default(),
+        None => environment_of(&query)?,
     };
     let identity = Identity { environment, key };
 
-    let derivation = node.keys.derive(&user_key).await?;
-    let token = seal(&node, &derivation.key, &value)?;
+    let mut stored = find_absent(&node, &identity).await?;
+    let caller = caller.derive(&node).await?;
+    let change = Change::Put {
+        category: category.clone(),
+        token: seal(&node, &caller.derivation.key, &value)?,
+    };
     loop {
-        let stored = node.store.find(identity.clone()).await?;
-        if stored.as_ref().is_some_and(|row| !row.is_tombstone()) {
-            return Err(already_exists(&identity));
-        }
-        let change = Change::Put {
-            category: category.clone(),
-            token: token.clone(),
-        };
-        if let Some(written) = commit(&node, &identity, stored.as_ref(), change).await? {
-            node.keys.remember(&derivation);
-            tracing::info!(
-                key = identity.key.as_str(),
-                environment = identity.environment.as_str(),
-                "config_created"
-            );
+        if let Some(written) = commit(&node, &identity, stored.as_ref(), change.clone()).await? {
+            caller.proved(&node);
+            created(&identity);
             return Ok(shown(
                 StatusCode::CREATED,
                 &identity,
@@ -70,136 +70,199 @@ pub(in crate::api) async fn create(
                 written,
             ));
         }
+        stored = find_absent(&node, &identity).await?;
     }
 }
 
-/// `GET /configs/{key}`
+/// The tombstone of a name that is free; refused where it is taken.
+async fn find_absent(node: &NodeState, identity: &Identity) -> Result<Option<Row>, ApiError> {
+    match node.store.find(identity.clone()).await? {
+        Some(row) if !row.is_tombstone() => Err(ApiError::AlreadyExists {
+            key: identity.key.as_str().to_owned(),
+            environment: identity.environment.name().map(str::to_owned),
+        }),
+        stored => Ok(stored),
+    }
+}
+
+/// Read a configuration
+#[utoipa::path(
+    get, path = "/configs/{key}", operation_id = "read_configuration_configs__key__get", tag = "configurations",
+    params(EntryPath, EntryQuery, KeyHeaders, PreconditionHeaders),
+    responses((status = 200, body = ConfigResponse, description = "Found",
+               headers(("ETag" = String), ("X-OSC-Version" = String))),
+              (status = 304, description = "The caller has this version (If-None-Match)"), ExistingEntry),
+)]
 pub(in crate::api) async fn read(
     State(node): State<Node>,
     _: Client,
-    CallerKey(user_key): CallerKey,
+    caller: CallerKey,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let identity = identity_of(&request, &query)?;
+    let identity = identity_of(&request, "/configs/", &query)?;
+    let form = query.form()?;
     let row = find_live(&node, &identity).await?;
-    let derivation = node.keys.derive(&user_key).await?;
-    let value = open(&node, &derivation, &row)?;
+    let caller = caller.derive(&node).await?;
+    let value = open(&node, &caller, &row)?;
+    let preconditions = Preconditions::of(request.headers());
+    preconditions
+        .check_match(Some(row.version))
+        .map_err(ApiError::PreconditionFailed)?;
     tracing::debug!(
         key = identity.key.as_str(),
         environment = identity.environment.as_str(),
         "config_read"
     );
-    let form = if query.get("mode") == Some("full") {
-        Form::Full
-    } else {
-        Form::Short
-    };
+    if preconditions.has(row.version) {
+        return Ok((StatusCode::NOT_MODIFIED, version_headers(row.version)).into_response());
+    }
     let mut body = String::new();
-    Shown::of(&row, &value).write(form, &mut body);
-    Ok(json_answer(StatusCode::OK, body))
+    Shown::from(&row).write(form, &value, &mut body);
+    Ok(json_answer(StatusCode::OK, row.version, body))
 }
 
-/// `GET /configs[?category=&environment=]`
-pub(in crate::api) async fn list(
-    State(node): State<Node>,
-    _: Client,
-    CallerKey(user_key): CallerKey,
-    query: Query,
-) -> Result<Response, ApiError> {
-    let environment = query.get("environment").map(str::to_owned);
-    let category = query.get("category").map(str::to_owned);
-    let form = if query.get("mode") == Some("full") {
-        Form::Full
-    } else {
-        Form::Short
-    };
-    let rows = node.store.list(environment, category).await?;
-    let derivation = node.keys.derive(&user_key).await?;
-
-    let mut body = String::from("[");
-    let mut skipped = 0_usize;
-    for row in &rows {
-        // Entries under other user keys are nobody's business here.
-        let Ok(plaintext) = derivation
-            .key
-            .open(row.token.as_deref().unwrap_or_default())
-        else {
-            skipped += 1;
-            continue;
-        };
-        let value = read_plaintext(row, &plaintext)?;
-        if body.len() > 1 {
-            body.push(',');
-        }
-        Shown::of(row, &value).write(form, &mut body);
-    }
-    body.push(']');
-    if skipped < rows.len() {
-        node.keys.remember(&derivation);
-    }
-    let mut response = json_answer(StatusCode::OK, body);
-    if skipped > 0 {
-        response.headers_mut().insert(SKIPPED, skipped.into());
-    }
-    Ok(response)
-}
-
-/// `PUT /configs/{key}`
+/// Update a configuration
+///
+/// The user key must open the current value. A category that is absent or null keeps the stored one.
+#[utoipa::path(
+    put, path = "/configs/{key}", operation_id = "update_configuration_configs__key__put", tag = "configurations",
+    params(EntryPath, UpdateQuery, KeyHeaders, PreconditionHeaders), request_body = ConfigUpdate,
+    responses((status = 200, body = ConfigResponse, description = "Updated",
+               headers(("ETag" = String), ("X-OSC-Version" = String))),
+              (status = 201, body = ConfigResponse, description = "Created (upsert, or If-None-Match: *)"), ExistingEntry),
+)]
 pub(in crate::api) async fn update(
     State(node): State<Node>,
     _: Client,
-    CallerKey(user_key): CallerKey,
+    caller: CallerKey,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let identity = identity_of(&request, &query);
-    let mut fields =
-        <Fields as axum::extract::FromRequest<Node>>::from_request(request, &node).await?;
+    let identity = identity_of(&request, "/configs/", &query);
+    let preconditions = Preconditions::of(request.headers());
+    let upsert = query.is_on("upsert")? || preconditions.create_only();
+    let mut fields = <Fields as FromRequest<Node>>::from_request(request, &node).await?;
     let (value, category) = (fields.value(), fields.category());
     let value = fields.finish(value)?;
     let identity = identity?;
+    let wanted = Update {
+        identity: &identity,
+        value: &value,
+        category: category.as_ref(),
+        upsert,
+        preconditions: &preconditions,
+    };
 
-    let mut row = find_live(&node, &identity).await?;
-    let derivation = node.keys.derive(&user_key).await?;
+    let mut stored = wanted.find(&node).await?;
+    let caller = caller.derive(&node).await?;
     loop {
-        open(&node, &derivation, &row)?;
-        // Absent or null keeps the category.
-        let category = category.clone().or_else(|| row.category.clone());
-        let change = Change::Put {
-            category: category.clone(),
-            token: seal(&node, &derivation.key, &value)?,
-        };
-        if let Some(written) = commit(&node, &identity, Some(&row), change).await? {
-            tracing::info!(
-                key = identity.key.as_str(),
-                environment = identity.environment.as_str(),
-                "config_updated"
-            );
-            return Ok(shown(
-                StatusCode::OK,
-                &identity,
-                category.as_ref(),
-                &value,
-                written,
-            ));
+        if let Some(response) = wanted.commit(&node, &caller, stored.as_ref()).await? {
+            return Ok(response);
         }
-        row = find_live(&node, &identity).await?;
+        stored = wanted.find(&node).await?;
     }
 }
 
-/// `DELETE /configs/{key}`
+/// What a PUT asks for.
+struct Update<'a> {
+    identity: &'a Identity,
+    value: &'a Json,
+    category: Option<&'a Category>,
+    upsert: bool,
+    preconditions: &'a Preconditions,
+}
+
+impl Update<'_> {
+    /// What is stored there, tombstones included; refused where nothing is and nothing may be created.
+    async fn find(&self, node: &NodeState) -> Result<Option<Row>, ApiError> {
+        let stored = node.store.find(self.identity.clone()).await?;
+        let live = stored.as_ref().filter(|row| !row.is_tombstone());
+        if live.is_none() && !self.upsert {
+            return Err(not_found(self.identity));
+        }
+        if self.preconditions.create_only() {
+            self.check(live)?;
+        }
+        Ok(stored)
+    }
+
+    fn check(&self, live: Option<&Row>) -> Result<(), ApiError> {
+        self.preconditions
+            .check(live.map(|row| row.version))
+            .map_err(ApiError::PreconditionFailed)
+    }
+
+    /// Commits over what was found; `None` when it changed meanwhile and must be looked at again.
+    async fn commit(
+        &self,
+        node: &NodeState,
+        caller: &Caller,
+        stored: Option<&Row>,
+    ) -> Result<Option<Response>, ApiError> {
+        let live = stored.filter(|row| !row.is_tombstone());
+        if let Some(row) = live {
+            open(node, caller, row)?;
+        }
+        self.check(live)?;
+        let kept = live.and_then(|row| row.category.as_ref());
+        let category = self.category.or(kept).cloned();
+        let change = Change::Put {
+            category: category.clone(),
+            token: seal(node, &caller.derivation.key, self.value)?,
+        };
+        let Some(written) = commit(node, self.identity, stored, change).await? else {
+            return Ok(None);
+        };
+        caller.proved(node);
+        let status = if live.is_some() {
+            updated(self.identity);
+            StatusCode::OK
+        } else {
+            created(self.identity);
+            StatusCode::CREATED
+        };
+        Ok(Some(shown(
+            status,
+            self.identity,
+            category.as_ref(),
+            self.value,
+            written,
+        )))
+    }
+}
+
+/// Delete a configuration
+///
+/// The user key must open the current value.
+#[utoipa::path(
+    delete, path = "/configs/{key}", operation_id = "delete_configuration_configs__key__delete", tag = "configurations",
+    params(EntryPath, DeleteQuery, KeyHeaders, PreconditionHeaders),
+    responses((status = 200, body = Message, description = "Deleted",
+               example = json!({"message": "Configuration 'database_prod' deleted successfully"})), ExistingEntry),
+)]
 pub(in crate::api) async fn delete(
     State(node): State<Node>,
     _: Client,
-    CallerKey(user_key): CallerKey,
+    caller: CallerKey,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let identity = identity_of(&request, &query)?;
+    let identity = identity_of(&request, "/configs/", &query)?;
+    let preconditions = Preconditions::of(request.headers());
     let mut row = find_live(&node, &identity).await?;
-    let derivation = node.keys.derive(&user_key).await?;
-    while commit_delete(&node, &derivation, &row).await?.is_none() {
+    let caller = caller.derive(&node).await?;
+    loop {
+        open(&node, &caller, &row)?;
+        preconditions
+            .check(Some(row.version))
+            .map_err(ApiError::PreconditionFailed)?;
+        if commit(&node, &identity, Some(&row), Change::Delete)
+            .await?
+            .is_some()
+        {
+            break;
+        }
         row = find_live(&node, &identity).await?;
     }
     tracing::info!(
@@ -214,132 +277,76 @@ pub(in crate::api) async fn delete(
     Ok(axum::Json(serde_json::json!({ "message": message })).into_response())
 }
 
-async fn commit_delete(
-    node: &NodeState,
-    derivation: &Derivation,
-    row: &Row,
-) -> Result<Option<Written>, ApiError> {
-    open(node, derivation, row)?;
-    commit(node, &row.identity, Some(row), Change::Delete).await
-}
-
 /// Commits a change of the row that was seen; `None` when the row changed meanwhile and must be checked again.
-async fn commit(
+pub(super) async fn commit(
     node: &NodeState,
     identity: &Identity,
     seen: Option<&Row>,
     change: Change,
 ) -> Result<Option<Written>, ApiError> {
-    match node
-        .store
-        .write(Write {
-            identity: identity.clone(),
-            seen: Seen::of(seen),
-            change,
-        })
-        .await
-    {
+    let write = Write {
+        identity: identity.clone(),
+        seen: Seen::of(seen),
+        change,
+    };
+    match node.store.write(write).await {
         Ok(written) => Ok(Some(written)),
         Err(WriteError::Changed) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn find_live(node: &NodeState, identity: &Identity) -> Result<Row, ApiError> {
+/// The live row of an identity.
+pub(super) async fn find_live(node: &NodeState, identity: &Identity) -> Result<Row, ApiError> {
     let row = node.store.find(identity.clone()).await?;
     row.filter(|row| !row.is_tombstone())
-        .ok_or_else(|| not_found(identity.key.as_str(), &identity.environment))
+        .ok_or_else(|| not_found(identity))
 }
 
-fn open(node: &NodeState, derivation: &Derivation, row: &Row) -> Result<Json, ApiError> {
-    let plaintext = derivation
-        .key
-        .open(row.token.as_deref().unwrap_or_default())
-        .map_err(|_| ApiError::WrongUserKey {
-            key: row.identity.key.as_str().to_owned(),
-        })?;
-    node.keys.remember(derivation);
-    node.metrics.decrypted();
-    read_plaintext(row, &plaintext)
+fn created(identity: &Identity) {
+    tracing::info!(
+        key = identity.key.as_str(),
+        environment = identity.environment.as_str(),
+        "config_created"
+    );
 }
 
-fn read_plaintext(row: &Row, plaintext: &[u8]) -> Result<Json, ApiError> {
-    let unreadable = |reason: String| {
-        let (key, environment) = (row.identity.key.as_str(), row.identity.environment.as_str());
-        ApiError::Internal(
-            format!(
-                "the plaintext of '{key}' in environment '{environment}' is no JSON value: {reason}"
-            )
-            .into(),
-        )
-    };
-    let text = std::str::from_utf8(plaintext).map_err(|error| unreadable(error.to_string()))?;
-    parse(text, MAX_STORED_DEPTH).map_err(|error| unreadable(error.to_string()))
-}
-
-fn seal(node: &NodeState, key: &DataKey, value: &Json) -> Result<String, ApiError> {
-    let token = key.seal(value.to_python().as_bytes(), (node.clock)())?;
-    node.metrics.encrypted();
-    Ok(token)
+fn updated(identity: &Identity) {
+    tracing::info!(
+        key = identity.key.as_str(),
+        environment = identity.environment.as_str(),
+        "config_updated"
+    );
 }
 
 fn shown(
     status: StatusCode,
     identity: &Identity,
-    category: Option<&crate::domain::Category>,
+    category: Option<&Category>,
     value: &Json,
     Written {
-        version: _,
+        version,
         created_at,
         updated_at,
     }: Written,
 ) -> Response {
     let mut body = String::new();
     Shown {
-        identity,
-        category,
-        value,
+        environment: identity.environment.as_str(),
+        key: identity.key.as_str(),
+        category: category.map(Category::as_str),
         created_at,
         updated_at,
     }
-    .write(Form::Full, &mut body);
-    json_answer(status, body)
+    .write(Form::Full, value, &mut body);
+    json_answer(status, version, body)
 }
 
-fn json_answer(status: StatusCode, body: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-fn environment_of(query: &Query) -> Option<Environment> {
-    Environment::new(query.get("environment")?.to_owned())
-}
-
-/// The entry that the path and the query name. A name that cannot exist is not found.
-fn identity_of(request: &Request, query: &Query) -> Result<Identity, ApiError> {
-    let raw = request
-        .uri()
-        .path()
-        .strip_prefix("/configs/")
-        .unwrap_or_default();
-    // Decoded here and not by the router: invalid UTF-8 becomes U+FFFD, as in the original.
-    let text = percent_decode_str(raw).decode_utf8_lossy().into_owned();
-    let environment = environment_of(query).unwrap_or_default();
-    match ConfigKey::new(text.clone()) {
-        Some(key) => Ok(Identity { environment, key }),
-        None => Err(not_found(&text, &environment)),
-    }
-}
-
-fn not_found(key: &str, environment: &Environment) -> ApiError {
-    ApiError::NotFound {
-        key: key.to_owned(),
-        environment: environment.name().map(str::to_owned),
-    }
-}
-
-fn already_exists(identity: &Identity) -> ApiError {
-    ApiError::AlreadyExists {
-        key: identity.key.as_str().to_owned(),
-        environment: identity.environment.name().map(str::to_owned),
-    }
+fn json_answer(status: StatusCode, version: Version, body: String) -> Response {
+    let mut headers = HeaderMap::from_iter(version_headers(version));
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    (status, headers, body).into_response()
 }

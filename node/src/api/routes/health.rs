@@ -3,14 +3,28 @@
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 
-use crate::api::Node;
+use crate::api::{
+    Node,
+    openapi::{Health, Readiness},
+};
 
-/// `GET /health`: the process answers. Never depends on peers or on the disk.
-pub(in crate::api) async fn health() -> Json<Value> {
-    Json(json!({ "status": "healthy" }))
+/// Whether the process lives
+///
+/// Never depends on peers or on the disk; refused writes only show in the body.
+#[utoipa::path(
+    get, path = "/health", operation_id = "health", tag = "service",
+    responses((status = 200, body = Health, description = "It lives")),
+)]
+pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
+    Json(json!({ "status": "healthy", "writes": node.store.write_health().text() }))
 }
 
-/// `GET /ready`: 200 while this node can serve correct reads, else 503 with the reasons.
+/// Whether this node can serve correct reads
+#[utoipa::path(
+    get, path = "/ready", operation_id = "ready", tag = "service",
+    responses((status = 200, body = Readiness, description = "It can"),
+              (status = 503, body = Readiness, description = "It cannot, with the reasons")),
+)]
 pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json<Value>) {
     let mut reasons = node.reasons_against_traffic();
     if let Err(error) = node.store.probe().await {

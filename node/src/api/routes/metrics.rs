@@ -6,13 +6,25 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::api::{Node, error::ApiError};
+use crate::{
+    api::{Node, error::ApiError},
+    metrics::Readings,
+};
 
-/// The page in Prometheus' text format.
+/// Metrics in Prometheus' text format
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics_metrics_get", tag = "service",
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")),
+)]
 pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
+    node.store.sample();
     let page = node
         .metrics
-        .page(node.store.live_entries())
+        .page(Readings {
+            entries: node.store.live_entries(),
+            cached_keys: node.keys.cached_keys(),
+            dropped_log_lines: node.log.dropped_lines(),
+        })
         .map_err(|error| ApiError::Internal(error.into()))?;
     Ok((
         [(

@@ -1,7 +1,11 @@
 //! One file per group of routes.
 
+pub(super) mod admin;
 pub(super) mod cluster;
 pub(super) mod configs;
+pub(super) mod docs;
 pub(super) mod health;
+pub(super) mod list;
 pub(super) mod metrics;
 pub(super) mod root;
+pub(super) mod salt;

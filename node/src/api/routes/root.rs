@@ -3,12 +3,20 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use crate::api::{Node, auth::Client};
+use crate::api::{
+    Node,
+    auth::Client,
+    openapi::{ApiKeyHeader, ClientRefusals, ServiceDocument},
+};
 
 /// The release of the original whose contract this API keeps.
 pub(in crate::api) const CONTRACT_VERSION: &str = "2.1.0";
 
-/// What this service is and which contract it keeps.
+/// The service document
+#[utoipa::path(
+    get, path = "/", operation_id = "root__get", tag = "service", params(ApiKeyHeader),
+    responses((status = 200, body = ServiceDocument, description = "What this service is"), ClientRefusals),
+)]
 pub(in crate::api) async fn root(State(node): State<Node>, _: Client) -> Json<Value> {
     Json(json!({
         "service": "OpenSecureConf API",

@@ -1,0 +1,48 @@
+//! Which entry a path and a query name.
+
+use axum::extract::Request;
+use percent_encoding::percent_decode_str;
+
+use super::{body::Problem, error::ApiError, query::Query};
+use crate::domain::{ConfigKey, Environment, Identity};
+
+/// The environment that the query names, the default one where it names none.
+pub(super) fn environment_of(query: &Query) -> Result<Environment, ApiError> {
+    let named = query.get("environment").unwrap_or_default();
+    Environment::new(named.to_owned()).ok_or_else(|| {
+        let problem = Problem::too_long(&["query", "environment"], Environment::MAX_CHARACTERS);
+        ApiError::Invalid(vec![problem])
+    })
+}
+
+/// The entry of a path such as `/configs/{key}`. A name that cannot exist is not found.
+pub(super) fn identity_of(
+    request: &Request,
+    prefix: &str,
+    query: &Query,
+) -> Result<Identity, ApiError> {
+    let raw = request
+        .uri()
+        .path()
+        .strip_prefix(prefix)
+        .unwrap_or_default();
+    // Decoded here and not by the router: invalid UTF-8 becomes U+FFFD, as in the original.
+    let text = percent_decode_str(raw).decode_utf8_lossy().into_owned();
+    let named = query.get("environment").unwrap_or_default();
+    let absent = || ApiError::NotFound {
+        key: text.clone(),
+        environment: (!named.is_empty()).then(|| named.to_owned()),
+    };
+    Ok(Identity {
+        environment: Environment::new(named.to_owned()).ok_or_else(absent)?,
+        key: ConfigKey::new(text.clone()).ok_or_else(absent)?,
+    })
+}
+
+/// The refusal of an entry that does not exist.
+pub(super) fn not_found(identity: &Identity) -> ApiError {
+    ApiError::NotFound {
+        key: identity.key.as_str().to_owned(),
+        environment: identity.environment.name().map(str::to_owned),
+    }
+}

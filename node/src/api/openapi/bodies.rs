@@ -1,0 +1,164 @@
+//! Shapes of bodies. Requests are read and answers are written elsewhere; only the shapes are used here.
+#![expect(dead_code, reason = "only the shapes are used, for the document")]
+
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A new configuration.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct ConfigCreate {
+    /// Its name; any characters.
+    #[schema(min_length = 1, max_length = 255, example = "database_prod")]
+    key: String,
+    /// Any JSON but null; encrypted before it is stored.
+    #[schema(value_type = Value, example = json!({"host": "prod-server.com", "port": 5432}))]
+    value: Value,
+    /// A label for grouping; not encrypted.
+    #[schema(max_length = 100, example = "database")]
+    category: Option<String>,
+    /// The second part of its identity; not encrypted. Absent or empty is the default environment.
+    #[schema(max_length = 100, example = "production")]
+    environment: Option<String>,
+}
+
+/// A new value.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct ConfigUpdate {
+    /// Any JSON but null.
+    #[schema(value_type = Value, example = json!({"host": "new-server.com", "port": 5432}))]
+    value: Value,
+    /// Absent or null keeps the stored one.
+    #[schema(max_length = 100, example = "database")]
+    category: Option<String>,
+}
+
+/// A configuration.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct ConfigResponse {
+    /// Informational: made from environment and key.
+    #[schema(example = 3819502410021257u64)]
+    id: u64,
+    /// Its name.
+    #[schema(example = "database_prod")]
+    key: String,
+    /// Its label.
+    #[schema(example = "database")]
+    category: Option<String>,
+    /// Null for the default environment.
+    #[schema(example = "production")]
+    environment: Option<String>,
+    /// Absent with `keys_only=true`.
+    #[schema(value_type = Value, example = json!({"host": "prod-server.com", "port": 5432}), required = false)]
+    value: Value,
+    /// In answers to POST, PUT and `mode=full`.
+    #[schema(format = DateTime, required = false, example = "2026-01-15T10:10:45.000001Z")]
+    created_at: String,
+    /// In answers to POST, PUT and `mode=full`.
+    #[schema(format = DateTime, required = false, example = "2026-01-15T10:10:45.000001Z")]
+    updated_at: String,
+}
+
+/// What was done.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct Message {
+    message: String,
+}
+
+/// Why a request was refused.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct Refusal {
+    #[schema(example = "Configuration with key 'database_prod' not found")]
+    detail: String,
+    /// Finds the cause in the node's log; in answers of 500 and 503.
+    #[schema(required = false, example = "9f0c2b7d11aa4e35")]
+    error_id: Option<String>,
+}
+
+/// What is wrong with a request.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct HTTPValidationError {
+    detail: Vec<ValidationError>,
+}
+
+/// One thing that is wrong. The offending input is not repeated.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct ValidationError {
+    /// Where: `body`, `header` or `query`, then the name.
+    #[schema(value_type = Vec<Value>, example = json!(["body", "value"]))]
+    loc: Vec<Value>,
+    #[schema(example = "Field required")]
+    msg: String,
+    #[schema(example = "missing")]
+    r#type: String,
+    /// Limits and the like.
+    #[schema(value_type = Object, required = false)]
+    ctx: Option<Value>,
+}
+
+/// The service document.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct ServiceDocument {
+    #[schema(example = "OpenSecureConf API")]
+    service: String,
+    /// The release of the original whose contract is kept.
+    #[schema(example = "2.1.0")]
+    version: String,
+    features: Vec<String>,
+    api_key_required: bool,
+    cluster_enabled: bool,
+    #[schema(example = "replica")]
+    cluster_mode: Option<String>,
+    #[schema(value_type = Object)]
+    endpoints: Value,
+}
+
+/// What a node knows of its cluster. All but `enabled` are null outside a cluster.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct ClusterStatusResponse {
+    enabled: bool,
+    #[schema(example = "replica")]
+    mode: Option<String>,
+    node_id: Option<String>,
+    /// The other nodes.
+    total_nodes: Option<u64>,
+    healthy_nodes: Option<u64>,
+    /// With `details=true`.
+    #[schema(value_type = Object, required = false)]
+    details: Option<Value>,
+}
+
+/// The process lives.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct Health {
+    #[schema(example = "healthy")]
+    status: String,
+    /// Whether creates and updates are accepted, and why not.
+    #[schema(example = "accepted")]
+    writes: String,
+}
+
+/// Whether the node should get traffic.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct Readiness {
+    ready: bool,
+    /// Why not.
+    #[schema(required = false, example = json!(["draining"]))]
+    reasons: Vec<String>,
+}
+
+/// The node compared a salt with its own.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct SaltAnswer {
+    #[schema(example = "Salt already present and matches")]
+    message: String,
+    #[schema(example = "ok")]
+    status: String,
+}
+
+/// A log level.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct LogLevelBody {
+    /// DEBUG, INFO, WARNING or ERROR.
+    #[schema(example = "DEBUG")]
+    level: String,
+}

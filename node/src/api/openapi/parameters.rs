@@ -1,0 +1,105 @@
+//! Parameters. Handlers read them themselves; only their description is used here.
+#![expect(dead_code, reason = "only the descriptions are used, for the document")]
+
+use utoipa::IntoParams;
+
+/// Who is calling.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct KeyHeaders {
+    /// The passphrase that values are encrypted under; at least `OSC_MIN_USER_KEY_LENGTH` characters.
+    #[param(rename = "x-user-key")]
+    user_key: String,
+    /// Where API keys are required.
+    #[param(rename = "x-api-key")]
+    api_key: Option<String>,
+}
+
+/// Who is calling, where no value is touched.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct ApiKeyHeader {
+    /// Where API keys are required.
+    #[param(rename = "x-api-key")]
+    api_key: Option<String>,
+}
+
+/// Who runs the node.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct OwnerHeaders {
+    /// The cluster key.
+    #[param(rename = "x-cluster-key")]
+    cluster_key: String,
+}
+
+/// Conditional requests. Strict against the node that answers.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct PreconditionHeaders {
+    /// Act only on one of these versions (entity tags), or on any that exists (`*`).
+    #[param(rename = "if-match")]
+    if_match: Option<String>,
+    /// Not on these versions; with `*` a PUT only creates.
+    #[param(rename = "if-none-match")]
+    if_none_match: Option<String>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct EntryPath {
+    /// The name, percent-encoded (`/` as `%2F`).
+    key: String,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct EntryQuery {
+    /// The environment; absent or empty is the default one.
+    environment: Option<String>,
+    /// `full` adds times.
+    #[param(pattern = "short|full")]
+    mode: Option<String>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct DeleteQuery {
+    /// The environment; absent or empty is the default one.
+    environment: Option<String>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct UpdateQuery {
+    /// The environment; absent or empty is the default one.
+    environment: Option<String>,
+    /// Create the configuration where it is absent.
+    upsert: Option<bool>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct ListQuery {
+    /// Only this category.
+    category: Option<String>,
+    /// Only this environment; absent or empty covers all.
+    environment: Option<String>,
+    /// `full` adds times.
+    #[param(pattern = "short|full")]
+    mode: Option<String>,
+    /// Names without values.
+    keys_only: Option<bool>,
+    /// Entries of one page, counted as returned.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// The cursor of a `Link` header.
+    after: Option<String>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct StatusQuery {
+    /// Add what an operator wants to know.
+    details: Option<bool>,
+}

@@ -1,0 +1,117 @@
+//! Which part of a list a request asks for, and how it gets the next one (keyset pagination).
+
+use axum::http::HeaderValue;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{body::Problem, entry_json::Form, error::ApiError, query::Query};
+use crate::store::{ListedEntry, Selection};
+
+/// Entries of one page at most.
+const LARGEST: usize = 1000;
+
+/// One page of a list, or all of it.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    pub(super) selection: Selection,
+    pub(super) form: Form,
+    /// How many entries that the key opens; `None` for all.
+    pub(super) limit: Option<usize>,
+    path: &'static str,
+    query: Query,
+}
+
+/// The entry that the next page begins after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cursor {
+    environment: String,
+    key: String,
+}
+
+impl Cursor {
+    pub(super) fn of(entry: ListedEntry<'_>) -> Self {
+        Self {
+            environment: entry.environment.to_owned(),
+            key: entry.key.to_owned(),
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (String, String) {
+        (self.environment, self.key)
+    }
+
+    fn encode(&self) -> String {
+        let names = serde_json::json!([self.environment, self.key]);
+        URL_SAFE_NO_PAD.encode(names.to_string())
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let json = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (environment, key) = serde_json::from_slice(&json).ok()?;
+        Some(Self { environment, key })
+    }
+}
+
+impl Page {
+    pub(super) fn of(path: &'static str, query: Query) -> Result<Self, ApiError> {
+        let mut problems = Vec::new();
+        let limit = query.get("limit").map(|text| {
+            text.parse()
+                .ok()
+                .filter(|limit| (1..=LARGEST).contains(limit))
+        });
+        if limit == Some(None) {
+            let msg = "Input should be an integer from 1 to 1000";
+            problems.push(Problem::not_parsed(&["query", "limit"], msg));
+        }
+        let after = query.get("after").map(Cursor::decode);
+        if after == Some(None) {
+            let msg = "Input should be the cursor of a Link header";
+            problems.push(Problem::not_parsed(&["query", "after"], msg));
+        }
+        if !problems.is_empty() {
+            return Err(ApiError::Invalid(problems));
+        }
+        let form = if query.is_on("keys_only")? {
+            Form::Names
+        } else {
+            query.form()?
+        };
+        Ok(Self {
+            selection: Selection {
+                environment: query.get("environment").map(str::to_owned),
+                category: query.get("category").map(str::to_owned),
+                after: after.flatten().map(Cursor::into_parts),
+            },
+            form,
+            limit: limit.flatten(),
+            path,
+            query,
+        })
+    }
+
+    /// The `Link` header of the page after this one.
+    pub(super) fn link(&self, cursor: &Cursor) -> Option<HeaderValue> {
+        let query = self.query.with("after", &cursor.encode());
+        HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", self.path)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_is_read_as_it_was_written(environment in ".{0,20}", key in ".{0,20}") {
+            let cursor = Cursor { environment, key };
+            prop_assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        }
+
+        #[test]
+        fn no_text_makes_reading_a_cursor_panic(text in ".{0,60}", bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            Cursor::decode(&text);
+            Cursor::decode(&URL_SAFE_NO_PAD.encode(bytes));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! For whoever runs the node and shows the cluster key.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::configs::{commit, find_live};
+use crate::{
+    api::{
+        Node,
+        auth::Owner,
+        body::Fields,
+        entry_path::identity_of,
+        error::ApiError,
+        openapi::{DeleteQuery, EntryPath, LogLevelBody, Message, OwnerHeaders, OwnerRefusals},
+        query::Query,
+    },
+    log::LogLevel,
+    store::Change,
+};
+
+/// Remove a configuration unread
+///
+/// For entries whose user key is lost: nobody can delete them otherwise, and their names stay taken.
+#[utoipa::path(
+    delete, path = "/admin/configs/{key}", operation_id = "purge_configuration", tag = "administration",
+    params(EntryPath, DeleteQuery, OwnerHeaders),
+    responses((status = 200, body = Message, description = "Removed"), OwnerRefusals),
+)]
+pub(in crate::api) async fn purge(
+    State(node): State<Node>,
+    _: Owner,
+    query: Query,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let identity = identity_of(&request, "/admin/configs/", &query)?;
+    loop {
+        let row = find_live(&node, &identity).await?;
+        if commit(&node, &identity, Some(&row), Change::Delete)
+            .await?
+            .is_some()
+        {
+            break;
+        }
+    }
+    tracing::warn!(
+        key = identity.key.as_str(),
+        environment = identity.environment.as_str(),
+        "config_purged"
+    );
+    let message = format!("Configuration '{}' removed unread", identity.key.as_str());
+    Ok(Json(json!({ "message": message })).into_response())
+}
+
+/// Show the log level
+#[utoipa::path(
+    get, path = "/admin/log-level", operation_id = "get_log_level", tag = "administration",
+    params(OwnerHeaders),
+    responses((status = 200, body = LogLevelBody, description = "The level"), OwnerRefusals),
+)]
+pub(in crate::api) async fn log_level(State(node): State<Node>, _: Owner) -> Json<Value> {
+    Json(json!({ "level": node.log.level().name() }))
+}
+
+/// Change the log level until the node restarts
+#[utoipa::path(
+    put, path = "/admin/log-level", operation_id = "set_log_level", tag = "administration",
+    params(OwnerHeaders), request_body = LogLevelBody,
+    responses((status = 200, body = LogLevelBody, description = "The new level"), OwnerRefusals),
+)]
+pub(in crate::api) async fn set_log_level(
+    State(node): State<Node>,
+    _: Owner,
+    mut fields: Fields,
+) -> Result<Json<Value>, ApiError> {
+    let choices = LogLevel::NAMES.iter().map(|(name, _)| *name);
+    let level = fields.choice("level", LogLevel::of_name, choices);
+    let level = fields.finish(level)?;
+    node.log.set_level(level);
+    Ok(Json(json!({ "level": level.name() })))
+}

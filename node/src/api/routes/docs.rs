@@ -1,0 +1,67 @@
+//! The API's description, and a page to read and try it. Public; served from the binary.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::Path,
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use utoipa_swagger_ui::Config;
+
+use crate::api::error::ApiError;
+
+/// The OpenAPI document as it is sent.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct OpenApiJson(pub(in crate::api) Arc<str>);
+
+/// `GET /openapi.json`
+pub(in crate::api) async fn openapi(
+    Extension(OpenApiJson(document)): Extension<OpenApiJson>,
+) -> Response {
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        document.to_string(),
+    )
+        .into_response()
+}
+
+/// `GET /docs`: Swagger UI. Its files are below `/docs/`.
+pub(in crate::api) async fn page() -> Result<Response, ApiError> {
+    let index = file("index.html")?;
+    let html =
+        String::from_utf8_lossy(&index.bytes).replace("<head>", "<head><base href=\"/docs/\">");
+    Ok(Html(html).into_response())
+}
+
+/// `GET /docs/{file}`
+pub(in crate::api) async fn asset(Path(name): Path<String>) -> Result<Response, ApiError> {
+    let file = file(&name)?;
+    let content_type = HeaderValue::try_from(file.content_type)
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    Ok(([(header::CONTENT_TYPE, content_type)], file.bytes).into_response())
+}
+
+/// `GET /redoc`: there is one page, and this is not it.
+pub(in crate::api) async fn redoc() -> Response {
+    (
+        StatusCode::TEMPORARY_REDIRECT,
+        [(header::LOCATION, "/docs")],
+    )
+        .into_response()
+}
+
+struct Asset {
+    bytes: Vec<u8>,
+    content_type: String,
+}
+
+fn file(name: &str) -> Result<Asset, ApiError> {
+    let found = utoipa_swagger_ui::serve(name, Arc::new(Config::from("/openapi.json")));
+    let file = found.ok().flatten().ok_or(ApiError::UnknownRoute)?;
+    Ok(Asset {
+        bytes: file.bytes.into_owned(),
+        content_type: file.content_type,
+    })
+}

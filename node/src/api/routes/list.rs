@@ -1,0 +1,49 @@
+//! Lists of entries.
+
+use axum::{extract::State, response::Response};
+
+use crate::api::{
+    Node,
+    auth::{CallerKey, Client},
+    error::ApiError,
+    listing,
+    openapi::{ConfigResponse, KeyHeaders, ListQuery, ListRefusals},
+    page::Page,
+    query::Query,
+};
+
+/// List configurations
+///
+/// All that the user key opens, in (environment, key) order, from one state of the store. With `limit` a page of it.
+#[utoipa::path(
+    get, path = "/configs", operation_id = "list_configurations_configs_get", tag = "configurations",
+    params(ListQuery, KeyHeaders),
+    responses((status = 200, body = [ConfigResponse], description = "The entries", headers(
+        ("X-OSC-Skipped" = u64, description = "How many entries the user key does not open; absent for none"),
+        ("Link" = String, description = "The next page, `rel=\"next\"`; absent at the end"))), ListRefusals),
+)]
+pub(in crate::api) async fn list(
+    State(node): State<Node>,
+    _: Client,
+    caller: CallerKey,
+    query: Query,
+) -> Result<Response, ApiError> {
+    listing::list(node, caller, Page::of("/configs", query)?).await
+}
+
+/// List configurations of this node
+///
+/// The same as `GET /configs` here.
+#[utoipa::path(
+    get, path = "/cluster/configs", operation_id = "cluster_list_configs_cluster_configs_get", tag = "cluster",
+    params(ListQuery, KeyHeaders),
+    responses((status = 200, body = [ConfigResponse], description = "The entries"), ListRefusals),
+)]
+pub(in crate::api) async fn list_of_node(
+    State(node): State<Node>,
+    _: Client,
+    caller: CallerKey,
+    query: Query,
+) -> Result<Response, ApiError> {
+    listing::list(node, caller, Page::of("/cluster/configs", query)?).await
+}

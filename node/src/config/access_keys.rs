@@ -1,0 +1,215 @@
+//! Access keys: from a setting or a file, kept as digests, compared in constant time, exchanged while the node runs.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::{Values, settings::DEFAULT_API_KEY};
+
+/// The SHA-256 of a key, so that a comparison tells nothing of its length.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey([u8; 32]);
+
+impl AccessKey {
+    /// The digest of a key as it is sent.
+    pub fn new(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessKey(***)")
+    }
+}
+
+/// Keys of one kind, all of them accepted. Clones share what is accepted.
+#[derive(Debug, Clone)]
+pub struct AccessKeys {
+    accepted: Arc<RwLock<Vec<AccessKey>>>,
+    file: Option<PathBuf>,
+}
+
+/// Why a key file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be read.
+    #[error("cannot be read ({path}): {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It has no line with a key.
+    #[error("holds no key ({0})")]
+    Empty(PathBuf),
+    /// It holds the key that everybody knows.
+    #[error("holds the well-known default key; make one of your own")]
+    WellKnown,
+}
+
+impl AccessKeys {
+    fn new(accepted: Vec<AccessKey>, file: Option<PathBuf>) -> Self {
+        Self {
+            accepted: Arc::new(RwLock::new(accepted)),
+            file,
+        }
+    }
+
+    /// Whether the presented key is one of these; takes the same time whichever it is.
+    pub fn accept(&self, presented: &[u8]) -> bool {
+        let presented = AccessKey::new(presented);
+        let none = Choice::from(0);
+        self.accepted
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .fold(none, |found, key| found | key.0.ct_eq(&presented.0))
+            .into()
+    }
+
+    /// Whether any key is in both.
+    pub fn shares_a_key_with(&self, other: &Self) -> bool {
+        let read = |keys: &Self| {
+            keys.accepted
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
+        let other = read(other);
+        read(self).iter().any(|key| other.contains(key))
+    }
+
+    /// The file that the keys came from.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads the file again. What was accepted stays accepted where the file is of no use now.
+    pub fn reload(&self) -> Result<(), KeyFileError> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let keys = read_file(file)?;
+        *self
+            .accepted
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+}
+
+/// One key per line; blank lines and blanks around a key do not count.
+fn read_file(path: &Path) -> Result<Vec<AccessKey>, KeyFileError> {
+    let text = fs::read(path).map_err(|source| KeyFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse_key_file(&text).map_err(|error| match error {
+        KeyFileError::Empty(_) => KeyFileError::Empty(path.to_owned()),
+        error => error,
+    })
+}
+
+fn parse_key_file(text: &[u8]) -> Result<Vec<AccessKey>, KeyFileError> {
+    let lines: Vec<_> = text
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines.is_empty() {
+        return Err(KeyFileError::Empty(PathBuf::new()));
+    }
+    if lines.contains(&DEFAULT_API_KEY.as_bytes()) {
+        return Err(KeyFileError::WellKnown);
+    }
+    Ok(lines.into_iter().map(AccessKey::new).collect())
+}
+
+/// The API keys of a node that requires one.
+pub(super) fn api_keys(values: &mut Values<'_>) -> AccessKeys {
+    // The default is there for contract's sake; where a file is given it does not contradict it.
+    let given = values.text("API_KEY").filter(|key| key != DEFAULT_API_KEY);
+    keys(values, "API_KEY", given).unwrap_or_else(|| {
+        values.faults.add(
+            "OSC_API_KEY",
+            "is missing: OSC_API_KEY_REQUIRED=true needs a key of your own: set OSC_API_KEY_FILE or OSC_API_KEY (the well-known default is refused)",
+        );
+        AccessKeys::new(Vec::new(), None)
+    })
+}
+
+/// The keys that nodes and operators show; `None` where none is set.
+pub(super) fn cluster_keys(values: &mut Values<'_>, required: bool) -> Option<AccessKeys> {
+    let given = values.text("CLUSTER_KEY");
+    let keys = keys(values, "CLUSTER_KEY", given);
+    if required && keys.is_none() {
+        values.faults.add(
+            "OSC_CLUSTER_KEY",
+            "is missing: OSC_CLUSTER_ENABLED=true needs a cluster key: set OSC_CLUSTER_KEY_FILE or OSC_CLUSTER_KEY",
+        );
+    }
+    keys
+}
+
+fn keys(values: &mut Values<'_>, name: &str, given: Option<String>) -> Option<AccessKeys> {
+    let file = values.text(&format!("{name}_FILE")).map(PathBuf::from);
+    let file_variable = format!("OSC_{name}_FILE");
+    let accepted = match (given, &file) {
+        (Some(_), Some(_)) => {
+            values.faults.add(
+                &format!("OSC_{name}"),
+                &format!("and {file_variable} are both set; keep one"),
+            );
+            Vec::new()
+        }
+        (Some(key), None) => vec![AccessKey::new(key.as_bytes())],
+        (None, None) => return None,
+        (None, Some(path)) => read_file(path).unwrap_or_else(|error| {
+            values.faults.add(&file_variable, &error.to_string());
+            Vec::new()
+        }),
+    };
+    Some(AccessKeys::new(accepted, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_file_that_became_useless_takes_no_key_away() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("keys");
+        fs::write(&path, "old\n").unwrap();
+        let keys = AccessKeys::new(read_file(&path).unwrap(), Some(path.clone()));
+        fs::write(&path, "old\nnew\n").unwrap();
+        keys.reload().unwrap();
+        assert!(keys.accept(b"old") && keys.accept(b"new"));
+        fs::write(&path, "\n \n").unwrap();
+        assert!(keys.reload().is_err());
+        assert!(keys.accept(b"new"));
+        fs::write(&path, "new\n").unwrap();
+        keys.reload().unwrap();
+        assert!(!keys.accept(b"old"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_of_any_file_is_accepted_as_it_stands(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(accepted) = parse_key_file(&bytes) {
+                let keys = AccessKeys::new(accepted, None);
+                for line in bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+                    prop_assert_eq!(keys.accept(line), !line.is_empty());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! How clients reach the node: HTTPS, proxies in front of it, and web pages.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use super::Values;
+
+/// The files that HTTPS needs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+    /// Passphrase of an encrypted private key.
+    pub key_password: Option<Zeroizing<String>>,
+    /// Certificate authorities of clients, PEM.
+    pub client_authorities: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsFiles")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Web origins whose scripts may call the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// `*`
+    Any,
+    /// These only, such as `https://console.example.org`.
+    These(Vec<http::HeaderValue>),
+}
+
+pub(super) fn tls_files(values: &mut Values<'_>) -> Option<TlsFiles> {
+    if !values.boolean("HTTPS_ENABLED") {
+        return None;
+    }
+    let mut file = |name: &str| {
+        let path = values.text(name).map(PathBuf::from);
+        if path.is_none() {
+            values.faults.add(
+                &format!("OSC_{name}"),
+                "is missing: OSC_HTTPS_ENABLED=true needs it",
+            );
+        }
+        path.unwrap_or_default()
+    };
+    Some(TlsFiles {
+        certificate: file("SSL_CERTFILE"),
+        key: file("SSL_KEYFILE"),
+        key_password: values.text("SSL_KEYFILE_PASSWORD").map(Zeroizing::new),
+        client_authorities: values.text("SSL_CA_CERTS").map(PathBuf::from),
+    })
+}
+
+pub(super) fn trusted_proxies(values: &mut Values<'_>) -> Vec<IpNet> {
+    let list = values.text("TRUSTED_PROXIES").unwrap_or_default();
+    let mut networks = Vec::new();
+    for entry in list
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+    {
+        let network = entry
+            .parse::<IpNet>()
+            .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+        match network {
+            Ok(network) => networks.push(network),
+            Err(_) => values.faults.add(
+                "OSC_TRUSTED_PROXIES",
+                &format!("must list addresses or networks, not '{entry}'"),
+            ),
+        }
+    }
+    networks
+}
+
+pub(super) fn cors_origins(values: &mut Values<'_>) -> Option<CorsOrigins> {
+    let list = values.text("CORS_ORIGINS")?;
+    let entries: Vec<_> = list
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    if entries == ["*"] {
+        return Some(CorsOrigins::Any);
+    }
+    let mut origins = Vec::new();
+    for entry in entries {
+        let is_origin = entry.split_once("://").is_some_and(|(scheme, host)| {
+            matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '*'])
+        });
+        match entry.parse() {
+            Ok(origin) if is_origin => origins.push(origin),
+            _ => values.faults.add(
+                "CORS_ORIGINS",
+                &format!(
+                    "must be * or list origins such as https://console.example.org, not '{entry}'"
+                ),
+            ),
+        }
+    }
+    Some(CorsOrigins::These(origins))
+}

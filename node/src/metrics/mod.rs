@@ -1,0 +1,108 @@
+//! Metrics of one node, with the names, types and buckets of the original, and some more.
+//!
+//! Names of entries, user keys and addresses are never labels.
+
+mod keys;
+mod requests;
+mod store;
+
+use prometheus::{
+    IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    process_collector::ProcessCollector,
+};
+
+pub use keys::{AuthFailure, KeyMetrics};
+pub use requests::Operation;
+pub use store::StoreMetrics;
+
+use requests::RequestMetrics;
+
+/// The original's buckets.
+const BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// The metrics of one node, in a registry of their own.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    requests: RequestMetrics,
+    /// Of data keys and authentication.
+    pub keys: KeyMetrics,
+    /// Of the database.
+    pub store: StoreMetrics,
+    cached_keys: IntGauge,
+    entries: IntGauge,
+    dropped_log_lines: IntCounter,
+}
+
+/// What is only known when somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Readings {
+    /// Live entries.
+    pub entries: u64,
+    /// Data keys in the cache.
+    pub cached_keys: u64,
+    /// Log lines dropped since the start because the buffer was full.
+    pub dropped_log_lines: u64,
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let build_info = register(
+            &registry,
+            IntGaugeVec::new(
+                Opts::new("osc_build_info", "The running release; always 1"),
+                &["version"],
+            )?,
+        )?;
+        build_info
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let gauge = |name, help| register(&registry, IntGauge::new(name, help)?);
+        Ok(Self {
+            requests: RequestMetrics::new(&registry)?,
+            keys: KeyMetrics::new(&registry)?,
+            store: StoreMetrics::new(&registry)?,
+            cached_keys: gauge("osc_key_cache_keys", "Data keys in the cache")?,
+            entries: gauge(
+                "osc_config_entries_total",
+                "Total number of configuration entries",
+            )?,
+            dropped_log_lines: register(
+                &registry,
+                IntCounter::new(
+                    "osc_log_lines_dropped_total",
+                    "Log lines dropped because they were written faster than the output takes them",
+                )?,
+            )?,
+            registry,
+        })
+    }
+
+    /// The page of `/metrics`, in Prometheus' text format.
+    pub fn page(&self, readings: Readings) -> Result<String, prometheus::Error> {
+        let Readings {
+            entries,
+            cached_keys,
+            dropped_log_lines,
+        } = readings;
+        let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.entries.set(signed(entries));
+        self.cached_keys.set(signed(cached_keys));
+        let more = dropped_log_lines.saturating_sub(self.dropped_log_lines.get());
+        self.dropped_log_lines.inc_by(more);
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}

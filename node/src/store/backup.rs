@@ -1,0 +1,229 @@
+//! Copies of a whole database: made consistently while a node writes, verified before they replace anything.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    OpenError,
+    file::{DatabaseFile, open_private},
+    meta, schema,
+};
+use crate::{crypto::Salt, domain::Incarnation};
+
+/// Why a backup could not be made or restored. What was there before is untouched.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The target exists.
+    #[error("{0} exists; choose another file")]
+    Exists(PathBuf),
+    /// The database to be replaced exists.
+    #[error("{0} exists; --force replaces it")]
+    WouldReplace(PathBuf),
+    /// The backup has no salt: nothing in it could be opened.
+    #[error("{0} holds no salt, so it is no backup of a node that ever served")]
+    NoSalt(PathBuf),
+    /// The salt file is another one than the backup's.
+    #[error(
+        "{0} holds another salt than the backup: values of the backup would not open with it; move it away first"
+    )]
+    OtherSalt(PathBuf),
+    /// A file cannot be read or written.
+    #[error("cannot use {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A database cannot be used.
+    #[error("cannot use {path}")]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: OpenError,
+    },
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Live entries.
+    pub entries: u64,
+}
+
+/// Copies a database, also one that a node is using, as it is at one moment.
+pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
+    if output.exists() {
+        return Err(BackupError::Exists(output.to_owned()));
+    }
+    let source = open_verified(database)?;
+    let unfinished = with_suffix(output, ".unfinished");
+    copy(&source, database, &unfinished)?;
+    let copied = verify(&unfinished)?;
+    publish(&unfinished, output)?;
+    Ok(copied)
+}
+
+/// Puts a backup in a database's place. `incarnation` becomes its new identity: what the backup's node wrote after it
+/// was made must never be taken for what the restored one writes.
+pub fn restore(
+    input: &Path,
+    database: &Path,
+    salt_file: &Path,
+    force: bool,
+    incarnation: Incarnation,
+) -> Result<Copied, BackupError> {
+    let source = open_verified(input)?;
+    refuse_other_salt(&source, input, salt_file)?;
+    if database.exists() && !force {
+        return Err(BackupError::WouldReplace(database.to_owned()));
+    }
+    let in_database = |source: OpenError| BackupError::Database {
+        path: database.to_owned(),
+        source,
+    };
+    let claimed = DatabaseFile::claim(database).map_err(in_database)?;
+    let unfinished = with_suffix(database, ".restoring");
+    copy(&source, input, &unfinished)?;
+    Connection::open(&unfinished)
+        .and_then(|copy| meta::put(&copy, meta::INCARNATION, incarnation.raw()))
+        .map_err(|error| in_database(error.into()))?;
+    let copied = verify(&unfinished)?;
+    retire(&claimed, database)?;
+    publish(&unfinished, database)?;
+    Ok(copied)
+}
+
+/// Moves the old database's log into it and away, so that it cannot be taken for the new one's.
+fn retire(claimed: &DatabaseFile, database: &Path) -> Result<(), BackupError> {
+    if let Ok(old) = claimed.connect_writer() {
+        // A damaged database is replaced all the same.
+        let _ = old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+    for suffix in ["-wal", "-shm"] {
+        remove(&with_suffix(database, suffix))?;
+    }
+    Ok(())
+}
+
+fn open_verified(path: &Path) -> Result<Connection, BackupError> {
+    let failed = |source| BackupError::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|error| failed(error.into()))?;
+    connection
+        .busy_timeout(std::time::Duration::from_secs(5))
+        .map_err(|error| failed(error.into()))?;
+    schema::verify(&connection).map_err(failed)?;
+    Ok(connection)
+}
+
+fn copy(source: &Connection, from: &Path, to: &Path) -> Result<(), BackupError> {
+    remove(to)?;
+    let file = open_private(to).map_err(in_file(to))?;
+    source
+        .execute("VACUUM INTO ?1", [to.display().to_string()])
+        .map_err(|error| BackupError::Database {
+            path: from.to_owned(),
+            source: error.into(),
+        })?;
+    file.sync_all().map_err(in_file(to))
+}
+
+/// Makes sure that a copy opens, is whole and has a salt.
+fn verify(path: &Path) -> Result<Copied, BackupError> {
+    let failed = |source| BackupError::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let connection = open_verified(path)?;
+    let finding: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(|error| failed(error.into()))?;
+    if finding != "ok" {
+        return Err(failed(OpenError::Damaged {
+            path: path.to_owned(),
+            finding,
+        }));
+    }
+    if salt_of(&connection, path)?.is_none() {
+        return Err(BackupError::NoSalt(path.to_owned()));
+    }
+    let entries = connection
+        .query_row(
+            "SELECT count(*) FROM entries WHERE token IS NOT NULL",
+            [],
+            |row| row.get::<_, i64>(0),
+        )
+        .map_err(|error| failed(error.into()))?;
+    Ok(Copied {
+        entries: entries.unsigned_abs(),
+    })
+}
+
+fn salt_of(connection: &Connection, path: &Path) -> Result<Option<Salt>, BackupError> {
+    let salt: Option<Vec<u8>> =
+        meta::get(connection, meta::SALT).map_err(|error| BackupError::Database {
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
+    Ok(salt.and_then(|salt| Salt::from_bytes(&salt)))
+}
+
+fn refuse_other_salt(
+    source: &Connection,
+    input: &Path,
+    salt_file: &Path,
+) -> Result<(), BackupError> {
+    let salt = salt_of(source, input)?.ok_or_else(|| BackupError::NoSalt(input.to_owned()))?;
+    match fs::read(salt_file) {
+        Ok(present) if present == salt.bytes() => Ok(()),
+        Ok(_) => Err(BackupError::OtherSalt(salt_file.to_owned())),
+        // The node writes it from the database's copy at its start.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(in_file(salt_file)(error)),
+    }
+}
+
+/// Gives a finished file its name, durably.
+fn publish(unfinished: &Path, path: &Path) -> Result<(), BackupError> {
+    File::open(unfinished)
+        .and_then(|file| file.sync_all())
+        .map_err(in_file(unfinished))?;
+    fs::rename(unfinished, path).map_err(in_file(path))?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(in_file(folder))
+}
+
+fn remove(path: &Path) -> Result<(), BackupError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(in_file(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+fn in_file(path: &Path) -> impl Fn(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |source| BackupError::File {
+        path: path.clone(),
+        source,
+    }
+}

@@ -1,0 +1,134 @@
+//! Looks at a whole database offline, row by row.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{OpenError, file::DatabaseFile, meta, row, schema};
+use crate::{crypto::token_time, domain::RowHash};
+
+/// Damages listed at most; a thoroughly broken file would fill the screen.
+const LISTED: usize = 100;
+
+/// What is in a database, and what is wrong with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Live entries.
+    pub entries: u64,
+    /// Deleted entries that are still remembered.
+    pub tombstones: u64,
+    /// Rows of an imported database that are no entries.
+    pub set_aside: u64,
+    /// What is damaged, one line each; empty when all is well.
+    pub damage: Vec<String>,
+}
+
+/// Checks a database that no node is using. Changes nothing.
+pub fn check(path: &Path) -> Result<Findings, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::File {
+            path: path.to_owned(),
+            source: std::io::ErrorKind::NotFound.into(),
+        });
+    }
+    let connection = DatabaseFile::claim(path)?.connect_reader()?;
+    let mut findings = Findings::default();
+    findings.sqlite(&connection)?;
+    if !findings.damage.is_empty() {
+        // What SQLite finds broken may not be readable row by row.
+        return Ok(findings);
+    }
+    schema::verify(&connection)?;
+    findings.salt(&connection)?;
+    findings.rows(&connection)?;
+    findings.set_aside = connection
+        .query_row("SELECT count(*) FROM set_aside", [], |row| {
+            row.get::<_, i64>(0)
+        })?
+        .unsigned_abs();
+    Ok(findings)
+}
+
+impl Findings {
+    fn damaged(&mut self, what: String) {
+        if self.damage.len() < LISTED {
+            self.damage.push(what);
+        }
+    }
+
+    fn sqlite(&mut self, connection: &Connection) -> Result<(), OpenError> {
+        let check = connection
+            .prepare(&format!("PRAGMA integrity_check({LISTED})"))
+            .and_then(|mut statement| {
+                statement
+                    .query_map([], |row| row.get::<_, String>(0))?
+                    .collect::<rusqlite::Result<Vec<_>>>()
+            });
+        match check {
+            Ok(lines) => {
+                for line in lines.into_iter().filter(|line| line != "ok") {
+                    self.damaged(line);
+                }
+                Ok(())
+            }
+            Err(error) if is_corruption(&error) => {
+                self.damaged(error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn salt(&mut self, connection: &Connection) -> Result<(), OpenError> {
+        let salt: Option<Vec<u8>> = meta::get(connection, meta::SALT)?;
+        if salt.is_some_and(|salt| salt.len() != 64) {
+            self.damaged("the salt has not 64 bytes".to_owned());
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, connection: &Connection) -> Result<(), OpenError> {
+        let mut statement = connection.prepare(&format!(
+            "SELECT {}, row_hash, id FROM entries",
+            row::COLUMNS
+        ))?;
+        let mut rows = statement.query([])?;
+        while let Some(found) = rows.next()? {
+            let id: i64 = found.get("id")?;
+            let entry = match row::read(found) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.damaged(format!("row {id}: {error}"));
+                    continue;
+                }
+            };
+            let name = format!(
+                "row {id}, key '{}' in environment '{}'",
+                entry.identity.key.as_str(),
+                entry.identity.environment.as_str()
+            );
+            let stored: Vec<u8> = found.get("row_hash")?;
+            let RowHash(computed) = entry.hash();
+            if stored != computed {
+                self.damaged(format!("{name}: its content does not fit its hash"));
+            }
+            match &entry.token {
+                None => self.tombstones += 1,
+                Some(token) => {
+                    self.entries += 1;
+                    if token_time(token).is_none() {
+                        self.damaged(format!("{name}: its value is no Fernet token"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_corruption(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
+}

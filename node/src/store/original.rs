@@ -1,0 +1,216 @@
+//! Databases of the Python original, versions 2.1 to 3.1: copied aside, then taken over in one transaction.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, Transaction, types::Value};
+
+use super::{
+    OpenError,
+    file::{DatabasePath, open_private},
+    meta, row,
+};
+use crate::{
+    crypto::token_time,
+    domain::{
+        Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, Timestamp, Version,
+    },
+};
+
+/// Who wrote the rows of an original: the same for every import of a row, so that copies of it merge silently.
+const WRITER: i64 = 0;
+
+/// The table of an original.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Original {
+    has_environments: bool,
+    has_times: bool,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Imported {
+    entries: u64,
+    set_aside: u64,
+}
+
+impl Original {
+    /// Looks for the original's table; `None` where there is none.
+    pub(super) fn find(connection: &Connection) -> rusqlite::Result<Option<Self>> {
+        let columns: Vec<String> = connection
+            .prepare("SELECT name FROM pragma_table_info('configurations')")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let has = |name: &str| columns.iter().any(|column| column == name);
+        Ok(
+            (has("key") && has("encrypted_value") && has("category")).then(|| Self {
+                has_environments: has("environment"),
+                has_times: has("created_at") && has("updated_at"),
+            }),
+        )
+    }
+
+    /// Turns the original's rows into entries, and its table into nothing.
+    pub(super) fn import(
+        self,
+        transaction: &Transaction<'_>,
+        copy: Option<&Path>,
+    ) -> Result<(), OpenError> {
+        let column = |there, name: &'static str| if there { name } else { "NULL" };
+        let sql = format!(
+            "SELECT {}, key, category, encrypted_value, {}, {} FROM configurations ORDER BY id",
+            column(self.has_environments, "environment"),
+            column(self.has_times, "created_at"),
+            column(self.has_times, "updated_at"),
+        );
+        let (mut imported, mut high_water) = (Imported::default(), Clock::default());
+        {
+            let mut statement = transaction.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            let mut seq = 0;
+            while let Some(found) = rows.next()? {
+                let fields: [Value; 6] = [
+                    found.get(0)?,
+                    found.get(1)?,
+                    found.get(2)?,
+                    found.get(3)?,
+                    found.get(4)?,
+                    found.get(5)?,
+                ];
+                let entry = entry(&fields).and_then(|entry| {
+                    match row::find(transaction, &entry.identity) {
+                        Ok(Some(_)) => Err("another row has the same environment and key"),
+                        _ => Ok(entry),
+                    }
+                });
+                match entry {
+                    Ok(entry) => {
+                        seq += 1;
+                        high_water = high_water.max(entry.version.clock);
+                        row::put(transaction, &entry, seq)?;
+                        imported.entries += 1;
+                    }
+                    Err(reason) => {
+                        let [environment, key, category, value, ..] = fields;
+                        transaction
+                            .prepare_cached("INSERT INTO set_aside (environment, key, category, value, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                            .execute((environment, key, category, value, reason))?;
+                        imported.set_aside += 1;
+                    }
+                }
+            }
+            meta::put(transaction, meta::CLOCK_HIGH_WATER, high_water.raw())?;
+            meta::put(transaction, meta::LAST_SEQ, seq)?;
+        }
+        transaction.execute_batch("DROP TABLE configurations")?;
+        let copy = copy.map(|copy| copy.display().to_string());
+        tracing::info!(
+            entries = imported.entries,
+            copy,
+            "original_database_imported"
+        );
+        if imported.set_aside > 0 {
+            tracing::warn!(
+                rows = imported.set_aside,
+                advice = "they are no entries; see table set_aside of the database",
+                "rows_set_aside"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Copies the database as it is to a new file beside it, which the original still opens.
+pub(super) fn copy_aside(
+    connection: &Connection,
+    path: &DatabasePath,
+) -> Result<PathBuf, OpenError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::File { path, source }
+    };
+    let unfinished = path.beside(".original.new");
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed(&unfinished)(error));
+        }
+        _ => {}
+    }
+    let file = open_private(&unfinished).map_err(failed(&unfinished))?;
+    connection.execute("VACUUM INTO ?1", [unfinished.display().to_string()])?;
+    file.sync_all().map_err(failed(&unfinished))?;
+    // An older copy may be the only one of something else.
+    let copy = std::iter::once(".original".to_owned())
+        .chain((1..).map(|n| format!(".original.{n}")))
+        .map(|suffix| path.beside(&suffix))
+        .find(|copy| !copy.exists())
+        .unwrap_or_else(|| path.beside(".original"));
+    std::fs::rename(&unfinished, &copy).map_err(failed(&copy))?;
+    Ok(copy)
+}
+
+/// The entry of a row, or why it is none.
+fn entry(
+    [environment, key, category, token, created_at, updated_at]: &[Value; 6],
+) -> Result<Row, &'static str> {
+    let text = |value: &Value| match value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    let optional = |value: &Value, problem| match value {
+        Value::Null => Ok(None),
+        Value::Text(text) => Ok(Some(text.clone())),
+        _ => Err(problem),
+    };
+    let token = text(token).ok_or("the value is no text")?;
+    let written = token_time(&token).ok_or("the value is no Fernet token")?;
+    let time = |value: &Value| text(value).and_then(|text| parse_time(&text));
+    let clock = Clock::at(written);
+    let writer = Incarnation::from_raw(WRITER);
+    Ok(Row {
+        identity: Identity {
+            environment: optional(environment, "the environment is no text")?
+                .map_or(Some(Environment::default()), Environment::new)
+                .ok_or("the environment is too long")?,
+            key: text(key)
+                .and_then(ConfigKey::new)
+                .ok_or("the key is empty, too long or no text")?,
+        },
+        category: optional(category, "the category is no text")?
+            .map(|category| Category::new(category).ok_or("the category is too long"))
+            .transpose()?,
+        token: Some(token),
+        created_at: time(created_at).unwrap_or(written),
+        updated_at: time(updated_at).unwrap_or(written),
+        version: Version {
+            clock,
+            incarnation: writer,
+        },
+        clocks: BTreeMap::from([(writer, clock)]),
+    })
+}
+
+/// `2026-11-23 19:29:38.926628`, in UTC; SQLAlchemy leaves out a fraction of zero.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let time: jiff::civil::DateTime = text.parse().ok()?;
+    let time = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Timestamp::from_micros(time.timestamp().as_microsecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_the_original_are_utc() {
+        let micros = |text| parse_time(text).map(Timestamp::as_micros);
+        assert_eq!(
+            micros("2026-01-15 10:10:45.000001"),
+            Some(1_768_471_845_000_001)
+        );
+        assert_eq!(micros("2026-01-15 10:10:45"), Some(1_768_471_845_000_000));
+        assert_eq!(micros("yesterday"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Lists: many entries read from one consistent state of the database, without holding them all in memory.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, ToSql};
+
+use super::{ReadError, Store};
+use crate::domain::Timestamp;
+
+/// Which entries a list is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only this environment; `""` is the default one.
+    pub environment: Option<String>,
+    /// Only this category.
+    pub category: Option<String>,
+    /// Only entries after this (environment, key), in byte order.
+    pub after: Option<(String, String)>,
+}
+
+/// A live entry, borrowed from the database while it is visited.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedEntry<'a> {
+    /// The environment; `""` is the default one.
+    pub environment: &'a str,
+    /// The name.
+    pub key: &'a str,
+    /// The category.
+    pub category: Option<&'a str>,
+    /// The value's Fernet token.
+    pub token: &'a str,
+    /// When the entry came into being.
+    pub created_at: Timestamp,
+    /// When this version was written.
+    pub updated_at: Timestamp,
+}
+
+/// One state of the database, whatever is written meanwhile.
+#[derive(Debug)]
+pub struct Snapshot<'a>(&'a Connection);
+
+impl Store {
+    /// Runs a reader of many entries where blocking is allowed.
+    pub async fn snapshot<T, F>(&self, read: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T, ReadError> + Send + 'static,
+    {
+        self.readers
+            .scan(move |connection| {
+                let transaction = connection.unchecked_transaction()?;
+                let result = read(&Snapshot(&transaction));
+                transaction.finish()?;
+                result
+            })
+            .await
+    }
+}
+
+impl Snapshot<'_> {
+    /// Visits the selected entries in (environment, key) order until the visitor breaks.
+    pub fn scan(
+        &self,
+        selection: &Selection,
+        mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let (sql, parameters) = query(selection);
+        let mut statement = self.0.prepare_cached(&sql)?;
+        let mut rows = statement.query(parameters.as_slice())?;
+        while let Some(row) = rows.next()? {
+            let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+            let entry = ListedEntry {
+                environment: text(0)?,
+                key: text(1)?,
+                category: row
+                    .get_ref(2)?
+                    .as_str_or_null()
+                    .map_err(rusqlite::Error::from)?,
+                token: text(3)?,
+                created_at: Timestamp::from_micros(row.get(4)?),
+                updated_at: Timestamp::from_micros(row.get(5)?),
+            };
+            if visit(entry).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Only the conditions that are wanted, so that the index on (environment, key) is used for each of them.
+fn query(selection: &Selection) -> (String, Vec<&dyn ToSql>) {
+    let Selection {
+        environment,
+        category,
+        after,
+    } = selection;
+    let mut conditions = String::from("token IS NOT NULL");
+    let mut parameters: Vec<&dyn ToSql> = Vec::new();
+    if let Some(environment) = environment {
+        conditions += " AND environment = ?";
+        parameters.push(environment);
+    }
+    if let Some(category) = category {
+        conditions += " AND category = ?";
+        parameters.push(category);
+    }
+    if let Some((environment, key)) = after {
+        conditions += " AND (environment, key) > (?, ?)";
+        parameters.extend([environment as &dyn ToSql, key]);
+    }
+    let sql = format!(
+        "SELECT environment, key, category, token, created_at, updated_at FROM entries WHERE {conditions} ORDER BY environment, key"
+    );
+    (sql, parameters)
+}
