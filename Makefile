@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench images kind kind-down e2e gen fix python toolchain advisories
+.PHONY: help run test lint bench images kind kind-down e2e gen fix test-tools toolchain advisories
 
 NODES := manifests/samples/three-nodes.yaml
 
@@ -13,7 +13,7 @@ run: toolchain ## Run three nodes on this machine, without Kubernetes (ARGS="--p
 	@cargo build --release --locked -p opensecureconf-node -p opensecureconf-operator
 	@exec target/release/osc-operator local -f $(NODES) $(ARGS)
 
-test: toolchain python ## Run every test that needs no Kubernetes
+test: toolchain test-tools ## Run every test that needs no Kubernetes
 	cargo test --workspace --locked
 
 lint: toolchain ## Check format, lints, documentation, licences, generated files and scripts
@@ -52,10 +52,8 @@ gen: toolchain ## Write the generated files: crds/ and manifests/
 fix: gen ## Format the code and write the generated files
 	cargo fmt --all
 
-python: ## Make the Python that some tests compare with (target/python)
-	@e2e/cluster/need.sh python3
-	@test -x target/python/bin/pip || python3 -m venv target/python 2>/dev/null || { e2e/cluster/need.sh python3-venv && python3 -m venv --clear target/python; }
-	@target/python/bin/python -c 'import cryptography' 2>/dev/null || target/python/bin/pip install --quiet cryptography==46.0.3
+test-tools: ## Bring what the tests compare with: Python, its published clients, promtool
+	@node/tests/prepare.sh
 
 toolchain:
 	@command -v cargo >/dev/null || { echo "the Rust toolchain is missing: install rustup from your distribution or https://rustup.rs" >&2; exit 1; }

@@ -224,7 +224,7 @@ fn watch_files(
                 }
                 // Often one file of a pair is written before the other.
                 Err(error) => {
-                    tracing::error!(error = %format_args!("{error:#}"), "certificates_not_reloaded")
+                    tracing::error!(error = %format_args!("{error:#}"), "certificates_not_reloaded");
                 }
             }
         })));

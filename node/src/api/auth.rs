@@ -119,12 +119,11 @@ impl CallerKey {
     /// Derives the data key. A key that proved itself lately is always accepted; others wait their turn, and an
     /// address with too many wrong ones waits longer.
     pub(super) async fn derive(&self, node: &NodeState) -> Result<Caller, ApiError> {
-        let derivation = match node.keys.cached(&self.user_key) {
-            Some(derivation) => derivation,
-            None => {
-                node.may_try_keys(self.address)?;
-                node.keys.derive(&self.user_key).await?
-            }
+        let derivation = if let Some(derivation) = node.keys.cached(&self.user_key) {
+            derivation
+        } else {
+            node.may_try_keys(self.address)?;
+            node.keys.derive(&self.user_key).await?
         };
         Ok(Caller {
             derivation,
@@ -170,13 +169,11 @@ impl NodeState {
     /// Counts a wrong access key; an address with too many is told to wait instead of why it is refused.
     fn refuse_key(&self, address: IpAddr, kind: AuthFailure, refusal: ApiError) -> ApiError {
         self.metrics.auth_failed(kind);
-        match self.may_try_keys(address) {
-            Err(throttled) => throttled,
-            Ok(()) => {
-                self.note_failure(address);
-                refusal
-            }
+        if let Err(throttled) = self.may_try_keys(address) {
+            return throttled;
         }
+        self.note_failure(address);
+        refusal
     }
 
     fn warn_of_unusual_user_key(&self) {

@@ -62,16 +62,12 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
                 .await
         }
     });
-    let head = match head.await {
-        Ok(head) => head?,
-        Err(_) => {
-            let error = match reading.await {
-                Ok(Err(error)) => error,
-                _ => ReadError::Ended,
-            };
-            return Err(error.into());
-        }
+    let Ok(head) = head.await else {
+        // It ended before it answered, and says why.
+        let result = reading.await.unwrap_or(Err(ReadError::Ended));
+        return Err(result.err().unwrap_or(ReadError::Ended).into());
     };
+    let head = head?;
     if head.opened > 0 {
         caller.proved(&node);
     } else if head.skipped > 0 {
@@ -103,6 +99,8 @@ struct Reading {
 struct FirstPass {
     opened: usize,
     skipped: usize,
+    /// Skipped after the last entry of the page: the next page counts them, if there is one.
+    trailing: usize,
     /// How many of the opened entries are in the buffer, and the last of them.
     buffered: usize,
     last_buffered: Option<Cursor>,
@@ -133,6 +131,9 @@ impl Reading {
         if let Some(error) = failure {
             drop(answer.send(Err(error)));
             return Ok(());
+        }
+        if !first.more {
+            first.skipped += first.trailing;
         }
         let rest = first.opened - first.buffered;
         let next = first.last_opened.take().filter(|_| first.more);
@@ -185,7 +186,11 @@ impl Reading {
             return Ok(ControlFlow::Break(()));
         }
         if !opens {
-            first.skipped += 1;
+            *(if full {
+                &mut first.trailing
+            } else {
+                &mut first.skipped
+            }) += 1;
             return Ok(ControlFlow::Continue(()));
         }
         first.opened += 1;

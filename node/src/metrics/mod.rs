@@ -33,6 +33,8 @@ pub struct Metrics {
     pub store: StoreMetrics,
     cached_keys: IntGauge,
     entries: IntGauge,
+    other_nodes: IntGauge,
+    healthy_nodes: IntGauge,
     dropped_log_lines: IntCounter,
 }
 
@@ -43,6 +45,8 @@ pub struct Readings {
     pub entries: u64,
     /// Data keys in the cache.
     pub cached_keys: u64,
+    /// Other nodes of the cluster, and how many of them are known to be healthy.
+    pub other_nodes: (usize, usize),
     /// Log lines dropped since the start because the buffer was full.
     pub dropped_log_lines: u64,
 }
@@ -72,6 +76,11 @@ impl Metrics {
                 "osc_config_entries_total",
                 "Total number of configuration entries",
             )?,
+            other_nodes: gauge("osc_cluster_nodes_total", "Total number of cluster nodes")?,
+            healthy_nodes: gauge(
+                "osc_cluster_nodes_healthy",
+                "Number of healthy cluster nodes",
+            )?,
             dropped_log_lines: register(
                 &registry,
                 IntCounter::new(
@@ -88,9 +97,12 @@ impl Metrics {
         let Readings {
             entries,
             cached_keys,
+            other_nodes: (others, healthy),
             dropped_log_lines,
         } = readings;
-        let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.other_nodes.set(signed(others as u64));
+        self.healthy_nodes.set(signed(healthy as u64));
         self.entries.set(signed(entries));
         self.cached_keys.set(signed(cached_keys));
         let more = dropped_log_lines.saturating_sub(self.dropped_log_lines.get());

@@ -33,14 +33,16 @@ impl DiskSpace {
     }
 
     /// `reserve` is the space below which creates and updates stop; on small disks a tenth of them is enough.
-    pub(super) fn room(self, reserve: u64) -> Room {
+    /// `reusable` is what the database has free inside itself: it gives nothing back to the disk.
+    pub(super) fn room(self, reserve: u64, reusable: u64) -> Room {
         let reserve = reserve.min(self.total / 10);
-        if self.free >= reserve {
-            Room::Everything
-        } else if self.free >= reserve / 4 {
+        // The log needs real space for every transaction.
+        if self.free < reserve / 4 {
+            Room::Nothing
+        } else if self.free.saturating_add(reusable) < reserve {
             Room::Deletes
         } else {
-            Room::Nothing
+            Room::Everything
         }
     }
 }
@@ -49,47 +51,28 @@ impl DiskSpace {
 mod tests {
     use super::*;
 
+    fn room(free: u64, total: u64, reserve: u64, reusable: u64) -> Room {
+        DiskSpace { free, total }.room(reserve, reusable)
+    }
+
     #[test]
     fn deletes_go_on_when_creates_have_stopped() {
-        let room = |free| {
-            DiskSpace {
-                free,
-                total: 10_000,
-            }
-            .room(400)
-        };
-        assert_eq!(room(400), Room::Everything);
-        assert_eq!(room(399), Room::Deletes);
-        assert_eq!(room(100), Room::Deletes);
-        assert_eq!(room(99), Room::Nothing);
+        assert_eq!(room(400, 10_000, 400, 0), Room::Everything);
+        assert_eq!(room(399, 10_000, 400, 0), Room::Deletes);
+        assert_eq!(room(100, 10_000, 400, 0), Room::Deletes);
+        assert_eq!(room(99, 10_000, 400, 0), Room::Nothing);
+    }
+
+    #[test]
+    fn what_deletes_freed_inside_the_database_counts() {
+        assert_eq!(room(300, 10_000, 400, 100), Room::Everything);
+        assert_eq!(room(99, 10_000, 400, 10_000), Room::Nothing);
     }
 
     #[test]
     fn the_reserve_is_at_most_a_tenth_of_the_disk() {
-        assert_eq!(
-            DiskSpace {
-                free: 100,
-                total: 1000
-            }
-            .room(u64::MAX),
-            Room::Everything
-        );
-        assert_eq!(
-            DiskSpace {
-                free: 99,
-                total: 1000
-            }
-            .room(u64::MAX),
-            Room::Deletes
-        );
-        assert_eq!(
-            DiskSpace {
-                free: 0,
-                total: 1000
-            }
-            .room(0),
-            Room::Everything,
-            "switched off"
-        );
+        assert_eq!(room(100, 1000, u64::MAX, 0), Room::Everything);
+        assert_eq!(room(99, 1000, u64::MAX, 0), Room::Deletes);
+        assert_eq!(room(0, 1000, 0, 0), Room::Everything, "switched off");
     }
 }

@@ -173,7 +173,7 @@ impl Store {
         let health = self.write_health.get();
         if health == WriteHealth::DiskFull
             && let Ok(space) = self.path.disk_space()
-            && space.room(self.min_free_bytes) == disk::Room::Everything
+            && space.room(self.min_free_bytes, 0) == disk::Room::Everything
         {
             self.write_health.set(WriteHealth::Accepting);
         }

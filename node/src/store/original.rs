@@ -142,11 +142,12 @@ pub(super) fn copy_aside(
     connection.execute("VACUUM INTO ?1", [unfinished.display().to_string()])?;
     file.sync_all().map_err(failed(&unfinished))?;
     // An older copy may be the only one of something else.
-    let copy = std::iter::once(".original".to_owned())
-        .chain((1..).map(|n| format!(".original.{n}")))
-        .map(|suffix| path.beside(&suffix))
-        .find(|copy| !copy.exists())
-        .unwrap_or_else(|| path.beside(".original"));
+    let mut copy = path.beside(".original");
+    let mut number = 0;
+    while copy.exists() {
+        number += 1;
+        copy = path.beside(&format!(".original.{number}"));
+    }
     std::fs::rename(&unfinished, &copy).map_err(failed(&copy))?;
     Ok(copy)
 }

@@ -201,18 +201,32 @@ impl Writer {
 
     /// What the disk has room for. Where it does not tell, SQLite will.
     fn room(&self) -> Room {
-        let room = self
-            .around
-            .file
-            .path()
-            .disk_space()
-            .map_or(Room::Everything, |space| {
-                space.room(self.around.min_free_bytes)
-            });
-        if room == Room::Everything && self.around.health.get() == WriteHealth::DiskFull {
-            self.around.health.set(WriteHealth::Accepting);
+        let Surroundings {
+            file,
+            health,
+            min_free_bytes,
+            ..
+        } = &self.around;
+        let room = file.path().disk_space().map_or(Room::Everything, |space| {
+            match space.room(*min_free_bytes, 0) {
+                Room::Deletes => space.room(*min_free_bytes, self.reusable_bytes()),
+                room => room,
+            }
+        });
+        if room == Room::Everything && health.get() == WriteHealth::DiskFull {
+            health.set(WriteHealth::Accepting);
         }
         room
+    }
+
+    /// What deleted entries left free inside the database.
+    fn reusable_bytes(&self) -> u64 {
+        let pages: Option<i64> = self.connection.as_ref().and_then(|connection| {
+            let sql =
+                "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
+            connection.query_row(sql, [], |row| row.get(0)).ok()
+        });
+        pages.unwrap_or_default().unsigned_abs()
     }
 
     /// All requests in one transaction. A refused one leaves its neighbours alone; a failed one fails them all.

@@ -7,12 +7,24 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod abuse;
+mod backups;
+mod clients;
+mod conditional;
 mod config_cli;
 mod contract;
 mod crash;
+mod disk;
+mod document;
 mod entries;
 mod json_against_python;
+mod lists;
+mod monitoring;
 mod node;
+mod originals;
+mod owner;
 mod process;
 mod python;
+mod rotation;
 mod salt;
+mod secrecy;

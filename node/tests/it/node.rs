@@ -21,6 +21,7 @@ pub(crate) const OTHER_USER_KEY: &str = "the user key of somebody else";
 pub(crate) struct TestNode {
     pub(crate) folder: TempDir,
     pub(crate) url: String,
+    pub(crate) metrics_url: Option<String>,
     pub(crate) client: Client,
     stop: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
@@ -69,11 +70,15 @@ impl TestNode {
         let config = Config::from_layers(&Layers::new(&flags, environment, [])).unwrap();
         let node = BoundNode::start(config, Iterations(10), LogControl::silent()).unwrap();
         let url = format!("http://{}", node.address().unwrap());
+        let metrics_url = node
+            .metrics_address()
+            .map(|address| format!("http://{address}"));
         let stop = CancellationToken::new();
         let served = tokio::spawn(node.serve(stop.clone()));
         Self {
             folder,
             url,
+            metrics_url,
             client: client(),
             stop,
             served,

@@ -4,9 +4,11 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
+
+use serde_json::Value;
 
 use crate::node::environment;
 
@@ -14,6 +16,8 @@ use crate::node::environment;
 pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
+    events: mpsc::Receiver<Value>,
+    lines: Arc<Mutex<String>>,
 }
 
 /// The command, with nothing of this process's environment.
@@ -40,24 +44,53 @@ impl Process {
 
     pub(crate) fn start_command(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let (found, address) = mpsc::channel();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-                if event["event"] == "node_started" {
+        let (found, events) = mpsc::channel();
+        let lines = Arc::<Mutex<String>>::default();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn({
+            let lines = Arc::clone(&lines);
+            move || {
+                for line in output.lines().map_while(Result::ok) {
+                    *lines.lock().unwrap() += &(line.clone() + "\n");
                     // The test that wanted it may be gone; the pipe must be read all the same.
-                    let _ = found.send(format!("http://{}", event["address"].as_str().unwrap()));
+                    let _ = found.send(serde_json::from_str(&line).unwrap());
                 }
             }
         });
-        match address.recv_timeout(Duration::from_secs(30)) {
-            Ok(url) => Self { child, url },
-            Err(error) => panic!(
-                "the node did not start ({error}): {}",
-                error_text(&mut child)
-            ),
+        let mut process = Self {
+            child,
+            url: String::new(),
+            events,
+            lines,
+        };
+        let started = process.event("node_started");
+        let scheme = if started["https"] == true {
+            "https"
+        } else {
+            "http"
+        };
+        process.url = format!("{scheme}://{}", started["address"].as_str().unwrap());
+        process
+    }
+
+    /// Waits for the next log line of this event.
+    pub(crate) fn event(&mut self, name: &str) -> Value {
+        loop {
+            match self.events.recv_timeout(Duration::from_secs(30)) {
+                Ok(event) if event["event"] == name => return event,
+                Ok(_) => {}
+                Err(error) => panic!(
+                    "no event {name} ({error}): {}{}",
+                    self.log(),
+                    error_text(&mut self.child)
+                ),
+            }
         }
+    }
+
+    /// All log lines so far.
+    pub(crate) fn log(&self) -> String {
+        self.lines.lock().unwrap().clone()
     }
 
     /// `kill -9`.

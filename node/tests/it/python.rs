@@ -16,7 +16,7 @@ pub(crate) fn interpreter() -> PathBuf {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
     assert!(
         own.exists(),
-        "{} is missing; `make python` makes it",
+        "{} is missing; `make test-tools` makes it",
         own.display()
     );
     own

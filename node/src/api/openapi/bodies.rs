@@ -30,13 +30,16 @@ pub(in crate::api) struct ConfigUpdate {
     /// Absent or null keeps the stored one.
     #[schema(max_length = 100, example = "database")]
     category: Option<String>,
+    /// The environment of the configuration, where the query does not name it.
+    #[schema(max_length = 100, example = "production")]
+    environment: Option<String>,
 }
 
 /// A configuration.
 #[derive(Debug, ToSchema)]
 pub(in crate::api) struct ConfigResponse {
     /// Informational: made from environment and key.
-    #[schema(example = 3819502410021257u64)]
+    #[schema(example = 3_819_502_410_021_257_u64)]
     id: u64,
     /// Its name.
     #[schema(example = "database_prod")]

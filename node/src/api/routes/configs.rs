@@ -139,13 +139,20 @@ pub(in crate::api) async fn update(
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let identity = identity_of(&request, "/configs/", &query);
+    let named = identity_of(&request, "/configs/", &query);
     let preconditions = Preconditions::of(request.headers());
     let upsert = query.is_on("upsert")? || preconditions.create_only();
     let mut fields = <Fields as FromRequest<Node>>::from_request(request, &node).await?;
     let (value, category) = (fields.value(), fields.category());
+    let environment = fields.environment();
     let value = fields.finish(value)?;
-    let identity = identity?;
+    let mut identity = named?;
+    // Some clients name it in the body.
+    if let Some(environment) = environment
+        && identity.environment.name().is_none()
+    {
+        identity.environment = environment;
+    }
     let wanted = Update {
         identity: &identity,
         value: &value,

@@ -23,6 +23,13 @@ pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response
         .page(Readings {
             entries: node.store.live_entries(),
             cached_keys: node.keys.cached_keys(),
+            // Nobody asks them yet.
+            other_nodes: (
+                node.cluster
+                    .as_ref()
+                    .map_or(0, |cluster| cluster.other_nodes),
+                0,
+            ),
             dropped_log_lines: node.log.dropped_lines(),
         })
         .map_err(|error| ApiError::Internal(error.into()))?;

@@ -1,0 +1,235 @@
+//! `check`, `backup` and `restore`.
+
+use std::{fs, path::Path, sync::Arc};
+
+use reqwest::Method;
+use rusqlite::Connection;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::{
+    node::{API_KEY, TestNode, USER_KEY, client},
+    process::{Process, osc_node},
+};
+
+fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = osc_node(folder).args(arguments).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+async fn create(url: &str, key: &str) -> bool {
+    let request = client()
+        .post(format!("{url}/configs"))
+        .header("X-API-Key", API_KEY)
+        .header("X-User-Key", USER_KEY)
+        .json(&json!({"key": key, "value": key}));
+    request
+        .send()
+        .await
+        .is_ok_and(|answer| answer.status() == 201)
+}
+
+#[tokio::test]
+async fn a_backup_made_during_writes_holds_all_that_was_acknowledged_before() {
+    let folder = TempDir::new().unwrap();
+    let node = Process::start(folder.path(), &[]);
+    let url = Arc::new(node.url.clone());
+    for n in 0..50 {
+        assert!(create(&url, &format!("before-{n}")).await);
+    }
+    let mut writers = JoinSet::new();
+    for writer in 0..4 {
+        let url = Arc::clone(&url);
+        writers.spawn(async move {
+            for n in 0.. {
+                if !create(&url, &format!("during-{writer}-{n}")).await {
+                    return;
+                }
+            }
+        });
+    }
+    let here = folder.path().to_owned();
+    let backup = tokio::task::spawn_blocking(move || run(&here, &["backup", "--output", "b.db"]));
+    let (code, text) = backup.await.unwrap();
+    assert_eq!(code, Some(0), "{text}");
+    node.kill();
+    while writers.join_next().await.is_some() {}
+
+    let elsewhere = TempDir::new().unwrap();
+    let input = folder.path().join("b.db");
+    let (code, text) = run(
+        elsewhere.path(),
+        &["restore", "--input", input.to_str().unwrap()],
+    );
+    assert_eq!(code, Some(0), "{text}");
+    let node = Process::start(elsewhere.path(), &[]);
+    for n in 0..50 {
+        let request = client()
+            .get(format!("{}/configs/before-{n}", node.url))
+            .header("X-API-Key", API_KEY)
+            .header("X-User-Key", USER_KEY);
+        assert_eq!(request.send().await.unwrap().status(), 200, "before-{n}");
+    }
+    assert_eq!(
+        fs::read(elsewhere.path().join("encryption.salt")).unwrap(),
+        fs::read(folder.path().join("encryption.salt")).unwrap(),
+        "the backup brings its salt"
+    );
+}
+
+async fn folder_with(key: &str) -> TempDir {
+    let node = TestNode::start();
+    let body = json!({"key": key, "value": 1});
+    node.call(Method::POST, "/configs", Some(body)).await;
+    node.stop().await
+}
+
+fn keys(folder: &Path) -> Vec<String> {
+    let database = Connection::open(folder.join("configurations.db")).unwrap();
+    let mut statement = database
+        .prepare("SELECT key FROM entries ORDER BY key")
+        .unwrap();
+    let keys = statement.query_map([], |row| row.get(0)).unwrap();
+    keys.map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn a_restore_replaces_only_what_it_may_and_only_with_what_is_whole() {
+    let folder = folder_with("old").await;
+    let here = folder.path();
+    assert_eq!(run(here, &["backup", "--output", "b.db"]).0, Some(0));
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(here.join("b.db")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let (code, text) = run(here, &["backup", "--output", "b.db"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("b.db exists"), "{text}");
+    let node = TestNode::start_in(folder, &[]);
+    let body = json!({"key": "newer", "value": 1});
+    node.call(Method::POST, "/configs", Some(body)).await;
+    let folder = node.stop().await;
+    let here = folder.path();
+
+    let (code, text) = run(here, &["restore", "--input", "b.db"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("--force replaces it"), "{text}");
+    fs::write(here.join("rubbish.db"), "no database").unwrap();
+    assert_eq!(
+        run(here, &["restore", "--force", "--input", "rubbish.db"]).0,
+        Some(1)
+    );
+    assert_eq!(keys(here), ["newer", "old"], "nothing changed");
+
+    let incarnation = |folder: &Path| -> i64 {
+        Connection::open(folder.join("configurations.db"))
+            .unwrap()
+            .query_row(
+                "SELECT value FROM meta WHERE name = 'incarnation'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap()
+    };
+    let before = incarnation(here);
+    assert_eq!(
+        run(here, &["restore", "--force", "--input", "b.db"]).0,
+        Some(0)
+    );
+    assert_eq!(keys(here), ["old"]);
+    assert_ne!(
+        incarnation(here),
+        before,
+        "what the old one wrote later is not its past"
+    );
+}
+
+#[tokio::test]
+async fn a_backup_of_another_salt_is_not_restored_beside_this_one() {
+    let (ours, other) = (folder_with("ours").await, folder_with("other").await);
+    assert_eq!(
+        run(other.path(), &["backup", "--output", "b.db"]).0,
+        Some(0)
+    );
+    let input = other.path().join("b.db");
+    let (code, text) = run(
+        ours.path(),
+        &["restore", "--force", "--input", input.to_str().unwrap()],
+    );
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("holds another salt than the backup"),
+        "{text}"
+    );
+    assert_eq!(keys(ours.path()), ["ours"]);
+}
+
+#[tokio::test]
+async fn nothing_is_restored_under_a_running_node() {
+    let folder = folder_with("k").await;
+    assert_eq!(
+        run(folder.path(), &["backup", "--output", "b.db"]).0,
+        Some(0)
+    );
+    let _node = Process::start(folder.path(), &[]);
+    let (code, text) = run(folder.path(), &["restore", "--force", "--input", "b.db"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("is in use by another osc-node"), "{text}");
+}
+
+#[tokio::test]
+async fn check_finds_damage_and_says_so_with_exit_code_3() {
+    let folder = folder_with("k").await;
+    let (code, text) = run(folder.path(), &["check"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("damage      none"), "{text}");
+
+    let database = Connection::open(folder.path().join("configurations.db")).unwrap();
+    database
+        .execute("UPDATE entries SET category = 'swapped'", [])
+        .unwrap();
+    drop(database);
+    let (code, text) = run(folder.path(), &["check"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(
+        text.contains("key 'k' in environment '': its content does not fit its hash"),
+        "{text}"
+    );
+
+    let path = folder.path().join("configurations.db");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[4096..8192].fill(0x55);
+    fs::write(&path, bytes).unwrap();
+    let (code, text) = run(folder.path(), &["check"]);
+    assert_eq!(code, Some(3), "{text}");
+    let (code, text) = run(folder.path(), &["--host-port", "0"]);
+    assert_eq!(code, Some(1), "a damaged database is not served");
+    assert!(
+        text.contains("restore it from a backup") || text.contains("malformed"),
+        "{text}"
+    );
+    assert_eq!(
+        run(TempDir::new().unwrap().path(), &["check"]).0,
+        Some(1),
+        "there is nothing to check"
+    );
+}
+
+#[test]
+fn the_effective_settings_are_shown_without_secrets() {
+    let folder = TempDir::new().unwrap();
+    let output = osc_node(folder.path())
+        .env("OSC_API_KEY", "a secret nobody may see")
+        .args(["config", "--host-port", "9001"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("OSC_HOST_PORT=9001\n") && text.contains("OSC_API_KEY=***\n"),
+        "{text}"
+    );
+    assert!(!text.contains("nobody may see"));
+}

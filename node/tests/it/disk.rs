@@ -1,0 +1,174 @@
+//! A disk that fills up, and one that fails: writes are refused, reads go on, nothing acknowledged is lost.
+
+use std::{fs, process::Command};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    node::{API_KEY, USER_KEY, client},
+    process::{Process, osc_node},
+};
+
+async fn call(node: &Process, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+    let mut request = client()
+        .request(method, format!("{}{path}", node.url))
+        .header("X-API-Key", API_KEY)
+        .header("X-User-Key", USER_KEY);
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
+    let folder = TempDir::new().unwrap();
+    // A disk of 8 MiB that only the node sees; it goes with the node.
+    let command = osc_node(folder.path());
+    let node = command.get_program().to_owned();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--map-root-user", "--user", "sh", "-c"])
+        .arg("mkdir disk && mount -t tmpfs -o size=8m tmpfs disk && exec \"$0\"")
+        .arg(node)
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .env("OSC_HOST_PORT", "0")
+        .env("OSC_API_KEY_REQUIRED", "true")
+        .env("OSC_API_KEY", API_KEY)
+        .env("OSC_DATABASE_PATH", "disk/configurations.db");
+    let mut node = Process::start_command(&mut command);
+    let value = "x".repeat(100_000);
+    let mut acknowledged = Vec::new();
+    let refusal = loop {
+        let key = format!("k{}", acknowledged.len());
+        let body = json!({"key": key, "value": value});
+        match call(&node, Method::POST, "/configs", Some(body)).await {
+            (201, _) => acknowledged.push(key),
+            refusal => break refusal,
+        }
+        assert!(acknowledged.len() < 100, "8 MiB do not hold this much");
+    };
+    assert_eq!(refusal.0, 507);
+    assert_eq!(
+        refusal.1["detail"],
+        "The disk of this node is full; nothing was written"
+    );
+    node.event("writes_refused");
+    let (_, health) = call(&node, Method::GET, "/health", None).await;
+    assert_eq!(
+        health,
+        json!({"status": "healthy", "writes": "refused: disk full"})
+    );
+    assert_eq!(
+        call(&node, Method::GET, "/ready", None).await.0,
+        200,
+        "reads are served"
+    );
+    for key in &acknowledged {
+        assert_eq!(
+            call(&node, Method::GET, &format!("/configs/{key}"), None)
+                .await
+                .0,
+            200
+        );
+    }
+    for key in &acknowledged[..10] {
+        assert_eq!(
+            call(&node, Method::DELETE, &format!("/configs/{key}"), None)
+                .await
+                .0,
+            200
+        );
+    }
+    let body = json!({"key": "again", "value": value});
+    assert_eq!(
+        call(&node, Method::POST, "/configs", Some(body)).await.0,
+        201,
+        "there is room again"
+    );
+    let (_, health) = call(&node, Method::GET, "/health", None).await;
+    assert_eq!(health["writes"], "accepted");
+}
+
+/// The library that makes the disk fail.
+pub(crate) fn faulty_disk(folder: &TempDir) -> std::path::PathBuf {
+    let library = folder.path().join("faulty_disk.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/faulty_disk.c");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(source)
+        .arg("-ldl")
+        .status()
+        .unwrap();
+    assert!(compiled.success());
+    library
+}
+
+#[tokio::test]
+async fn a_failing_disk_refuses_writes_and_recovers_without_loss() {
+    let folder = TempDir::new().unwrap();
+    let fault = folder.path().join("fault");
+    let mut node = Process::start(
+        folder.path(),
+        &[
+            ("LD_PRELOAD", faulty_disk(&folder).to_str().unwrap()),
+            ("OSC_TEST_FAULT", fault.to_str().unwrap()),
+        ],
+    );
+    let create = |key: &'static str| json!({"key": key, "value": key});
+    assert_eq!(
+        call(&node, Method::POST, "/configs", Some(create("before")))
+            .await
+            .0,
+        201
+    );
+
+    fs::write(&fault, "").unwrap();
+    let (status, body) = call(&node, Method::POST, "/configs", Some(create("during"))).await;
+    assert_eq!(status, 503);
+    assert_eq!(
+        body["detail"],
+        "This node cannot write now; nothing was written"
+    );
+    let failed = node.event("write_failed");
+    assert!(
+        failed["error"].as_str().unwrap().contains("disk I/O error"),
+        "{failed}"
+    );
+    let cause = node.event("request_failed");
+    assert_eq!(
+        cause["error_id"], body["error_id"],
+        "the log tells what the answer hides"
+    );
+    let (_, health) = call(&node, Method::GET, "/health", None).await;
+    assert_eq!(health["writes"], "refused: the last transaction failed");
+    assert_eq!(call(&node, Method::GET, "/ready", None).await.0, 200);
+    assert_eq!(
+        call(&node, Method::GET, "/configs/before", None).await.0,
+        200
+    );
+
+    fs::remove_file(&fault).unwrap();
+    assert_eq!(
+        call(&node, Method::POST, "/configs", Some(create("after")))
+            .await
+            .0,
+        201
+    );
+    node.kill();
+    let node = Process::start(folder.path(), &[]);
+    let (_, list) = call(&node, Method::GET, "/configs", None).await;
+    let keys: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["key"])
+        .collect();
+    assert_eq!(keys, ["after", "before"]);
+}

@@ -1,0 +1,181 @@
+//! Metrics as Prometheus judges them, and the rules and the dashboard that use them.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::node::{OTHER_USER_KEY, TestNode};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs promtool, which `make test-tools` brings.
+fn promtool(arguments: &[&str], folder: &Path, input: &[u8]) -> (bool, String) {
+    let tool = repository().join("target/tools/promtool");
+    assert!(
+        tool.exists(),
+        "{} is missing; `make test-tools` brings it",
+        tool.display()
+    );
+    let file = TempDir::new().unwrap();
+    let path = file.path().join("input");
+    fs::write(&path, input).unwrap();
+    let output = Command::new(tool.canonicalize().unwrap())
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::from(fs::File::open(path).unwrap()))
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+/// The page after at least one of everything that is counted.
+async fn page() -> String {
+    let node = TestNode::start();
+    let body = json!({"key": "named", "value": 1});
+    node.call(Method::POST, "/configs", Some(body.clone()))
+        .await;
+    node.call(Method::POST, "/configs", Some(body)).await;
+    node.call(Method::GET, "/configs/named", None).await;
+    node.call_as(OTHER_USER_KEY, Method::GET, "/configs/named", None)
+        .await;
+    node.call(Method::GET, "/configs/missing", None).await;
+    node.call(Method::GET, "/configs", None).await;
+    node.call(Method::GET, "/no/such/route", None).await;
+    let page = node.call(Method::GET, "/metrics", None).await.text;
+    node.stop().await;
+    page
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_but_the_names_of_the_original() {
+    let (_, findings) = promtool(
+        &["check", "metrics"],
+        Path::new("."),
+        page().await.as_bytes(),
+    );
+    let findings: BTreeSet<_> = findings.lines().collect();
+    assert_eq!(
+        findings,
+        BTreeSet::from([
+            "osc_cluster_nodes_total non-counter metrics should not have \"_total\" suffix",
+            "osc_config_entries_total non-counter metrics should not have \"_total\" suffix",
+        ])
+    );
+}
+
+#[tokio::test]
+async fn operations_are_counted_by_what_became_of_them_and_never_by_name() {
+    let page = page().await;
+    for line in [
+        r#"osc_config_operations_total{operation="create",status="success"} 1"#,
+        r#"osc_config_operations_total{operation="create",status="error"} 1"#,
+        r#"osc_config_operations_total{operation="read",status="success"} 1"#,
+        r#"osc_config_operations_total{operation="read",status="error"} 1"#,
+        r#"osc_config_operations_total{operation="read",status="not_found"} 1"#,
+        r#"osc_config_operations_total{operation="list",status="success"} 1"#,
+        r#"osc_http_requests_total{endpoint="/configs/{key}",method="GET",status_code="200"} 1"#,
+        r#"osc_http_requests_total{endpoint="unmatched",method="GET",status_code="404"} 1"#,
+        r#"osc_encryption_operations_total{operation="encrypt"} 1"#,
+        r#"osc_encryption_operations_total{operation="decrypt"} 1"#,
+        r#"osc_api_errors_total{endpoint="/configs",error_type="validation_error"} 1"#,
+        r#"osc_key_cache_lookups_total{result="miss"} 2"#,
+        "osc_config_entries_total 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+    }
+    assert!(
+        !page.contains("named") && !page.contains("missing\""),
+        "{page}"
+    );
+    assert!(!page.contains("_created"));
+}
+
+#[tokio::test]
+async fn metrics_can_have_a_port_of_their_own() {
+    let folder = TempDir::new().unwrap();
+    let node = TestNode::start_in(folder, &[("OSC_METRICS_BIND", "127.0.0.1:0")]);
+    assert_eq!(node.call(Method::GET, "/metrics", None).await.status, 404);
+    let own = node.metrics_url.clone().unwrap();
+    let page = node
+        .client
+        .get(format!("{own}/metrics"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(page.status(), 200);
+    let other = node
+        .client
+        .get(format!("{own}/configs"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(other.status(), 404);
+    node.stop().await;
+}
+
+#[test]
+fn the_alert_rules_are_valid_and_fire_when_they_should() {
+    let folder = repository().join("manifests/monitoring");
+    // Prometheus reads the groups that the Kubernetes object wraps.
+    let rule: Value =
+        serde_saphyr::from_str(&fs::read_to_string(folder.join("alerts.yaml")).unwrap()).unwrap();
+    let here = TempDir::new().unwrap();
+    let groups = json!({"groups": rule["spec"]["groups"]});
+    fs::write(here.path().join("alerts.json"), groups.to_string()).unwrap();
+    fs::copy(
+        folder.join("alerts.test.yaml"),
+        here.path().join("alerts.test.yaml"),
+    )
+    .unwrap();
+    let (valid, text) = promtool(&["check", "rules", "alerts.json"], here.path(), b"");
+    assert!(valid, "{text}");
+    let (passed, text) = promtool(&["test", "rules", "alerts.test.yaml"], here.path(), b"");
+    assert!(passed, "{text}");
+    let tests = fs::read_to_string(folder.join("alerts.test.yaml")).unwrap();
+    for group in rule["spec"]["groups"].as_array().unwrap() {
+        for alert in group["rules"].as_array().unwrap() {
+            let name = alert["alert"].as_str().unwrap();
+            assert!(
+                tests.contains(&format!("alertname: {name}\n")),
+                "{name} has no test"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn rules_and_dashboard_use_only_metrics_that_exist() {
+    let page = page().await;
+    let known: BTreeSet<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let folder = repository().join("manifests/monitoring");
+    for file in ["alerts.yaml", "dashboard.json"] {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let mut used = 0;
+        for word in words.filter(|word| word.starts_with("osc_")) {
+            let base = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| {
+                    word.strip_suffix(suffix)
+                        .filter(|base| known.contains(base))
+                })
+                .unwrap_or(word);
+            assert!(known.contains(base), "{word} in {file}");
+            used += 1;
+        }
+        assert!(used > 5, "{file}");
+    }
+}

@@ -1,0 +1,191 @@
+//! Keys and certificates that are exchanged while the node runs.
+
+use std::{fs, sync::Arc};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use reqwest::{Certificate, Client, Identity};
+use tempfile::TempDir;
+
+use crate::{
+    node::{USER_KEY, client},
+    process::{Process, osc_node},
+};
+
+#[tokio::test]
+async fn an_api_key_is_rotated_without_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("api-keys");
+    fs::write(&file, "old key\n").unwrap();
+    let mut command = osc_node(folder.path());
+    command
+        .env("OSC_HOST_PORT", "0")
+        .env("OSC_API_KEY_REQUIRED", "true")
+        .env("OSC_API_KEY_FILE", &file);
+    let mut node = Process::start_command(&mut command);
+    let status = |url: &str, key: &'static str| {
+        let request = client().get(format!("{url}/")).header("X-API-Key", key);
+        async { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(status(&node.url, "new key").await, 403);
+
+    fs::write(&file, "old key\nnew key\n").unwrap();
+    node.event("keys_reloaded");
+    assert_eq!(status(&node.url, "old key").await, 200);
+    assert_eq!(status(&node.url, "new key").await, 200);
+
+    fs::write(&file, "\n").unwrap();
+    let event = node.event("keys_not_reloaded");
+    assert!(
+        event["error"].as_str().unwrap().contains("holds no key"),
+        "{event}"
+    );
+    assert_eq!(
+        status(&node.url, "new key").await,
+        200,
+        "what was accepted stays"
+    );
+
+    fs::write(&file, "new key\n").unwrap();
+    node.event("keys_reloaded");
+    assert_eq!(status(&node.url, "old key").await, 403);
+}
+
+/// A certificate authority that signs certificates for 127.0.0.1 and for clients.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(parameters, key).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate and its private key, both in PEM.
+    fn issue(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = parameters.signed_by(&key, &self.0).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn client(&self, identity: Option<(String, String)>) -> Client {
+        client();
+        let root = Certificate::from_pem(self.pem().as_bytes()).unwrap();
+        let mut builder = Client::builder().tls_certs_only([root]);
+        if let Some((certificate, key)) = identity {
+            builder =
+                builder.identity(Identity::from_pem((certificate + &key).as_bytes()).unwrap());
+        }
+        builder.build().unwrap()
+    }
+}
+
+struct TlsFolder(TempDir);
+
+impl TlsFolder {
+    fn new(authority: &Authority, clients: &Authority) -> Arc<Self> {
+        let folder = Self(TempDir::new().unwrap());
+        folder.write(authority);
+        fs::write(folder.0.path().join("clients.pem"), clients.pem()).unwrap();
+        Arc::new(folder)
+    }
+
+    /// The node's certificate, fresh from this authority.
+    fn write(&self, authority: &Authority) {
+        let (certificate, key) = authority.issue();
+        fs::write(self.0.path().join("cert.pem"), certificate).unwrap();
+        fs::write(self.0.path().join("key.pem"), key).unwrap();
+    }
+
+    fn start(&self) -> Process {
+        let mut command = osc_node(self.0.path());
+        command
+            .env("OSC_HOST_PORT", "0")
+            .env("OSC_HTTPS_ENABLED", "true")
+            .env("OSC_SSL_CERTFILE", "cert.pem")
+            .env("OSC_SSL_KEYFILE", "key.pem")
+            .env("OSC_SSL_CA_CERTS", "clients.pem")
+            .env("OSC_CLUSTER_KEY", "the cluster key");
+        Process::start_command(&mut command)
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_exchanged_without_a_restart() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let folder = TlsFolder::new(&old, &old);
+    let mut node = folder.start();
+    assert!(node.url.starts_with("https://"));
+    let get = |authority: &Authority| {
+        let request = authority.client(None).get(format!("{}/health", node.url));
+        async { request.send().await.map(|answer| answer.status().as_u16()) }
+    };
+    assert_eq!(get(&old).await.unwrap(), 200);
+    assert!(get(&new).await.is_err());
+    folder.write(&new);
+    node.event("certificates_reloaded");
+    let reloaded = new.client(None).get(format!("{}/health", node.url));
+    assert_eq!(reloaded.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn only_routes_for_owners_demand_a_client_certificate() {
+    let (authority, clients) = (Authority::new("server"), Authority::new("clients"));
+    let folder = TlsFolder::new(&authority, &clients);
+    let node = folder.start();
+    let salt = |identity| {
+        let request = authority
+            .client(identity)
+            .get(format!("{}/cluster/salt", node.url));
+        let request = request.header("X-Cluster-Key", "the cluster key");
+        async { request.send().await }
+    };
+    let create = authority
+        .client(None)
+        .post(format!("{}/configs", node.url))
+        .header("X-User-Key", USER_KEY)
+        .json(&serde_json::json!({"key": "k", "value": 1}));
+    assert_eq!(
+        create.send().await.unwrap().status(),
+        201,
+        "workloads need none"
+    );
+    assert_eq!(salt(None).await.unwrap().status(), 403);
+    assert_eq!(salt(Some(clients.issue())).await.unwrap().status(), 200);
+    let stranger = Authority::new("stranger").issue();
+    assert!(
+        salt(Some(stranger)).await.is_err(),
+        "refused before any request"
+    );
+}
+
+#[test]
+fn a_certificate_that_is_of_no_use_stops_the_start_with_its_name() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("cert.pem"), "no certificate").unwrap();
+    fs::write(folder.path().join("key.pem"), "no key").unwrap();
+    let output = osc_node(folder.path())
+        .env("OSC_HTTPS_ENABLED", "true")
+        .env("OSC_SSL_CERTFILE", "cert.pem")
+        .env("OSC_SSL_KEYFILE", "key.pem")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("cert.pem holds no certificate in PEM"),
+        "{text}"
+    );
+    assert!(
+        !folder.path().join("configurations.db").exists(),
+        "nothing is created"
+    );
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Brings what the tests compare with, into target/: Python with `cryptography`, the published Python clients, promtool.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+need=e2e/cluster/need.sh
+
+$need python3
+[ -x target/python/bin/pip ] || python3 -m venv target/python 2>/dev/null ||
+  { $need python3-venv && python3 -m venv --clear target/python; }
+target/python/bin/python -c 'import cryptography' 2>/dev/null || target/python/bin/pip install --quiet cryptography==46.0.3
+for version in 2.0.2 2.3.1 3.1.0; do
+  folder=target/python/clients/$version
+  [ -e "$folder/opensecureconf_client.py" ] ||
+    target/python/bin/pip install --quiet --target "$folder" "opensecureconf-client==$version"
+done
+
+if [ ! -x target/tools/promtool ]; then
+  mkdir -p target/tools
+  if command -v promtool >/dev/null; then
+    ln -sf "$(command -v promtool)" target/tools/promtool
+  else
+    # Debian's package starts a server, so only its tool is taken out.
+    $need apt-get dpkg-deb
+    (
+      cd target/tools
+      apt-get download --quiet=2 prometheus 2>/dev/null || { apt-get update -qq && apt-get download --quiet=2 prometheus; }
+      dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/promtool
+      rm prometheus_*.deb
+    )
+  fi
+fi
