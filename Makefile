@@ -30,8 +30,9 @@ lint: toolchain ## Check format, lints, documentation, licences, generated files
 advisories: ## Check dependencies against the advisory database (fetches it)
 	cargo deny check advisories
 
-bench: ## Measure against the machine's limits (comes with the node's performance work)
-	@echo "there are no benchmarks yet: they come with the node's performance work" >&2; exit 2
+bench: toolchain ## Measure the node against the limits of this machine (ROWS="read create" for some of it)
+	@e2e/cluster/need.sh wrk
+	@cargo bench --locked -p opensecureconf-node --bench limits -- $(ROWS)
 
 images: toolchain ## Build the two images from release binaries of this checkout
 	e2e/images.sh

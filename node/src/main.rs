@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use commands::Outcome;
 use opensecureconf_node::{
-    config::{Config, Layers, command},
+    config::{Config, Layers, UsageError, command},
     crypto::Iterations,
     log::{self, LogTarget},
     serve::BoundNode,
@@ -24,9 +24,14 @@ fn main() -> ExitCode {
         Some((name, flags)) => (name, flags),
         None => ("serve", &arguments),
     };
-    let dotenv = dotenvy::from_path_iter(".env")
-        .map(|pairs| pairs.filter_map(Result::ok).collect::<Vec<_>>());
-    let layers = Layers::new(flags, std::env::vars(), dotenv.unwrap_or_default());
+    let dotenv = match dotenv() {
+        Ok(dotenv) => dotenv,
+        Err(error) => return complain(&error, 2),
+    };
+    // Variables that are no text are none of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let layers = Layers::new(flags, environment, dotenv);
     let config = match Config::from_layers(&layers) {
         Ok(config) => config,
         Err(error) => return complain(&error, 2),
@@ -43,6 +48,19 @@ fn main() -> ExitCode {
         Ok(Outcome::Damaged) => ExitCode::from(3),
         Err(error) => complain(&format_args!("{error:#}"), 1),
     }
+}
+
+/// The variables of `.env`, if there is one. Its text is not repeated: it may hold secrets.
+fn dotenv() -> Result<Vec<(String, String)>, UsageError> {
+    let unusable = |fault: &str| UsageError(vec![format!(".env {fault}")]);
+    let variables = match dotenvy::from_path_iter(".env") {
+        Ok(variables) => variables,
+        Err(error) if error.not_found() => return Ok(Vec::new()),
+        Err(_) => return Err(unusable("cannot be read")),
+    };
+    variables
+        .collect::<Result<_, _>>()
+        .map_err(|_| unusable("has a line that is not NAME=value (quote a value with blanks)"))
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

@@ -1,0 +1,65 @@
+//! What the node does beside what the machine could do, in the same run. Prints a table and writes `target/bench.json`.
+//!
+//!     make bench              # everything, a few minutes
+//!     make bench ROWS="read create"
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    reason = "a measurement that cannot go on says so by panicking, and tells people its figures"
+)]
+
+mod derivation;
+mod flood;
+mod lists;
+mod node;
+mod reads;
+mod report;
+mod size;
+mod writes;
+mod wrk;
+
+use report::Row;
+
+/// The rows, in the order in which they are measured.
+const ROWS: &[(&str, fn() -> Vec<Row>)] = &[
+    ("read", reads::rows),
+    ("create", writes::rows),
+    ("list", lists::rows),
+    ("first", derivation::rows),
+    ("flood", flood::rows),
+    ("size", size::rows),
+];
+
+fn main() {
+    // Cargo adds a flag of its own.
+    let wanted: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|name| ROWS.iter().all(|(row, _)| row != name))
+    {
+        let known: Vec<_> = ROWS.iter().map(|(name, _)| *name).collect();
+        eprintln!("there is no row '{unknown}'; rows: {}", known.join(", "));
+        std::process::exit(2);
+    }
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .unwrap();
+    let mut rows = Vec::new();
+    for (name, measure) in ROWS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            eprintln!("measuring {name} ...");
+            rows.extend(measure());
+        }
+    }
+    report::print(&rows);
+    report::write_json(&rows);
+    if rows.iter().any(|row| !row.met()) {
+        std::process::exit(1);
+    }
+}

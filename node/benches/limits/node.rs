@@ -1,0 +1,133 @@
+//! A node as a process of its own, and databases for it.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use opensecureconf_node::{
+    crypto::{DataKey, Iterations, Salt, SaltPolicy, UserKey, derive},
+    domain::{ConfigKey, Environment, Identity, Incarnation, Timestamp},
+    metrics::StoreMetrics,
+    store::{Change, OpenedDatabase, SaltPlaces, Seen, Store, StoreSettings, Write, settle_salt},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) const USER_KEY: &str = "correct-horse-battery";
+
+/// A running node; ends with this value.
+pub(crate) struct Node {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Node {
+    pub(crate) fn start(folder: &Path, more: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_osc-node"))
+            .env_clear()
+            .env("OSC_HOST_PORT", "0")
+            .env("OSC_LOG_LEVEL", "WARNING")
+            .envs(more.iter().copied())
+            // The line that names the address is at INFO.
+            .env("OSC_LOG_LEVEL", "INFO")
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = loop {
+            let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            if event["event"] == "node_started" {
+                break format!("http://{}", event["address"].as_str().unwrap());
+            }
+        };
+        // The pipe must be read, or the node would drop its lines.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url }
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kilobytes / 1024.0
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A value of the size that configuration usually has.
+pub(crate) fn value(n: usize) -> String {
+    format!(
+        r#"{{"host": "db-{n}.example.org", "port": 5432, "options": {{"pool": 10, "tls": true}}}}"#
+    )
+}
+
+/// A data folder with this many entries `k0`, `k1`, ... under [`USER_KEY`].
+pub(crate) fn folder_with(entries: usize) -> (TempDir, DataKey) {
+    let folder = TempDir::new().unwrap();
+    let salt_bytes: [u8; 64] = std::array::from_fn(|n| u8::try_from(n).unwrap());
+    let salt = Salt::from_bytes(&salt_bytes).unwrap();
+    let key = derive(
+        &UserKey::from_header(USER_KEY.as_bytes()),
+        &salt,
+        Iterations::STANDARD,
+    );
+    let database = OpenedDatabase::open(
+        &folder.path().join("configurations.db"),
+        Incarnation::from_random(7),
+    )
+    .unwrap();
+    let places = SaltPlaces {
+        mounted: None,
+        file: &folder.path().join("encryption.salt"),
+    };
+    settle_salt(&database, places, SaltPolicy::Generate, || salt.clone()).unwrap();
+    let now = Timestamp::from_micros(1_768_471_845_000_000);
+    let store = database
+        .start(StoreSettings {
+            clock: Arc::new(move || now),
+            readers: 1,
+            min_free_bytes: 0,
+            metrics: StoreMetrics::unregistered().unwrap(),
+        })
+        .unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let numbers: Vec<_> = (0..entries).collect();
+        for batch in numbers.chunks(500) {
+            futures::future::join_all(batch.iter().map(|n| write(&store, *n, &key, now))).await;
+        }
+        store.close().await;
+    });
+    (folder, key)
+}
+
+async fn write(store: &Store, n: usize, key: &DataKey, now: Timestamp) {
+    let identity = Identity {
+        environment: Environment::default(),
+        key: ConfigKey::new(format!("k{n}")).unwrap(),
+    };
+    let token = key.seal(value(n).as_bytes(), now).unwrap();
+    let change = Change::Put {
+        category: None,
+        token,
+    };
+    let write = Write {
+        identity,
+        seen: Seen::Nothing,
+        change,
+    };
+    store.write(write).await.unwrap();
+}

@@ -1,0 +1,60 @@
+//! Reading one entry with a cached key, beside an axum handler that has the answer ready.
+
+use axum::{Router, http::header, routing::get};
+
+use crate::{
+    node::{Node, USER_KEY, folder_with},
+    report::{Bar, Row, median},
+    wrk::requests_per_second,
+};
+
+const CONNECTIONS: u32 = 16;
+
+pub(crate) fn rows() -> Vec<Row> {
+    let (folder, _) = folder_with(1000);
+    let node = Node::start(folder.path(), &[]);
+    let url = format!("{}/configs/k1", node.url);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let answer = runtime.block_on(async {
+        let request = reqwest::Client::new()
+            .get(&url)
+            .header("X-User-Key", USER_KEY);
+        request
+            .send()
+            .await
+            .unwrap()
+            .error_for_status()
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    });
+    let bare = bare_handler(&runtime, answer);
+    let script =
+        format!("wrk.headers['X-User-Key'] = '{USER_KEY}'\nwrk.headers['X-API-Key'] = 'key'");
+    let (mut ours, mut limit) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        limit.push(requests_per_second(CONNECTIONS, &bare, &script));
+        ours.push(requests_per_second(CONNECTIONS, &url, &script));
+    }
+    vec![Row {
+        what: "GET one, key cached, 16 connections",
+        unit: "req/s",
+        ours: median(ours),
+        against: "a bare axum handler with the same bytes",
+        limit: median(limit),
+        bar: Bar::RatioAtLeast(0.5),
+    }]
+}
+
+/// Serves the same bytes from memory; gives its URL.
+fn bare_handler(runtime: &tokio::runtime::Runtime, answer: String) -> String {
+    let handler = async move || ([(header::CONTENT_TYPE, "application/json")], answer.clone());
+    let router = Router::new().route("/configs/k1", get(handler));
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .unwrap();
+    let url = format!("http://{}/configs/k1", listener.local_addr().unwrap());
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    url
+}

@@ -1,0 +1,90 @@
+//! The table and the JSON.
+
+use std::path::Path;
+
+use serde_json::json;
+
+/// What is compared with the bar.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bar {
+    /// `ours / limit` must be at least this.
+    RatioAtLeast(f64),
+    /// `ours / limit` must be at most this.
+    RatioAtMost(f64),
+    /// `ours` must be less than the limit.
+    Below,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) ours: f64,
+    /// What the limit is, in words.
+    pub(crate) against: &'static str,
+    pub(crate) limit: f64,
+    pub(crate) bar: Bar,
+}
+
+impl Row {
+    fn ratio(&self) -> f64 {
+        self.ours / self.limit
+    }
+
+    pub(crate) fn met(&self) -> bool {
+        match self.bar {
+            Bar::RatioAtLeast(bar) => self.ratio() >= bar,
+            Bar::RatioAtMost(bar) => self.ratio() <= bar,
+            Bar::Below => self.ours < self.limit,
+        }
+    }
+
+    fn bar_text(&self) -> String {
+        match self.bar {
+            Bar::RatioAtLeast(bar) => format!(">= {bar:.2}"),
+            Bar::RatioAtMost(bar) => format!("<= {bar:.2}"),
+            Bar::Below => "< 1".to_owned(),
+        }
+    }
+}
+
+pub(crate) fn print(rows: &[Row]) {
+    println!(
+        "{:<44} {:>10} {:>10} {:<8} {:>6} {:>8}  {:<5} against",
+        "what", "ours", "limit", "unit", "ratio", "bar", ""
+    );
+    for row in rows {
+        println!(
+            "{:<44} {:>10.1} {:>10.1} {:<8} {:>6.2} {:>8}  {:<5} {}",
+            row.what,
+            row.ours,
+            row.limit,
+            row.unit,
+            row.ratio(),
+            row.bar_text(),
+            if row.met() { "met" } else { "MISS" },
+            row.against
+        );
+    }
+}
+
+pub(crate) fn write_json(rows: &[Row]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench.json");
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!({"what": row.what, "unit": row.unit, "ours": row.ours, "limit": row.limit, "against": row.against,
+                   "ratio": row.ratio(), "bar": row.bar_text(), "met": row.met()})
+        })
+        .collect();
+    let text = serde_json::to_string_pretty(&rows).unwrap();
+    std::fs::write(&path, text + "\n").unwrap();
+    eprintln!("written to target/bench.json");
+}
+
+/// The middle of some figures: one noisy round does not move it.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}

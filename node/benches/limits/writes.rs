@@ -1,0 +1,94 @@
+//! Creating entries, beside SQLite alone: with 64 rows in a transaction, and with one.
+
+use std::time::{Duration, Instant};
+
+use opensecureconf_node::{domain::Incarnation, store::OpenedDatabase};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::{
+    node::{Node, USER_KEY, folder_with, value},
+    report::{Bar, Row, median},
+    wrk::requests_per_second,
+};
+
+const CONNECTIONS: u32 = 64;
+
+pub(crate) fn rows() -> Vec<Row> {
+    let (folder, key) = folder_with(1);
+    let node = Node::start(folder.path(), &[]);
+    let now = opensecureconf_node::domain::Timestamp::from_micros(1_768_471_845_000_000);
+    let token = key.seal(value(1).as_bytes(), now).unwrap();
+    let (mut ours, mut grouped, mut single) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..3 {
+        grouped.push(sqlite_rows_per_second(64, &token));
+        single.push(sqlite_rows_per_second(1, &token));
+        ours.push(requests_per_second(CONNECTIONS, &node.url, &script(round)));
+    }
+    let ours = median(ours);
+    vec![
+        Row {
+            what: "create, 64 connections",
+            unit: "rows/s",
+            ours,
+            against: "SQLite with 64 rows in a transaction",
+            limit: median(grouped),
+            bar: Bar::RatioAtLeast(0.5),
+        },
+        Row {
+            what: "create, 64 connections",
+            unit: "rows/s",
+            ours,
+            against: "SQLite with one row in a transaction",
+            limit: median(single),
+            bar: Bar::RatioAtLeast(5.0),
+        },
+    ]
+}
+
+/// A new name with every request.
+fn script(round: u32) -> String {
+    let value = value(1);
+    format!(
+        "local n = 0
+         wrk.method = 'POST'
+         wrk.headers['X-User-Key'] = '{USER_KEY}'
+         wrk.headers['Content-Type'] = 'application/json'
+         request = function()
+           n = n + 1
+           return wrk.format(nil, '/configs', nil, '{{\"key\": \"r{round}-' .. n .. '\", \"value\": {value}}}')
+         end"
+    )
+}
+
+/// A loop over the same schema with the same durability.
+fn sqlite_rows_per_second(rows: usize, token: &str) -> f64 {
+    const TIME: Duration = Duration::from_secs(3);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("configurations.db");
+    drop(OpenedDatabase::open(&path, Incarnation::from_random(7)).unwrap());
+    let mut connection = Connection::open(&path).unwrap();
+    connection
+        .pragma_update(None, "journal_mode", "wal")
+        .unwrap();
+    connection
+        .pragma_update(None, "synchronous", "full")
+        .unwrap();
+    let (start, mut n) = (Instant::now(), 0_usize);
+    while start.elapsed() < TIME {
+        let transaction = connection.transaction().unwrap();
+        for _ in 0..rows {
+            n += 1;
+            transaction
+                .prepare_cached(
+                    "INSERT INTO entries (environment, key, token, created_at, updated_at, clock, incarnation, row_hash, clocks, seq)
+                     VALUES ('', ?1, ?2, 0, 0, ?3, 7, ?4, ?5, ?3)",
+                )
+                .unwrap()
+                .execute((format!("k{n}"), token, i64::try_from(n).unwrap(), [0_u8; 32], [0_u8; 16]))
+                .unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+    n as f64 / start.elapsed().as_secs_f64()
+}

@@ -1,0 +1,40 @@
+//! Load, made by `wrk`.
+
+use std::process::Command;
+
+/// Seconds of one measurement.
+const SECONDS: u32 = 5;
+
+/// Requests per second of some connections that each wait for their answer; every answer must be a success.
+pub(crate) fn requests_per_second(connections: u32, url: &str, script: &str) -> f64 {
+    let output = run(connections, url, script);
+    assert!(!output.contains("Non-2xx"), "{output}");
+    assert!(!output.contains("Socket errors"), "{output}");
+    figure(&output, "Requests/sec:")
+}
+
+/// The same for answers of any kind.
+pub(crate) fn run(connections: u32, url: &str, script: &str) -> String {
+    let file = tempfile::NamedTempFile::with_suffix(".lua").unwrap();
+    std::fs::write(file.path(), script).unwrap();
+    let output = Command::new("wrk")
+        .args(["-t1", "--latency"])
+        .arg(format!("-c{connections}"))
+        .arg(format!("-d{SECONDS}s"))
+        .arg("-s")
+        .arg(file.path())
+        .arg(url)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub(crate) fn figure(output: &str, label: &str) -> f64 {
+    let line = output
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(label));
+    line.unwrap_or_else(|| panic!("no {label} in {output}"))
+        .trim()
+        .parse()
+        .unwrap()
+}
