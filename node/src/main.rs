@@ -18,6 +18,10 @@ use opensecureconf_node::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Threads that serve requests wait for each other in the system's allocator (see docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = command().get_matches();
     let (name, flags) = match arguments.subcommand() {

@@ -116,6 +116,11 @@ pub(super) struct Caller {
 }
 
 impl CallerKey {
+    /// Whether the data key is at hand.
+    pub(super) fn is_cached(&self, node: &NodeState) -> bool {
+        node.keys.is_cached(&self.user_key)
+    }
+
     /// Derives the data key. A key that proved itself lately is always accepted; others wait their turn, and an
     /// address with too many wrong ones waits longer.
     pub(super) async fn derive(&self, node: &NodeState) -> Result<Caller, ApiError> {

@@ -116,6 +116,11 @@ impl KeyRing {
         })
     }
 
+    /// Whether a user key proved itself lately.
+    pub fn is_cached(&self, user_key: &UserKey) -> bool {
+        self.cache.contains_key(&self.index(user_key))
+    }
+
     /// How many keys are cached, about.
     pub fn cached_keys(&self) -> u64 {
         self.cache.entry_count()

@@ -1,8 +1,7 @@
 //! The line format of the original: the event's own fields, then who logged what, when and where.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use serde_json::{Map, Value};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -11,6 +10,18 @@ use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
 };
+
+/// What every line tells; no field of an event can pass for one of these.
+const RESERVED: [&str; 8] = [
+    "event",
+    "level",
+    "timestamp",
+    "node_id",
+    "file",
+    "line",
+    "function",
+    "location",
+];
 
 /// Formats an event as one JSON object; the message is the event's name.
 pub(super) struct JsonLines {
@@ -36,12 +47,13 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = Line::default();
+        let mut line = Line {
+            json: String::with_capacity(512),
+            event: String::new(),
+        };
+        line.json.push('{');
         event.record(&mut line);
-        let Line {
-            mut fields,
-            event: name,
-        } = line;
+        let name = std::mem::take(&mut line.event);
         let origin = event.metadata();
         let file = origin
             .file()
@@ -51,27 +63,20 @@ where
             .unwrap_or_default();
         let number = origin.line().unwrap_or_default();
         let function = origin.module_path().unwrap_or_default();
-        // Inserted last, so that no field of an event can pass for one of these.
-        for (field, value) in [
-            ("event", Value::from(name)),
-            ("level", level_name(*origin.level()).into()),
-            (
-                "timestamp",
-                jiff::Timestamp::now()
-                    .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
-                    .to_string()
-                    .into(),
-            ),
-            ("node_id", self.node_id.as_str().into()),
-            ("file", file.into()),
-            ("line", number.into()),
-            ("function", function.into()),
-            ("location", format!("{file}:{function}:{number}").into()),
-        ] {
-            fields.shift_remove(field);
-            fields.insert(field.to_owned(), value);
-        }
-        writeln!(writer, "{}", Value::Object(fields))
+        line.text("event", &name);
+        line.text("level", level_name(*origin.level()));
+        let now = jiff::Timestamp::now();
+        line.value(
+            "timestamp",
+            format_args!("\"{}\"", now.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")),
+        );
+        line.text("node_id", &self.node_id);
+        line.text("file", file);
+        line.value("line", format_args!("{number}"));
+        line.text("function", function);
+        line.text("location", &format!("{file}:{function}:{number}"));
+        line.json.push_str("}\n");
+        writer.write_str(&line.json)
     }
 }
 
@@ -84,15 +89,31 @@ fn level_name(level: Level) -> &'static str {
     }
 }
 
-#[derive(Default)]
+/// A line while it is written.
 struct Line {
-    fields: Map<String, Value>,
+    json: String,
     event: String,
 }
 
 impl Line {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.fields.insert(field.name().to_owned(), value.into());
+    /// Appends a member whose value is JSON already.
+    fn value(&mut self, name: &str, json: fmt::Arguments<'_>) {
+        if self.json.len() > 1 {
+            self.json.push(',');
+        }
+        // Writing to a string does not fail.
+        let _ = write!(self.json, "\"{name}\":{json}");
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        let quoted = serde_json::to_string(text).unwrap_or_default();
+        self.value(name, format_args!("{quoted}"));
+    }
+
+    fn field(&mut self, field: &Field, json: fmt::Arguments<'_>) {
+        if !RESERVED.contains(&field.name()) {
+            self.value(field.name(), json);
+        }
     }
 }
 
@@ -102,27 +123,31 @@ impl Visit for Line {
         if field.name() == "message" {
             self.event = text;
         } else {
-            self.put(field, text);
+            self.record_str(field, &text);
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        let quoted = serde_json::to_string(value).unwrap_or_default();
+        self.field(field, format_args!("{quoted}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.field(field, format_args!("{value}"));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.field(field, format_args!("{value}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.field(field, format_args!("{value}"));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        // JSON knows no infinities.
+        if value.is_finite() {
+            self.field(field, format_args!("{value}"));
+        }
     }
 }

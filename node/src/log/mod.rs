@@ -4,7 +4,7 @@ mod json_lines;
 
 use std::{
     fs::OpenOptions,
-    io::{self, IsTerminal},
+    io::{self, BufWriter, IsTerminal},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -170,7 +170,8 @@ pub fn start(
         .buffered_lines_limit(BUFFERED_LINES)
         .lossy(true);
     let (writer, guard) = match target {
-        LogTarget::Stdout => builder.finish(io::stdout()),
+        // One write for all lines that wait, not one for each.
+        LogTarget::Stdout => builder.finish(BufWriter::with_capacity(64 << 10, io::stdout())),
         LogTarget::File(path) => builder.finish(rotating_file(path)?),
     };
     let dropped = writer.error_counter();

@@ -12,6 +12,7 @@ mod meta;
 mod original;
 mod reader;
 mod row;
+mod row_cache;
 mod salt;
 mod schema;
 mod snapshot;
@@ -41,6 +42,7 @@ use crate::{
 };
 use health::SharedWriteHealth;
 use reader::Readers;
+use row_cache::{Commits, RowCache};
 use writer::{Job, Writer};
 
 /// Tells wall-clock time; tests set their own.
@@ -57,6 +59,8 @@ pub struct Store {
     live_entries: Arc<AtomicU64>,
     incarnation: Incarnation,
     path: file::DatabasePath,
+    commits: Commits,
+    cache: RowCache,
     write_health: SharedWriteHealth,
     min_free_bytes: u64,
     metrics: StoreMetrics,
@@ -121,12 +125,14 @@ impl OpenedDatabase {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let write_health = SharedWriteHealth::default();
         let path = file.path().clone();
+        let commits = Commits::default();
         let writer = Writer::new(
             connection,
             writer::Surroundings {
                 file,
                 wall_clock: clock,
                 live_entries: Arc::clone(&live_entries),
+                commits: commits.clone(),
                 health: write_health.clone(),
                 min_free_bytes,
                 metrics: metrics.clone(),
@@ -143,6 +149,8 @@ impl OpenedDatabase {
             live_entries,
             incarnation,
             path,
+            commits,
+            cache: RowCache::new(),
             write_health,
             min_free_bytes,
             metrics,
@@ -152,10 +160,21 @@ impl OpenedDatabase {
 
 impl Store {
     /// The row of an identity, tombstones included; `None` when it was never written.
-    pub async fn find(&self, identity: Identity) -> Result<Option<Row>, ReadError> {
-        self.readers
-            .read(move |connection| row::find(connection, &identity))
-            .await
+    pub async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
+        // Taken before the read: a row must never pass for newer than it is.
+        let count = self.commits.count();
+        if let Some(row) = self.cache.get(identity, count) {
+            return Ok(Some(row));
+        }
+        let row = self
+            .readers
+            .read(|connection| row::find(connection, identity))
+            .await?
+            .map(Arc::new);
+        if let Some(row) = &row {
+            self.cache.put(identity.clone(), count, row);
+        }
+        Ok(row)
     }
 
     /// Commits a write, durable when this returns `Ok`. Refused when the row is no longer the one that the caller saw.

@@ -28,51 +28,53 @@ impl Readers {
         })
     }
 
-    /// Runs a read on a free connection; waits for one when all are busy.
-    pub(super) async fn read<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        self.run(move |connection| Ok(query(connection)?)).await
+    /// Runs a read of a few rows on a free connection, on this very thread; waits for one when all are busy.
+    /// Such a read takes microseconds, and a hop to another thread many times as long.
+    pub(super) async fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, ReadError> {
+        let _permit = self.free.acquire().await.map_err(|_| ReadError::Ended)?;
+        let connection = self.take()?;
+        let result = query(&connection);
+        self.put_back(connection);
+        Ok(result?)
     }
 
-    /// The same for a read that may take long.
+    /// Runs a read of many rows where blocking is allowed.
     pub(super) async fn scan<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
-        let _permit = self.scans.acquire().await.map_err(|_| ReadError::Ended)?;
-        self.run(query).await
-    }
-
-    async fn run<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
-    {
+        let _scan = self.scans.acquire().await.map_err(|_| ReadError::Ended)?;
         let permit = Arc::clone(&self.free)
             .acquire_owned()
             .await
             .map_err(|_| ReadError::Ended)?;
         let readers = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || {
-            let connection = readers
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop()
-                .ok_or(ReadError::Ended)?;
+            let connection = readers.take()?;
             let result = query(&connection);
-            readers
-                .idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(connection);
+            readers.put_back(connection);
             drop(permit);
             result
         });
         read.await.map_err(|_| ReadError::Ended)?
+    }
+
+    fn take(&self) -> Result<Connection, ReadError> {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .ok_or(ReadError::Ended)
+    }
+
+    fn put_back(&self, connection: Connection) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
     }
 }

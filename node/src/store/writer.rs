@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     OpenError, WallClock, WriteError, WriteHealth, disk::Room, file::DatabaseFile,
-    health::SharedWriteHealth, meta, row,
+    health::SharedWriteHealth, meta, row, row_cache::Commits,
 };
 use crate::{
     domain::{Category, Clock, HybridClock, Identity, Incarnation, Row, Timestamp, Version},
@@ -39,6 +39,8 @@ pub struct Write {
 pub enum Seen {
     /// Nothing, ever.
     Nothing,
+    /// Nothing that is live: whether there is a tombstone does not matter.
+    NothingLive,
     /// This version, live or a tombstone.
     Version(Version),
 }
@@ -47,6 +49,13 @@ impl Seen {
     /// What a caller saw who read this row.
     pub fn of(row: Option<&Row>) -> Self {
         row.map_or(Self::Nothing, |row| Self::Version(row.version))
+    }
+
+    fn is_still_so(self, stored: Option<&Row>) -> bool {
+        match self {
+            Self::NothingLive => stored.is_none_or(Row::is_tombstone),
+            seen => seen == Self::of(stored),
+        }
     }
 }
 
@@ -96,6 +105,7 @@ pub(super) struct Surroundings {
     pub(super) file: DatabaseFile,
     pub(super) wall_clock: WallClock,
     pub(super) live_entries: Arc<AtomicU64>,
+    pub(super) commits: Commits,
     pub(super) health: SharedWriteHealth,
     pub(super) min_free_bytes: u64,
     pub(super) metrics: StoreMetrics,
@@ -264,6 +274,7 @@ impl Writer {
         }
         self.feed.store(&transaction)?;
         transaction.commit()?;
+        self.around.commits.committed();
         // Two's complement: adding the negative's bit pattern subtracts.
         self.around
             .live_entries
@@ -307,7 +318,7 @@ impl Feed {
         now: Timestamp,
     ) -> rusqlite::Result<Result<(Written, i64), Changed>> {
         let stored = row::find(connection, &identity)?;
-        if Seen::of(stored.as_ref()) != seen {
+        if !seen.is_still_so(stored.as_ref()) {
             return Ok(Err(Changed));
         }
         let live = stored.as_ref().filter(|row| !row.is_tombstone());

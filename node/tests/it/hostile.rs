@@ -39,21 +39,32 @@ impl Target {
     fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let node = runtime.block_on(async {
-            let more = [("OSC_AUTH_FAILURES_PER_MINUTE", "0"), ("OSC_CLUSTER_KEY", "cluster")];
+            let more = [
+                ("OSC_AUTH_FAILURES_PER_MINUTE", "0"),
+                ("OSC_CLUSTER_KEY", "cluster"),
+            ];
             TestNode::start_in(TempDir::new().unwrap(), &more)
         });
         Self { runtime, node }
     }
 
-    fn send(&self, build: impl FnOnce(&Client, &str) -> reqwest::RequestBuilder) -> Result<(), TestCaseError> {
+    fn send(
+        &self,
+        build: impl FnOnce(&Client, &str) -> reqwest::RequestBuilder,
+    ) -> Result<(), TestCaseError> {
         self.runtime.block_on(async {
             let request = build(&self.node.client, &self.node.url);
             let answer = request.timeout(Duration::from_secs(20)).send().await;
-            let answer = Answer::of(answer.map_err(|error| TestCaseError::fail(format!("{error:?}")))?).await;
+            let answer =
+                Answer::of(answer.map_err(|error| TestCaseError::fail(format!("{error:?}")))?)
+                    .await;
             prop_assert!(answer.status.as_u16() < 500, "{answer:?}");
             // Refusals before the router have no body.
             if answer.status.is_client_error() && !answer.text.is_empty() {
-                prop_assert!(answer.json()["detail"] != serde_json::Value::Null, "{answer:?}");
+                prop_assert!(
+                    answer.json()["detail"] != serde_json::Value::Null,
+                    "{answer:?}"
+                );
             }
             Ok(())
         })
@@ -99,7 +110,11 @@ fn any_body() {
                 2 => (Method::PUT, "/admin/log-level", "X-Cluster-Key"),
                 _ => (Method::POST, "/cluster/salt", "X-Cluster-Key"),
             };
-            let key = if header == "X-User-Key" { USER_KEY } else { "cluster" };
+            let key = if header == "X-User-Key" {
+                USER_KEY
+            } else {
+                "cluster"
+            };
             client
                 .request(method, format!("{url}{path}"))
                 .header("X-API-Key", API_KEY)
@@ -116,7 +131,9 @@ fn any_path_and_query() {
     let target = Target::start();
     let text = "[ -~]{0,40}";
     let escaped = vec(any::<u8>(), 0..20).prop_map(|bytes| {
-        bytes.iter().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
+        bytes
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
     });
     let part = prop_oneof![text.prop_map(|text| text.replace(['#', ' '], "")), escaped];
     let name = prop_oneof![
@@ -130,10 +147,18 @@ fn any_path_and_query() {
     ];
     let strategy = (part.clone(), vec((name, part), 0..4), 0..4_u8);
     let result = runner(CASES).run(&strategy, |(path, query, route)| {
-        let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let prefix = if route == 0 { "/configs".to_owned() } else { format!("/configs/{path}") };
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let prefix = if route == 0 {
+            "/configs".to_owned()
+        } else {
+            format!("/configs/{path}")
+        };
         target.send(|client, url| {
-            let method = [Method::GET, Method::GET, Method::PUT, Method::DELETE][usize::from(route)].clone();
+            let method =
+                [Method::GET, Method::GET, Method::PUT, Method::DELETE][usize::from(route)].clone();
             client
                 .request(method, format!("{url}{prefix}?{}", query.join("&")))
                 .header("X-API-Key", API_KEY)
@@ -149,7 +174,9 @@ fn any_path_and_query() {
 fn any_header() {
     let target = Target::start();
     let body = json!({"key": "k", "value": 1});
-    target.runtime.block_on(target.node.call(Method::POST, "/configs", Some(body)));
+    target
+        .runtime
+        .block_on(target.node.call(Method::POST, "/configs", Some(body)));
     let name = prop_oneof![
         Just("if-match"),
         Just("if-none-match"),
@@ -159,15 +186,18 @@ fn any_header() {
         Just("x-forwarded-for"),
         Just("content-type"),
     ];
-    let value = vec(any::<u8>(), 0..60)
-        .prop_filter_map("no header value", |bytes| HeaderValue::from_bytes(&bytes).ok());
+    let value = vec(any::<u8>(), 0..60).prop_filter_map("no header value", |bytes| {
+        HeaderValue::from_bytes(&bytes).ok()
+    });
     let result = runner(300).run(&vec((name, value), 0..5), |headers| {
         target.send(|client, url| {
             let mut request = client.get(format!("{url}/configs/k"));
             for (name, value) in headers {
                 request = request.header(name, value);
             }
-            request.header("X-API-Key", API_KEY).header("X-User-Key", USER_KEY)
+            request
+                .header("X-API-Key", API_KEY)
+                .header("X-User-Key", USER_KEY)
         })
     });
     result.unwrap();
@@ -221,7 +251,16 @@ fn any_row_of_an_original_is_taken_over_or_kept_aside() {
 #[test]
 fn any_row_in_our_own_table_is_answered_or_reported() {
     let runtime = Runtime::new().unwrap();
-    let strategy = vec((".{0,300}", ".{0,120}", ".{0,200}", vec(any::<u8>(), 0..40), any::<i64>()), 1..10);
+    let strategy = vec(
+        (
+            ".{0,300}",
+            ".{0,120}",
+            ".{0,200}",
+            vec(any::<u8>(), 0..40),
+            any::<i64>(),
+        ),
+        1..10,
+    );
     let result = runner(40).run(&strategy, |rows| {
         runtime.block_on(async {
             let folder = TestNode::start().stop().await;

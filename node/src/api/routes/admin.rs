@@ -19,7 +19,7 @@ use crate::{
         query::Query,
     },
     log::LogLevel,
-    store::Change,
+    store::{Change, Seen},
 };
 
 /// Remove a configuration unread
@@ -39,7 +39,7 @@ pub(in crate::api) async fn purge(
     let identity = identity_of(&request, "/admin/configs/", &query)?;
     loop {
         let row = find_live(&node, &identity).await?;
-        if commit(&node, &identity, Some(&row), Change::Delete)
+        if commit(&node, &identity, Seen::of(Some(&row)), Change::Delete)
             .await?
             .is_some()
         {

@@ -1,5 +1,7 @@
 //! Single entries: create, read, update, delete. The user key must open what it touches.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequest, Request, State},
     http::{HeaderMap, StatusCode, header},
@@ -52,14 +54,18 @@ pub(in crate::api) async fn create(
     };
     let identity = Identity { environment, key };
 
-    let mut stored = find_absent(&node, &identity).await?;
+    // A taken name is not worth a derivation; where none is needed, the writer looks.
+    if !caller.is_cached(&node) {
+        refuse_taken(&node, &identity).await?;
+    }
     let caller = caller.derive(&node).await?;
     let change = Change::Put {
         category: category.clone(),
         token: seal(&node, &caller.derivation.key, &value)?,
     };
     loop {
-        if let Some(written) = commit(&node, &identity, stored.as_ref(), change.clone()).await? {
+        let create = commit(&node, &identity, Seen::NothingLive, change.clone());
+        if let Some(written) = create.await? {
             caller.proved(&node);
             created(&identity);
             return Ok(shown(
@@ -70,18 +76,17 @@ pub(in crate::api) async fn create(
                 written,
             ));
         }
-        stored = find_absent(&node, &identity).await?;
+        refuse_taken(&node, &identity).await?;
     }
 }
 
-/// The tombstone of a name that is free; refused where it is taken.
-async fn find_absent(node: &NodeState, identity: &Identity) -> Result<Option<Row>, ApiError> {
-    match node.store.find(identity.clone()).await? {
+async fn refuse_taken(node: &NodeState, identity: &Identity) -> Result<(), ApiError> {
+    match node.store.find(identity).await? {
         Some(row) if !row.is_tombstone() => Err(ApiError::AlreadyExists {
             key: identity.key.as_str().to_owned(),
             environment: identity.environment.name().map(str::to_owned),
         }),
-        stored => Ok(stored),
+        _ => Ok(()),
     }
 }
 
@@ -118,7 +123,7 @@ pub(in crate::api) async fn read(
         return Ok((StatusCode::NOT_MODIFIED, version_headers(row.version)).into_response());
     }
     let mut body = String::new();
-    Shown::from(&row).write(form, &value, &mut body);
+    Shown::from(&*row).write(form, &value, &mut body);
     Ok(json_answer(StatusCode::OK, row.version, body))
 }
 
@@ -164,7 +169,7 @@ pub(in crate::api) async fn update(
     let mut stored = wanted.find(&node).await?;
     let caller = caller.derive(&node).await?;
     loop {
-        if let Some(response) = wanted.commit(&node, &caller, stored.as_ref()).await? {
+        if let Some(response) = wanted.commit(&node, &caller, stored.as_deref()).await? {
             return Ok(response);
         }
         stored = wanted.find(&node).await?;
@@ -182,9 +187,9 @@ struct Update<'a> {
 
 impl Update<'_> {
     /// What is stored there, tombstones included; refused where nothing is and nothing may be created.
-    async fn find(&self, node: &NodeState) -> Result<Option<Row>, ApiError> {
-        let stored = node.store.find(self.identity.clone()).await?;
-        let live = stored.as_ref().filter(|row| !row.is_tombstone());
+    async fn find(&self, node: &NodeState) -> Result<Option<Arc<Row>>, ApiError> {
+        let stored = node.store.find(self.identity).await?;
+        let live = stored.as_deref().filter(|row| !row.is_tombstone());
         if live.is_none() && !self.upsert {
             return Err(not_found(self.identity));
         }
@@ -218,7 +223,7 @@ impl Update<'_> {
             category: category.clone(),
             token: seal(node, &caller.derivation.key, self.value)?,
         };
-        let Some(written) = commit(node, self.identity, stored, change).await? else {
+        let Some(written) = commit(node, self.identity, Seen::of(stored), change).await? else {
             return Ok(None);
         };
         caller.proved(node);
@@ -264,7 +269,7 @@ pub(in crate::api) async fn delete(
         preconditions
             .check(Some(row.version))
             .map_err(ApiError::PreconditionFailed)?;
-        if commit(&node, &identity, Some(&row), Change::Delete)
+        if commit(&node, &identity, Seen::of(Some(&row)), Change::Delete)
             .await?
             .is_some()
         {
@@ -288,12 +293,12 @@ pub(in crate::api) async fn delete(
 pub(super) async fn commit(
     node: &NodeState,
     identity: &Identity,
-    seen: Option<&Row>,
+    seen: Seen,
     change: Change,
 ) -> Result<Option<Written>, ApiError> {
     let write = Write {
         identity: identity.clone(),
-        seen: Seen::of(seen),
+        seen,
         change,
     };
     match node.store.write(write).await {
@@ -304,8 +309,8 @@ pub(super) async fn commit(
 }
 
 /// The live row of an identity.
-pub(super) async fn find_live(node: &NodeState, identity: &Identity) -> Result<Row, ApiError> {
-    let row = node.store.find(identity.clone()).await?;
+pub(super) async fn find_live(node: &NodeState, identity: &Identity) -> Result<Arc<Row>, ApiError> {
+    let row = node.store.find(identity).await?;
     row.filter(|row| !row.is_tombstone())
         .ok_or_else(|| not_found(identity))
 }
