@@ -5,19 +5,23 @@
 //! | [`domain`] | entries, identities, versions, rows | nothing |
 //! | [`json`] | JSON as Python reads and writes it | nothing |
 //! | [`crypto`] | user keys, salt, data keys, Fernet tokens | `domain` |
-//! | [`store`] | SQLite: the only module with SQL | `domain`, `crypto` (the salt) |
+//! | [`cluster`] | the engine: replication and membership without I/O | `domain`, `crypto` (the salt) |
+//! | [`store`] | SQLite: the only module with SQL; runs the engine where it writes | `domain`, `crypto` (the salt), `cluster` |
+//! | [`peers`] | the engine's link to other nodes: the only module with reqwest | `cluster`, `store` |
 //! | [`api`] | the REST API: the only module with axum | all above |
 //! | [`config`], [`log`], [`metrics`] | settings, log lines, counters | |
 //! | [`reload`], [`tls`] | files that change while the node runs, certificates | |
 //! | [`serve`] | a running node | all above |
 
 pub mod api;
+pub mod cluster;
 pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod json;
 pub mod log;
 pub mod metrics;
+pub mod peers;
 pub mod reload;
 pub mod serve;
 pub mod store;

@@ -17,19 +17,23 @@ use rand::{TryRng, rngs::SysRng};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Node, NodeState, RunningParts, metrics_router, router},
-    config::{AccessKeys, Config, TlsFiles},
+    api::{Node, NodeState, Opener, RunningParts, metrics_router, router},
+    cluster::{Boot, MemberName, Mode, Rules, Setup},
+    config::{AccessKeys, Config, PeerList, TlsFiles},
     crypto::{Iterations, KeyRing, Salt},
     domain::{Incarnation, Timestamp},
     log::LogControl,
-    metrics::{Metrics, StoreMetrics},
+    metrics::{KeyMetrics, Metrics, StoreMetrics},
+    peers::{self, OnSalt, Outputs, PeerClient},
     reload,
-    store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
+    store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, keep_salt, settle_salt},
     tls,
 };
 
 /// How long in-flight requests may take after the node stopped listening.
 const FINISH: Duration = Duration::from_secs(30);
+/// How long a stopping node waits for others to take its latest changes.
+const FLUSH: Duration = Duration::from_secs(5);
 /// A client that sends its headers slower than this is not worth a connection.
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 100;
@@ -43,6 +47,21 @@ pub struct BoundNode {
     tls: Option<(TlsFiles, RustlsConfig)>,
     state: Node,
     drain: Duration,
+    cluster: Option<ClusterLink>,
+}
+
+/// What connects a node to the others of its cluster.
+struct ClusterLink {
+    client: PeerClient,
+    list: PeerList,
+    outputs: Outputs,
+    on_salt: OnSalt,
+}
+
+impl std::fmt::Debug for ClusterLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterLink").finish_non_exhaustive()
+    }
 }
 
 impl BoundNode {
@@ -58,34 +77,51 @@ impl BoundNode {
                 anyhow::Ok((files, RustlsConfig::from_config(Arc::new(config))))
             })
             .transpose()?;
-        let (store, salt) = open_store(&config, Arc::clone(&clock), metrics.store.clone())?;
+        let opened = open_store(&config, Arc::clone(&clock), metrics.store.clone())?;
+        let OpenedStore {
+            store,
+            salt,
+            outputs,
+        } = opened;
         let listener = listen(config.listen, "OSC_HOST or OSC_HOST_PORT")?;
         let metrics_listener = config
             .metrics_bind
             .map(|address| listen(address, "OSC_METRICS_BIND"))
             .transpose()?;
-        let keys = KeyRing::start(
-            &salt,
-            iterations,
-            derivation_threads(),
-            random()?,
-            metrics.keys.clone(),
-        )
-        .context("cannot start the derivation threads")?;
         let drain = config.drain;
+        let keys = metrics.keys.clone();
+        let peers = config
+            .cluster
+            .as_ref()
+            .zip(config.cluster_keys.clone())
+            .map(|(cluster, keys)| {
+                let client = PeerClient::new(keys, config.tls.clone())?;
+                anyhow::Ok((client, cluster.peers.clone()))
+            })
+            .transpose()?;
+        let salt_file = config.salt_file_path.clone();
         let parts = RunningParts {
             store,
-            keys,
             metrics,
             log,
-            salt,
         };
+        let state = Arc::new(NodeState::new(config, clock, parts));
+        if let Some(salt) = salt {
+            state.open_values_with(opener(salt, iterations, keys.clone())?);
+        }
+        let cluster = peers.map(|(client, list)| ClusterLink {
+            client,
+            list,
+            outputs,
+            on_salt: on_salt(Arc::clone(&state), salt_file, iterations, keys),
+        });
         Ok(Self {
             listener,
             metrics_listener,
             tls,
-            state: Arc::new(NodeState::new(config, clock, parts)),
+            state,
             drain,
+            cluster,
         })
     }
 
@@ -108,23 +144,17 @@ impl BoundNode {
             tls,
             state,
             drain,
+            cluster,
         } = self;
         tracing::info!(
             address = %listener.local_addr()?,
             https = tls.is_some(),
             entries = state.store.live_entries(),
-            salt_fingerprint = %state.salt.fingerprint(),
+            salt_fingerprint = state.salt().map(|salt| salt.fingerprint().to_string()),
             incarnation = %state.store.incarnation(),
             version = env!("CARGO_PKG_VERSION"),
             "node_started"
         );
-        if state
-            .cluster
-            .as_ref()
-            .is_some_and(|cluster| cluster.other_nodes > 0)
-        {
-            tracing::warn!("replication_not_built");
-        }
         let handle = Handle::new();
         let stopping = tokio::spawn({
             let (handle, state) = (handle.clone(), Arc::clone(&state));
@@ -137,6 +167,9 @@ impl BoundNode {
             }
         });
         let mut background = watch_files(&state, tls.as_ref());
+        if let Some(cluster) = cluster {
+            background.extend(link(&state, cluster, tls.as_ref()));
+        }
         if let Some(listener) = metrics_listener {
             let service = metrics_router(Arc::clone(&state)).into_make_service();
             let server = limited(axum_server::from_tcp(listener)?);
@@ -157,6 +190,7 @@ impl BoundNode {
             }
         };
         stopping.abort();
+        flush(&state.store).await;
         for task in background {
             task.abort();
         }
@@ -164,6 +198,78 @@ impl BoundNode {
         tracing::info!("node_stopped");
         served.context("the server ended")
     }
+}
+
+/// Starts what connects a node to the others.
+fn link(
+    state: &Node,
+    cluster: ClusterLink,
+    tls: Option<&(TlsFiles, RustlsConfig)>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let ClusterLink {
+        client,
+        list,
+        outputs,
+        on_salt,
+    } = cluster;
+    let client = Arc::new(client);
+    let metrics = state.metrics.cluster.clone();
+    let mut tasks = peers::start(
+        &state.store,
+        Arc::clone(&client),
+        list,
+        outputs,
+        on_salt,
+        metrics,
+    );
+    if let Some((files, _)) = tls {
+        tasks.push(tokio::spawn(reload::on_change(files.paths(), move || {
+            if let Err(error) = client.reload() {
+                tracing::error!(error = %format_args!("{error:#}"), "peer_certificates_not_reloaded");
+            }
+        })));
+    }
+    tasks
+}
+
+/// Waits until every healthy member holds what this node holds, for a while.
+async fn flush(store: &Store) {
+    let mut view = store.watch_view();
+    let all_hold_it = view.wait_for(|view| {
+        view.members
+            .iter()
+            .all(|member| !member.healthy || member.lag == 0)
+    });
+    if tokio::time::timeout(FLUSH, all_hold_it).await.is_err() {
+        tracing::warn!("stopped_before_all_members_hold_everything");
+    }
+}
+
+fn opener(salt: Salt, iterations: Iterations, metrics: KeyMetrics) -> anyhow::Result<Opener> {
+    let keys = KeyRing::start(&salt, iterations, derivation_threads(), random()?, metrics)
+        .context("cannot start the derivation threads")?;
+    Ok(Opener { salt, keys })
+}
+
+/// What a node does that gets its salt while it runs.
+fn on_salt(
+    state: Node,
+    file: std::path::PathBuf,
+    iterations: Iterations,
+    metrics: KeyMetrics,
+) -> OnSalt {
+    Box::new(move |salt| {
+        // The database holds it already: where the file cannot be written now, the next start does it.
+        if let Err(error) = keep_salt(&file, &salt) {
+            tracing::error!(error = %error, "salt_file_not_written");
+        }
+        match opener(salt, iterations, metrics.clone()) {
+            Ok(opener) => state.open_values_with(opener),
+            Err(error) => {
+                tracing::error!(error = %format_args!("{error:#}"), "values_cannot_be_opened");
+            }
+        }
+    })
 }
 
 fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
@@ -211,12 +317,7 @@ fn watch_files(
     }
     if let Some((files, config)) = tls {
         let (files, config) = (files.clone(), config.clone());
-        let paths = [&files.certificate, &files.key]
-            .into_iter()
-            .chain(&files.client_authorities)
-            .cloned()
-            .collect();
-        watches.push(tokio::spawn(reload::on_change(paths, move || {
+        watches.push(tokio::spawn(reload::on_change(files.paths(), move || {
             match tls::server_config(&files) {
                 Ok(fresh) => {
                     config.reload_from_config(Arc::new(fresh));
@@ -232,11 +333,19 @@ fn watch_files(
     watches
 }
 
+/// An open store, and what came with it.
+struct OpenedStore {
+    store: Store,
+    /// `None` where a clustered node has none yet.
+    salt: Option<Salt>,
+    outputs: Outputs,
+}
+
 fn open_store(
     config: &Config,
     clock: WallClock,
     metrics: StoreMetrics,
-) -> anyhow::Result<(Store, Salt)> {
+) -> anyhow::Result<OpenedStore> {
     let database = OpenedDatabase::open(&config.database_path, fresh_incarnation()?)?;
     let places = SaltPlaces {
         mounted: config.salt_secret_file.as_deref(),
@@ -245,13 +354,41 @@ fn open_store(
     let fresh =
         Salt::from_bytes(&random::<64>()?).ok_or_else(|| anyhow!("64 random bytes are no salt"))?;
     let salt = settle_salt(&database, places, config.salt_policy, || fresh)?;
+    let (outbox, outputs) = tokio::sync::mpsc::unbounded_channel();
     let store = database.start(StoreSettings {
         clock,
         readers: config.workers.get() * 2,
         min_free_bytes: config.min_free_bytes,
         metrics,
+        engine: engine_setup(config, salt.clone())?,
+        outbox,
     })?;
-    Ok((store, salt))
+    Ok(OpenedStore {
+        store,
+        salt,
+        outputs,
+    })
+}
+
+/// What the engine needs to know of the settings.
+fn engine_setup(config: &Config, salt: Option<Salt>) -> anyhow::Result<Setup> {
+    let cluster = config.cluster.as_ref();
+    Ok(Setup {
+        clustered: cluster.is_some(),
+        name: MemberName::new(config.node_id.clone()),
+        boot: Boot::from_random(u64::from_le_bytes(random()?)),
+        cluster: cluster
+            .and_then(|cluster| cluster.id.clone())
+            .unwrap_or_default(),
+        mode: cluster.map_or(Mode::Replica, |cluster| cluster.mode),
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+        salt,
+        may_make_salt: cluster.is_some_and(|cluster| cluster.may_make_salt),
+        grace: Setup::GRACE,
+        sync_interval: cluster.map_or(Duration::ZERO, |cluster| cluster.sync_interval),
+        rules: Rules::ALL,
+        entropy: random()?,
+    })
 }
 
 /// The identity of a database that is made now.

@@ -5,7 +5,7 @@ use std::{fs, io, path::Path, sync::Arc};
 use anyhow::{Context, anyhow, bail};
 use pkcs8::EncryptedPrivateKeyInfo;
 use rustls::{
-    RootCertStore, ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
@@ -45,6 +45,26 @@ pub fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// How a node trusts others and proves itself to them: the same authorities and the same certificate as towards
+/// clients.
+pub fn peer_config(files: &TlsFiles) -> anyhow::Result<ClientConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let mut roots = RootCertStore::empty();
+    // Without authorities of its own, a cluster's certificate is its own authority.
+    let authorities = files.client_authorities.as_ref();
+    for authority in certificates(authorities.unwrap_or(&files.certificate))? {
+        roots.add(authority)?;
+    }
+    let chain = certificates(&files.certificate)?;
+    let key = private_key(&files.key, files.key_password.as_ref())
+        .with_context(|| format!("cannot use the private key {}", files.key.display()))?;
+    Ok(builder
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)?)
 }
 
 fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {

@@ -101,6 +101,7 @@ impl FromRequestParts<Node> for CallerKey {
         if !user_key.is_ascii() {
             node.warn_of_unusual_user_key();
         }
+        node.serves_entries()?;
         Ok(Self {
             user_key,
             address: client_address(parts, &node.trusted_proxies),
@@ -118,17 +119,18 @@ pub(super) struct Caller {
 impl CallerKey {
     /// Whether the data key is at hand.
     pub(super) fn is_cached(&self, node: &NodeState) -> bool {
-        node.keys.is_cached(&self.user_key)
+        node.keys().is_ok_and(|keys| keys.is_cached(&self.user_key))
     }
 
     /// Derives the data key. A key that proved itself lately is always accepted; others wait their turn, and an
     /// address with too many wrong ones waits longer.
     pub(super) async fn derive(&self, node: &NodeState) -> Result<Caller, ApiError> {
-        let derivation = if let Some(derivation) = node.keys.cached(&self.user_key) {
+        let keys = node.keys()?;
+        let derivation = if let Some(derivation) = keys.cached(&self.user_key) {
             derivation
         } else {
             node.may_try_keys(self.address)?;
-            node.keys.derive(&self.user_key).await?
+            keys.derive(&self.user_key).await?
         };
         Ok(Caller {
             derivation,
@@ -140,7 +142,9 @@ impl CallerKey {
 impl Caller {
     /// The key opened or created something.
     pub(super) fn proved(&self, node: &NodeState) {
-        node.keys.remember(&self.derivation);
+        if let Ok(keys) = node.keys() {
+            keys.remember(&self.derivation);
+        }
     }
 
     /// The key did not open what it should.

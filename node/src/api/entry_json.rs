@@ -101,7 +101,7 @@ fn optional(value: Option<&str>, out: &mut String) {
 }
 
 /// UTC with microseconds and `Z`.
-fn rfc_3339(time: Timestamp) -> String {
+pub(super) fn rfc_3339(time: Timestamp) -> String {
     jiff::Timestamp::from_microsecond(time.as_micros())
         .unwrap_or_default()
         .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")

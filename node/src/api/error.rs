@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::{body::Problem, conditional::FailedPrecondition};
 use crate::{
+    cluster::OwnerRefusal,
     crypto::{DerivationQueueFull, NotOpened},
-    store::{ReadError, WriteError},
+    store::{Ended, ReadError, WriteError},
 };
 
 /// A refusal.
@@ -55,6 +56,8 @@ pub(super) enum ApiError {
     PreconditionFailed(FailedPrecondition),
     /// The salt that a node was sent is not the one that it has.
     OtherSalt,
+    /// A blank node has none.
+    NoSaltYet,
     UnknownRoute,
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -62,6 +65,14 @@ pub(super) enum ApiError {
     /// Too many new user keys at once.
     Busy,
     DiskFull,
+    /// This node serves no entries just now.
+    NotReady {
+        reason: String,
+    },
+    /// The version that the caller asked for is not here yet.
+    Behind,
+    /// An order that the cluster cannot follow.
+    Refused(OwnerRefusal),
     /// The store takes no writes now.
     NotWritten(WriteError),
     /// The fault is ours; the cause goes to the log only.
@@ -86,15 +97,17 @@ impl ApiError {
             | Self::WrongUserKey { .. } => StatusCode::FORBIDDEN,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
-            Self::OtherSalt => StatusCode::CONFLICT,
+            Self::OtherSalt | Self::Refused(_) => StatusCode::CONFLICT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::MissingUserKey { .. } | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ShortUserKey { .. } => StatusCode::UNAUTHORIZED,
             Self::UnreadableBody | Self::AlreadyExists { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotFound { .. } | Self::UnknownRoute => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } | Self::UnknownRoute | Self::NoSaltYet => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Busy | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NotReady { .. } | Self::Behind | Self::NotWritten(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -114,6 +127,7 @@ impl ApiError {
             }
             Self::PreconditionFailed(precondition) => precondition.to_string().into(),
             Self::OtherSalt => "Salt file already exists and differs from received salt".into(),
+            Self::NoSaltYet => "This node has no salt yet; it gets it when it joins".into(),
             Self::SlowBody => "The request body did not arrive in time".into(),
             Self::MissingUserKey { times } => {
                 json!(vec![Problem::missing(&["header", "x-user-key"]); *times])
@@ -144,6 +158,16 @@ impl ApiError {
             Self::MethodNotAllowed => "Method Not Allowed".into(),
             Self::Busy => "Too many key derivations are waiting; try again".into(),
             Self::DiskFull => "The disk of this node is full; nothing was written".into(),
+            Self::NotReady { reason } => format!("This node is not ready: {reason}").into(),
+            Self::Behind => {
+                "This node does not have the version of X-OSC-Min-Version yet; try again".into()
+            }
+            Self::Refused(refusal) => {
+                let text = refusal.to_string();
+                let mut letters = text.chars();
+                let first = letters.next().map(|first| first.to_uppercase().to_string());
+                format!("{}{}", first.unwrap_or_default(), letters.as_str()).into()
+            }
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
             Self::Internal(_) => "Internal error".into(),
         }
@@ -181,7 +205,7 @@ impl IntoResponse for ApiError {
         }
         let mut response = (self.status(), Json(body)).into_response();
         let retry_after = match self {
-            Self::Busy => Some(1),
+            Self::Busy | Self::NotReady { .. } | Self::Behind => Some(1),
             // Rounded up: who comes back on time must not be turned away again.
             Self::TooManyFailures { retry_after } => Some(retry_after.as_secs() + 1),
             _ => None,
@@ -208,8 +232,17 @@ impl From<WriteError> for ApiError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::DiskFull => Self::DiskFull,
+            WriteError::NotServing(reason) => Self::NotReady {
+                reason: reason.to_owned(),
+            },
             error => Self::NotWritten(error),
         }
+    }
+}
+
+impl From<Ended> for ApiError {
+    fn from(error: Ended) -> Self {
+        Self::Internal(error.into())
     }
 }
 

@@ -11,6 +11,7 @@ mod entry_path;
 mod error;
 mod failure_limit;
 mod listing;
+mod min_version;
 mod observe;
 mod openapi;
 mod page;
@@ -19,6 +20,7 @@ mod router;
 mod routes;
 mod sealing;
 mod state;
+mod write_terms;
 
 pub use router::{metrics_router, openapi_document, router};
-pub use state::{ClusterIdentity, Node, NodeState, RunningParts};
+pub use state::{Node, NodeState, Opener, RunningParts};

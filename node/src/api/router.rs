@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, Method, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -21,9 +21,9 @@ use super::{
     observe::observe,
     openapi::Document,
     routes::{
-        admin, cluster, configs,
+        admin, cluster, configs, conflicts,
         docs::{self, OpenApiJson},
-        health, list, metrics, root, salt,
+        exchange, health, list, membership, metrics, root, salt,
     },
 };
 use crate::config::CorsOrigins;
@@ -36,6 +36,7 @@ pub fn router(node: Node) -> Router {
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::asset))
         .route("/redoc", get(docs::redoc))
+        .route(exchange::PATH, post(exchange::exchange))
         .layer(Extension(document));
     if node.serves_metrics {
         router = router.merge(Router::from(metrics_routes()));
@@ -76,7 +77,11 @@ fn documented() -> OpenApiRouter<Node> {
         .routes(routes!(cluster::status))
         .routes(routes!(cluster::health))
         .routes(routes!(list::list_of_node))
+        .routes(routes!(conflicts::conflicts))
         .routes(routes!(salt::salt, salt::receive_salt))
+        .routes(routes!(membership::found))
+        .routes(routes!(membership::leave))
+        .routes(routes!(membership::remove))
         .routes(routes!(admin::purge))
         .routes(routes!(admin::log_level, admin::set_log_level))
 }
@@ -98,6 +103,9 @@ fn cors(origins: &CorsOrigins) -> CorsLayer {
             header::IF_MATCH,
             header::IF_NONE_MATCH,
             HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("x-osc-ack"),
+            HeaderName::from_static("x-osc-min-version"),
+            HeaderName::from_static("x-osc-version"),
             HeaderName::from_static("x-user-key"),
             HeaderName::from_static("x-request-id"),
         ])
@@ -105,7 +113,9 @@ fn cors(origins: &CorsOrigins) -> CorsLayer {
             header::ETAG,
             header::LINK,
             header::RETRY_AFTER,
+            HeaderName::from_static("x-osc-acked"),
             HeaderName::from_static("x-osc-skipped"),
+            HeaderName::from_static("x-osc-version-lost"),
             HeaderName::from_static("x-osc-version"),
             HeaderName::from_static("x-request-id"),
         ])
@@ -138,6 +148,7 @@ fn is_route(path: &str) -> bool {
         "/docs",
         "/redoc",
         "/openapi.json",
+        "/cluster/conflicts",
         "/cluster/status",
         "/cluster/health",
         "/cluster/configs",

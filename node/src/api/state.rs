@@ -1,14 +1,15 @@
 //! What the handlers share.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, Mutex, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
 use ipnet::IpNet;
 
-use super::failure_limit::FailureLimit;
+use super::{error::ApiError, failure_limit::FailureLimit};
 use crate::{
+    cluster::AckLevel,
     config::{AccessKeys, Config, CorsOrigins},
     crypto::{KeyRing, Salt},
     log::LogControl,
@@ -23,8 +24,10 @@ pub type Node = Arc<NodeState>;
 pub struct NodeState {
     /// Where entries are.
     pub store: Store,
-    /// Where data keys come from.
-    pub keys: KeyRing,
+    /// Opens and seals values; empty until the salt is known.
+    opener: OnceLock<Opener>,
+    /// Who must hold a write before it is answered, unless the request says it.
+    pub write_ack: AckLevel,
     /// The API keys, or `None` where none is required.
     pub api_keys: Option<AccessKeys>,
     /// What opens peer and admin routes, or `None` where there are none.
@@ -47,10 +50,8 @@ pub struct NodeState {
     pub log: LogControl,
     /// This node's name in logs and status.
     pub node_id: String,
-    /// The cluster that this node belongs to.
-    pub cluster: Option<ClusterIdentity>,
-    /// The salt.
-    pub salt: Salt,
+    /// Whether this node is meant for a cluster.
+    pub clustered: bool,
     /// Wall-clock time.
     pub clock: WallClock,
     /// Set when the node was told to stop.
@@ -64,21 +65,19 @@ pub struct NodeState {
 pub struct RunningParts {
     /// Where entries are.
     pub store: Store,
-    /// Where data keys come from.
-    pub keys: KeyRing,
     /// What is counted.
     pub metrics: Metrics,
     /// The log's level.
     pub log: LogControl,
-    /// The salt.
-    pub salt: Salt,
 }
 
-/// What status answers tell of the cluster.
-#[derive(Debug, Clone)]
-pub struct ClusterIdentity {
-    /// How many other nodes the peer list names.
-    pub other_nodes: usize,
+/// The salt, and the keys that are derived with it.
+#[derive(Debug)]
+pub struct Opener {
+    /// The salt.
+    pub salt: Salt,
+    /// Where data keys come from.
+    pub keys: KeyRing,
 }
 
 impl NodeState {
@@ -86,14 +85,13 @@ impl NodeState {
     pub fn new(config: Config, clock: WallClock, parts: RunningParts) -> Self {
         let RunningParts {
             store,
-            keys,
             metrics,
             log,
-            salt,
         } = parts;
         Self {
             store,
-            keys,
+            opener: OnceLock::new(),
+            write_ack: config.write_ack,
             api_keys: config.api_keys,
             cluster_keys: config.cluster_keys,
             owners_need_certificates: config
@@ -107,10 +105,7 @@ impl NodeState {
             metrics,
             log,
             node_id: config.node_id,
-            cluster: config.cluster.map(|cluster| ClusterIdentity {
-                other_nodes: cluster.peers.len().saturating_sub(1),
-            }),
-            salt,
+            clustered: config.cluster.is_some(),
             clock,
             draining: AtomicBool::new(false),
             failures: Mutex::new(FailureLimit::new(config.auth_failures_per_minute)),
@@ -118,13 +113,46 @@ impl NodeState {
         }
     }
 
-    /// Why this node should get no traffic; empty when it should.
-    pub fn reasons_against_traffic(&self) -> Vec<&'static str> {
-        if self.draining.load(Ordering::Relaxed) {
-            vec!["draining"]
-        } else {
-            Vec::new()
+    /// The salt is known from now on. A second call changes nothing: there is one salt, ever.
+    pub fn open_values_with(&self, opener: Opener) {
+        let _ = self.opener.set(opener);
+    }
+
+    /// The salt, once it is known.
+    pub fn salt(&self) -> Option<&Salt> {
+        self.opener.get().map(|opener| &opener.salt)
+    }
+
+    /// Where data keys come from; refused while the salt is not known.
+    pub(super) fn keys(&self) -> Result<&KeyRing, ApiError> {
+        self.opener
+            .get()
+            .map(|opener| &opener.keys)
+            .ok_or_else(|| ApiError::NotReady {
+                reason: "it has no salt yet".to_owned(),
+            })
+    }
+
+    /// Refuses to touch entries while this node may lack some of them.
+    pub(super) fn serves_entries(&self) -> Result<(), ApiError> {
+        match &self.store.view().not_ready {
+            None => Ok(()),
+            Some(reason) => Err(ApiError::NotReady {
+                reason: reason.clone(),
+            }),
         }
+    }
+
+    /// Why this node should get no traffic; empty when it should.
+    pub fn reasons_against_traffic(&self) -> Vec<String> {
+        let draining = self
+            .draining
+            .load(Ordering::Relaxed)
+            .then(|| "draining".to_owned());
+        draining
+            .into_iter()
+            .chain(self.store.view().not_ready.clone())
+            .collect()
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
 
 use super::{Values, settings::DEFAULT_API_KEY};
 
@@ -29,10 +30,26 @@ impl fmt::Debug for AccessKey {
 }
 
 /// Keys of one kind, all of them accepted. Clones share what is accepted.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AccessKeys {
-    accepted: Arc<RwLock<Vec<AccessKey>>>,
+    keys: Arc<RwLock<Keys>>,
     file: Option<PathBuf>,
+}
+
+/// What is accepted, and what is shown to others.
+#[derive(Default)]
+struct Keys {
+    accepted: Vec<AccessKey>,
+    /// The first key itself; only nodes show theirs to each other.
+    first: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for AccessKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessKeys")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a key file is of no use.
@@ -55,20 +72,27 @@ pub enum KeyFileError {
 }
 
 impl AccessKeys {
-    fn new(accepted: Vec<AccessKey>, file: Option<PathBuf>) -> Self {
+    fn new(keys: Keys, file: Option<PathBuf>) -> Self {
         Self {
-            accepted: Arc::new(RwLock::new(accepted)),
+            keys: Arc::new(RwLock::new(keys)),
             file,
         }
+    }
+
+    /// The first key: what a node shows to others.
+    pub fn first(&self) -> Zeroizing<Vec<u8>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.first.clone()
     }
 
     /// Whether the presented key is one of these; takes the same time whichever it is.
     pub fn accept(&self, presented: &[u8]) -> bool {
         let presented = AccessKey::new(presented);
         let none = Choice::from(0);
-        self.accepted
+        self.keys
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+            .accepted
             .iter()
             .fold(none, |found, key| found | key.0.ct_eq(&presented.0))
             .into()
@@ -77,9 +101,10 @@ impl AccessKeys {
     /// Whether any key is in both.
     pub fn shares_a_key_with(&self, other: &Self) -> bool {
         let read = |keys: &Self| {
-            keys.accepted
+            keys.keys
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
+                .accepted
                 .clone()
         };
         let other = read(other);
@@ -97,39 +122,39 @@ impl AccessKeys {
             return Ok(());
         };
         let keys = read_file(file)?;
-        *self
-            .accepted
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = keys;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
 }
 
 /// One key per line; blank lines and blanks around a key do not count.
-fn read_file(path: &Path) -> Result<Vec<AccessKey>, KeyFileError> {
-    let text = fs::read(path).map_err(|source| KeyFileError::Unreadable {
+fn read_file(path: &Path) -> Result<Keys, KeyFileError> {
+    let text = Zeroizing::new(fs::read(path).map_err(|source| KeyFileError::Unreadable {
         path: path.to_owned(),
         source,
-    })?;
+    })?);
     parse_key_file(&text).map_err(|error| match error {
         KeyFileError::Empty(_) => KeyFileError::Empty(path.to_owned()),
         error => error,
     })
 }
 
-fn parse_key_file(text: &[u8]) -> Result<Vec<AccessKey>, KeyFileError> {
+fn parse_key_file(text: &[u8]) -> Result<Keys, KeyFileError> {
     let lines: Vec<_> = text
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
         .collect();
-    if lines.is_empty() {
+    let Some(first) = lines.first() else {
         return Err(KeyFileError::Empty(PathBuf::new()));
-    }
+    };
     if lines.contains(&DEFAULT_API_KEY.as_bytes()) {
         return Err(KeyFileError::WellKnown);
     }
-    Ok(lines.into_iter().map(AccessKey::new).collect())
+    Ok(Keys {
+        first: Zeroizing::new(first.to_vec()),
+        accepted: lines.into_iter().map(AccessKey::new).collect(),
+    })
 }
 
 /// The API keys of a node that requires one.
@@ -141,7 +166,7 @@ pub(super) fn api_keys(values: &mut Values<'_>) -> AccessKeys {
             "OSC_API_KEY",
             "is missing: OSC_API_KEY_REQUIRED=true needs a key of your own: set OSC_API_KEY_FILE or OSC_API_KEY (the well-known default is refused)",
         );
-        AccessKeys::new(Vec::new(), None)
+        AccessKeys::new(Keys::default(), None)
     })
 }
 
@@ -167,13 +192,16 @@ fn keys(values: &mut Values<'_>, name: &str, given: Option<String>) -> Option<Ac
                 &format!("OSC_{name}"),
                 &format!("and {file_variable} are both set; keep one"),
             );
-            Vec::new()
+            Keys::default()
         }
-        (Some(key), None) => vec![AccessKey::new(key.as_bytes())],
+        (Some(key), None) => Keys {
+            accepted: vec![AccessKey::new(key.as_bytes())],
+            first: Zeroizing::new(key.into_bytes()),
+        },
         (None, None) => return None,
         (None, Some(path)) => read_file(path).unwrap_or_else(|error| {
             values.faults.add(&file_variable, &error.to_string());
-            Vec::new()
+            Keys::default()
         }),
     };
     Some(AccessKeys::new(accepted, file))

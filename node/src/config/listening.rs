@@ -20,6 +20,17 @@ pub struct TlsFiles {
     pub client_authorities: Option<PathBuf>,
 }
 
+impl TlsFiles {
+    /// All files, for those who watch them.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        [&self.certificate, &self.key]
+            .into_iter()
+            .chain(&self.client_authorities)
+            .cloned()
+            .collect()
+    }
+}
+
 impl std::fmt::Debug for TlsFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsFiles")

@@ -9,7 +9,7 @@ mod settings;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    num::NonZeroUsize,
+    num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -17,13 +17,14 @@ use std::{
 
 pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
 pub use listening::{CorsOrigins, TlsFiles};
-pub use peers::PeerAddress;
+pub use peers::{PeerAddress, PeerList};
 pub use raw::{Layers, UsageError, command};
 pub use settings::{SETTINGS, Setting};
 
 use ipnet::IpNet;
 
 use crate::{
+    cluster::{AckLevel, Mode},
     crypto::SaltPolicy,
     log::{LogFormat, LogLevel},
 };
@@ -63,6 +64,8 @@ pub struct Config {
     pub cluster_keys: Option<AccessKeys>,
     /// The cluster that this node belongs to.
     pub cluster: Option<ClusterConfig>,
+    /// Who must hold a write before it is answered, unless the request says it.
+    pub write_ack: AckLevel,
     /// Largest request body.
     pub max_body_bytes: usize,
     /// Free disk space below which creates and updates are refused.
@@ -84,8 +87,14 @@ pub struct Config {
 pub struct ClusterConfig {
     /// The cluster's name, where one is given.
     pub id: Option<String>,
+    /// How entries are shared.
+    pub mode: Mode,
     /// Where the cluster's nodes are, this one usually among them.
-    pub peers: Vec<PeerAddress>,
+    pub peers: PeerList,
+    /// How often each member is asked for its changes, whether it pushes or not.
+    pub sync_interval: Duration,
+    /// Whether a founding may make a salt.
+    pub may_make_salt: bool,
 }
 
 impl Config {
@@ -107,7 +116,8 @@ impl Config {
             "BOOTSTRAP",
             &[("auto", SaltPolicy::Generate), ("never", SaltPolicy::Never)],
         );
-        values.one_of("CLUSTER_MODE", &[("replica", ())]);
+        let mode = values.one_of("CLUSTER_MODE", &[("replica", Mode::Replica)]);
+        let sync_interval = values.positive_seconds("CLUSTER_SYNC_INTERVAL");
 
         let config = Self {
             listen: SocketAddr::new(host.unwrap_or(IpAddr::from([127, 0, 0, 1])), port),
@@ -118,7 +128,7 @@ impl Config {
             salt_file_path: values.parse("SALT_FILE_PATH", "a path"),
             salt_secret_file: values.parse_optional("SALT_SECRET_FILE", "a path"),
             salt_policy: if cluster_enabled {
-                SaltPolicy::Never
+                SaltPolicy::Wait
             } else {
                 salt_policy.unwrap_or(SaltPolicy::Never)
             },
@@ -141,8 +151,21 @@ impl Config {
             log_file: values.parse_optional("LOG_FILE", "a path"),
             cluster: cluster_enabled.then(|| ClusterConfig {
                 id: values.text("CLUSTER_ID"),
-                peers: peers::addresses(&mut values),
+                mode: mode.unwrap_or(Mode::Replica),
+                peers: peers::list(&mut values),
+                sync_interval,
+                may_make_salt: salt_policy == Some(SaltPolicy::Generate),
             }),
+            write_ack: values
+                .one_of(
+                    "CLUSTER_WRITE_ACK",
+                    &[
+                        ("local", AckLevel::Local),
+                        ("healthy", AckLevel::Healthy),
+                        ("all", AckLevel::All),
+                    ],
+                )
+                .unwrap_or_default(),
             max_body_bytes: values.parse("MAX_BODY_BYTES", "a number of bytes"),
             log_level: values
                 .one_of("LOG_LEVEL", LogLevel::NAMES)
@@ -209,6 +232,12 @@ impl Values<'_> {
             );
         }
         choice
+    }
+
+    /// A whole number of seconds, at least one.
+    fn positive_seconds(&mut self, name: &str) -> Duration {
+        let seconds: Option<NonZeroU64> = self.parse_optional(name, "a number of seconds from 1");
+        Duration::from_secs(seconds.map_or(1, NonZeroU64::get))
     }
 
     fn boolean(&mut self, name: &str) -> bool {

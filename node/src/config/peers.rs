@@ -1,8 +1,22 @@
 //! Addresses of a cluster's nodes.
 
-use std::fs;
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
 
 use super::Values;
+
+/// The addresses of a cluster's nodes, and the file that may bring others.
+#[derive(Debug, Clone)]
+pub struct PeerList {
+    /// The addresses at the start.
+    pub now: Vec<PeerAddress>,
+    /// Where they came from; watched.
+    pub file: Option<PathBuf>,
+}
 
 /// Where a node can be reached: `host:port`, `192.0.2.1:9000` or `[2001:db8::1]:9000`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +27,29 @@ pub struct PeerAddress {
     pub port: u16,
 }
 
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
 impl PeerAddress {
+    /// Reads a file with one address per line.
+    pub fn read_file(path: &Path) -> anyhow::Result<Vec<Self>> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the peer list {}", path.display()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let list = lines
+            .map(|line| Self::parse(line).with_context(|| format!("'{line}' is no host:port")))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        anyhow::ensure!(!list.is_empty(), "{} names no node", path.display());
+        Ok(list)
+    }
+
     /// Reads one address; `None` when it is none.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.trim().rsplit_once(':')?;
@@ -29,7 +65,14 @@ impl PeerAddress {
 }
 
 /// The addresses of the setting or the file; exactly one of both must be given.
-pub(super) fn addresses(values: &mut Values<'_>) -> Vec<PeerAddress> {
+pub(super) fn list(values: &mut Values<'_>) -> PeerList {
+    PeerList {
+        now: addresses(values),
+        file: values.text("CLUSTER_NODES_FILE").map(PathBuf::from),
+    }
+}
+
+fn addresses(values: &mut Values<'_>) -> Vec<PeerAddress> {
     let (list, file) = (
         values.text("CLUSTER_NODES"),
         values.text("CLUSTER_NODES_FILE"),

@@ -83,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
         "BOOTSTRAP",
         Some("auto"),
         "auto|never",
-        "Whether a node without a salt and without entries may make a salt; in cluster mode it never does",
+        "Whether a node without a salt and without entries may make a salt; in a cluster only the node that is told to found it does",
     ),
     setting(
         "MIN_USER_KEY_LENGTH",
@@ -163,6 +163,18 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "FILE",
         "File with one HOST:PORT per line; instead of CLUSTER_NODES",
+    ),
+    setting(
+        "CLUSTER_SYNC_INTERVAL",
+        Some("30"),
+        "SECONDS",
+        "How often each other node is asked for its changes, whether it pushes them or not",
+    ),
+    setting(
+        "CLUSTER_WRITE_ACK",
+        Some("healthy"),
+        "local|healthy|all",
+        "Which nodes must hold a write before it is answered: this one; every healthy one (250 ms at most); every one (2 s at most, else 202)",
     ),
     setting(
         "MAX_BODY_BYTES",

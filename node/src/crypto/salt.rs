@@ -66,6 +66,8 @@ pub enum SaltPolicy {
     Generate,
     /// The salt is given from outside, or there is none.
     Never,
+    /// The node of a cluster: it gets the salt when it joins, or makes it when it is told to found.
+    Wait,
 }
 
 /// What to do about the salt at start.
@@ -75,6 +77,8 @@ pub enum SaltDecision {
     Use(Salt),
     /// Make a new one.
     Generate,
+    /// Wait for it.
+    Wait,
 }
 
 /// Why a node must not start.
@@ -127,6 +131,7 @@ pub fn decide(sources: &SaltSources, policy: SaltPolicy) -> Result<SaltDecision,
             (true, _) => Err(SaltError::MissingBesideRows),
             (false, SaltPolicy::Generate) => Ok(SaltDecision::Generate),
             (false, SaltPolicy::Never) => Err(SaltError::Missing),
+            (false, SaltPolicy::Wait) => Ok(SaltDecision::Wait),
         };
     };
     match found.find(|(_, other)| *other != salt) {

@@ -2,8 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// A point in wall-clock time, in microseconds since 1970 (UTC).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -19,11 +22,14 @@ impl Timestamp {
 }
 
 /// A reading of a hybrid logical clock: milliseconds since 1970 in the upper 47 bits, a counter in the lower 16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Clock(i64);
 
 impl Clock {
     const COUNTER_BITS: u32 = 16;
+    /// 2200-01-01 in milliseconds since 1970.
+    const YEAR_2200: i64 = 7_258_118_400_000;
 
     /// The first reading within a wall-clock millisecond.
     pub fn at(time: Timestamp) -> Self {
@@ -40,6 +46,11 @@ impl Clock {
         self.0
     }
 
+    /// Whether the reading can have come from a clock: not before 1970 and before the year 2200.
+    pub fn is_plausible(self) -> bool {
+        (0..Self::YEAR_2200 << Self::COUNTER_BITS).contains(&self.0)
+    }
+
     /// The next reading.
     #[must_use]
     pub fn next(self) -> Self {
@@ -48,7 +59,8 @@ impl Clock {
 }
 
 /// A database's random identity, made with it: the second part of every version that it writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Incarnation(u64);
 
 impl Incarnation {
@@ -74,8 +86,20 @@ impl fmt::Display for Incarnation {
     }
 }
 
+impl FromStr for Incarnation {
+    type Err = NoVersion;
+
+    fn from_str(text: &str) -> Result<Self, NoVersion> {
+        u64::from_str_radix(text, 16)
+            .ok()
+            .filter(|bits| text.len() == 16 && bits >> 63 == 0)
+            .map(Self)
+            .ok_or(NoVersion)
+    }
+}
+
 /// Which version of an entry: its clock and who wrote it, ordered in this sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version {
     /// When it was written, by the writer's hybrid logical clock.
     pub clock: Clock,
@@ -131,6 +155,11 @@ impl HybridClock {
     /// The greatest reading given or seen so far: what must be stored with the write that used it.
     pub fn high_water(&self) -> Clock {
         self.high_water
+    }
+
+    /// Takes note of a reading from elsewhere, however far ahead: what is written from now on comes after it.
+    pub fn merge(&mut self, seen: Clock) {
+        self.high_water = self.high_water.max(seen);
     }
 
     /// The stamp of a new write: later than every reading so far and than the version that it replaces.

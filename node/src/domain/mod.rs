@@ -8,4 +8,4 @@ mod row;
 
 pub use clock::{Clock, HybridClock, Incarnation, NoVersion, Timestamp, Version};
 pub use identity::{Category, ConfigKey, Environment, Identity, entry_id};
-pub use row::{Row, RowHash};
+pub use row::{Row, RowHash, Stamp};

@@ -1,6 +1,6 @@
 //! A row: one entry or tombstone as it is stored and, later, as it travels.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use sha2::{Digest, Sha256};
 
@@ -9,6 +9,21 @@ use super::{Category, Clock, Identity, Incarnation, Timestamp, Version};
 /// SHA-256 over every field of a row: shows damage, and orders two rows of equal version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowHash(pub [u8; 32]);
+
+impl fmt::Display for RowHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The place of a row in the order of all versions of its entry: total, so every node picks the same winner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// Clock and writer.
+    pub version: Version,
+    /// Decides between two rows of one version, which only a duplicated database can make.
+    pub hash: RowHash,
+}
 
 /// One version of one entry. Ciphertext only: nothing here opens without the user key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +42,8 @@ pub struct Row {
     pub version: Version,
     /// The highest clock of each database in this version's history, the writer's own included.
     pub clocks: BTreeMap<Incarnation, Clock>,
+    /// Fields of a newer release, as JSON text: kept, hashed and passed on exactly as they came.
+    pub extra: Option<String>,
 }
 
 impl Row {
@@ -41,6 +58,7 @@ impl Row {
             updated_at,
             version,
             clocks,
+            extra,
         } = self;
         let mut hash = FieldHash(Sha256::new_with_prefix(b"opensecureconf row 1"));
         hash.field(Some(identity.environment.as_str().as_bytes()));
@@ -55,11 +73,30 @@ impl Row {
         hash.number(updated_at.as_micros());
         hash.number(version.clock.raw());
         hash.number(version.incarnation.raw());
+        hash.number(i64::try_from(clocks.len()).unwrap_or(i64::MAX));
         for (incarnation, clock) in clocks {
             hash.number(incarnation.raw());
             hash.number(clock.raw());
         }
+        if let Some(extra) = extra {
+            hash.field(Some(extra.as_bytes()));
+        }
         RowHash(hash.0.finalize().into())
+    }
+
+    /// The row's place among all versions of its entry.
+    pub fn stamp(&self) -> Stamp {
+        Stamp {
+            version: self.version,
+            hash: self.hash(),
+        }
+    }
+
+    /// Whether this version was written by somebody who knew the other one, directly or through others.
+    pub fn contains(&self, other: &Self) -> bool {
+        self.clocks
+            .get(&other.version.incarnation)
+            .is_some_and(|clock| *clock >= other.version.clock)
     }
 
     /// Whether the entry is deleted.
@@ -107,8 +144,9 @@ mod tests {
                 incarnation: Incarnation::from_raw(4),
             },
             clocks: BTreeMap::new(),
+            extra: None,
         };
-        let changes: [fn(&mut Row); 8] = [
+        let changes: [fn(&mut Row); 9] = [
             |row| row.identity.key = ConfigKey::new("l".into()).unwrap(),
             |row| row.identity.environment = Environment::new("k".into()).unwrap(),
             |row| row.category = Category::new(String::new()),
@@ -120,6 +158,7 @@ mod tests {
                 row.clocks
                     .insert(Incarnation::from_raw(4), Clock::from_raw(3));
             },
+            |row| row.extra = Some("{}".into()),
         ];
         let hashes: std::collections::BTreeSet<_> = changes
             .iter()

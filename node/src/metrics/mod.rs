@@ -2,6 +2,7 @@
 //!
 //! Names of entries, user keys and addresses are never labels.
 
+mod cluster;
 mod keys;
 mod requests;
 mod store;
@@ -11,10 +12,12 @@ use prometheus::{
     process_collector::ProcessCollector,
 };
 
+pub use cluster::ClusterMetrics;
 pub use keys::{AuthFailure, KeyMetrics};
 pub use requests::Operation;
 pub use store::StoreMetrics;
 
+use crate::cluster::View;
 use requests::RequestMetrics;
 
 /// The original's buckets.
@@ -31,6 +34,8 @@ pub struct Metrics {
     pub keys: KeyMetrics,
     /// Of the database.
     pub store: StoreMetrics,
+    /// Of the cluster.
+    pub cluster: ClusterMetrics,
     cached_keys: IntGauge,
     entries: IntGauge,
     other_nodes: IntGauge,
@@ -40,13 +45,15 @@ pub struct Metrics {
 
 /// What is only known when somebody asks.
 #[derive(Debug, Clone, Copy)]
-pub struct Readings {
+pub struct Readings<'a> {
     /// Live entries.
     pub entries: u64,
     /// Data keys in the cache.
     pub cached_keys: u64,
     /// Other nodes of the cluster, and how many of them are known to be healthy.
     pub other_nodes: (usize, usize),
+    /// What this node is to its cluster.
+    pub view: &'a View,
     /// Log lines dropped since the start because the buffer was full.
     pub dropped_log_lines: u64,
 }
@@ -71,6 +78,7 @@ impl Metrics {
             requests: RequestMetrics::new(&registry)?,
             keys: KeyMetrics::new(&registry)?,
             store: StoreMetrics::new(&registry)?,
+            cluster: ClusterMetrics::new(&registry)?,
             cached_keys: gauge("osc_key_cache_keys", "Data keys in the cache")?,
             entries: gauge(
                 "osc_config_entries_total",
@@ -93,14 +101,16 @@ impl Metrics {
     }
 
     /// The page of `/metrics`, in Prometheus' text format.
-    pub fn page(&self, readings: Readings) -> Result<String, prometheus::Error> {
+    pub fn page(&self, readings: Readings<'_>) -> Result<String, prometheus::Error> {
         let Readings {
             entries,
             cached_keys,
             other_nodes: (others, healthy),
+            view,
             dropped_log_lines,
         } = readings;
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.cluster.show(view);
         self.other_nodes.set(signed(others as u64));
         self.healthy_nodes.set(signed(healthy as u64));
         self.entries.set(signed(entries));

@@ -41,6 +41,17 @@ pub enum OpenError {
         "the file is an SQLite database, but not one of this program; choose another OSC_DATABASE_PATH"
     )]
     Foreign,
+    /// It belongs to another node of the cluster.
+    #[error(
+        "the database belongs to node '{stored}', but this node is '{given}' (OSC_CLUSTER_NODE_ID); give it back its \
+         name, or run 'osc-node adopt' to keep the database under the new one"
+    )]
+    OtherName {
+        /// The name in the database.
+        stored: String,
+        /// The name in the settings.
+        given: String,
+    },
     /// A value that must be there is not.
     #[error("the database lacks its {0}; restore it from a backup")]
     Incomplete(&'static str),
@@ -69,6 +80,9 @@ pub enum WriteError {
     /// Somebody else wrote the entry meanwhile.
     #[error("the entry changed meanwhile")]
     Changed,
+    /// The node takes no writes just now.
+    #[error("this node takes no writes: {0}")]
+    NotServing(&'static str),
     /// No space left.
     #[error("the disk is full")]
     DiskFull,

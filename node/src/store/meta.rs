@@ -11,6 +11,11 @@ pub(super) const CLOCK_HIGH_WATER: &str = "clock_high_water";
 /// The local sequence of the latest change.
 pub(super) const LAST_SEQ: &str = "last_seq";
 
+/// What this node is to its cluster, as JSON.
+pub(super) const MEMBERSHIP: &str = "membership";
+/// Who belongs to the cluster, as JSON.
+pub(super) const ROSTER: &str = "roster";
+
 pub(super) fn get<T: FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
     connection
         .prepare_cached("SELECT value FROM meta WHERE name = ?1")?

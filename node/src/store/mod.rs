@@ -8,6 +8,8 @@ mod disk;
 mod error;
 mod file;
 mod health;
+mod job;
+mod membership;
 mod meta;
 mod original;
 mod reader;
@@ -16,6 +18,8 @@ mod row_cache;
 mod salt;
 mod schema;
 mod snapshot;
+mod staging;
+mod tables;
 mod writer;
 
 use std::{
@@ -24,26 +28,37 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backup::{BackupError, Copied, backup, restore};
 pub use check::{Findings, check};
 pub use error::{OpenError, ReadError, WriteError};
 pub use health::WriteHealth;
-pub use salt::{SaltFileError, SaltPlaces, settle_salt};
+pub use salt::{SaltFileError, SaltPlaces, keep_salt, settle_salt};
 pub use snapshot::{ListedEntry, Selection, Snapshot};
-pub use writer::{Change, Seen, Write, Written};
+pub use writer::Outbox;
 
 use crate::{
-    domain::{Identity, Incarnation, Row, Timestamp},
+    cluster::{
+        AckLevel, Address, Answer, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder,
+        OwnerRefusal, Request, Setup, View, Write, Written,
+    },
+    domain::{Identity, Incarnation, Row, Timestamp, Version},
     metrics::StoreMetrics,
 };
 use health::SharedWriteHealth;
+use job::Job;
 use reader::Readers;
 use row_cache::{Commits, RowCache};
-use writer::{Job, Writer};
+use writer::Writer;
+
+/// The store has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store is closed")]
+pub struct Ended;
 
 /// Tells wall-clock time; tests set their own.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -57,7 +72,7 @@ pub struct Store {
     jobs: mpsc::Sender<Job>,
     readers: Arc<Readers>,
     live_entries: Arc<AtomicU64>,
-    incarnation: Incarnation,
+    view: watch::Receiver<Arc<View>>,
     path: file::DatabasePath,
     commits: Commits,
     cache: RowCache,
@@ -77,6 +92,10 @@ pub struct StoreSettings {
     pub min_free_bytes: u64,
     /// What is counted.
     pub metrics: StoreMetrics,
+    /// What this node is to a cluster.
+    pub engine: Setup,
+    /// Where the engine's requests to other nodes go.
+    pub outbox: Outbox,
 }
 
 impl std::fmt::Debug for StoreSettings {
@@ -114,6 +133,8 @@ impl OpenedDatabase {
             readers,
             min_free_bytes,
             metrics,
+            engine: setup,
+            outbox,
         } = settings;
         let live_entries: i64 = connection.query_row(
             "SELECT count(*) FROM entries WHERE token IS NOT NULL",
@@ -126,19 +147,30 @@ impl OpenedDatabase {
         let write_health = SharedWriteHealth::default();
         let path = file.path().clone();
         let commits = Commits::default();
+        let started = Instant::now();
+        let now = Now {
+            wall: clock(),
+            elapsed: Duration::ZERO,
+        };
+        let engine = writer::load_engine(&connection, setup.clone(), now)?;
+        let (shown, view) = watch::channel(Arc::new(engine.view(now)));
         let writer = Writer::new(
             connection,
+            engine,
+            setup,
             writer::Surroundings {
                 file,
                 wall_clock: clock,
+                started,
                 live_entries: Arc::clone(&live_entries),
                 commits: commits.clone(),
                 health: write_health.clone(),
                 min_free_bytes,
                 metrics: metrics.clone(),
+                outbox,
+                view: shown,
             },
-        )?;
-        let incarnation = writer.incarnation();
+        );
         std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(queue))
@@ -147,7 +179,7 @@ impl OpenedDatabase {
             jobs,
             readers,
             live_entries,
-            incarnation,
+            view,
             path,
             commits,
             cache: RowCache::new(),
@@ -177,14 +209,85 @@ impl Store {
         Ok(row)
     }
 
-    /// Commits a write, durable when this returns `Ok`. Refused when the row is no longer the one that the caller saw.
-    pub async fn write(&self, write: Write) -> Result<Written, WriteError> {
+    /// Commits a write, durable here when this returns `Ok`, and on as many nodes as it says. Refused when the row is no
+    /// longer the one that the caller saw.
+    pub async fn write(&self, write: Write, level: AckLevel) -> Result<Written, WriteError> {
         let (reply, outcome) = oneshot::channel();
-        self.jobs
-            .send(Job::Write(write, reply))
+        self.ask(Job::Write(write, level, reply))
             .await
-            .map_err(|_| WriteError::Closed)?;
+            .map_err(|Ended| WriteError::Closed)?;
         outcome.await.map_err(|_| WriteError::Closed)?
+    }
+
+    /// Waits until an entry has this version or a later one, for as long as somebody waits for it.
+    pub async fn wait_for(&self, identity: &Identity, version: Version) -> Result<(), ReadError> {
+        loop {
+            let commit = self.commits.next();
+            let row = self.find(identity).await?;
+            if row.is_some_and(|row| row.version >= version) {
+                return Ok(());
+            }
+            commit.await;
+        }
+    }
+
+    /// Answers another node.
+    pub async fn request(
+        &self,
+        message: Box<Envelope<Request>>,
+    ) -> Result<Envelope<Answer>, Ended> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Job::Request(message, reply)).await?;
+        answer.await.map_err(|_| Ended)
+    }
+
+    /// Carries an order of the cluster's owner out.
+    pub async fn order(
+        &self,
+        order: OwnerOrder,
+    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, Ended> {
+        let (reply, done) = oneshot::channel();
+        self.ask(Job::Order(order, reply)).await?;
+        done.await.map_err(|_| Ended)
+    }
+
+    /// Brings the answer to a request that the engine sent; `None` when there is none.
+    pub async fn answered(
+        &self,
+        from: Address,
+        exchange: ExchangeId,
+        answer: Option<Box<Envelope<Answer>>>,
+    ) -> Result<(), Ended> {
+        self.ask(Job::Answered {
+            from,
+            exchange,
+            answer,
+        })
+        .await
+    }
+
+    /// Tells where the nodes of the cluster may be.
+    pub async fn listed(&self, addresses: Vec<Address>) -> Result<(), Ended> {
+        self.ask(Job::Listed(addresses)).await
+    }
+
+    /// Lets the engine look at the time: at least every 100 ms in a cluster.
+    pub async fn tick(&self) -> Result<(), Ended> {
+        self.ask(Job::Tick).await
+    }
+
+    /// What this node is to its cluster, and what it knows of the others.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// The same, for those who wait for a change.
+    pub fn watch_view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    async fn ask(&self, job: Job) -> Result<(), Ended> {
+        self.jobs.send(job).await.map_err(|_| Ended)
     }
 
     /// Whether the store takes writes. Looks at the disk again where it was full.
@@ -210,6 +313,13 @@ impl Store {
             .refuses_writes(self.write_health() != WriteHealth::Accepting);
     }
 
+    /// Losing versions of concurrent writes, the latest first.
+    pub async fn conflicts(&self) -> Result<Vec<Row>, ReadError> {
+        self.readers
+            .scan(|connection| Ok(row::conflicts(connection)?))
+            .await
+    }
+
     /// Makes sure that the database can be read.
     pub async fn probe(&self) -> Result<(), ReadError> {
         self.readers
@@ -224,7 +334,7 @@ impl Store {
 
     /// The database's identity.
     pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
+        self.view.borrow().incarnation
     }
 
     /// Finishes the waiting writes, moves the write-ahead log into the database and ends the writer thread.

@@ -13,6 +13,7 @@ use super::{
     meta, row,
 };
 use crate::{
+    cluster::Seq,
     crypto::token_time,
     domain::{
         Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, Timestamp, Version,
@@ -89,7 +90,7 @@ impl Original {
                     Ok(entry) => {
                         seq += 1;
                         high_water = high_water.max(entry.version.clock);
-                        row::put(transaction, &entry, seq)?;
+                        row::put(transaction, &entry, entry.hash(), Seq::from_raw(seq))?;
                         imported.entries += 1;
                     }
                     Err(reason) => {
@@ -190,6 +191,7 @@ fn entry(
             incarnation: writer,
         },
         clocks: BTreeMap::from([(writer, clock)]),
+        extra: None,
     })
 }
 

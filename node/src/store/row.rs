@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, types::Type};
+use rusqlite::{Connection, OptionalExtension, ToSql, types::Type};
 
-use crate::domain::{
-    Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, Timestamp, Version,
+use crate::{
+    cluster::Seq,
+    domain::{
+        Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp,
+        Version,
+    },
 };
 
 pub(super) const COLUMNS: &str =
-    "environment, key, category, token, created_at, updated_at, clock, incarnation, clocks";
+    "environment, key, category, token, created_at, updated_at, clock, incarnation, clocks, extra";
 
 /// The row of an identity, tombstones included.
 pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<Row>> {
@@ -22,7 +26,62 @@ pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Re
 }
 
 /// Writes a row over whatever stands under its identity, as the change with the given local sequence.
-pub(super) fn put(connection: &Connection, row: &Row, seq: i64) -> rusqlite::Result<()> {
+pub(super) fn put(
+    connection: &Connection,
+    row: &Row,
+    hash: RowHash,
+    seq: Seq,
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO entries ({COLUMNS}, row_hash, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+         ON CONFLICT (environment, key) DO UPDATE SET category = excluded.category, token = excluded.token, \
+         created_at = excluded.created_at, updated_at = excluded.updated_at, clock = excluded.clock, \
+         incarnation = excluded.incarnation, clocks = excluded.clocks, extra = excluded.extra, \
+         row_hash = excluded.row_hash, seq = excluded.seq"
+    );
+    insert(connection, &sql, row, hash, Some(seq.raw()))
+}
+
+/// Keeps a row of a snapshot that is not complete yet.
+pub(super) fn stage(connection: &Connection, row: &Row, hash: RowHash) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT OR REPLACE INTO staged ({COLUMNS}, row_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    );
+    insert(connection, &sql, row, hash, None)
+}
+
+/// Keeps the losing version of a conflict, once.
+pub(super) fn put_conflict(
+    connection: &Connection,
+    row: &Row,
+    hash: RowHash,
+    seen_at: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO conflicts ({COLUMNS}, row_hash, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+         ON CONFLICT DO NOTHING"
+    );
+    insert(connection, &sql, row, hash, Some(seen_at.as_micros()))
+}
+
+/// The losing versions of conflicts, the latest first.
+pub(super) fn conflicts(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM conflicts WHERE token IS NOT NULL ORDER BY id DESC"
+        ))?
+        .query_map([], read)?
+        .collect()
+}
+
+/// Executes an insertion of all of a row's fields, its hash and, where the statement has one, one more number.
+fn insert(
+    connection: &Connection,
+    sql: &str,
+    row: &Row,
+    hash: RowHash,
+    more: Option<i64>,
+) -> rusqlite::Result<()> {
     // Destructured in full: a field that is not written would be lost.
     let Row {
         identity: Identity { environment, key },
@@ -32,27 +91,28 @@ pub(super) fn put(connection: &Connection, row: &Row, seq: i64) -> rusqlite::Res
         updated_at,
         version,
         clocks,
+        extra,
     } = row;
+    let clocks = encode_clocks(clocks);
+    let category = category.as_ref().map(Category::as_str);
+    let values: [&dyn ToSql; 12] = [
+        &environment.as_str(),
+        &key.as_str(),
+        &category,
+        token,
+        &created_at.as_micros(),
+        &updated_at.as_micros(),
+        &version.clock.raw(),
+        &version.incarnation.raw(),
+        &clocks,
+        extra,
+        &hash.0,
+        &more,
+    ];
+    let used = values.len() - usize::from(more.is_none());
     connection
-        .prepare_cached(&format!(
-            "INSERT INTO entries ({COLUMNS}, row_hash, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-             ON CONFLICT (environment, key) DO UPDATE SET category = excluded.category, token = excluded.token, \
-             created_at = excluded.created_at, updated_at = excluded.updated_at, clock = excluded.clock, \
-             incarnation = excluded.incarnation, clocks = excluded.clocks, row_hash = excluded.row_hash, seq = excluded.seq"
-        ))?
-        .execute((
-            environment.as_str(),
-            key.as_str(),
-            category.as_ref().map(Category::as_str),
-            token,
-            created_at.as_micros(),
-            updated_at.as_micros(),
-            version.clock.raw(),
-            version.incarnation.raw(),
-            encode_clocks(clocks),
-            row.hash().0,
-            seq,
-        ))
+        .prepare_cached(sql)?
+        .execute(values.get(..used).unwrap_or(&values))
         .map(drop)
 }
 
@@ -79,6 +139,7 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
             incarnation: Incarnation::from_raw(row.get(7)?),
         },
         clocks: decode_clocks(row.get_ref(8)?.as_blob()?),
+        extra: row.get(9)?,
     })
 }
 

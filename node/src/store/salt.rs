@@ -46,14 +46,15 @@ pub struct SaltPlaces<'a> {
     pub file: &'a Path,
 }
 
-/// Finds this node's salt, makes one where that is allowed, and writes it wherever it is missing.
+/// Finds this node's salt, makes one where that is allowed, and writes it wherever it is missing. `None` where there is
+/// none yet and the policy waits for it.
 /// `generate` gives 64 random bytes; it is called at most once.
 pub fn settle_salt(
     database: &OpenedDatabase,
     places: SaltPlaces<'_>,
     policy: SaltPolicy,
     generate: impl FnOnce() -> Salt,
-) -> Result<Salt, SaltFileError> {
+) -> Result<Option<Salt>, SaltFileError> {
     let connection = &database.connection;
     let sqlite = |error| SaltFileError::Database(OpenError::Sqlite(error));
     let copy: Option<Vec<u8>> = meta::get(connection, meta::SALT).map_err(sqlite)?;
@@ -73,6 +74,7 @@ pub fn settle_salt(
     let salt = match decide(&sources, policy)? {
         SaltDecision::Use(salt) => salt,
         SaltDecision::Generate => generate(),
+        SaltDecision::Wait => return Ok(None),
     };
     // The file first: rows are only ever written after both places have it.
     if sources.file.is_none() {
@@ -84,7 +86,24 @@ pub fn settle_salt(
     if sources.database.is_none() {
         meta::put(connection, meta::SALT, salt.bytes().as_slice()).map_err(sqlite)?;
     }
-    Ok(salt)
+    Ok(Some(salt))
+}
+
+/// Writes the salt file of a node that got its salt while it ran.
+pub fn keep_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
+    match read_file(path)? {
+        Some(present) if present == *salt => Ok(()),
+        Some(present) => Err(SaltFileError::Refused(SaltError::Differ {
+            first_place: "in the salt file",
+            first: present.fingerprint(),
+            second_place: "of the cluster",
+            second: salt.fingerprint(),
+        })),
+        None => write_file(path, salt).map_err(|source| SaltFileError::File {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {

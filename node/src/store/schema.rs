@@ -28,37 +28,37 @@ CREATE TABLE entries (
     incarnation INTEGER NOT NULL,
     row_hash    BLOB    NOT NULL,
     clocks      BLOB    NOT NULL,  -- the highest clock of each writer: (incarnation, clock) pairs, 8 bytes big-endian each
-    extra       BLOB,              -- fields of a newer version, passed on as they came
+    extra       TEXT,              -- fields of a newer version, passed on as they came
     seq         INTEGER NOT NULL   -- this node's own order of changes: the feed
 ) STRICT;
 CREATE UNIQUE INDEX entries_identity ON entries (environment, key);
 CREATE UNIQUE INDEX entries_seq ON entries (seq);
+CREATE INDEX entries_tombstones ON entries (seq) WHERE token IS NULL;
 
--- Single values: incarnation, salt, clock high-water mark, last sequence, founding id, ...
-CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
-
--- Who belongs to the cluster; entries only advance.
-CREATE TABLE roster (
-    name            TEXT    NOT NULL,
-    incarnation     INTEGER NOT NULL,
-    state           TEXT    NOT NULL,
-    admitted_clock  INTEGER NOT NULL,
-    admitted_by     INTEGER NOT NULL,
-    extra           BLOB,
-    PRIMARY KEY (name, incarnation)
-) STRICT;
-CREATE TABLE removals (
-    target      INTEGER NOT NULL,
-    issuer      INTEGER NOT NULL,
+-- A snapshot of another node, until it is complete and takes the entries' place.
+CREATE TABLE staged (
+    environment TEXT    NOT NULL,
+    key         TEXT    NOT NULL,
+    category    TEXT,
+    token       TEXT,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
     clock       INTEGER NOT NULL,
-    extra       BLOB,
-    PRIMARY KEY (target, issuer)
+    incarnation INTEGER NOT NULL,
+    row_hash    BLOB    NOT NULL,
+    clocks      BLOB    NOT NULL,
+    extra       TEXT,
+    PRIMARY KEY (environment, key)
 ) STRICT;
+
+-- Single values: incarnation, salt, clock high-water mark, last sequence, membership and roster (JSON).
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
 
 -- How far each member's feed was read here, and how far each has acknowledged ours.
 CREATE TABLE cursors (
     incarnation  INTEGER PRIMARY KEY,
     received_seq INTEGER NOT NULL DEFAULT 0,
+    boot         INTEGER NOT NULL DEFAULT 0,
     acked_seq    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
@@ -75,8 +75,9 @@ CREATE TABLE conflicts (
     incarnation INTEGER NOT NULL,
     row_hash    BLOB    NOT NULL,
     clocks      BLOB    NOT NULL,
-    extra       BLOB,
+    extra       TEXT,
     seen_at     INTEGER NOT NULL,
+    kept        INTEGER NOT NULL DEFAULT 0,  -- brought back by a fenced node: never dropped for newer ones
     UNIQUE (environment, key, clock, incarnation, row_hash)
 ) STRICT;
 

@@ -1,4 +1,5 @@
-//! The writer thread: it alone writes, takes all waiting writes into one transaction, and answers after the commit.
+//! The writer thread: it alone writes. It feeds everything that waits into the engine, commits what that changed in one
+//! transaction, and lets the outputs go after the commit.
 
 use std::{
     sync::{
@@ -8,95 +9,36 @@ use std::{
     time::Instant,
 };
 
-use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    OpenError, WallClock, WriteError, WriteHealth, disk::Room, file::DatabaseFile,
-    health::SharedWriteHealth, meta, row, row_cache::Commits,
+    OpenError, WallClock, WriteError, WriteHealth,
+    disk::Room,
+    file::DatabaseFile,
+    health::SharedWriteHealth,
+    job::{Job, Waiters},
+    row_cache::Commits,
+    tables::SqliteTables,
 };
 use crate::{
-    domain::{Category, Clock, HybridClock, Identity, Incarnation, Row, Timestamp, Version},
+    cluster::{Address, Change, Engine, Input, LoadError, Now, Output, Request, Setup, View},
     metrics::StoreMetrics,
 };
 
-/// Writes in one transaction at most: bounds how long the first of them waits.
+/// Jobs in one transaction at most: bounds how long the first of them waits.
 const BATCH: usize = 512;
 
-/// One change of one entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    /// Which entry.
-    pub identity: Identity,
-    /// What the caller saw there when it checked whether it may write.
-    pub seen: Seen,
-    /// What to do.
-    pub change: Change,
-}
-
-/// What stood under an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Nothing, ever.
-    Nothing,
-    /// Nothing that is live: whether there is a tombstone does not matter.
-    NothingLive,
-    /// This version, live or a tombstone.
-    Version(Version),
-}
-
-impl Seen {
-    /// What a caller saw who read this row.
-    pub fn of(row: Option<&Row>) -> Self {
-        row.map_or(Self::Nothing, |row| Self::Version(row.version))
-    }
-
-    fn is_still_so(self, stored: Option<&Row>) -> bool {
-        match self {
-            Self::NothingLive => stored.is_none_or(Row::is_tombstone),
-            seen => seen == Self::of(stored),
-        }
-    }
-}
-
-/// The kinds of change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Create or replace the value.
-    Put {
-        /// The new category.
-        category: Option<Category>,
-        /// The new value as a Fernet token.
-        token: String,
-    },
-    /// Replace the entry by a tombstone.
-    Delete,
-}
-
-/// A committed write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    /// The new version.
-    pub version: Version,
-    /// When the entry came into being.
-    pub created_at: Timestamp,
-    /// When this version was written.
-    pub updated_at: Timestamp,
-}
-
-/// What the writer thread is asked to do.
-#[derive(Debug)]
-pub(super) enum Job {
-    Write(Write, oneshot::Sender<Result<Written, WriteError>>),
-    Close(oneshot::Sender<()>),
-}
-
-type Reply = oneshot::Sender<Result<Written, WriteError>>;
+/// What the engine wants done outside: requests to send, news to tell.
+pub type Outbox = mpsc::UnboundedSender<Output>;
 
 pub(super) struct Writer {
     /// `None` after a failure: a connection whose commit failed is not used again.
     connection: Option<Connection>,
-    feed: Feed,
+    engine: Engine,
+    setup: Setup,
+    listed: Vec<Address>,
+    waiters: Waiters,
     around: Surroundings,
 }
 
@@ -104,58 +46,72 @@ pub(super) struct Writer {
 pub(super) struct Surroundings {
     pub(super) file: DatabaseFile,
     pub(super) wall_clock: WallClock,
+    pub(super) started: Instant,
     pub(super) live_entries: Arc<AtomicU64>,
     pub(super) commits: Commits,
     pub(super) health: SharedWriteHealth,
     pub(super) min_free_bytes: u64,
     pub(super) metrics: StoreMetrics,
+    pub(super) outbox: Outbox,
+    pub(super) view: watch::Sender<Arc<View>>,
 }
 
-/// What advances with every write.
-struct Feed {
-    clock: HybridClock,
-    incarnation: Incarnation,
-    last_seq: i64,
+impl Surroundings {
+    pub(super) fn now(&self) -> Now {
+        Now {
+            wall: (self.wall_clock)(),
+            elapsed: self.started.elapsed(),
+        }
+    }
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, around: Surroundings) -> Result<Self, OpenError> {
-        let feed = Feed::load(&connection)?;
-        Ok(Self {
+    pub(super) fn new(
+        connection: Connection,
+        engine: Engine,
+        setup: Setup,
+        around: Surroundings,
+    ) -> Self {
+        Self {
             connection: Some(connection),
-            feed,
+            engine,
+            setup,
+            listed: Vec::new(),
+            waiters: Waiters::default(),
             around,
-        })
-    }
-
-    pub(super) fn incarnation(&self) -> Incarnation {
-        self.feed.incarnation
+        }
     }
 
     /// Serves until it is told to close or nobody can ask any more.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut closing = Vec::new();
         while let Some(first) = jobs.blocking_recv() {
-            let mut writes = Vec::new();
+            let mut batch = Vec::new();
             let mut next = Some(first);
             while let Some(job) = next {
                 match job {
-                    Job::Write(write, reply) => writes.push((write, reply)),
                     Job::Close(reply) => {
                         closing.push(reply);
                         jobs.close();
                     }
+                    job => batch.push(job),
                 }
-                next = if writes.len() < BATCH {
+                next = if batch.len() < BATCH {
                     jobs.try_recv().ok()
                 } else {
                     None
                 };
             }
-            if !writes.is_empty() {
-                self.commit(writes);
+            if !batch.is_empty() {
+                self.take(batch);
             }
         }
+        self.close(closing);
+    }
+
+    fn close(mut self, closing: Vec<oneshot::Sender<()>>) {
+        let abandoned = self.engine.abandon();
+        self.let_go(abandoned);
         if let Some(connection) = self.connection.take() {
             // A log that stays behind is read at the next start; nothing is lost.
             let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -167,46 +123,67 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, writes: Vec<(Write, Reply)>) {
-        let (admitted, refused): (Vec<_>, Vec<_>) = match self.room() {
-            Room::Everything => (writes, Vec::new()),
-            Room::Deletes => writes
-                .into_iter()
-                .partition(|(write, _)| write.change == Change::Delete),
-            Room::Nothing => (Vec::new(), writes),
+    /// Takes a batch of jobs through the engine in one transaction.
+    fn take(&mut self, batch: Vec<Job>) {
+        let room = self.room();
+        self.engine.observe(
+            self.around.live_entries.load(Ordering::Relaxed),
+            room == Room::Everything,
+        );
+        let mut inputs = Vec::with_capacity(batch.len());
+        let (mut writes, mut look) = (0, false);
+        for job in batch {
+            let Some(job) = self.admit(job, room) else {
+                continue;
+            };
+            writes += usize::from(matches!(job, Job::Write(..)));
+            look |= !matches!(job, Job::Write(..) | Job::Answered { .. });
+            if let Job::Listed(addresses) = &job {
+                self.listed.clone_from(addresses);
+            }
+            inputs.extend(self.waiters.input(job));
+        }
+        let start = Instant::now();
+        match self.transaction(inputs) {
+            Ok(outputs) => {
+                self.waiters.committed();
+                if writes > 0 {
+                    self.around.metrics.committed(writes, start.elapsed());
+                    if self.around.health.get() == WriteHealth::Failing {
+                        self.around.health.set(WriteHealth::Accepting);
+                    }
+                }
+                look |= outputs
+                    .iter()
+                    .any(|output| matches!(output, Output::Event(_)));
+                self.let_go(outputs);
+            }
+            Err(error) => self.give_up(&error, writes),
+        }
+        if look && self.setup.clustered {
+            self.show();
+        }
+    }
+
+    /// Lets a job through where the disk has room for what it needs.
+    fn admit(&self, job: Job, room: Room) -> Option<Job> {
+        let fits = match (&job, room) {
+            (_, Room::Everything) => true,
+            (Job::Write(write, ..), Room::Deletes) => write.change == Change::Delete,
+            (Job::Write(..), Room::Nothing) => false,
+            (Job::Request(message, _), Room::Nothing) => {
+                !matches!(message.body, Request::Push { .. })
+            }
+            _ => true,
         };
-        for (_, reply) in refused {
-            self.around.health.set(WriteHealth::DiskFull);
+        if fits {
+            return Some(job);
+        }
+        self.around.health.set(WriteHealth::DiskFull);
+        if let Job::Write(_, _, reply) = job {
             let _ = reply.send(Err(WriteError::DiskFull));
         }
-        if admitted.is_empty() {
-            return;
-        }
-        let (requests, replies): (Vec<_>, Vec<_>) = admitted.into_iter().unzip();
-        let (count, start) = (requests.len(), Instant::now());
-        let results = self.transaction(requests);
-        match &results {
-            Ok(_) => {
-                self.around.metrics.committed(count, start.elapsed());
-                if self.around.health.get() == WriteHealth::Failing {
-                    self.around.health.set(WriteHealth::Accepting);
-                }
-            }
-            Err(error) => {
-                tracing::error!(error = %error, writes = count, "write_failed");
-                self.around.metrics.commit_failed();
-                self.around.health.set(match error {
-                    WriteError::DiskFull => WriteHealth::DiskFull,
-                    _ => WriteHealth::Failing,
-                });
-                self.connection = None;
-            }
-        }
-        let results = results.unwrap_or_else(|error| vec![Err(error); count]);
-        for (reply, result) in replies.into_iter().zip(results) {
-            // A caller that went away has no use for the answer; its write stands.
-            let _ = reply.send(result);
-        }
+        None
     }
 
     /// What the disk has room for. Where it does not tell, SQLite will.
@@ -239,122 +216,110 @@ impl Writer {
         pages.unwrap_or_default().unsigned_abs()
     }
 
-    /// All requests in one transaction. A refused one leaves its neighbours alone; a failed one fails them all.
-    fn transaction(
-        &mut self,
-        requests: Vec<Write>,
-    ) -> Result<Vec<Result<Written, WriteError>>, WriteError> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            broken => {
-                let fresh = self
-                    .around
-                    .file
-                    .connect_writer()
-                    .map_err(|error| WriteError::Failed(error.to_string()))?;
-                // Readings of the failed transaction may be in answers nowhere, but never go back either.
-                let stored =
-                    Feed::load(&fresh).map_err(|error| WriteError::Failed(error.to_string()))?;
-                self.feed.last_seq = stored.last_seq;
-                broken.insert(fresh)
-            }
-        };
-        let now = (self.around.wall_clock)();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut live_change = 0_i64;
-        let mut results = Vec::with_capacity(requests.len());
-        for request in requests {
-            results.push(match self.feed.apply(&transaction, request, now)? {
-                Ok((written, change)) => {
-                    live_change += change;
-                    Ok(written)
-                }
-                Err(Changed) => Err(WriteError::Changed),
-            });
+    /// All inputs in one transaction. A refused one leaves its neighbours alone; a failed one fails them all.
+    fn transaction(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, WriteError> {
+        let now = self.around.now();
+        if self.connection.is_none() {
+            self.start_over(now)?;
         }
-        self.feed.store(&transaction)?;
-        transaction.commit()?;
-        self.around.commits.committed();
-        // Two's complement: adding the negative's bit pattern subtracts.
-        self.around
-            .live_entries
-            .fetch_add(live_change.cast_unsigned(), Ordering::Relaxed);
-        Ok(results)
+        let Some(connection) = &self.connection else {
+            return Err(WriteError::Closed);
+        };
+        let live = self.around.live_entries.load(Ordering::Relaxed);
+        let mut tables = SqliteTables::new(connection);
+        let mut outputs = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            self.engine.step(&mut tables, now, input, &mut outputs)?;
+        }
+        self.engine.finish(&mut tables, now, &mut outputs)?;
+        let outcome = tables.commit(live)?;
+        if outcome.wrote {
+            // Two's complement: adding the negative's bit pattern subtracts.
+            self.around
+                .live_entries
+                .fetch_add(outcome.live_change.cast_unsigned(), Ordering::Relaxed);
+            self.around.commits.committed();
+        }
+        Ok(outputs)
+    }
+
+    /// Opens the database again after a failure, with an engine that knows only what is durable.
+    fn start_over(&mut self, now: Now) -> Result<(), WriteError> {
+        let failed = |error: &dyn std::fmt::Display| WriteError::Failed(error.to_string());
+        let connection = self
+            .around
+            .file
+            .connect_writer()
+            .map_err(|error| failed(&error))?;
+        let mut tables = SqliteTables::new(&connection);
+        let mut engine =
+            Engine::load(&mut tables, self.setup.clone(), now).map_err(|error| match error {
+                LoadError::Storage(error) => WriteError::from(error),
+                other => failed(&other),
+            })?;
+        let listed = Input::Listed(self.listed.clone());
+        engine.step(&mut tables, now, listed, &mut Vec::new())?;
+        tables.commit(self.around.live_entries.load(Ordering::Relaxed))?;
+        self.engine = engine;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Ends a transaction that failed: nothing of it is answered as if it stood.
+    fn give_up(&mut self, error: &WriteError, writes: usize) {
+        tracing::error!(error = %error, writes, "write_failed");
+        self.around.metrics.commit_failed();
+        self.around.health.set(match error {
+            WriteError::DiskFull => WriteHealth::DiskFull,
+            _ => WriteHealth::Failing,
+        });
+        self.connection = None;
+        self.waiters.failed(error);
+        // Writes of earlier transactions are durable, whoever else holds them.
+        let abandoned = self.engine.abandon();
+        self.let_go(abandoned);
+    }
+
+    fn let_go(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Written { reply, result } => self.waiters.written(reply, result),
+                Output::Answer { reply, message } => self.waiters.answer(reply, *message),
+                Output::Done { reply, result } => self.waiters.done(reply, result),
+                outward => {
+                    // Where nobody listens any more, the node is ending.
+                    let _ = self.around.outbox.send(outward);
+                }
+            }
+        }
+    }
+
+    fn show(&self) {
+        let view = self.engine.view(self.around.now());
+        self.around.view.send_if_modified(|shown| {
+            let news = **shown != view;
+            if news {
+                *shown = Arc::new(view);
+            }
+            news
+        });
     }
 }
 
-/// The stored row is not the one that the caller saw.
-struct Changed;
-
-impl Feed {
-    fn load(connection: &Connection) -> Result<Self, OpenError> {
-        let number =
-            |name, what| meta::get::<i64>(connection, name)?.ok_or(OpenError::Incomplete(what));
-        Ok(Self {
-            clock: HybridClock::resume(Clock::from_raw(number(meta::CLOCK_HIGH_WATER, "clock")?)),
-            incarnation: Incarnation::from_raw(number(meta::INCARNATION, "incarnation")?),
-            last_seq: number(meta::LAST_SEQ, "last sequence")?,
-        })
-    }
-
-    fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
-        meta::put(
-            connection,
-            meta::CLOCK_HIGH_WATER,
-            self.clock.high_water().raw(),
-        )?;
-        meta::put(connection, meta::LAST_SEQ, self.last_seq)
-    }
-
-    /// Makes one change, and tells by how much the number of live entries changes.
-    fn apply(
-        &mut self,
-        connection: &Connection,
-        Write {
-            identity,
-            seen,
-            change,
-        }: Write,
-        now: Timestamp,
-    ) -> rusqlite::Result<Result<(Written, i64), Changed>> {
-        let stored = row::find(connection, &identity)?;
-        if !seen.is_still_so(stored.as_ref()) {
-            return Ok(Err(Changed));
-        }
-        let live = stored.as_ref().filter(|row| !row.is_tombstone());
-        let created_at = live.map_or(now, |row| row.created_at);
-        let live_before = i64::from(live.is_some());
-        let version = Version {
-            clock: self
-                .clock
-                .tick(now, stored.as_ref().map(|row| row.version.clock)),
-            incarnation: self.incarnation,
-        };
-        let mut clocks = stored.map(|row| row.clocks).unwrap_or_default();
-        clocks.insert(self.incarnation, version.clock);
-        let (category, token) = match change {
-            Change::Put { category, token } => (category, Some(token)),
-            Change::Delete => (None, None),
-        };
-        let live_after = i64::from(token.is_some());
-        self.last_seq += 1;
-        let row = Row {
-            identity,
-            category,
-            token,
-            created_at,
-            updated_at: now,
-            version,
-            clocks,
-        };
-        row::put(connection, &row, self.last_seq)?;
-        Ok(Ok((
-            Written {
-                version,
-                created_at,
-                updated_at: now,
-            },
-            live_after - live_before,
-        )))
-    }
+/// Brings the engine of an open database up.
+pub(super) fn load_engine(
+    connection: &Connection,
+    setup: Setup,
+    now: Now,
+) -> Result<Engine, OpenError> {
+    let mut tables = SqliteTables::new(connection);
+    let engine = Engine::load(&mut tables, setup, now).map_err(|error| match error {
+        LoadError::Storage(error) => OpenError::Sqlite(error),
+        LoadError::OtherName { stored, given } => OpenError::OtherName {
+            stored: stored.to_string(),
+            given: given.to_string(),
+        },
+    })?;
+    tables.commit(0)?;
+    Ok(engine)
 }

@@ -165,3 +165,38 @@ pub(in crate::api) struct LogLevelBody {
     #[schema(example = "DEBUG")]
     level: String,
 }
+
+/// A version that lost against a concurrent write.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct ConflictResponse {
+    #[schema(example = "database_prod")]
+    key: String,
+    environment: Option<String>,
+    category: Option<String>,
+    #[schema(value_type = Value)]
+    value: Value,
+    /// The losing version.
+    #[schema(example = "019bc1e8d2a40000-3f1d2c5b7a904e21")]
+    version: String,
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+/// Which node is meant.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct FoundBody {
+    /// The node's incarnation, as `/cluster/status?details=true` tells it.
+    #[schema(example = "3f1d2c5b7a904e21")]
+    incarnation: String,
+}
+
+/// What came of an order.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct MembershipAnswer {
+    /// The cluster's founding.
+    #[schema(required = false, example = "51b2c8d0e7f94a63")]
+    founding: Option<String>,
+    /// joining, member, leaving, left or removed.
+    #[schema(required = false, example = "leaving")]
+    state: Option<String>,
+}

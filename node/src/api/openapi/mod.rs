@@ -9,12 +9,13 @@ mod refusals;
 use utoipa::OpenApi;
 
 pub(super) use bodies::{
-    ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate, HTTPValidationError, Health,
-    LogLevelBody, Message, Readiness, Refusal, SaltAnswer, ServiceDocument,
+    ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate, ConflictResponse, FoundBody,
+    HTTPValidationError, Health, LogLevelBody, MembershipAnswer, Message, Readiness, Refusal,
+    SaltAnswer, ServiceDocument,
 };
 pub(super) use parameters::{
     ApiKeyHeader, DeleteQuery, EntryPath, EntryQuery, KeyHeaders, ListQuery, OwnerHeaders,
-    PreconditionHeaders, StatusQuery, UpdateQuery,
+    PreconditionHeaders, RemoveQuery, StatusQuery, UpdateQuery, VersionHeaders, WriteHeaders,
 };
 pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals};
 

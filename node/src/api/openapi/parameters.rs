@@ -103,3 +103,44 @@ pub(in crate::api) struct StatusQuery {
     /// Add what an operator wants to know.
     details: Option<bool>,
 }
+
+/// What is asked of a write.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes headers")]
+pub(in crate::api) struct WriteHeaders {
+    /// Which nodes must hold the write before it is answered: `local`, `healthy` or `all`.
+    #[param(rename = "X-OSC-Ack", example = "all")]
+    ack: Option<String>,
+    /// A version that the caller knows of: the write comes after it.
+    #[param(
+        rename = "X-OSC-Version",
+        example = "019bc1e8d2a40000-3f1d2c5b7a904e21"
+    )]
+    version: Option<String>,
+}
+
+/// What is asked of a read.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes headers")]
+pub(in crate::api) struct VersionHeaders {
+    /// Waits until this node has the entry in this version or a later one; 503 when it has not after 500 ms.
+    #[param(
+        rename = "X-OSC-Min-Version",
+        example = "019bc1e8d2a40000-3f1d2c5b7a904e21"
+    )]
+    min_version: Option<String>,
+}
+
+/// Which member is to be removed.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query")]
+pub(in crate::api) struct RemoveQuery {
+    /// The member's incarnation.
+    #[param(example = "3f1d2c5b7a904e21")]
+    incarnation: String,
+    /// Whether it is dead and need not have left.
+    force: Option<bool>,
+}

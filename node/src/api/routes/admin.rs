@@ -17,9 +17,10 @@ use crate::{
         error::ApiError,
         openapi::{DeleteQuery, EntryPath, LogLevelBody, Message, OwnerHeaders, OwnerRefusals},
         query::Query,
+        write_terms::WriteTerms,
     },
+    cluster::{Change, Seen},
     log::LogLevel,
-    store::{Change, Seen},
 };
 
 /// Remove a configuration unread
@@ -33,13 +34,15 @@ use crate::{
 pub(in crate::api) async fn purge(
     State(node): State<Node>,
     _: Owner,
+    terms: WriteTerms,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
     let identity = identity_of(&request, "/admin/configs/", &query)?;
     loop {
         let row = find_live(&node, &identity).await?;
-        if commit(&node, &identity, Seen::of(Some(&row)), Change::Delete)
+        let seen = Seen::of(Some(&row));
+        if commit(&node, &identity, seen, Change::Delete, terms)
             .await?
             .is_some()
         {

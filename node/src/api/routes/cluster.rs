@@ -3,11 +3,14 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use crate::api::{
-    Node,
-    auth::Client,
-    openapi::{ApiKeyHeader, ClientRefusals, ClusterStatusResponse, StatusQuery},
-    query::Query,
+use crate::{
+    api::{
+        Node, NodeState,
+        auth::Client,
+        openapi::{ApiKeyHeader, ClientRefusals, ClusterStatusResponse, StatusQuery},
+        query::Query,
+    },
+    cluster::{MemberView, View},
 };
 
 /// Node health, in the original's shape
@@ -30,34 +33,61 @@ pub(in crate::api) async fn status(
     _: Client,
     query: Query,
 ) -> Json<Value> {
-    let mut status = match &node.cluster {
-        None => {
-            json!({ "enabled": false, "mode": null, "node_id": null, "total_nodes": null, "healthy_nodes": null })
-        }
-        // Other nodes are not asked yet, so none is known to be healthy.
-        Some(cluster) => json!({
+    let view = node.store.view();
+    let mut status = if node.clustered {
+        let (total, healthy) = other_nodes(&view);
+        json!({
             "enabled": true,
             "mode": "replica",
             "node_id": node.node_id,
-            "total_nodes": cluster.other_nodes,
-            "healthy_nodes": 0,
-        }),
+            "total_nodes": total,
+            "healthy_nodes": healthy,
+        })
+    } else {
+        json!({ "enabled": false, "mode": null, "node_id": null, "total_nodes": null, "healthy_nodes": null })
     };
     if let (Some("true"), Some(members)) = (query.get("details"), status.as_object_mut()) {
-        let reasons = node.reasons_against_traffic();
-        members.insert(
-            "details".into(),
-            json!({
-                "version": env!("CARGO_PKG_VERSION"),
-                "incarnation": node.store.incarnation().to_string(),
-                "state": "standalone",
-                "ready": reasons.is_empty(),
-                "reasons": reasons,
-                "salt_fingerprint": node.salt.fingerprint().to_string(),
-                "entries": node.store.live_entries(),
-                "writes": node.store.write_health().text(),
-            }),
-        );
+        members.insert("details".into(), details(&node, &view));
     }
     Json(status)
+}
+
+/// How many other nodes there are, and how many of them are healthy.
+pub(in crate::api) fn other_nodes(view: &View) -> (usize, usize) {
+    let healthy = view.members.iter().filter(|member| member.healthy).count();
+    (view.members.len() + view.unknown, healthy)
+}
+
+fn details(node: &NodeState, view: &View) -> Value {
+    let reasons = node.reasons_against_traffic();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "incarnation": view.incarnation.to_string(),
+        "state": view.state,
+        "founding": view.founding.map(|founding| founding.to_string()),
+        "ready": reasons.is_empty(),
+        "reasons": reasons,
+        "salt_fingerprint": node.salt().map(|salt| salt.fingerprint().to_string()),
+        "entries": node.store.live_entries(),
+        "writes": node.store.write_health().text(),
+        "members": view.members.iter().map(member).collect::<Vec<_>>(),
+        "unknown_nodes": view.unknown,
+    })
+}
+
+fn member(member: &MemberView) -> Value {
+    json!({
+        "name": member.name,
+        "incarnation": member.incarnation.to_string(),
+        "state": member.state,
+        "reachable": member.reachable,
+        "healthy": member.healthy,
+        "ready": member.ready,
+        "lag": member.lag,
+        "behind": member.behind,
+        "clock_offset_ms": member.clock_offset_micros / 1000,
+        "version": member.release,
+        "salt_fingerprint": member.salt,
+        "entries": member.entries,
+    })
 }

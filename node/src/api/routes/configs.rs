@@ -17,16 +17,20 @@ use crate::{
         entry_json::{Form, Shown},
         entry_path::{environment_of, identity_of, not_found},
         error::ApiError,
+        min_version::await_version,
         openapi::{
             ConfigCreate, ConfigResponse, ConfigUpdate, DeleteQuery, EntryPath, EntryQuery,
             ExistingEntry, KeyHeaders, Message, NewEntry, PreconditionHeaders, UpdateQuery,
+            VersionHeaders, WriteHeaders,
         },
         query::Query,
         sealing::{open, seal},
+        write_terms::WriteTerms,
     },
+    cluster::{Change, Seen, Write, Written},
     domain::{Category, Identity, Row, Version},
     json::Json,
-    store::{Change, Seen, Write, WriteError, Written},
+    store::WriteError,
 };
 
 /// Create a configuration
@@ -34,7 +38,7 @@ use crate::{
 /// The value is encrypted under the user key before it is stored.
 #[utoipa::path(
     post, path = "/configs", operation_id = "create_configuration_configs_post", tag = "configurations",
-    params(KeyHeaders), request_body = ConfigCreate,
+    params(KeyHeaders, WriteHeaders), request_body = ConfigCreate,
     responses((status = 201, body = ConfigResponse, description = "Created",
                headers(("ETag" = String), ("X-OSC-Version" = String))), NewEntry),
 )]
@@ -42,6 +46,7 @@ pub(in crate::api) async fn create(
     State(node): State<Node>,
     _: Client,
     caller: CallerKey,
+    terms: WriteTerms,
     query: Query,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
@@ -64,11 +69,12 @@ pub(in crate::api) async fn create(
         token: seal(&node, &caller.derivation.key, &value)?,
     };
     loop {
-        let create = commit(&node, &identity, Seen::NothingLive, change.clone());
+        let create = commit(&node, &identity, Seen::NothingLive, change.clone(), terms);
         if let Some(written) = create.await? {
             caller.proved(&node);
             created(&identity);
             return Ok(shown(
+                terms,
                 StatusCode::CREATED,
                 &identity,
                 category.as_ref(),
@@ -93,7 +99,7 @@ async fn refuse_taken(node: &NodeState, identity: &Identity) -> Result<(), ApiEr
 /// Read a configuration
 #[utoipa::path(
     get, path = "/configs/{key}", operation_id = "read_configuration_configs__key__get", tag = "configurations",
-    params(EntryPath, EntryQuery, KeyHeaders, PreconditionHeaders),
+    params(EntryPath, EntryQuery, KeyHeaders, PreconditionHeaders, VersionHeaders),
     responses((status = 200, body = ConfigResponse, description = "Found",
                headers(("ETag" = String), ("X-OSC-Version" = String))),
               (status = 304, description = "The caller has this version (If-None-Match)"), ExistingEntry),
@@ -107,6 +113,7 @@ pub(in crate::api) async fn read(
 ) -> Result<Response, ApiError> {
     let identity = identity_of(&request, "/configs/", &query)?;
     let form = query.form()?;
+    let lost = await_version(&node, &identity, request.headers()).await?;
     let row = find_live(&node, &identity).await?;
     let caller = caller.derive(&node).await?;
     let value = open(&node, &caller, &row)?;
@@ -124,7 +131,9 @@ pub(in crate::api) async fn read(
     }
     let mut body = String::new();
     Shown::from(&*row).write(form, &value, &mut body);
-    Ok(json_answer(StatusCode::OK, row.version, body))
+    let mut response = json_answer(StatusCode::OK, row.version, body);
+    response.headers_mut().extend(lost);
+    Ok(response)
 }
 
 /// Update a configuration
@@ -132,7 +141,7 @@ pub(in crate::api) async fn read(
 /// The user key must open the current value. A category that is absent or null keeps the stored one.
 #[utoipa::path(
     put, path = "/configs/{key}", operation_id = "update_configuration_configs__key__put", tag = "configurations",
-    params(EntryPath, UpdateQuery, KeyHeaders, PreconditionHeaders), request_body = ConfigUpdate,
+    params(EntryPath, UpdateQuery, KeyHeaders, PreconditionHeaders, WriteHeaders), request_body = ConfigUpdate,
     responses((status = 200, body = ConfigResponse, description = "Updated",
                headers(("ETag" = String), ("X-OSC-Version" = String))),
               (status = 201, body = ConfigResponse, description = "Created (upsert, or If-None-Match: *)"), ExistingEntry),
@@ -141,6 +150,7 @@ pub(in crate::api) async fn update(
     State(node): State<Node>,
     _: Client,
     caller: CallerKey,
+    terms: WriteTerms,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -164,6 +174,7 @@ pub(in crate::api) async fn update(
         category: category.as_ref(),
         upsert,
         preconditions: &preconditions,
+        terms,
     };
 
     let mut stored = wanted.find(&node).await?;
@@ -183,6 +194,7 @@ struct Update<'a> {
     category: Option<&'a Category>,
     upsert: bool,
     preconditions: &'a Preconditions,
+    terms: WriteTerms,
 }
 
 impl Update<'_> {
@@ -223,7 +235,8 @@ impl Update<'_> {
             category: category.clone(),
             token: seal(node, &caller.derivation.key, self.value)?,
         };
-        let Some(written) = commit(node, self.identity, Seen::of(stored), change).await? else {
+        let seen = Seen::of(stored);
+        let Some(written) = commit(node, self.identity, seen, change, self.terms).await? else {
             return Ok(None);
         };
         caller.proved(node);
@@ -235,6 +248,7 @@ impl Update<'_> {
             StatusCode::CREATED
         };
         Ok(Some(shown(
+            self.terms,
             status,
             self.identity,
             category.as_ref(),
@@ -249,7 +263,7 @@ impl Update<'_> {
 /// The user key must open the current value.
 #[utoipa::path(
     delete, path = "/configs/{key}", operation_id = "delete_configuration_configs__key__delete", tag = "configurations",
-    params(EntryPath, DeleteQuery, KeyHeaders, PreconditionHeaders),
+    params(EntryPath, DeleteQuery, KeyHeaders, PreconditionHeaders, WriteHeaders),
     responses((status = 200, body = Message, description = "Deleted",
                example = json!({"message": "Configuration 'database_prod' deleted successfully"})), ExistingEntry),
 )]
@@ -257,6 +271,7 @@ pub(in crate::api) async fn delete(
     State(node): State<Node>,
     _: Client,
     caller: CallerKey,
+    terms: WriteTerms,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -264,19 +279,17 @@ pub(in crate::api) async fn delete(
     let preconditions = Preconditions::of(request.headers());
     let mut row = find_live(&node, &identity).await?;
     let caller = caller.derive(&node).await?;
-    loop {
+    let written = loop {
         open(&node, &caller, &row)?;
         preconditions
             .check(Some(row.version))
             .map_err(ApiError::PreconditionFailed)?;
-        if commit(&node, &identity, Seen::of(Some(&row)), Change::Delete)
-            .await?
-            .is_some()
-        {
-            break;
+        let seen = Seen::of(Some(&row));
+        if let Some(written) = commit(&node, &identity, seen, Change::Delete, terms).await? {
+            break written;
         }
         row = find_live(&node, &identity).await?;
-    }
+    };
     tracing::info!(
         key = identity.key.as_str(),
         environment = identity.environment.as_str(),
@@ -286,7 +299,10 @@ pub(in crate::api) async fn delete(
         "Configuration '{}' deleted successfully",
         identity.key.as_str()
     );
-    Ok(axum::Json(serde_json::json!({ "message": message })).into_response())
+    let (status, acked) = terms.answer(written, StatusCode::OK);
+    let [_, version] = version_headers(written.version);
+    let body = axum::Json(serde_json::json!({ "message": message }));
+    Ok(acked.tell((status, HeaderMap::from_iter([version]), body).into_response()))
 }
 
 /// Commits a change of the row that was seen; `None` when the row changed meanwhile and must be checked again.
@@ -295,13 +311,15 @@ pub(super) async fn commit(
     identity: &Identity,
     seen: Seen,
     change: Change,
+    WriteTerms { level, named }: WriteTerms,
 ) -> Result<Option<Written>, ApiError> {
     let write = Write {
         identity: identity.clone(),
         seen,
+        named,
         change,
     };
-    match node.store.write(write).await {
+    match node.store.write(write, level).await {
         Ok(written) => Ok(Some(written)),
         Err(WriteError::Changed) => Ok(None),
         Err(error) => Err(error.into()),
@@ -332,16 +350,19 @@ fn updated(identity: &Identity) {
 }
 
 fn shown(
+    terms: WriteTerms,
     status: StatusCode,
     identity: &Identity,
     category: Option<&Category>,
     value: &Json,
-    Written {
+    written: Written,
+) -> Response {
+    let Written {
         version,
         created_at,
         updated_at,
-    }: Written,
-) -> Response {
+        ..
+    } = written;
     let mut body = String::new();
     Shown {
         environment: identity.environment.as_str(),
@@ -351,7 +372,8 @@ fn shown(
         updated_at,
     }
     .write(Form::Full, value, &mut body);
-    json_answer(status, version, body)
+    let (status, acked) = terms.answer(written, status);
+    acked.tell(json_answer(status, version, body))
 }
 
 fn json_answer(status: StatusCode, version: Version, body: String) -> Response {

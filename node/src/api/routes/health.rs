@@ -29,7 +29,7 @@ pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json
     let mut reasons = node.reasons_against_traffic();
     if let Err(error) = node.store.probe().await {
         tracing::error!(error = %error, "database_not_readable");
-        reasons.push("database not readable");
+        reasons.push("database not readable".to_owned());
     }
     if reasons.is_empty() {
         return (StatusCode::OK, Json(json!({ "ready": true })));

@@ -7,7 +7,8 @@ use axum::{
 };
 
 use crate::{
-    api::{Node, error::ApiError},
+    api::{Node, error::ApiError, routes::cluster::other_nodes},
+    crypto::KeyRing,
     metrics::Readings,
 };
 
@@ -18,18 +19,14 @@ use crate::{
 )]
 pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
     node.store.sample();
+    let view = node.store.view();
     let page = node
         .metrics
         .page(Readings {
             entries: node.store.live_entries(),
-            cached_keys: node.keys.cached_keys(),
-            // Nobody asks them yet.
-            other_nodes: (
-                node.cluster
-                    .as_ref()
-                    .map_or(0, |cluster| cluster.other_nodes),
-                0,
-            ),
+            cached_keys: node.keys().map_or(0, KeyRing::cached_keys),
+            other_nodes: other_nodes(&view),
+            view: &view,
             dropped_log_lines: node.log.dropped_lines(),
         })
         .map_err(|error| ApiError::Internal(error.into()))?;

@@ -3,9 +3,12 @@
 pub(super) mod admin;
 pub(super) mod cluster;
 pub(super) mod configs;
+pub(super) mod conflicts;
 pub(super) mod docs;
+pub(super) mod exchange;
 pub(super) mod health;
 pub(super) mod list;
+pub(super) mod membership;
 pub(super) mod metrics;
 pub(super) mod root;
 pub(super) mod salt;

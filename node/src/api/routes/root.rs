@@ -23,8 +23,8 @@ pub(in crate::api) async fn root(State(node): State<Node>, _: Client) -> Json<Va
         "version": CONTRACT_VERSION,
         "features": ["encryption", "multithreading", "async", "api-key-auth", "clustering", "prometheus-metrics"],
         "api_key_required": node.api_keys.is_some(),
-        "cluster_enabled": node.cluster.is_some(),
-        "cluster_mode": node.cluster.as_ref().map(|_| "replica"),
+        "cluster_enabled": node.clustered,
+        "cluster_mode": node.clustered.then_some("replica"),
         "endpoints": {
             "create": "POST /configs",
             "read": "GET /configs/{key}",

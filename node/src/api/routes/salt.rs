@@ -22,7 +22,8 @@ use crate::api::{
     params(OwnerHeaders),
     responses((status = 200, description = "64 bytes", body = [u8], content_type = "application/octet-stream"), OwnerRefusals),
 )]
-pub(in crate::api) async fn salt(State(node): State<Node>, _: Owner) -> Response {
+pub(in crate::api) async fn salt(State(node): State<Node>, _: Owner) -> Result<Response, ApiError> {
+    let salt = node.salt().ok_or(ApiError::NoSaltYet)?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (
@@ -30,12 +31,12 @@ pub(in crate::api) async fn salt(State(node): State<Node>, _: Owner) -> Response
             "attachment; filename=encryption.salt",
         ),
     ];
-    (headers, node.salt.bytes().to_vec()).into_response()
+    Ok((headers, salt.bytes().to_vec()).into_response())
 }
 
 /// Compare a salt with the node's
 ///
-/// A node that serves has a salt already, and never takes another one.
+/// A node that serves has a salt already, and never takes another one. A blank one gets it by joining.
 #[utoipa::path(
     post, path = "/cluster/salt", operation_id = "receive_cluster_salt_cluster_salt_post", tag = "cluster",
     params(OwnerHeaders), request_body(content = [u8], content_type = "application/octet-stream"),
@@ -48,7 +49,8 @@ pub(in crate::api) async fn receive_salt(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let sent = body::read(request.into_body(), node.max_body_bytes).await?;
-    if sent == node.salt.bytes().as_slice() {
+    let salt = node.salt().ok_or(ApiError::NoSaltYet)?;
+    if sent == salt.bytes().as_slice() {
         Ok(Json(
             json!({ "message": "Salt already present and matches", "status": "ok" }),
         ))

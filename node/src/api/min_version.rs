@@ -1,0 +1,57 @@
+//! Reading one's own writes on another node: `X-OSC-Min-Version` waits until the entry is there.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{NodeState, error::ApiError, write_terms::version};
+use crate::domain::{Identity, Version};
+
+const MIN_VERSION: HeaderName = HeaderName::from_static("x-osc-min-version");
+/// Says that the version which was asked for is lost with the node that wrote it.
+const VERSION_LOST: HeaderName = HeaderName::from_static("x-osc-version-lost");
+/// How long a read waits.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Waits until the entry has the version that the request names, or a later one. Gives the headers that the answer
+/// must carry; an error when the node is behind.
+pub(super) async fn await_version(
+    node: &NodeState,
+    identity: &Identity,
+    headers: &HeaderMap,
+) -> Result<Option<(HeaderName, HeaderValue)>, ApiError> {
+    let Some(wanted) = headers.get(MIN_VERSION) else {
+        return Ok(None);
+    };
+    let wanted = version(wanted.to_str().unwrap_or_default(), "x-osc-min-version")?;
+    match tokio::time::timeout(PATIENCE, node.store.wait_for(identity, wanted)).await {
+        Ok(waited) => waited.map(|()| None).map_err(ApiError::from),
+        Err(_) if was_purged(node, wanted) => Ok(None),
+        Err(_) if is_lost(node, wanted) => {
+            Ok(Some((VERSION_LOST, HeaderValue::from_static("true"))))
+        }
+        Err(_) => Err(ApiError::Behind),
+    }
+}
+
+/// A tombstone that everybody knew of and that is forgotten since: nothing is missing.
+fn was_purged(node: &NodeState, wanted: Version) -> bool {
+    wanted.clock <= node.store.view().purged_clock
+}
+
+/// Its writer does not belong any more, and this node holds what all others hold.
+fn is_lost(node: &NodeState, wanted: Version) -> bool {
+    let view = node.store.view();
+    let writer_is_gone = wanted.incarnation != view.incarnation
+        && view.founding.is_some()
+        && !view
+            .members
+            .iter()
+            .any(|member| member.incarnation == wanted.incarnation);
+    writer_is_gone
+        && view.unknown == 0
+        && view
+            .members
+            .iter()
+            .all(|member| member.reachable && member.behind == 0)
+}

@@ -1,0 +1,59 @@
+//! Values that lost against a concurrent write: shown to those whose user key opens them.
+
+use axum::{Json, extract::State};
+use serde_json::{Value, json, value::RawValue};
+
+use crate::api::{
+    Node,
+    auth::{CallerKey, Client},
+    entry_json::rfc_3339,
+    error::ApiError,
+    openapi::{ConflictResponse, KeyHeaders, ListRefusals},
+    sealing::read_plaintext,
+};
+
+/// List lost versions
+///
+/// Of two writes that did not know of each other the later one stands; the other one is kept on the nodes that saw both.
+/// Restore it with an ordinary PUT.
+#[utoipa::path(
+    get, path = "/cluster/conflicts", operation_id = "list_conflicts", tag = "cluster",
+    params(KeyHeaders),
+    responses((status = 200, body = [ConflictResponse], description = "Those that the user key opens"), ListRefusals),
+)]
+pub(in crate::api) async fn conflicts(
+    State(node): State<Node>,
+    _: Client,
+    caller: CallerKey,
+) -> Result<Json<Vec<Value>>, ApiError> {
+    let caller = caller.derive(&node).await?;
+    let (mut shown, mut skipped) = (Vec::new(), 0);
+    for row in node.store.conflicts().await? {
+        let token = row.token.as_deref().unwrap_or_default();
+        let Ok(plaintext) = caller.derivation.key.open(token) else {
+            skipped += 1;
+            continue;
+        };
+        let Ok(value) = read_plaintext(&plaintext) else {
+            continue;
+        };
+        let mut text = String::new();
+        value.write_wire(&mut text);
+        let value =
+            RawValue::from_string(text).map_err(|error| ApiError::Internal(error.into()))?;
+        shown.push(json!({
+            "key": row.identity.key.as_str(),
+            "environment": row.identity.environment.name(),
+            "category": row.category.as_ref().map(|category| category.as_str()),
+            "value": value,
+            "version": row.version.to_string(),
+            "updated_at": rfc_3339(row.updated_at),
+        }));
+    }
+    if shown.is_empty() && skipped > 0 {
+        caller.failed(&node);
+    } else if !shown.is_empty() {
+        caller.proved(&node);
+    }
+    Ok(Json(shown))
+}

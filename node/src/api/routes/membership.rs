@@ -1,0 +1,113 @@
+//! What the owner of a cluster orders of its nodes: found, leave, remove.
+
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        Node, NodeState,
+        auth::Owner,
+        body::{self, Problem},
+        error::ApiError,
+        openapi::{FoundBody, MembershipAnswer, OwnerHeaders, OwnerRefusals, Refusal, RemoveQuery},
+        query::Query,
+    },
+    cluster::{MemberName, OwnerAnswer, OwnerOrder, State as MemberState},
+    domain::Incarnation,
+};
+
+#[derive(Debug, Deserialize)]
+struct Order {
+    incarnation: String,
+}
+
+/// Found the cluster at this node
+///
+/// Once per cluster, by whoever owns it. The incarnation must be this node's own, so that another database does not take
+/// the order. Repeating it is harmless. Refused by a node that belongs to a cluster or reaches one.
+#[utoipa::path(
+    post, path = "/cluster/found", operation_id = "found_cluster", tag = "cluster",
+    params(OwnerHeaders), request_body = FoundBody,
+    responses((status = 200, body = MembershipAnswer, description = "It is founded"),
+              (status = 409, body = Refusal, description = "This node must not found it"), OwnerRefusals),
+)]
+pub(in crate::api) async fn found(
+    State(node): State<Node>,
+    _: Owner,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    let bytes = body::read(request.into_body(), node.max_body_bytes).await?;
+    let order: Order = serde_json::from_slice(&bytes)
+        .map_err(|_| ApiError::Invalid(vec![Problem::missing(&["body", "incarnation"])]))?;
+    let incarnation = incarnation(&order.incarnation, &["body", "incarnation"])?;
+    carry_out(&node, OwnerOrder::Found { incarnation }).await
+}
+
+/// Make this node leave the cluster
+///
+/// It refuses writes from now on, waits until every other member holds what it holds, and then has left. Ask again to
+/// see how far it is.
+#[utoipa::path(
+    post, path = "/cluster/leave", operation_id = "leave_cluster", tag = "cluster",
+    params(OwnerHeaders),
+    responses((status = 200, body = MembershipAnswer, description = "How far it is"),
+              (status = 409, body = Refusal, description = "It is the last member"), OwnerRefusals),
+)]
+pub(in crate::api) async fn leave(
+    State(node): State<Node>,
+    _: Owner,
+) -> Result<Json<Value>, ApiError> {
+    carry_out(&node, OwnerOrder::Leave).await
+}
+
+/// Remove a member
+///
+/// One that has left; with `force=true` one that is dead, whose disk is lost.
+#[utoipa::path(
+    post, path = "/cluster/members/{name}/remove", operation_id = "remove_member", tag = "cluster",
+    params(("name" = String, Path, description = "The member's name"), RemoveQuery, OwnerHeaders),
+    responses((status = 200, body = MembershipAnswer, description = "It is removed"),
+              (status = 409, body = Refusal, description = "It has not left, or another incarnation is the current one"),
+              OwnerRefusals),
+)]
+pub(in crate::api) async fn remove(
+    State(node): State<Node>,
+    _: Owner,
+    Path(name): Path<String>,
+    query: Query,
+) -> Result<Json<Value>, ApiError> {
+    let at = ["query", "incarnation"];
+    let text = query
+        .get("incarnation")
+        .ok_or_else(|| ApiError::Invalid(vec![Problem::missing(&at)]))?;
+    let order = OwnerOrder::Remove {
+        name: MemberName::new(name),
+        incarnation: incarnation(text, &at)?,
+        force: query.is_on("force")?,
+    };
+    carry_out(&node, order).await
+}
+
+fn incarnation(text: &str, at: &[&str]) -> Result<Incarnation, ApiError> {
+    text.parse().map_err(|_| {
+        ApiError::Invalid(vec![Problem::no_choice(
+            at,
+            "an incarnation: 16 hexadecimal digits, as /cluster/status?details=true tells it",
+        )])
+    })
+}
+
+async fn carry_out(node: &NodeState, order: OwnerOrder) -> Result<Json<Value>, ApiError> {
+    let answer = node.store.order(order).await?.map_err(ApiError::Refused)?;
+    Ok(Json(match answer {
+        OwnerAnswer::Founded(founding) => json!({ "founding": founding.to_string() }),
+        OwnerAnswer::Leaving(state) => {
+            json!({ "state": state.map_or("left", MemberState::text) })
+        }
+        OwnerAnswer::Removed => json!({ "state": "removed" }),
+    }))
+}

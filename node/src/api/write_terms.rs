@@ -1,0 +1,96 @@
+//! What a client may ask of a write: how many nodes must hold it, and which version it comes after.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderName, HeaderValue, StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+
+use super::{Node, body::Problem, conditional::VERSION, error::ApiError};
+use crate::{
+    cluster::{AckLevel, Written},
+    domain::{Clock, Version},
+};
+
+/// Asks for an acknowledgement level.
+const LEVEL: HeaderName = HeaderName::from_static("x-osc-ack");
+/// Tells how many nodes hold a write, of how many: `2/3`.
+const ACKNOWLEDGED: HeaderName = HeaderName::from_static("x-osc-acked");
+
+/// The terms of one write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WriteTerms {
+    /// Who must hold it before it is answered.
+    pub(super) level: AckLevel,
+    /// The version that the caller knows of (`X-OSC-Version`): the write comes after it.
+    pub(super) named: Option<Clock>,
+}
+
+impl FromRequestParts<Node> for WriteTerms {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
+        let text = |name: &HeaderName| {
+            parts
+                .headers
+                .get(name)
+                .map(|value| value.to_str().unwrap_or_default())
+        };
+        let level = match text(&LEVEL) {
+            None => node.write_ack,
+            Some(text) => text.parse().map_err(|_| {
+                ApiError::Invalid(vec![Problem::no_choice(
+                    &["header", "x-osc-ack"],
+                    "'local', 'healthy' or 'all'",
+                )])
+            })?,
+        };
+        let named = match text(&VERSION) {
+            None => None,
+            Some(text) => Some(version(text, "x-osc-version")?.clock),
+        };
+        Ok(Self { level, named })
+    }
+}
+
+/// Reads a version that a header holds. One from the far future is refused: the clock would follow it.
+pub(super) fn version(text: &str, header: &'static str) -> Result<Version, ApiError> {
+    text.trim_matches('"')
+        .parse::<Version>()
+        .ok()
+        .filter(|version| version.clock.is_plausible())
+        .ok_or_else(|| {
+            ApiError::Invalid(vec![Problem::no_choice(
+                &["header", header],
+                "a version, as X-OSC-Version names one",
+            )])
+        })
+}
+
+impl WriteTerms {
+    /// The answer to a write: 202 where fewer nodes hold it than were demanded.
+    pub(super) fn answer(&self, written: Written, status: StatusCode) -> (StatusCode, Acked) {
+        let short = self.level == AckLevel::All && written.held_by < written.wanted;
+        let status = if short { StatusCode::ACCEPTED } else { status };
+        (status, Acked(written))
+    }
+}
+
+/// Tells how many nodes hold a write, where there is more than one.
+#[derive(Debug)]
+pub(super) struct Acked(Written);
+
+impl Acked {
+    /// Adds the header.
+    pub(super) fn tell(self, mut response: Response) -> Response {
+        let Written {
+            held_by, wanted, ..
+        } = self.0;
+        if wanted > 1
+            && let Ok(value) = HeaderValue::try_from(format!("{held_by}/{wanted}"))
+        {
+            response.headers_mut().insert(ACKNOWLEDGED, value);
+        }
+        response.into_response()
+    }
+}

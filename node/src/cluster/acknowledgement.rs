@@ -1,0 +1,155 @@
+//! Writes that wait until other nodes hold them.
+
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
+
+use super::{ReplyId, Seq, Written};
+use crate::domain::Incarnation;
+
+/// How many nodes must hold a write before it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum AckLevel {
+    /// This one.
+    Local,
+    /// Every healthy one, for a quarter of a second at most; the answer is a success in any case.
+    #[default]
+    Healthy,
+    /// Every member of roster and list, for two seconds at most; the answer tells how many.
+    All,
+}
+
+impl AckLevel {
+    /// How long a write waits at most.
+    pub fn patience(self) -> Duration {
+        match self {
+            Self::Local => Duration::ZERO,
+            Self::Healthy => Duration::from_millis(250),
+            Self::All => Duration::from_secs(2),
+        }
+    }
+}
+
+impl FromStr for AckLevel {
+    type Err = UnknownLevel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        [
+            ("local", Self::Local),
+            ("healthy", Self::Healthy),
+            ("all", Self::All),
+        ]
+        .into_iter()
+        .find(|(word, _)| text.eq_ignore_ascii_case(word))
+        .map(|(_, level)| level)
+        .ok_or(UnknownLevel)
+    }
+}
+
+/// A text names no level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be local, healthy or all")]
+pub struct UnknownLevel;
+
+/// A write that is durable here and not answered yet.
+#[derive(Debug)]
+struct Waiting {
+    reply: ReplyId,
+    written: Written,
+    seq: Seq,
+    level: AckLevel,
+    /// Who does not hold it yet.
+    missing: BTreeSet<Incarnation>,
+    /// Members that cannot be asked, because nobody knows their incarnation.
+    unknown: usize,
+    until: Duration,
+}
+
+/// All writes that wait.
+#[derive(Debug, Default)]
+pub(super) struct WaitingWrites(Vec<Waiting>);
+
+/// Whom a write waits for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Audience {
+    /// Incarnations that must hold it.
+    pub(super) members: BTreeSet<Incarnation>,
+    /// Listed nodes whose incarnation nobody knows: they count, and cannot acknowledge.
+    pub(super) unknown: usize,
+}
+
+impl WaitingWrites {
+    /// Lets a write wait, or gives it back where there is nothing to wait for.
+    pub(super) fn add(
+        &mut self,
+        reply: ReplyId,
+        mut written: Written,
+        seq: Seq,
+        level: AckLevel,
+        audience: Audience,
+        now: Duration,
+    ) -> Option<(ReplyId, Written)> {
+        let Audience { members, unknown } = audience;
+        written.wanted = 1 + members.len() + unknown;
+        if members.is_empty() {
+            return Some((reply, written));
+        }
+        self.0.push(Waiting {
+            reply,
+            written,
+            seq,
+            level,
+            missing: members,
+            unknown,
+            until: now + level.patience(),
+        });
+        None
+    }
+
+    /// A member holds everything up to a sequence; gives the writes that were waiting for just that.
+    pub(super) fn acknowledged(
+        &mut self,
+        member: Incarnation,
+        up_to: Seq,
+    ) -> Vec<(ReplyId, Written)> {
+        for waiting in self.0.iter_mut().filter(|waiting| waiting.seq <= up_to) {
+            if waiting.missing.remove(&member) {
+                waiting.written.held_by += 1;
+            }
+        }
+        self.take(|waiting| waiting.missing.is_empty() && waiting.unknown == 0)
+            .map(|waiting| (waiting.reply, waiting.written))
+            .collect()
+    }
+
+    /// Gives the writes that waited long enough, and who was missed by a write that waits for healthy nodes only.
+    pub(super) fn expire(
+        &mut self,
+        now: Duration,
+    ) -> (Vec<(ReplyId, Written)>, BTreeSet<Incarnation>) {
+        let expired: Vec<_> = self.take(|waiting| waiting.until <= now).collect();
+        let missed = expired
+            .iter()
+            .filter(|waiting| waiting.level == AckLevel::Healthy)
+            .flat_map(|waiting| waiting.missing.iter().copied())
+            .collect();
+        let answers = expired
+            .into_iter()
+            .map(|waiting| (waiting.reply, waiting.written))
+            .collect();
+        (answers, missed)
+    }
+
+    /// Gives all of them, as they are.
+    pub(super) fn drain(&mut self) -> Vec<(ReplyId, Written)> {
+        self.take(|_| true)
+            .map(|waiting| (waiting.reply, waiting.written))
+            .collect()
+    }
+
+    fn take(&mut self, which: impl Fn(&Waiting) -> bool) -> impl Iterator<Item = Waiting> {
+        let (taken, kept) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition::<Vec<_>, _>(|waiting| which(waiting));
+        self.0 = kept;
+        taken.into_iter()
+    }
+}

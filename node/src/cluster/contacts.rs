@@ -1,0 +1,209 @@
+//! What is known of other nodes just now: where they may be, who answers there, and how they are. All of it volatile.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Address, ExchangeId, Hello, MemberName, Refusal, Seq};
+use crate::domain::Incarnation;
+
+/// A node that was silent for longer is not healthy.
+pub(super) const SILENCE: Duration = Duration::from_millis(2500);
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// What is under way with a node; one thing at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exchange {
+    Heartbeat,
+    Push,
+    /// Changes after this sequence.
+    Pull {
+        after: Seq,
+    },
+    Repair,
+    Roster,
+    Snapshot,
+}
+
+impl Exchange {
+    /// How long to wait for its answer.
+    pub(super) fn patience(self) -> Duration {
+        match self {
+            Self::Heartbeat => Duration::from_secs(2),
+            Self::Roster => Duration::from_secs(5),
+            Self::Push | Self::Pull { .. } | Self::Repair => Duration::from_secs(30),
+            Self::Snapshot => Duration::from_mins(1),
+        }
+    }
+}
+
+/// A place where a node may be.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Route {
+    /// Whether the list names it.
+    pub(super) listed: bool,
+    /// Whether this very node answered there.
+    pub(super) is_me: bool,
+    /// Who answered there last.
+    pub(super) who: Option<Incarnation>,
+    pub(super) in_flight: Option<(ExchangeId, Exchange)>,
+    /// Exchanges that failed in a row.
+    pub(super) failures: u32,
+    pub(super) retry_at: Duration,
+    /// When something was last sent there.
+    pub(super) sent_at: Option<Duration>,
+    pub(super) pulled_at: Option<Duration>,
+    /// Whether it answered or failed since the engine started: after one round, silence is an answer too.
+    pub(super) tried: bool,
+    /// Why the node there and this one do not talk.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// A node that was heard.
+#[derive(Debug, Clone)]
+pub(super) struct Contact {
+    pub(super) hello: Hello,
+    /// When it was last heard.
+    pub(super) heard: Duration,
+    /// Whether the last exchange with it failed, and it was not heard since.
+    pub(super) unreachable: bool,
+    /// Whether a write waited for it in vain, and it has acknowledged nothing since.
+    pub(super) missed: bool,
+    /// How far its wall clock is ahead of this node's, in microseconds.
+    pub(super) offset_micros: i64,
+}
+
+impl Contact {
+    pub(super) fn is_healthy(&self, now: Duration) -> bool {
+        self.is_alive(now) && !self.missed
+    }
+
+    /// Whether it still answers.
+    pub(super) fn is_alive(&self, now: Duration) -> bool {
+        !self.unreachable && now.saturating_sub(self.heard) <= SILENCE
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Contacts {
+    pub(super) routes: BTreeMap<Address, Route>,
+    pub(super) known: BTreeMap<Incarnation, Contact>,
+}
+
+impl Contacts {
+    /// Takes a new list of addresses. Vanishing from it removes nobody: a member that was reached stays a route.
+    pub(super) fn list(&mut self, addresses: &[Address]) {
+        for route in self.routes.values_mut() {
+            route.listed = false;
+        }
+        for address in addresses {
+            self.routes.entry(address.clone()).or_default().listed = true;
+        }
+        self.routes
+            .retain(|_, route| route.listed || route.who.is_some());
+    }
+
+    /// Whether a greeting was made after all that arrived before it.
+    pub(super) fn is_news(&self, hello: &Hello) -> bool {
+        self.known.get(&hello.incarnation).is_none_or(|contact| {
+            contact.hello.boot != hello.boot || contact.hello.turn < hello.turn
+        })
+    }
+
+    /// A node was heard: `address` is where it answered, or where it says that it is.
+    pub(super) fn heard(
+        &mut self,
+        hello: &Hello,
+        address: Option<&Address>,
+        now: Duration,
+        offset_micros: i64,
+    ) {
+        let incarnation = hello.incarnation;
+        let is_news = self.is_news(hello);
+        let contact = self.known.entry(incarnation).or_insert_with(|| Contact {
+            hello: hello.clone(),
+            heard: now,
+            unreachable: false,
+            missed: false,
+            offset_micros,
+        });
+        contact.heard = now;
+        contact.unreachable = false;
+        if is_news {
+            contact.hello = hello.clone();
+            contact.offset_micros = offset_micros;
+        }
+        if let Some(address) = address {
+            let route = self.routes.entry(address.clone()).or_default();
+            route.who = Some(incarnation);
+            route.tried = true;
+            if route.failures > 0 && route.in_flight.is_none() {
+                // It calls, so it is there again.
+                route.retry_at = now;
+            }
+        }
+    }
+
+    /// An exchange failed.
+    pub(super) fn failed(&mut self, address: &Address, now: Duration, jitter: f64) {
+        let Some(route) = self.routes.get_mut(address) else {
+            return;
+        };
+        route.tried = true;
+        route.in_flight = None;
+        let doubled = FIRST_RETRY * 2_u32.saturating_pow(route.failures.min(10));
+        route.retry_at = now + doubled.min(LONGEST_RETRY).mul_f64(0.5 + jitter / 2.0);
+        route.failures = route.failures.saturating_add(1);
+        if let Some(contact) = route.who.and_then(|who| self.known.get_mut(&who)) {
+            contact.unreachable = true;
+        }
+    }
+
+    /// Where a member may be reached.
+    pub(super) fn route_to(&self, member: Incarnation) -> Option<&Address> {
+        self.routes
+            .iter()
+            .find(|(_, route)| route.who == Some(member))
+            .map(|(address, _)| address)
+    }
+
+    /// A live node with this name and another incarnation.
+    pub(super) fn living_namesake(
+        &self,
+        name: &MemberName,
+        other_than: Incarnation,
+        now: Duration,
+    ) -> Option<Incarnation> {
+        self.known
+            .iter()
+            .find(|(incarnation, contact)| {
+                **incarnation != other_than && contact.hello.name == *name && contact.is_alive(now)
+            })
+            .map(|(incarnation, _)| *incarnation)
+    }
+
+    /// Forgets what is under way and who was tried: this node begins a new life.
+    pub(super) fn start_over(&mut self) {
+        for route in self.routes.values_mut() {
+            route.in_flight = None;
+            route.tried = route.is_me;
+        }
+        for contact in self.known.values_mut() {
+            contact.hello.received = None;
+        }
+    }
+
+    /// Whether every listed address answered or failed once.
+    pub(super) fn went_round(&self) -> bool {
+        self.routes
+            .values()
+            .filter(|route| route.listed)
+            .all(|route| route.tried)
+    }
+
+    /// How far a member is known to hold this node's feed, by its last hello.
+    pub(super) fn received_by(&self, member: Incarnation, me: Incarnation) -> Option<Seq> {
+        let (of, seq) = self.known.get(&member)?.hello.received?;
+        (of == me).then_some(seq)
+    }
+}

@@ -1,0 +1,208 @@
+//! The change feed: what members tell each other of their tables, and how far each has come.
+
+use super::{Engine, Event, Now, Output};
+use crate::{
+    cluster::{Cursor, Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
+    domain::{Incarnation, Row, RowHash},
+};
+
+/// Rows in one message at most.
+const ROWS: usize = 512;
+/// Bytes of ciphertext in one message, unless a single row has more.
+const BYTES: usize = 1 << 20;
+
+/// Changes as they are sent.
+pub(super) struct Changes {
+    pub(super) to: Seq,
+    pub(super) rows: Vec<WireRow>,
+}
+
+impl Engine {
+    /// How far this node holds a member's feed. A snapshot counts for those who hold what its source held.
+    pub(super) fn received_from(&self, hello: &Hello) -> Seq {
+        let stored = self
+            .cursors
+            .get(&hello.incarnation)
+            .map_or(Seq::START, |cursor| cursor.received);
+        let Some((source, source_head, last)) = hello.origin else {
+            return stored;
+        };
+        let held = if source == self.incarnation {
+            self.last
+        } else {
+            self.cursors
+                .get(&source)
+                .map_or(Seq::START, |cursor| cursor.received)
+        };
+        let covered =
+            held >= source_head || !self.setup.rules.hold(Rule::SnapshotsAreFedToThoseBehind);
+        if covered { stored.max(last) } else { stored }
+    }
+
+    /// Changes of this node after a sequence.
+    pub(super) fn changes_after<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        after: Seq,
+        out: &mut Vec<Output>,
+    ) -> Result<Changes, T::Error> {
+        let changes = tables.changes(after, ROWS, BYTES)?;
+        let to = changes
+            .last()
+            .map_or(self.last.max(after), |change| change.seq);
+        let mut rows = Vec::with_capacity(changes.len());
+        for change in changes {
+            // A damaged row must neither travel nor stop the ones behind it.
+            if change.row.hash() == change.hash {
+                rows.push(WireRow::new(&change.row, change.hash));
+            } else if self.damaged.insert(change.row.identity.clone()) {
+                out.push(Output::Event(Event::DamagedRow(change.row.identity)));
+            }
+        }
+        Ok(Changes { to, rows })
+    }
+
+    /// Takes changes of a member that follow on what is held of its feed; `false` where they would leave a gap.
+    pub(super) fn take_changes<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &Hello,
+        from: Seq,
+        changes: Changes,
+        out: &mut Vec<Output>,
+    ) -> Result<bool, T::Error> {
+        let Changes { to, rows } = changes;
+        let received = self.received_from(hello);
+        if from > received && self.setup.rules.hold(Rule::RefuseGaps) {
+            return Ok(false);
+        }
+        self.take_rows(tables, now, hello, rows, out)?;
+        if to > received {
+            self.set_received(hello, to);
+            // The cursor is stored with what it brought, or that would be asked for again after a crash.
+            self.changed.counters = true;
+        }
+        Ok(true)
+    }
+
+    /// Applies rows of a member, whatever they are.
+    pub(super) fn take_rows<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &Hello,
+        rows: Vec<WireRow>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        for row in rows {
+            match row.into_row() {
+                Some((row, hash)) => self.apply(tables, now, &row, hash, out)?,
+                None => out.push(Output::Event(Event::DamagedArrival {
+                    name: hello.name.clone(),
+                })),
+            }
+        }
+        Ok(())
+    }
+
+    fn apply<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        row: &Row,
+        hash: RowHash,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let stored = tables.row(&row.identity)?;
+        let repairs = self.damaged.remove(&row.identity);
+        let outcome = merge(stored.as_ref(), row);
+        match (outcome, &stored) {
+            (Merge::Stale { lost: true }, _) => {
+                tables.put_conflict(row, hash, now.wall)?;
+                self.changed.rows = true;
+                out.push(Output::Event(Event::Conflict(row.identity.clone())));
+            }
+            (Merge::Newer { lost: true }, Some(stored)) => {
+                tables.put_conflict(stored, stored.hash(), now.wall)?;
+                out.push(Output::Event(Event::Conflict(row.identity.clone())));
+            }
+            _ => {}
+        }
+        let is_news = matches!(outcome, Merge::Newer { .. });
+        let dropped = stored.is_none()
+            && row.is_tombstone()
+            && !self.setup.rules.hold(Rule::KeepUnknownTombstones);
+        let mends = repairs && stored.is_some_and(|stored| stored.version == row.version);
+        if (is_news && !dropped) || mends {
+            let seq = self.next_seq();
+            tables.put_row(row, hash, seq)?;
+        }
+        if self.setup.rules.hold(Rule::MergeClocks) && row.version.clock > self.clock.high_water() {
+            self.clock.merge(row.version.clock);
+            self.changed.counters = true;
+        }
+        Ok(())
+    }
+
+    /// Notes how far this node holds a member's feed.
+    pub(super) fn set_received(&mut self, hello: &Hello, to: Seq) {
+        let cursor = self.cursors.entry(hello.incarnation).or_default();
+        cursor.received = cursor.received.max(to);
+        cursor.boot = hello.boot;
+        self.changed.cursors.insert(hello.incarnation);
+    }
+
+    /// Notes how far a member holds this node's feed, and answers the writes that waited for it.
+    pub(super) fn acknowledged(&mut self, member: Incarnation, up_to: Seq, out: &mut Vec<Output>) {
+        let cursor = self.cursors.entry(member).or_insert(Cursor::default());
+        if up_to > cursor.acknowledged {
+            cursor.acknowledged = up_to;
+            self.changed.cursors.insert(member);
+        }
+        if let Some(contact) = self.contacts.known.get_mut(&member)
+            && up_to >= self.last
+        {
+            contact.missed = false;
+        }
+        out.extend(
+            self.waiting
+                .acknowledged(member, up_to)
+                .into_iter()
+                .map(Output::written),
+        );
+    }
+
+    /// What to ask a member for, so that damaged rows become whole.
+    pub(super) fn repair_request(&self) -> Option<Request> {
+        let wanted: Vec<_> = self
+            .damaged
+            .iter()
+            .take(ROWS)
+            .map(WireIdentity::from)
+            .collect();
+        (!wanted.is_empty()).then_some(Request::Entries(wanted))
+    }
+
+    /// The sound ones among the entries that a member asks for.
+    pub(super) fn entries<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        wanted: Vec<WireIdentity>,
+    ) -> Result<Vec<WireRow>, T::Error> {
+        let mut rows = Vec::new();
+        for identity in wanted
+            .into_iter()
+            .take(ROWS)
+            .filter_map(WireIdentity::into_identity)
+        {
+            if self.damaged.contains(&identity) {
+                continue;
+            }
+            if let Some(row) = tables.row(&identity)? {
+                rows.push(WireRow::new(&row, row.hash()));
+            }
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,227 @@
+//! Meeting another node: whether it belongs to the same cluster, and what its greeting says of it and of this node.
+
+use super::{Engine, Event, Now, Output, exchange::sent_after};
+use crate::{
+    cluster::{Address, FenceReason, Hello, Protocol, Refusal, Rule, Seq, Standing, State, Tables},
+    domain::Incarnation,
+};
+
+impl Engine {
+    /// What this node says of itself to a node.
+    pub(super) fn hello(&mut self, to: Option<&Hello>, now: Now) -> Hello {
+        self.turn += 1;
+        let membership = &self.membership;
+        Hello {
+            protocol: Protocol::CURRENT,
+            release: self.setup.release.clone(),
+            cluster: self.setup.cluster.clone(),
+            mode: self.setup.mode,
+            name: self.setup.name.clone(),
+            incarnation: self.incarnation,
+            boot: self.setup.boot,
+            turn: self.turn,
+            boot_began: membership.boot.1,
+            address: self
+                .contacts
+                .routes
+                .iter()
+                .find(|(_, route)| route.is_me)
+                .map(|(address, _)| address.clone()),
+            founding: membership.founding,
+            salt: self
+                .salt
+                .as_ref()
+                .map(|salt| salt.fingerprint().to_string()),
+            ready: self.is_ready(),
+            acknowledges: self.acknowledges(),
+            fenced: matches!(membership.standing, Standing::Fenced(_)),
+            has_rows: self.has_rows,
+            head: self.last,
+            purged: membership.purged,
+            origin: membership
+                .origin
+                .map(|origin| (origin.source, origin.source_head, origin.last)),
+            received: to
+                .filter(|_| self.membership.standing == Standing::Member)
+                .map(|to| (to.incarnation, self.received_from(to))),
+            roster: self.roster_fingerprint,
+            entries: self.entries,
+            time: now.wall,
+        }
+    }
+
+    /// Whether a node and this one can talk at all.
+    fn belongs(&self, hello: &Hello) -> Result<(), Refusal> {
+        if hello.protocol.major != Protocol::CURRENT.major {
+            return Err(Refusal::Protocol);
+        }
+        if hello.cluster != self.setup.cluster {
+            return Err(Refusal::OtherCluster {
+                mine: self.setup.cluster.clone(),
+            });
+        }
+        if hello.mode != self.setup.mode {
+            return Err(Refusal::OtherMode);
+        }
+        if let (Some(mine), Some(theirs)) = (self.membership.founding, hello.founding)
+            && mine != theirs
+        {
+            return Err(Refusal::OtherFounding { mine });
+        }
+        if let (Some(mine), Some(theirs)) = (&self.salt, &hello.salt)
+            && mine.fingerprint().to_string() != *theirs
+        {
+            return Err(Refusal::OtherSalt {
+                mine: mine.fingerprint().to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Meets a node: refuses it, or takes note of what it says. `exchange_began` is set for answers.
+    pub(super) fn meet<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &Hello,
+        address: Option<&Address>,
+        exchange_began: Option<std::time::Duration>,
+        out: &mut Vec<Output>,
+    ) -> Result<Result<(), Refusal>, T::Error> {
+        if let Err(refusal) = self.belongs(hello) {
+            return Ok(Err(refusal));
+        }
+        let is_news = self.contacts.is_news(hello);
+        let offset = hello.time.as_micros().saturating_sub(now.wall.as_micros());
+        self.contacts.heard(hello, address, now.elapsed, offset);
+        if self.membership.standing != Standing::Member {
+            return Ok(Ok(()));
+        }
+        let state = self.states.get(&hello.incarnation).copied();
+        if matches!(state, Some(State::Removed | State::Superseded))
+            && self.setup.rules.hold(Rule::FenceRemoved)
+        {
+            return Ok(Err(Refusal::Removed(self.roster.clone())));
+        }
+        if hello.founding.is_none() || hello.fenced {
+            return Ok(Ok(()));
+        }
+        if is_news && self.went_back(hello) && self.setup.rules.hold(Rule::FenceRolledBack) {
+            return Ok(Err(Refusal::RolledBack));
+        }
+        self.judge_myself(tables, hello, state, out)?;
+        if let Some((of, seq)) = hello.received
+            && of == self.incarnation
+        {
+            if hello.acknowledges {
+                self.acknowledged(hello.incarnation, seq, out);
+            }
+            if hello.ready
+                && let Some(leaving) = &mut self.leaving
+                && sent_after(exchange_began, leaving.since)
+            {
+                leaving.held.insert(hello.incarnation, seq);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whether a node's database went back behind what it had told.
+    fn went_back(&self, hello: &Hello) -> bool {
+        let Some(cursor) = self.cursors.get(&hello.incarnation) else {
+            return false;
+        };
+        let forgot = hello
+            .received
+            .is_some_and(|(of, seq)| of == self.incarnation && seq < cursor.acknowledged);
+        let rebooted = cursor.boot != hello.boot && cursor.boot != crate::cluster::Boot::default();
+        forgot || hello.head < cursor.received || (rebooted && hello.boot_began < cursor.received)
+    }
+
+    /// What another member's greeting says of this node.
+    fn judge_myself<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        hello: &Hello,
+        state: Option<State>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let holds_more_than_there_is = hello
+            .received
+            .is_some_and(|(of, seq)| of == self.incarnation && seq > self.last);
+        let rules = self.setup.rules;
+        if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
+            return self.fence(tables, FenceReason::RolledBack, out);
+        }
+        let below = hello.purged > self.received_from(hello);
+        if below && state.is_some_and(State::counts) && rules.hold(Rule::HonourPurgeMarks) {
+            return self.fence(tables, FenceReason::BelowPurgeMark, out);
+        }
+        Ok(())
+    }
+
+    /// Stops serving until a new snapshot is in force.
+    pub(super) fn fence<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        reason: FenceReason,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if self.membership.standing != Standing::Member {
+            return Ok(());
+        }
+        self.membership.standing = Standing::Fenced(reason);
+        self.put_membership(tables)?;
+        self.readiness.restart();
+        self.leaving = None;
+        out.extend(self.abandon());
+        out.push(Output::Event(Event::Fenced(reason)));
+        Ok(())
+    }
+
+    /// Takes over what another roster knows, and what follows for this node.
+    pub(super) fn merge_roster<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        other: &crate::cluster::Roster,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if self.roster.is_empty() || !self.roster.merge(other) {
+            return Ok(());
+        }
+        self.put_roster(tables)?;
+        if !self.setup.rules.hold(Rule::FenceRemoved) {
+            return Ok(());
+        }
+        match self.my_state() {
+            Some(State::Removed) => self.fence(tables, FenceReason::Removed, out),
+            Some(State::Superseded) => self.fence(tables, FenceReason::Superseded, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes why a node and this one do not talk, and tells of it once.
+    pub(super) fn mismatch(
+        &mut self,
+        address: &Address,
+        hello: &Hello,
+        refusal: Refusal,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(route) = self.contacts.routes.get_mut(address) else {
+            return;
+        };
+        if route.refusal.as_ref() != Some(&refusal) {
+            out.push(Output::Event(Event::Mismatch {
+                name: hello.name.clone(),
+                refusal: refusal.clone(),
+            }));
+            route.refusal = Some(refusal);
+        }
+    }
+
+    /// How far a member says that it holds this node's feed; where it never said, from the start.
+    pub(super) fn held_by(&self, member: Incarnation) -> Option<Seq> {
+        self.contacts.received_by(member, self.incarnation)
+    }
+}

@@ -1,0 +1,283 @@
+//! What an engine is told, and what it asks for.
+
+use std::time::Duration;
+
+use super::{Write, Written};
+use crate::{
+    cluster::{
+        AckLevel, Address, Answer, Envelope, FenceReason, FoundingId, MemberName, Refusal, Request,
+        Seq, State,
+    },
+    crypto::Salt,
+    domain::{Identity, Incarnation, Timestamp},
+};
+
+/// A moment, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Wall-clock time; may jump.
+    pub wall: Timestamp,
+    /// Time since some fixed moment of this process; never goes back.
+    pub elapsed: Duration,
+}
+
+/// Whom an output answers; chosen by the driver, unique among inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplyId(pub u64);
+
+/// Which request an answer belongs to; chosen by the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(pub u64);
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A client writes.
+    Write {
+        /// What.
+        write: Write,
+        /// Who must hold it before it is answered.
+        level: AckLevel,
+        /// Answered by [`Output::Written`].
+        reply: ReplyId,
+    },
+    /// An authenticated node asks.
+    Request {
+        /// What.
+        message: Box<Envelope<Request>>,
+        /// Answered by [`Output::Answer`].
+        reply: ReplyId,
+    },
+    /// A request that this engine sent was answered; `None` when it was not.
+    Answered {
+        /// Where it was sent.
+        from: Address,
+        /// Which one it was.
+        exchange: ExchangeId,
+        /// The answer.
+        answer: Option<Box<Envelope<Answer>>>,
+    },
+    /// Whoever owns the cluster orders something.
+    Order {
+        /// What.
+        order: OwnerOrder,
+        /// Answered by [`Output::Done`].
+        reply: ReplyId,
+    },
+    /// The list of addresses, at start and whenever it changed.
+    Listed(Vec<Address>),
+    /// Time passed: at least every 100 ms.
+    Tick,
+}
+
+/// What only the owner of a cluster may order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnerOrder {
+    /// Found the cluster here.
+    Found {
+        /// The incarnation that is meant: another database must not take the order.
+        incarnation: Incarnation,
+    },
+    /// Leave the cluster.
+    Leave,
+    /// Remove a member.
+    Remove {
+        /// Its name.
+        name: MemberName,
+        /// Its incarnation, which must be the current one.
+        incarnation: Incarnation,
+        /// Whether it need not have left: it is dead.
+        force: bool,
+    },
+}
+
+/// How an order was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerAnswer {
+    /// The cluster's founding.
+    Founded(FoundingId),
+    /// How far leaving has come; `None` for a node that never belonged.
+    Leaving(Option<State>),
+    /// The member is removed.
+    Removed,
+}
+
+/// Why an order is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnerRefusal {
+    /// A standalone node takes no such orders.
+    #[error("this node belongs to no cluster (OSC_CLUSTER_ENABLED)")]
+    Standalone,
+    /// Another database is meant.
+    #[error("this node's incarnation is {mine}, not the one that was named")]
+    OtherIncarnation {
+        /// The one that it has.
+        mine: Incarnation,
+    },
+    /// It belongs to a cluster already.
+    #[error("this node belongs to a cluster already (founding {founding})")]
+    AlreadyMember {
+        /// That cluster.
+        founding: FoundingId,
+    },
+    /// A reachable node belongs to a cluster.
+    #[error("node '{name}' belongs to a cluster already; this node is going to join it")]
+    ReachableCluster {
+        /// That node.
+        name: MemberName,
+    },
+    /// A fenced node founds nothing.
+    #[error("this node is fenced: {}", .0.text())]
+    Fenced(FenceReason),
+    /// There is no salt and none may be made.
+    #[error(
+        "there is no salt, and this node may not make one (OSC_BOOTSTRAP=never); mount the cluster's salt"
+    )]
+    NoSalt,
+    /// Nobody else holds what this node holds.
+    #[error("no other member is ready to hold what this node holds; a last member does not leave")]
+    LastMember,
+    /// It is no member in good standing.
+    #[error("this node is no ready member; ask another")]
+    NoMember,
+    /// Nobody of that name is known.
+    #[error("the roster knows no member '{name}'")]
+    Unknown {
+        /// The name.
+        name: MemberName,
+    },
+    /// Another incarnation of that name is the current one.
+    #[error("the current incarnation of '{name}' is {current}, not the one that was named")]
+    NotCurrent {
+        /// The name.
+        name: MemberName,
+        /// The current incarnation.
+        current: Incarnation,
+    },
+    /// It still belongs.
+    #[error("'{name}' is {}; let it leave first, or add force=true if it is dead and its disk is lost", .state.text())]
+    NotLeft {
+        /// The name.
+        name: MemberName,
+        /// What it is.
+        state: State,
+    },
+}
+
+/// Why a write is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteRefusal {
+    /// What is stored is not what the caller saw.
+    #[error("the entry changed meanwhile")]
+    Changed,
+    /// The node takes no writes.
+    #[error("this node takes no writes: {0}")]
+    NotServing(&'static str),
+}
+
+/// Something to do after the commit.
+#[derive(Debug)]
+pub enum Output {
+    /// A write's outcome.
+    Written {
+        /// Whose.
+        reply: ReplyId,
+        /// The outcome.
+        result: Result<Written, WriteRefusal>,
+    },
+    /// The answer to another node.
+    Answer {
+        /// Whose.
+        reply: ReplyId,
+        /// The answer.
+        message: Box<Envelope<Answer>>,
+    },
+    /// An order's outcome.
+    Done {
+        /// Whose.
+        reply: ReplyId,
+        /// The outcome.
+        result: Result<OwnerAnswer, OwnerRefusal>,
+    },
+    /// Send this, and come back with [`Input::Answered`] whatever happens.
+    Send {
+        /// Where.
+        to: Address,
+        /// Which exchange it begins.
+        exchange: ExchangeId,
+        /// The request.
+        message: Box<Envelope<Request>>,
+        /// How long to wait.
+        patience: Duration,
+    },
+    /// The salt is known from now on: write its file, and open values with it.
+    SaltSettled(Salt),
+    /// Something that a person wants to know.
+    Event(Event),
+}
+
+impl Output {
+    pub(super) fn written((reply, written): (ReplyId, Written)) -> Self {
+        Self::Written {
+            reply,
+            result: Ok(written),
+        }
+    }
+}
+
+/// What the log tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// This node founded the cluster.
+    Founded(FoundingId),
+    /// It takes a snapshot.
+    JoinBegun {
+        /// From whom.
+        source: MemberName,
+    },
+    /// The snapshot is complete and in force.
+    Joined {
+        /// From whom it came.
+        source: MemberName,
+        /// How many rows it has.
+        rows: u64,
+    },
+    /// It serves.
+    Ready,
+    /// It must take a new snapshot.
+    Fenced(FenceReason),
+    /// It leaves.
+    Leaving,
+    /// It has left.
+    Left,
+    /// It removed a member.
+    Removed(MemberName),
+    /// It refuses a node, or is refused: they do not belong together.
+    Mismatch {
+        /// The other's name.
+        name: MemberName,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// It holds rows but belongs to no cluster, and meets one.
+    RowsOutsideTheCluster {
+        /// A member of that cluster.
+        name: MemberName,
+    },
+    /// Two writers did not know of each other; the losing value is kept.
+    Conflict(Identity),
+    /// A stored row is damaged; it is asked for elsewhere.
+    DamagedRow(Identity),
+    /// A row arrived damaged and was left out.
+    DamagedArrival {
+        /// Who sent it.
+        name: MemberName,
+    },
+    /// Tombstones were purged.
+    Purged {
+        /// How many.
+        count: u64,
+        /// Up to where.
+        up_to: Seq,
+    },
+}

@@ -1,0 +1,322 @@
+//! Joining: a complete snapshot of one ready member, staged beside the rows and taken over in one durable step.
+
+use super::{Engine, Event, Now, Output};
+use crate::{
+    cluster::{
+        Address, Answer, Cursor, Hello, Phase, Refusal, RosterEntry, Rule, Seq, SnapshotHead,
+        SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity, WireRow, WireSalt,
+    },
+    crypto::Salt,
+    domain::{Identity, Incarnation, Row, RowHash, Version},
+};
+
+/// Rows and bytes of one page at most.
+const ROWS: usize = 1000;
+const BYTES: usize = 1 << 20;
+
+/// A snapshot that is being taken.
+#[derive(Debug)]
+pub(super) struct Join {
+    source: Incarnation,
+    address: Address,
+    /// The last entry of the pages so far.
+    after: Option<Identity>,
+    /// What came with the first page: feeds are followed from there.
+    head: Option<SnapshotHead>,
+}
+
+impl Engine {
+    /// Whether a node needs a snapshot to go on.
+    fn wants_snapshot(&self) -> bool {
+        match self.membership.standing {
+            Standing::Blank => !self.has_rows,
+            Standing::Fenced(_) => true,
+            Standing::Member => false,
+        }
+    }
+
+    /// Begins to join where that is wanted and a ready member is there.
+    pub(super) fn choose_source<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if let Some(join) = &self.join {
+            let asked = self
+                .contacts
+                .routes
+                .get(&join.address)
+                .is_some_and(|route| route.in_flight.is_some());
+            let alive = self
+                .contacts
+                .known
+                .get(&join.source)
+                .is_some_and(|source| source.is_alive(now.elapsed) && source.hello.ready);
+            if asked || alive {
+                return Ok(());
+            }
+            self.abort_join(tables)?;
+        }
+        let source = self
+            .contacts
+            .known
+            .iter()
+            .find_map(|(incarnation, contact)| {
+                let hello = &contact.hello;
+                let usable = hello.ready
+                    && hello.founding.is_some()
+                    && contact.is_alive(now.elapsed)
+                    && self
+                        .membership
+                        .founding
+                        .is_none_or(|mine| hello.founding == Some(mine))
+                    && !matches!(
+                        self.states.get(incarnation),
+                        Some(State::Removed | State::Superseded)
+                    );
+                let address = self.contacts.route_to(*incarnation)?;
+                let refused = self
+                    .contacts
+                    .routes
+                    .get(address)
+                    .is_some_and(|route| route.refusal.is_some());
+                (usable && !refused).then(|| (*incarnation, address.clone(), hello.name.clone()))
+            });
+        let Some((source, address, name)) = source else {
+            return Ok(());
+        };
+        if !self.wants_snapshot() {
+            if self.membership.standing == Standing::Blank && !self.told_of_rows {
+                self.told_of_rows = true;
+                out.push(Output::Event(Event::RowsOutsideTheCluster { name }));
+            }
+            return Ok(());
+        }
+        tables.clear_staged()?;
+        self.changed.rows = true;
+        self.join = Some(Join {
+            source,
+            address,
+            after: None,
+            head: None,
+        });
+        out.push(Output::Event(Event::JoinBegun { source: name }));
+        Ok(())
+    }
+
+    /// The page that is to be asked for at an address next.
+    #[expect(
+        clippy::option_option,
+        reason = "no page, the first page, a later page"
+    )]
+    pub(super) fn page_wanted(&self, address: &Address) -> Option<Option<WireIdentity>> {
+        let join = self.join.as_ref().filter(|join| join.address == *address)?;
+        Some(join.after.as_ref().map(WireIdentity::from))
+    }
+
+    /// Gives a snapshot up; what is staged is cleared when the next one begins.
+    pub(super) fn abort_join<T: Tables>(&mut self, tables: &mut T) -> Result<(), T::Error> {
+        if self.join.take().is_some() {
+            self.changed.rows = true;
+            tables.clear_staged()?;
+        }
+        Ok(())
+    }
+
+    /// Gives a page to a node that joins.
+    pub(super) fn snapshot_page<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &Hello,
+        after: Option<WireIdentity>,
+    ) -> Result<Answer, T::Error> {
+        let (Some(founding), Some(salt), true) =
+            (self.membership.founding, &self.salt, self.is_ready())
+        else {
+            return Ok(Answer::Refused(Refusal::NotServing));
+        };
+        let salt = salt.clone();
+        let namesake = self
+            .contacts
+            .living_namesake(&hello.name, hello.incarnation, now.elapsed);
+        let is_current = namesake.is_some_and(|other| {
+            self.roster.current(&hello.name) == Some(other)
+                && self.states.get(&other).is_some_and(|state| state.counts())
+        });
+        if is_current || hello.name == self.setup.name {
+            return Ok(Answer::Refused(Refusal::NameTaken));
+        }
+        let after = after.and_then(WireIdentity::into_identity);
+        let page = tables.page(after.as_ref(), ROWS, BYTES)?;
+        let last = page.last().map(|row| row.row.identity.clone());
+        let more = match &last {
+            Some(last) => !tables.page(Some(last), 1, 0)?.is_empty(),
+            None => false,
+        };
+        let mut received: Vec<_> = self
+            .cursors
+            .iter()
+            .map(|(member, cursor)| (*member, cursor.received, cursor.boot))
+            .collect();
+        received.push((self.incarnation, self.last, self.setup.boot));
+        let head = SnapshotHead {
+            founding,
+            salt: WireSalt::new(&salt),
+            roster: self.roster.clone(),
+            clock: self.clock.high_water(),
+            purged_clock: self.membership.purged_clock,
+            received,
+        };
+        Ok(Answer::Page {
+            head: Box::new(head),
+            rows: page
+                .iter()
+                .filter(|row| row.row.hash() == row.hash)
+                .map(|row| WireRow::new(&row.row, row.hash))
+                .collect(),
+            more,
+            last: last.as_ref().map(WireIdentity::from),
+        })
+    }
+
+    /// Takes a page; after the last one, the whole snapshot.
+    pub(super) fn take_page<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &Hello,
+        page: Page,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let Page {
+            head,
+            rows,
+            more,
+            last,
+        } = page;
+        let Some(join) = self
+            .join
+            .as_mut()
+            .filter(|join| join.source == hello.incarnation)
+        else {
+            return Ok(());
+        };
+        let count = rows.len();
+        let rows: Vec<(Row, RowHash)> = rows.into_iter().filter_map(WireRow::into_row).collect();
+        let salt = head.salt.to_salt();
+        let last = last.and_then(WireIdentity::into_identity);
+        if rows.len() < count || salt.is_none() || (more && last.is_none()) {
+            out.push(Output::Event(Event::DamagedArrival {
+                name: hello.name.clone(),
+            }));
+            return self.abort_join(tables);
+        }
+        join.head.get_or_insert(head);
+        join.after = last.or(join.after.take());
+        self.changed.rows = true;
+        tables.stage(&rows)?;
+        if more {
+            return Ok(());
+        }
+        match (self.join.take().and_then(|join| join.head), salt) {
+            (Some(head), Some(salt)) => self.take_snapshot(tables, now, hello, head, salt, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the staged snapshot the node's state, in this one transaction.
+    fn take_snapshot<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        source: &Hello,
+        head: SnapshotHead,
+        salt: Salt,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if self.membership.standing != Standing::Blank {
+            // A fenced life is over; what others know of it must not be taken for the new one.
+            self.incarnation = self.fresh_incarnation();
+        }
+        let before = self.last;
+        self.last = tables.take_over(Takeover {
+            incarnation: self.incarnation,
+            last: before,
+            seen_at: now.wall,
+            reissue: !self.setup.rules.hold(Rule::OwnStamps),
+        })?;
+        self.has_rows = self.last > before || tables.has_rows()?;
+        self.clock.merge(head.clock);
+        let admitted = Version {
+            clock: self.clock.tick(now.wall, None),
+            incarnation: self.incarnation,
+        };
+        let old_roster = std::mem::replace(&mut self.roster, head.roster);
+        if self.membership.founding == Some(head.founding) {
+            self.roster.merge(&old_roster);
+        }
+        self.roster.admit(
+            self.incarnation,
+            RosterEntry {
+                name: self.setup.name.clone(),
+                admitted,
+                phase: Phase::Joining,
+            },
+        );
+        self.membership.founding = Some(head.founding);
+        self.membership.standing = Standing::Member;
+        self.membership.purged = Seq::START;
+        self.membership.purged_clock = self.membership.purged_clock.max(head.purged_clock);
+        self.membership.boot = (self.setup.boot, self.last);
+        self.membership.origin = Some(SnapshotOrigin {
+            source: source.incarnation,
+            source_head: source.head,
+            last: self.last,
+        });
+        self.cursors = head
+            .received
+            .into_iter()
+            .filter(|(member, _, _)| *member != self.incarnation)
+            .map(|(member, received, boot)| {
+                let cursor = Cursor {
+                    received,
+                    boot,
+                    acknowledged: Seq::START,
+                };
+                (member, cursor)
+            })
+            .collect();
+        self.changed.cursors = self.cursors.keys().copied().collect();
+        self.changed.counters = true;
+        self.damaged.clear();
+        self.put_roster(tables)?;
+        self.put_membership(tables)?;
+        if self.salt.is_none() {
+            tables.put_salt(&salt)?;
+            self.salt = Some(salt.clone());
+            out.push(Output::SaltSettled(salt));
+        }
+        self.contacts.start_over();
+        self.readiness.restart();
+        out.push(Output::Event(Event::Joined {
+            source: source.name.clone(),
+            rows: self.last.since(before),
+        }));
+        Ok(())
+    }
+
+    fn fresh_incarnation(&mut self) -> Incarnation {
+        use rand::Rng;
+        Incarnation::from_random(self.random.next_u64())
+    }
+}
+
+/// A page of a snapshot as it arrived.
+pub(super) struct Page {
+    pub(super) head: SnapshotHead,
+    pub(super) rows: Vec<WireRow>,
+    pub(super) more: bool,
+    pub(super) last: Option<WireIdentity>,
+}

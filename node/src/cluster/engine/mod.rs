@@ -1,0 +1,273 @@
+//! One node's engine: its durable state as far as decisions need it, and what it knows of the others.
+
+mod exchange;
+mod feed;
+mod greeting;
+mod input;
+mod joining;
+mod owner;
+mod purge;
+mod readiness;
+mod setup;
+mod view;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use input::{
+    Event, ExchangeId, Input, Now, Output, OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId,
+    WriteRefusal,
+};
+pub use setup::{LoadError, Setup};
+pub use view::{MemberView, View};
+pub use write::{Change, Seen, Write, Written};
+
+use rand::{SeedableRng, rngs::StdRng};
+
+use super::{
+    Cursor, Membership, Roster, Rule, Seq, Standing, State, Tables, acknowledgement::WaitingWrites,
+    contacts::Contacts,
+};
+use crate::{
+    crypto::Salt,
+    domain::{HybridClock, Identity, Incarnation},
+};
+use joining::Join;
+use owner::Leaving;
+use readiness::Readiness;
+
+/// The engine. Lives where the tables are written; everything it is told comes as an [`Input`].
+#[derive(Debug)]
+pub struct Engine {
+    setup: Setup,
+    incarnation: Incarnation,
+    clock: HybridClock,
+    last: Seq,
+    membership: Membership,
+    roster: Roster,
+    states: BTreeMap<Incarnation, State>,
+    roster_fingerprint: u64,
+    cursors: BTreeMap<Incarnation, Cursor>,
+    salt: Option<Salt>,
+    has_rows: bool,
+    contacts: Contacts,
+    waiting: WaitingWrites,
+    readiness: Readiness,
+    join: Option<Join>,
+    leaving: Option<Leaving>,
+    damaged: BTreeSet<Identity>,
+    /// Whether the log knows that this node holds rows outside the cluster that it met.
+    told_of_rows: bool,
+    random: StdRng,
+    exchanges: u64,
+    turn: u64,
+    changed: Changed,
+    purge_due: std::time::Duration,
+    /// Live entries, as told by whoever counts them.
+    entries: u64,
+    /// Whether the disk takes writes.
+    writable: bool,
+}
+
+/// What has to be written before the transaction ends.
+#[derive(Debug, Default)]
+struct Changed {
+    counters: bool,
+    cursors: BTreeSet<Incarnation>,
+    /// Whether anything was written; cursors alone are no reason to write.
+    rows: bool,
+}
+
+impl Engine {
+    /// Brings the engine of a database up, as it was when it was last committed.
+    ///
+    /// # Errors
+    /// When storage fails, or the database belongs to a node of another name.
+    pub fn load<T: Tables>(
+        tables: &mut T,
+        setup: Setup,
+        now: Now,
+    ) -> Result<Self, LoadError<T::Error>> {
+        let (incarnation, clock, last) = tables.counters().map_err(LoadError::Storage)?;
+        let stored = tables.membership().map_err(LoadError::Storage)?;
+        if let Some(stored) = &stored
+            && stored.name != setup.name
+            && setup.clustered
+        {
+            return Err(LoadError::OtherName {
+                stored: stored.name.clone(),
+                given: setup.name.clone(),
+            });
+        }
+        let mut membership = stored.unwrap_or_else(|| setup.blank_membership());
+        membership.boot = (setup.boot, last);
+        if setup.clustered {
+            tables
+                .put_membership(&membership)
+                .map_err(LoadError::Storage)?;
+            tables.clear_staged().map_err(LoadError::Storage)?;
+        }
+        let mut engine = Self {
+            incarnation,
+            clock: HybridClock::resume(clock),
+            last,
+            roster: tables.roster().map_err(LoadError::Storage)?,
+            states: BTreeMap::new(),
+            roster_fingerprint: 0,
+            cursors: tables
+                .cursors()
+                .map_err(LoadError::Storage)?
+                .into_iter()
+                .collect(),
+            salt: setup.salt.clone(),
+            has_rows: tables.has_rows().map_err(LoadError::Storage)?,
+            contacts: Contacts::default(),
+            waiting: WaitingWrites::default(),
+            readiness: Readiness::new(!setup.clustered),
+            join: None,
+            leaving: None,
+            damaged: BTreeSet::new(),
+            told_of_rows: false,
+            random: StdRng::from_seed(setup.entropy),
+            exchanges: 0,
+            turn: 0,
+            changed: Changed::default(),
+            purge_due: now.elapsed + purge::INTERVAL,
+            entries: 0,
+            writable: true,
+            membership,
+            setup,
+        };
+        engine.read_roster();
+        engine.resume_leaving(now);
+        Ok(engine)
+    }
+
+    /// Takes one thing that happened. Outputs must not be acted on before [`Engine::finish`] and the commit.
+    ///
+    /// # Errors
+    /// When storage fails: then the transaction and this engine are to be dropped.
+    pub fn step<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        input: Input,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        match input {
+            Input::Write {
+                write,
+                level,
+                reply,
+            } => self.write(tables, now, write, level, reply, out),
+            Input::Request { message, reply } => self.requested(tables, now, message, reply, out),
+            Input::Answered {
+                from,
+                exchange,
+                answer,
+            } => self.answered(tables, now, &from, exchange, answer, out),
+            Input::Order { order, reply } => self.ordered(tables, now, order, reply, out),
+            Input::Listed(addresses) => {
+                self.contacts.list(&addresses);
+                Ok(())
+            }
+            Input::Tick => self.tick(tables, now, out),
+        }
+    }
+
+    /// Ends a batch of steps: writes what they changed and decides what to send.
+    ///
+    /// # Errors
+    /// As [`Engine::step`].
+    pub fn finish<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if self.setup.clustered {
+            self.check_readiness(tables, now, out)?;
+            self.send_what_is_due(tables, now, out)?;
+        }
+        let Changed {
+            counters,
+            cursors,
+            rows,
+        } = std::mem::take(&mut self.changed);
+        if counters {
+            tables.put_counters(self.clock.high_water(), self.last)?;
+        }
+        if counters || rows {
+            for member in cursors {
+                if let Some(cursor) = self.cursors.get(&member) {
+                    tables.put_cursor(member, *cursor)?;
+                }
+            }
+        } else {
+            self.changed.cursors = cursors;
+        }
+        Ok(())
+    }
+
+    /// Tells what only others can count: live entries, and whether the disk takes writes.
+    pub fn observe(&mut self, entries: u64, writable: bool) {
+        self.entries = entries;
+        self.writable = writable;
+    }
+
+    /// Answers all writes that wait for other nodes, as they are: this engine ends.
+    pub fn abandon(&mut self) -> Vec<Output> {
+        self.waiting
+            .drain()
+            .into_iter()
+            .map(Output::written)
+            .collect()
+    }
+
+    /// The database's identity.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// What this incarnation is to the cluster; `None` while it belongs to none.
+    fn my_state(&self) -> Option<State> {
+        self.states.get(&self.incarnation).copied()
+    }
+
+    /// Whether it is a member in good standing: it may write, feed and acknowledge.
+    fn is_member(&self) -> bool {
+        self.membership.standing == Standing::Member
+            && matches!(self.my_state(), Some(State::Member | State::Joining))
+    }
+
+    fn acknowledges(&self) -> bool {
+        let joined = self.my_state() == Some(State::Member)
+            || !self.setup.rules.hold(Rule::JoinersDoNotAcknowledge);
+        self.is_member() && joined && self.writable
+    }
+
+    /// Other incarnations that count for purges and `all`.
+    fn counting(&self) -> impl Iterator<Item = Incarnation> {
+        self.states
+            .iter()
+            .filter(|(incarnation, state)| state.counts() && **incarnation != self.incarnation)
+            .map(|(incarnation, _)| *incarnation)
+    }
+
+    /// Works out what follows from the roster.
+    fn read_roster(&mut self) {
+        self.states = self.roster.states(self.setup.rules);
+        self.roster_fingerprint = self.roster.fingerprint();
+    }
+
+    fn put_roster<T: Tables>(&mut self, tables: &mut T) -> Result<(), T::Error> {
+        self.read_roster();
+        self.changed.rows = true;
+        tables.put_roster(&self.roster)
+    }
+
+    fn put_membership<T: Tables>(&mut self, tables: &mut T) -> Result<(), T::Error> {
+        self.changed.rows = true;
+        tables.put_membership(&self.membership)
+    }
+}

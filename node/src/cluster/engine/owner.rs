@@ -1,0 +1,261 @@
+//! What only the cluster's owner orders: founding, leaving, removing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Engine, Event, Now, Output, OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId};
+use crate::{
+    cluster::{FoundingId, MemberName, Phase, RosterEntry, Rule, Seq, Standing, State, Tables},
+    crypto::Salt,
+    domain::{Incarnation, Version},
+};
+
+/// A node that is on its way out.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    /// When that was stored here.
+    pub(super) since: Duration,
+    /// What ready members said to hold of this node's feed, in answers to what was asked after that.
+    pub(super) held: BTreeMap<Incarnation, Seq>,
+}
+
+impl Engine {
+    pub(super) fn ordered<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        order: OwnerOrder,
+        reply: ReplyId,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let result = if self.setup.clustered {
+            match order {
+                OwnerOrder::Found { incarnation } => self.found(tables, now, incarnation, out)?,
+                OwnerOrder::Leave => self.leave(tables, now, out)?,
+                OwnerOrder::Remove {
+                    name,
+                    incarnation,
+                    force,
+                } => self.remove(tables, now, name, incarnation, force, out)?,
+            }
+        } else {
+            Err(OwnerRefusal::Standalone)
+        };
+        out.push(Output::Done { reply, result });
+        Ok(())
+    }
+
+    /// Founds the cluster: the only way in which a roster, a founding id or a salt ever begins.
+    fn found<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        incarnation: Incarnation,
+        out: &mut Vec<Output>,
+    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+        if incarnation != self.incarnation {
+            return Ok(Err(OwnerRefusal::OtherIncarnation {
+                mine: self.incarnation,
+            }));
+        }
+        if let Standing::Fenced(reason) = self.membership.standing {
+            return Ok(Err(OwnerRefusal::Fenced(reason)));
+        }
+        if let Some(founding) = self.membership.founding {
+            let founder = self.membership.origin.is_none();
+            return Ok(if founder {
+                Ok(OwnerAnswer::Founded(founding))
+            } else {
+                Err(OwnerRefusal::AlreadyMember { founding })
+            });
+        }
+        let founded = self
+            .contacts
+            .known
+            .values()
+            .find(|contact| contact.is_alive(now.elapsed) && contact.hello.founding.is_some());
+        if let Some(contact) = founded
+            && self.setup.rules.hold(Rule::FoundingIsTold)
+        {
+            return Ok(Err(OwnerRefusal::ReachableCluster {
+                name: contact.hello.name.clone(),
+            }));
+        }
+        self.found_here(tables, now, out)
+    }
+
+    fn found_here<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+        use rand::Rng;
+        if self.salt.is_none() {
+            if !self.setup.may_make_salt {
+                return Ok(Err(OwnerRefusal::NoSalt));
+            }
+            let mut bytes = [0; 64];
+            self.random.fill_bytes(&mut bytes);
+            self.salt = Salt::from_bytes(&bytes);
+        }
+        self.abort_join(tables)?;
+        if let Some(salt) = self.salt.clone() {
+            tables.put_salt(&salt)?;
+            out.push(Output::SaltSettled(salt));
+        }
+        let founding = FoundingId::from_random(self.random.next_u64());
+        let admitted = Version {
+            clock: self.clock.tick(now.wall, None),
+            incarnation: self.incarnation,
+        };
+        self.changed.counters = true;
+        self.roster.admit(
+            self.incarnation,
+            RosterEntry {
+                name: self.setup.name.clone(),
+                admitted,
+                phase: Phase::Member,
+            },
+        );
+        self.membership.founding = Some(founding);
+        self.membership.standing = Standing::Member;
+        self.put_roster(tables)?;
+        self.put_membership(tables)?;
+        out.push(Output::Event(Event::Founded(founding)));
+        Ok(Ok(OwnerAnswer::Founded(founding)))
+    }
+
+    /// What a node does that founds without being told: a broken rule of simulations.
+    pub(super) fn found_unbidden<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let alone =
+            self.contacts.went_round()
+                && !self.contacts.known.values().any(|contact| {
+                    contact.is_alive(now.elapsed) && contact.hello.founding.is_some()
+                });
+        if self.membership.standing == Standing::Blank && alone && self.setup.may_make_salt {
+            self.found_here(tables, now, out)?.ok();
+        }
+        Ok(())
+    }
+
+    fn leave<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+        if self.membership.standing != Standing::Member {
+            // It holds nothing that others lack.
+            return Ok(Ok(OwnerAnswer::Leaving(None)));
+        }
+        match self.my_state() {
+            Some(State::Joining) => {
+                self.advance(tables, Phase::Left)?;
+                out.push(Output::Event(Event::Left));
+            }
+            Some(State::Member) => {
+                let others = self
+                    .states
+                    .iter()
+                    .any(|(other, state)| *other != self.incarnation && *state == State::Member);
+                if !others {
+                    return Ok(Err(OwnerRefusal::LastMember));
+                }
+                self.advance(tables, Phase::Leaving)?;
+                self.resume_leaving(now);
+                out.push(Output::Event(Event::Leaving));
+            }
+            _ => {}
+        }
+        Ok(Ok(OwnerAnswer::Leaving(self.my_state())))
+    }
+
+    /// Goes on leaving after a restart.
+    pub(super) fn resume_leaving(&mut self, now: Now) {
+        if self.my_state() == Some(State::Leaving) {
+            self.leaving = Some(Leaving {
+                since: now.elapsed,
+                held: BTreeMap::new(),
+            });
+        }
+    }
+
+    /// Leaves for good once every other member holds what this node holds.
+    pub(super) fn check_leaving<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let Some(leaving) = &self.leaving else {
+            return Ok(());
+        };
+        let mut members = self
+            .states
+            .iter()
+            .filter(|(other, state)| **other != self.incarnation && **state == State::Member)
+            .map(|(other, _)| other)
+            .peekable();
+        let some = members.peek().is_some();
+        let all_hold = members.all(|member| leaving.held.get(member) >= Some(&self.last));
+        if (some && all_hold) || !self.setup.rules.hold(Rule::LeavingPushesAll) {
+            self.leaving = None;
+            self.advance(tables, Phase::Left)?;
+            out.push(Output::Event(Event::Left));
+        }
+        Ok(())
+    }
+
+    /// Brings this node's own roster entry forward.
+    pub(super) fn advance<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        phase: Phase,
+    ) -> Result<(), T::Error> {
+        if self.roster.advance(self.incarnation, phase) {
+            self.put_roster(tables)?;
+        }
+        Ok(())
+    }
+
+    fn remove<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        name: MemberName,
+        incarnation: Incarnation,
+        force: bool,
+        out: &mut Vec<Output>,
+    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+        if !self.is_member() || incarnation == self.incarnation {
+            return Ok(Err(OwnerRefusal::NoMember));
+        }
+        let Some(current) = self.roster.current(&name) else {
+            return Ok(Err(OwnerRefusal::Unknown { name }));
+        };
+        if current != incarnation {
+            return Ok(Err(OwnerRefusal::NotCurrent { name, current }));
+        }
+        match self.states.get(&incarnation) {
+            Some(State::Removed) => return Ok(Ok(OwnerAnswer::Removed)),
+            Some(State::Left) => {}
+            Some(state) if !force => {
+                return Ok(Err(OwnerRefusal::NotLeft {
+                    name,
+                    state: *state,
+                }));
+            }
+            _ => {}
+        }
+        let clock = self.clock.tick(now.wall, None);
+        self.changed.counters = true;
+        self.roster.remove(incarnation, self.incarnation, clock);
+        self.put_roster(tables)?;
+        out.push(Output::Event(Event::Removed(name)));
+        Ok(Ok(OwnerAnswer::Removed))
+    }
+}

@@ -1,0 +1,83 @@
+//! What an engine is told once.
+
+use std::time::Duration;
+
+use crate::{
+    cluster::{Boot, MemberName, Membership, Mode, Rules, Seq, Standing},
+    crypto::Salt,
+    domain::Clock,
+};
+
+/// How an engine is set up.
+#[derive(Clone)]
+pub struct Setup {
+    /// Whether it belongs to a cluster at all; a standalone node has no peers and is always ready.
+    pub clustered: bool,
+    /// This node's name.
+    pub name: MemberName,
+    /// This process.
+    pub boot: Boot,
+    /// `OSC_CLUSTER_ID`; empty when not set.
+    pub cluster: String,
+    /// How entries are shared.
+    pub mode: Mode,
+    /// The release, for others to see.
+    pub release: String,
+    /// The salt that was found at start: mounted, in its file or in the database.
+    pub salt: Option<Salt>,
+    /// Whether a founding may make a salt where none was found.
+    pub may_make_salt: bool,
+    /// How old a tombstone must be before it may be purged.
+    pub grace: Duration,
+    /// How often each member is asked for its changes, whether it pushes or not.
+    pub sync_interval: Duration,
+    /// The rules in force.
+    pub rules: Rules,
+    /// Random bytes: for new incarnations, a founding and its salt, and jitter.
+    pub entropy: [u8; 32],
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("name", &self.name)
+            .field("clustered", &self.clustered)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Setup {
+    /// Deletes can be purged after a week, if everybody knows of them.
+    pub const GRACE: Duration = Duration::from_hours(7 * 24);
+
+    pub(super) fn blank_membership(&self) -> Membership {
+        Membership {
+            name: self.name.clone(),
+            founding: None,
+            standing: Standing::Blank,
+            purged: Seq::START,
+            purged_clock: Clock::default(),
+            origin: None,
+            boot: (self.boot, Seq::START),
+        }
+    }
+}
+
+/// Why an engine cannot be brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError<E> {
+    /// Storage failed.
+    #[error("the cluster's state cannot be read")]
+    Storage(#[source] E),
+    /// The database belongs to another node.
+    #[error(
+        "the database belongs to node '{stored}', but this node is '{given}' (OSC_CLUSTER_NODE_ID); \
+         give it back its name, or run 'osc-node adopt' to keep the database under the new one"
+    )]
+    OtherName {
+        /// The name in the database.
+        stored: MemberName,
+        /// The name in the settings.
+        given: MemberName,
+    },
+}

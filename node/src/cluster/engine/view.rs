@@ -1,0 +1,136 @@
+//! What a node shows of itself and of the cluster.
+
+use super::{Engine, Now};
+use crate::{
+    cluster::{FoundingId, Seq, Standing, State},
+    domain::{Clock, Incarnation},
+};
+
+/// One node as its own engine sees the cluster, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// This database.
+    pub incarnation: Incarnation,
+    /// Blank, joining, member, leaving, left, fenced; or standalone.
+    pub state: &'static str,
+    /// Why it serves no reads; `None` while it does.
+    pub not_ready: Option<String>,
+    /// The cluster's founding.
+    pub founding: Option<FoundingId>,
+    /// Its last sequence.
+    pub head: Seq,
+    /// The highest clock of a purged tombstone: a version up to it may be gone for good.
+    pub purged_clock: Clock,
+    /// Everybody else: members of the roster, and who else answers.
+    pub members: Vec<MemberView>,
+    /// Listed nodes whose name nobody knows yet.
+    pub unknown: usize,
+}
+
+/// Another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// Its name.
+    pub name: String,
+    /// Its database.
+    pub incarnation: Incarnation,
+    /// Its state by the roster; `blank` where it is in none.
+    pub state: &'static str,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// Whether it answers and acknowledges in time.
+    pub healthy: bool,
+    /// Whether it serves reads.
+    pub ready: bool,
+    /// Changes of this node that it does not hold yet.
+    pub lag: u64,
+    /// Changes of it that this node does not hold yet.
+    pub behind: u64,
+    /// How far its wall clock is ahead, in microseconds.
+    pub clock_offset_micros: i64,
+    /// Its release.
+    pub release: String,
+    /// The fingerprint of its salt.
+    pub salt: Option<String>,
+    /// Its live entries.
+    pub entries: u64,
+}
+
+impl Engine {
+    /// The node and its cluster as they are just now.
+    pub fn view(&self, now: Now) -> View {
+        let state = if self.setup.clustered {
+            match self.membership.standing {
+                Standing::Blank => "blank",
+                Standing::Fenced(_) => "fenced",
+                Standing::Member => self.my_state().map_or("removed", State::text),
+            }
+        } else {
+            "standalone"
+        };
+        View {
+            incarnation: self.incarnation,
+            state,
+            not_ready: self.why_not_ready(now),
+            founding: self.membership.founding,
+            head: self.last,
+            purged_clock: self.membership.purged_clock,
+            members: self.members(now),
+            unknown: self
+                .contacts
+                .routes
+                .values()
+                .filter(|route| route.listed && !route.is_me && route.who.is_none())
+                .count(),
+        }
+    }
+
+    fn members(&self, now: Now) -> Vec<MemberView> {
+        let strangers = self
+            .contacts
+            .known
+            .iter()
+            .filter(|(incarnation, contact)| {
+                !self.states.contains_key(incarnation) && contact.is_alive(now.elapsed)
+            })
+            .map(|(incarnation, _)| (*incarnation, "blank"));
+        let mut members: Vec<_> = self
+            .states
+            .iter()
+            .filter(|(incarnation, state)| {
+                **incarnation != self.incarnation
+                    && !matches!(state, State::Superseded | State::Removed)
+            })
+            .map(|(incarnation, state)| (*incarnation, state.text()))
+            .chain(strangers)
+            .map(|(incarnation, state)| self.member(incarnation, state, now))
+            .collect();
+        members.sort_by(|one, other| one.name.cmp(&other.name));
+        members
+    }
+
+    fn member(&self, incarnation: Incarnation, state: &'static str, now: Now) -> MemberView {
+        let contact = self.contacts.known.get(&incarnation);
+        let hello = contact.map(|contact| &contact.hello);
+        let name = self
+            .roster
+            .entry(incarnation)
+            .map(|entry| &entry.name)
+            .or(hello.map(|hello| &hello.name));
+        let held = self.held_by(incarnation).unwrap_or(Seq::START);
+        MemberView {
+            name: name.map(ToString::to_string).unwrap_or_default(),
+            incarnation,
+            state,
+            reachable: contact.is_some_and(|contact| contact.is_alive(now.elapsed)),
+            healthy: contact.is_some_and(|contact| contact.is_healthy(now.elapsed)),
+            ready: hello.is_some_and(|hello| hello.ready),
+            lag: self.last.since(held),
+            behind: hello.map_or(0, |hello| hello.head.since(self.received_from(hello))),
+            clock_offset_micros: contact.map_or(0, |contact| contact.offset_micros),
+            release: hello.map(|hello| hello.release.clone()).unwrap_or_default(),
+            salt: hello.and_then(|hello| hello.salt.clone()),
+            entries: hello.map_or(0, |hello| hello.entries),
+        }
+    }
+}

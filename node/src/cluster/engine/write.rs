@@ -1,0 +1,211 @@
+//! A client's write: checked against what is stored, stamped, and held back until enough nodes have it.
+
+use super::{Engine, Now, Output, ReplyId, WriteRefusal};
+use crate::{
+    cluster::{AckLevel, Rule, Seq, Standing, State, Tables, acknowledgement::Audience},
+    domain::{Category, Clock, Identity, Row, Timestamp, Version},
+};
+
+/// One change of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Which entry.
+    pub identity: Identity,
+    /// What the caller saw there when it checked whether it may write.
+    pub seen: Seen,
+    /// A reading that the caller knows of (`X-OSC-Version`): the write comes after it.
+    pub named: Option<Clock>,
+    /// What to do.
+    pub change: Change,
+}
+
+/// What stood under an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing, ever.
+    Nothing,
+    /// Nothing that is live: whether there is a tombstone does not matter.
+    NothingLive,
+    /// This version, live or a tombstone.
+    Version(Version),
+}
+
+impl Seen {
+    /// What a caller saw who read this row.
+    pub fn of(row: Option<&Row>) -> Self {
+        row.map_or(Self::Nothing, |row| Self::Version(row.version))
+    }
+
+    fn is_still_so(self, stored: Option<&Row>) -> bool {
+        match self {
+            Self::NothingLive => stored.is_none_or(Row::is_tombstone),
+            seen => seen == Self::of(stored),
+        }
+    }
+}
+
+/// The kinds of change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Create or replace the value.
+    Put {
+        /// The new category.
+        category: Option<Category>,
+        /// The new value as a Fernet token.
+        token: String,
+    },
+    /// Replace the entry by a tombstone.
+    Delete,
+}
+
+/// A committed write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The new version.
+    pub version: Version,
+    /// When the entry came into being.
+    pub created_at: Timestamp,
+    /// When this version was written.
+    pub updated_at: Timestamp,
+    /// How many nodes hold it durably, this one included.
+    pub held_by: usize,
+    /// How many should.
+    pub wanted: usize,
+}
+
+impl Engine {
+    pub(super) fn write<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        write: Write,
+        level: AckLevel,
+        reply: ReplyId,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let result = match self.why_no_writes() {
+            Some(reason) => Err(WriteRefusal::NotServing(reason)),
+            None => self.commit_write(tables, now, write)?,
+        };
+        match result {
+            Err(refusal) => out.push(Output::Written {
+                reply,
+                result: Err(refusal),
+            }),
+            Ok(written) => {
+                let audience = self.audience(level, now);
+                let answered =
+                    self.waiting
+                        .add(reply, written, self.last, level, audience, now.elapsed);
+                out.extend(answered.map(Output::written));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why this node takes no writes; `None` when it does.
+    pub(super) fn why_no_writes(&self) -> Option<&'static str> {
+        if !self.setup.clustered {
+            return None;
+        }
+        match (self.membership.standing, self.my_state()) {
+            (Standing::Blank, _) => Some("it belongs to no cluster yet"),
+            (Standing::Fenced(reason), _) => Some(reason.text()),
+            (Standing::Member, Some(State::Member)) => None,
+            (Standing::Member, Some(State::Joining)) => Some("it is joining"),
+            (Standing::Member, Some(State::Leaving | State::Left)) => Some("it is leaving"),
+            (Standing::Member, _) => Some("it does not belong to the cluster any more"),
+        }
+    }
+
+    fn commit_write<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        write: Write,
+    ) -> Result<Result<Written, WriteRefusal>, T::Error> {
+        let Write {
+            identity,
+            seen,
+            named,
+            change,
+        } = write;
+        let stored = tables.row(&identity)?;
+        if !seen.is_still_so(stored.as_ref()) && self.setup.rules.hold(Rule::WritesCheckWhatWasSeen)
+        {
+            return Ok(Err(WriteRefusal::Changed));
+        }
+        let replaced = stored.as_ref().map(|row| row.version.clock);
+        let replaced = replaced.filter(|_| self.setup.rules.hold(Rule::StampAboveStored));
+        let version = Version {
+            clock: self.clock.tick(now.wall, replaced.max(named)),
+            incarnation: self.incarnation,
+        };
+        let live = stored.as_ref().filter(|row| !row.is_tombstone());
+        let created_at = live.map_or(now.wall, |row| row.created_at);
+        let mut clocks = stored.map(|row| row.clocks).unwrap_or_default();
+        clocks.insert(self.incarnation, version.clock);
+        let (category, token) = match change {
+            Change::Put { category, token } => (category, Some(token)),
+            Change::Delete => (None, None),
+        };
+        let row = Row {
+            identity,
+            category,
+            token,
+            created_at,
+            updated_at: now.wall,
+            version,
+            clocks,
+            extra: None,
+        };
+        let seq = self.next_seq();
+        tables.put_row(&row, row.hash(), seq)?;
+        Ok(Ok(Written {
+            version,
+            created_at,
+            updated_at: now.wall,
+            held_by: 1,
+            wanted: 1,
+        }))
+    }
+
+    /// Numbers the next change.
+    pub(super) fn next_seq(&mut self) -> Seq {
+        self.last = self.last.next();
+        self.changed.counters = true;
+        self.has_rows = true;
+        self.last
+    }
+
+    /// Whom a write of now waits for.
+    fn audience(&self, level: AckLevel, now: Now) -> Audience {
+        if !self.setup.clustered || level == AckLevel::Local {
+            return Audience::default();
+        }
+        if level == AckLevel::All {
+            let members: std::collections::BTreeSet<_> = self.counting().collect();
+            // A roster that holds only this node must not pass for everybody.
+            let unknown = self
+                .contacts
+                .routes
+                .values()
+                .filter(|route| route.listed && !route.is_me)
+                .filter(|route| route.who.is_none_or(|who| !members.contains(&who)))
+                .count();
+            return Audience { members, unknown };
+        }
+        let members = self
+            .counting()
+            .filter(|member| {
+                self.contacts.known.get(member).is_some_and(|contact| {
+                    contact.hello.acknowledges && contact.is_healthy(now.elapsed)
+                })
+            })
+            .collect();
+        Audience {
+            members,
+            unknown: 0,
+        }
+    }
+}

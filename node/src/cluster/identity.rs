@@ -1,0 +1,149 @@
+//! The names of nodes, lives and clusters.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A place in one node's own order of changes; 0 is before the first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Seq(i64);
+
+impl Seq {
+    /// Before the first change.
+    pub const START: Self = Self(0);
+
+    /// A sequence as it was stored.
+    pub fn from_raw(raw: i64) -> Self {
+        Self(raw)
+    }
+
+    /// The sequence as it is stored.
+    pub fn raw(self) -> i64 {
+        self.0
+    }
+
+    /// The next one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// How many changes lie between an earlier sequence and this one; 0 where it is not earlier.
+    pub fn since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default()
+    }
+}
+
+/// A node's name in the cluster (`OSC_CLUSTER_NODE_ID`): the same in every life.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MemberName(String);
+
+impl MemberName {
+    /// A name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MemberName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a node answers: `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Address(String);
+
+impl Address {
+    /// An address.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self(address.into())
+    }
+
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A random number made at each start of a process: how a node finds itself in a list of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Boot(u64);
+
+impl Boot {
+    /// A boot id from random bits.
+    pub fn from_random(bits: u64) -> Self {
+        Self(bits >> 1)
+    }
+
+    /// A boot id as it was stored.
+    pub fn from_raw(raw: i64) -> Self {
+        Self(raw.unsigned_abs())
+    }
+
+    /// The boot id as it is stored.
+    pub fn raw(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+}
+
+/// The random id that a cluster gets when it is founded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FoundingId(u64);
+
+impl FoundingId {
+    /// A founding id from random bits.
+    pub fn from_random(bits: u64) -> Self {
+        Self(bits >> 1)
+    }
+}
+
+impl fmt::Display for FoundingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// How the nodes of a cluster share entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Every node holds every entry.
+    Replica,
+}
+
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        if text.eq_ignore_ascii_case("replica") {
+            Ok(Self::Replica)
+        } else {
+            Err(UnknownMode)
+        }
+    }
+}
+
+/// A text names no mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the mode is 'replica'")]
+pub struct UnknownMode;

@@ -1,0 +1,32 @@
+//! The cluster engine: how nodes replicate, found, join, leave and fence. A state machine without I/O.
+//!
+//! Everything that happens is an [`Input`]; the engine changes the [`Tables`] it is given and answers with [`Output`]s.
+//! Whoever drives it commits the tables first and acts on the outputs afterwards, so nothing is told that could be lost.
+//! Time, randomness, storage and transport come from outside: the same code runs in a node and in the simulator.
+
+mod acknowledgement;
+mod contacts;
+mod engine;
+mod identity;
+mod merge;
+mod protocol;
+mod roster;
+mod rules;
+mod tables;
+
+pub use acknowledgement::AckLevel;
+pub use engine::{
+    Change, Engine, Event, ExchangeId, Input, LoadError, MemberView, Now, Output, OwnerAnswer,
+    OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal, Written,
+};
+pub use identity::{Address, Boot, FoundingId, MemberName, Mode, Seq};
+pub use merge::{Merge, merge};
+pub use protocol::{
+    Answer, Envelope, Hello, Protocol, Refusal, Request, SnapshotHead, WireIdentity, WireRow,
+    WireSalt,
+};
+pub use roster::{Phase, Roster, RosterEntry, State};
+pub use rules::{Rule, Rules};
+pub use tables::{
+    Cursor, FeedRow, FenceReason, Membership, SnapshotOrigin, Standing, Tables, Takeover,
+};

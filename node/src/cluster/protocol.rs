@@ -1,0 +1,321 @@
+//! What nodes tell each other. JSON over HTTP; unknown members are ignored, so that neighbouring releases work together.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::{Address, Boot, FoundingId, MemberName, Mode, Roster, Seq};
+use crate::crypto::Salt;
+use crate::domain::{
+    Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp,
+    Version,
+};
+
+/// The protocol's version. Nodes of one major version understand each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// Changes when old nodes cannot follow.
+    pub major: u32,
+    /// Changes when something is added.
+    pub minor: u32,
+}
+
+impl Protocol {
+    /// What this release speaks.
+    pub const CURRENT: Self = Self { major: 1, minor: 0 };
+}
+
+/// Who speaks, and everything about it that others act on. Part of every message in both directions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The sender's release.
+    pub release: String,
+    /// `OSC_CLUSTER_ID`; empty when not set.
+    pub cluster: String,
+    /// How entries are shared.
+    pub mode: Mode,
+    /// The sender's name.
+    pub name: MemberName,
+    /// Its database.
+    pub incarnation: Incarnation,
+    /// Its process.
+    pub boot: Boot,
+    /// Counts the greetings of a process: an earlier one may arrive later, and then tells old news.
+    pub turn: u64,
+    /// Its last sequence when the process began.
+    pub boot_began: Seq,
+    /// Where it found itself in its list.
+    pub address: Option<Address>,
+    /// The cluster's founding; `None` while blank.
+    pub founding: Option<FoundingId>,
+    /// The fingerprint of its salt.
+    pub salt: Option<String>,
+    /// Whether it serves reads.
+    pub ready: bool,
+    /// Whether it acknowledges: a member that is neither fenced nor full.
+    pub acknowledges: bool,
+    /// Whether it is fenced.
+    pub fenced: bool,
+    /// Whether it has any rows.
+    pub has_rows: bool,
+    /// Its last sequence.
+    pub head: Seq,
+    /// Its highest purged sequence.
+    pub purged: Seq,
+    /// Where its rows came from, if by snapshot: (source, the source's head, its own last sequence of them).
+    pub origin: Option<(Incarnation, Seq, Seq)>,
+    /// How far it durably holds the addressee's feed, and of which incarnation; an acknowledgement if it acknowledges.
+    pub received: Option<(Incarnation, Seq)>,
+    /// The hash of its roster.
+    pub roster: u64,
+    /// Live entries.
+    pub entries: u64,
+    /// Its wall clock.
+    pub time: Timestamp,
+}
+
+/// A message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Envelope<T> {
+    /// Who speaks.
+    pub hello: Hello,
+    /// What it says.
+    pub body: T,
+}
+
+/// What a node asks of another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// I live.
+    Heartbeat,
+    /// My changes after `from` up to `to`.
+    Push {
+        /// Where they begin: you hold my feed so far.
+        from: Seq,
+        /// Where they end.
+        to: Seq,
+        /// The changes.
+        rows: Vec<WireRow>,
+    },
+    /// Give me your changes after this sequence.
+    Pull {
+        /// I hold your feed so far.
+        after: Seq,
+    },
+    /// My roster; give me yours.
+    Roster(Roster),
+    /// Give me these entries: mine are damaged.
+    Entries(Vec<WireIdentity>),
+    /// Give me a page of a snapshot.
+    Snapshot {
+        /// The last entry that I have; `None` for the first page.
+        after: Option<WireIdentity>,
+    },
+}
+
+/// What a node answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Understood; see the hello.
+    Noted,
+    /// Changes after the sequence that was asked for, up to `to`.
+    Changes {
+        /// Where they end.
+        to: Seq,
+        /// The changes.
+        rows: Vec<WireRow>,
+    },
+    /// The entries that were asked for, as far as they are there and sound.
+    Entries(Vec<WireRow>),
+    /// The answerer's roster.
+    Roster(Roster),
+    /// A page of a snapshot.
+    Page {
+        /// The state that goes with it.
+        head: Box<SnapshotHead>,
+        /// Rows in (environment, key) order.
+        rows: Vec<WireRow>,
+        /// Whether there are more.
+        more: bool,
+        /// The last entry of the page, also where that row itself was left out as damaged.
+        last: Option<WireIdentity>,
+    },
+    /// No.
+    Refused(Refusal),
+}
+
+/// What a snapshot brings beside its rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SnapshotHead {
+    /// The cluster's founding.
+    pub founding: FoundingId,
+    /// The salt, 64 bytes in base64.
+    pub salt: WireSalt,
+    /// The roster.
+    pub roster: Roster,
+    /// The source's clock.
+    pub clock: Clock,
+    /// The highest clock of a tombstone that the source has purged.
+    pub purged_clock: Clock,
+    /// How far the source holds each member's feed, itself included.
+    pub received: Vec<(Incarnation, Seq, Boot)>,
+}
+
+/// The salt on its way to a joining node. Never printed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WireSalt(String);
+
+impl WireSalt {
+    /// A salt as it travels.
+    pub fn new(salt: &Salt) -> Self {
+        Self(BASE64_STANDARD.encode(salt.bytes()))
+    }
+
+    /// The salt; `None` when these are not 64 bytes.
+    pub fn to_salt(&self) -> Option<Salt> {
+        Salt::from_bytes(&Zeroizing::new(BASE64_STANDARD.decode(&self.0).ok()?))
+    }
+}
+
+impl std::fmt::Debug for WireSalt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WireSalt(***)")
+    }
+}
+
+/// Why a node refuses another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum Refusal {
+    /// Another major version of the protocol.
+    Protocol,
+    /// Another `OSC_CLUSTER_ID`.
+    OtherCluster {
+        /// The refusing node's.
+        mine: String,
+    },
+    /// Another mode.
+    OtherMode,
+    /// Another founding.
+    OtherFounding {
+        /// The refusing node's.
+        mine: FoundingId,
+    },
+    /// Another salt.
+    OtherSalt {
+        /// The refusing node's fingerprint.
+        mine: String,
+    },
+    /// A live node has the same name.
+    NameTaken,
+    /// You are removed; here is the roster that says so.
+    Removed(Roster),
+    /// Your database went back to an earlier state.
+    RolledBack,
+    /// Your changes begin after what I hold; my hello says where to begin.
+    Gap,
+    /// I am blank, joining, fenced, leaving or left: ask another.
+    NotServing,
+}
+
+/// A row as it travels. Its hash is the writer's, never recomputed on the way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WireRow {
+    environment: String,
+    key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    category: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    version: Version,
+    clocks: Vec<(Incarnation, Clock)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    extra: Option<Box<RawValue>>,
+    hash: String,
+}
+
+/// An entry's identity as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireIdentity {
+    environment: String,
+    key: String,
+}
+
+impl From<&Identity> for WireIdentity {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            environment: identity.environment.as_str().to_owned(),
+            key: identity.key.as_str().to_owned(),
+        }
+    }
+}
+
+impl WireIdentity {
+    /// The identity; `None` when a name is empty or too long.
+    pub fn into_identity(self) -> Option<Identity> {
+        Some(Identity {
+            environment: Environment::new(self.environment)?,
+            key: ConfigKey::new(self.key)?,
+        })
+    }
+}
+
+impl WireRow {
+    /// A row with the hash under which it is stored.
+    pub fn new(row: &Row, hash: RowHash) -> Self {
+        Self {
+            environment: row.identity.environment.as_str().to_owned(),
+            key: row.identity.key.as_str().to_owned(),
+            category: row
+                .category
+                .as_ref()
+                .map(|category| category.as_str().to_owned()),
+            token: row.token.clone(),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            version: row.version,
+            clocks: row
+                .clocks
+                .iter()
+                .map(|(writer, clock)| (*writer, *clock))
+                .collect(),
+            extra: row
+                .extra
+                .clone()
+                .and_then(|text| RawValue::from_string(text).ok()),
+            hash: hash.to_string(),
+        }
+    }
+
+    /// The row, if its hash is right and its stamp can have come from a clock.
+    pub fn into_row(self) -> Option<(Row, RowHash)> {
+        let row = Row {
+            identity: Identity {
+                environment: Environment::new(self.environment)?,
+                key: ConfigKey::new(self.key)?,
+            },
+            category: match self.category {
+                Some(text) => Some(Category::new(text)?),
+                None => None,
+            },
+            token: self.token,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            version: self.version,
+            clocks: self.clocks.into_iter().collect::<BTreeMap<_, _>>(),
+            extra: self.extra.map(|raw| raw.get().to_owned()),
+        };
+        let hash = row.hash();
+        (hash.to_string() == self.hash && row.version.clock.is_plausible()).then_some((row, hash))
+    }
+}

@@ -1,0 +1,352 @@
+//! Who belongs to the cluster. Entries only advance and removals only accumulate, so two rosters merge in any order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{MemberName, Rule, Rules};
+use crate::domain::{Clock, Incarnation, Version};
+
+/// How far an incarnation has come. Only ever advances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It holds a snapshot and has not passed the others' heads yet.
+    Joining,
+    /// It acknowledges.
+    Member,
+    /// It takes no writes and waits until all others hold what it holds.
+    Leaving,
+    /// Nothing is left to do for it; it serves nothing.
+    Left,
+}
+
+/// What an incarnation is to the cluster, all facts considered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// See [`Phase::Joining`].
+    Joining,
+    /// See [`Phase::Member`].
+    Member,
+    /// See [`Phase::Leaving`].
+    Leaving,
+    /// See [`Phase::Left`].
+    Left,
+    /// A later life of the same name was admitted.
+    Superseded,
+    /// It was removed.
+    Removed,
+}
+
+impl State {
+    /// The word for it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Joining => "joining",
+            Self::Member => "member",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
+            Self::Superseded => "superseded",
+            Self::Removed => "removed",
+        }
+    }
+
+    /// Whether purges and `all` wait for it.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Joining | Self::Member | Self::Leaving)
+    }
+}
+
+/// One incarnation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterEntry {
+    /// Its name.
+    pub name: MemberName,
+    /// When it was admitted, and by whom. Of one name the latest is the current one.
+    pub admitted: Version,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+/// A removal: whoever issued it says that the target does not belong any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Removal {
+    clock: Clock,
+    issuer: Incarnation,
+    target: Incarnation,
+}
+
+/// The roster of a cluster. Holds no addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "WireRoster", into = "WireRoster")]
+pub struct Roster {
+    entries: BTreeMap<Incarnation, RosterEntry>,
+    removals: BTreeMap<(Incarnation, Incarnation), Clock>,
+}
+
+/// As it travels and as it is stored: lists instead of maps with numbers as keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct WireRoster {
+    entries: Vec<(Incarnation, RosterEntry)>,
+    removals: Vec<Removal>,
+}
+
+impl From<WireRoster> for Roster {
+    fn from(WireRoster { entries, removals }: WireRoster) -> Self {
+        Self {
+            entries: entries.into_iter().collect(),
+            removals: removals
+                .into_iter()
+                .map(|removal| ((removal.target, removal.issuer), removal.clock))
+                .collect(),
+        }
+    }
+}
+
+impl From<Roster> for WireRoster {
+    fn from(roster: Roster) -> Self {
+        Self {
+            removals: roster.facts().collect(),
+            entries: roster.entries.into_iter().collect(),
+        }
+    }
+}
+
+impl Roster {
+    /// Whether there is no cluster yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All incarnations that ever belonged.
+    pub fn entries(&self) -> impl Iterator<Item = (Incarnation, &RosterEntry)> {
+        self.entries
+            .iter()
+            .map(|(incarnation, entry)| (*incarnation, entry))
+    }
+
+    /// One incarnation.
+    pub fn entry(&self, incarnation: Incarnation) -> Option<&RosterEntry> {
+        self.entries.get(&incarnation)
+    }
+
+    /// Takes an incarnation in.
+    pub fn admit(&mut self, incarnation: Incarnation, entry: RosterEntry) {
+        self.entries.entry(incarnation).or_insert(entry);
+    }
+
+    /// Brings an incarnation to a later phase; tells whether that changed anything.
+    pub fn advance(&mut self, incarnation: Incarnation, phase: Phase) -> bool {
+        match self.entries.get_mut(&incarnation) {
+            Some(entry) if entry.phase < phase => {
+                entry.phase = phase;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes that `issuer` removes `target`.
+    pub fn remove(&mut self, target: Incarnation, issuer: Incarnation, clock: Clock) {
+        let noted = self.removals.entry((target, issuer)).or_insert(clock);
+        *noted = (*noted).min(clock);
+    }
+
+    /// Takes over what another roster knows; tells whether that was anything new.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let before = self.clone();
+        for (incarnation, entry) in &other.entries {
+            self.admit(*incarnation, entry.clone());
+            self.advance(*incarnation, entry.phase);
+        }
+        for removal in other.facts() {
+            self.remove(removal.target, removal.issuer, removal.clock);
+        }
+        *self != before
+    }
+
+    /// Whose removal stands. Facts are judged in the order of their stamps: one is void when its issuer's own removal
+    /// came before and stands.
+    pub fn removed(&self, rules: Rules) -> BTreeSet<Incarnation> {
+        let facts: BTreeSet<_> = self.facts().collect();
+        let mut removed = BTreeSet::new();
+        for Removal { issuer, target, .. } in facts {
+            if !removed.contains(&issuer) || !rules.hold(Rule::EarlierRemovalsWin) {
+                removed.insert(target);
+            }
+        }
+        removed
+    }
+
+    /// The current incarnation of a name: the one that was admitted last.
+    pub fn current(&self, name: &MemberName) -> Option<Incarnation> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.name == *name)
+            .max_by_key(|(_, entry)| entry.admitted)
+            .map(|(incarnation, _)| *incarnation)
+    }
+
+    /// The state of every incarnation.
+    pub fn states(&self, rules: Rules) -> BTreeMap<Incarnation, State> {
+        let removed = self.removed(rules);
+        let removed_names: BTreeSet<_> = removed
+            .iter()
+            .filter_map(|incarnation| Some(&self.entries.get(incarnation)?.name))
+            .collect();
+        self.entries
+            .iter()
+            .map(|(incarnation, entry)| {
+                let is_removed = removed.contains(incarnation)
+                    || (!rules.hold(Rule::RosterByIncarnation)
+                        && removed_names.contains(&entry.name));
+                let state = if is_removed {
+                    State::Removed
+                } else if self.current(&entry.name) != Some(*incarnation) {
+                    State::Superseded
+                } else {
+                    match entry.phase {
+                        Phase::Joining => State::Joining,
+                        Phase::Member => State::Member,
+                        Phase::Leaving => State::Leaving,
+                        Phase::Left => State::Left,
+                    }
+                };
+                (*incarnation, state)
+            })
+            .collect()
+    }
+
+    /// A short hash of everything in it: two nodes whose hashes differ exchange their rosters.
+    pub fn fingerprint(&self) -> u64 {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(text)
+            .first_chunk::<8>()
+            .map_or(0, |bytes| u64::from_be_bytes(*bytes) >> 1)
+    }
+
+    fn facts(&self) -> impl Iterator<Item = Removal> {
+        self.removals
+            .iter()
+            .map(|((target, issuer), clock)| Removal {
+                clock: *clock,
+                issuer: *issuer,
+                target: *target,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn life(number: i64) -> Incarnation {
+        Incarnation::from_raw(number)
+    }
+
+    fn entry(name: &str, admitted: i64, phase: Phase) -> RosterEntry {
+        RosterEntry {
+            name: MemberName::new(name),
+            admitted: Version {
+                clock: Clock::from_raw(admitted),
+                incarnation: life(1),
+            },
+            phase,
+        }
+    }
+
+    fn roster(members: &[(i64, &str)]) -> Roster {
+        let mut roster = Roster::default();
+        for (number, name) in members {
+            roster.admit(life(*number), entry(name, *number, Phase::Member));
+        }
+        roster
+    }
+
+    #[test]
+    fn of_two_nodes_that_remove_each_other_the_earlier_removal_stands() {
+        let mut roster = roster(&[(1, "a"), (2, "b")]);
+        roster.remove(life(1), life(2), Clock::from_raw(11));
+        roster.remove(life(2), life(1), Clock::from_raw(10));
+        assert_eq!(roster.removed(Rules::ALL), BTreeSet::from([life(2)]));
+    }
+
+    #[test]
+    fn a_removal_stands_although_its_issuer_is_removed_later() {
+        // C leaves and B removes it; B leaves and A removes it.
+        let mut roster = roster(&[(1, "a"), (2, "b"), (3, "c")]);
+        roster.remove(life(3), life(2), Clock::from_raw(10));
+        roster.remove(life(2), life(1), Clock::from_raw(20));
+        assert_eq!(
+            roster.removed(Rules::ALL),
+            BTreeSet::from([life(2), life(3)])
+        );
+    }
+
+    #[test]
+    fn a_later_life_supersedes_an_earlier_one_and_is_not_touched_by_its_removal() {
+        let mut roster = roster(&[(1, "a"), (2, "b"), (7, "b")]);
+        assert_eq!(roster.states(Rules::ALL)[&life(2)], State::Superseded);
+        roster.remove(life(2), life(1), Clock::from_raw(30));
+        assert_eq!(roster.states(Rules::ALL)[&life(2)], State::Removed);
+        assert_eq!(roster.states(Rules::ALL)[&life(7)], State::Member);
+    }
+
+    #[test]
+    fn a_phase_never_goes_back() {
+        let mut roster = roster(&[(1, "a")]);
+        assert!(roster.advance(life(1), Phase::Left));
+        assert!(!roster.advance(life(1), Phase::Member));
+        assert_eq!(roster.states(Rules::ALL)[&life(1)], State::Left);
+    }
+
+    #[test]
+    fn a_roster_is_read_as_it_was_written() {
+        let mut roster = roster(&[(1, "a"), (2, "b")]);
+        roster.remove(life(2), life(1), Clock::from_raw(10));
+        let text = serde_json::to_string(&roster).unwrap();
+        assert_eq!(serde_json::from_str::<Roster>(&text).unwrap(), roster);
+    }
+
+    fn any_roster() -> impl Strategy<Value = Roster> {
+        let phase = prop_oneof![
+            Just(Phase::Joining),
+            Just(Phase::Member),
+            Just(Phase::Leaving),
+            Just(Phase::Left)
+        ];
+        (
+            proptest::collection::vec((0..6_i64, phase), 0..6),
+            proptest::collection::vec((0..6_i64, 0..6_i64, 0..9_i64), 0..5),
+        )
+            .prop_map(|(entries, removals)| {
+                let mut roster = Roster::default();
+                for (number, phase) in entries {
+                    // One incarnation is admitted once, under one name.
+                    let name = ["a", "b", "c"][usize::try_from(number % 3).unwrap()];
+                    roster.admit(life(number), entry(name, number, phase));
+                }
+                for (target, issuer, clock) in removals {
+                    roster.remove(life(target), life(issuer), Clock::from_raw(clock));
+                }
+                roster
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_commutative_associative_and_idempotent(a in any_roster(), b in any_roster(), c in any_roster()) {
+            let merged = |first: &Roster, second: &Roster| {
+                let mut merged = first.clone();
+                merged.merge(second);
+                merged
+            };
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+            prop_assert_eq!(merged(&a, &a), a);
+        }
+    }
+}

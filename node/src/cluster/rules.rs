@@ -1,0 +1,85 @@
+//! The rules that carry the promises, each by name, so that the simulator can leave one out and see what breaks.
+
+/// A rule without which some promise fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// A new stamp is later than the one it replaces.
+    StampAboveStored,
+    /// The clock takes over every reading that it sees, however far ahead.
+    MergeClocks,
+    /// A tombstone for an entry that was never seen is kept.
+    KeepUnknownTombstones,
+    /// A tombstone is purged only when every incarnation of the roster has acknowledged it.
+    PurgeWaitsForAll,
+    /// A node below a purge mark joins anew.
+    HonourPurgeMarks,
+    /// What the roster says, it says of an incarnation, not of a name.
+    RosterByIncarnation,
+    /// A removed or superseded node is fenced.
+    FenceRemoved,
+    /// A node whose database went back is fenced.
+    FenceRolledBack,
+    /// A node acknowledges nothing before it is a member.
+    JoinersDoNotAcknowledge,
+    /// A push that would leave a gap is refused.
+    RefuseGaps,
+    /// A joined node's snapshot is passed over only by those who hold what its source held.
+    SnapshotsAreFedToThoseBehind,
+    /// What a fenced node brings back keeps its stamps.
+    OwnStamps,
+    /// A node is founded only when told, once, beside no founded one.
+    FoundingIsTold,
+    /// A leaving node stays until all others hold what it holds.
+    LeavingPushesAll,
+    /// A node is ready only once it has passed what the others had.
+    ReadyWaitsForHeads,
+    /// A removal is void when its issuer was removed before.
+    EarlierRemovalsWin,
+    /// A write commits only over the row that its caller saw.
+    WritesCheckWhatWasSeen,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::StampAboveStored,
+        Self::MergeClocks,
+        Self::KeepUnknownTombstones,
+        Self::PurgeWaitsForAll,
+        Self::HonourPurgeMarks,
+        Self::RosterByIncarnation,
+        Self::FenceRemoved,
+        Self::FenceRolledBack,
+        Self::JoinersDoNotAcknowledge,
+        Self::RefuseGaps,
+        Self::SnapshotsAreFedToThoseBehind,
+        Self::OwnStamps,
+        Self::FoundingIsTold,
+        Self::LeavingPushesAll,
+        Self::ReadyWaitsForHeads,
+        Self::EarlierRemovalsWin,
+        Self::WritesCheckWhatWasSeen,
+    ];
+}
+
+/// The rules in force: all of them, except in a simulation that shows what one is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    broken: Option<Rule>,
+}
+
+impl Rules {
+    /// All rules.
+    pub const ALL: Self = Self { broken: None };
+
+    /// All rules but one.
+    #[must_use]
+    pub const fn without(rule: Rule) -> Self {
+        Self { broken: Some(rule) }
+    }
+
+    /// Whether a rule is in force.
+    pub fn hold(self, rule: Rule) -> bool {
+        self.broken != Some(rule)
+    }
+}

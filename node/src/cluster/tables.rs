@@ -1,0 +1,192 @@
+//! What the engine needs of storage: one durable transaction at a time.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Boot, FoundingId, MemberName, Roster, Seq};
+use crate::{
+    crypto::Salt,
+    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp},
+};
+
+/// The tables of one node inside a transaction. Reads see the transaction's own writes; the driver commits it, or drops
+/// it and loads the engine anew.
+pub trait Tables {
+    /// Why storage failed.
+    type Error;
+
+    /// The database's incarnation, its clock's high-water mark and its last sequence.
+    fn counters(&mut self) -> Result<(Incarnation, Clock, Seq), Self::Error>;
+    /// Writes the high-water mark and the last sequence.
+    fn put_counters(&mut self, clock: Clock, last: Seq) -> Result<(), Self::Error>;
+
+    /// The row of an identity, tombstones included.
+    fn row(&mut self, identity: &Identity) -> Result<Option<Row>, Self::Error>;
+    /// Writes a row with its hash over whatever stands under its identity, as the change with this sequence.
+    fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Result<(), Self::Error>;
+    /// Forgets a row.
+    fn purge(&mut self, identity: &Identity) -> Result<(), Self::Error>;
+    /// Whether there is any row, tombstones included.
+    fn has_rows(&mut self) -> Result<bool, Self::Error>;
+
+    /// Rows that changed after a sequence, in its order: at least one where there is any, then as many as fit.
+    fn changes(
+        &mut self,
+        after: Seq,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<FeedRow>, Self::Error>;
+    /// Rows after an identity, in (environment, key) byte order; at least one where there is any, then as many as fit.
+    fn page(
+        &mut self,
+        after: Option<&Identity>,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<FeedRow>, Self::Error>;
+    /// Tombstones up to a sequence that were written before a time, oldest sequence first.
+    fn tombstones(
+        &mut self,
+        up_to: Seq,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Vec<(Seq, Identity)>, Self::Error>;
+
+    /// Keeps the losing version of a conflict.
+    fn put_conflict(
+        &mut self,
+        row: &Row,
+        hash: RowHash,
+        seen_at: Timestamp,
+    ) -> Result<(), Self::Error>;
+
+    /// How far each member's feed was read, and how far each has acknowledged ours.
+    fn cursors(&mut self) -> Result<Vec<(Incarnation, Cursor)>, Self::Error>;
+    /// Writes one of them.
+    fn put_cursor(&mut self, member: Incarnation, cursor: Cursor) -> Result<(), Self::Error>;
+
+    /// The roster.
+    fn roster(&mut self) -> Result<Roster, Self::Error>;
+    /// Writes it.
+    fn put_roster(&mut self, roster: &Roster) -> Result<(), Self::Error>;
+    /// What this node is to the cluster; `None` in a database that never was in one.
+    fn membership(&mut self) -> Result<Option<Membership>, Self::Error>;
+    /// Writes it.
+    fn put_membership(&mut self, membership: &Membership) -> Result<(), Self::Error>;
+    /// The salt's copy.
+    fn salt(&mut self) -> Result<Option<Salt>, Self::Error>;
+    /// Writes it.
+    fn put_salt(&mut self, salt: &Salt) -> Result<(), Self::Error>;
+
+    /// Forgets a snapshot that was begun.
+    fn clear_staged(&mut self) -> Result<(), Self::Error>;
+    /// Keeps a part of a snapshot beside the rows.
+    fn stage(&mut self, rows: &[(Row, RowHash)]) -> Result<(), Self::Error>;
+    /// Puts the snapshot in the place of all rows. Live rows that it lacks, or has in an older version, become
+    /// conflicts with their own stamps. Cursors are forgotten. Changes after `last` number the rows.
+    fn take_over(&mut self, takeover: Takeover) -> Result<Seq, Self::Error>;
+}
+
+/// How a snapshot takes the place of the rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Takeover {
+    /// The database's incarnation from now on.
+    pub incarnation: Incarnation,
+    /// The last sequence so far.
+    pub last: Seq,
+    /// When the conflicts were seen.
+    pub seen_at: Timestamp,
+    /// Whether old rows that are newer than the snapshot's go on as rows instead (a broken rule of simulations).
+    pub reissue: bool,
+}
+
+/// A row as it stands in the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedRow {
+    /// Where.
+    pub seq: Seq,
+    /// The row.
+    pub row: Row,
+    /// Its hash as it was received; another one than the row's own shows damage.
+    pub hash: RowHash,
+}
+
+/// What is known of one member's feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cursor {
+    /// How far this node holds the member's feed.
+    pub received: Seq,
+    /// The member's boot when that was received.
+    pub boot: Boot,
+    /// How far the member holds this node's feed.
+    pub acknowledged: Seq,
+}
+
+/// What this node is, beyond its roster entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It belongs to no cluster and waits: for a member to join, or to be told to found.
+    Blank,
+    /// It belongs to the cluster; the roster says how far it has come.
+    Member,
+    /// It must take a new snapshot before it may serve.
+    Fenced(FenceReason),
+}
+
+/// Why a node is fenced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FenceReason {
+    /// Somebody removed it.
+    Removed,
+    /// A later life of its name was admitted.
+    Superseded,
+    /// Its database went back to an earlier state.
+    RolledBack,
+    /// It missed deletes that are purged elsewhere.
+    BelowPurgeMark,
+    /// It was restored from a backup.
+    Restored,
+}
+
+impl FenceReason {
+    /// The reason as a person reads it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Removed => "it was removed from the cluster",
+            Self::Superseded => "a later life of its name was admitted",
+            Self::RolledBack => "its database went back to an earlier state",
+            Self::BelowPurgeMark => "it missed deletes that are purged elsewhere",
+            Self::Restored => "it was restored from a backup",
+        }
+    }
+}
+
+/// Where the rows of a joined node came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotOrigin {
+    /// Whose snapshot.
+    pub source: Incarnation,
+    /// The source's head when the last page was read: who holds its feed so far holds the whole snapshot.
+    pub source_head: Seq,
+    /// Our own last sequence of the snapshot's rows.
+    pub last: Seq,
+}
+
+/// What this node durably knows of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The name under which the database was made.
+    pub name: MemberName,
+    /// The cluster's founding; `None` while blank.
+    pub founding: Option<FoundingId>,
+    /// What it is.
+    pub standing: Standing,
+    /// The highest sequence of a purged tombstone.
+    pub purged: Seq,
+    /// The highest clock of a purged tombstone.
+    pub purged_clock: Clock,
+    /// Where its rows came from, if by snapshot.
+    pub origin: Option<SnapshotOrigin>,
+    /// The last sequence when the current boot began, and that boot.
+    pub boot: (Boot, Seq),
+}

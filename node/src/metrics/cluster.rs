@@ -1,0 +1,98 @@
+//! What the cluster engine does.
+
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+
+use super::register;
+use crate::cluster::{Event, View};
+
+/// Metrics of replication. Names of members are labels; names of entries never are.
+#[derive(Debug, Clone)]
+pub struct ClusterMetrics {
+    conflicts: IntCounter,
+    damaged_rows: IntCounter,
+    refused_peers: IntCounter,
+    fenced: IntCounter,
+    purged: IntCounter,
+    lag: IntGaugeVec,
+    behind: IntGaugeVec,
+    clock_offset: IntGaugeVec,
+    ready: IntGauge,
+}
+
+impl ClusterMetrics {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name, help| register(registry, IntCounter::new(name, help)?);
+        let by_member = |name, help| {
+            register(
+                registry,
+                IntGaugeVec::new(Opts::new(name, help), &["member"])?,
+            )
+        };
+        Ok(Self {
+            conflicts: counter(
+                "osc_conflicts_total",
+                "Values that lost against a concurrent write",
+            )?,
+            damaged_rows: counter(
+                "osc_damaged_rows_total",
+                "Rows that were found damaged, here or on arrival",
+            )?,
+            refused_peers: counter(
+                "osc_peers_refused_total",
+                "Times that a node which does not belong here was met",
+            )?,
+            fenced: counter("osc_fenced_total", "Times that this node was fenced")?,
+            purged: counter(
+                "osc_tombstones_purged_total",
+                "Deleted entries that are forgotten",
+            )?,
+            lag: by_member(
+                "osc_replication_lag_changes",
+                "Changes of this node that a member does not hold yet",
+            )?,
+            behind: by_member(
+                "osc_replication_behind_changes",
+                "Changes of a member that this node does not hold yet",
+            )?,
+            clock_offset: by_member(
+                "osc_peer_clock_offset_milliseconds",
+                "How far a member's wall clock is ahead of this node's",
+            )?,
+            ready: register(
+                registry,
+                IntGauge::new("osc_node_ready", "Whether this node serves entries")?,
+            )?,
+        })
+    }
+
+    /// Counts an event of the engine.
+    pub fn happened(&self, event: &Event) {
+        match event {
+            Event::Conflict(_) => self.conflicts.inc(),
+            Event::DamagedRow(_) | Event::DamagedArrival { .. } => self.damaged_rows.inc(),
+            Event::Mismatch { .. } => self.refused_peers.inc(),
+            Event::Fenced(_) => self.fenced.inc(),
+            Event::Purged { count, .. } => self.purged.inc_by(*count),
+            _ => {}
+        }
+    }
+
+    /// Shows what a node knows of the others just now.
+    pub(super) fn show(&self, view: &View) {
+        self.ready.set(i64::from(view.not_ready.is_none()));
+        for gauges in [&self.lag, &self.behind, &self.clock_offset] {
+            gauges.reset();
+        }
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        for member in &view.members {
+            let name = [member.name.as_str()];
+            self.lag.with_label_values(&name).set(signed(member.lag));
+            self.behind
+                .with_label_values(&name)
+                .set(signed(member.behind));
+            self.clock_offset
+                .with_label_values(&name)
+                .set(member.clock_offset_micros / 1000);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
+
+mod client;
+mod list;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
+
+pub use client::{EXCHANGE_PATH, PeerClient};
+
+use crate::{
+    cluster::{Event, Output},
+    config::PeerList,
+    crypto::Salt,
+    metrics::ClusterMetrics,
+    store::Store,
+};
+
+/// How often the engine looks at the time: a fraction of how long a write waits for others at most.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What the engine wants done outside.
+pub type Outputs = mpsc::UnboundedReceiver<Output>;
+
+/// What is done when the salt becomes known.
+pub type OnSalt = Box<dyn Fn(Salt) + Send + Sync>;
+
+/// Starts the tasks that drive the engine of a clustered node. They end with the store.
+pub fn start(
+    store: &Store,
+    client: Arc<PeerClient>,
+    list: PeerList,
+    outputs: Outputs,
+    on_salt: OnSalt,
+    metrics: ClusterMetrics,
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(tick(store.clone())),
+        tokio::spawn(list::keep_told(store.clone(), list)),
+        tokio::spawn(act(store.clone(), client, outputs, on_salt, metrics)),
+    ]
+}
+
+async fn tick(store: Store) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if store.tick().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn act(
+    store: Store,
+    client: Arc<PeerClient>,
+    mut outputs: Outputs,
+    on_salt: OnSalt,
+    metrics: ClusterMetrics,
+) {
+    while let Some(output) = outputs.recv().await {
+        match output {
+            Output::Send {
+                to,
+                exchange,
+                message,
+                patience,
+            } => {
+                let (store, client) = (store.clone(), Arc::clone(&client));
+                tokio::spawn(async move {
+                    let answer = client.exchange(&to, &message, patience).await;
+                    let answer = match answer {
+                        Ok(answer) => Some(Box::new(answer)),
+                        Err(error) => {
+                            tracing::debug!(peer = to.as_str(), error = %error, "peer_unreachable");
+                            None
+                        }
+                    };
+                    // A store that has ended needs no answers.
+                    let _ = store.answered(to, exchange, answer).await;
+                });
+            }
+            Output::SaltSettled(salt) => on_salt(salt),
+            Output::Event(event) => {
+                metrics.happened(&event);
+                tell(&event);
+            }
+            // The store delivers these itself.
+            Output::Written { .. } | Output::Answer { .. } | Output::Done { .. } => {}
+        }
+    }
+}
+
+/// Writes an event of the engine into the log.
+fn tell(event: &Event) {
+    match event {
+        Event::Founded(founding) => tracing::info!(%founding, "cluster_founded"),
+        Event::JoinBegun { source } => tracing::info!(%source, "cluster_join_begun"),
+        Event::Joined { source, rows } => tracing::info!(%source, rows, "cluster_joined"),
+        Event::Ready => tracing::info!("node_ready"),
+        Event::Fenced(reason) => tracing::error!(
+            reason = reason.text(),
+            advice = "it takes a new snapshot as soon as it reaches a ready member; rows that only it has become conflicts",
+            "node_fenced"
+        ),
+        Event::Leaving => tracing::info!("cluster_leaving"),
+        Event::Left => tracing::info!("cluster_left"),
+        Event::Removed(name) => tracing::warn!(member = %name, "member_removed"),
+        Event::Mismatch { name, refusal } => tracing::error!(
+            peer = %name,
+            reason = ?refusal,
+            advice = "these two nodes do not belong together; look at OSC_CLUSTER_ID, the mode, the salt and the peer list",
+            "peer_refused"
+        ),
+        Event::RowsOutsideTheCluster { name } => tracing::error!(
+            peer = %name,
+            advice = "this node holds entries of its own and is no member: bring them in with osc-node import, then start it on an empty disk",
+            "rows_outside_the_cluster"
+        ),
+        Event::Conflict(identity) => tracing::warn!(
+            key = identity.key.as_str(),
+            environment = identity.environment.as_str(),
+            "conflict"
+        ),
+        Event::DamagedRow(identity) => tracing::error!(
+            key = identity.key.as_str(),
+            environment = identity.environment.as_str(),
+            "row_damaged"
+        ),
+        Event::DamagedArrival { name } => tracing::error!(peer = %name, "damaged_row_arrived"),
+        Event::Purged { count, up_to } => {
+            tracing::info!(count, up_to = up_to.raw(), "tombstones_purged");
+        }
+    }
+}

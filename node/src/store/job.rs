@@ -1,0 +1,135 @@
+//! What the writer thread is asked to do, and how it answers.
+
+use std::collections::HashMap;
+
+use tokio::sync::oneshot;
+
+use super::WriteError;
+use crate::cluster::{
+    AckLevel, Address, Answer, Envelope, ExchangeId, Input, OwnerAnswer, OwnerOrder, OwnerRefusal,
+    ReplyId, Request, Write, WriteRefusal, Written,
+};
+
+/// One thing to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Write(
+        Write,
+        AckLevel,
+        oneshot::Sender<Result<Written, WriteError>>,
+    ),
+    Request(Box<Envelope<Request>>, oneshot::Sender<Envelope<Answer>>),
+    Answered {
+        from: Address,
+        exchange: ExchangeId,
+        answer: Option<Box<Envelope<Answer>>>,
+    },
+    Order(
+        OwnerOrder,
+        oneshot::Sender<Result<OwnerAnswer, OwnerRefusal>>,
+    ),
+    Listed(Vec<Address>),
+    Tick,
+    Close(oneshot::Sender<()>),
+}
+
+/// Who waits for an output.
+#[derive(Debug)]
+enum Waiter {
+    Write(oneshot::Sender<Result<Written, WriteError>>),
+    Request(oneshot::Sender<Envelope<Answer>>),
+    Order(oneshot::Sender<Result<OwnerAnswer, OwnerRefusal>>),
+}
+
+/// Everybody who waits, by the id that the engine knows.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    last: u64,
+    waiting: HashMap<ReplyId, Waiter>,
+    /// Those whose inputs are in the transaction that is under way.
+    uncommitted: Vec<ReplyId>,
+}
+
+impl Waiters {
+    fn add(&mut self, waiter: Waiter) -> ReplyId {
+        self.last += 1;
+        let id = ReplyId(self.last);
+        self.waiting.insert(id, waiter);
+        self.uncommitted.push(id);
+        id
+    }
+
+    /// The engine's input of a job; `None` for one that is not the engine's business.
+    pub(super) fn input(&mut self, job: Job) -> Option<Input> {
+        Some(match job {
+            Job::Write(write, level, reply) => Input::Write {
+                write,
+                level,
+                reply: self.add(Waiter::Write(reply)),
+            },
+            Job::Request(message, reply) => Input::Request {
+                message,
+                reply: self.add(Waiter::Request(reply)),
+            },
+            Job::Answered {
+                from,
+                exchange,
+                answer,
+            } => Input::Answered {
+                from,
+                exchange,
+                answer,
+            },
+            Job::Order(order, reply) => Input::Order {
+                order,
+                reply: self.add(Waiter::Order(reply)),
+            },
+            Job::Listed(addresses) => Input::Listed(addresses),
+            Job::Tick => Input::Tick,
+            Job::Close(_) => return None,
+        })
+    }
+
+    /// The transaction is durable.
+    pub(super) fn committed(&mut self) {
+        self.uncommitted.clear();
+    }
+
+    /// The transaction failed: everybody in it hears of it.
+    pub(super) fn failed(&mut self, error: &WriteError) {
+        for id in std::mem::take(&mut self.uncommitted) {
+            if let Some(Waiter::Write(reply)) = self.waiting.remove(&id) {
+                let _ = reply.send(Err(error.clone()));
+            }
+        }
+    }
+
+    // A caller that went away has no use for an answer; what it asked for stands.
+
+    pub(super) fn written(&mut self, id: ReplyId, result: Result<Written, WriteRefusal>) {
+        if let Some(Waiter::Write(reply)) = self.waiting.remove(&id) {
+            let _ = reply.send(result.map_err(WriteError::from));
+        }
+    }
+
+    pub(super) fn answer(&mut self, id: ReplyId, message: Envelope<Answer>) {
+        if let Some(Waiter::Request(reply)) = self.waiting.remove(&id) {
+            let _ = reply.send(message);
+        }
+    }
+
+    pub(super) fn done(&mut self, id: ReplyId, result: Result<OwnerAnswer, OwnerRefusal>) {
+        if let Some(Waiter::Order(reply)) = self.waiting.remove(&id) {
+            let _ = reply.send(result);
+        }
+    }
+}
+
+impl From<WriteRefusal> for WriteError {
+    fn from(refusal: WriteRefusal) -> Self {
+        match refusal {
+            WriteRefusal::Changed => Self::Changed,
+            WriteRefusal::NotServing(reason) => Self::NotServing(reason),
+        }
+    }
+}

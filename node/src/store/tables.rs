@@ -1,0 +1,282 @@
+//! The engine's tables in SQLite: one transaction, begun when something is written.
+
+use rusqlite::{Connection, Row as SqlRow};
+
+use super::{membership, meta, row, staging};
+use crate::{
+    cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover},
+    crypto::Salt,
+    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp},
+};
+
+/// Losing versions that are kept at most; the oldest go first.
+const CONFLICTS: i64 = 10_000;
+
+/// The tables of one database, on the one connection that may write.
+pub(super) struct SqliteTables<'c> {
+    connection: &'c Connection,
+    begun: bool,
+    live: LiveEntries,
+}
+
+/// What a transaction does to the number of live entries.
+#[derive(Debug, Default)]
+struct LiveEntries {
+    change: i64,
+    recount: bool,
+    /// What was read last, and whether it was live: mostly what is written next.
+    seen: Option<(Identity, bool)>,
+}
+
+/// What a transaction came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    /// Whether anything was written.
+    pub(super) wrote: bool,
+    /// How many live entries there are more than before.
+    pub(super) live_change: i64,
+}
+
+impl<'c> SqliteTables<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            begun: false,
+            live: LiveEntries::default(),
+        }
+    }
+
+    /// The connection, inside a transaction.
+    fn write(&mut self) -> rusqlite::Result<&'c Connection> {
+        if !self.begun {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            self.begun = true;
+        }
+        Ok(self.connection)
+    }
+
+    /// Makes everything durable. `live_before` is the number of live entries so far.
+    pub(super) fn commit(mut self, live_before: u64) -> rusqlite::Result<Outcome> {
+        if self.live.recount {
+            let now: i64 = self.connection.query_row(
+                "SELECT count(*) FROM entries WHERE token IS NOT NULL",
+                [],
+                |row| row.get(0),
+            )?;
+            self.live.change = now - i64::try_from(live_before).unwrap_or(i64::MAX);
+        }
+        if self.begun {
+            self.connection.execute_batch("COMMIT")?;
+        }
+        Ok(Outcome {
+            wrote: std::mem::take(&mut self.begun),
+            live_change: self.live.change,
+        })
+    }
+
+    fn was_live(&mut self, identity: &Identity) -> rusqlite::Result<bool> {
+        match self.live.seen.take() {
+            Some((seen, live)) if seen == *identity => Ok(live),
+            _ => Ok(row::find(self.connection, identity)?.is_some_and(|row| !row.is_tombstone())),
+        }
+    }
+}
+
+impl Drop for SqliteTables<'_> {
+    fn drop(&mut self) {
+        if self.begun {
+            // The connection is given up after a failure; this only ends the transaction sooner.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+}
+
+impl Tables for SqliteTables<'_> {
+    type Error = rusqlite::Error;
+
+    fn counters(&mut self) -> rusqlite::Result<(Incarnation, Clock, Seq)> {
+        let number = |name| {
+            meta::get::<i64>(self.connection, name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+        };
+        Ok((
+            Incarnation::from_raw(number(meta::INCARNATION)?),
+            Clock::from_raw(number(meta::CLOCK_HIGH_WATER)?),
+            Seq::from_raw(number(meta::LAST_SEQ)?),
+        ))
+    }
+
+    fn put_counters(&mut self, clock: Clock, last: Seq) -> rusqlite::Result<()> {
+        let connection = self.write()?;
+        meta::put(connection, meta::CLOCK_HIGH_WATER, clock.raw())?;
+        meta::put(connection, meta::LAST_SEQ, last.raw())
+    }
+
+    fn row(&mut self, identity: &Identity) -> rusqlite::Result<Option<Row>> {
+        let row = row::find(self.connection, identity)?;
+        let live = row.as_ref().is_some_and(|row| !row.is_tombstone());
+        self.live.seen = Some((identity.clone(), live));
+        Ok(row)
+    }
+
+    fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> rusqlite::Result<()> {
+        let before = self.was_live(&row.identity)?;
+        row::put(self.write()?, row, hash, seq)?;
+        self.live.change += i64::from(!row.is_tombstone()) - i64::from(before);
+        Ok(())
+    }
+
+    fn purge(&mut self, identity: &Identity) -> rusqlite::Result<()> {
+        self.live.seen = None;
+        self.write()?
+            .prepare_cached(
+                "DELETE FROM entries WHERE environment = ?1 AND key = ?2 AND token IS NULL",
+            )?
+            .execute((identity.environment.as_str(), identity.key.as_str()))
+            .map(drop)
+    }
+
+    fn has_rows(&mut self) -> rusqlite::Result<bool> {
+        self.connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM entries)", [], |row| {
+                row.get(0)
+            })
+    }
+
+    fn changes(&mut self, after: Seq, most: usize, bytes: usize) -> rusqlite::Result<Vec<FeedRow>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {}, row_hash, seq FROM entries WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            row::COLUMNS
+        ))?;
+        take_while_they_fit(statement.query((after.raw(), count(most)))?, bytes)
+    }
+
+    fn page(
+        &mut self,
+        after: Option<&Identity>,
+        most: usize,
+        bytes: usize,
+    ) -> rusqlite::Result<Vec<FeedRow>> {
+        // Keys are never empty, so nothing stands at or before the empty identity.
+        let (environment, key) = after.map_or(("", ""), |after| {
+            (after.environment.as_str(), after.key.as_str())
+        });
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {}, row_hash, seq FROM entries WHERE (environment, key) > (?1, ?2) ORDER BY environment, key LIMIT ?3",
+            row::COLUMNS
+        ))?;
+        take_while_they_fit(statement.query((environment, key, count(most)))?, bytes)
+    }
+
+    fn tombstones(
+        &mut self,
+        up_to: Seq,
+        before: Timestamp,
+        most: usize,
+    ) -> rusqlite::Result<Vec<(Seq, Identity)>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {}, row_hash, seq FROM entries INDEXED BY entries_tombstones \
+             WHERE token IS NULL AND seq <= ?1 AND updated_at < ?2 ORDER BY seq LIMIT ?3",
+            row::COLUMNS
+        ))?;
+        let rows = statement.query((up_to.raw(), before.as_micros(), count(most)))?;
+        Ok(take_while_they_fit(rows, usize::MAX)?
+            .into_iter()
+            .map(|row| (row.seq, row.row.identity))
+            .collect())
+    }
+
+    fn put_conflict(
+        &mut self,
+        row: &Row,
+        hash: RowHash,
+        seen_at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let connection = self.write()?;
+        row::put_conflict(connection, row, hash, seen_at)?;
+        connection
+            .prepare_cached(
+                "DELETE FROM conflicts WHERE id <= (SELECT max(id) FROM conflicts) - ?1 AND NOT kept",
+            )?
+            .execute([CONFLICTS])
+            .map(drop)
+    }
+
+    fn cursors(&mut self) -> rusqlite::Result<Vec<(Incarnation, Cursor)>> {
+        membership::cursors(self.connection)
+    }
+
+    fn put_cursor(&mut self, member: Incarnation, cursor: Cursor) -> rusqlite::Result<()> {
+        membership::put_cursor(self.write()?, member, cursor)
+    }
+
+    fn roster(&mut self) -> rusqlite::Result<Roster> {
+        membership::get_json(self.connection, meta::ROSTER).map(Option::unwrap_or_default)
+    }
+
+    fn put_roster(&mut self, roster: &Roster) -> rusqlite::Result<()> {
+        membership::put_json(self.write()?, meta::ROSTER, roster)
+    }
+
+    fn membership(&mut self) -> rusqlite::Result<Option<Membership>> {
+        membership::get_json(self.connection, meta::MEMBERSHIP)
+    }
+
+    fn put_membership(&mut self, membership: &Membership) -> rusqlite::Result<()> {
+        membership::put_json(self.write()?, meta::MEMBERSHIP, membership)
+    }
+
+    fn salt(&mut self) -> rusqlite::Result<Option<Salt>> {
+        let bytes: Option<Vec<u8>> = meta::get(self.connection, meta::SALT)?;
+        Ok(bytes.and_then(|bytes| Salt::from_bytes(&bytes)))
+    }
+
+    fn put_salt(&mut self, salt: &Salt) -> rusqlite::Result<()> {
+        meta::put(self.write()?, meta::SALT, salt.bytes().as_slice())
+    }
+
+    fn clear_staged(&mut self) -> rusqlite::Result<()> {
+        if staging::is_empty(self.connection)? {
+            return Ok(());
+        }
+        staging::clear(self.write()?)
+    }
+
+    fn stage(&mut self, rows: &[(Row, RowHash)]) -> rusqlite::Result<()> {
+        staging::add(self.write()?, rows)
+    }
+
+    fn take_over(&mut self, takeover: Takeover) -> rusqlite::Result<Seq> {
+        self.live.recount = true;
+        self.live.seen = None;
+        staging::take_over(self.write()?, takeover)
+    }
+}
+
+fn count(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+/// At least one row, then as many as have this much ciphertext together.
+fn take_while_they_fit(
+    mut rows: rusqlite::Rows<'_>,
+    bytes: usize,
+) -> rusqlite::Result<Vec<FeedRow>> {
+    let (mut taken, mut size) = (Vec::new(), 0_usize);
+    while let Some(found) = rows.next()? {
+        let row = feed_row(found)?;
+        size = size.saturating_add(row.row.token.as_ref().map_or(64, String::len));
+        if size > bytes && !taken.is_empty() {
+            break;
+        }
+        taken.push(row);
+    }
+    Ok(taken)
+}
+
+fn feed_row(found: &SqlRow<'_>) -> rusqlite::Result<FeedRow> {
+    Ok(FeedRow {
+        row: row::read(found)?,
+        hash: RowHash(found.get(10)?),
+        seq: Seq::from_raw(found.get(11)?),
+    })
+}
