@@ -122,11 +122,12 @@ fn a_cluster_needs_its_own_key_and_a_peer_list() {
             .contains("not 'http://b:2'")
     );
     let config = cluster("own", "a:1, [::1]:2,").unwrap();
-    assert_eq!(config.salt_policy, SaltPolicy::Never);
+    assert_eq!(config.salt_policy, SaltPolicy::Wait);
     let hosts: Vec<_> = config
         .cluster
         .unwrap()
         .peers
+        .now
         .into_iter()
         .map(|peer| (peer.host, peer.port))
         .collect();
