@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs,
+    env, fs,
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -23,6 +23,11 @@ pub(crate) struct Node {
     places: Places,
     child: Option<Child>,
     log: Arc<Mutex<VecDeque<Value>>>,
+}
+
+/// The program; `CLUSTER_PROGRAM` tries another build, such as a released one.
+fn program() -> String {
+    env::var("CLUSTER_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_osc-node").to_owned())
 }
 
 impl Node {
@@ -50,8 +55,8 @@ impl Node {
     }
 
     /// The command, with nothing of this process's environment.
-    pub(crate) fn command(&self) -> Command {
-        self.run(env!("CARGO_BIN_EXE_osc-node"))
+    fn command(&self) -> Command {
+        self.run(&program())
     }
 
     fn run(&self, program: &str) -> Command {
@@ -80,7 +85,7 @@ impl Node {
             .arg(format!(
                 "mkdir -p disk && mount -t tmpfs -o size={mebibytes}m tmpfs disk && exec \"$0\""
             ))
-            .arg(env!("CARGO_BIN_EXE_osc-node"))
+            .arg(program())
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         self.start_command(command).await;
     }
