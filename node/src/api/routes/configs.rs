@@ -114,7 +114,14 @@ pub(in crate::api) async fn read(
     let identity = identity_of(&request, "/configs/", &query)?;
     let form = query.form()?;
     let lost = await_version(&node, &identity, request.headers()).await?;
-    let row = find_live(&node, &identity).await?;
+    let row = match find_live(&node, &identity).await {
+        Err(absent @ ApiError::NotFound { .. }) => {
+            let mut response = absent.into_response();
+            response.headers_mut().extend(lost);
+            return Ok(response);
+        }
+        found => found?,
+    };
     let caller = caller.derive(&node).await?;
     let value = open(&node, &caller, &row)?;
     let preconditions = Preconditions::of(request.headers());
