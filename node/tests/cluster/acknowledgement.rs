@@ -104,6 +104,35 @@ async fn a_read_that_names_a_version_waits_for_it_and_is_never_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_went_with_its_writers_disk_is_said_to_be_lost() {
+    let mut cluster = Cluster::founded(3).await;
+    cluster.api(0).create_with("entry", "old", &ALL).await.with(201);
+    cluster.cut_off(&[2]);
+    let entry = cluster.api(2).put("entry", "new").await.with(200).version();
+    let fresh = cluster.api(2).create("fresh", 1).await.with(201).version();
+    cluster.nodes[2].kill();
+    cluster.nodes[2].wipe();
+    cluster.network.heal();
+    // As long as its writer may come back, nobody says so.
+    cluster.api(0).get_since("fresh", &fresh).await.with(503);
+    cluster.nodes[2].start().await;
+    cluster.converged().await;
+    let lost = until("the version is given up", async || {
+        let read = cluster.api(0).get_since("fresh", &fresh).await;
+        assert!([404, 503].contains(&read.status), "{}", read.body);
+        (read.status == 404).then_some(read)
+    })
+    .await;
+    assert_eq!(lost.header("x-osc-version-lost"), Some("true"));
+    let read = cluster.api(0).get_since("entry", &entry).await.with(200);
+    assert_eq!(read.header("x-osc-version-lost"), Some("true"));
+    assert_eq!(read.body["value"], "old");
+    // What is there is not lost.
+    let read = cluster.api(0).get_since("entry", &read.version()).await.with(200);
+    assert_eq!(read.header("x-osc-version-lost"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_slow_ways_a_named_version_arrives_while_the_read_waits() {
     let cluster = Cluster::founded(3).await;
     for to in [1, 2] {

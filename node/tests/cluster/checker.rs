@@ -109,6 +109,7 @@ async fn judge(
                     version: read.version(),
                     held: usize::MAX,
                 },
+                place: 0,
             })
         }
         (expected, found) => {

@@ -172,18 +172,18 @@ impl Disturbance {
         cluster.network.heal();
         cluster.all_ready().await;
         let api = cluster.api(victim);
-        let mark = until("the others hold what it holds", async || {
-            let mark = record.mark();
+        let since = until("the others hold what it holds", async || {
+            let acknowledged = record.acknowledged();
             let status = api.status().await;
             let mut others = status["details"]["members"].as_array()?.iter();
             let others_hold = others.all(|other| other["lag"] == 0 && other["reachable"] == true);
-            others_hold.then_some(mark)
+            others_hold.then_some(acknowledged)
         })
         .await;
         cluster.nodes[victim].kill();
         // Requests that were under way are answered or broken by now; their clients may be about to record that.
         self.pause(300..301).await;
-        record.excuse(victim, mark.saturating_sub(IN_FLIGHT));
+        record.excuse(victim, since);
     }
 
     async fn pause(&mut self, milliseconds: std::ops::Range<u64>) {
@@ -191,6 +191,3 @@ impl Disturbance {
         tokio::time::sleep(Duration::from_millis(time)).await;
     }
 }
-
-/// More operations than are ever under way at once: they begin before they are acknowledged.
-const IN_FLIGHT: usize = 64;

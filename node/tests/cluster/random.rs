@@ -33,22 +33,23 @@ async fn under_random_faults_nothing_acknowledged_is_lost_or_comes_back() {
     let apis = cluster.apis();
     let record = Arc::new(Record::default());
     let mut disturbance = Disturbance::new(seed);
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let mut rounds = 0;
+    let mut workload = Workload::new(&apis, &record, seed);
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs(seconds);
     while Instant::now() < end {
-        rounds += 1;
-        let workload = Workload::start(&apis, &record, seed + rounds);
+        let running = workload.start();
         let round = Instant::now() + ROUND;
         while Instant::now() < round.min(end) {
             disturbance.step(&mut cluster, &record).await;
         }
         cluster.network.heal();
-        workload.stop().await;
+        workload = running.stop().await;
         let list = cluster.converged().await;
         check(&record, &list, &apis[0]).await.assert_clean();
         assert_eq!(cluster.one_salt().await, salt, "there is a second salt");
         eprintln!(
-            "round {rounds}: {} entries, {:?}",
+            "{:.0?}: {} entries, {:?}",
+            begun.elapsed(),
             list.len(),
             record.tally()
         );
@@ -67,7 +68,7 @@ async fn under_random_faults_nothing_acknowledged_is_lost_or_comes_back() {
 async fn without_faults_everything_is_acknowledged_and_everywhere() {
     let cluster = Cluster::founded(3).await;
     let record = Arc::new(Record::default());
-    let workload = Workload::start(&cluster.apis(), &record, 1);
+    let workload = Workload::new(&cluster.apis(), &record, 1).start();
     until("there is something to check", async || {
         (record.acknowledged() >= 500).then_some(())
     })

@@ -28,6 +28,8 @@ pub(crate) struct Operation {
     pub(crate) change: Change,
     pub(crate) node: usize,
     pub(crate) outcome: Outcome,
+    /// How many operations were acknowledged before this one.
+    pub(crate) place: usize,
 }
 
 impl Operation {
@@ -76,20 +78,23 @@ impl Record {
             change,
             node,
             outcome: Outcome::Unknown,
+            place: 0,
         });
         self.tally.lock().unwrap().unknown += 1;
         operations.len() - 1
     }
 
     pub(crate) fn end(&self, operation: usize, outcome: Outcome) {
+        let mut operations = self.operations.lock().unwrap();
         let mut tally = self.tally.lock().unwrap();
+        operations[operation].place = tally.acknowledged;
         match outcome {
             Outcome::Unknown => return,
             Outcome::Refused => tally.refused += 1,
             Outcome::Acknowledged { .. } => tally.acknowledged += 1,
         }
         tally.unknown -= 1;
-        self.operations.lock().unwrap()[operation].outcome = outcome;
+        operations[operation].outcome = outcome;
     }
 
     pub(crate) fn read(&self, wrong: Option<WrongRead>) {
@@ -97,17 +102,13 @@ impl Record {
         self.wrong_reads.lock().unwrap().extend(wrong);
     }
 
-    /// How many operations have begun: those from here on may be held by their node alone.
-    pub(crate) fn mark(&self) -> usize {
-        self.operations.lock().unwrap().len()
-    }
-
-    /// A node's disk is taken away: what it alone acknowledged is lost with it, and nobody promised otherwise.
+    /// A node's disk is taken away: what it alone acknowledged after so many acknowledgements is lost with it, and nobody
+    /// promised otherwise.
     pub(crate) fn excuse(&self, node: usize, since: usize) {
         let mut operations = self.operations.lock().unwrap();
-        for operation in operations.iter_mut().skip(since) {
+        for operation in operations.iter_mut() {
             let alone = matches!(operation.outcome, Outcome::Acknowledged { held: 1, .. });
-            if alone && operation.node == node {
+            if alone && operation.node == node && operation.place >= since {
                 operation.outcome = Outcome::Unknown;
                 self.tally.lock().unwrap().excused += 1;
             }

@@ -26,39 +26,48 @@ const OWN: usize = 60;
 /// Entries that all clients write.
 const SHARED: u64 = 20;
 
-/// All clients of a cluster.
-pub(crate) struct Workload {
-    clients: JoinSet<()>,
+/// All clients of a cluster; they pause and go on, and know what they wrote.
+pub(crate) struct Workload(Vec<Client>);
+
+/// Clients at work.
+pub(crate) struct Running {
+    clients: JoinSet<Client>,
     stop: CancellationToken,
 }
 
 impl Workload {
-    pub(crate) fn start(apis: &[Api], record: &Arc<Record>, seed: u64) -> Self {
-        let (mut clients, stop) = (JoinSet::new(), CancellationToken::new());
-        let values = Arc::new(AtomicU64::new(seed << 24));
-        for number in 0..CLIENTS {
-            let client = Client {
-                name: format!("{seed}-{number}"),
-                apis: apis.to_vec(),
-                record: Arc::clone(record),
-                random: StdRng::seed_from_u64(seed * CLIENTS + number),
-                values: Arc::clone(&values),
-                own: VecDeque::new(),
-            };
-            clients.spawn(client.run(stop.clone()));
-        }
-        Self { clients, stop }
+    pub(crate) fn new(apis: &[Api], record: &Arc<Record>, seed: u64) -> Self {
+        let values = Arc::new(AtomicU64::new(1));
+        let client = |number| Client {
+            name: number,
+            apis: apis.to_vec(),
+            record: Arc::clone(record),
+            random: StdRng::seed_from_u64(seed * CLIENTS + number),
+            values: Arc::clone(&values),
+            own: VecDeque::new(),
+        };
+        Self((0..CLIENTS).map(client).collect())
     }
 
+    pub(crate) fn start(self) -> Running {
+        let (mut clients, stop) = (JoinSet::new(), CancellationToken::new());
+        for client in self.0 {
+            clients.spawn(client.run(stop.clone()));
+        }
+        Running { clients, stop }
+    }
+}
+
+impl Running {
     /// Waits until the last request is answered.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(self) -> Workload {
         self.stop.cancel();
-        self.clients.join_all().await;
+        Workload(self.clients.join_all().await)
     }
 }
 
 struct Client {
-    name: String,
+    name: u64,
     apis: Vec<Api>,
     record: Arc<Record>,
     random: StdRng,
@@ -68,7 +77,7 @@ struct Client {
 }
 
 impl Client {
-    async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) -> Self {
         while !stop.is_cancelled() {
             match self.random.random_range(0..100) {
                 0..45 => self.create().await,
@@ -82,6 +91,7 @@ impl Client {
             let pause = self.random.random_range(0..20);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
+        self
     }
 
     fn node(&mut self) -> usize {
