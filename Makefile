@@ -21,6 +21,7 @@ lint: toolchain ## Check format, lints, documentation, licences, generated files
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
+	@cargo fetch --locked # every target's crates: the build brought those of this machine only
 	cargo deny --offline check bans licenses sources
 	cargo run --quiet --locked -p opensecureconf-operator -- crd --check
 	cargo run --quiet --locked -p opensecureconf-operator -- manifests --check
