@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench images kind kind-down e2e gen fix test-tools toolchain advisories
+.PHONY: help run test lint bench images kind kind-down e2e gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 
@@ -21,6 +21,7 @@ lint: toolchain ## Check format, lints, documentation, licences, generated files
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
+	@cargo fetch --locked # every target's crates: the build brought those of this machine only
 	cargo deny --offline check bans licenses sources
 	cargo run --quiet --locked -p opensecureconf-operator -- crd --check
 	cargo run --quiet --locked -p opensecureconf-operator -- manifests --check
@@ -37,13 +38,13 @@ bench: toolchain ## Measure the node against the limits of this machine (ROWS="r
 images: toolchain ## Build the two images from release binaries of this checkout
 	e2e/images.sh
 
-kind: images ## Make a real cluster with the operator and a running sample, and leave it running
+kind: cluster-needs images ## Make a real cluster with the operator and a running sample, and leave it running
 	e2e/kind.sh osc
 
 kind-down: ## Remove the cluster that `make kind` left
 	e2e/cluster/down.sh osc
 
-e2e: images ## Run the stories on a real cluster, then remove it
+e2e: cluster-needs images ## Run the stories on a real cluster, then remove it
 	e2e/run.sh
 
 gen: toolchain ## Write the generated files: crds/ and manifests/
@@ -55,6 +56,9 @@ fix: gen ## Format the code and write the generated files
 
 test-tools: ## Bring what the tests compare with: Python, its published clients, promtool
 	@node/tests/prepare.sh
+
+cluster-needs:
+	@e2e/check.sh
 
 toolchain:
 	@command -v cargo >/dev/null || { echo "the Rust toolchain is missing: install rustup from your distribution or https://rustup.rs" >&2; exit 1; }

@@ -67,7 +67,10 @@ print('all of it works')
 
         comes_back::<Service>(&stage, "demo").await?;
         comes_back::<ConfigMap>(&stage, "demo-nodes").await?;
+        let before = stage.api::<Pod>().get("demo-0").await?.uid();
         comes_back::<StatefulSet>(&stage, "demo").await?;
+        // The old pod and the old status are still there for a moment.
+        until_replaced(&stage, "demo-0", before).await?;
         stage.until_condition("demo", "Ready", "True").await?;
         ensure!(workload.run(SURVIVES).await?.contains("'answer': 42"));
 
@@ -266,6 +269,11 @@ async fn replace_pod(stage: &Stage, name: &str) -> anyhow::Result<()> {
     let pods = stage.api::<Pod>();
     let before = pods.get(name).await?.uid();
     pods.delete(name, &DeleteParams::default()).await?;
+    until_replaced(stage, name, before).await
+}
+
+/// Waits until another pod of this name serves.
+async fn until_replaced(stage: &Stage, name: &str, before: Option<String>) -> anyhow::Result<()> {
     let serves = |found: Option<&Pod>| {
         found.is_some_and(|pod| {
             let conditions = pod
@@ -278,7 +286,10 @@ async fn replace_pod(stage: &Stage, name: &str) -> anyhow::Result<()> {
                     .any(|condition| condition.type_ == "Ready" && condition.status == "True")
         })
     };
-    stage.until(pods, name, "replaced", serves).await.map(drop)
+    stage
+        .until(stage.api::<Pod>(), name, "replaced", serves)
+        .await
+        .map(drop)
 }
 
 /// Deletes a child and waits for another one of its name.

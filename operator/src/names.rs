@@ -121,10 +121,16 @@ impl ClusterName {
         .into()
     }
 
-    /// The labels of every child.
-    pub fn labels(&self) -> BTreeMap<String, String> {
+    /// The labels of every pod: without the operator's release, or a new operator would restart them all.
+    pub fn pod_labels(&self) -> BTreeMap<String, String> {
         let mut labels = self.selector();
         labels.insert(LABEL_MANAGED_BY.to_owned(), OPERATOR.to_owned());
+        labels
+    }
+
+    /// The labels of every child.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.pod_labels();
         labels.insert(
             LABEL_VERSION.to_owned(),
             env!("CARGO_PKG_VERSION").to_owned(),

@@ -78,6 +78,14 @@ pub(super) async fn ready(
             "Nodes do not replicate yet: each keeps its own entries, so use this address for all of them."
         )?;
     }
+    if let Some(reference) = &cluster.spec.api_key.secret_ref {
+        writeln!(
+            out,
+            "apiKey.secretRef ({}) names a Secret, and there are none here: the API key is in {}.",
+            reference.name,
+            folder.api_key().display()
+        )?;
+    }
     writeln!(
         out,
         "\nTry it in another terminal; X-User-Key is a passphrase of your choice, keep it:"
@@ -90,7 +98,7 @@ pub(super) async fn ready(
     Ok(())
 }
 
-/// Create, read, list: each works as printed, in this order.
+/// Store, read, list: each works as printed, in this order, and a second time too.
 fn requests(address: &str, api_key: &Path, api_key_required: bool) -> [String; 3] {
     // The key is read from its file by the shell, so that it is neither printed nor kept in a history.
     let api_key = if api_key_required {
@@ -101,7 +109,7 @@ fn requests(address: &str, api_key: &Path, api_key_required: bool) -> [String; 3
     let keys = format!("{api_key} -H 'X-User-Key: correct-horse-battery'");
     [
         format!(
-            "curl -X POST http://{address}/configs{keys} -H 'Content-Type: application/json' -d '{{\"key\":\"greeting\",\"value\":{{\"text\":\"hello\"}}}}'"
+            "curl -X PUT 'http://{address}/configs/greeting?upsert=true'{keys} -H 'Content-Type: application/json' -d '{{\"value\":{{\"text\":\"hello\"}}}}'"
         ),
         format!("curl http://{address}/configs/greeting{keys}"),
         format!("curl http://{address}/configs{keys}"),

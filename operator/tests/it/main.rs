@@ -9,6 +9,7 @@
 
 mod api_server;
 mod golden;
+mod local_cluster;
 mod node_contract;
 mod reconcile;
 

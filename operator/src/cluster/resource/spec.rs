@@ -197,7 +197,7 @@ impl Default for StorageSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RetentionPolicy {
-    /// When the resource is deleted. `Retain` keeps volumes and keys, so that the same resource finds them again.
+    /// When the resource is deleted. `Retain` keeps volumes and keys, so that the same resource finds them again. Cannot be changed.
     pub when_deleted: Retention,
     /// When the number of nodes is lowered.
     pub when_scaled: Retention,
@@ -298,7 +298,8 @@ pub struct MonitoringSpec {
 pub struct ServiceMonitorSpec {
     /// Whether it is made; skipped while the cluster does not know ServiceMonitors.
     pub enabled: bool,
-    /// How often nodes are scraped.
+    /// How often nodes are scraped, such as `30s`.
+    #[schemars(length(max = 32))]
     pub interval: String,
     /// Labels that your Prometheus selects by.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
