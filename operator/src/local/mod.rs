@@ -1,6 +1,7 @@
 //! A cluster as processes on this machine: the same resource, the same validation, the same settings builder.
 
 mod files;
+mod founding;
 mod process;
 mod report;
 
@@ -70,7 +71,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let serve = async {
         let started = async {
-            try_join_all(nodes.iter().map(NodeProcess::started)).await?;
+            let all = try_join_all(nodes.iter().map(NodeProcess::started));
+            tokio::try_join!(all, founding::see_to_it(&folder, &nodes))?;
             report::ready(&cluster, &folder, &nodes, begun).await
         };
         let ready = tokio::select! {

@@ -1,7 +1,6 @@
 //! What a person sees once the nodes serve.
 
 use std::{
-    fs,
     io::{IsTerminal, Write},
     path::Path,
     time::Instant,
@@ -10,7 +9,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{files::ClusterFolder, process::NodeProcess};
-use crate::cluster::{dereference::ApiKey, node_status, validate::ValidatedCluster};
+use crate::cluster::{node_status, validate::ValidatedCluster};
 
 /// Prints the status table, the address, and requests to begin with.
 pub(super) async fn ready(
@@ -19,8 +18,7 @@ pub(super) async fn ready(
     nodes: &[NodeProcess],
     begun: Instant,
 ) -> anyhow::Result<()> {
-    let api_key = fs::read(folder.api_key())?;
-    let api_key = ApiKey(api_key.trim_ascii().to_vec());
+    let api_key = folder.read_api_key()?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let answers = join_all(
         nodes
@@ -28,7 +26,11 @@ pub(super) async fn ready(
             .map(|node| node_status::ask(&client, node.address(), Some(&api_key))),
     )
     .await;
-    let serving = answers.iter().flatten().count();
+    let serving = answers
+        .iter()
+        .flatten()
+        .filter(|details| details.ready)
+        .count();
     let entries = answers
         .iter()
         .flatten()
@@ -73,9 +75,11 @@ pub(super) async fn ready(
         folder.path().display()
     )?;
     if wanted > 1 {
+        let others: Vec<_> = nodes.iter().skip(1).map(NodeProcess::address).collect();
         writeln!(
             out,
-            "Nodes do not replicate yet: each keeps its own entries, so use this address for all of them."
+            "Every node has every entry; the others are at {}.",
+            others.join(", ")
         )?;
     }
     if let Some(reference) = &cluster.spec.api_key.secret_ref {

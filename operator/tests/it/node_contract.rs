@@ -93,7 +93,7 @@ fn a_pods_environment_is_a_nodes_configuration() {
     assert_eq!(config.log_format, LogFormat::Json);
     let cluster = config.cluster.unwrap();
     assert_eq!(cluster.id.as_deref(), Some("team/config"));
-    assert_eq!(cluster.peers.len(), 3);
+    assert_eq!(cluster.peers.now.len(), 3);
     assert!(config.cluster_keys.is_some());
 }
 
@@ -127,7 +127,7 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
     assert!(config.listen.ip().is_loopback());
     assert!(config.api_keys.is_some());
     assert!(config.drain.is_zero());
-    assert_eq!(config.cluster.unwrap().peers.len(), 3);
+    assert_eq!(config.cluster.unwrap().peers.now.len(), 3);
 }
 
 #[tokio::test]
