@@ -24,7 +24,8 @@ use kube::{
 };
 
 use super::{
-    reconcile::{Context, Error, reconcile_cluster},
+    context::Context,
+    reconcile::{Error, reconcile_cluster, reconcile_malformed},
     resource::OpenSecureConfCluster,
 };
 use crate::names::{LABEL_MANAGED_BY, OPERATOR};
@@ -110,7 +111,10 @@ async fn reconcile(
     let start = Instant::now();
     let result = match &guard.0 {
         Ok(cluster) => Box::pin(reconcile_cluster(cluster, &context)).await,
-        Err(invalid) => Err(Error::Malformed(Box::new(invalid.clone()))),
+        Err(invalid) => match reconcile_malformed(invalid, &context).await {
+            Ok(()) => Err(Error::Malformed(Box::new(invalid.clone()))),
+            Err(error) => Err(error),
+        },
     };
     context
         .metrics
@@ -132,7 +136,7 @@ fn error_policy(
     if matches!(error, Error::Malformed(_)) {
         return Action::await_change();
     }
-    let failures = context.remember(&guard.uid().unwrap_or_default(), |memory| {
+    let failures = context.remember(&namespace, &name, |memory| {
         memory.failures = memory.failures.saturating_add(1);
         memory.failures
     });

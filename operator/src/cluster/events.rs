@@ -55,11 +55,33 @@ async fn publish(
     let event = Event {
         type_,
         reason: reason.to_owned(),
-        note: Some(note),
+        note: Some(shortened(note)),
         action: "Reconcile".to_owned(),
         secondary: None,
     };
     if let Err(error) = recorder.publish(&event, &cluster.object_ref(&())).await {
         tracing::warn!(error = %error, reason, "event_not_published");
+    }
+}
+
+/// The API server refuses events with a note of more than 1 kB.
+fn shortened(note: String) -> String {
+    const LONGEST: usize = 1000;
+    if note.len() <= LONGEST {
+        return note;
+    }
+    let end = note.floor_char_boundary(LONGEST);
+    format!("{}...", note.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_long_note_is_cut_between_characters() {
+        assert_eq!(shortened("short".to_owned()), "short");
+        let long = shortened("ä".repeat(700));
+        assert!(long.len() <= 1003 && long.ends_with("ä..."), "{long}");
     }
 }
