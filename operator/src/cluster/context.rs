@@ -76,6 +76,7 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&(namespace.to_owned(), name.to_owned()));
+        self.metrics.forget(namespace, name);
     }
 
     /// How many clusters something is remembered of.

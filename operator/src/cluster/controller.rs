@@ -154,6 +154,7 @@ fn cluster_of_secret(secret: Secret) -> Option<ObjectRef<Guarded>> {
 
 async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let start = Instant::now();
+    let _running = context.metrics.reconciling();
     let result = match &guard.0 {
         Ok(cluster) => Box::pin(reconcile_cluster(cluster, &context)).await,
         Err(invalid) => match reconcile_malformed(invalid, &context).await {

@@ -82,6 +82,7 @@ pub async fn reconcile_cluster(
         .conditions
         .iter()
         .any(|condition| condition.type_ == "Reconciling");
+    context.metrics.observed(&namespace, &name, &after);
     let after = context.remember(&namespace, &name, |memory| {
         figures::hold_back(after, &before, memory)
     });
@@ -119,6 +120,7 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
     cluster.status = Some(before.clone());
     let stalled = Stalled::malformed(&invalid.error);
     let after = status::unseen(&stalled, cluster.metadata.generation, &before, &now());
+    context.metrics.observed(&namespace, &name, &after);
     write_status(&cluster, &before, &after, context).await
 }
 
