@@ -28,6 +28,15 @@ pub struct ValidatedCluster {
     pub additions: PodAdditions,
 }
 
+impl ValidatedCluster {
+    /// The same cluster with another number of nodes: what there is to be just now.
+    pub(super) fn with_replicas(&self, replicas: i32) -> Self {
+        let mut other = self.clone();
+        other.spec.replicas = replicas;
+        other
+    }
+}
+
 /// The pod template of the resource, in Kubernetes' own types.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PodAdditions {

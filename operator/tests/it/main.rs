@@ -12,6 +12,7 @@ mod golden;
 mod local_cluster;
 mod node_contract;
 mod reconcile;
+mod standstill;
 
 use opensecureconf_operator::cluster::{
     resource::OpenSecureConfCluster,

@@ -13,4 +13,4 @@ pub use spec::{
     Retention, RetentionPolicy, SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType,
     StorageSpec, WriteAck,
 };
-pub use status::{ClusterStatus, MemberStatus};
+pub use status::{CONDITIONS, ClusterStatus, MemberStatus};
