@@ -156,12 +156,13 @@ impl Writer {
                 look |= outputs
                     .iter()
                     .any(|output| matches!(output, Output::Event(_)));
+                // Whoever gets an answer must see what it tells of.
+                if look && self.setup.clustered {
+                    self.show();
+                }
                 self.let_go(outputs);
             }
             Err(error) => self.give_up(&error, writes),
-        }
-        if look && self.setup.clustered {
-            self.show();
         }
     }
 

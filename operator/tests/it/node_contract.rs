@@ -11,7 +11,8 @@ use opensecureconf_node::{
 use opensecureconf_operator::{
     cluster::{
         build::{build, build_node_settings, build_peer_list},
-        node_status,
+        dereference::ApiKey,
+        node_status::{self, NodeOrder},
     },
     names::{CONFIG_PATH, DATA_PATH, NODE_PORT},
     node_settings::{NODE_ID_VARIABLE, NodeFiles},
@@ -134,6 +135,7 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
 async fn the_operator_reads_what_a_node_says_of_itself() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
+    let client = crate::api_server::http_client();
     let node = BoundNode::start(
         parse(local_variables(root.path())),
         Iterations(1),
@@ -143,15 +145,17 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
     let address = node.address().unwrap().to_string();
     let stop = CancellationToken::new();
     let served = tokio::spawn(node.serve(stop.clone()));
-    let client = crate::api_server::http_client();
 
-    let key = opensecureconf_operator::cluster::dereference::ApiKey(API_KEY.into());
+    let key = ApiKey(API_KEY.into());
     let said = node_status::ask(&client, &address, Some(&key))
         .await
         .unwrap();
 
     assert_eq!(said.entries, 0);
-    assert_eq!(said.state, "standalone");
+    assert_eq!(
+        (said.state.as_str(), said.founding, said.ready),
+        ("blank", None, false)
+    );
     let fingerprint = opensecureconf_operator::cluster::dereference::fingerprint(&[7; 64]);
     assert_eq!(said.salt_fingerprint, Some(fingerprint));
     assert_eq!(
@@ -159,6 +163,19 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
         None,
         "without the key"
     );
+
+    let cluster_key = ApiKey("4567".repeat(16).into_bytes());
+    let order = NodeOrder::Found {
+        incarnation: &said.incarnation,
+    };
+    node_status::order(&client, &address, &cluster_key, &order)
+        .await
+        .unwrap();
+    let founded = node_status::ask(&client, &address, Some(&key))
+        .await
+        .unwrap();
+    assert_eq!(founded.state, "member");
+    assert!(founded.founding.is_some());
 
     stop.cancel();
     served.await.unwrap().unwrap();

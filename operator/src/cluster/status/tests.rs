@@ -314,5 +314,8 @@ fn nobody_vouches_for_a_salt_that_no_node_has_told() {
         condition(&status, "SaltConsistent"),
         Some(("False", "NotAsked"))
     );
-    assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
+    assert_eq!(
+        condition(&status, "Ready"),
+        Some(("False", "NodesNotAsked"))
+    );
 }

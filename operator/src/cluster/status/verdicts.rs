@@ -121,6 +121,11 @@ fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
         .iter()
         .filter_map(|(pod, details)| Some((pod.name_any(), details.as_ref()?)))
         .collect();
+    if answers.is_empty() {
+        let message =
+            "no node answers the operator; look at network policies and at the nodes' logs";
+        return verdict("InSync", false, "NodesNotAsked", message);
+    }
     if answers
         .iter()
         .all(|(_, details)| details.founding.is_none())
