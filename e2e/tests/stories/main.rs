@@ -1,5 +1,7 @@
 //! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them one after the other.
 
+mod replication;
+
 use std::{collections::BTreeMap, io::Write, time::Instant};
 
 use anyhow::{Context, ensure};
@@ -164,43 +166,6 @@ fn resources_that_cannot_work_are_refused_with_words_that_help() {
             let refusal = format!("{refusal:?}");
             ensure!(refusal.contains(message), "{name} {spec}: {refusal}");
         }
-        Ok(())
-    });
-}
-
-#[test]
-fn three_nodes_share_one_salt_and_are_honest_about_replication() {
-    Stage::tell("three-nodes", |stage| async move {
-        let applied = Instant::now();
-        stage.apply_sample("three-nodes.yaml").await?;
-        let cluster = stage.until_condition("config", "Ready", "True").await?;
-        report("from apply to three nodes Ready", applied);
-        ensure!(condition(&cluster, "InSync").is_some_and(
-            |(status, reason, _)| (status, reason) == ("False", "ReplicationNotBuilt")
-        ));
-        let members = cluster
-            .data
-            .pointer("/status/members")
-            .and_then(|members| members.as_array().cloned())
-            .context("no members")?;
-        let salt = cluster
-            .data
-            .pointer("/status/saltFingerprint")
-            .context("no fingerprint")?;
-        ensure!(
-            members.len() == 3
-                && members
-                    .iter()
-                    .all(|member| &member["saltFingerprint"] == salt),
-            "{members:?}"
-        );
-
-        // Every connection of every client meets the same node.
-        let workload = Workload {
-            stage: &stage,
-            cluster: "config",
-        };
-        workload.run("client.create('once', {'n': 1})\nfor _ in range(20): OpenSecureConfClient(client.base_url, client.user_key, client.api_key).read('once')").await?;
         Ok(())
     });
 }
