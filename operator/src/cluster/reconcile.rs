@@ -155,13 +155,13 @@ async fn steps(
     let (valid, refused) = match validate::validate(cluster, image) {
         Ok(valid) => (valid, None),
         // Its nodes can still be found and looked at, unless even that takes what is broken.
-        Err(error) => match validate::without_additions(cluster, image) {
-            Ok(valid) => (valid, Some(error)),
-            Err(_) => {
+        Err(error) => {
+            let Ok(valid) = validate::without_additions(cluster, image) else {
                 let generation = cluster.metadata.generation;
                 return Ok(status::unseen(&error.into(), generation, before, &now()));
-            }
-        },
+            };
+            (valid, Some(error))
+        }
     };
     let found = dereference::dereference(client, &valid)
         .await
