@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
 
 use super::{
@@ -211,8 +211,10 @@ pub async fn write(
     if cluster.status.as_ref() == Some(status) {
         return Ok(false);
     }
-    let api: Api<OpenSecureConfCluster> =
-        Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
+    let namespace = cluster.namespace().unwrap_or_default();
+    // The answer is not looked at: that of a resource that does not parse would not parse either.
+    let kind = ApiResource::erase::<OpenSecureConfCluster>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind);
     let patch = serde_json::json!({
         "apiVersion": "opensecureconf.io/v1alpha1",
         "kind": "OpenSecureConfCluster",

@@ -97,8 +97,12 @@ impl ApiServer {
                 let mut object = sent();
                 object["metadata"]["uid"] = json!(format!("uid of {path}"));
                 state.objects.insert(path.clone(), object.clone());
-                if path.ends_with("/status") {
-                    object["spec"] = json!({});
+                // The answer to a status is the whole resource, with the spec that it has.
+                if let Some(resource) = path.strip_suffix("/status") {
+                    object["spec"] = state
+                        .objects
+                        .get(resource)
+                        .map_or_else(|| json!({}), |resource| resource["spec"].clone());
                 }
                 (StatusCode::OK, object)
             }
