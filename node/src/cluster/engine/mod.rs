@@ -119,7 +119,11 @@ impl Engine {
                 .map_err(LoadError::Storage)?
                 .into_iter()
                 .collect(),
-            salt: setup.salt.clone(),
+            // A founding or a snapshot may have settled it since the process began.
+            salt: match &setup.salt {
+                Some(salt) => Some(salt.clone()),
+                None => tables.salt().map_err(LoadError::Storage)?,
+            },
             has_rows: tables.has_rows().map_err(LoadError::Storage)?,
             contacts: Contacts::default(),
             waiting: WaitingWrites::default(),
