@@ -161,9 +161,9 @@ impl Engine {
             self.changed.cursors.insert(member);
         }
         if let Some(contact) = self.contacts.known.get_mut(&member)
-            && up_to >= self.last
+            && contact.missed.is_some_and(|missed| up_to >= missed)
         {
-            contact.missed = false;
+            contact.missed = None;
         }
         out.extend(
             self.waiting

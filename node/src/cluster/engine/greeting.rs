@@ -33,6 +33,7 @@ impl Engine {
                 .as_ref()
                 .map(|salt| salt.fingerprint().to_string()),
             ready: self.is_ready(),
+            source: self.is_source(),
             acknowledges: self.acknowledges(),
             fenced: matches!(membership.standing, Standing::Fenced(_)),
             has_rows: self.has_rows,
@@ -112,6 +113,9 @@ impl Engine {
             return Ok(Err(Refusal::RolledBack));
         }
         self.judge_myself(tables, hello, state, out)?;
+        if exchange_began.is_some() {
+            self.note_head(hello, exchange_began);
+        }
         if let Some((of, seq)) = hello.received
             && of == self.incarnation
         {
