@@ -57,6 +57,8 @@ pub struct Hello {
     pub salt: Option<String>,
     /// Whether it serves reads.
     pub ready: bool,
+    /// Whether it gives snapshots.
+    pub source: bool,
     /// Whether it acknowledges: a member that is neither fenced nor full.
     pub acknowledges: bool,
     /// Whether it is fenced.
@@ -222,7 +224,7 @@ pub enum Refusal {
     RolledBack,
     /// Your changes begin after what I hold; my hello says where to begin.
     Gap,
-    /// I am blank, joining, fenced, leaving or left: ask another.
+    /// I am blank, joining, fenced or left: ask another.
     NotServing,
 }
 

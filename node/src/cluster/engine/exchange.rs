@@ -120,7 +120,7 @@ impl Engine {
         route.in_flight = None;
         let Some(answer) = answer else {
             let jitter = self.jitter();
-            self.contacts.failed(from, now.elapsed, jitter);
+            self.contacts.failed(from, began, now.elapsed, jitter);
             if kind == Exchange::Snapshot {
                 self.abort_join(tables)?;
             }
@@ -234,7 +234,7 @@ impl Engine {
         out.extend(answers.into_iter().map(Output::written));
         for member in missed {
             if let Some(contact) = self.contacts.known.get_mut(&member) {
-                contact.missed = true;
+                contact.missed = Some(self.last);
             }
         }
         if !self.setup.clustered {
@@ -328,6 +328,9 @@ impl Engine {
                     rows,
                 },
             )));
+        }
+        if self.wants_head(hello.incarnation) && since(route.sent_at) >= ROSTER_PAUSE {
+            return Ok(heartbeat(true));
         }
         let received = self.received_from(&hello);
         let catching_up = !self.is_ready() && hello.head > received;

@@ -52,7 +52,7 @@ impl Engine {
                 .contacts
                 .known
                 .get(&join.source)
-                .is_some_and(|source| source.is_alive(now.elapsed) && source.hello.ready);
+                .is_some_and(|source| source.is_alive(now.elapsed) && source.hello.source);
             if asked || alive {
                 return Ok(());
             }
@@ -64,7 +64,7 @@ impl Engine {
             .iter()
             .find_map(|(incarnation, contact)| {
                 let hello = &contact.hello;
-                let usable = hello.ready
+                let usable = hello.source
                     && hello.founding.is_some()
                     && contact.is_alive(now.elapsed)
                     && self
@@ -133,7 +133,7 @@ impl Engine {
         after: Option<WireIdentity>,
     ) -> Result<Answer, T::Error> {
         let (Some(founding), Some(salt), true) =
-            (self.membership.founding, &self.salt, self.is_ready())
+            (self.membership.founding, &self.salt, self.is_source())
         else {
             return Ok(Answer::Refused(Refusal::NotServing));
         };
