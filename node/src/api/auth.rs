@@ -146,9 +146,9 @@ impl Caller {
     /// The key did not open what it should.
     pub(super) fn failed(&self, node: &NodeState) {
         node.metrics.auth_failed(AuthFailure::UserKey);
-        if !self.derivation.was_cached() {
-            node.note_failure(self.address);
-        }
+        // Also of a key that opened something else before: it is never refused itself, but who tries it on what is not
+        // his gets no further guesses from it.
+        node.note_failure(self.address);
     }
 }
 

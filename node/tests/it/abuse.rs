@@ -46,6 +46,22 @@ async fn wrong_keys_are_limited_and_owners_are_not_locked_out() {
 }
 
 #[tokio::test]
+async fn a_key_that_proved_itself_elsewhere_is_no_way_around_the_limit() {
+    let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "3")]).await;
+    let body = json!({"key": "own", "value": 1});
+    let own = node.call_as(OTHER_USER_KEY, Method::POST, "/configs", Some(body));
+    assert_eq!(own.await.status, 201);
+    for _ in 0..3 {
+        let foreign = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/k", None);
+        assert_eq!(foreign.await.status, 403);
+    }
+    assert_eq!(guess(&node, 1).await.status, 429);
+    let own = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/own", None);
+    assert_eq!(own.await.status, 200, "it is never refused itself");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn wrong_api_keys_count_too() {
     let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "2")]).await;
     let try_api_key = || {
