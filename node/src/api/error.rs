@@ -61,6 +61,8 @@ pub(super) enum ApiError {
     SlowBody,
     /// Too many new user keys at once.
     Busy,
+    /// Too many lists at once, or their readers are slow.
+    ListsBusy,
     DiskFull,
     /// The store takes no writes now.
     NotWritten(WriteError),
@@ -94,7 +96,7 @@ impl ApiError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound { .. } | Self::UnknownRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Busy | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::ListsBusy | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -143,6 +145,7 @@ impl ApiError {
             Self::UnknownRoute => "Not Found".into(),
             Self::MethodNotAllowed => "Method Not Allowed".into(),
             Self::Busy => "Too many key derivations are waiting; try again".into(),
+            Self::ListsBusy => "Too many lists are being read; try again".into(),
             Self::DiskFull => "The disk of this node is full; nothing was written".into(),
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
             Self::Internal(_) => "Internal error".into(),
@@ -182,6 +185,7 @@ impl IntoResponse for ApiError {
         let mut response = (self.status(), Json(body)).into_response();
         let retry_after = match self {
             Self::Busy => Some(1),
+            Self::ListsBusy | Self::NotWritten(_) => Some(5),
             // Rounded up: who comes back on time must not be turned away again.
             Self::TooManyFailures { retry_after } => Some(retry_after.as_secs() + 1),
             _ => None,
@@ -200,7 +204,10 @@ impl IntoResponse for ApiError {
 
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
-        Self::Internal(error.into())
+        match error {
+            ReadError::Busy => Self::ListsBusy,
+            error => Self::Internal(error.into()),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod router;
 mod routes;
 mod sealing;
 mod state;
+mod streaming;
 
 pub use router::{metrics_router, openapi_document, router};
 pub use state::{ClusterIdentity, Node, NodeState, RunningParts};

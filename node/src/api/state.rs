@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::failure_limit::FailureLimit;
 use crate::{
-    config::{AccessKeys, Config, CorsOrigins},
+    config::{AccessKeys, Config, CorsOrigins, Patience},
     crypto::{KeyRing, Salt},
     log::LogControl,
     metrics::Metrics,
@@ -41,6 +41,8 @@ pub struct NodeState {
     pub min_user_key_length: usize,
     /// Largest request body.
     pub max_body_bytes: usize,
+    /// How long clients may take.
+    pub patience: Patience,
     /// What is counted.
     pub metrics: Metrics,
     /// The log's level.
@@ -104,6 +106,7 @@ impl NodeState {
             serves_metrics: config.metrics_bind.is_none(),
             min_user_key_length: config.min_user_key_length,
             max_body_bytes: config.max_body_bytes,
+            patience: config.patience,
             metrics,
             log,
             node_id: config.node_id,

@@ -2,6 +2,7 @@
 
 mod access_keys;
 mod listening;
+mod patience;
 mod peers;
 mod raw;
 mod settings;
@@ -17,6 +18,7 @@ use std::{
 
 pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
 pub use listening::{CorsOrigins, TlsFiles};
+pub use patience::Patience;
 pub use peers::PeerAddress;
 pub use raw::{Layers, UsageError, command};
 pub use settings::{SETTINGS, Setting};
@@ -77,6 +79,8 @@ pub struct Config {
     pub drain: Duration,
     /// Whether the end of standard input is a signal to stop.
     pub stop_on_stdin_eof: bool,
+    /// How long clients may take.
+    pub patience: Patience,
 }
 
 /// Membership in a cluster.
@@ -152,6 +156,7 @@ impl Config {
                 .unwrap_or_default(),
             drain: Duration::from_secs(drain),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
+            patience: Patience::default(),
         };
         if let (Some(cluster_keys), Some(api_keys)) = (&config.cluster_keys, &config.api_keys)
             && cluster_keys.shares_a_key_with(api_keys)

@@ -58,6 +58,9 @@ pub enum ReadError {
     /// SQLite says no.
     #[error("failed to read from the database")]
     Sqlite(#[from] rusqlite::Error),
+    /// All connections for lists were taken for too long.
+    #[error("too many lists are being read")]
+    Busy,
     /// The reading task ended without a result.
     #[error("the reader ended without an answer")]
     Ended,

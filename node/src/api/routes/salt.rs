@@ -47,7 +47,7 @@ pub(in crate::api) async fn receive_salt(
     _: Owner,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let sent = body::read(request.into_body(), node.max_body_bytes).await?;
+    let sent = body::read(request.into_body(), &node).await?;
     if sent == node.salt.bytes().as_slice() {
         Ok(Json(
             json!({ "message": "Salt already present and matches", "status": "ok" }),
