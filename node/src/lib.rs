@@ -20,5 +20,6 @@ pub mod log;
 pub mod metrics;
 pub mod reload;
 pub mod serve;
+mod stall_guard;
 pub mod store;
 pub mod tls;

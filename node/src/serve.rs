@@ -10,7 +10,6 @@ use std::{
 use anyhow::{Context, anyhow};
 use axum_server::{
     Handle, Server,
-    accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use rand::{TryRng, rngs::SysRng};
@@ -18,20 +17,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Node, NodeState, RunningParts, metrics_router, router},
-    config::{AccessKeys, Config, TlsFiles},
+    config::{AccessKeys, Config, Patience, TlsFiles},
     crypto::{Iterations, KeyRing, Salt},
     domain::{Incarnation, Timestamp},
     log::LogControl,
     metrics::{Metrics, StoreMetrics},
     reload,
+    stall_guard::GuardingAcceptor,
     store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
     tls,
 };
 
 /// How long in-flight requests may take after the node stopped listening.
 const FINISH: Duration = Duration::from_secs(30);
-/// A client that sends its headers slower than this is not worth a connection.
-const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
@@ -136,10 +134,11 @@ impl BoundNode {
                 handle.graceful_shutdown(Some(FINISH));
             }
         });
+        let patience = state.patience;
         let mut background = watch_files(&state, tls.as_ref());
         if let Some(listener) = metrics_listener {
             let service = metrics_router(Arc::clone(&state)).into_make_service();
-            let server = limited(axum_server::from_tcp(listener)?);
+            let server = limited(axum_server::from_tcp(listener)?, patience);
             background.push(tokio::spawn(async move {
                 if let Err(error) = server.serve(service).await {
                     tracing::error!(error = %error, "metrics_server_ended");
@@ -148,12 +147,12 @@ impl BoundNode {
         }
         let service =
             router(Arc::clone(&state)).into_make_service_with_connect_info::<SocketAddr>();
-        let server = limited(axum_server::from_tcp(listener)?.handle(handle));
+        let server = limited(axum_server::from_tcp(listener)?, patience).handle(handle);
         let served = match tls {
-            None => server.acceptor(NoDelayAcceptor::new()).serve(service).await,
+            None => server.serve(service).await,
             Some((_, config)) => {
-                let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor::new());
-                server.acceptor(acceptor).serve(service).await
+                let https = |guarding| RustlsAcceptor::new(config).acceptor(guarding);
+                server.map(https).serve(service).await
             }
         };
         stopping.abort();
@@ -173,18 +172,24 @@ fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Bounds what a client may send before anybody looks at it, and how long it may take.
-fn limited<A>(mut server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
+/// Bounds what a client may send before anybody looks at it, and how long it may take to send and to read.
+fn limited(
+    server: Server<SocketAddr>,
+    patience: Patience,
+) -> Server<SocketAddr, GuardingAcceptor> {
+    let Patience { headers, stall, .. } = patience;
+    // hyper's own limit begins with the first byte, and a client may never send one.
+    let mut server = server.first_request_timeout(headers);
     let http = server.http_builder();
     http.http1()
-        .header_read_timeout(HEADER_PATIENCE)
+        .header_read_timeout(headers)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES);
     http.http2()
         .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
         .max_concurrent_streams(256)
         .keep_alive_interval(Duration::from_secs(20));
-    server
+    server.acceptor(GuardingAcceptor { stall })
 }
 
 /// Keeps keys and certificates as their files are.

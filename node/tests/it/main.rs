@@ -29,3 +29,4 @@ mod python;
 mod rotation;
 mod salt;
 mod secrecy;
+mod slow;
