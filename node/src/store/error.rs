@@ -1,6 +1,6 @@
 //! What can go wrong with the database, in words for the person who has to mend it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
@@ -50,6 +50,34 @@ pub enum OpenError {
     /// Anything else that SQLite says.
     #[error("the database cannot be read or written")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl OpenError {
+    pub(super) fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// The same with the path, where it is about damage: SQLite may stumble over it before its own check is asked.
+    pub(super) fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Sqlite(error) if is_corruption(&error) => Self::Damaged {
+                path: path.to_owned(),
+                finding: error.to_string(),
+            },
+            other => other,
+        }
+    }
+}
+
+/// Whether SQLite says that the file is damaged or no database at all.
+pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }
 
 /// Why a read failed.

@@ -100,6 +100,11 @@ impl OpenedDatabase {
     /// `incarnation` becomes the identity of a database that is new.
     pub fn open(path: &Path, incarnation: Incarnation) -> Result<Self, OpenError> {
         let file = file::DatabaseFile::claim(path)?;
+        Self::open_claimed(file, incarnation).map_err(|error| error.of(path))
+    }
+
+    fn open_claimed(file: file::DatabaseFile, incarnation: Incarnation) -> Result<Self, OpenError> {
+        file.recognize()?;
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;
         schema::migrate(&mut connection, file.path(), incarnation)?;
