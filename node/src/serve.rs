@@ -136,6 +136,7 @@ impl BoundNode {
         });
         let patience = state.patience;
         let mut background = watch_files(&state, tls.as_ref());
+        background.push(tokio::spawn(wipe_expired_keys(Arc::clone(&state))));
         if let Some(listener) = metrics_listener {
             let service = metrics_router(Arc::clone(&state)).into_make_service();
             let server = limited(axum_server::from_tcp(listener)?, patience);
@@ -198,18 +199,20 @@ fn watch_files(
     tls: Option<&(TlsFiles, RustlsConfig)>,
 ) -> Vec<tokio::task::JoinHandle<()>> {
     let mut watches = Vec::new();
-    for (keys, setting) in [
-        (&state.api_keys, "OSC_API_KEY_FILE"),
-        (&state.cluster_keys, "OSC_CLUSTER_KEY_FILE"),
+    let (api, cluster) = (&state.api_keys, &state.cluster_keys);
+    for (keys, other_kind, setting) in [
+        (api, cluster, "OSC_API_KEY_FILE"),
+        (cluster, api, "OSC_CLUSTER_KEY_FILE"),
     ] {
         let Some((keys, file)) = keys.as_ref().and_then(|keys| Some((keys, keys.file()?))) else {
             continue;
         };
-        let (keys, file) = (AccessKeys::clone(keys), file.to_owned());
+        let (keys, other_kind) = (AccessKeys::clone(keys), other_kind.clone());
         watches.push(tokio::spawn(reload::on_change(
-            vec![file],
-            move || match keys.reload() {
-                Ok(()) => tracing::info!(setting, "keys_reloaded"),
+            vec![file.to_owned()],
+            move || match keys.reload(other_kind.as_ref()) {
+                Ok(true) => tracing::info!(setting, "keys_reloaded"),
+                Ok(false) => {}
                 Err(error) => tracing::error!(setting, error = %error, "keys_not_reloaded"),
             },
         )));
@@ -221,11 +224,15 @@ fn watch_files(
             .chain(&files.client_authorities)
             .cloned()
             .collect();
+        let mut called = false;
         watches.push(tokio::spawn(reload::on_change(paths, move || {
+            let first = !std::mem::replace(&mut called, true);
             match tls::server_config(&files) {
                 Ok(fresh) => {
                     config.reload_from_config(Arc::new(fresh));
-                    tracing::info!("certificates_reloaded");
+                    if !first {
+                        tracing::info!("certificates_reloaded");
+                    }
                 }
                 // Often one file of a pair is written before the other.
                 Err(error) => {
@@ -235,6 +242,15 @@ fn watch_files(
         })));
     }
     watches
+}
+
+/// Expired data keys do not stay in the memory of an idle node.
+async fn wipe_expired_keys(state: Node) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(30));
+    loop {
+        ticks.tick().await;
+        state.keys.wipe_expired();
+    }
 }
 
 fn open_store(

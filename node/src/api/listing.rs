@@ -4,7 +4,7 @@
 //! HMACs of the rest, so that `X-OSC-Skipped` is known before the first byte; a second pass opens and sends the rest.
 //! Memory does not grow with the list.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use axum::{
     body::Body,
@@ -49,7 +49,7 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
     let reading = tokio::spawn({
         let store = node.store.clone();
         let reading = Reading {
-            key: caller.derivation.key.clone(),
+            key: Arc::clone(&caller.derivation.key),
             page: page.clone(),
             patience: node.patience,
         };
@@ -92,7 +92,7 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
 }
 
 struct Reading {
-    key: DataKey,
+    key: Arc<DataKey>,
     page: Page,
     patience: Patience,
 }

@@ -50,6 +50,47 @@ async fn an_api_key_is_rotated_without_a_restart() {
     assert_eq!(status(&node.url, "old key").await, 403);
 }
 
+#[tokio::test]
+async fn a_cluster_key_is_rotated_and_never_becomes_an_api_key() {
+    let folder = TempDir::new().unwrap();
+    let (api, cluster) = (
+        folder.path().join("api-keys"),
+        folder.path().join("cluster-keys"),
+    );
+    fs::write(&api, "api key\n").unwrap();
+    fs::write(&cluster, "old key\n").unwrap();
+    let mut command = osc_node(folder.path());
+    command
+        .env("OSC_HOST_PORT", "0")
+        .env("OSC_API_KEY_REQUIRED", "true")
+        .env("OSC_API_KEY_FILE", &api)
+        .env("OSC_CLUSTER_KEY_FILE", &cluster);
+    let mut node = Process::start_command(&mut command);
+    let status = |url: &str, key: &'static str| {
+        let request = client()
+            .get(format!("{url}/cluster/salt"))
+            .header("X-Cluster-Key", key);
+        async { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(status(&node.url, "old key").await, 200);
+    fs::write(&cluster, "old key\nnew key\n").unwrap();
+    node.event("keys_reloaded");
+    assert_eq!(status(&node.url, "old key").await, 200);
+    assert_eq!(status(&node.url, "new key").await, 200);
+
+    fs::write(&cluster, "new key\napi key\n").unwrap();
+    let event = node.event("keys_not_reloaded");
+    assert_eq!(event["setting"], "OSC_CLUSTER_KEY_FILE");
+    assert!(
+        event["error"].as_str().unwrap().contains("at once"),
+        "{event}"
+    );
+    assert_eq!(status(&node.url, "api key").await, 403);
+    fs::write(&api, "api key\nnew key\n").unwrap();
+    let event = node.event("keys_not_reloaded");
+    assert_eq!(event["setting"], "OSC_API_KEY_FILE");
+}
+
 /// A certificate authority that signs certificates for 127.0.0.1 and for clients.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
