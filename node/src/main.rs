@@ -13,7 +13,7 @@ use opensecureconf_node::{
     config::{Config, Layers, UsageError, command},
     crypto::Iterations,
     log::{self, LogTarget},
-    serve::BoundNode,
+    serve::{BoundNode, STACK},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,7 @@ fn run(config: Config) -> anyhow::Result<Outcome> {
     let stop_on_stdin_eof = config.stop_on_stdin_eof;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.get())
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

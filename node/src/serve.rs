@@ -16,7 +16,7 @@ use rand::{TryRng, rngs::SysRng};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Node, NodeState, RunningParts, metrics_router, router},
+    api::{MAX_HEADERS, Node, NodeState, RunningParts, metrics_router, router},
     config::{AccessKeys, Config, Patience, TlsFiles},
     crypto::{Iterations, KeyRing, Salt},
     domain::{Incarnation, Timestamp},
@@ -30,8 +30,9 @@ use crate::{
 
 /// How long in-flight requests may take after the node stopped listening.
 const FINISH: Duration = Duration::from_secs(30);
-const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 64 << 10;
+/// What a thread that serves requests needs for the deepest value that is read.
+pub const STACK: usize = 8 << 20;
 
 /// A node that listens but does not serve yet.
 #[derive(Debug)]

@@ -56,6 +56,7 @@ pub(super) enum ApiError {
     /// The salt that a node was sent is not the one that it has.
     OtherSalt,
     UnknownRoute,
+    TooManyHeaders,
     MethodNotAllowed,
     /// The body did not arrive in time.
     SlowBody,
@@ -66,6 +67,12 @@ pub(super) enum ApiError {
     DiskFull,
     /// The store takes no writes now.
     NotWritten(WriteError),
+    /// What the caller's key opened is no JSON. Only the caller is told which entry it is, and he knows its name.
+    Unreadable {
+        key: String,
+        environment: Option<String>,
+        reason: String,
+    },
     /// The fault is ours; the cause goes to the log only.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -95,10 +102,11 @@ impl ApiError {
             Self::UnreadableBody | Self::AlreadyExists { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound { .. } | Self::UnknownRoute => StatusCode::NOT_FOUND,
+            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy | Self::ListsBusy | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unreadable { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -143,11 +151,19 @@ impl ApiError {
             )
             .into(),
             Self::UnknownRoute => "Not Found".into(),
+            Self::TooManyHeaders => "Too many headers".into(),
             Self::MethodNotAllowed => "Method Not Allowed".into(),
             Self::Busy => "Too many key derivations are waiting; try again".into(),
             Self::ListsBusy => "Too many lists are being read; try again".into(),
             Self::DiskFull => "The disk of this node is full; nothing was written".into(),
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
+            Self::Unreadable {
+                key, environment, ..
+            } => format!(
+                "The value of configuration '{key}'{} is not readable",
+                in_environment(environment.as_deref())
+            )
+            .into(),
             Self::Internal(_) => "Internal error".into(),
         }
     }
@@ -159,6 +175,9 @@ impl ApiError {
                 Some(sources.fold(error.to_string(), |text, source| {
                     format!("{text}: {source}")
                 }))
+            }
+            Self::Unreadable { key, reason, .. } => {
+                Some(format!("the plaintext of '{key}' is no JSON: {reason}"))
             }
             Self::NotWritten(error) => Some(error.to_string()),
             _ => None,

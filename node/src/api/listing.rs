@@ -283,7 +283,7 @@ impl Reading {
         buffer: &mut String,
     ) -> Result<(), ApiError> {
         let value = read_plaintext(plaintext)
-            .map_err(|reason| unreadable(entry.environment, entry.key, &reason))?;
+            .map_err(|reason| unreadable(entry.environment, entry.key, reason))?;
         separate(buffer);
         Shown::from(entry).write(self.page.form, &value, buffer);
         Ok(())

@@ -21,5 +21,6 @@ mod sealing;
 mod state;
 mod streaming;
 
+pub use observe::MAX_HEADERS;
 pub use router::{metrics_router, openapi_document, router};
 pub use state::{ClusterIdentity, Node, NodeState, RunningParts};

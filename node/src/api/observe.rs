@@ -6,10 +6,13 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 
-use super::{Node, error::Failure};
+use super::{
+    Node,
+    error::{ApiError, Failure},
+};
 use crate::metrics::Operation;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -17,6 +20,9 @@ const SERVER: HeaderValue =
     HeaderValue::from_static(concat!("opensecureconf/", env!("CARGO_PKG_VERSION")));
 /// The label of all paths that no route matches: raw paths would be unbounded and hold names of entries.
 const UNMATCHED: &str = "unmatched";
+
+/// Headers of a request at most.
+pub const MAX_HEADERS: usize = 100;
 
 /// Times and counts a request, logs it, and logs the cause where the answer hides it.
 pub(super) async fn observe(State(node): State<Node>, request: Request, next: Next) -> Response {
@@ -29,7 +35,12 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
     let route = route.as_deref().unwrap_or(UNMATCHED);
     let request_id = request_id(&request);
 
-    let mut response = next.run(request).await;
+    // HTTP/2 bounds only their size.
+    let mut response = if request.headers().len() > MAX_HEADERS {
+        ApiError::TooManyHeaders.into_response()
+    } else {
+        next.run(request).await
+    };
 
     let status = response.status().as_u16();
     if route != "/metrics" {

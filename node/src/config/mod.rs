@@ -9,7 +9,7 @@ mod settings;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     num::NonZeroUsize,
     path::PathBuf,
     str::FromStr,
@@ -102,7 +102,7 @@ impl Config {
         };
 
         let port: u16 = values.parse("HOST_PORT", "a port from 0 to 65535");
-        let host: Option<IpAddr> = values.parse_optional("HOST", "an IP address");
+        let host = listening::host(&mut values);
         let api_key_required = values.boolean("API_KEY_REQUIRED");
         let workers = values.parse_optional("WORKERS", "a number of threads from 1");
         let drain: u64 = values.parse("DRAIN_SECONDS", "a number of seconds");
@@ -114,7 +114,7 @@ impl Config {
         values.one_of("CLUSTER_MODE", &[("replica", ())]);
 
         let config = Self {
-            listen: SocketAddr::new(host.unwrap_or(IpAddr::from([127, 0, 0, 1])), port),
+            listen: SocketAddr::new(host, port),
             workers: workers.unwrap_or_else(|| {
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
             }),
@@ -126,7 +126,9 @@ impl Config {
             } else {
                 salt_policy.unwrap_or(SaltPolicy::Never)
             },
-            min_user_key_length: values.parse("MIN_USER_KEY_LENGTH", "a number of characters"),
+            min_user_key_length: values
+                .parse_optional("MIN_USER_KEY_LENGTH", "a number of characters from 1")
+                .map_or(1, NonZeroUsize::get),
             api_keys: api_key_required.then(|| access_keys::api_keys(&mut values)),
             node_id: values
                 .text("CLUSTER_NODE_ID")

@@ -48,7 +48,12 @@ const fn setting(
 
 /// All settings, in the order in which `--help` shows them.
 pub const SETTINGS: &[Setting] = &[
-    setting("HOST", Some("127.0.0.1"), "ADDRESS", "Address to listen on"),
+    setting(
+        "HOST",
+        Some("127.0.0.1"),
+        "ADDRESS",
+        "Address to listen on, or a name of it such as localhost",
+    ),
     setting(
         "HOST_PORT",
         Some("9000"),
@@ -89,7 +94,7 @@ pub const SETTINGS: &[Setting] = &[
         "MIN_USER_KEY_LENGTH",
         Some("8"),
         "CHARACTERS",
-        "Shortest X-User-Key that is accepted",
+        "Shortest X-User-Key that is accepted, at least 1",
     ),
     setting(
         "API_KEY_REQUIRED",

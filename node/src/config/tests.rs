@@ -134,6 +134,25 @@ fn a_cluster_needs_its_own_key_and_a_peer_list() {
 }
 
 #[test]
+fn a_host_may_be_a_name() {
+    let listen = |host| config(&[], &[("OSC_HOST", host)], &[]).map(|config| config.listen.ip());
+    assert_eq!(listen("localhost").unwrap().to_string(), "127.0.0.1");
+    assert_eq!(listen("::1").unwrap().to_string(), "::1");
+    assert_eq!(
+        faults(&[("OSC_HOST", "no host")]),
+        ["OSC_HOST must be an IP address or a name of one, not 'no host'"]
+    );
+}
+
+#[test]
+fn an_empty_user_key_is_never_long_enough() {
+    assert_eq!(
+        faults(&[("OSC_MIN_USER_KEY_LENGTH", "0")]),
+        ["OSC_MIN_USER_KEY_LENGTH must be a number of characters from 1, not '0'"]
+    );
+}
+
+#[test]
 fn debug_output_shows_no_key() {
     let config = config(
         &[],
@@ -145,4 +164,9 @@ fn debug_output_shows_no_key() {
     )
     .unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
+    let flags = command()
+        .try_get_matches_from(["osc-node", "--api-key", "hunter2"])
+        .unwrap();
+    let layers = Layers::new(&flags, [], []);
+    assert!(!format!("{layers:?}").contains("hunter2"));
 }

@@ -132,6 +132,16 @@ async fn more_headers_than_anybody_needs_are_refused() {
     let large = node.client.get(format!("{}/health", node.url));
     let large = large.header("X-Large", "x".repeat(70_000));
     assert_eq!(large.send().await.unwrap().status(), 431);
+    let http_2 = reqwest::Client::builder().http2_prior_knowledge().build();
+    let mut many = http_2.unwrap().get(format!("{}/health", node.url));
+    for n in 0..101 {
+        many = many.header(format!("X-Header-{n}"), "x");
+    }
+    let refused = Answer::of(many.send().await.unwrap()).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.text.as_str()),
+        (431, r#"{"detail":"Too many headers"}"#)
+    );
     assert_eq!(node.call(Method::GET, "/health", None).await.status, 200);
     node.stop().await;
 }

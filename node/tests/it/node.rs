@@ -65,11 +65,7 @@ impl TestNode {
     }
 
     /// A node that is less patient with slow clients.
-    pub(crate) fn start_with(
-        folder: TempDir,
-        more: &[(&str, &str)],
-        patience: Patience,
-    ) -> Self {
+    pub(crate) fn start_with(folder: TempDir, more: &[(&str, &str)], patience: Patience) -> Self {
         let mut environment = environment(folder.path());
         environment.extend(
             more.iter()

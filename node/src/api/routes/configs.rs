@@ -67,6 +67,7 @@ pub(in crate::api) async fn create(
         let create = commit(&node, &identity, Seen::NothingLive, change.clone());
         if let Some(written) = create.await? {
             caller.proved(&node);
+            node.metrics.encrypted();
             created(&identity);
             return Ok(shown(
                 StatusCode::CREATED,
@@ -227,6 +228,7 @@ impl Update<'_> {
             return Ok(None);
         };
         caller.proved(node);
+        node.metrics.encrypted();
         let status = if live.is_some() {
             updated(self.identity);
             StatusCode::OK
