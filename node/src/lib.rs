@@ -23,3 +23,4 @@ pub mod serve;
 mod stall_guard;
 pub mod store;
 pub mod tls;
+mod upkeep;

@@ -17,15 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{MAX_HEADERS, Node, NodeState, RunningParts, metrics_router, router},
-    config::{AccessKeys, Config, Patience, TlsFiles},
+    config::{Config, Patience, TlsFiles},
     crypto::{Iterations, KeyRing, Salt},
     domain::{Incarnation, Timestamp},
     log::LogControl,
     metrics::{Metrics, StoreMetrics},
-    reload,
     stall_guard::GuardingAcceptor,
     store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
-    tls,
+    tls, upkeep,
 };
 
 /// How long in-flight requests may take after the node stopped listening.
@@ -136,8 +135,7 @@ impl BoundNode {
             }
         });
         let patience = state.patience;
-        let mut background = watch_files(&state, tls.as_ref());
-        background.push(tokio::spawn(wipe_expired_keys(Arc::clone(&state))));
+        let mut background = upkeep::start(&state, tls.as_ref());
         if let Some(listener) = metrics_listener {
             let service = metrics_router(Arc::clone(&state)).into_make_service();
             let server = limited(axum_server::from_tcp(listener)?, patience);
@@ -192,66 +190,6 @@ fn limited(
         .max_concurrent_streams(256)
         .keep_alive_interval(Duration::from_secs(20));
     server.acceptor(GuardingAcceptor { stall })
-}
-
-/// Keeps keys and certificates as their files are.
-fn watch_files(
-    state: &Node,
-    tls: Option<&(TlsFiles, RustlsConfig)>,
-) -> Vec<tokio::task::JoinHandle<()>> {
-    let mut watches = Vec::new();
-    let (api, cluster) = (&state.api_keys, &state.cluster_keys);
-    for (keys, other_kind, setting) in [
-        (api, cluster, "OSC_API_KEY_FILE"),
-        (cluster, api, "OSC_CLUSTER_KEY_FILE"),
-    ] {
-        let Some((keys, file)) = keys.as_ref().and_then(|keys| Some((keys, keys.file()?))) else {
-            continue;
-        };
-        let (keys, other_kind) = (AccessKeys::clone(keys), other_kind.clone());
-        watches.push(tokio::spawn(reload::on_change(
-            vec![file.to_owned()],
-            move || match keys.reload(other_kind.as_ref()) {
-                Ok(true) => tracing::info!(setting, "keys_reloaded"),
-                Ok(false) => {}
-                Err(error) => tracing::error!(setting, error = %error, "keys_not_reloaded"),
-            },
-        )));
-    }
-    if let Some((files, config)) = tls {
-        let (files, config) = (files.clone(), config.clone());
-        let paths = [&files.certificate, &files.key]
-            .into_iter()
-            .chain(&files.client_authorities)
-            .cloned()
-            .collect();
-        let mut called = false;
-        watches.push(tokio::spawn(reload::on_change(paths, move || {
-            let first = !std::mem::replace(&mut called, true);
-            match tls::server_config(&files) {
-                Ok(fresh) => {
-                    config.reload_from_config(Arc::new(fresh));
-                    if !first {
-                        tracing::info!("certificates_reloaded");
-                    }
-                }
-                // Often one file of a pair is written before the other.
-                Err(error) => {
-                    tracing::error!(error = %format_args!("{error:#}"), "certificates_not_reloaded");
-                }
-            }
-        })));
-    }
-    watches
-}
-
-/// Expired data keys do not stay in the memory of an idle node.
-async fn wipe_expired_keys(state: Node) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(30));
-    loop {
-        ticks.tick().await;
-        state.keys.wipe_expired();
-    }
 }
 
 fn open_store(
