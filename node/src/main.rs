@@ -50,7 +50,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Damaged) => ExitCode::from(3),
-        Err(error) => complain(&format_args!("{error:#}"), 1),
+        Err(error) => {
+            let code = if error.is::<UsageError>() { 2 } else { 1 };
+            complain(&format_args!("{error:#}"), code)
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{MAX_HEADERS, Node, NodeState, RunningParts, metrics_router, router},
-    config::{Config, Patience, TlsFiles},
+    config::{Config, Patience, TlsFiles, UsageError},
     crypto::{Iterations, KeyRing, Salt},
     domain::{Incarnation, Timestamp},
     log::LogControl,
@@ -48,11 +48,15 @@ impl BoundNode {
     pub fn start(config: Config, iterations: Iterations, log: LogControl) -> anyhow::Result<Self> {
         let clock: WallClock = Arc::new(now);
         let metrics = Metrics::new()?;
+        for warning in &config.ineffective {
+            tracing::warn!(warning, "setting_without_effect");
+        }
         let tls = config
             .tls
             .clone()
             .map(|files| {
-                let config = tls::server_config(&files)?;
+                let config = tls::server_config(&files)
+                    .map_err(|error| UsageError(vec![format!("HTTPS: {error:#}")]))?;
                 anyhow::Ok((files, RustlsConfig::from_config(Arc::new(config))))
             })
             .transpose()?;
@@ -173,10 +177,7 @@ fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Bounds what a client may send before anybody looks at it, and how long it may take to send and to read.
-fn limited(
-    server: Server<SocketAddr>,
-    patience: Patience,
-) -> Server<SocketAddr, GuardingAcceptor> {
+fn limited(server: Server<SocketAddr>, patience: Patience) -> Server<SocketAddr, GuardingAcceptor> {
     let Patience { headers, stall, .. } = patience;
     // hyper's own limit begins with the first byte, and a client may never send one.
     let mut server = server.first_request_timeout(headers);

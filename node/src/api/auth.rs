@@ -31,11 +31,15 @@ impl FromRequestParts<Node> for Client {
             Some(key) if key.is_empty() => Err(ApiError::MissingApiKey),
             Some(key) if accepted.accept(key.as_bytes()) => Ok(Self),
             Some(_) => {
-                let address = client_address(parts, &node.trusted_proxies);
+                let address = address_of(parts, node);
                 Err(node.refuse_key(address, AuthFailure::ApiKey, ApiError::InvalidApiKey))
             }
         }
     }
+}
+
+fn address_of(parts: &Parts, node: &NodeState) -> IpAddr {
+    client_address(&parts.extensions, &parts.headers, &node.trusted_proxies)
 }
 
 /// Proof that the caller is a node of this cluster, or somebody who runs it: it showed the cluster key.
@@ -60,7 +64,7 @@ impl FromRequestParts<Node> for Owner {
             Some(key) if key.is_empty() => Err(ApiError::MissingClusterKey),
             Some(key) if accepted.accept(key.as_bytes()) => Ok(Self),
             Some(_) => {
-                let address = client_address(parts, &node.trusted_proxies);
+                let address = address_of(parts, node);
                 Err(node.refuse_key(
                     address,
                     AuthFailure::ClusterKey,
@@ -103,7 +107,7 @@ impl FromRequestParts<Node> for CallerKey {
         }
         Ok(Self {
             user_key,
-            address: client_address(parts, &node.trusted_proxies),
+            address: address_of(parts, node),
         })
     }
 }

@@ -4,19 +4,22 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::{
     extract::ConnectInfo,
-    http::{HeaderMap, request::Parts},
+    http::{Extensions, HeaderMap},
 };
 use ipnet::IpNet;
 
 /// The address that failures are counted for.
-pub(super) fn client_address(parts: &Parts, trusted: &[IpNet]) -> IpAddr {
-    let peer = parts
-        .extensions
+pub(super) fn client_address(
+    extensions: &Extensions,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+) -> IpAddr {
+    let peer = extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| {
             peer.ip().to_canonical()
         });
-    forwarded_for(peer, &parts.headers, trusted)
+    forwarded_for(peer, headers, trusted)
 }
 
 /// The nearest address that is no trusted proxy: what stands left of it could be anybody's invention.

@@ -84,7 +84,29 @@ pub(super) struct Failure {
     pub(super) cause: Arc<str>,
 }
 
+/// What the security log gets to know: which key was not accepted, and why. Never the key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AuthRefusal {
+    pub(super) key: &'static str,
+    pub(super) reason: &'static str,
+}
+
 impl ApiError {
+    fn auth_refusal(&self) -> Option<AuthRefusal> {
+        let (key, reason) = match self {
+            Self::MissingApiKey => ("api_key", "missing"),
+            Self::InvalidApiKey => ("api_key", "wrong"),
+            Self::MissingClusterKey => ("cluster_key", "missing"),
+            Self::InvalidClusterKey => ("cluster_key", "wrong"),
+            Self::MissingClientCertificate => ("client_certificate", "missing"),
+            Self::ShortUserKey { .. } => ("user_key", "too short"),
+            Self::WrongUserKey { .. } => ("user_key", "wrong"),
+            Self::TooManyFailures { .. } => ("any", "too many failures before"),
+            _ => return None,
+        };
+        Some(AuthRefusal { key, reason })
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::MissingApiKey
@@ -194,6 +216,7 @@ fn in_environment(environment: Option<&str>) -> String {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut body = json!({ "detail": self.detail() });
+        let auth_refusal = self.auth_refusal();
         let failure = self.cause().map(|cause| Failure {
             error_id: format!("{:016x}", rand::random::<u64>()),
             cause: cause.into(),
@@ -213,6 +236,9 @@ impl IntoResponse for ApiError {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(refusal) = auth_refusal {
+            response.extensions_mut().insert(refusal);
         }
         if let Some(failure) = failure {
             response.extensions_mut().insert(failure);

@@ -17,7 +17,7 @@ use super::{
     Node,
     auth::CallerKey,
     entry_json::{Form, Shown},
-    error::ApiError,
+    error::{ApiError, AuthRefusal},
     page::{Cursor, Page},
     sealing::{read_plaintext, unreadable},
     streaming::{Sender, streamed},
@@ -70,12 +70,16 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
         return Err(result.err().unwrap_or(ReadError::Ended).into());
     };
     let head = head?;
+    let mut response = Response::new(head.body);
     if head.opened > 0 {
         caller.proved(&node);
     } else if head.skipped > 0 {
         caller.failed(&node);
+        response.extensions_mut().insert(AuthRefusal {
+            key: "user_key",
+            reason: "opens nothing",
+        });
     }
-    let mut response = Response::new(head.body);
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

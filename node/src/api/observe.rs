@@ -11,7 +11,8 @@ use axum::{
 
 use super::{
     Node,
-    error::{ApiError, Failure},
+    client_address::client_address,
+    error::{ApiError, AuthRefusal, Failure},
 };
 use crate::metrics::Operation;
 
@@ -34,6 +35,11 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         .map(|path| path.as_str().to_owned());
     let route = route.as_deref().unwrap_or(UNMATCHED);
     let request_id = request_id(&request);
+    let client = client_address(
+        request.extensions(),
+        request.headers(),
+        &node.trusted_proxies,
+    );
 
     // HTTP/2 bounds only their size.
     let mut response = if request.headers().len() > MAX_HEADERS {
@@ -49,14 +55,16 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
     }
     if let Some(operation) = operation(&method, route) {
         node.metrics.operation(operation, status);
+    }
+    if matches!(route, "/configs" | "/configs/{key}" | "/cluster/configs") {
         node.metrics.api_error(route, status);
     }
     let request_id_text = request_id.to_str().unwrap_or_default();
     if let Some(Failure { error_id, cause }) = response.extensions().get() {
         tracing::error!(error_id, cause = %cause, endpoint = route, method = %method, request_id = request_id_text, "request_failed");
     }
-    if matches!(status, 401 | 403) {
-        tracing::warn!(status, endpoint = route, method = %method, request_id = request_id_text, "auth_failed");
+    if let Some(AuthRefusal { key, reason }) = response.extensions().get() {
+        tracing::warn!(key, reason, client = %client, status, endpoint = route, method = %method, request_id = request_id_text, "auth_failed");
     }
     tracing::debug!(status, endpoint = route, method = %method, request_id = request_id_text, seconds = start.elapsed().as_secs_f64(), "request");
     response.headers_mut().insert(header::SERVER, SERVER);

@@ -10,7 +10,7 @@ mod settings;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    num::NonZeroUsize,
+    num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -81,6 +81,8 @@ pub struct Config {
     pub stop_on_stdin_eof: bool,
     /// How long clients may take.
     pub patience: Patience,
+    /// What was set but has no effect, one line each.
+    pub ineffective: Vec<String>,
 }
 
 /// Membership in a cluster.
@@ -90,6 +92,8 @@ pub struct ClusterConfig {
     pub id: Option<String>,
     /// Where the cluster's nodes are, this one usually among them.
     pub peers: Vec<PeerAddress>,
+    /// How often the nodes are compared.
+    pub sync_interval: Duration,
 }
 
 impl Config {
@@ -107,6 +111,9 @@ impl Config {
         let workers = values.parse_optional("WORKERS", "a number of threads from 1");
         let drain: u64 = values.parse("DRAIN_SECONDS", "a number of seconds");
         let cluster_enabled = values.boolean("CLUSTER_ENABLED");
+        let sync_interval = values
+            .parse_optional("CLUSTER_SYNC_INTERVAL", "a number of seconds from 1")
+            .map_or(1, NonZeroU64::get);
         let salt_policy = values.one_of(
             "BOOTSTRAP",
             &[("auto", SaltPolicy::Generate), ("never", SaltPolicy::Never)],
@@ -148,6 +155,7 @@ impl Config {
             cluster: cluster_enabled.then(|| ClusterConfig {
                 id: values.text("CLUSTER_ID"),
                 peers: peers::addresses(&mut values),
+                sync_interval: Duration::from_secs(sync_interval),
             }),
             max_body_bytes: values.parse("MAX_BODY_BYTES", "a number of bytes"),
             log_level: values
@@ -159,6 +167,7 @@ impl Config {
             drain: Duration::from_secs(drain),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
             patience: Patience::default(),
+            ineffective: values.ineffective(),
         };
         if let (Some(cluster_keys), Some(api_keys)) = (&config.cluster_keys, &config.api_keys)
             && cluster_keys.shares_a_key_with(api_keys)
@@ -186,6 +195,23 @@ impl Values<'_> {
             .map(str::trim)
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
+    }
+
+    /// Settings that need another one which is off: somebody may believe that they protect him.
+    fn ineffective(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, switch) in [
+            ("API_KEY_FILE", "API_KEY_REQUIRED"),
+            ("SSL_CERTFILE", "HTTPS_ENABLED"),
+            ("SSL_KEYFILE", "HTTPS_ENABLED"),
+            ("SSL_CA_CERTS", "HTTPS_ENABLED"),
+        ] {
+            if self.text(name).is_some() && !self.boolean(switch) {
+                let (variable, switch) = (variable(name), variable(switch));
+                lines.push(format!("{variable} has no effect without {switch}=true"));
+            }
+        }
+        lines
     }
 
     fn parse_optional<T: FromStr>(&mut self, name: &str, wanted: &str) -> Option<T> {

@@ -17,8 +17,10 @@ impl Setting {
     /// The environment variable.
     pub fn variable(&self) -> String {
         match self.name {
-            // The original's only one without the prefix.
+            // The original has some without the prefix.
             "CORS_ORIGINS" => self.name.to_owned(),
+            // Of the Prometheus library that the original uses.
+            "PROMETHEUS_MULTIPROC_DIR" => self.name.to_lowercase(),
             name => format!("OSC_{name}"),
         }
     }
@@ -170,6 +172,12 @@ pub const SETTINGS: &[Setting] = &[
         "File with one HOST:PORT per line; instead of CLUSTER_NODES",
     ),
     setting(
+        "CLUSTER_SYNC_INTERVAL",
+        Some("30"),
+        "SECONDS",
+        "How often a node compares itself with the other nodes of its cluster, at least 1",
+    ),
+    setting(
         "MAX_BODY_BYTES",
         Some("1048576"),
         "BYTES",
@@ -222,6 +230,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "ADDRESS:PORT",
         "Serve /metrics there, and only there; plain HTTP",
+    ),
+    setting(
+        "PROMETHEUS_MULTIPROC_DIR",
+        None,
+        "FOLDER",
+        "Accepted and ignored: the original's processes share their counters there, this node is one process",
     ),
     setting(
         "LOG_LEVEL",

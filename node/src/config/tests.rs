@@ -134,6 +134,23 @@ fn a_cluster_needs_its_own_key_and_a_peer_list() {
 }
 
 #[test]
+fn settings_without_effect_are_told() {
+    let environment = [
+        ("OSC_API_KEY_FILE", "keys"),
+        ("OSC_SSL_CERTFILE", "cert.pem"),
+        ("prometheus_multiproc_dir", "anything"),
+    ];
+    let config = config(&[], &environment, &[]).unwrap();
+    assert_eq!(
+        config.ineffective,
+        [
+            "OSC_API_KEY_FILE has no effect without OSC_API_KEY_REQUIRED=true",
+            "OSC_SSL_CERTFILE has no effect without OSC_HTTPS_ENABLED=true",
+        ]
+    );
+}
+
+#[test]
 fn a_host_may_be_a_name() {
     let listen = |host| config(&[], &[("OSC_HOST", host)], &[]).map(|config| config.listen.ip());
     assert_eq!(listen("localhost").unwrap().to_string(), "127.0.0.1");

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -135,6 +135,19 @@ impl DatabaseFile {
                 finding,
             })
         }
+    }
+}
+
+/// Says so where others than the owner may read or write a file. Kubernetes widens modes by fsGroup, so it is no fault.
+pub(super) fn warn_of_wide_mode(path: &Path) {
+    let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode() & 0o777);
+    if mode & 0o177 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            mode = format!("{mode:04o}"),
+            advice = "chmod 600, unless the group is the node's own",
+            "file_mode_wide"
+        );
     }
 }
 

@@ -105,6 +105,7 @@ impl OpenedDatabase {
 
     fn open_claimed(file: file::DatabaseFile, incarnation: Incarnation) -> Result<Self, OpenError> {
         file.recognize()?;
+        file::warn_of_wide_mode(file.path().as_path());
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;
         schema::migrate(&mut connection, file.path(), incarnation)?;

@@ -65,8 +65,8 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
         json!({"status": "healthy", "writes": "refused: disk full"})
     );
     assert_eq!(
-        call(&node, Method::GET, "/ready", None).await.0,
-        200,
+        call(&node, Method::GET, "/ready", None).await,
+        (200, json!({"ready": true, "writes": "refused: disk full"})),
         "reads are served"
     );
     for key in &acknowledged {
@@ -148,7 +148,13 @@ async fn a_failing_disk_refuses_writes_and_recovers_without_loss() {
     );
     let (_, health) = call(&node, Method::GET, "/health", None).await;
     assert_eq!(health["writes"], "refused: the last transaction failed");
-    assert_eq!(call(&node, Method::GET, "/ready", None).await.0, 200);
+    assert_eq!(
+        call(&node, Method::GET, "/ready", None).await,
+        (
+            200,
+            json!({"ready": true, "writes": "refused: the last transaction failed"})
+        )
+    );
     assert_eq!(
         call(&node, Method::GET, "/configs/before", None).await.0,
         200

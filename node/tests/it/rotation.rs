@@ -219,7 +219,7 @@ fn a_certificate_that_is_of_no_use_stops_the_start_with_its_name() {
         .env("OSC_SSL_KEYFILE", "key.pem")
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
         text.contains("cert.pem holds no certificate in PEM"),

@@ -36,7 +36,7 @@ pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response
     Ok((
         [(
             header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
+            "text/plain; version=1.0.0; charset=utf-8",
         )],
         page,
     )
