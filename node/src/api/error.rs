@@ -190,7 +190,17 @@ impl ApiError {
         }
     }
 
-    fn cause(&self) -> Option<String> {
+    /// The body of the answer.
+    pub(super) fn body(&self, error_id: Option<&str>) -> Value {
+        let mut body = json!({ "detail": self.detail() });
+        if let (Some(error_id), Some(members)) = (error_id, body.as_object_mut()) {
+            members.insert("error_id".into(), error_id.into());
+        }
+        body
+    }
+
+    /// What only the log may tell; `None` where the answer says it all.
+    pub(super) fn cause(&self) -> Option<String> {
         match self {
             Self::Internal(error) => {
                 let sources = std::iter::successors(error.source(), |error| error.source());
@@ -215,15 +225,12 @@ fn in_environment(environment: Option<&str>) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut body = json!({ "detail": self.detail() });
         let auth_refusal = self.auth_refusal();
         let failure = self.cause().map(|cause| Failure {
             error_id: format!("{:016x}", rand::random::<u64>()),
             cause: cause.into(),
         });
-        if let (Some(failure), Some(members)) = (&failure, body.as_object_mut()) {
-            members.insert("error_id".into(), failure.error_id.as_str().into());
-        }
+        let body = self.body(failure.as_ref().map(|failure| failure.error_id.as_str()));
         let mut response = (self.status(), Json(body)).into_response();
         let retry_after = match self {
             Self::Busy => Some(1),

@@ -3,6 +3,7 @@
 //! Operation ids and schema names of the original are kept: generated clients depend on them.
 
 mod bodies;
+mod complete;
 mod parameters;
 mod refusals;
 
@@ -12,8 +13,9 @@ pub(super) use bodies::{
     ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate, HTTPValidationError, Health,
     LogLevelBody, Message, Readiness, Refusal, SaltAnswer, ServiceDocument,
 };
+pub(super) use complete::complete;
 pub(super) use parameters::{
-    ApiKeyHeader, DeleteQuery, EntryPath, EntryQuery, KeyHeaders, ListQuery, OwnerHeaders,
+    ApiKeyHeader, EntryPath, EntryQuery, EnvironmentQuery, KeyHeaders, ListQuery, OwnerHeaders,
     PreconditionHeaders, StatusQuery, UpdateQuery,
 };
 pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals};

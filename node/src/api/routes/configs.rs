@@ -18,7 +18,7 @@ use crate::{
         entry_path::{environment_of, identity_of, not_found},
         error::ApiError,
         openapi::{
-            ConfigCreate, ConfigResponse, ConfigUpdate, DeleteQuery, EntryPath, EntryQuery,
+            ConfigCreate, ConfigResponse, ConfigUpdate, EntryPath, EntryQuery, EnvironmentQuery,
             ExistingEntry, KeyHeaders, Message, NewEntry, PreconditionHeaders, UpdateQuery,
         },
         query::Query,
@@ -34,7 +34,7 @@ use crate::{
 /// The value is encrypted under the user key before it is stored.
 #[utoipa::path(
     post, path = "/configs", operation_id = "create_configuration_configs_post", tag = "configurations",
-    params(KeyHeaders), request_body = ConfigCreate,
+    params(EnvironmentQuery, KeyHeaders), request_body = ConfigCreate,
     responses((status = 201, body = ConfigResponse, description = "Created",
                headers(("ETag" = String), ("X-OSC-Version" = String))), NewEntry),
 )]
@@ -251,7 +251,7 @@ impl Update<'_> {
 /// The user key must open the current value.
 #[utoipa::path(
     delete, path = "/configs/{key}", operation_id = "delete_configuration_configs__key__delete", tag = "configurations",
-    params(EntryPath, DeleteQuery, KeyHeaders, PreconditionHeaders),
+    params(EntryPath, EnvironmentQuery, KeyHeaders, PreconditionHeaders),
     responses((status = 200, body = Message, description = "Deleted",
                example = json!({"message": "Configuration 'database_prod' deleted successfully"})), ExistingEntry),
 )]

@@ -7,14 +7,15 @@ use axum::{
 };
 
 use crate::{
-    api::{Node, error::ApiError},
+    api::{Node, error::ApiError, openapi::Refusal},
     metrics::Readings,
 };
 
 /// Metrics in Prometheus' text format
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics_metrics_get", tag = "service",
-    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")),
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+              (status = 500, body = Refusal, description = "The fault is the node's")),
 )]
 pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
     node.store.sample();
