@@ -208,6 +208,70 @@ async fn only_routes_for_owners_demand_a_client_certificate() {
     );
 }
 
+#[tokio::test]
+async fn the_authorities_of_clients_are_exchanged_without_a_restart() {
+    let authority = Authority::new("server");
+    let (old, new) = (Authority::new("old clients"), Authority::new("new clients"));
+    let folder = TlsFolder::new(&authority, &old);
+    let mut node = folder.start();
+    let url = format!("{}/cluster/salt", node.url);
+    let salt = |clients: &Authority| {
+        let client = authority.client(Some(clients.issue()));
+        let request = client.get(&url).header("X-Cluster-Key", "the cluster key");
+        async { request.send().await.map(|answer| answer.status().as_u16()) }
+    };
+    assert_eq!(salt(&old).await.unwrap(), 200);
+    assert!(salt(&new).await.is_err());
+    fs::write(folder.0.path().join("clients.pem"), new.pem()).unwrap();
+    node.event("certificates_reloaded");
+    assert_eq!(salt(&new).await.unwrap(), 200);
+    assert!(salt(&old).await.is_err());
+}
+
+pub(crate) const ENCRYPT_KEY: &str = "
+import sys
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key)
+key = load_pem_private_key(sys.stdin.buffer.read(), None)
+encryption = BestAvailableEncryption(sys.argv[1].encode())
+print(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode())
+";
+
+#[tokio::test]
+async fn a_private_key_may_have_a_passphrase() {
+    let authority = Authority::new("server");
+    let folder = TempDir::new().unwrap();
+    let (certificate, key) = authority.issue();
+    let key = crate::python::run(ENCRYPT_KEY, &["the passphrase"], key.as_bytes());
+    assert!(key.contains("BEGIN ENCRYPTED PRIVATE KEY"));
+    fs::write(folder.path().join("cert.pem"), certificate).unwrap();
+    fs::write(folder.path().join("key.pem"), key).unwrap();
+    let command = || {
+        let mut command = osc_node(folder.path());
+        command
+            .env("OSC_HOST_PORT", "0")
+            .env("OSC_HTTPS_ENABLED", "true")
+            .env("OSC_SSL_CERTFILE", "cert.pem")
+            .env("OSC_SSL_KEYFILE", "key.pem");
+        command
+    };
+    for (passphrase, complaint) in [
+        ("", "it is encrypted; set OSC_SSL_KEYFILE_PASSWORD"),
+        ("another", "OSC_SSL_KEYFILE_PASSWORD does not open it"),
+    ] {
+        let output = command()
+            .env("OSC_SSL_KEYFILE_PASSWORD", passphrase)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(complaint), "{text}");
+    }
+    let node = Process::start_command(command().env("OSC_SSL_KEYFILE_PASSWORD", "the passphrase"));
+    let health = authority.client(None).get(format!("{}/health", node.url));
+    assert_eq!(health.send().await.unwrap().status(), 200);
+}
+
 #[test]
 fn a_certificate_that_is_of_no_use_stops_the_start_with_its_name() {
     let folder = TempDir::new().unwrap();
