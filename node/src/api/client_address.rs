@@ -57,7 +57,25 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic_or_an_address_trusted(bytes in proptest::collection::vec(any::<u8>(), 0..80), text in "[0-9a-f.:, \\[\\]]{0,60}") {
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            let (proxy, stranger) = ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
+            for bytes in [bytes.as_slice(), text.as_bytes()] {
+                let Ok(value) = http::HeaderValue::from_bytes(bytes) else {
+                    continue;
+                };
+                let headers = HeaderMap::from_iter([(http::HeaderName::from_static("x-forwarded-for"), value)]);
+                forwarded_for(proxy, &headers, &trusted);
+                prop_assert_eq!(forwarded_for(stranger, &headers, &trusted), stranger);
+            }
+        }
+    }
 
     fn seen(peer: &str, forwarded: &[&str]) -> String {
         let mut headers = HeaderMap::new();

@@ -54,14 +54,9 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
             patience: node.patience,
         };
         async move {
-            let result = store
+            store
                 .snapshot(move |snapshot| reading.run(snapshot, answer))
-                .await;
-            // Where the answer has begun, nobody else tells.
-            if let Err(error) = &result {
-                tracing::warn!(error = %error, "list_broken_off");
-            }
-            result
+                .await
         }
     });
     let Ok(head) = head.await else {
@@ -161,7 +156,9 @@ impl Reading {
         if answer.send(Ok(head)).is_err() {
             return Ok(());
         }
+        // The answer has begun: nobody else tells.
         self.second_pass(snapshot, first.last_buffered, rest, buffer, &sender)
+            .inspect_err(|error| tracing::error!(error = %error, "list_broken_off"))
     }
 
     fn first_pass(

@@ -52,9 +52,8 @@ mod tests {
 
     #[test]
     fn the_deepest_value_fits_the_stack_and_a_deeper_one_is_refused() {
-        let nested = |open: &str, close: &str, depth: usize| {
-            open.repeat(depth) + "1" + &close.repeat(depth)
-        };
+        let nested =
+            |open: &str, close: &str, depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
         let on_a_serving_thread = move || {
             for (open, close) in [("[", "]"), ("{\"a\": ", "}")] {
                 let text = nested(open, close, MAX_STORED_DEPTH);

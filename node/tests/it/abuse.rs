@@ -1,10 +1,16 @@
 //! Callers who try keys, and callers who must not suffer from them.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
-use crate::node::{Answer, OTHER_USER_KEY, TestNode, USER_KEY};
+use crate::{
+    node::{API_KEY, Answer, OTHER_USER_KEY, TestNode, USER_KEY},
+    process::Process,
+};
 
 async fn with_entry(more: &[(&str, &str)]) -> TestNode {
     let node = TestNode::start_in(TempDir::new().unwrap(), more);
@@ -119,6 +125,51 @@ async fn without_a_trusted_proxy_nobody_chooses_his_address() {
         assert_eq!(request.send().await.unwrap().status(), status);
     }
     node.stop().await;
+}
+
+#[tokio::test]
+async fn while_the_queue_of_derivations_is_full_health_and_metrics_answer() {
+    let folder = TempDir::new().unwrap();
+    // The real number of rounds, so that the queue fills.
+    let more = [("OSC_AUTH_FAILURES_PER_MINUTE", "0")];
+    let node = Process::start(folder.path(), &more);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let mut waiting = JoinSet::new();
+    for n in 0..(cores + 1) * 65 {
+        let request = crate::node::client()
+            .get(format!("{}/configs", node.url))
+            .header("X-API-Key", API_KEY)
+            .header("X-User-Key", format!("a new user key, number {n}"));
+        waiting.spawn(async { Answer::of(request.send().await.unwrap()).await });
+    }
+    let refused = loop {
+        let answer = waiting.join_next().await.unwrap().unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status, 503);
+    assert_eq!(
+        refused.text,
+        r#"{"detail":"Too many key derivations are waiting; try again"}"#
+    );
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    for path in ["/health", "/ready", "/metrics"] {
+        let start = Instant::now();
+        let answer = crate::node::client().get(format!("{}{path}", node.url));
+        let answer = Answer::of(answer.send().await.unwrap()).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(start.elapsed() < Duration::from_secs(2), "{path}");
+        assert!(
+            path != "/metrics"
+                || !answer
+                    .text
+                    .contains("osc_key_derivations_refused_total 0\n")
+        );
+    }
+    // Nobody waits for the derivations that are left.
+    waiting.abort_all();
+    node.kill();
 }
 
 #[tokio::test]

@@ -253,6 +253,38 @@ async fn check_finds_damage_and_says_so_with_exit_code_3() {
     );
 }
 
+#[tokio::test]
+async fn text_that_is_no_utf_8_is_damage_and_no_crash() {
+    let folder = folder_with("k").await;
+    for column in ["category", "token"] {
+        let database = Connection::open(folder.path().join("configurations.db")).unwrap();
+        let sql = format!("UPDATE entries SET {column} = CAST(x'67ff41' AS TEXT)");
+        database.execute(&sql, []).unwrap();
+        drop(database);
+        let node = TestNode::start_in(folder_copy(&folder), &[]);
+        for path in ["/configs/k", "/configs"] {
+            let answer = node.call(Method::GET, path, None).await;
+            assert_eq!(answer.status, 500, "{path} {}", answer.text);
+            assert_eq!(answer.json()["detail"], "Internal error");
+            assert!(answer.json()["error_id"].is_string());
+        }
+        let body = json!({"key": "other", "value": 1});
+        let other = node.call(Method::POST, "/configs", Some(body)).await;
+        assert_eq!(other.status, 201, "other entries do not suffer");
+        node.stop().await;
+        let (code, text) = run(folder.path(), &["check"]);
+        assert_eq!(code, Some(3), "{text}");
+    }
+}
+
+fn folder_copy(folder: &TempDir) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    for file in ["configurations.db", "encryption.salt"] {
+        fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+    }
+    copy
+}
+
 #[test]
 fn the_effective_settings_are_shown_without_secrets() {
     let folder = TempDir::new().unwrap();

@@ -77,6 +77,23 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
             200
         );
     }
+    // Below the second floor not even deletes are safe.
+    let filler = format!(
+        "/proc/{}/root{}/disk/filler",
+        node.id(),
+        folder.path().display()
+    );
+    let mut file = fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    let (status, body) = call(&node, Method::DELETE, "/configs/k0", None).await;
+    assert_eq!((status, &body["detail"]), (507, &refusal.1["detail"]));
+    assert_eq!(
+        call(&node, Method::GET, "/configs/k0", None).await.0,
+        200,
+        "reads still are"
+    );
+    fs::remove_file(&filler).unwrap();
     for key in &acknowledged[..10] {
         assert_eq!(
             call(&node, Method::DELETE, &format!("/configs/{key}"), None)

@@ -20,6 +20,7 @@ mod entries;
 mod hostile;
 mod json_against_python;
 mod lists;
+mod logs;
 mod monitoring;
 mod node;
 mod originals;
