@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench images kind kind-down e2e gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test lint bench soak images kind kind-down e2e gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 
@@ -34,6 +34,9 @@ advisories: ## Check dependencies against the advisory database (fetches it)
 bench: toolchain ## Measure the node against the limits of this machine (ROWS="read create" for some of it)
 	@e2e/cluster/need.sh wrk
 	@cargo bench --locked -p opensecureconf-node --bench limits -- $(ROWS)
+
+soak: toolchain ## Load the node for half an hour and kill it every 20 s (SOAK_MINUTES=5 for less)
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) cargo test --release --locked -p opensecureconf-node --test soak
 
 images: toolchain ## Build the two images from release binaries of this checkout
 	e2e/images.sh

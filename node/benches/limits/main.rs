@@ -5,6 +5,8 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_precision_loss,
@@ -23,8 +25,11 @@ mod wrk;
 
 use report::Row;
 
+/// Measures some rows of the table.
+type Measure = fn() -> Vec<Row>;
+
 /// The rows, in the order in which they are measured.
-const ROWS: &[(&str, fn() -> Vec<Row>)] = &[
+const ROWS: &[(&str, Measure)] = &[
     ("read", reads::rows),
     ("create", writes::rows),
     ("list", lists::rows),

@@ -159,7 +159,13 @@ impl Contacts {
     }
 
     /// An exchange failed that began at some time: a node that was heard since is there all the same.
-    pub(super) fn failed(&mut self, address: &Address, began: Option<Duration>, now: Duration, jitter: f64) {
+    pub(super) fn failed(
+        &mut self,
+        address: &Address,
+        began: Option<Duration>,
+        now: Duration,
+        jitter: f64,
+    ) {
         let Some(route) = self.routes.get_mut(address) else {
             return;
         };

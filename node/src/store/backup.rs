@@ -63,10 +63,10 @@ pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
         return Err(BackupError::Exists(output.to_owned()));
     }
     let source = open_verified(database)?;
-    let unfinished = with_suffix(output, ".unfinished");
-    copy(&source, database, &unfinished)?;
-    let copied = verify(&unfinished)?;
-    publish(&unfinished, output)?;
+    let unfinished = Unfinished(with_suffix(output, ".unfinished"));
+    copy(&source, database, &unfinished.0)?;
+    let copied = verify(&unfinished.0)?;
+    publish(&unfinished.0, output)?;
     Ok(copied)
 }
 
@@ -88,21 +88,34 @@ pub fn restore(
         path: database.to_owned(),
         source,
     };
-    let claimed = DatabaseFile::claim(database).map_err(in_database)?;
-    let unfinished = with_suffix(database, ".restoring");
-    copy(&source, input, &unfinished)?;
-    Connection::open(&unfinished)
+    // Only the lock: an empty database in this place would pass for a new one.
+    let locked = DatabaseFile::lock(database).map_err(in_database)?;
+    let unfinished = Unfinished(with_suffix(database, ".restoring"));
+    copy(&source, input, &unfinished.0)?;
+    Connection::open(&unfinished.0)
         .and_then(|copy| meta::put(&copy, meta::INCARNATION, incarnation.raw()))
         .map_err(|error| in_database(error.into()))?;
-    let copied = verify(&unfinished)?;
-    retire(&claimed, database)?;
-    publish(&unfinished, database)?;
+    let copied = verify(&unfinished.0)?;
+    retire(&locked, database)?;
+    publish(&unfinished.0, database)?;
     Ok(copied)
 }
 
+/// A file that is not whole yet; goes away unless it got its name.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            // It is gone where all went well, and what cannot be removed is overwritten the next time.
+            let _ = fs::remove_file(with_suffix(&self.0, suffix));
+        }
+    }
+}
+
 /// Moves the old database's log into it and away, so that it cannot be taken for the new one's.
-fn retire(claimed: &DatabaseFile, database: &Path) -> Result<(), BackupError> {
-    if let Ok(old) = claimed.connect_writer() {
+fn retire(locked: &DatabaseFile, database: &Path) -> Result<(), BackupError> {
+    if let Ok(old) = locked.connect_writer() {
         // A damaged database is replaced all the same.
         let _ = old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }

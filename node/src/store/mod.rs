@@ -119,6 +119,12 @@ impl OpenedDatabase {
     /// `incarnation` becomes the identity of a database that is new.
     pub fn open(path: &Path, incarnation: Incarnation) -> Result<Self, OpenError> {
         let file = file::DatabaseFile::claim(path)?;
+        Self::open_claimed(file, incarnation).map_err(|error| error.of(path))
+    }
+
+    fn open_claimed(file: file::DatabaseFile, incarnation: Incarnation) -> Result<Self, OpenError> {
+        file.recognize()?;
+        file::warn_of_wide_mode(file.path().as_path());
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;
         schema::migrate(&mut connection, file.path(), incarnation)?;

@@ -60,7 +60,10 @@ impl Engine {
         let knows_me = hello.roster == self.roster_fingerprint
             && hello.founding == self.membership.founding
             && !hello.fenced;
-        if !self.readiness.ready && knows_me && exchange_began >= self.readiness.since.or(Some(Duration::ZERO)) {
+        if !self.readiness.ready
+            && knows_me
+            && exchange_began >= self.readiness.since.or(Some(Duration::ZERO))
+        {
             self.readiness
                 .heads
                 .entry(hello.incarnation)
