@@ -45,6 +45,8 @@ fn main() -> ExitCode {
         "check" => commands::check(&config),
         "backup" => commands::backup(&config, flags),
         "restore" => commands::restore(&config, flags),
+        "adopt" => commands::adopt(&config),
+        "init" => commands::init(&config, flags),
         _ => run(config),
     };
     match outcome {

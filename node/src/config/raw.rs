@@ -98,7 +98,7 @@ pub fn command() -> Command {
         .subcommands(subcommands())
 }
 
-fn subcommands() -> [Command; 4] {
+fn subcommands() -> [Command; 6] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
         Command::new("check")
@@ -126,6 +126,23 @@ fn subcommands() -> [Command; 4] {
                     .long("force")
                     .action(ArgAction::SetTrue)
                     .help("Replace a database that exists"),
+            )
+            .arg(
+                Arg::new("new-cluster")
+                    .long("new-cluster")
+                    .action(ArgAction::SetTrue)
+                    .help("The cluster that the backup comes from is lost: forget it, so that a new one can be founded with these entries. Without it the node joins the living cluster anew"),
+            ),
+        Command::new("adopt").about(
+            "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
+        ),
+        Command::new("init")
+            .about("Tell the running node with these settings to found its cluster, once, and stop")
+            .arg(
+                Arg::new("force")
+                    .long("force")
+                    .action(ArgAction::SetTrue)
+                    .help("Also where a listed node does not answer or belongs to a cluster"),
             ),
     ]
 }

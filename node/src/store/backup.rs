@@ -11,9 +11,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     OpenError,
     file::{DatabaseFile, open_private},
-    meta, schema,
+    membership, meta, schema,
 };
-use crate::{crypto::Salt, domain::Incarnation};
+use crate::{
+    cluster::{FenceReason, MemberName, Membership, Standing},
+    crypto::Salt,
+    domain::Incarnation,
+};
 
 /// Why a backup could not be made or restored. What was there before is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -70,14 +74,25 @@ pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
     Ok(copied)
 }
 
-/// Puts a backup in a database's place. `incarnation` becomes its new identity: what the backup's node wrote after it
-/// was made must never be taken for what the restored one writes.
+/// Whose database a restored backup becomes.
+#[derive(Debug, Clone)]
+pub struct NewLife {
+    /// Its new identity: what the backup's node wrote after the backup must never be taken for what this one writes.
+    pub incarnation: Incarnation,
+    /// The node's name.
+    pub name: MemberName,
+    /// Whether the cluster that the backup comes from is lost: then the database forgets it, and can be told to found a
+    /// new one with its entries. Otherwise it is fenced, and joins the living cluster anew.
+    pub cluster_is_lost: bool,
+}
+
+/// Puts a backup in a database's place.
 pub fn restore(
     input: &Path,
     database: &Path,
     salt_file: &Path,
     force: bool,
-    incarnation: Incarnation,
+    life: &NewLife,
 ) -> Result<Copied, BackupError> {
     let source = open_verified(input)?;
     refuse_other_salt(&source, input, salt_file)?;
@@ -93,12 +108,59 @@ pub fn restore(
     let unfinished = Unfinished(with_suffix(database, ".restoring"));
     copy(&source, input, &unfinished.0)?;
     Connection::open(&unfinished.0)
-        .and_then(|copy| meta::put(&copy, meta::INCARNATION, incarnation.raw()))
+        .and_then(|copy| begin_life(&copy, life))
         .map_err(|error| in_database(error.into()))?;
     let copied = verify(&unfinished.0)?;
     retire(&locked, database)?;
     publish(&unfinished.0, database)?;
     Ok(copied)
+}
+
+/// Gives a copy its new identity, and its place towards the cluster that it comes from.
+fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
+    meta::put(copy, meta::INCARNATION, life.incarnation.raw())?;
+    let Some(membership) = membership::get_json::<Membership>(copy, meta::MEMBERSHIP)? else {
+        return Ok(());
+    };
+    if life.cluster_is_lost || membership.founding.is_none() {
+        copy.execute("DELETE FROM cursors", [])?;
+        return copy
+            .execute(
+                "DELETE FROM meta WHERE name IN (?1, ?2)",
+                [meta::MEMBERSHIP, meta::ROSTER],
+            )
+            .map(drop);
+    }
+    let fenced = Membership {
+        name: life.name.clone(),
+        standing: Standing::Fenced(FenceReason::Restored),
+        ..membership
+    };
+    membership::put_json(copy, meta::MEMBERSHIP, &fenced)
+}
+
+/// Gives a database that no node is using another name: the node that it belongs to was renamed.
+pub fn adopt(database: &Path, name: &MemberName) -> Result<MemberName, BackupError> {
+    let in_database = |source: OpenError| BackupError::Database {
+        path: database.to_owned(),
+        source,
+    };
+    drop(open_verified(database)?);
+    let locked = DatabaseFile::lock(database).map_err(in_database)?;
+    let connection = locked.connect_writer().map_err(in_database)?;
+    let failed = |error: rusqlite::Error| in_database(error.into());
+    let Some(membership) =
+        membership::get_json::<Membership>(&connection, meta::MEMBERSHIP).map_err(failed)?
+    else {
+        return Ok(name.clone());
+    };
+    let before = membership.name.clone();
+    let renamed = Membership {
+        name: name.clone(),
+        ..membership
+    };
+    membership::put_json(&connection, meta::MEMBERSHIP, &renamed).map_err(failed)?;
+    Ok(before)
 }
 
 /// A file that is not whole yet; goes away unless it got its name.

@@ -33,7 +33,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use backup::{BackupError, Copied, backup, restore};
+pub use backup::{BackupError, Copied, NewLife, adopt, backup, restore};
 pub use check::{Findings, check};
 pub use error::{OpenError, ReadError, WriteError};
 pub use health::WriteHealth;
