@@ -13,6 +13,7 @@
     reason = "a measurement that cannot go on says so by panicking, and tells people its figures"
 )]
 
+mod cluster;
 mod derivation;
 mod flood;
 mod lists;
@@ -36,6 +37,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("first", derivation::rows),
     ("flood", flood::rows),
     ("size", size::rows),
+    ("cluster", cluster::rows),
 ];
 
 fn main() {
