@@ -17,6 +17,7 @@ mod crash;
 mod disk;
 mod document;
 mod entries;
+mod founded_by_hand;
 mod hostile;
 mod json_against_python;
 mod lists;
