@@ -309,7 +309,9 @@ impl Store {
     }
 
     /// Brings the metrics up to date that are only read when somebody asks.
-    pub fn sample(&self) {
+    pub async fn sample(&self) -> Result<(), ReadError> {
+        let (tombstones, oldest) = self.readers.read(row::tombstones).await?;
+        self.metrics.remembers(tombstones, oldest);
         let (database, log) = self.path.sizes();
         let free = self.path.disk_space().map_or(0, |space| space.free);
         self.metrics.sizes(database, log, free);
@@ -317,6 +319,7 @@ impl Store {
             .waiting(QUEUE.saturating_sub(self.jobs.capacity()));
         self.metrics
             .refuses_writes(self.write_health() != WriteHealth::Accepting);
+        Ok(())
     }
 
     /// Losing versions of concurrent writes, the latest first.

@@ -19,7 +19,7 @@ use crate::{
               (status = 500, body = Refusal, description = "The fault is the node's")),
 )]
 pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
-    node.store.sample();
+    node.store.sample().await?;
     let view = node.store.view();
     let page = node
         .metrics
