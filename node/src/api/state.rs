@@ -159,9 +159,13 @@ impl NodeState {
             .draining
             .load(Ordering::Relaxed)
             .then(|| "draining".to_owned());
+        let view = self.store.view();
+        let closed = (view.not_ready.is_none() && self.opener.get().is_none())
+            .then(|| "it has no salt yet".to_owned());
         draining
             .into_iter()
-            .chain(self.store.view().not_ready.clone())
+            .chain(view.not_ready.clone())
+            .chain(closed)
             .collect()
     }
 }
