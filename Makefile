@@ -57,7 +57,8 @@ gen: toolchain ## Write the generated files: crds/ and manifests/
 fix: gen ## Format the code and write the generated files
 	cargo fmt --all
 
-test-tools: ## Bring what the tests compare with: Python, its published clients, promtool
+test-tools: ## Bring what the tests use and compare with: curl, Python, its published clients, promtool
+	@e2e/cluster/need.sh curl
 	@node/tests/prepare.sh
 
 cluster-needs:
