@@ -149,6 +149,10 @@ impl Contacts {
         }
         if let Some(address) = address {
             let route = self.routes.entry(address.clone()).or_default();
+            if route.who != Some(incarnation) {
+                route.in_flight = None;
+                route.retry_at = now;
+            }
             route.who = Some(incarnation);
             route.tried = true;
             if route.failures > 0 && route.in_flight.is_none() {

@@ -99,8 +99,9 @@ impl Engine {
             return Ok(Ok(()));
         }
         let state = self.states.get(&hello.incarnation).copied();
-        // One that knows it is fenced already asks for a snapshot, which is what it needs.
+        // One that knows it is fenced, or went back to before it joined, asks for a snapshot: that is what it needs.
         if matches!(state, Some(State::Removed | State::Superseded))
+            && hello.founding.is_some()
             && !hello.fenced
             && self.setup.rules.hold(Rule::FenceRemoved)
         {

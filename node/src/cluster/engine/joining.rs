@@ -236,8 +236,11 @@ impl Engine {
         salt: Salt,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        if self.membership.standing != Standing::Blank {
-            // A fenced life is over; what others know of it must not be taken for the new one.
+        if self.membership.standing != Standing::Blank
+            || head.roster.entry(self.incarnation).is_some()
+        {
+            // A fenced life is over, and so is one that went back to before it joined; what others know of it must not be
+            // taken for the new one.
             self.incarnation = self.fresh_incarnation();
         }
         let before = self.last;

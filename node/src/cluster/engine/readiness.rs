@@ -147,6 +147,8 @@ impl Engine {
         }
         self.contacts.known.iter().find_map(|(member, contact)| {
             let waited_for = contact.is_alive(now.elapsed)
+                && contact.hello.founding == self.membership.founding
+                && !contact.hello.fenced
                 && matches!(
                     self.states.get(member),
                     Some(State::Member | State::Leaving)
