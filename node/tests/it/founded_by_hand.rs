@@ -125,7 +125,8 @@ async fn a_node_serves_nothing_before_somebody_told_it_to_found() {
     );
     node.kill();
 
-    let node = lonely.start();
+    // A new client each time: an old one would speak into connections of the node that was killed.
+    let (node, client) = (lonely.start(), crate::node::client());
     becomes_ready(&client, &node.url).await;
     assert_eq!(get(&client, &node.url, "k").await, 200);
 }
@@ -146,7 +147,7 @@ async fn a_restored_backup_waits_for_its_cluster_unless_that_is_lost() {
 
     let restore = ["restore", "--input", "b.db", "--force"];
     assert_eq!(lonely.run("one", &restore).0, Some(0));
-    let node = lonely.start();
+    let (node, client) = (lonely.start(), crate::node::client());
     let (status, said) = ready(&client, &node.url).await;
     assert_eq!(status, 503);
     assert!(
@@ -160,7 +161,7 @@ async fn a_restored_backup_waits_for_its_cluster_unless_that_is_lost() {
 
     let restore = ["restore", "--input", "b.db", "--force", "--new-cluster"];
     assert_eq!(lonely.run("one", &restore).0, Some(0));
-    let node = lonely.start();
+    let (node, client) = (lonely.start(), crate::node::client());
     let (code, text) = lonely.run("one", &["init"]);
     assert_eq!(code, Some(0), "{text}");
     becomes_ready(&client, &node.url).await;

@@ -13,6 +13,7 @@ use utoipa::openapi::{
 
 use crate::{
     api::{body::Problem, conditional::FailedPrecondition, error::ApiError},
+    cluster::OwnerRefusal,
     store::WriteError,
 };
 
@@ -137,7 +138,9 @@ fn example(path: &str, status: &str, response: &mut Response) {
 
 fn refusal(path: &str, status: &str) -> Option<ApiError> {
     let key = || "database_prod".to_owned();
-    let for_owners = path.starts_with("/admin/") || path == "/cluster/salt";
+    let for_owners = path.starts_with("/admin/")
+        || ["/cluster/salt", "/cluster/found", "/cluster/leave"].contains(&path)
+        || path.starts_with("/cluster/members/");
     Some(match status {
         "400" if path == "/configs" => ApiError::AlreadyExists {
             key: key(),
@@ -154,7 +157,8 @@ fn refusal(path: &str, status: &str) -> Option<ApiError> {
         },
         "404" => ApiError::UnknownRoute,
         "408" => ApiError::SlowBody,
-        "409" => ApiError::OtherSalt,
+        "409" if path == "/cluster/salt" => ApiError::OtherSalt,
+        "409" => ApiError::Refused(OwnerRefusal::LastMember),
         "412" => ApiError::PreconditionFailed(FailedPrecondition::OtherVersion(None)),
         "413" => ApiError::BodyTooLarge { limit: 1 << 20 },
         "422" => ApiError::Invalid(vec![Problem::missing(&["body", "value"])]),
@@ -163,7 +167,10 @@ fn refusal(path: &str, status: &str) -> Option<ApiError> {
         },
         "500" => ApiError::Internal("".into()),
         "503" if path.contains("{key}") => ApiError::NotWritten(WriteError::Closed),
-        "503" if path.ends_with("/configs") => ApiError::Busy,
+        "503" if path.ends_with("/configs") || path == "/cluster/conflicts" => ApiError::Busy,
+        "503" => ApiError::NotReady {
+            reason: "it is catching up with 'config-0': 12 changes to go".to_owned(),
+        },
         "507" => ApiError::DiskFull,
         _ => return None,
     })
