@@ -110,8 +110,13 @@ fn tell(event: &Event) {
         Event::Leaving => tracing::info!("cluster_leaving"),
         Event::Left => tracing::info!("cluster_left"),
         Event::Removed(name) => tracing::warn!(member = %name, "member_removed"),
-        Event::Mismatch { name, refusal } => tracing::error!(
+        Event::Mismatch {
+            name,
+            cluster,
+            refusal,
+        } => tracing::error!(
             peer = %name,
+            peer_cluster = cluster,
             reason = ?refusal,
             advice = "these two nodes do not belong together; look at OSC_CLUSTER_ID, the mode, the salt and the peer list",
             "peer_refused"

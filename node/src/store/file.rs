@@ -100,6 +100,9 @@ impl DatabaseFile {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(Duration::from_secs(5))?;
+        // SQLite opens files at the first query. Whoever has the log's index open keeps it there when the writer gives its
+        // connection up, and a full disk has no room for another.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     }
 

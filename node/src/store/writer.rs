@@ -268,7 +268,10 @@ impl Writer {
 
     /// Ends a transaction that failed: nothing of it is answered as if it stood.
     fn give_up(&mut self, error: &WriteError, writes: usize) {
-        tracing::error!(error = %error, writes, "write_failed");
+        // A disk that does not work fails every tick; it is enough to say so once, and to whoever writes.
+        if writes > 0 || self.around.health.get() == WriteHealth::Accepting {
+            tracing::error!(error = %error, writes, "write_failed");
+        }
         self.around.metrics.commit_failed();
         self.around.health.set(match error {
             WriteError::DiskFull => WriteHealth::DiskFull,

@@ -82,3 +82,42 @@ async fn a_full_node_serves_reads_and_acknowledges_nothing() {
         "it never stopped serving"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_writes_fail_goes_on_reading_although_nobody_had_read_before() {
+    let mut cluster = Cluster::prepared(3).await;
+    cluster.fill_disk(2, false);
+    cluster.start_all().await;
+    cluster.found(0).await.with(200);
+    cluster.all_ready().await;
+    cluster.api(0).create("entry", 1).await.with(201);
+    cluster.converged().await;
+    cluster.nodes[2].stop().await;
+    cluster.nodes[2].start().await;
+    // Seen by another: asking the node itself is a read.
+    cluster
+        .status_until(0, "n2 is ready", |status| {
+            let members = status["details"]["members"].as_array().unwrap();
+            members
+                .iter()
+                .any(|member| member["name"] == "n2" && member["ready"] == true)
+        })
+        .await;
+    cluster.fill_disk(2, true);
+    cluster.api(0).put("entry", 2).await.with(200);
+    cluster.logged(2, "write_failed", 1).await;
+    let api = cluster.api(2);
+    let refused = api.create("refused", 1).await;
+    assert!([503, 507].contains(&refused.status), "{}", refused.body);
+    for _ in 0..20 {
+        until("it answers", async || {
+            let read = api.get("/configs/entry").await;
+            // Its engine starts anew after a failure, and looks for what it missed first.
+            assert!([200, 503].contains(&read.status), "{}", read.body);
+            (read.status == 200).then(|| assert_eq!(read.body["value"], 1))
+        })
+        .await;
+    }
+    cluster.fill_disk(2, false);
+    assert_eq!(cluster.converged().await[0]["value"], 2);
+}

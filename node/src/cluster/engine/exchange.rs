@@ -137,6 +137,12 @@ impl Engine {
             }
         }
         if let Err(refusal) = self.meet(tables, now, &hello, Some(from), began, out)? {
+            // Each may have removed the other: only together do the removals tell which one stands.
+            if let Answer::Refused(Refusal::Removed(roster)) = &body
+                && hello.founding == self.membership.founding
+            {
+                self.merge_roster(tables, roster, out)?;
+            }
             self.mismatch(from, &hello, refusal, out);
             return Ok(());
         }

@@ -221,6 +221,7 @@ impl Engine {
         if route.refusal.as_ref() != Some(&refusal) {
             out.push(Output::Event(Event::Mismatch {
                 name: hello.name.clone(),
+                cluster: hello.cluster.clone(),
                 refusal: refusal.clone(),
             }));
             route.refusal = Some(refusal);
