@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use crate::{
-    owner::Discipline,
-    world::{Fate, World},
-};
+use crate::{air::Fate, owner::Discipline, world::World};
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +67,14 @@ impl fmt::Display for Action {
 impl World {
     /// Everything that may happen next; some of it turns out to be nothing.
     pub(crate) fn actions(&self, faults: bool) -> Vec<Action> {
-        let nodes = 0..self.nodes.len();
+        let nodes = self.all();
         let up = |node: &usize| self.nodes[*node].is_up();
-        let mut actions = vec![Action::TimePasses, Action::Silence, Action::OwnerForgets, Action::OwnerMarks];
+        let mut actions = vec![
+            Action::TimePasses,
+            Action::Silence,
+            Action::OwnerForgets,
+            Action::OwnerMarks,
+        ];
         for asker in nodes.clone().filter(up) {
             for asked in nodes.clone().filter(|asked| *asked != asker) {
                 actions.push(Action::Asks(asker, asked, Fate::Arrives));
@@ -83,21 +85,44 @@ impl World {
         }
         for node in nodes {
             if up(&node) {
-                actions.extend([Action::Crashes(node), Action::OwnerLooksAt(node), Action::OwnerTells(node)]);
+                actions.extend([
+                    Action::Crashes(node),
+                    Action::OwnerLooksAt(node),
+                    Action::OwnerTells(node),
+                ]);
                 actions.push(Action::OwnerTellsAndNodeCrashesAfterCommit(node));
             } else {
                 actions.extend([Action::Starts(node), Action::StartsWithOldList(node)]);
             }
             actions.push(Action::LosesDisk(node));
         }
-        let late = self.air.iter().enumerate().filter(|(_, message)| message.late);
+        let late = self
+            .air
+            .iter()
+            .enumerate()
+            .filter(|(_, message)| message.late);
         actions.extend(late.map(|(index, _)| Action::LateArrives(index)));
         actions.retain(|action| (faults || !action.is_fault()) && self.owner_may(*action));
         actions
     }
 
+    /// Whether something else at the very beginning comes to the same with other names.
+    pub(crate) fn is_mirrored(&self, action: Action) -> bool {
+        if !self.is_symmetrical {
+            return false;
+        }
+        match action {
+            Action::Asks(asker, asked, _) => (asker, asked) != (0, 1),
+            Action::Crashes(node) | Action::LosesDisk(node) | Action::OwnerLooksAt(node) => {
+                node != 0
+            }
+            _ => false,
+        }
+    }
+
     fn owner_may(&self, action: Action) -> bool {
-        let needs_memory = self.owner.mark.is_none() || self.beginning.discipline != Discipline::MarkFirst;
+        let needs_memory =
+            self.owner.mark.is_none() || self.beginning.discipline != Discipline::MarkFirst;
         match action {
             Action::OwnerLooksAt(node) => {
                 needs_memory
@@ -106,7 +131,9 @@ impl World {
             }
             Action::OwnerMarks => self.can_mark(),
             Action::OwnerForgets => needs_memory && self.owner.memory.is_some(),
-            Action::OwnerTells(_) | Action::OwnerTellsAndNodeCrashesAfterCommit(_) => self.order().is_some(),
+            Action::OwnerTells(_) | Action::OwnerTellsAndNodeCrashesAfterCommit(_) => {
+                self.order().is_some()
+            }
             _ => true,
         }
     }

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, convert::Infallible, fmt, rc::Rc};
 use opensecureconf_node::{
     cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover},
     crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide},
-    domain::{Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp, Version},
+    domain::{
+        Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp, Version,
+    },
 };
 
 /// Everything that survives a crash.
@@ -53,7 +55,8 @@ impl Disk {
             self.last = self.last.next();
             let row = row(key, self.incarnation, Clock::from_raw(self.last.raw()));
             let (hash, seq) = (row.hash(), self.last);
-            self.rows.insert(row.identity.clone(), Stored { row, hash, seq });
+            self.rows
+                .insert(row.identity.clone(), Stored { row, hash, seq });
         }
         self.clock = Clock::from_raw(self.last.raw());
         self.salt = Some(salt.clone());
@@ -66,7 +69,9 @@ impl Disk {
 
     /// Whether it holds what a cluster was founded with.
     pub(crate) fn is_founded(&self) -> bool {
-        self.membership.as_ref().is_some_and(|membership| membership.founding.is_some())
+        self.membership
+            .as_ref()
+            .is_some_and(|membership| membership.founding.is_some())
     }
 
     /// Finds the salt as a starting node does, and writes it wherever it is missing.
@@ -91,12 +96,28 @@ impl Disk {
 /// What tells two disks apart; rows by their versions.
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { incarnation, membership, salt, salt_file, clock, last, rows, staged, cursors, roster } = self;
-        write!(f, "{incarnation:?}{membership:?}{salt:?}{salt_file:?}{clock:?}{last:?}{cursors:?}{roster:?}")?;
+        let Self {
+            incarnation,
+            membership,
+            salt,
+            salt_file,
+            clock,
+            last,
+            rows,
+            staged,
+            cursors,
+            roster,
+        } = self;
+        write!(
+            f,
+            "{incarnation:?}{membership:?}{salt:?}{salt_file:?}{clock:?}{last:?}{cursors:?}{roster:?}"
+        )?;
         for stored in rows.values() {
             write!(f, "{:?}{:?}", stored.row.version, stored.seq)?;
         }
-        staged.keys().try_for_each(|identity| write!(f, "{identity:?}"))
+        staged
+            .keys()
+            .try_for_each(|identity| write!(f, "{identity:?}"))
     }
 }
 
@@ -124,7 +145,10 @@ pub(crate) struct Transaction<'d> {
 
 impl<'d> Transaction<'d> {
     pub(crate) fn begin(disk: &'d mut Rc<Disk>) -> Self {
-        Self { disk, changed: None }
+        Self {
+            disk,
+            changed: None,
+        }
     }
 
     pub(crate) fn commit(self) {
@@ -159,11 +183,19 @@ impl Tables for Transaction<'_> {
     }
 
     fn row(&mut self, identity: &Identity) -> Never<Option<Row>> {
-        Ok(self.read().rows.get(identity).map(|stored| stored.row.clone()))
+        Ok(self
+            .read()
+            .rows
+            .get(identity)
+            .map(|stored| stored.row.clone()))
     }
 
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Never<()> {
-        let stored = Stored { row: row.clone(), hash, seq };
+        let stored = Stored {
+            row: row.clone(),
+            hash,
+            seq,
+        };
         self.write().rows.insert(row.identity.clone(), stored);
         Ok(())
     }
@@ -178,7 +210,13 @@ impl Tables for Transaction<'_> {
     }
 
     fn changes(&mut self, after: Seq, most: usize, _: usize) -> Never<Vec<FeedRow>> {
-        let mut rows: Vec<_> = self.read().rows.values().filter(|row| row.seq > after).map(Stored::fed).collect();
+        let mut rows: Vec<_> = self
+            .read()
+            .rows
+            .values()
+            .filter(|row| row.seq > after)
+            .map(Stored::fed)
+            .collect();
         rows.sort_by_key(|row| row.seq);
         rows.truncate(most);
         Ok(rows)
@@ -200,7 +238,12 @@ impl Tables for Transaction<'_> {
     }
 
     fn cursors(&mut self) -> Never<Vec<(Incarnation, Cursor)>> {
-        Ok(self.read().cursors.iter().map(|(member, cursor)| (*member, *cursor)).collect())
+        Ok(self
+            .read()
+            .cursors
+            .iter()
+            .map(|(member, cursor)| (*member, *cursor))
+            .collect())
     }
 
     fn put_cursor(&mut self, member: Incarnation, cursor: Cursor) -> Never<()> {
@@ -243,7 +286,9 @@ impl Tables for Transaction<'_> {
     }
 
     fn stage(&mut self, rows: &[(Row, RowHash)]) -> Never<()> {
-        let staged = rows.iter().map(|staged| (staged.0.identity.clone(), staged.clone()));
+        let staged = rows
+            .iter()
+            .map(|staged| (staged.0.identity.clone(), staged.clone()));
         self.write().staged.extend(staged);
         Ok(())
     }
@@ -255,7 +300,14 @@ impl Tables for Transaction<'_> {
             .into_iter()
             .map(|(identity, (row, hash))| {
                 last = last.next();
-                (identity, Stored { row, hash, seq: last })
+                (
+                    identity,
+                    Stored {
+                        row,
+                        hash,
+                        seq: last,
+                    },
+                )
             })
             .collect();
         disk.incarnation = takeover.incarnation;

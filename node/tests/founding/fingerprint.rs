@@ -11,9 +11,10 @@ use std::{
 use opensecureconf_node::{cluster::Engine, domain::Clock};
 
 use crate::{
+    air::{Body, Content},
     disk::Disk,
     node::{Second, now},
-    world::{Body, Content, World},
+    world::World,
 };
 
 /// A part of what is printed.
@@ -63,24 +64,42 @@ impl Content {
 
 impl World {
     pub(crate) fn print(&mut self) -> Print {
-        let printed: Vec<_> = (0..self.nodes.len()).map(|node| self.nodes[node].printed(node)).collect();
-        let shape: Vec<_> = self.nodes.iter().map(|node| (node.is_up(), node.knows_full_list)).collect();
+        let printed: Vec<_> = self
+            .all()
+            .map(|node| self.nodes[node].printed(node))
+            .collect();
+        let shape: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| (node.is_up(), node.knows_full_list))
+            .collect();
         let owner = read(&format!("{shape:?}{:?}{:?}", self.owner, self.foundings), 0);
-        let durable = || owner.iter().chain(printed.iter().flat_map(|printed| &printed.disk));
-        self.air.sort_by_key(|message| (message.asker, message.asked, message.late));
+        let durable = || {
+            owner
+                .iter()
+                .chain(printed.iter().flat_map(|printed| &printed.disk))
+        };
+        self.air
+            .sort_by_key(|message| (message.asker, message.asked, message.late));
         let around: Vec<_> = self
             .air
             .iter()
             .map(|message| {
                 let waits = message.until.map(|until| until - self.second);
                 let (asker, asked, exchange) = (message.asker, message.asked, message.exchange);
-                read(&format!("{asker} {asked} {} {waits:?} {exchange:?}", message.late), asker)
+                read(
+                    &format!("{asker} {asked} {} {waits:?} {exchange:?}", message.late),
+                    asker,
+                )
             })
             .collect();
         let whole = || {
             let engines = printed.iter().flat_map(|printed| &printed.engine);
             let contents = self.air.iter().flat_map(|message| &message.content.parts);
-            durable().chain(engines).chain(around.iter().flatten()).chain(contents)
+            durable()
+                .chain(engines)
+                .chain(around.iter().flatten())
+                .chain(contents)
         };
         Print {
             whole: count(whole, self.second),
@@ -124,7 +143,11 @@ fn count<'p, I: Iterator<Item = &'p Part>>(parts: impl Fn() -> I, second: Second
             Part::Moment(millis) => {
                 let ahead = millis - i64::from(second) * 1000;
                 // Nothing asks for more than ten seconds; time passes in whole ones.
-                ahead.div_euclid(1000).saturating_add(i64::from(ahead % 1000 != 0)).clamp(-10, 10).hash(&mut hasher);
+                ahead
+                    .div_euclid(1000)
+                    .saturating_add(i64::from(ahead % 1000 != 0))
+                    .clamp(-10, 10)
+                    .hash(&mut hasher);
             }
         }
     }
@@ -148,7 +171,9 @@ fn read(text: &str, node: usize) -> Vec<Part> {
     while at < bytes.len() {
         let start = at;
         if bytes[at].is_ascii_alphanumeric() || bytes[at] == b'_' {
-            while at < bytes.len() && (bytes[at].is_ascii_alphanumeric() || matches!(bytes[at], b'_' | b'.')) {
+            while at < bytes.len()
+                && (bytes[at].is_ascii_alphanumeric() || matches!(bytes[at], b'_' | b'.'))
+            {
                 at += 1;
             }
             let token = &text[start..at];
@@ -185,7 +210,9 @@ fn number(token: &str, word: &str, node: usize, boot: u64, after_boot: bool) -> 
     match word {
         // Counters and clocks that decide nothing.
         "exchanges" | "purge_due" | "Timestamp" | "offset_micros" => return nothing,
-        "turn" if after_boot => return Some(Part::Turn(boot * 8 + node as u64, token.parse().ok()?)),
+        "turn" if after_boot => {
+            return Some(Part::Turn(boot * 8 + node as u64, token.parse().ok()?));
+        }
         "turn" => return nothing,
         "Clock" => return Some(Part::Clock(token.parse().ok()?)),
         "ExchangeId" => return Some(Part::Name(token.parse::<u64>().ok()? * 8 + node as u64)),

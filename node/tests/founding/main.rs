@@ -9,54 +9,72 @@
 )]
 
 mod action;
+mod air;
+mod beginning;
 mod disk;
 mod fingerprint;
+mod judge;
 mod node;
 mod owner;
 mod search;
 mod world;
 
+use beginning::Beginning;
 use opensecureconf_node::cluster::{Rule, Rules};
 use owner::Discipline;
 use search::{Bounds, search};
-use world::Beginning;
-
-fn two() -> Beginning {
-    Beginning { names: &["a", "b"], mounted: None, rows: false, rules: Rules::ALL, discipline: Discipline::MarkFirst }
-}
-
-fn three() -> Beginning { Beginning { names: &["a", "b", "c"], ..two() } }
-fn salt() -> opensecureconf_node::crypto::Salt { opensecureconf_node::crypto::Salt::from_bytes(&[5; 64]).unwrap() }
 
 #[test]
 fn scratch() {
-    use action::Action::*;
-    use world::Fate::Arrives;
     let env = |name: &str, or: usize| std::env::var(name).map_or(or, |d| d.parse().unwrap());
-    let bounds = Bounds { actions: env("D", 6), faults: env("F", 2), sample: env("S", 100) as u64 };
-    let mut begin = match std::env::var("B").unwrap().as_str() {
-        "two" => two(), "three" => three(),
-        "mounted" => Beginning { mounted: Some(salt()), ..two() },
-        "rows" => Beginning { mounted: Some(salt()), rows: true, ..two() },
-        "rows3" => Beginning { mounted: Some(salt()), rows: true, ..three() },
-        "equal" => Beginning { names: &["x", "x"], ..two() },
-        "equal3" => Beginning { names: &["y", "x", "x"], ..two() },
-        "again" => Beginning { discipline: Discipline::MarkAgain, ..two() },
-        "only" => Beginning { discipline: Discipline::MarkOnly, ..two() },
-        _ => panic!(),
+    let bounds = Bounds {
+        actions: env("D", 6),
+        faults: env("F", 2),
+        sample: env("S", 100) as u64,
     };
-    let founded = vec![Asks(0, 1, Arrives), OwnerLooksAt(0), OwnerMarks, OwnerTells(0)];
-    let mut joined = founded.clone();
-    joined.extend([TimePasses, Asks(1, 0, Arrives), Asks(1, 0, Arrives)]);
-    if begin.rows { joined.push(Asks(1, 0, Arrives)); }
-    let mut grown = joined.clone();
-    grown.extend([TimePasses, Asks(1, 0, Arrives)]);
-    let first = match env("P", 0) { 0 => vec![], 1 => founded, 2 => joined, _ => grown };
-    let rules: Vec<Option<Rule>> = if std::env::var("RULES").is_ok() { Rule::ALL.iter().copied().map(Some).collect() } else { vec![None] };
-    for rule in rules {
-        begin.rules = rule.map_or(Rules::ALL, Rules::without);
-        let report = search(begin.clone(), &first, bounds);
-        eprintln!("{rule:?} {} {} {} {:?}", report.worlds, report.steps, report.continued, report.took);
-        if let Some(story) = &report.wrong { eprintln!("{}", story.text()); }
+    let two = Beginning::of(&["a", "b"]);
+    let three = Beginning::of(&["a", "b", "c"]);
+    for b in std::env::var("B").unwrap().split(',') {
+        let mut begin = match b {
+            "two" => two.clone(),
+            "three" => three.clone(),
+            "rows" => two.clone().with_rows(),
+            "rows3" => three.clone().with_rows(),
+            "equal" => Beginning::of(&["x", "x"]),
+            "equal3" => Beginning::of(&["y", "x", "x"]),
+            "again" => Beginning {
+                discipline: Discipline::MarkAgain,
+                ..two.clone()
+            },
+            "only" => Beginning {
+                discipline: Discipline::MarkOnly,
+                ..two.clone()
+            },
+            _ => panic!(),
+        };
+        let rules: Vec<Option<Rule>> = if std::env::var("RULES").is_ok() {
+            Rule::ALL.iter().copied().map(Some).collect()
+        } else {
+            vec![None]
+        };
+        for rule in rules {
+            begin.rules = rule.map_or(Rules::ALL, Rules::without);
+            for p in std::env::var("P").unwrap_or("0".into()).chars() {
+                let world = match p {
+                    '0' => begin.blank(),
+                    '1' => begin.founded(),
+                    '2' => begin.joining(),
+                    _ => begin.grown(),
+                };
+                let report = search(world, bounds);
+                eprintln!(
+                    "{b} {p} {rule:?} {} {} {} {:?}",
+                    report.worlds, report.steps, report.continued, report.took
+                );
+                if let Some(story) = &report.wrong {
+                    eprintln!("{}", story.text());
+                }
+            }
+        }
     }
 }

@@ -246,7 +246,10 @@ fn keep_salt(disk: &mut Rc<Disk>, outputs: &[Output]) {
 
 /// Numbers that look random, each only once.
 pub(crate) fn scatter(number: u64, salt: u64) -> u64 {
-    let mut bits = number.wrapping_mul(4).wrapping_add(salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut bits = number
+        .wrapping_mul(4)
+        .wrapping_add(salt)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits ^ (bits >> 29)
 }

@@ -27,7 +27,7 @@ impl World {
     /// The owner looks at a node: one that is blank, and has rows where any node has.
     pub(crate) fn can_look_at(&self, node: usize) -> bool {
         let rows = |node: usize| self.nodes[node].disk.has_rows();
-        let someone_has_rows = (0..self.nodes.len()).any(rows);
+        let someone_has_rows = self.all().any(rows);
         self.nodes[node].is_up()
             && !self.nodes[node].disk.is_founded()
             && (rows(node) || !someone_has_rows)
@@ -62,7 +62,10 @@ impl World {
             return;
         }
         let lost = |world: &Self, marked| {
-            world.nodes.iter().all(|node| node.disk.incarnation != marked)
+            world
+                .nodes
+                .iter()
+                .all(|node| node.disk.incarnation != marked)
         };
         if self.owner.mark.is_some_and(|marked| lost(self, marked)) {
             self.owner = Owner::default();
@@ -70,7 +73,8 @@ impl World {
             self.salts.clear();
         }
         if self.owner.mark.is_none() {
-            if let Some(node) = (0..self.nodes.len()).find(|node| self.can_look_at(*node)) {
+            let node = self.all().find(|node| self.can_look_at(*node));
+            if let Some(node) = node {
                 self.look_at(node);
                 self.mark();
             }
@@ -78,7 +82,7 @@ impl World {
         let Some(order) = self.order() else {
             return;
         };
-        for node in 0..self.nodes.len() {
+        for node in self.all() {
             if self.nodes[node].disk.incarnation == order {
                 self.told_to_found(node, order, false);
             }

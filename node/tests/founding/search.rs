@@ -1,17 +1,13 @@
 //! The search: breadth first over all worlds that up to so many actions, so many faults among them, can lead to.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt::Write,
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use crate::{
-    action::Action,
-    fingerprint::Print,
-    world::{Beginning, Fate, World},
-};
+use crate::{action::Action, fingerprint::Print, node::Node, world::World};
 
 /// How far a search goes.
 #[derive(Debug, Clone, Copy)]
@@ -60,15 +56,9 @@ pub(crate) struct Search {
     report: Report,
 }
 
-/// Searches everything from a beginning that some actions were taken in.
-pub(crate) fn search(beginning: Beginning, first: &[Action], bounds: Bounds) -> Report {
+/// Searches everything that a world can lead to.
+pub(crate) fn search(world: World, bounds: Bounds) -> Report {
     let began = Instant::now();
-    let mut world = World::new(beginning);
-    for action in first {
-        assert!(world.apply(*action), "{action} is not possible");
-        world.check();
-        assert_eq!(world.wrong, None, "after {action}");
-    }
     let mut search = Search {
         bounds,
         seen: HashMap::new(),
@@ -76,8 +66,11 @@ pub(crate) fn search(beginning: Beginning, first: &[Action], bounds: Bounds) -> 
         goes_well: HashSet::new(),
         report: Report::default(),
     };
-    let start = Reached { world, faults: 0, path: None };
-    search.all_from(start);
+    search.all_from(Reached {
+        world,
+        faults: 0,
+        path: None,
+    });
     search.report.worlds = search.seen.len();
     search.report.took = began.elapsed();
     search.report
@@ -91,6 +84,9 @@ impl Search {
             let mut next = Vec::new();
             for reached in level {
                 for action in reached.world.actions(reached.faults < self.bounds.faults) {
+                    if reached.path.is_none() && reached.world.is_mirrored(action) {
+                        continue;
+                    }
                     let mut after = reached.after();
                     if !after.world.apply(action) {
                         continue;
@@ -127,7 +123,7 @@ impl Search {
         if fewest.is_none() {
             self.goes_on_well(print, reached);
         }
-        reached.world.nodes.iter_mut().for_each(crate::node::Node::sleep);
+        reached.world.nodes.iter_mut().for_each(Node::sleep);
         is_new
     }
 
@@ -143,7 +139,8 @@ impl Search {
 
     /// Lets a world go on without faults until all is well.
     fn goes_on_well(&mut self, print: Print, reached: &Reached) {
-        if !self.disks_seen.insert(print.durable) && !print.whole.is_multiple_of(self.bounds.sample) {
+        if !self.disks_seen.insert(print.durable) && !print.whole.is_multiple_of(self.bounds.sample)
+        {
             return;
         }
         self.report.continued += 1;
@@ -181,83 +178,6 @@ impl Reached {
             faults: self.faults,
             path: None,
         }
-    }
-}
-
-impl World {
-    /// What must hold at any moment.
-    pub(crate) fn check(&mut self) {
-        for (index, node) in self.nodes.iter().enumerate() {
-            let disk = &node.disk;
-            let founding = disk.membership.as_ref().and_then(|membership| membership.founding);
-            self.foundings.extend(founding);
-            let salts = [&disk.salt, &disk.salt_file].into_iter().flatten();
-            self.salts.extend(salts.map(|salt| salt.fingerprint().to_string()));
-            let made = self.beginning.mounted.is_none() && disk.salt.is_some();
-            if made && founding.is_none() {
-                self.wrong = Some(format!("node {index} has a salt and no founding"));
-            }
-        }
-        if self.salts.len() > 1 {
-            self.wrong = Some("two salts are used".to_owned());
-        }
-        if self.foundings.len() > 1 {
-            self.wrong = Some("two foundings were told".to_owned());
-        }
-    }
-
-    /// One second without faults.
-    fn goes_on(&mut self, first: bool) {
-        for node in 0..self.nodes.len() {
-            if !self.nodes[node].is_up() {
-                self.start(node, true);
-            } else if !self.nodes[node].knows_full_list {
-                self.list(node, true);
-            }
-        }
-        while let Some(late) = self.air.iter().position(|message| first && message.late) {
-            self.arrives(late);
-        }
-        self.owner_goes_on();
-        for node in 0..self.nodes.len() {
-            self.tick(node);
-        }
-        for _ in 0..100 {
-            let Some(index) = self.air.iter().position(|message| !message.late) else {
-                break;
-            };
-            let message = self.air.remove(index);
-            self.exchange(message, Fate::Arrives);
-        }
-        self.pass(1);
-    }
-
-    /// Whether all serve; of nodes that share a name one does.
-    fn is_well(&mut self) -> bool {
-        let names = self.beginning.names.iter().collect::<BTreeSet<_>>().len();
-        let names_of = Rc::clone(&self.beginning);
-        let ready: BTreeSet<_> = (0..self.nodes.len())
-            .filter(|node| self.why_not_ready(*node).is_none())
-            .map(|node| names_of.names[node])
-            .collect();
-        names == ready.len()
-    }
-
-    fn why_not_ready(&mut self, node: usize) -> Option<String> {
-        let now = crate::node::now(self.second);
-        match self.nodes[node].engine() {
-            Some(engine) => engine.view(now).not_ready,
-            None => Some("it is down".to_owned()),
-        }
-    }
-
-    fn describe(&mut self) -> String {
-        let mut text = String::new();
-        for node in 0..self.nodes.len() {
-            let why = self.why_not_ready(node);
-            write!(text, "node {node}: {why:?}; ").unwrap();
-        }
-        text
     }
 }
 

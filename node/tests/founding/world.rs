@@ -3,71 +3,17 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use opensecureconf_node::{
-    cluster::{
-        Address, Answer, Boot, Envelope, ExchangeId, FoundingId, Output, OwnerAnswer, Request, Rules,
-    },
-    crypto::Salt,
+    cluster::{Address, FoundingId, Output, OwnerAnswer},
     domain::Incarnation,
 };
 
 use crate::{
+    air::{Body, Content, Fate, Message},
+    beginning::Beginning,
     disk::Disk,
-    fingerprint::Part,
     node::{Birth, Event, Node, Second, scatter},
-    owner::{Discipline, Owner},
+    owner::Owner,
 };
-
-/// What a search begins with.
-#[derive(Clone)]
-pub(crate) struct Beginning {
-    /// The nodes' names.
-    pub(crate) names: &'static [&'static str],
-    /// The salt that is mounted at every node; without one, whoever founds makes it.
-    pub(crate) mounted: Option<Salt>,
-    /// Whether the first node brings rows of its own.
-    pub(crate) rows: bool,
-    pub(crate) rules: Rules,
-    pub(crate) discipline: Discipline,
-}
-
-/// A request or an answer on its way.
-#[derive(Clone)]
-pub(crate) struct Message {
-    /// Who asked, in which life, and whom.
-    pub(crate) asker: usize,
-    pub(crate) boot: Boot,
-    pub(crate) asked: usize,
-    pub(crate) exchange: ExchangeId,
-    pub(crate) content: Rc<Content>,
-    /// Whether it stays on its way when time passes.
-    pub(crate) late: bool,
-    /// Until when somebody waits for the answer.
-    pub(crate) until: Option<Second>,
-}
-
-/// What a message says, and how that counts for the fingerprint.
-pub(crate) struct Content {
-    pub(crate) body: Body,
-    pub(crate) parts: Vec<Part>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Body {
-    Request(Envelope<Request>),
-    Answer(Envelope<Answer>),
-}
-
-/// What happens to an exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Arrives,
-    AnswerIsLost,
-    AskedCrashesAfterCommit,
-    AskerCrashesAfterCommit,
-    RequestIsLate,
-    AnswerIsLate,
-    RequestArrivesAgainLater,
-}
 
 /// Everything.
 #[derive(Clone)]
@@ -82,6 +28,8 @@ pub(crate) struct World {
     pub(crate) salts: BTreeSet<String>,
     /// What went against the rules.
     pub(crate) wrong: Option<String>,
+    /// Whether all nodes are in the same state.
+    pub(crate) is_symmetrical: bool,
     drawn: u64,
 }
 
@@ -96,6 +44,7 @@ impl World {
             foundings: BTreeSet::new(),
             salts: BTreeSet::new(),
             wrong: None,
+            is_symmetrical: beginning.are_nodes_alike(),
             drawn: 0,
             beginning: Rc::new(beginning),
         };
@@ -110,6 +59,11 @@ impl World {
             world.start(node, true);
         }
         world
+    }
+
+    /// The numbers of all nodes.
+    pub(crate) fn all(&self) -> std::ops::Range<usize> {
+        0..self.nodes.len()
     }
 
     pub(crate) fn address(node: usize) -> Address {
@@ -151,7 +105,7 @@ impl World {
     /// Tells a node where others may be.
     pub(crate) fn list(&mut self, node: usize, full: bool) {
         let addresses = if full {
-            (0..self.nodes.len()).map(Self::address).collect()
+            (self.all()).map(Self::address).collect()
         } else {
             vec![Self::address(node)]
         };
@@ -165,11 +119,12 @@ impl World {
     }
 
     /// Its connections are gone: nobody waits at them, though what was sent may arrive.
-    fn forget_exchanges_of(&mut self, node: usize) {
+    pub(crate) fn forget_exchanges_of(&mut self, node: usize) {
         for message in self.air.iter_mut().filter(|message| message.asker == node) {
             message.until = None;
         }
-        self.air.retain(|message| message.asker != node || message.is_late_request());
+        self.air
+            .retain(|message| message.asker != node || message.is_late_request());
     }
 
     pub(crate) fn wipe(&mut self, node: usize) {
@@ -179,16 +134,25 @@ impl World {
     }
 
     /// One step of a node. Gives what it answers to whoever made it happen.
-    fn live(&mut self, node: usize, event: Event) -> Vec<Output> {
+    pub(crate) fn live(&mut self, node: usize, event: Event) -> Vec<Output> {
         let outputs = self.nodes[node].live(self.second, event);
-        let (sent, rest): (Vec<_>, Vec<_>) =
-            outputs.into_iter().partition(|output| matches!(output, Output::Send { .. }));
+        let (sent, rest): (Vec<_>, Vec<_>) = outputs
+            .into_iter()
+            .partition(|output| matches!(output, Output::Send { .. }));
         for output in sent {
-            let (Output::Send { to, exchange, message, patience }, Some(boot)) = (output, self.nodes[node].boot())
+            let (
+                Output::Send {
+                    to,
+                    exchange,
+                    message,
+                    patience,
+                },
+                Some(boot),
+            ) = (output, self.nodes[node].boot())
             else {
                 continue;
             };
-            let asked = (0..self.nodes.len()).find(|other| Self::address(*other) == to);
+            let asked = (self.all()).find(|other| Self::address(*other) == to);
             let patience = Second::try_from(patience.as_secs()).unwrap();
             self.air.extend(asked.map(|asked| Message {
                 asker: node,
@@ -207,113 +171,6 @@ impl World {
         self.live(node, Event::Tick);
     }
 
-    /// Takes an ordinary request from the air; lets time show first what a node has to say.
-    pub(crate) fn take_request(&mut self, asker: usize, asked: usize) -> Option<Message> {
-        let mine = |message: &Message| (message.asker, message.asked, message.late) == (asker, asked, false);
-        if !self.air.iter().any(mine) {
-            self.tick(asker);
-        }
-        let index = self.air.iter().position(mine)?;
-        Some(self.air.remove(index))
-    }
-
-    /// Lets a request meet its fate.
-    pub(crate) fn exchange(&mut self, mut message: Message, fate: Fate) {
-        match fate {
-            Fate::RequestIsLate => {
-                message.late = true;
-                self.air.push(message);
-                return;
-            }
-            Fate::RequestArrivesAgainLater => self.air.push(Message {
-                late: true,
-                until: None,
-                ..message.clone()
-            }),
-            _ => {}
-        }
-        let Body::Request(request) = &message.content.body else {
-            return;
-        };
-        if fate == Fate::AskedCrashesAfterCommit {
-            self.nodes[message.asked].die_of(self.second, &Event::Asked(request.clone()));
-            self.forget_exchanges_of(message.asked);
-            return self.answer(&message, None);
-        }
-        let answer = self.ask(message.asked, request.clone());
-        match fate {
-            Fate::AnswerIsLost => self.answer(&message, None),
-            Fate::AnswerIsLate => self.air.extend(answer.map(|answer| Message {
-                content: Rc::new(Content::new(Body::Answer(answer), message.asker)),
-                late: true,
-                ..message
-            })),
-            Fate::AskerCrashesAfterCommit => {
-                let answered = Event::Answered {
-                    from: Self::address(message.asked),
-                    exchange: message.exchange,
-                    answer,
-                };
-                self.nodes[message.asker].die_of(self.second, &answered);
-                self.forget_exchanges_of(message.asker);
-            }
-            _ => self.answer(&message, answer),
-        }
-    }
-
-    fn ask(&mut self, node: usize, request: Envelope<Request>) -> Option<Envelope<Answer>> {
-        let outputs = self.live(node, Event::Asked(request));
-        outputs.into_iter().find_map(|output| match output {
-            Output::Answer { message, .. } => Some(*message),
-            _ => None,
-        })
-    }
-
-    /// Ends an exchange, if somebody still waits.
-    fn answer(&mut self, message: &Message, answer: Option<Envelope<Answer>>) {
-        if self.nodes[message.asker].boot() == Some(message.boot) && message.until.is_some() {
-            let answered = Event::Answered {
-                from: Self::address(message.asked),
-                exchange: message.exchange,
-                answer,
-            };
-            self.live(message.asker, answered);
-        }
-    }
-
-    /// Something late arrives after all.
-    pub(crate) fn arrives(&mut self, index: usize) {
-        let message = self.air.remove(index);
-        match &message.content.body {
-            Body::Request(request) => {
-                let answer = self.ask(message.asked, request.clone());
-                self.answer(&message, answer);
-            }
-            Body::Answer(answer) => self.answer(&message, Some(answer.clone())),
-        }
-    }
-
-    /// Time passes. What was not delivered is lost, unless it is late.
-    pub(crate) fn pass(&mut self, seconds: Second) {
-        self.second += seconds;
-        let now = self.second;
-        let (mut kept, mut given_up) = (Vec::new(), Vec::new());
-        for message in std::mem::take(&mut self.air) {
-            if message.late && message.until.is_none_or(|until| until > now) {
-                kept.push(message);
-            } else {
-                given_up.push(message);
-            }
-        }
-        self.air = kept;
-        for message in given_up {
-            self.answer(&message, None);
-            if message.is_late_request() {
-                self.air.push(Message { until: None, ..message });
-            }
-        }
-    }
-
     /// The owner's order to found arrives at a node.
     pub(crate) fn told_to_found(&mut self, node: usize, incarnation: Incarnation, crashes: bool) {
         let order = Event::ToldToFound(incarnation);
@@ -322,15 +179,13 @@ impl World {
             return self.forget_exchanges_of(node);
         }
         for output in self.live(node, order) {
-            if let Output::Done { result: Ok(OwnerAnswer::Founded(founding)), .. } = output {
+            if let Output::Done {
+                result: Ok(OwnerAnswer::Founded(founding)),
+                ..
+            } = output
+            {
                 self.foundings.insert(founding);
             }
         }
-    }
-}
-
-impl Message {
-    fn is_late_request(&self) -> bool {
-        self.late && matches!(self.content.body, Body::Request(_))
     }
 }
