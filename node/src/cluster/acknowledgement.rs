@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
 use super::{ReplyId, Seq, Written};
-use crate::domain::Incarnation;
+use crate::domain::{Identity, Incarnation};
 
 /// How many nodes must hold a write before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -54,6 +54,7 @@ pub struct UnknownLevel;
 struct Waiting {
     reply: ReplyId,
     written: Written,
+    identity: Identity,
     seq: Seq,
     level: AckLevel,
     /// Who does not hold it yet.
@@ -82,7 +83,7 @@ impl WaitingWrites {
         &mut self,
         reply: ReplyId,
         mut written: Written,
-        seq: Seq,
+        (identity, seq): (Identity, Seq),
         level: AckLevel,
         audience: Audience,
         now: Duration,
@@ -95,6 +96,7 @@ impl WaitingWrites {
         self.0.push(Waiting {
             reply,
             written,
+            identity,
             seq,
             level,
             missing: members,
@@ -102,6 +104,18 @@ impl WaitingWrites {
             until: now + level.patience(),
         });
         None
+    }
+
+    /// An entry has a later version: its earlier ones are not in the feed any more, so whoever holds the feed up to an
+    /// earlier sequence may hold none of them.
+    pub(super) fn replaced(&mut self, identity: &Identity, seq: Seq) {
+        for waiting in self
+            .0
+            .iter_mut()
+            .filter(|waiting| waiting.identity == *identity)
+        {
+            waiting.seq = seq;
+        }
     }
 
     /// A member holds everything up to a sequence; gives the writes that were waiting for just that.

@@ -135,7 +135,7 @@ impl Engine {
             && !self.setup.rules.hold(Rule::KeepUnknownTombstones);
         let mends = repairs && stored.is_some_and(|stored| stored.version == row.version);
         if (is_news && !dropped) || mends {
-            let seq = self.next_seq();
+            let seq = self.next_seq(&row.identity);
             tables.put_row(row, hash, seq)?;
         }
         if self.setup.rules.hold(Rule::MergeClocks) && row.version.clock > self.clock.high_water() {

@@ -98,7 +98,9 @@ impl Engine {
             return Ok(Ok(()));
         }
         let state = self.states.get(&hello.incarnation).copied();
+        // One that knows it is fenced already asks for a snapshot, which is what it needs.
         if matches!(state, Some(State::Removed | State::Superseded))
+            && !hello.fenced
             && self.setup.rules.hold(Rule::FenceRemoved)
         {
             return Ok(Err(Refusal::Removed(self.roster.clone())));

@@ -107,6 +107,13 @@ impl Engine {
                 .map_err(LoadError::Storage)?;
             tables.clear_staged().map_err(LoadError::Storage)?;
         }
+        // An engine that is loaded anew in the same process must neither take answers to its predecessor's requests for
+        // its own, nor greet as if it spoke earlier than that, nor draw the same random numbers again.
+        let begin = u64::try_from(now.elapsed.as_nanos()).unwrap_or(u64::MAX >> 1);
+        let mut entropy = setup.entropy;
+        for (byte, salt) in entropy.iter_mut().zip(begin.to_be_bytes()) {
+            *byte ^= salt;
+        }
         let mut engine = Self {
             incarnation,
             clock: HybridClock::resume(clock),
@@ -119,7 +126,11 @@ impl Engine {
                 .map_err(LoadError::Storage)?
                 .into_iter()
                 .collect(),
-            salt: setup.salt.clone(),
+            // A founding or a snapshot may have settled it since the process began.
+            salt: match &setup.salt {
+                Some(salt) => Some(salt.clone()),
+                None => tables.salt().map_err(LoadError::Storage)?,
+            },
             has_rows: tables.has_rows().map_err(LoadError::Storage)?,
             contacts: Contacts::default(),
             waiting: WaitingWrites::default(),
@@ -128,9 +139,9 @@ impl Engine {
             leaving: None,
             damaged: BTreeSet::new(),
             told_of_rows: false,
-            random: StdRng::from_seed(setup.entropy),
-            exchanges: 0,
-            turn: 0,
+            random: StdRng::from_seed(entropy),
+            exchanges: begin,
+            turn: begin,
             changed: Changed::default(),
             purge_due: now.elapsed + purge::INTERVAL,
             entries: 0,

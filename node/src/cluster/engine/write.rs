@@ -83,6 +83,7 @@ impl Engine {
         reply: ReplyId,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
+        let identity = write.identity.clone();
         let result = match self.why_no_writes() {
             Some(reason) => Err(WriteRefusal::NotServing(reason)),
             None => self.commit_write(tables, now, write)?,
@@ -94,9 +95,10 @@ impl Engine {
             }),
             Ok(written) => {
                 let audience = self.audience(level, now);
+                let place = (identity, self.last);
                 let answered =
                     self.waiting
-                        .add(reply, written, self.last, level, audience, now.elapsed);
+                        .add(reply, written, place, level, audience, now.elapsed);
                 out.extend(answered.map(Output::written));
             }
         }
@@ -159,7 +161,7 @@ impl Engine {
             clocks,
             extra: None,
         };
-        let seq = self.next_seq();
+        let seq = self.next_seq(&row.identity);
         tables.put_row(&row, row.hash(), seq)?;
         Ok(Ok(Written {
             version,
@@ -171,8 +173,9 @@ impl Engine {
     }
 
     /// Numbers the next change.
-    pub(super) fn next_seq(&mut self) -> Seq {
+    pub(super) fn next_seq(&mut self, identity: &Identity) -> Seq {
         self.last = self.last.next();
+        self.waiting.replaced(identity, self.last);
         self.changed.counters = true;
         self.has_rows = true;
         self.last
