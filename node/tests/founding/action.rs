@@ -16,6 +16,7 @@ pub(crate) enum Action {
     /// Nobody hears of anybody for so long that all count as gone.
     Silence,
     Crashes(usize),
+    FailsToCommit(usize),
     Starts(usize),
     StartsWithOldList(usize),
     LosesDisk(usize),
@@ -44,6 +45,7 @@ impl Action {
             Self::Asks(_, _, fate) => fate != Fate::Arrives,
             Self::Silence
             | Self::Crashes(_)
+            | Self::FailsToCommit(_)
             | Self::StartsWithOldList(_)
             | Self::LosesDisk(_)
             | Self::OwnerForgets
@@ -90,6 +92,7 @@ impl World {
                     Action::OwnerLooksAt(node),
                     Action::OwnerTells(node),
                 ]);
+                actions.push(Action::FailsToCommit(node));
                 actions.push(Action::OwnerTellsAndNodeCrashesAfterCommit(node));
             } else {
                 actions.extend([Action::Starts(node), Action::StartsWithOldList(node)]);
@@ -113,9 +116,10 @@ impl World {
         }
         match action {
             Action::Asks(asker, asked, _) => (asker, asked) != (0, 1),
-            Action::Crashes(node) | Action::LosesDisk(node) | Action::OwnerLooksAt(node) => {
-                node != 0
-            }
+            Action::Crashes(node)
+            | Action::FailsToCommit(node)
+            | Action::LosesDisk(node)
+            | Action::OwnerLooksAt(node) => node != 0,
             _ => false,
         }
     }
@@ -151,6 +155,7 @@ impl World {
             Action::TimePasses => self.pass(1),
             Action::Silence => self.pass(SILENCE),
             Action::Crashes(node) => self.crash(node),
+            Action::FailsToCommit(node) => self.fail_commit(node),
             Action::Starts(node) => self.start(node, true),
             Action::StartsWithOldList(node) => self.start(node, false),
             Action::LosesDisk(node) => self.wipe(node),

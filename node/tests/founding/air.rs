@@ -6,7 +6,7 @@ use opensecureconf_node::cluster::{Answer, Boot, Envelope, ExchangeId, Output, R
 
 use crate::{
     fingerprint::Part,
-    node::{Event, Second},
+    process::{Event, Second},
     world::World,
 };
 

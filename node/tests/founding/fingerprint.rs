@@ -13,7 +13,7 @@ use opensecureconf_node::{cluster::Engine, domain::Clock};
 use crate::{
     air::{Body, Content},
     disk::Disk,
-    node::{Second, now},
+    process::{Second, now},
     world::World,
 };
 
@@ -71,7 +71,7 @@ impl World {
         let shape: Vec<_> = self
             .nodes
             .iter()
-            .map(|node| (node.is_up(), node.knows_full_list))
+            .map(|node| (node.is_up(), node.knows_full_list, node.behind))
             .collect();
         let owner = read(&format!("{shape:?}{:?}{:?}", self.owner, self.foundings), 0);
         let durable = || {
@@ -110,7 +110,7 @@ impl World {
 
 /// Hashes the parts as they relate to each other.
 fn count<'p, I: Iterator<Item = &'p Part>>(parts: impl Fn() -> I, second: Second) -> u64 {
-    let mut clocks = vec![Clock::at(now(second).wall).raw()];
+    let mut clocks = vec![Clock::at(now(second, 0).wall).raw()];
     let mut turns = Vec::new();
     for part in parts() {
         match part {
@@ -126,7 +126,7 @@ fn count<'p, I: Iterator<Item = &'p Part>>(parts: impl Fn() -> I, second: Second
     let mut names: HashMap<u64, usize> = HashMap::new();
     let mut hasher = DefaultHasher::new();
     let place = |clock: i64| clocks.partition_point(|other| *other < clock);
-    place(Clock::at(now(second).wall).raw()).hash(&mut hasher);
+    place(Clock::at(now(second, 0).wall).raw()).hash(&mut hasher);
     for part in parts() {
         match part {
             Part::Text(text) => text.hash(&mut hasher),

@@ -1,6 +1,8 @@
 //! What must hold in every world, and how a world goes on that nothing hinders any more.
 
-use std::{collections::BTreeSet, fmt::Write, rc::Rc};
+use std::{collections::BTreeSet, fmt::Write};
+
+use opensecureconf_node::cluster::{FenceReason, Membership, Standing};
 
 use crate::{air::Fate, world::World};
 
@@ -58,18 +60,33 @@ impl World {
 
     /// Whether all serve; of nodes that share a name one does.
     pub(crate) fn is_well(&mut self) -> bool {
-        let names = self.beginning.names.iter().collect::<BTreeSet<_>>().len();
-        let names_of = Rc::clone(&self.beginning);
+        let names = self.beginning.names;
         let ready: BTreeSet<_> = self
             .all()
             .filter(|node| self.why_not_ready(*node).is_none())
-            .map(|node| names_of.names[node])
+            .map(|node| names[node])
             .collect();
-        names == ready.len()
+        names.iter().all(|name| ready.contains(name))
+    }
+
+    /// Whether all that is left belongs to a node that lost its name to a namesake, and its disk must be restored by hand.
+    pub(crate) fn is_beyond_help(&self) -> bool {
+        let standing = |membership: &Membership| membership.standing;
+        let mut left = self
+            .nodes
+            .iter()
+            .filter(|node| node.disk.is_founded())
+            .peekable();
+        self.beginning.has_namesakes()
+            && left.peek().is_some()
+            && left.all(|node| {
+                let standing = node.disk.membership.as_ref().map(standing);
+                matches!(standing, Some(Standing::Fenced(FenceReason::Superseded)))
+            })
     }
 
     fn why_not_ready(&mut self, node: usize) -> Option<String> {
-        let now = crate::node::now(self.second);
+        let now = crate::process::now(self.second, self.nodes[node].behind);
         match self.nodes[node].engine() {
             Some(engine) => engine.view(now).not_ready,
             None => Some("it is down".to_owned()),

@@ -4,88 +4,25 @@
 use std::{rc::Rc, time::Duration};
 
 use opensecureconf_node::{
-    cluster::{
-        Address, Answer, Boot, Engine, Envelope, ExchangeId, Input, MemberName, Mode, Now, Output,
-        OwnerOrder, ReplyId, Request, Rules, Setup,
-    },
+    cluster::{Boot, Engine, MemberName, Mode, Output, Rules, Setup},
     crypto::Salt,
-    domain::{Incarnation, Timestamp},
 };
 
 use crate::{
-    disk::{Disk, Transaction},
+    disk::Disk,
     fingerprint::Printed,
+    process::{Event, Life, Process, Second, keep_salt},
 };
-
-/// Something that happens to a node; what [`Input`] is, but to be told more than once.
-#[derive(Debug, Clone)]
-pub(crate) enum Event {
-    Listed(Vec<Address>),
-    Asked(Envelope<Request>),
-    Answered {
-        from: Address,
-        exchange: ExchangeId,
-        answer: Option<Envelope<Answer>>,
-    },
-    ToldToFound(Incarnation),
-    Tick,
-}
-
-impl Event {
-    fn input(&self) -> Input {
-        let reply = ReplyId(0);
-        match self.clone() {
-            Self::Listed(addresses) => Input::Listed(addresses),
-            Self::Asked(message) => Input::Request {
-                message: Box::new(message),
-                reply,
-            },
-            Self::Answered {
-                from,
-                exchange,
-                answer,
-            } => Input::Answered {
-                from,
-                exchange,
-                answer: answer.map(Box::new),
-            },
-            Self::ToldToFound(incarnation) => Input::Order {
-                order: OwnerOrder::Found { incarnation },
-                reply,
-            },
-            Self::Tick => Input::Tick,
-        }
-    }
-}
-
-/// A moment as the search counts: in seconds.
-pub(crate) type Second = u32;
-
-pub(crate) fn now(second: Second) -> Now {
-    let elapsed = Duration::from_secs(u64::from(second));
-    let micros = i64::from(1_700_000_000 + second) * 1_000_000;
-    Now {
-        wall: Timestamp::from_micros(micros),
-        elapsed,
-    }
-}
-
-/// How a life began, and what happened in it.
-#[derive(Clone)]
-struct Life {
-    setup: Setup,
-    began: Second,
-    disk: Rc<Disk>,
-    past: Vec<Rc<(Second, Event)>>,
-}
 
 /// A node.
 pub(crate) struct Node {
     pub(crate) disk: Rc<Disk>,
     pub(crate) knows_full_list: bool,
+    /// How far its clock is behind the others'.
+    pub(crate) behind: Second,
     life: Option<Life>,
     /// The life as it stands; lived again where it is missing.
-    engine: Option<Engine>,
+    process: Option<Process>,
     /// What it printed since it last changed.
     printed: Option<Rc<Printed>>,
 }
@@ -95,8 +32,9 @@ impl Clone for Node {
         Self {
             disk: Rc::clone(&self.disk),
             knows_full_list: self.knows_full_list,
+            behind: self.behind,
             life: self.life.clone(),
-            engine: None,
+            process: None,
             printed: self.printed.clone(),
         }
     }
@@ -117,8 +55,9 @@ impl Node {
         Self {
             disk: Rc::new(disk),
             knows_full_list: false,
+            behind: 0,
             life: None,
-            engine: None,
+            process: None,
             printed: None,
         }
     }
@@ -143,6 +82,7 @@ impl Node {
         self.life = Some(Life {
             setup,
             began: second,
+            behind: self.behind,
             disk: Rc::clone(&self.disk),
             past: Vec::new(),
         });
@@ -152,7 +92,7 @@ impl Node {
 
     pub(crate) fn crash(&mut self) {
         self.life = None;
-        self.engine = None;
+        self.process = None;
         self.printed = None;
     }
 
@@ -167,10 +107,10 @@ impl Node {
     /// Lives through one thing: a step, the commit, and only then what follows from it.
     pub(crate) fn live(&mut self, second: Second, event: Event) -> Vec<Output> {
         self.wake();
-        let (Some(engine), Some(life)) = (&mut self.engine, &mut self.life) else {
+        let (Some(process), Some(life)) = (&mut self.process, &mut self.life) else {
             return Vec::new();
         };
-        let outputs = step(engine, &mut self.disk, second, &event);
+        let outputs = process.step(life, &mut self.disk, second, &event);
         keep_salt(&mut self.disk, &outputs);
         self.printed = None;
         life.past.push(Rc::new((second, event)));
@@ -180,8 +120,8 @@ impl Node {
     /// Lives through one thing, and crashes after the commit, before anything follows from it.
     pub(crate) fn die_of(&mut self, second: Second, event: &Event) {
         self.wake();
-        if let Some(engine) = &mut self.engine {
-            step(engine, &mut self.disk, second, event);
+        if let (Some(process), Some(life)) = (&mut self.process, &self.life) {
+            process.step(life, &mut self.disk, second, event);
         }
         self.crash();
     }
@@ -189,7 +129,7 @@ impl Node {
     /// The engine as it stands.
     pub(crate) fn engine(&mut self) -> Option<&Engine> {
         self.wake();
-        self.engine.as_ref()
+        self.process.as_ref().map(|process| &process.engine)
     }
 
     /// What it prints of itself.
@@ -198,49 +138,31 @@ impl Node {
             return Rc::clone(printed);
         }
         self.wake();
-        let printed = Rc::new(Printed::of(index, &self.disk, self.engine.as_ref()));
+        let printed = Rc::new(Printed::of(
+            index,
+            &self.disk,
+            self.process.as_ref().map(|process| &process.engine),
+        ));
         self.printed = Some(Rc::clone(&printed));
         printed
     }
 
     /// Lets the engine go; it can be had again.
     pub(crate) fn sleep(&mut self) {
-        self.engine = None;
+        self.process = None;
     }
 
     fn wake(&mut self) {
-        let (Some(life), None) = (&self.life, &self.engine) else {
+        let (Some(life), None) = (&self.life, &self.process) else {
             return;
         };
         self.disk = Rc::clone(&life.disk);
-        let mut transaction = Transaction::begin(&mut self.disk);
-        let mut engine =
-            Engine::load(&mut transaction, life.setup.clone(), now(life.began)).unwrap();
-        transaction.commit();
+        let mut process = Process::start(life, &mut self.disk);
         for moment in &life.past {
-            let outputs = step(&mut engine, &mut self.disk, moment.0, &moment.1);
+            let outputs = process.step(life, &mut self.disk, moment.0, &moment.1);
             keep_salt(&mut self.disk, &outputs);
         }
-        self.engine = Some(engine);
-    }
-}
-
-fn step(engine: &mut Engine, disk: &mut Rc<Disk>, second: Second, event: &Event) -> Vec<Output> {
-    let mut outputs = Vec::new();
-    let mut transaction = Transaction::begin(disk);
-    let now = now(second);
-    let Ok(()) = engine.step(&mut transaction, now, event.input(), &mut outputs);
-    let Ok(()) = engine.finish(&mut transaction, now, &mut outputs);
-    transaction.commit();
-    outputs
-}
-
-/// Writes the salt's file where that was asked for.
-fn keep_salt(disk: &mut Rc<Disk>, outputs: &[Output]) {
-    for output in outputs {
-        if let Output::SaltSettled(salt) = output {
-            Rc::make_mut(disk).salt_file = Some(salt.clone());
-        }
+        self.process = Some(process);
     }
 }
 

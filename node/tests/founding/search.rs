@@ -163,6 +163,9 @@ impl Search {
                 return;
             }
         }
+        if world.is_beyond_help() {
+            return;
+        }
         let stuck = world.describe();
         self.tell(format!("stuck: {stuck}"), reached);
     }

@@ -11,8 +11,9 @@ use crate::{
     air::{Body, Content, Fate, Message},
     beginning::Beginning,
     disk::Disk,
-    node::{Birth, Event, Node, Second, scatter},
+    node::{Birth, Node, scatter},
     owner::Owner,
+    process::{BEHIND, Event, Second},
 };
 
 /// Everything.
@@ -105,7 +106,7 @@ impl World {
     /// Tells a node where others may be.
     pub(crate) fn list(&mut self, node: usize, full: bool) {
         let addresses = if full {
-            (self.all()).map(Self::address).collect()
+            self.all().map(Self::address).collect()
         } else {
             vec![Self::address(node)]
         };
@@ -131,6 +132,7 @@ impl World {
         self.crash(node);
         let disk = Disk::empty(self.fresh_incarnation());
         self.nodes[node] = Node::down(disk);
+        self.nodes[node].behind = BEHIND;
     }
 
     /// One step of a node. Gives what it answers to whoever made it happen.
@@ -165,6 +167,11 @@ impl World {
             }));
         }
         rest
+    }
+
+    /// A commit fails: what was asked of the node at that moment is lost, and its engine is loaded anew.
+    pub(crate) fn fail_commit(&mut self, node: usize) {
+        self.live(node, Event::CommitFailed);
     }
 
     pub(crate) fn tick(&mut self, node: usize) {
