@@ -252,14 +252,20 @@ impl Engine {
         })?;
         self.has_rows = self.last > before || tables.has_rows()?;
         self.clock.merge(head.clock);
-        let admitted = Version {
-            clock: self.clock.tick(now.wall, None),
-            incarnation: self.incarnation,
-        };
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
         if self.membership.founding == Some(head.founding) {
             self.roster.merge(&old_roster);
         }
+        // A life that is admitted later is the later one, also on a machine whose clock is behind its predecessor's.
+        let latest = self
+            .roster
+            .entries()
+            .map(|(_, entry)| entry.admitted.clock)
+            .max();
+        let admitted = Version {
+            clock: self.clock.tick(now.wall, latest),
+            incarnation: self.incarnation,
+        };
         self.roster.admit(
             self.incarnation,
             RosterEntry {
