@@ -196,6 +196,8 @@ impl Engine {
         if self.roster.is_empty() || !self.roster.merge(other) {
             return Ok(());
         }
+        self.clock.merge(self.roster.latest());
+        self.changed.counters = true;
         self.put_roster(tables)?;
         if !self.setup.rules.hold(Rule::FenceRemoved) {
             return Ok(());

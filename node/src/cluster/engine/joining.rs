@@ -251,19 +251,14 @@ impl Engine {
             reissue: !self.setup.rules.hold(Rule::OwnStamps),
         })?;
         self.has_rows = self.last > before || tables.has_rows()?;
-        self.clock.merge(head.clock);
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
         if self.membership.founding == Some(head.founding) {
             self.roster.merge(&old_roster);
         }
         // A life that is admitted later is the later one, also on a machine whose clock is behind its predecessor's.
-        let latest = self
-            .roster
-            .entries()
-            .map(|(_, entry)| entry.admitted.clock)
-            .max();
+        self.clock.merge(head.clock.max(self.roster.latest()));
         let admitted = Version {
-            clock: self.clock.tick(now.wall, latest),
+            clock: self.clock.tick(now.wall, None),
             incarnation: self.incarnation,
         };
         self.roster.admit(
