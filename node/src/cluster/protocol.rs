@@ -30,6 +30,10 @@ impl Protocol {
 
 /// Who speaks, and everything about it that others act on. Part of every message in both directions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not states"
+)]
 pub struct Hello {
     /// The protocol.
     pub protocol: Protocol,

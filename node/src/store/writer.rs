@@ -169,7 +169,6 @@ impl Writer {
     /// Lets a job through where the disk has room for what it needs.
     fn admit(&self, job: Job, room: Room) -> Option<Job> {
         let fits = match (&job, room) {
-            (_, Room::Everything) => true,
             (Job::Write(write, ..), Room::Deletes) => write.change == Change::Delete,
             (Job::Write(..), Room::Nothing) => false,
             (Job::Request(message, _), Room::Nothing) => {
@@ -256,7 +255,7 @@ impl Writer {
         let mut engine =
             Engine::load(&mut tables, self.setup.clone(), now).map_err(|error| match error {
                 LoadError::Storage(error) => WriteError::from(error),
-                other => failed(&other),
+                other @ LoadError::OtherName { .. } => failed(&other),
             })?;
         let listed = Input::Listed(self.listed.clone());
         engine.step(&mut tables, now, listed, &mut Vec::new())?;

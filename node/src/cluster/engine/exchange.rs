@@ -203,9 +203,8 @@ impl Engine {
                 self.merge_roster(tables, roster, out)?;
             }
             Refusal::RolledBack => self.fence(tables, FenceReason::RolledBack, out)?,
-            // The greeting says where to begin.
-            Refusal::Gap => {}
             Refusal::NotServing | Refusal::NameTaken => self.abort_join(tables)?,
+            // After a gap the greeting says where to begin; the others say nothing of this node.
             _ => {}
         }
         if !matches!(refusal, Refusal::Gap | Refusal::NotServing) {

@@ -157,7 +157,7 @@ impl Engine {
 
     /// Notes how far a member holds this node's feed, and answers the writes that waited for it.
     pub(super) fn acknowledged(&mut self, member: Incarnation, up_to: Seq, out: &mut Vec<Output>) {
-        let cursor = self.cursors.entry(member).or_insert(Cursor::default());
+        let cursor = self.cursors.entry(member).or_default();
         if up_to > cursor.acknowledged {
             cursor.acknowledged = up_to;
             self.changed.cursors.insert(member);
