@@ -2,7 +2,7 @@
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Cursor, Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
+    cluster::{Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
     domain::{Incarnation, Row, RowHash},
 };
 
