@@ -150,6 +150,10 @@ fn anybody_joins(situation: &Situation<'_>) -> bool {
 mod tests {
     use super::*;
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "an answer, where there may be none"
+    )]
     fn node(state: &str, members: &[(&str, &str)]) -> Option<NodeDetails> {
         Some(NodeDetails {
             state: state.to_owned(),

@@ -114,7 +114,7 @@ fn one_serving_node_is_ready_and_in_sync() {
 }
 
 /// Three nodes; the first one knows another node as this.
-fn three(member: NodeMember, change: impl Fn(&mut NodeDetails)) -> ClusterStatus {
+fn three(member: &NodeMember, change: impl Fn(&mut NodeDetails)) -> ClusterStatus {
     let pods = [0, 1, 2].map(|ordinal| {
         let mut details = answer("aa", i64::from(ordinal));
         if let Some(details) = details.as_mut().filter(|_| ordinal == 0) {
@@ -137,7 +137,7 @@ fn member_with(lag: u64, reachable: bool) -> NodeMember {
 
 #[test]
 fn nodes_that_hold_what_the_others_hold_are_in_sync() {
-    let status = three(member_with(3, true), |_| {});
+    let status = three(&member_with(3, true), |_| {});
     assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
     assert_eq!(condition(&status, "InSync"), Some(("True", "AllInSync")));
     assert_eq!(status.entries, Some(2));
@@ -146,10 +146,10 @@ fn nodes_that_hold_what_the_others_hold_are_in_sync() {
 #[test]
 fn a_node_that_is_behind_or_out_of_reach_is_told_of_and_makes_the_cluster_unready() {
     for (status, reason) in [
-        (three(member_with(5000, true), |_| {}), "CatchingUp"),
-        (three(member_with(0, false), |_| {}), "MemberUnreachable"),
+        (three(&member_with(5000, true), |_| {}), "CatchingUp"),
+        (three(&member_with(0, false), |_| {}), "MemberUnreachable"),
         (
-            three(member_with(0, true), |details| details.ready = false),
+            three(&member_with(0, true), |details| details.ready = false),
             "CatchingUp",
         ),
     ] {
