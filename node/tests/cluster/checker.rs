@@ -65,7 +65,7 @@ pub(crate) async fn check(record: &Record, list: &[Value], api: &Api) -> Verdict
     for (key, operations) in &operations {
         let found = live.remove(&**key);
         let known = judge(key, operations, found, api, &mut verdict).await;
-        for known in known {
+        if let Some(known) = known {
             record.know(known);
         }
     }
