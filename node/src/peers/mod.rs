@@ -1,6 +1,7 @@
 //! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
 
 mod client;
+mod init;
 mod list;
 
 use std::{sync::Arc, time::Duration};
@@ -8,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
 pub use client::{EXCHANGE_PATH, PeerClient};
+pub use init::init;
 
 use crate::{
     cluster::{Event, Output},

@@ -156,19 +156,19 @@ impl Writer {
                 look |= outputs
                     .iter()
                     .any(|output| matches!(output, Output::Event(_)));
+                // Whoever gets an answer must see what it tells of.
+                if look && self.setup.clustered {
+                    self.show();
+                }
                 self.let_go(outputs);
             }
             Err(error) => self.give_up(&error, writes),
-        }
-        if look && self.setup.clustered {
-            self.show();
         }
     }
 
     /// Lets a job through where the disk has room for what it needs.
     fn admit(&self, job: Job, room: Room) -> Option<Job> {
         let fits = match (&job, room) {
-            (_, Room::Everything) => true,
             (Job::Write(write, ..), Room::Deletes) => write.change == Change::Delete,
             (Job::Write(..), Room::Nothing) => false,
             (Job::Request(message, _), Room::Nothing) => {
@@ -255,7 +255,7 @@ impl Writer {
         let mut engine =
             Engine::load(&mut tables, self.setup.clone(), now).map_err(|error| match error {
                 LoadError::Storage(error) => WriteError::from(error),
-                other => failed(&other),
+                other @ LoadError::OtherName { .. } => failed(&other),
             })?;
         let listed = Input::Listed(self.listed.clone());
         engine.step(&mut tables, now, listed, &mut Vec::new())?;

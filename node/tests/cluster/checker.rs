@@ -65,7 +65,9 @@ pub(crate) async fn check(record: &Record, list: &[Value], api: &Api) -> Verdict
     for (key, operations) in &operations {
         let found = live.remove(&**key);
         let known = judge(key, operations, found, api, &mut verdict).await;
-        known.into_iter().for_each(|known| record.know(known));
+        if let Some(known) = known {
+            record.know(known);
+        }
     }
     let strangers = live.into_iter();
     verdict

@@ -199,9 +199,9 @@ impl Node {
     pub(crate) fn log_text(&self) -> String {
         let log = self.log.lock().unwrap();
         let lines = log.iter().rev().take(40).rev();
-        lines
-            .map(|event| format!("n{}: {event}\n", self.number))
-            .collect()
+        lines.fold(String::new(), |text, event| {
+            text + &format!("n{}: {event}\n", self.number)
+        })
     }
 }
 

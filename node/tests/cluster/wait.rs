@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Whatever takes longer does not happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Looks until there is something to see.
