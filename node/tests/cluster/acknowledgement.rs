@@ -106,7 +106,11 @@ async fn a_read_that_names_a_version_waits_for_it_and_is_never_stale() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_went_with_its_writers_disk_is_said_to_be_lost() {
     let mut cluster = Cluster::founded(3).await;
-    cluster.api(0).create_with("entry", "old", &ALL).await.with(201);
+    cluster
+        .api(0)
+        .create_with("entry", "old", &ALL)
+        .await
+        .with(201);
     cluster.cut_off(&[2]);
     let entry = cluster.api(2).put("entry", "new").await.with(200).version();
     let fresh = cluster.api(2).create("fresh", 1).await.with(201).version();
@@ -128,7 +132,11 @@ async fn a_version_that_went_with_its_writers_disk_is_said_to_be_lost() {
     assert_eq!(read.header("x-osc-version-lost"), Some("true"));
     assert_eq!(read.body["value"], "old");
     // What is there is not lost.
-    let read = cluster.api(0).get_since("entry", &read.version()).await.with(200);
+    let read = cluster
+        .api(0)
+        .get_since("entry", &read.version())
+        .await
+        .with(200);
     assert_eq!(read.header("x-osc-version-lost"), None);
 }
 

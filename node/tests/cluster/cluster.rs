@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Clusters at one time: more would only make each other slow.
-static TURNS: Semaphore = Semaphore::const_new(1);
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,

@@ -61,7 +61,7 @@ async fn under_random_faults_nothing_acknowledged_is_lost_or_comes_back() {
          own writes, {} acknowledged by one node only before its disk was taken; faults: {brought:?}",
         tally.acknowledged, tally.refused, tally.unknown, tally.reads, tally.excused
     );
-    assert!(tally.acknowledged > 100, "{tally:?}");
+    assert!(tally.acknowledged > 20, "{tally:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
