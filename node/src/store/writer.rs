@@ -260,6 +260,7 @@ impl Writer {
         let listed = Input::Listed(self.listed.clone());
         engine.step(&mut tables, now, listed, &mut Vec::new())?;
         tables.commit(self.around.live_entries.load(Ordering::Relaxed))?;
+        engine.go_on_serving(&self.engine);
         self.engine = engine;
         self.connection = Some(connection);
         Ok(())

@@ -41,6 +41,17 @@ impl Engine {
         self.readiness.ready && self.is_member()
     }
 
+    /// Goes on serving where a predecessor in the same process did: a transaction that failed took nothing away that it
+    /// held, and a disk that stays full must not end reads.
+    pub fn go_on_serving(&mut self, predecessor: &Self) {
+        if predecessor.is_ready()
+            && predecessor.incarnation == self.incarnation
+            && self.my_state() == Some(State::Member)
+        {
+            self.readiness.ready = true;
+        }
+    }
+
     /// Whether this node gives snapshots: it holds what the others held. A leaving node gives them too, because those who
     /// have to hold what it holds may need one for that.
     pub(super) fn is_source(&self) -> bool {
