@@ -206,6 +206,13 @@ impl Contacts {
             .map(|(incarnation, _)| *incarnation)
     }
 
+    /// Forgets what is under way.
+    pub(super) fn give_up_exchanges(&mut self) {
+        for route in self.routes.values_mut() {
+            route.in_flight = None;
+        }
+    }
+
     /// Forgets what is under way and who was tried: this node begins a new life.
     pub(super) fn start_over(&mut self) {
         for route in self.routes.values_mut() {

@@ -36,6 +36,8 @@ pub(super) struct Writer {
     /// `None` after a failure: a connection whose commit failed is not used again.
     connection: Option<Connection>,
     engine: Engine,
+    /// Whether the engine was ready when it last committed.
+    was_ready: bool,
     setup: Setup,
     listed: Vec<Address>,
     waiters: Waiters,
@@ -75,6 +77,7 @@ impl Writer {
         Self {
             connection: Some(connection),
             engine,
+            was_ready: false,
             setup,
             listed: Vec::new(),
             waiters: Waiters::default(),
@@ -233,6 +236,7 @@ impl Writer {
         }
         self.engine.finish(&mut tables, now, &mut outputs)?;
         let outcome = tables.commit(live)?;
+        self.was_ready = self.engine.is_ready();
         if outcome.wrote {
             // Two's complement: adding the negative's bit pattern subtracts.
             self.around
@@ -260,7 +264,7 @@ impl Writer {
         let listed = Input::Listed(self.listed.clone());
         engine.step(&mut tables, now, listed, &mut Vec::new())?;
         tables.commit(self.around.live_entries.load(Ordering::Relaxed))?;
-        engine.go_on_serving(&self.engine);
+        engine.follow(&mut self.engine, self.was_ready);
         self.engine = engine;
         self.connection = Some(connection);
         Ok(())
@@ -273,11 +277,13 @@ impl Writer {
             tracing::error!(error = %error, writes, "write_failed");
         }
         self.around.metrics.commit_failed();
+        self.connection = None;
+        // Where there is room and none is given (a quota, say), it is no use to look at the room for when this is over.
+        let has_room = self.room() == Room::Everything;
         self.around.health.set(match error {
-            WriteError::DiskFull => WriteHealth::DiskFull,
+            WriteError::DiskFull if !has_room => WriteHealth::DiskFull,
             _ => WriteHealth::Failing,
         });
-        self.connection = None;
         self.waiters.failed(error);
         // Writes of earlier transactions are durable, whoever else holds them.
         let abandoned = self.engine.abandon();

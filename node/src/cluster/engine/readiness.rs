@@ -34,22 +34,25 @@ impl Readiness {
 
 impl Engine {
     /// Whether this node serves reads.
-    pub(super) fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         if !self.setup.clustered {
             return true;
         }
         self.readiness.ready && self.is_member()
     }
 
-    /// Goes on serving where a predecessor in the same process did: a transaction that failed took nothing away that it
-    /// held, and a disk that stays full must not end reads.
-    pub fn go_on_serving(&mut self, predecessor: &Self) {
-        if predecessor.is_ready()
-            && predecessor.incarnation == self.incarnation
+    /// Follows an engine of this process whose transaction failed. What others said is as true as before. Whoever was ready
+    /// when it last committed is ready still: a transaction that failed took nothing away that it held, and a disk that
+    /// stays full must not end reads. What the failed transaction made of it does not count: it is not durable.
+    pub fn follow(&mut self, failed: &mut Self, was_ready: bool) {
+        if was_ready
+            && failed.incarnation == self.incarnation
             && self.my_state() == Some(State::Member)
         {
             self.readiness.ready = true;
         }
+        self.contacts = std::mem::take(&mut failed.contacts);
+        self.contacts.give_up_exchanges();
     }
 
     /// Whether this node gives snapshots: it holds what the others held. A leaving node gives them too, because those who
