@@ -52,6 +52,8 @@ pub(super) struct Route {
     /// When something was last sent there.
     pub(super) sent_at: Option<Duration>,
     pub(super) pulled_at: Option<Duration>,
+    pub(super) roster_sent_at: Option<Duration>,
+    pub(super) repair_asked_at: Option<Duration>,
     /// Whether it answered or failed since the engine started: after one round, silence is an answer too.
     pub(super) tried: bool,
     /// Why the node there and this one do not talk.

@@ -71,7 +71,7 @@ impl Engine {
         if hello.founding.is_none() || hello.founding != self.membership.founding {
             return Ok(greets);
         }
-        if hello.roster != self.roster_fingerprint && since(route.sent_at) >= ROSTER_PAUSE {
+        if hello.roster != self.roster_fingerprint && since(route.roster_sent_at) >= ROSTER_PAUSE {
             return Ok(Some((
                 Exchange::Roster,
                 Request::Roster(self.roster.clone()),
@@ -82,6 +82,20 @@ impl Engine {
             || !self.is_fed_by_me(hello.incarnation)
         {
             return Ok(greets);
+        }
+        // What is due now and then comes before the changes: under load there are always some to push.
+        let received = self.received_from(&hello);
+        let pull = (
+            Exchange::Pull { after: received },
+            Request::Pull { after: received },
+        );
+        if since(route.pulled_at) >= self.setup.sync_interval {
+            return Ok(Some(pull));
+        }
+        if let Some(request) = self.repair_request()
+            && since(route.repair_asked_at) >= HEARTBEAT
+        {
+            return Ok(Some((Exchange::Repair, request)));
         }
         if let Some(held) = self.held_by(hello.incarnation)
             && held < self.last
@@ -100,16 +114,8 @@ impl Engine {
         if self.wants_head(hello.incarnation) && since(route.sent_at) >= ROSTER_PAUSE {
             return Ok(heartbeat(true));
         }
-        let received = self.received_from(&hello);
-        let catching_up = !self.is_ready() && hello.head > received;
-        if since(route.pulled_at) >= self.setup.sync_interval || catching_up {
-            let kind = Exchange::Pull { after: received };
-            return Ok(Some((kind, Request::Pull { after: received })));
-        }
-        if let Some(request) = self.repair_request()
-            && since(route.sent_at) >= HEARTBEAT
-        {
-            return Ok(Some((Exchange::Repair, request)));
+        if !self.is_ready() && hello.head > received {
+            return Ok(Some(pull));
         }
         Ok(greets)
     }
@@ -138,8 +144,11 @@ impl Engine {
             Some(route) => {
                 route.in_flight = Some((exchange, kind));
                 route.sent_at = Some(now.elapsed);
-                if matches!(kind, Exchange::Pull { .. }) {
-                    route.pulled_at = Some(now.elapsed);
+                match kind {
+                    Exchange::Pull { .. } => route.pulled_at = Some(now.elapsed),
+                    Exchange::Roster => route.roster_sent_at = Some(now.elapsed),
+                    Exchange::Repair => route.repair_asked_at = Some(now.elapsed),
+                    Exchange::Heartbeat | Exchange::Push | Exchange::Snapshot => {}
                 }
                 route.who
             }
