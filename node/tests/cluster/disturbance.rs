@@ -73,6 +73,7 @@ impl Disturbance {
             .remove(self.random.random_range(0..self.next.len()));
         *self.brought.entry(kind).or_default() += 1;
         let victim = self.random.random_range(0..cluster.nodes.len());
+        eprintln!("{kind:?} n{victim}");
         match kind {
             Kind::Kill => {
                 cluster.nodes[victim].kill();

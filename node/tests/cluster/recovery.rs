@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::{cluster::Cluster, network::Way, wait::until};
 
@@ -50,6 +53,41 @@ async fn a_killed_node_catches_up_before_it_is_ready() {
     assert_eq!(list.as_array().unwrap().len(), 301);
     assert_eq!(cluster.api(2).value("before").await, 2);
     cluster.api(2).get("/configs/doomed").await.with(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_joins_and_catches_up_while_the_others_are_written_to_without_pause() {
+    let mut cluster = Cluster::founded(3).await;
+    let (mut writers, stop) = (JoinSet::new(), CancellationToken::new());
+    for writer in 0..6 {
+        let (api, stop) = (cluster.api(writer % 2), stop.clone());
+        writers.spawn(async move {
+            let mut number = 0;
+            while !stop.is_cancelled() {
+                let path = format!("/configs/busy-{writer}-{}?upsert=true", number % 20);
+                let body = json!({"value": number});
+                let written = api.call_with(Method::PUT, &path, Some(body), &LOCAL).await;
+                assert!([200, 201].contains(&written.status), "{}", written.body);
+                number += 1;
+            }
+        });
+    }
+    cluster.nodes[2].kill();
+    cluster.nodes[2].start().await;
+    cluster.ready(2).await;
+    cluster.nodes[2].kill();
+    cluster.nodes[2].wipe();
+    cluster.nodes[2].start().await;
+    cluster.ready(2).await;
+    cluster
+        .status_until(0, "n2 is a member for the others", |status| {
+            let mut members = status["details"]["members"].as_array().unwrap().iter();
+            members.any(|member| member["name"] == "n2" && member["state"] == "member")
+        })
+        .await;
+    stop.cancel();
+    writers.join_all().await;
+    assert_eq!(cluster.converged().await.len(), 120);
 }
 
 #[tokio::test(flavor = "multi_thread")]
