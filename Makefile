@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench images kind kind-down e2e gen fix test-tools toolchain advisories
+.PHONY: help run test lint bench soak simulation images kind kind-down e2e gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 
@@ -21,6 +21,7 @@ lint: toolchain ## Check format, lints, documentation, licences, generated files
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
+	@cargo fetch --locked # every target's crates: the build brought those of this machine only
 	cargo deny --offline check bans licenses sources
 	cargo run --quiet --locked -p opensecureconf-operator -- crd --check
 	cargo run --quiet --locked -p opensecureconf-operator -- manifests --check
@@ -34,16 +35,22 @@ bench: toolchain ## Measure the node against the limits of this machine (ROWS="r
 	@e2e/cluster/need.sh wrk
 	@cargo bench --locked -p opensecureconf-node --bench limits -- $(ROWS)
 
+soak: toolchain ## Load the node for half an hour and kill it every 20 s (SOAK_MINUTES=5 for less)
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) cargo test --release --locked -p opensecureconf-node --test soak
+
+simulation: toolchain ## Let clusters live through simulated faults (SIMULATION_SEEDS=300, SIMULATION_FIRST=108, SIMULATION_SECONDS=600)
+	cargo test --locked -p opensecureconf-node --test simulation -- --nocapture
+
 images: toolchain ## Build the two images from release binaries of this checkout
 	e2e/images.sh
 
-kind: images ## Make a real cluster with the operator and a running sample, and leave it running
+kind: cluster-needs images ## Make a real cluster with the operator and a running sample, and leave it running
 	e2e/kind.sh osc
 
 kind-down: ## Remove the cluster that `make kind` left
 	e2e/cluster/down.sh osc
 
-e2e: images ## Run the stories on a real cluster, then remove it
+e2e: cluster-needs images ## Run the stories on a real cluster, then remove it
 	e2e/run.sh
 
 gen: toolchain ## Write the generated files: crds/ and manifests/
@@ -53,8 +60,12 @@ gen: toolchain ## Write the generated files: crds/ and manifests/
 fix: gen ## Format the code and write the generated files
 	cargo fmt --all
 
-test-tools: ## Bring what the tests compare with: Python, its published clients, promtool
+test-tools: ## Bring what the tests use and compare with: curl, Python, its published clients, promtool
+	@e2e/cluster/need.sh curl
 	@node/tests/prepare.sh
+
+cluster-needs:
+	@e2e/check.sh
 
 toolchain:
 	@command -v cargo >/dev/null || { echo "the Rust toolchain is missing: install rustup from your distribution or https://rustup.rs" >&2; exit 1; }

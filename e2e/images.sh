@@ -20,12 +20,26 @@ base=${BASE:-$("$here/images/base.sh")}
 
 pack() { # image, Dockerfile, binary
   local context=$cache/pack/$3
-  rm -rf "$context"; mkdir -p "$context"
+  rm -rf "$context"; mkdir -p "$context/data/opensecureconf"
   install -m0755 "$top/target/release/$3" "$context/"
   docker build -q -t "$1:$version" --target packed --build-arg "BASE=$base" -f "$top/$2" "$context" >"$cache/pack.log" 2>&1 || { cat "$cache/pack.log" >&2; return 1; }
   local own=$(($(size "$1:$version") - $(size "$base")))
   say "$1:$version: $((own / 1024)) KiB on top of its base"
   [ "$own" -le "$limit" ] || { say "that is more than $((limit / 1024)) KiB"; return 1; }
+  check "$1:$version"
+}
+
+# What the Dockerfiles promise, read from the image: who it runs as, no shell, and data that this user can write.
+check() {
+  local user box files
+  user=$(docker image inspect --format '{{.Config.User}}' "$1")
+  [ "$user" = 65532:65532 ] || { say "$1 runs as '$user' instead of 65532:65532"; return 1; }
+  box=$(docker create "$1")
+  files=$(docker export "$box" | tar --numeric-owner -tv)
+  docker rm "$box" >/dev/null
+  ! grep -E ' \.?/?(usr/)?bin/(sh|bash|dash|ash|busybox)( |$)' <<<"$files" >&2 || { say "$1 has a shell"; return 1; }
+  [ "$1" != "opensecureconf-node:$version" ] || grep -qE ' 65532/65532 .* \.?/?var/lib/opensecureconf/$' <<<"$files" ||
+    { say "$1: /var/lib/opensecureconf does not belong to its user"; return 1; }
 }
 
 pack opensecureconf-node Dockerfile.node osc-node

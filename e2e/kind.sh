@@ -3,11 +3,14 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}
-kubeconfig=$("$here/install.sh" "$1")
-kubectl() { "$cache/bin/kubectl" --kubeconfig "$kubeconfig" "$@"; }
+kubeconfig=$("$here/install.sh" "$1") || { "$here/diagnose.sh" "$1"; exit 1; }
+kubectl=$cache/bin/kubectl
+[ -x "$kubectl" ] || kubectl=$(command -v kubectl)
+kubectl() { command "$kubectl" --kubeconfig "$kubeconfig" "$@"; }
 kubectl apply -f "$here/../manifests/samples/one-node.yaml"
-kubectl wait --for=condition=Ready osc/demo --timeout=120s
+kubectl wait --for=condition=Ready osc/demo --timeout=120s || { "$here/diagnose.sh" "$1"; exit 1; }
 kubectl get osc
+key="-H \"X-API-Key: \$(kubectl get secret demo-api-key -o jsonpath='{.data.api-key}' | base64 -d)\" -H 'X-User-Key: correct-horse-battery'"
 cat <<TEXT
 
 The cluster is up and stays up. In another terminal:
@@ -15,8 +18,8 @@ The cluster is up and stays up. In another terminal:
   export KUBECONFIG=$kubeconfig PATH=$cache/bin:\$PATH
   kubectl get osc,pods,secrets
   kubectl port-forward service/demo 9000 &
-  curl -X POST http://127.0.0.1:9000/configs -H "X-API-Key: \$(kubectl get secret demo-api-key -o jsonpath='{.data.api-key}' | base64 -d)" -H 'X-User-Key: correct-horse-battery' -H 'Content-Type: application/json' -d '{"key":"greeting","value":{"text":"hello"}}'
-  curl http://127.0.0.1:9000/configs -H "X-API-Key: \$(kubectl get secret demo-api-key -o jsonpath='{.data.api-key}' | base64 -d)" -H 'X-User-Key: correct-horse-battery'
+  curl -X PUT 'http://127.0.0.1:9000/configs/greeting?upsert=true' $key -H 'Content-Type: application/json' -d '{"value":{"text":"hello"}}'
+  curl http://127.0.0.1:9000/configs $key
 
 Remove it: make kind-down
 TEXT

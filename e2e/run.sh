@@ -4,7 +4,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 name=osc-e2e
 trap '"$here/cluster/down.sh" $name' EXIT
-KUBECONFIG=$("$here/install.sh" $name)
+client=$("$here/images/client.sh")
+KUBECONFIG=$("$here/install.sh" $name "$client") || { "$here/diagnose.sh" $name; exit 1; }
 export KUBECONFIG
 cd "$here/.."
 cargo test --locked -p opensecureconf-e2e --test stories -- --nocapture --test-threads=1

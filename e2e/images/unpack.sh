@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# unpack.sh PACKAGE...   prints a tar of a root file system that holds just these Debian packages.
+# unpack.sh PACKAGE...   prints a tar of a root file system that holds just these Debian packages. Needs apt; root only where
+# its lists have to be fetched first.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -7,14 +8,24 @@ trap 'rm -rf "$work"' EXIT
 chmod 0755 "$work"
 mkdir -p "$work/deb" "$work/root"/{etc/ssl/certs,tmp,var/lib/opensecureconf}
 chmod 1777 "$work/root/tmp"
-[ -n "$(ls /var/lib/apt/lists/*Packages* 2>/dev/null)" ] || apt-get update -qq
+
+refresh() {
+  [ "$(id -u)" = 0 ] || { echo "[unpack] the package lists are missing or old, and only root may fetch them: apt-get update" >&2; return 1; }
+  apt-get update -qq
+}
 # The download step drops its rights to a user who may not write everywhere.
-(cd "$work/deb" && apt-get -o APT::Sandbox::User=root download -qq "$@" >/dev/null)
+fetch() { (cd "$work/deb" && apt-get -o APT::Sandbox::User=root download -qq "$@" >/dev/null); }
+
+[ -n "$(ls /var/lib/apt/lists/*Packages* 2>/dev/null)" ] || refresh
+# Old lists name packages that the archive has replaced since.
+fetch "$@" 2>/dev/null || { refresh && fetch "$@"; }
 for package in "$work"/deb/*.deb; do dpkg -x "$package" "$work/root"; done
 if [ -d "$work/root/usr/share/ca-certificates" ]; then
   find "$work/root/usr/share/ca-certificates" -name '*.crt' -exec cat {} + >"$work/root/etc/ssl/certs/ca-certificates.crt"
 fi
 rm -rf "$work/root"/usr/share/{doc,man,locale,lintian}
 echo 'nonroot:x:65532:65532::/:/sbin/nologin' >"$work/root/etc/passwd"
-chown -R 65532:65532 "$work/root/var/lib/opensecureconf"
-tar -C "$work/root" -c .
+# Owners are given in the archive, which needs no rights here.
+tar -C "$work/root" --owner=0 --group=0 --exclude=./var/lib/opensecureconf -cf "$work/root.tar" .
+tar -C "$work/root" --owner=65532 --group=65532 -rf "$work/root.tar" ./var/lib/opensecureconf
+cat "$work/root.tar"

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -77,7 +77,14 @@ fn kubectl(namespace: &str, arguments: &[&str], file: &Path) {
             std::env::var("HOME").unwrap_or_default()
         )
     });
-    let output = Command::new(format!("{cache}/bin/kubectl"))
+    // The one that was built for the cluster, else the system's.
+    let built = PathBuf::from(cache).join("bin/kubectl");
+    let program = if built.exists() {
+        built
+    } else {
+        "kubectl".into()
+    };
+    let output = Command::new(program)
         .args(["-n", namespace])
         .args(arguments)
         .output();

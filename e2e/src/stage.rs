@@ -60,8 +60,9 @@ impl Stage {
                 if outcome.is_err() {
                     diagnostics::keep(&stage, name).await;
                 }
-                stage.close().await?;
-                outcome
+                let closed = stage.close().await;
+                // What the story says comes first: after it a namespace often does not go away either.
+                outcome.and(closed)
             })
         });
         match outcome {

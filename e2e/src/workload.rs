@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::Stage;
 
-const IMAGE: &str = "opensecureconf-e2e/python-client:2.3.1";
+const IMAGE: &str = "opensecureconf-e2e/python-client:2.3.1-1";
 
 /// What every script begins with.
 const PRELUDE: &str = "
@@ -39,7 +39,7 @@ impl Workload<'_> {
                 "containers": [{
                     "name": "python",
                     "image": IMAGE,
-                    "command": ["/usr/bin/python3.11", "-c", format!("{PRELUDE}{script}")],
+                    "command": ["/usr/bin/python3", "-c", format!("{PRELUDE}{script}")],
                     "env": [
                         { "name": "ENDPOINT", "value": format!("http://{cluster}.{}.svc:9000", stage.namespace) },
                         { "name": "USER_KEY", "value": "correct-horse-battery" },

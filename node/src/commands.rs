@@ -1,4 +1,4 @@
-//! What `osc-node` does besides serving: show settings, check, back up, restore.
+//! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster.
 
 use std::{
     io::{self, Write},
@@ -8,9 +8,11 @@ use std::{
 use anyhow::Context;
 use clap::ArgMatches;
 use opensecureconf_node::{
+    cluster::MemberName,
     config::{Config, Layers, SETTINGS},
+    peers,
     serve::fresh_incarnation,
-    store::{self, Findings},
+    store::{self, Findings, NewLife},
 };
 
 /// How a command ended, as the exit code says it.
@@ -81,13 +83,49 @@ pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result
         &config.database_path,
         &config.salt_file_path,
         arguments.get_flag("force"),
-        fresh_incarnation()?,
+        &NewLife {
+            incarnation: fresh_incarnation()?,
+            name: MemberName::new(config.node_id.clone()),
+            cluster_is_lost: arguments.get_flag("new-cluster"),
+        },
     )?;
     writeln!(
         io::stdout(),
         "{} entries are in {}; the next start writes the salt file",
         copied.entries,
         config.database_path.display()
+    )?;
+    Ok(Outcome::Done)
+}
+
+/// Gives the database this node's name.
+pub(crate) fn adopt(config: &Config) -> anyhow::Result<Outcome> {
+    let name = MemberName::new(config.node_id.clone());
+    let before = store::adopt(&config.database_path, &name)?;
+    let database = config.database_path.display();
+    if before == name {
+        writeln!(io::stdout(), "{database} belongs to '{name}' already")?;
+    } else {
+        writeln!(
+            io::stdout(),
+            "{database} belonged to '{before}', and now to '{name}'"
+        )?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Tells the running node with these settings to found its cluster, once no listed node knows of one.
+pub(crate) fn init(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let founding = runtime.block_on(peers::init(config, arguments.get_flag("force")))?;
+    writeln!(
+        io::stdout(),
+        "the cluster is founded ({founding}); the other nodes join it by themselves"
     )?;
     Ok(Outcome::Done)
 }

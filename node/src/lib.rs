@@ -15,6 +15,7 @@
 
 pub mod api;
 pub mod cluster;
+mod cluster_link;
 pub mod config;
 pub mod crypto;
 pub mod domain;
@@ -24,5 +25,7 @@ pub mod metrics;
 pub mod peers;
 pub mod reload;
 pub mod serve;
+mod stall_guard;
 pub mod store;
 pub mod tls;
+mod upkeep;

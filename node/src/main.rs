@@ -13,7 +13,7 @@ use opensecureconf_node::{
     config::{Config, Layers, UsageError, command},
     crypto::Iterations,
     log::{self, LogTarget},
-    serve::BoundNode,
+    serve::{BoundNode, STACK},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -45,12 +45,17 @@ fn main() -> ExitCode {
         "check" => commands::check(&config),
         "backup" => commands::backup(&config, flags),
         "restore" => commands::restore(&config, flags),
+        "adopt" => commands::adopt(&config),
+        "init" => commands::init(&config, flags),
         _ => run(config),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Damaged) => ExitCode::from(3),
-        Err(error) => complain(&format_args!("{error:#}"), 1),
+        Err(error) => {
+            let code = if error.is::<UsageError>() { 2 } else { 1 };
+            complain(&format_args!("{error:#}"), code)
+        }
     }
 }
 
@@ -91,6 +96,7 @@ fn run(config: Config) -> anyhow::Result<Outcome> {
     let stop_on_stdin_eof = config.stop_on_stdin_eof;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.get())
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

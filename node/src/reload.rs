@@ -9,10 +9,12 @@ use tokio::time::{MissedTickBehavior, interval};
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Calls `reload` whenever the content of any file is another one than before; until the future is dropped.
+/// Also once at the beginning: the files may have changed since they were first read.
 pub async fn on_change(files: Vec<PathBuf>, mut reload: impl FnMut()) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = contents(&files).await;
+    reload();
     loop {
         ticks.tick().await;
         let current = contents(&files).await;

@@ -2,7 +2,6 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    num::NonZeroUsize,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -10,34 +9,31 @@ use std::{
 use anyhow::{Context, anyhow};
 use axum_server::{
     Handle, Server,
-    accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use rand::{TryRng, rngs::SysRng};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Node, NodeState, Opener, RunningParts, metrics_router, router},
+    api::{MAX_HEADERS, Node, NodeState, RunningParts, metrics_router, router},
     cluster::{Boot, MemberName, Mode, Rules, Setup},
-    config::{AccessKeys, Config, PeerList, TlsFiles},
-    crypto::{Iterations, KeyRing, Salt},
+    cluster_link::{ClusterLink, flush, opener},
+    config::{Config, Patience, TlsFiles, UsageError},
+    crypto::{Iterations, Salt},
     domain::{Incarnation, Timestamp},
     log::LogControl,
-    metrics::{KeyMetrics, Metrics, StoreMetrics},
-    peers::{self, OnSalt, Outputs, PeerClient},
-    reload,
-    store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, keep_salt, settle_salt},
-    tls,
+    metrics::{Metrics, StoreMetrics},
+    peers::Outputs,
+    stall_guard::GuardingAcceptor,
+    store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
+    tls, upkeep,
 };
 
 /// How long in-flight requests may take after the node stopped listening.
 const FINISH: Duration = Duration::from_secs(30);
-/// How long a stopping node waits for others to take its latest changes.
-const FLUSH: Duration = Duration::from_secs(5);
-/// A client that sends its headers slower than this is not worth a connection.
-const HEADER_PATIENCE: Duration = Duration::from_secs(10);
-const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 64 << 10;
+/// What a thread that serves requests needs for the deepest value that is read.
+pub const STACK: usize = 8 << 20;
 
 /// A node that listens but does not serve yet.
 #[derive(Debug)]
@@ -50,30 +46,20 @@ pub struct BoundNode {
     cluster: Option<ClusterLink>,
 }
 
-/// What connects a node to the others of its cluster.
-struct ClusterLink {
-    client: PeerClient,
-    list: PeerList,
-    outputs: Outputs,
-    on_salt: OnSalt,
-}
-
-impl std::fmt::Debug for ClusterLink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClusterLink").finish_non_exhaustive()
-    }
-}
-
 impl BoundNode {
     /// Opens the database, settles the salt, starts the threads and takes the ports.
     pub fn start(config: Config, iterations: Iterations, log: LogControl) -> anyhow::Result<Self> {
         let clock: WallClock = Arc::new(now);
         let metrics = Metrics::new()?;
+        for warning in &config.ineffective {
+            tracing::warn!(warning, "setting_without_effect");
+        }
         let tls = config
             .tls
             .clone()
             .map(|files| {
-                let config = tls::server_config(&files)?;
+                let config = tls::server_config(&files)
+                    .map_err(|error| UsageError(vec![format!("HTTPS: {error:#}")]))?;
                 anyhow::Ok((files, RustlsConfig::from_config(Arc::new(config))))
             })
             .transpose()?;
@@ -90,16 +76,7 @@ impl BoundNode {
             .transpose()?;
         let drain = config.drain;
         let keys = metrics.keys.clone();
-        let peers = config
-            .cluster
-            .as_ref()
-            .zip(config.cluster_keys.clone())
-            .map(|(cluster, keys)| {
-                let client = PeerClient::new(keys, config.tls.clone())?;
-                anyhow::Ok((client, cluster.peers.clone()))
-            })
-            .transpose()?;
-        let salt_file = config.salt_file_path.clone();
+        let cluster = ClusterLink::new(&config, outputs, iterations)?;
         let parts = RunningParts {
             store,
             metrics,
@@ -107,14 +84,8 @@ impl BoundNode {
         };
         let state = Arc::new(NodeState::new(config, clock, parts));
         if let Some(salt) = salt {
-            state.open_values_with(opener(salt, iterations, keys.clone())?);
+            state.open_values_with(opener(salt, iterations, keys)?);
         }
-        let cluster = peers.map(|(client, list)| ClusterLink {
-            client,
-            list,
-            outputs,
-            on_salt: on_salt(Arc::clone(&state), salt_file, iterations, keys),
-        });
         Ok(Self {
             listener,
             metrics_listener,
@@ -166,13 +137,14 @@ impl BoundNode {
                 handle.graceful_shutdown(Some(FINISH));
             }
         });
-        let mut background = watch_files(&state, tls.as_ref());
+        let patience = state.patience;
+        let mut background = upkeep::start(&state, tls.as_ref());
         if let Some(cluster) = cluster {
-            background.extend(link(&state, cluster, tls.as_ref()));
+            background.extend(cluster.connect(&state, tls.as_ref().map(|(files, _)| files)));
         }
         if let Some(listener) = metrics_listener {
             let service = metrics_router(Arc::clone(&state)).into_make_service();
-            let server = limited(axum_server::from_tcp(listener)?);
+            let server = limited(axum_server::from_tcp(listener)?, patience);
             background.push(tokio::spawn(async move {
                 if let Err(error) = server.serve(service).await {
                     tracing::error!(error = %error, "metrics_server_ended");
@@ -181,12 +153,12 @@ impl BoundNode {
         }
         let service =
             router(Arc::clone(&state)).into_make_service_with_connect_info::<SocketAddr>();
-        let server = limited(axum_server::from_tcp(listener)?.handle(handle));
+        let server = limited(axum_server::from_tcp(listener)?, patience).handle(handle);
         let served = match tls {
-            None => server.acceptor(NoDelayAcceptor::new()).serve(service).await,
+            None => server.serve(service).await,
             Some((_, config)) => {
-                let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor::new());
-                server.acceptor(acceptor).serve(service).await
+                let https = |guarding| RustlsAcceptor::new(config).acceptor(guarding);
+                server.map(https).serve(service).await
             }
         };
         stopping.abort();
@@ -200,78 +172,6 @@ impl BoundNode {
     }
 }
 
-/// Starts what connects a node to the others.
-fn link(
-    state: &Node,
-    cluster: ClusterLink,
-    tls: Option<&(TlsFiles, RustlsConfig)>,
-) -> Vec<tokio::task::JoinHandle<()>> {
-    let ClusterLink {
-        client,
-        list,
-        outputs,
-        on_salt,
-    } = cluster;
-    let client = Arc::new(client);
-    let metrics = state.metrics.cluster.clone();
-    let mut tasks = peers::start(
-        &state.store,
-        Arc::clone(&client),
-        list,
-        outputs,
-        on_salt,
-        metrics,
-    );
-    if let Some((files, _)) = tls {
-        tasks.push(tokio::spawn(reload::on_change(files.paths(), move || {
-            if let Err(error) = client.reload() {
-                tracing::error!(error = %format_args!("{error:#}"), "peer_certificates_not_reloaded");
-            }
-        })));
-    }
-    tasks
-}
-
-/// Waits until every healthy member holds what this node holds, for a while.
-async fn flush(store: &Store) {
-    let mut view = store.watch_view();
-    let all_hold_it = view.wait_for(|view| {
-        view.members
-            .iter()
-            .all(|member| !member.healthy || member.lag == 0)
-    });
-    if tokio::time::timeout(FLUSH, all_hold_it).await.is_err() {
-        tracing::warn!("stopped_before_all_members_hold_everything");
-    }
-}
-
-fn opener(salt: Salt, iterations: Iterations, metrics: KeyMetrics) -> anyhow::Result<Opener> {
-    let keys = KeyRing::start(&salt, iterations, derivation_threads(), random()?, metrics)
-        .context("cannot start the derivation threads")?;
-    Ok(Opener { salt, keys })
-}
-
-/// What a node does that gets its salt while it runs.
-fn on_salt(
-    state: Node,
-    file: std::path::PathBuf,
-    iterations: Iterations,
-    metrics: KeyMetrics,
-) -> OnSalt {
-    Box::new(move |salt| {
-        // The database holds it already: where the file cannot be written now, the next start does it.
-        if let Err(error) = keep_salt(&file, &salt) {
-            tracing::error!(error = %error, "salt_file_not_written");
-        }
-        match opener(salt, iterations, metrics.clone()) {
-            Ok(opener) => state.open_values_with(opener),
-            Err(error) => {
-                tracing::error!(error = %format_args!("{error:#}"), "values_cannot_be_opened");
-            }
-        }
-    })
-}
-
 fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address)
         .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
@@ -279,58 +179,21 @@ fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Bounds what a client may send before anybody looks at it, and how long it may take.
-fn limited<A>(mut server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
+/// Bounds what a client may send before anybody looks at it, and how long it may take to send and to read.
+fn limited(server: Server<SocketAddr>, patience: Patience) -> Server<SocketAddr, GuardingAcceptor> {
+    let Patience { headers, stall, .. } = patience;
+    // hyper's own limit begins with the first byte, and a client may never send one.
+    let mut server = server.first_request_timeout(headers);
     let http = server.http_builder();
     http.http1()
-        .header_read_timeout(HEADER_PATIENCE)
+        .header_read_timeout(headers)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES);
     http.http2()
         .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
         .max_concurrent_streams(256)
         .keep_alive_interval(Duration::from_secs(20));
-    server
-}
-
-/// Keeps keys and certificates as their files are.
-fn watch_files(
-    state: &Node,
-    tls: Option<&(TlsFiles, RustlsConfig)>,
-) -> Vec<tokio::task::JoinHandle<()>> {
-    let mut watches = Vec::new();
-    for (keys, setting) in [
-        (&state.api_keys, "OSC_API_KEY_FILE"),
-        (&state.cluster_keys, "OSC_CLUSTER_KEY_FILE"),
-    ] {
-        let Some((keys, file)) = keys.as_ref().and_then(|keys| Some((keys, keys.file()?))) else {
-            continue;
-        };
-        let (keys, file) = (AccessKeys::clone(keys), file.to_owned());
-        watches.push(tokio::spawn(reload::on_change(
-            vec![file],
-            move || match keys.reload() {
-                Ok(()) => tracing::info!(setting, "keys_reloaded"),
-                Err(error) => tracing::error!(setting, error = %error, "keys_not_reloaded"),
-            },
-        )));
-    }
-    if let Some((files, config)) = tls {
-        let (files, config) = (files.clone(), config.clone());
-        watches.push(tokio::spawn(reload::on_change(files.paths(), move || {
-            match tls::server_config(&files) {
-                Ok(fresh) => {
-                    config.reload_from_config(Arc::new(fresh));
-                    tracing::info!("certificates_reloaded");
-                }
-                // Often one file of a pair is written before the other.
-                Err(error) => {
-                    tracing::error!(error = %format_args!("{error:#}"), "certificates_not_reloaded");
-                }
-            }
-        })));
-    }
-    watches
+    server.acceptor(GuardingAcceptor { stall })
 }
 
 /// An open store, and what came with it.
@@ -396,13 +259,7 @@ pub fn fresh_incarnation() -> anyhow::Result<Incarnation> {
     Ok(Incarnation::from_random(u64::from_le_bytes(random()?)))
 }
 
-/// One core stays free for requests that need no derivation.
-fn derivation_threads() -> NonZeroUsize {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN)
-}
-
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     SysRng
         .try_fill_bytes(&mut bytes)

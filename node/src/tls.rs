@@ -89,7 +89,8 @@ fn private_key(
     let Some(passphrase) = passphrase else {
         bail!("it is encrypted; set OSC_SSL_KEYFILE_PASSWORD");
     };
-    let (_, document) = pkcs8::SecretDocument::from_pem(&pem)
+    // This reader allows no blank line before or after.
+    let (_, document) = pkcs8::SecretDocument::from_pem(pem.trim())
         .map_err(|error| anyhow!("it is no private key in PEM: {error}"))?;
     let key = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
         .and_then(|key| key.decrypt(passphrase.as_bytes()))

@@ -90,6 +90,8 @@ fn log() {
     // Libraries speak only when something is wrong.
     let targets = Targets::new()
         .with_default(tracing::Level::WARN)
+        // Its warnings hold whole answers of the API server, which may be Secrets; what matters is in our own errors.
+        .with_target("kube_client", tracing::Level::ERROR)
         .with_target("opensecureconf_operator", tracing::Level::INFO);
     let lines = tracing_subscriber::fmt::layer()
         .json()

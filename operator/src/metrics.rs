@@ -3,29 +3,38 @@
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    process_collector::ProcessCollector,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, process_collector::ProcessCollector,
 };
+
+use crate::cluster::resource::{CONDITIONS, ClusterStatus};
 
 /// The operator's metrics, in a registry of their own.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
     reconciles: IntCounter,
+    running: IntGauge,
     duration: Histogram,
     errors: IntCounterVec,
     leader: IntGauge,
+    conditions: IntGaugeVec,
+    members: IntGaugeVec,
 }
+
+/// What is counted of a cluster's nodes.
+const MEMBER_STATES: [&str; 3] = ["present", "ready", "reachable"];
 
 impl Metrics {
     /// Registers everything.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
         let metrics = Self {
+            registry: Registry::new(),
             reconciles: IntCounter::new(
                 "osc_operator_reconciles_total",
                 "Reconciles that ended, well or not",
             )?,
+            running: IntGauge::new("osc_operator_reconciles_running", "Reconciles under way")?,
             duration: Histogram::with_opts(
                 HistogramOpts::new(
                     "osc_operator_reconcile_duration_seconds",
@@ -46,15 +55,48 @@ impl Metrics {
                 "osc_operator_leader",
                 "1 while this process holds the Lease",
             )?,
-            registry,
+            conditions: IntGaugeVec::new(
+                Opts::new(
+                    "osc_operator_cluster_condition",
+                    "1 where a condition of a cluster is true, 0 where it is false",
+                ),
+                &["namespace", "name", "condition"],
+            )?,
+            members: IntGaugeVec::new(
+                Opts::new(
+                    "osc_operator_cluster_members",
+                    "Nodes of a cluster: those that exist, are ready, and answer the operator",
+                ),
+                &["namespace", "name", "state"],
+            )?,
         };
-        let registry = &metrics.registry;
-        registry.register(Box::new(metrics.reconciles.clone()))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
-        registry.register(Box::new(metrics.errors.clone()))?;
-        registry.register(Box::new(metrics.leader.clone()))?;
+        // Destructured in full: a metric that is not registered would never be seen.
+        let Self {
+            registry,
+            reconciles,
+            running,
+            duration,
+            errors,
+            leader,
+            conditions,
+            members,
+        } = &metrics;
+        registry.register(Box::new(reconciles.clone()))?;
+        registry.register(Box::new(running.clone()))?;
+        registry.register(Box::new(duration.clone()))?;
+        registry.register(Box::new(errors.clone()))?;
+        registry.register(Box::new(leader.clone()))?;
+        registry.register(Box::new(conditions.clone()))?;
+        registry.register(Box::new(members.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(metrics)
+    }
+
+    /// Counts a reconcile as under way for as long as the answer lives.
+    #[must_use]
+    pub fn reconciling(&self) -> Reconciling {
+        self.running.inc();
+        Reconciling(self.running.clone())
     }
 
     /// Counts a reconcile, and the step that failed.
@@ -63,6 +105,44 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
         if let Some(phase) = failed_phase {
             self.errors.with_label_values(&[phase]).inc();
+        }
+    }
+
+    /// Shows what the status of a cluster says.
+    pub fn observed(&self, namespace: &str, name: &str, status: &ClusterStatus) {
+        for type_ in CONDITIONS {
+            let labels = [namespace, name, type_];
+            match status.conditions.iter().find(|found| found.type_ == type_) {
+                Some(found) => self
+                    .conditions
+                    .with_label_values(&labels)
+                    .set(i64::from(found.status == "True")),
+                // Some are there only while they are true.
+                None => drop(self.conditions.remove_label_values(&labels)),
+            }
+        }
+        let members = &status.members;
+        let counts = [
+            members.len(),
+            members.iter().filter(|member| member.ready).count(),
+            members.iter().filter(|member| member.reachable).count(),
+        ];
+        for (state, count) in MEMBER_STATES.iter().zip(counts) {
+            self.members
+                .with_label_values(&[namespace, name, state])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Shows nothing more of a cluster that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        for condition in CONDITIONS {
+            let _ = self
+                .conditions
+                .remove_label_values(&[namespace, name, condition]);
+        }
+        for state in MEMBER_STATES {
+            let _ = self.members.remove_label_values(&[namespace, name, state]);
         }
     }
 
@@ -79,5 +159,74 @@ impl Metrics {
     /// The page of `/metrics`, in Prometheus' text format.
     pub fn page(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// A reconcile under way.
+#[derive(Debug)]
+pub struct Reconciling(IntGauge);
+
+impl Drop for Reconciling {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+    use super::*;
+    use crate::cluster::resource::MemberStatus;
+
+    fn status(conditions: &[(&str, &str)]) -> ClusterStatus {
+        let conditions = conditions.iter().map(|(type_, status)| {
+            serde_json::from_value::<Condition>(serde_json::json!({
+                "type": type_, "status": status, "reason": "R", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }))
+            .unwrap()
+        });
+        let member = MemberStatus {
+            ready: true,
+            ..MemberStatus::default()
+        };
+        ClusterStatus {
+            conditions: conditions.collect(),
+            members: vec![member, MemberStatus::default()],
+            ..ClusterStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_shown_as_its_status_says_and_not_after_its_end() {
+        let metrics = Metrics::new().unwrap();
+        let first = status(&[("Ready", "False"), ("Reconciling", "True")]);
+        let second = status(&[("Ready", "True")]);
+        metrics.observed("shop", "prod", &first);
+        metrics.observed("shop", "prod", &second);
+        let page = metrics.page().unwrap();
+        for line in [
+            "osc_operator_cluster_condition{condition=\"Ready\",name=\"prod\",namespace=\"shop\"} 1",
+            "osc_operator_cluster_members{name=\"prod\",namespace=\"shop\",state=\"present\"} 2",
+            "osc_operator_cluster_members{name=\"prod\",namespace=\"shop\",state=\"ready\"} 1",
+            "osc_operator_cluster_members{name=\"prod\",namespace=\"shop\",state=\"reachable\"} 0",
+        ] {
+            assert!(page.contains(line), "{line} is not in {page}");
+        }
+        assert!(!page.contains("Reconciling"), "{page}");
+
+        metrics.forget("shop", "prod");
+        let page = metrics.page().unwrap();
+        assert!(!page.contains("prod"), "{page}");
+    }
+
+    #[test]
+    fn reconciles_under_way_are_counted() {
+        let metrics = Metrics::new().unwrap();
+        let one = metrics.reconciling();
+        assert!(metrics.page().unwrap().contains("reconciles_running 1"));
+        drop(one);
+        assert!(metrics.page().unwrap().contains("reconciles_running 0"));
     }
 }

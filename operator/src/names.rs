@@ -22,8 +22,8 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
 /// Label of the one Service whose endpoints Prometheus scrapes, so that each pod is scraped once.
 pub const LABEL_SCRAPE: &str = "opensecureconf.io/scrape";
-/// Label that the StatefulSet controller gives each pod.
-pub const LABEL_POD_INDEX: &str = "apps.kubernetes.io/pod-index";
+/// Annotation of the salt Secret: the incarnation that was chosen to found the cluster; empty while nobody is.
+pub const ANNOTATION_FOUNDER: &str = "opensecureconf.io/founder";
 
 /// Value of [`LABEL_NAME`].
 pub const PRODUCT: &str = "opensecureconf";
@@ -121,10 +121,16 @@ impl ClusterName {
         .into()
     }
 
-    /// The labels of every child.
-    pub fn labels(&self) -> BTreeMap<String, String> {
+    /// The labels of every pod: without the operator's release, or a new operator would restart them all.
+    pub fn pod_labels(&self) -> BTreeMap<String, String> {
         let mut labels = self.selector();
         labels.insert(LABEL_MANAGED_BY.to_owned(), OPERATOR.to_owned());
+        labels
+    }
+
+    /// The labels of every child.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.pod_labels();
         labels.insert(
             LABEL_VERSION.to_owned(),
             env!("CARGO_PKG_VERSION").to_owned(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cluster::resource::{LogFormat, LogLevel};
+use crate::cluster::resource::{LogFormat, LogLevel, WriteAck};
 
 /// The settings of one node, except its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct NodeSettings {
     pub min_user_key_length: i32,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
+    /// How often each other node is asked for its changes.
+    pub sync_interval_seconds: i32,
+    /// Which nodes must hold a write before it is answered.
+    pub write_ack: WriteAck,
     /// Shape of log lines.
     pub log_format: LogFormat,
     /// How long requests are accepted after the signal to stop.
@@ -58,6 +62,8 @@ impl NodeSettings {
             api_key_required,
             cluster_id,
             min_user_key_length,
+            sync_interval_seconds,
+            write_ack,
             log_level,
             log_format,
             drain_seconds,
@@ -85,6 +91,11 @@ impl NodeSettings {
             ("OSC_CLUSTER_KEY_FILE", path(cluster_key)),
             ("OSC_CLUSTER_NODES_FILE", path(nodes)),
             ("OSC_MIN_USER_KEY_LENGTH", min_user_key_length.to_string()),
+            (
+                "OSC_CLUSTER_SYNC_INTERVAL",
+                sync_interval_seconds.to_string(),
+            ),
+            ("OSC_CLUSTER_WRITE_ACK", write_ack.setting().to_owned()),
             ("OSC_LOG_LEVEL", log_level.setting().to_owned()),
             ("OSC_LOG_FORMAT", log_format.setting().to_owned()),
             ("OSC_DRAIN_SECONDS", drain_seconds.to_string()),
@@ -95,6 +106,16 @@ impl NodeSettings {
                 .map(|file| ("OSC_API_KEY_FILE", path(file))),
         );
         variables
+    }
+}
+
+impl WriteAck {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Healthy => "healthy",
+            Self::All => "all",
+        }
     }
 }
 

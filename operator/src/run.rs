@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     admin,
-    cluster::{controller, reconcile::Context},
+    cluster::{context::Context, controller},
     leader::Leadership,
     metrics::Metrics,
     names::OPERATOR_NAMESPACE,

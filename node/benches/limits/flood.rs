@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     node::{Node, USER_KEY, folder_with},
-    report::{Bar, Row},
+    report::{Bar, Row, percentile},
     wrk,
 };
 
@@ -52,11 +52,10 @@ fn row(what: &'static str, failures_per_minute: &str) -> Row {
         output.contains("Non-2xx"),
         "wrong keys open nothing: {output}"
     );
-    times.sort_by(f64::total_cmp);
     Row {
         what,
         unit: "ms",
-        ours: times[times.len() * 99 / 100],
+        ours: percentile(times, 99),
         against: "the bar",
         limit: 25.0,
         bar: Bar::Below,

@@ -5,12 +5,15 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_precision_loss,
     reason = "a measurement that cannot go on says so by panicking, and tells people its figures"
 )]
 
+mod cluster;
 mod derivation;
 mod flood;
 mod lists;
@@ -23,14 +26,18 @@ mod wrk;
 
 use report::Row;
 
+/// Measures some rows of the table.
+type Measure = fn() -> Vec<Row>;
+
 /// The rows, in the order in which they are measured.
-const ROWS: &[(&str, fn() -> Vec<Row>)] = &[
+const ROWS: &[(&str, Measure)] = &[
     ("read", reads::rows),
     ("create", writes::rows),
     ("list", lists::rows),
     ("first", derivation::rows),
     ("flood", flood::rows),
     ("size", size::rows),
+    ("cluster", cluster::rows),
 ];
 
 fn main() {

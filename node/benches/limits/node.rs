@@ -5,13 +5,15 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use opensecureconf_node::{
+    cluster::{AckLevel, Boot, Change, MemberName, Mode, Rules, Seen, Setup, Write},
     crypto::{DataKey, Iterations, Salt, SaltPolicy, UserKey, derive},
     domain::{ConfigKey, Environment, Identity, Incarnation, Timestamp},
     metrics::StoreMetrics,
-    store::{Change, OpenedDatabase, SaltPlaces, Seen, Store, StoreSettings, Write, settle_salt},
+    store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, settle_salt},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -47,6 +49,10 @@ impl Node {
         // The pipe must be read, or the node would drop its lines.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, url }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Resident memory in MiB.
@@ -102,6 +108,8 @@ pub(crate) fn folder_with(entries: usize) -> (TempDir, DataKey) {
             readers: 1,
             min_free_bytes: 0,
             metrics: StoreMetrics::unregistered().unwrap(),
+            engine: standalone(),
+            outbox: tokio::sync::mpsc::unbounded_channel().0,
         })
         .unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -127,7 +135,25 @@ async fn write(store: &Store, n: usize, key: &DataKey, now: Timestamp) {
     let write = Write {
         identity,
         seen: Seen::Nothing,
+        named: None,
         change,
     };
-    store.write(write).await.unwrap();
+    store.write(write, AckLevel::Local).await.unwrap();
+}
+
+fn standalone() -> Setup {
+    Setup {
+        clustered: false,
+        name: MemberName::new("bench"),
+        boot: Boot::from_random(1),
+        cluster: String::new(),
+        mode: Mode::Replica,
+        release: String::new(),
+        salt: None,
+        may_make_salt: false,
+        grace: Setup::GRACE,
+        sync_interval: Duration::ZERO,
+        rules: Rules::ALL,
+        entropy: [0; 32],
+    }
 }

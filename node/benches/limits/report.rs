@@ -13,6 +13,8 @@ pub(crate) enum Bar {
     RatioAtMost(f64),
     /// `ours` must be less than the limit.
     Below,
+    /// Shown for comparison.
+    None,
 }
 
 /// One line of the table.
@@ -37,6 +39,7 @@ impl Row {
             Bar::RatioAtLeast(bar) => self.ratio() >= bar,
             Bar::RatioAtMost(bar) => self.ratio() <= bar,
             Bar::Below => self.ours < self.limit,
+            Bar::None => true,
         }
     }
 
@@ -45,6 +48,7 @@ impl Row {
             Bar::RatioAtLeast(bar) => format!(">= {bar:.2}"),
             Bar::RatioAtMost(bar) => format!("<= {bar:.2}"),
             Bar::Below => "< 1".to_owned(),
+            Bar::None => "-".to_owned(),
         }
     }
 }
@@ -87,4 +91,10 @@ pub(crate) fn write_json(rows: &[Row]) {
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
+}
+
+/// The figure below which this many percent lie.
+pub(crate) fn percentile(mut figures: Vec<f64>, percent: usize) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() * percent / 100]
 }

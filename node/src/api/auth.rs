@@ -31,11 +31,15 @@ impl FromRequestParts<Node> for Client {
             Some(key) if key.is_empty() => Err(ApiError::MissingApiKey),
             Some(key) if accepted.accept(key.as_bytes()) => Ok(Self),
             Some(_) => {
-                let address = client_address(parts, &node.trusted_proxies);
+                let address = address_of(parts, node);
                 Err(node.refuse_key(address, AuthFailure::ApiKey, ApiError::InvalidApiKey))
             }
         }
     }
+}
+
+fn address_of(parts: &Parts, node: &NodeState) -> IpAddr {
+    client_address(&parts.extensions, &parts.headers, &node.trusted_proxies)
 }
 
 /// Proof that the caller is a node of this cluster, or somebody who runs it: it showed the cluster key.
@@ -60,7 +64,7 @@ impl FromRequestParts<Node> for Owner {
             Some(key) if key.is_empty() => Err(ApiError::MissingClusterKey),
             Some(key) if accepted.accept(key.as_bytes()) => Ok(Self),
             Some(_) => {
-                let address = client_address(parts, &node.trusted_proxies);
+                let address = address_of(parts, node);
                 Err(node.refuse_key(
                     address,
                     AuthFailure::ClusterKey,
@@ -104,7 +108,7 @@ impl FromRequestParts<Node> for CallerKey {
         node.serves_entries()?;
         Ok(Self {
             user_key,
-            address: client_address(parts, &node.trusted_proxies),
+            address: address_of(parts, node),
         })
     }
 }
@@ -150,9 +154,9 @@ impl Caller {
     /// The key did not open what it should.
     pub(super) fn failed(&self, node: &NodeState) {
         node.metrics.auth_failed(AuthFailure::UserKey);
-        if !self.derivation.was_cached() {
-            node.note_failure(self.address);
-        }
+        // Also of a key that opened something else before: it is never refused itself, but who tries it on what is not
+        // his gets no further guesses from it.
+        node.note_failure(self.address);
     }
 }
 

@@ -1,7 +1,5 @@
 //! Request bodies, judged as the original judges them.
 
-use std::time::Duration;
-
 use axum::{
     body::{Body, to_bytes},
     extract::{FromRequest, Request},
@@ -9,8 +7,9 @@ use axum::{
 };
 use http_body_util::LengthLimitError;
 use serde::Serialize;
+use tokio::time::timeout;
 
-use super::{Node, error::ApiError};
+use super::{Node, NodeState, error::ApiError};
 use crate::{
     domain::{Category, ConfigKey, Environment},
     json::{Json, ParseError, Text, parse},
@@ -87,7 +86,7 @@ impl FromRequest<Node> for Fields {
 
     async fn from_request(request: Request, node: &Node) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
-        let bytes = read(request.into_body(), node.max_body_bytes).await?;
+        let bytes = read(request.into_body(), node).await?;
         if bytes.is_empty() {
             return Err(ApiError::Invalid(vec![Problem::missing(&["body"])]));
         }
@@ -117,12 +116,18 @@ impl FromRequest<Node> for Fields {
     }
 }
 
-/// A client that sends slower than this is not worth a connection.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Reads a whole body.
-pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
-    let bytes = tokio::time::timeout(PATIENCE, to_bytes(body, limit))
+pub(super) async fn read(body: Body, node: &NodeState) -> Result<bytes::Bytes, ApiError> {
+    read_up_to(node.max_body_bytes, body, node).await
+}
+
+/// The same with another limit.
+pub(super) async fn read_up_to(
+    limit: usize,
+    body: Body,
+    node: &NodeState,
+) -> Result<bytes::Bytes, ApiError> {
+    let bytes = timeout(node.patience.body, to_bytes(body, limit))
         .await
         .map_err(|_| ApiError::SlowBody)?;
     bytes.map_err(|error| {

@@ -4,19 +4,22 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::{
     extract::ConnectInfo,
-    http::{HeaderMap, request::Parts},
+    http::{Extensions, HeaderMap},
 };
 use ipnet::IpNet;
 
 /// The address that failures are counted for.
-pub(super) fn client_address(parts: &Parts, trusted: &[IpNet]) -> IpAddr {
-    let peer = parts
-        .extensions
+pub(super) fn client_address(
+    extensions: &Extensions,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+) -> IpAddr {
+    let peer = extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| {
             peer.ip().to_canonical()
         });
-    forwarded_for(peer, &parts.headers, trusted)
+    forwarded_for(peer, headers, trusted)
 }
 
 /// The nearest address that is no trusted proxy: what stands left of it could be anybody's invention.
@@ -54,7 +57,25 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic_or_an_address_trusted(bytes in proptest::collection::vec(any::<u8>(), 0..80), text in "[0-9a-f.:, \\[\\]]{0,60}") {
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            let (proxy, stranger) = ("10.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
+            for bytes in [bytes.as_slice(), text.as_bytes()] {
+                let Ok(value) = http::HeaderValue::from_bytes(bytes) else {
+                    continue;
+                };
+                let headers = HeaderMap::from_iter([(http::HeaderName::from_static("x-forwarded-for"), value)]);
+                forwarded_for(proxy, &headers, &trusted);
+                prop_assert_eq!(forwarded_for(stranger, &headers, &trusted), stranger);
+            }
+        }
+    }
 
     fn seen(peer: &str, forwarded: &[&str]) -> String {
         let mut headers = HeaderMap::new();

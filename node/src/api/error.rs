@@ -59,11 +59,14 @@ pub(super) enum ApiError {
     /// A blank node has none.
     NoSaltYet,
     UnknownRoute,
+    TooManyHeaders,
     MethodNotAllowed,
     /// The body did not arrive in time.
     SlowBody,
     /// Too many new user keys at once.
     Busy,
+    /// Too many lists at once, or their readers are slow.
+    ListsBusy,
     DiskFull,
     /// This node serves no entries just now.
     NotReady {
@@ -75,6 +78,12 @@ pub(super) enum ApiError {
     Refused(OwnerRefusal),
     /// The store takes no writes now.
     NotWritten(WriteError),
+    /// What the caller's key opened is no JSON. Only the caller is told which entry it is, and he knows its name.
+    Unreadable {
+        key: String,
+        environment: Option<String>,
+        reason: String,
+    },
     /// The fault is ours; the cause goes to the log only.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -86,7 +95,29 @@ pub(super) struct Failure {
     pub(super) cause: Arc<str>,
 }
 
+/// What the security log gets to know: which key was not accepted, and why. Never the key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AuthRefusal {
+    pub(super) key: &'static str,
+    pub(super) reason: &'static str,
+}
+
 impl ApiError {
+    fn auth_refusal(&self) -> Option<AuthRefusal> {
+        let (key, reason) = match self {
+            Self::MissingApiKey => ("api_key", "missing"),
+            Self::InvalidApiKey => ("api_key", "wrong"),
+            Self::MissingClusterKey => ("cluster_key", "missing"),
+            Self::InvalidClusterKey => ("cluster_key", "wrong"),
+            Self::MissingClientCertificate => ("client_certificate", "missing"),
+            Self::ShortUserKey { .. } => ("user_key", "too short"),
+            Self::WrongUserKey { .. } => ("user_key", "wrong"),
+            Self::TooManyFailures { .. } => ("any", "too many failures before"),
+            _ => return None,
+        };
+        Some(AuthRefusal { key, reason })
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::MissingApiKey
@@ -104,12 +135,15 @@ impl ApiError {
             Self::UnreadableBody | Self::AlreadyExists { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound { .. } | Self::UnknownRoute | Self::NoSaltYet => StatusCode::NOT_FOUND,
+            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Busy | Self::NotReady { .. } | Self::Behind | Self::NotWritten(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Busy
+            | Self::ListsBusy
+            | Self::NotReady { .. }
+            | Self::Behind
+            | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unreadable { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -155,8 +189,10 @@ impl ApiError {
             )
             .into(),
             Self::UnknownRoute => "Not Found".into(),
+            Self::TooManyHeaders => "Too many headers".into(),
             Self::MethodNotAllowed => "Method Not Allowed".into(),
             Self::Busy => "Too many key derivations are waiting; try again".into(),
+            Self::ListsBusy => "Too many lists are being read; try again".into(),
             Self::DiskFull => "The disk of this node is full; nothing was written".into(),
             Self::NotReady { reason } => format!("This node is not ready: {reason}").into(),
             Self::Behind => {
@@ -169,17 +205,37 @@ impl ApiError {
                 format!("{}{}", first.unwrap_or_default(), letters.as_str()).into()
             }
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
+            Self::Unreadable {
+                key, environment, ..
+            } => format!(
+                "The value of configuration '{key}'{} is not readable",
+                in_environment(environment.as_deref())
+            )
+            .into(),
             Self::Internal(_) => "Internal error".into(),
         }
     }
 
-    fn cause(&self) -> Option<String> {
+    /// The body of the answer.
+    pub(super) fn body(&self, error_id: Option<&str>) -> Value {
+        let mut body = json!({ "detail": self.detail() });
+        if let (Some(error_id), Some(members)) = (error_id, body.as_object_mut()) {
+            members.insert("error_id".into(), error_id.into());
+        }
+        body
+    }
+
+    /// What only the log may tell; `None` where the answer says it all.
+    pub(super) fn cause(&self) -> Option<String> {
         match self {
             Self::Internal(error) => {
                 let sources = std::iter::successors(error.source(), |error| error.source());
                 Some(sources.fold(error.to_string(), |text, source| {
                     format!("{text}: {source}")
                 }))
+            }
+            Self::Unreadable { key, reason, .. } => {
+                Some(format!("the plaintext of '{key}' is no JSON: {reason}"))
             }
             Self::NotWritten(error) => Some(error.to_string()),
             _ => None,
@@ -195,17 +251,16 @@ fn in_environment(environment: Option<&str>) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut body = json!({ "detail": self.detail() });
+        let auth_refusal = self.auth_refusal();
         let failure = self.cause().map(|cause| Failure {
             error_id: format!("{:016x}", rand::random::<u64>()),
             cause: cause.into(),
         });
-        if let (Some(failure), Some(members)) = (&failure, body.as_object_mut()) {
-            members.insert("error_id".into(), failure.error_id.as_str().into());
-        }
+        let body = self.body(failure.as_ref().map(|failure| failure.error_id.as_str()));
         let mut response = (self.status(), Json(body)).into_response();
         let retry_after = match self {
             Self::Busy | Self::NotReady { .. } | Self::Behind => Some(1),
+            Self::ListsBusy | Self::NotWritten(_) => Some(5),
             // Rounded up: who comes back on time must not be turned away again.
             Self::TooManyFailures { retry_after } => Some(retry_after.as_secs() + 1),
             _ => None,
@@ -214,6 +269,9 @@ impl IntoResponse for ApiError {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(refusal) = auth_refusal {
+            response.extensions_mut().insert(refusal);
         }
         if let Some(failure) = failure {
             response.extensions_mut().insert(failure);
@@ -224,7 +282,10 @@ impl IntoResponse for ApiError {
 
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
-        Self::Internal(error.into())
+        match error {
+            ReadError::Busy => Self::ListsBusy,
+            error => Self::Internal(error.into()),
+        }
     }
 }
 

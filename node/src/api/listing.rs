@@ -4,28 +4,26 @@
 //! HMACs of the rest, so that `X-OSC-Skipped` is known before the first byte; a second pass opens and sends the rest.
 //! Memory does not grow with the list.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, sync::Arc};
 
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, header},
     response::Response,
 };
-use bytes::Bytes;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::sync::oneshot;
 
 use super::{
     Node,
     auth::CallerKey,
     entry_json::{Form, Shown},
-    error::ApiError,
+    error::{ApiError, AuthRefusal},
     page::{Cursor, Page},
     sealing::{read_plaintext, unreadable},
+    streaming::{Sender, streamed},
 };
 use crate::{
+    config::Patience,
     crypto::DataKey,
     json::Json,
     store::{ListedEntry, ReadError, Snapshot},
@@ -35,8 +33,6 @@ const SKIPPED: HeaderName = HeaderName::from_static("x-osc-skipped");
 /// What is sent at once, and what a list may have at most to be opened in one pass.
 const CHUNK: usize = 64 << 10;
 const ONE_PASS: usize = 1 << 20;
-/// A client that takes no chunk for this long is cut off, or it would hold a connection to the database.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is known before the first byte is sent.
 struct Head {
@@ -51,14 +47,15 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
     let caller = caller.derive(&node).await?;
     let (answer, head) = oneshot::channel();
     let reading = tokio::spawn({
-        let (store, key, page) = (
-            node.store.clone(),
-            caller.derivation.key.clone(),
-            page.clone(),
-        );
+        let store = node.store.clone();
+        let reading = Reading {
+            key: Arc::clone(&caller.derivation.key),
+            page: page.clone(),
+            patience: node.patience,
+        };
         async move {
             store
-                .snapshot(move |snapshot| Reading { key, page }.run(snapshot, answer))
+                .snapshot(move |snapshot| reading.run(snapshot, answer))
                 .await
         }
     });
@@ -68,12 +65,16 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
         return Err(result.err().unwrap_or(ReadError::Ended).into());
     };
     let head = head?;
+    let mut response = Response::new(head.body);
     if head.opened > 0 {
         caller.proved(&node);
     } else if head.skipped > 0 {
         caller.failed(&node);
+        response.extensions_mut().insert(AuthRefusal {
+            key: "user_key",
+            reason: "opens nothing",
+        });
     }
-    let mut response = Response::new(head.body);
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
@@ -90,8 +91,9 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
 }
 
 struct Reading {
-    key: DataKey,
+    key: Arc<DataKey>,
     page: Page,
+    patience: Patience,
 }
 
 /// What the first pass found.
@@ -149,12 +151,14 @@ impl Reading {
             drop(answer.send(Ok(head)));
             return Ok(());
         }
-        let (chunks, received) = mpsc::channel(1);
-        head.body = streamed(received);
+        let (sender, body) = streamed(self.patience);
+        head.body = body;
         if answer.send(Ok(head)).is_err() {
             return Ok(());
         }
-        self.second_pass(snapshot, first.last_buffered, rest, buffer, &Sender(chunks))
+        // The answer has begun: nobody else tells.
+        self.second_pass(snapshot, first.last_buffered, rest, buffer, &sender)
+            .inspect_err(|error| tracing::error!(error = %error, "list_broken_off"))
     }
 
     fn first_pass(
@@ -206,7 +210,8 @@ impl Reading {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Opens and sends `rest` entries after the cursor; what goes wrong now can only end the connection.
+    /// Opens and sends `rest` entries after the cursor; what goes wrong now can only end the connection, which it does
+    /// unless the end is sent.
     fn second_pass(
         &self,
         snapshot: &Snapshot<'_>,
@@ -217,42 +222,59 @@ impl Reading {
     ) -> Result<(), ReadError> {
         let mut selection = self.page.selection.clone();
         selection.after = after.map(Cursor::into_parts);
-        let mut broken = false;
+        let mut broken_off = None;
         snapshot.scan(&selection, |entry| {
             if rest == 0 {
                 return ControlFlow::Break(());
             }
-            if buffer.len() >= CHUNK && !sender.send(std::mem::take(&mut buffer)) {
-                broken = true;
-                return ControlFlow::Break(());
-            }
-            if self.page.form == Form::Names {
-                if self.key.opens(entry.token) {
-                    separate(&mut buffer);
-                    Shown::from(entry).write(Form::Names, &Json::Null, &mut buffer);
-                    rest -= 1;
-                }
-            } else if let Ok(plaintext) = self.key.open(entry.token) {
-                if self.append(entry, &plaintext, &mut buffer).is_err() {
-                    tracing::error!(
-                        key = entry.key,
-                        environment = entry.environment,
-                        "list_broken_off"
-                    );
-                    broken = true;
+            let sent = if buffer.len() < CHUNK {
+                Ok(())
+            } else {
+                sender.send(std::mem::take(&mut buffer))
+            };
+            match sent.and_then(|()| self.append_if_opened(entry, &mut buffer)) {
+                Ok(opened) => rest -= usize::from(opened),
+                Err(reason) => {
+                    broken_off = Some(reason);
                     return ControlFlow::Break(());
                 }
-                rest -= 1;
             }
             ControlFlow::Continue(())
         })?;
-        if broken {
-            sender.abort();
-        } else {
-            buffer.push(']');
-            sender.send(buffer);
+        buffer.push(']');
+        let sent = broken_off.map_or(Ok(()), Err);
+        let sent = sent.and_then(|()| sender.send(buffer));
+        if let Err(reason) = sent.and_then(|()| sender.end()) {
+            tracing::warn!(reason, "list_broken_off");
         }
         Ok(())
+    }
+
+    fn append_if_opened(
+        &self,
+        entry: ListedEntry<'_>,
+        buffer: &mut String,
+    ) -> Result<bool, &'static str> {
+        if self.page.form == Form::Names {
+            let opens = self.key.opens(entry.token);
+            if opens {
+                separate(buffer);
+                Shown::from(entry).write(Form::Names, &Json::Null, buffer);
+            }
+            return Ok(opens);
+        }
+        let Ok(plaintext) = self.key.open(entry.token) else {
+            return Ok(false);
+        };
+        self.append(entry, &plaintext, buffer).map_err(|_| {
+            tracing::error!(
+                key = entry.key,
+                environment = entry.environment,
+                "value_not_readable"
+            );
+            "a value is not readable"
+        })?;
+        Ok(true)
     }
 
     fn append(
@@ -262,7 +284,7 @@ impl Reading {
         buffer: &mut String,
     ) -> Result<(), ApiError> {
         let value = read_plaintext(plaintext)
-            .map_err(|reason| unreadable(entry.environment, entry.key, &reason))?;
+            .map_err(|reason| unreadable(entry.environment, entry.key, reason))?;
         separate(buffer);
         Shown::from(entry).write(self.page.form, &value, buffer);
         Ok(())
@@ -274,34 +296,4 @@ fn separate(buffer: &mut String) {
     if buffer != "[" {
         buffer.push(',');
     }
-}
-
-type Chunk = Result<Bytes, std::io::Error>;
-
-/// The blocking side of a streamed body.
-struct Sender(mpsc::Sender<Chunk>);
-
-impl Sender {
-    /// Whether the client takes it in time.
-    fn send(&self, text: String) -> bool {
-        self.hand_over(Ok(text.into()))
-    }
-
-    /// Ends the connection, so that half a list is not taken for a whole one.
-    fn abort(&self) {
-        self.hand_over(Err(std::io::ErrorKind::ConnectionAborted.into()));
-    }
-
-    fn hand_over(&self, chunk: Chunk) -> bool {
-        tokio::runtime::Handle::current()
-            .block_on(timeout(PATIENCE, self.0.send(chunk)))
-            .is_ok_and(|sent| sent.is_ok())
-    }
-}
-
-fn streamed(received: mpsc::Receiver<Chunk>) -> Body {
-    Body::from_stream(futures::stream::unfold(received, async |mut received| {
-        let chunk = received.recv().await?;
-        Some((chunk, received))
-    }))
 }

@@ -20,7 +20,9 @@ mod router;
 mod routes;
 mod sealing;
 mod state;
+mod streaming;
 mod write_terms;
 
+pub use observe::MAX_HEADERS;
 pub use router::{metrics_router, openapi_document, router};
 pub use state::{Node, NodeState, Opener, RunningParts};

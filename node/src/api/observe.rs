@@ -6,10 +6,14 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 
-use super::{Node, error::Failure};
+use super::{
+    Node,
+    client_address::client_address,
+    error::{ApiError, AuthRefusal, Failure},
+};
 use crate::metrics::Operation;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -17,6 +21,9 @@ const SERVER: HeaderValue =
     HeaderValue::from_static(concat!("opensecureconf/", env!("CARGO_PKG_VERSION")));
 /// The label of all paths that no route matches: raw paths would be unbounded and hold names of entries.
 const UNMATCHED: &str = "unmatched";
+
+/// Headers of a request at most.
+pub const MAX_HEADERS: usize = 100;
 
 /// Times and counts a request, logs it, and logs the cause where the answer hides it.
 pub(super) async fn observe(State(node): State<Node>, request: Request, next: Next) -> Response {
@@ -28,8 +35,18 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         .map(|path| path.as_str().to_owned());
     let route = route.as_deref().unwrap_or(UNMATCHED);
     let request_id = request_id(&request);
+    let client = client_address(
+        request.extensions(),
+        request.headers(),
+        &node.trusted_proxies,
+    );
 
-    let mut response = next.run(request).await;
+    // HTTP/2 bounds only their size.
+    let mut response = if request.headers().len() > MAX_HEADERS {
+        ApiError::TooManyHeaders.into_response()
+    } else {
+        next.run(request).await
+    };
 
     let status = response.status().as_u16();
     if route != "/metrics" {
@@ -38,14 +55,16 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
     }
     if let Some(operation) = operation(&method, route) {
         node.metrics.operation(operation, status);
+    }
+    if matches!(route, "/configs" | "/configs/{key}" | "/cluster/configs") {
         node.metrics.api_error(route, status);
     }
     let request_id_text = request_id.to_str().unwrap_or_default();
     if let Some(Failure { error_id, cause }) = response.extensions().get() {
         tracing::error!(error_id, cause = %cause, endpoint = route, method = %method, request_id = request_id_text, "request_failed");
     }
-    if matches!(status, 401 | 403) {
-        tracing::warn!(status, endpoint = route, method = %method, request_id = request_id_text, "auth_failed");
+    if let Some(AuthRefusal { key, reason }) = response.extensions().get() {
+        tracing::warn!(key, reason, client = %client, status, endpoint = route, method = %method, request_id = request_id_text, "auth_failed");
     }
     tracing::debug!(status, endpoint = route, method = %method, request_id = request_id_text, seconds = start.elapsed().as_secs_f64(), "request");
     response.headers_mut().insert(header::SERVER, SERVER);

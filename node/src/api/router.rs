@@ -19,7 +19,7 @@ use super::{
     Node,
     error::ApiError,
     observe::observe,
-    openapi::Document,
+    openapi::{Document, complete},
     routes::{
         admin, cluster, configs, conflicts,
         docs::{self, OpenApiJson},
@@ -32,10 +32,7 @@ use crate::config::CorsOrigins;
 pub fn router(node: Node) -> Router {
     let document = OpenApiJson(openapi_document().to_json().unwrap_or_default().into());
     let mut router = Router::from(documented())
-        .route("/openapi.json", get(docs::openapi))
-        .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::asset))
-        .route("/redoc", get(docs::redoc))
         .route(exchange::PATH, post(exchange::exchange))
         .layer(Extension(document));
     if node.serves_metrics {
@@ -64,7 +61,9 @@ pub fn metrics_router(node: Node) -> Router {
 
 /// The OpenAPI document, as `/openapi.json` has it.
 pub fn openapi_document() -> utoipa::openapi::OpenApi {
-    documented().merge(metrics_routes()).split_for_parts().1
+    let mut document = documented().merge(metrics_routes()).split_for_parts().1;
+    complete(&mut document);
+    document
 }
 
 fn documented() -> OpenApiRouter<Node> {
@@ -82,6 +81,9 @@ fn documented() -> OpenApiRouter<Node> {
         .routes(routes!(membership::found))
         .routes(routes!(membership::leave))
         .routes(routes!(membership::remove))
+        .routes(routes!(docs::openapi))
+        .routes(routes!(docs::page))
+        .routes(routes!(docs::redoc))
         .routes(routes!(admin::purge))
         .routes(routes!(admin::log_level, admin::set_log_level))
 }

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::{error::ApiError, failure_limit::FailureLimit};
 use crate::{
     cluster::AckLevel,
-    config::{AccessKeys, Config, CorsOrigins},
+    config::{AccessKeys, Config, CorsOrigins, Patience},
     crypto::{KeyRing, Salt},
     log::LogControl,
     metrics::Metrics,
@@ -44,6 +44,8 @@ pub struct NodeState {
     pub min_user_key_length: usize,
     /// Largest request body.
     pub max_body_bytes: usize,
+    /// How long clients may take.
+    pub patience: Patience,
     /// What is counted.
     pub metrics: Metrics,
     /// The log's level.
@@ -102,6 +104,7 @@ impl NodeState {
             serves_metrics: config.metrics_bind.is_none(),
             min_user_key_length: config.min_user_key_length,
             max_body_bytes: config.max_body_bytes,
+            patience: config.patience,
             metrics,
             log,
             node_id: config.node_id,
@@ -121,6 +124,13 @@ impl NodeState {
     /// The salt, once it is known.
     pub fn salt(&self) -> Option<&Salt> {
         self.opener.get().map(|opener| &opener.salt)
+    }
+
+    /// Wipes data keys that nobody used for a while.
+    pub(crate) fn wipe_expired_keys(&self) {
+        if let Some(opener) = self.opener.get() {
+            opener.keys.wipe_expired();
+        }
     }
 
     /// Where data keys come from; refused while the salt is not known.
@@ -149,9 +159,13 @@ impl NodeState {
             .draining
             .load(Ordering::Relaxed)
             .then(|| "draining".to_owned());
+        let view = self.store.view();
+        let closed = (view.not_ready.is_none() && self.opener.get().is_none())
+            .then(|| "it has no salt yet".to_owned());
         draining
             .into_iter()
-            .chain(self.store.view().not_ready.clone())
+            .chain(view.not_ready.clone())
+            .chain(closed)
             .collect()
     }
 }

@@ -66,15 +66,15 @@ pub(super) struct Contact {
     pub(super) heard: Duration,
     /// Whether the last exchange with it failed, and it was not heard since.
     pub(super) unreachable: bool,
-    /// Whether a write waited for it in vain, and it has acknowledged nothing since.
-    pub(super) missed: bool,
+    /// This node's last sequence when a write waited for it in vain, until it acknowledges that.
+    pub(super) missed: Option<Seq>,
     /// How far its wall clock is ahead of this node's, in microseconds.
     pub(super) offset_micros: i64,
 }
 
 impl Contact {
     pub(super) fn is_healthy(&self, now: Duration) -> bool {
-        self.is_alive(now) && !self.missed
+        self.is_alive(now) && self.missed.is_none()
     }
 
     /// Whether it still answers.
@@ -124,17 +124,35 @@ impl Contacts {
             hello: hello.clone(),
             heard: now,
             unreachable: false,
-            missed: false,
+            missed: None,
             offset_micros,
         });
         contact.heard = now;
         contact.unreachable = false;
+        let reborn = contact.hello.boot != hello.boot;
+        if reborn {
+            // What its earlier process missed, the new one catches up with before it serves.
+            contact.missed = None;
+        }
         if is_news {
             contact.hello = hello.clone();
             contact.offset_micros = offset_micros;
         }
+        if reborn {
+            // Nobody is there any more who could answer what its earlier process was asked.
+            for route in self.routes.values_mut() {
+                if route.who == Some(incarnation) {
+                    route.in_flight = None;
+                    route.retry_at = now;
+                }
+            }
+        }
         if let Some(address) = address {
             let route = self.routes.entry(address.clone()).or_default();
+            if route.who != Some(incarnation) {
+                route.in_flight = None;
+                route.retry_at = now;
+            }
             route.who = Some(incarnation);
             route.tried = true;
             if route.failures > 0 && route.in_flight.is_none() {
@@ -144,8 +162,14 @@ impl Contacts {
         }
     }
 
-    /// An exchange failed.
-    pub(super) fn failed(&mut self, address: &Address, now: Duration, jitter: f64) {
+    /// An exchange failed that began at some time: a node that was heard since is there all the same.
+    pub(super) fn failed(
+        &mut self,
+        address: &Address,
+        began: Option<Duration>,
+        now: Duration,
+        jitter: f64,
+    ) {
         let Some(route) = self.routes.get_mut(address) else {
             return;
         };
@@ -155,7 +179,7 @@ impl Contacts {
         route.retry_at = now + doubled.min(LONGEST_RETRY).mul_f64(0.5 + jitter / 2.0);
         route.failures = route.failures.saturating_add(1);
         if let Some(contact) = route.who.and_then(|who| self.known.get_mut(&who)) {
-            contact.unreachable = true;
+            contact.unreachable = began >= Some(contact.heard);
         }
     }
 

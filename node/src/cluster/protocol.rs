@@ -30,6 +30,10 @@ impl Protocol {
 
 /// Who speaks, and everything about it that others act on. Part of every message in both directions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not states"
+)]
 pub struct Hello {
     /// The protocol.
     pub protocol: Protocol,
@@ -57,6 +61,8 @@ pub struct Hello {
     pub salt: Option<String>,
     /// Whether it serves reads.
     pub ready: bool,
+    /// Whether it gives snapshots.
+    pub source: bool,
     /// Whether it acknowledges: a member that is neither fenced nor full.
     pub acknowledges: bool,
     /// Whether it is fenced.
@@ -222,7 +228,7 @@ pub enum Refusal {
     RolledBack,
     /// Your changes begin after what I hold; my hello says where to begin.
     Gap,
-    /// I am blank, joining, fenced, leaving or left: ask another.
+    /// I am blank, joining, fenced or left: ask another.
     NotServing,
 }
 

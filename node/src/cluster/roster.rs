@@ -131,6 +131,15 @@ impl Roster {
         self.entries.get(&incarnation)
     }
 
+    /// The latest stamp in it: admissions and removals are ordered by them, so a new one must be later.
+    pub fn latest(&self) -> Clock {
+        let admitted = self.entries.values().map(|entry| entry.admitted.clock);
+        admitted
+            .chain(self.removals.values().copied())
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Takes an incarnation in.
     pub fn admit(&mut self, incarnation: Incarnation, entry: RosterEntry) {
         self.entries.entry(incarnation).or_insert(entry);

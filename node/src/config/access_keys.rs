@@ -66,6 +66,9 @@ pub enum KeyFileError {
     /// It has no line with a key.
     #[error("holds no key ({0})")]
     Empty(PathBuf),
+    /// A workload that may read configuration must not pass as a node.
+    #[error("holds a key that is an API key and a cluster key at once")]
+    Shared,
     /// It holds the key that everybody knows.
     #[error("holds the well-known default key; make one of your own")]
     WellKnown,
@@ -100,15 +103,19 @@ impl AccessKeys {
 
     /// Whether any key is in both.
     pub fn shares_a_key_with(&self, other: &Self) -> bool {
-        let read = |keys: &Self| {
-            keys.keys
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .accepted
-                .clone()
-        };
-        let other = read(other);
-        read(self).iter().any(|key| other.contains(key))
+        self.current().iter().any(|key| other.has(key))
+    }
+
+    fn current(&self) -> Vec<AccessKey> {
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .accepted
+            .clone()
+    }
+
+    fn has(&self, key: &AccessKey) -> bool {
+        self.current().contains(key)
     }
 
     /// The file that the keys came from.
@@ -116,14 +123,24 @@ impl AccessKeys {
         self.file.as_deref()
     }
 
-    /// Reads the file again. What was accepted stays accepted where the file is of no use now.
-    pub fn reload(&self) -> Result<(), KeyFileError> {
+    /// Reads the file again and tells whether it holds other keys than before. What was accepted stays accepted where the
+    /// file is of no use now, or holds a key of the other kind.
+    pub fn reload(&self, other_kind: Option<&Self>) -> Result<bool, KeyFileError> {
         let Some(file) = &self.file else {
-            return Ok(());
+            return Ok(false);
         };
         let keys = read_file(file)?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
-        Ok(())
+        if keys
+            .accepted
+            .iter()
+            .any(|key| other_kind.is_some_and(|other| other.has(key)))
+        {
+            return Err(KeyFileError::Shared);
+        }
+        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = current.accepted != keys.accepted;
+        *current = keys;
+        Ok(changed)
     }
 }
 
@@ -219,14 +236,22 @@ mod tests {
         fs::write(&path, "old\n").unwrap();
         let keys = AccessKeys::new(read_file(&path).unwrap(), Some(path.clone()));
         fs::write(&path, "old\nnew\n").unwrap();
-        keys.reload().unwrap();
+        assert!(keys.reload(None).unwrap());
         assert!(keys.accept(b"old") && keys.accept(b"new"));
         fs::write(&path, "\n \n").unwrap();
-        assert!(keys.reload().is_err());
+        assert!(keys.reload(None).is_err());
         assert!(keys.accept(b"new"));
         fs::write(&path, "new\n").unwrap();
-        keys.reload().unwrap();
+        assert!(keys.reload(None).unwrap());
         assert!(!keys.accept(b"old"));
+        assert!(!keys.reload(None).unwrap(), "nothing changed");
+        fs::write(&path, "new\nof the other kind\n").unwrap();
+        let other = AccessKeys::new(parse_key_file(b"of the other kind").unwrap(), None);
+        assert!(matches!(
+            keys.reload(Some(&other)),
+            Err(KeyFileError::Shared)
+        ));
+        assert!(keys.accept(b"new") && !keys.accept(b"of the other kind"));
     }
 
     proptest! {

@@ -1,6 +1,9 @@
 //! How clients reach the node: HTTPS, proxies in front of it, and web pages.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, ToSocketAddrs},
+    path::PathBuf,
+};
 
 use ipnet::IpNet;
 use zeroize::Zeroizing;
@@ -46,6 +49,28 @@ pub enum CorsOrigins {
     Any,
     /// These only, such as `https://console.example.org`.
     These(Vec<http::HeaderValue>),
+}
+
+/// The address to listen on: an IP address, or a name such as `localhost`, of which IPv4 is preferred.
+pub(super) fn host(values: &mut Values<'_>) -> IpAddr {
+    const FALLBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let text = values.text("HOST").unwrap_or_default();
+    if let Ok(address) = text.parse() {
+        return address;
+    }
+    let found: Vec<_> = (text.as_str(), 0)
+        .to_socket_addrs()
+        .map(|found| found.map(|found| found.ip()).collect())
+        .unwrap_or_default();
+    let preferred = found.iter().find(|address| address.is_ipv4());
+    if let Some(address) = preferred.or(found.first()) {
+        return *address;
+    }
+    values.faults.add(
+        "OSC_HOST",
+        &format!("must be an IP address or a name of one, not '{text}'"),
+    );
+    FALLBACK
 }
 
 pub(super) fn tls_files(values: &mut Values<'_>) -> Option<TlsFiles> {

@@ -2,13 +2,14 @@
 
 mod access_keys;
 mod listening;
+mod patience;
 mod peers;
 mod raw;
 mod settings;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
     str::FromStr,
@@ -17,6 +18,7 @@ use std::{
 
 pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
 pub use listening::{CorsOrigins, TlsFiles};
+pub use patience::Patience;
 pub use peers::{PeerAddress, PeerList};
 pub use raw::{Layers, UsageError, command};
 pub use settings::{SETTINGS, Setting};
@@ -80,6 +82,10 @@ pub struct Config {
     pub drain: Duration,
     /// Whether the end of standard input is a signal to stop.
     pub stop_on_stdin_eof: bool,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// What was set but has no effect, one line each.
+    pub ineffective: Vec<String>,
 }
 
 /// Membership in a cluster.
@@ -107,7 +113,7 @@ impl Config {
         };
 
         let port: u16 = values.parse("HOST_PORT", "a port from 0 to 65535");
-        let host: Option<IpAddr> = values.parse_optional("HOST", "an IP address");
+        let host = listening::host(&mut values);
         let api_key_required = values.boolean("API_KEY_REQUIRED");
         let workers = values.parse_optional("WORKERS", "a number of threads from 1");
         let drain: u64 = values.parse("DRAIN_SECONDS", "a number of seconds");
@@ -120,7 +126,7 @@ impl Config {
         let sync_interval = values.positive_seconds("CLUSTER_SYNC_INTERVAL");
 
         let config = Self {
-            listen: SocketAddr::new(host.unwrap_or(IpAddr::from([127, 0, 0, 1])), port),
+            listen: SocketAddr::new(host, port),
             workers: workers.unwrap_or_else(|| {
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
             }),
@@ -132,7 +138,9 @@ impl Config {
             } else {
                 salt_policy.unwrap_or(SaltPolicy::Never)
             },
-            min_user_key_length: values.parse("MIN_USER_KEY_LENGTH", "a number of characters"),
+            min_user_key_length: values
+                .parse_optional("MIN_USER_KEY_LENGTH", "a number of characters from 1")
+                .map_or(1, NonZeroUsize::get),
             api_keys: api_key_required.then(|| access_keys::api_keys(&mut values)),
             node_id: values
                 .text("CLUSTER_NODE_ID")
@@ -175,6 +183,8 @@ impl Config {
                 .unwrap_or_default(),
             drain: Duration::from_secs(drain),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
+            patience: Patience::default(),
+            ineffective: values.ineffective(),
         };
         if let (Some(cluster_keys), Some(api_keys)) = (&config.cluster_keys, &config.api_keys)
             && cluster_keys.shares_a_key_with(api_keys)
@@ -202,6 +212,23 @@ impl Values<'_> {
             .map(str::trim)
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
+    }
+
+    /// Settings that need another one which is off: somebody may believe that they protect him.
+    fn ineffective(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, switch) in [
+            ("API_KEY_FILE", "API_KEY_REQUIRED"),
+            ("SSL_CERTFILE", "HTTPS_ENABLED"),
+            ("SSL_KEYFILE", "HTTPS_ENABLED"),
+            ("SSL_CA_CERTS", "HTTPS_ENABLED"),
+        ] {
+            if self.text(name).is_some() && !self.boolean(switch) {
+                let (variable, switch) = (variable(name), variable(switch));
+                lines.push(format!("{variable} has no effect without {switch}=true"));
+            }
+        }
+        lines
     }
 
     fn parse_optional<T: FromStr>(&mut self, name: &str, wanted: &str) -> Option<T> {

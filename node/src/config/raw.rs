@@ -22,8 +22,15 @@ impl fmt::Display for UsageError {
 impl std::error::Error for UsageError {}
 
 /// The settings that were given, by name without `OSC_`: flags over environment over `.env` over defaults.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Layers(BTreeMap<&'static str, String>);
+
+/// Only the names: values may be secrets, also where a secret stands in the wrong place.
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Layers {
     /// Lays the sources over each other. `environment` and `dotenv` are pairs of whole variable names and values.
@@ -78,7 +85,8 @@ pub fn command() -> Command {
             "One node of OpenSecureConf: an encrypted configuration store with a REST API.\n\n\
              Each value is encrypted under a key that only its caller holds (header X-User-Key).\n\
              Every setting below is a flag, an environment variable and a line of a .env file in the working\n\
-             directory; a flag wins over the environment, the environment over the file.",
+             directory; a flag wins over the environment, the environment over the file. In .env, quote a value with\n\
+             blanks or #; inside double quotes \\ and $ have a meaning, inside single quotes nothing has.",
         )
         .after_help(
             "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage.\n\n\
@@ -90,7 +98,7 @@ pub fn command() -> Command {
         .subcommands(subcommands())
 }
 
-fn subcommands() -> [Command; 4] {
+fn subcommands() -> [Command; 6] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
         Command::new("check")
@@ -118,6 +126,23 @@ fn subcommands() -> [Command; 4] {
                     .long("force")
                     .action(ArgAction::SetTrue)
                     .help("Replace a database that exists"),
+            )
+            .arg(
+                Arg::new("new-cluster")
+                    .long("new-cluster")
+                    .action(ArgAction::SetTrue)
+                    .help("The cluster that the backup comes from is lost: forget it, so that a new one can be founded with these entries. Without it the node joins the living cluster anew"),
+            ),
+        Command::new("adopt").about(
+            "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
+        ),
+        Command::new("init")
+            .about("Tell the running node with these settings to found its cluster, once, and stop")
+            .arg(
+                Arg::new("force")
+                    .long("force")
+                    .action(ArgAction::SetTrue)
+                    .help("Also where a listed node does not answer or belongs to a cluster"),
             ),
     ]
 }

@@ -17,8 +17,10 @@ impl Setting {
     /// The environment variable.
     pub fn variable(&self) -> String {
         match self.name {
-            // The original's only one without the prefix.
+            // The original has some without the prefix.
             "CORS_ORIGINS" => self.name.to_owned(),
+            // Of the Prometheus library that the original uses.
+            "PROMETHEUS_MULTIPROC_DIR" => self.name.to_lowercase(),
             name => format!("OSC_{name}"),
         }
     }
@@ -48,7 +50,12 @@ const fn setting(
 
 /// All settings, in the order in which `--help` shows them.
 pub const SETTINGS: &[Setting] = &[
-    setting("HOST", Some("127.0.0.1"), "ADDRESS", "Address to listen on"),
+    setting(
+        "HOST",
+        Some("127.0.0.1"),
+        "ADDRESS",
+        "Address to listen on, or a name of it such as localhost",
+    ),
     setting(
         "HOST_PORT",
         Some("9000"),
@@ -89,7 +96,7 @@ pub const SETTINGS: &[Setting] = &[
         "MIN_USER_KEY_LENGTH",
         Some("8"),
         "CHARACTERS",
-        "Shortest X-User-Key that is accepted",
+        "Shortest X-User-Key that is accepted, at least 1",
     ),
     setting(
         "API_KEY_REQUIRED",
@@ -229,6 +236,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "ADDRESS:PORT",
         "Serve /metrics there, and only there; plain HTTP",
+    ),
+    setting(
+        "PROMETHEUS_MULTIPROC_DIR",
+        None,
+        "FOLDER",
+        "Accepted and ignored: the original's processes share their counters there, this node is one process",
     ),
     setting(
         "LOG_LEVEL",

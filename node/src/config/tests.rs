@@ -122,15 +122,52 @@ fn a_cluster_needs_its_own_key_and_a_peer_list() {
             .contains("not 'http://b:2'")
     );
     let config = cluster("own", "a:1, [::1]:2,").unwrap();
-    assert_eq!(config.salt_policy, SaltPolicy::Never);
+    assert_eq!(config.salt_policy, SaltPolicy::Wait);
     let hosts: Vec<_> = config
         .cluster
         .unwrap()
         .peers
+        .now
         .into_iter()
         .map(|peer| (peer.host, peer.port))
         .collect();
     assert_eq!(hosts, [("a".to_owned(), 1), ("::1".to_owned(), 2)]);
+}
+
+#[test]
+fn settings_without_effect_are_told() {
+    let environment = [
+        ("OSC_API_KEY_FILE", "keys"),
+        ("OSC_SSL_CERTFILE", "cert.pem"),
+        ("prometheus_multiproc_dir", "anything"),
+    ];
+    let config = config(&[], &environment, &[]).unwrap();
+    assert_eq!(
+        config.ineffective,
+        [
+            "OSC_API_KEY_FILE has no effect without OSC_API_KEY_REQUIRED=true",
+            "OSC_SSL_CERTFILE has no effect without OSC_HTTPS_ENABLED=true",
+        ]
+    );
+}
+
+#[test]
+fn a_host_may_be_a_name() {
+    let listen = |host| config(&[], &[("OSC_HOST", host)], &[]).map(|config| config.listen.ip());
+    assert_eq!(listen("localhost").unwrap().to_string(), "127.0.0.1");
+    assert_eq!(listen("::1").unwrap().to_string(), "::1");
+    assert_eq!(
+        faults(&[("OSC_HOST", "no host")]),
+        ["OSC_HOST must be an IP address or a name of one, not 'no host'"]
+    );
+}
+
+#[test]
+fn an_empty_user_key_is_never_long_enough() {
+    assert_eq!(
+        faults(&[("OSC_MIN_USER_KEY_LENGTH", "0")]),
+        ["OSC_MIN_USER_KEY_LENGTH must be a number of characters from 1, not '0'"]
+    );
 }
 
 #[test]
@@ -145,4 +182,9 @@ fn debug_output_shows_no_key() {
     )
     .unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
+    let flags = command()
+        .try_get_matches_from(["osc-node", "--api-key", "hunter2"])
+        .unwrap();
+    let layers = Layers::new(&flags, [], []);
+    assert!(!format!("{layers:?}").contains("hunter2"));
 }

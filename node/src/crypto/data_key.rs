@@ -89,6 +89,8 @@ impl fmt::Debug for DataKey {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Made with Python's `cryptography`: salt 00..3f, IV 00..0f, time 1768471845.
@@ -141,6 +143,24 @@ mod tests {
         assert!(key.opens(TOKEN));
         assert!(!key.opens(&TOKEN.replace("gAAAAABp", "gAAAAABq")));
         assert!(!key.opens("no token"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_change_of_a_token_opens_it_or_makes_opening_it_panic(at in 0..1000_usize, byte in any::<u8>(), text in ".{0,120}") {
+            let key = derive(&UserKey::from_header(b"k"), &salt(), Iterations(1));
+            let token = key.seal(b"{\"a\": 1}", Timestamp::from_micros(1_768_471_845_000_000)).unwrap();
+            let mut bytes = URL_SAFE.decode(&token).unwrap();
+            let at = at % bytes.len();
+            bytes[at] ^= byte;
+            let changed = URL_SAFE.encode(&bytes);
+            prop_assert_eq!(key.open(&changed).is_ok(), changed == token);
+            prop_assert_eq!(key.opens(&changed), changed == token);
+            let cut = URL_SAFE.encode(&bytes[..at]);
+            for rubbish in [text.as_str(), &cut, &token[..at]] {
+                prop_assert!(key.open(rubbish).is_err() && !key.opens(rubbish));
+            }
+        }
     }
 
     #[test]

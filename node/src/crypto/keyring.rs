@@ -27,7 +27,8 @@ const CACHE_ABSOLUTE: Duration = Duration::from_hours(1);
 /// Turns user keys into data keys. Derivation never runs on the threads that serve requests.
 pub struct KeyRing {
     index_key: [u8; 32],
-    cache: Cache<Index, DataKey>,
+    /// Each key once: when its entry goes, it is wiped.
+    cache: Cache<Index, Arc<DataKey>>,
     running: Running,
     jobs: SyncSender<Job>,
     metrics: KeyMetrics,
@@ -37,7 +38,7 @@ pub struct KeyRing {
 #[derive(Debug)]
 pub struct Derivation {
     /// The key.
-    pub key: DataKey,
+    pub key: Arc<DataKey>,
     index: Index,
     cached: bool,
 }
@@ -58,12 +59,12 @@ pub struct DerivationQueueFull;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Index([u8; 32]);
 
-type Running = Arc<Mutex<HashMap<Index, watch::Receiver<Option<DataKey>>>>>;
+type Running = Arc<Mutex<HashMap<Index, watch::Receiver<Option<Arc<DataKey>>>>>>;
 
 struct Job {
     user_key: UserKey,
     index: Index,
-    done: watch::Sender<Option<DataKey>>,
+    done: watch::Sender<Option<Arc<DataKey>>>,
 }
 
 impl KeyRing {
@@ -90,14 +91,9 @@ impl KeyRing {
                 .name(format!("derive-{number}"))
                 .spawn(move || deriver.serve())?;
         }
-        let cache = Cache::builder()
-            .max_capacity(CACHED_KEYS)
-            .time_to_idle(CACHE_IDLE)
-            .time_to_live(CACHE_ABSOLUTE)
-            .build();
         Ok(Self {
             index_key,
-            cache,
+            cache: cache(CACHE_IDLE),
             running,
             jobs,
             metrics,
@@ -119,6 +115,11 @@ impl KeyRing {
     /// Whether a user key proved itself lately.
     pub fn is_cached(&self, user_key: &UserKey) -> bool {
         self.cache.contains_key(&self.index(user_key))
+    }
+
+    /// Wipes what has expired. The cache itself does so only when it is used, and an idle node does not use it.
+    pub fn wipe_expired(&self) {
+        self.cache.run_pending_tasks();
     }
 
     /// How many keys are cached, about.
@@ -145,7 +146,8 @@ impl KeyRing {
     /// a flood of wrong keys must not push out the right ones.
     pub fn remember(&self, derivation: &Derivation) {
         if !derivation.cached {
-            self.cache.insert(derivation.index, derivation.key.clone());
+            self.cache
+                .insert(derivation.index, Arc::clone(&derivation.key));
         }
     }
 
@@ -166,7 +168,7 @@ impl KeyRing {
         &self,
         user_key: &UserKey,
         index: Index,
-    ) -> Result<watch::Receiver<Option<DataKey>>, DerivationQueueFull> {
+    ) -> Result<watch::Receiver<Option<Arc<DataKey>>>, DerivationQueueFull> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(done) = running.get(&index) {
             return Ok(done.clone());
@@ -186,6 +188,14 @@ impl KeyRing {
         running.insert(index, result.clone());
         Ok(result)
     }
+}
+
+fn cache(idle: Duration) -> Cache<Index, Arc<DataKey>> {
+    Cache::builder()
+        .max_capacity(CACHED_KEYS)
+        .time_to_idle(idle)
+        .time_to_live(CACHE_ABSOLUTE)
+        .build()
 }
 
 /// One thread of the pool.
@@ -210,7 +220,7 @@ impl Deriver {
             let key = derive(&user_key, &self.salt, self.iterations);
             self.metrics.derived(start.elapsed());
             // Sent before it is taken out: a request that comes in between finds the result.
-            done.send_replace(Some(key));
+            done.send_replace(Some(Arc::new(key)));
             self.running
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -256,6 +266,25 @@ mod tests {
         assert!(ring.cached(&user_key).is_none());
         ring.remember(&derived);
         assert!(ring.cached(&user_key).unwrap().was_cached());
+    }
+
+    #[tokio::test]
+    async fn an_expired_key_is_wiped_although_nobody_asks_for_any() {
+        let (idle, mut ring) = (Duration::from_millis(50), ring(1));
+        ring.cache = cache(idle);
+        let user_key = UserKey::from_header(b"correct horse");
+        let derived = ring.derive(&user_key).await.unwrap();
+        ring.remember(&derived);
+        let key = Arc::downgrade(&derived.key);
+        drop(derived);
+        for _ in 0..400 {
+            if key.strong_count() == 0 {
+                return;
+            }
+            tokio::time::sleep(idle).await;
+            ring.wipe_expired();
+        }
+        panic!("the key is still in memory");
     }
 
     #[tokio::test]

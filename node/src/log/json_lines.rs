@@ -151,3 +151,62 @@ impl Visit for Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_field_of_an_event_passes_for_one_of_the_line() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(JsonLines::new("node-1"))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(
+                level = "DEBUG",
+                timestamp = "never",
+                node_id = "node-2",
+                file = "a",
+                line = 1,
+                function = "b",
+                location = "c",
+                event = "d",
+                own = "e\nf",
+                "named"
+            );
+        });
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches('\n').count(), 1, "one event, one line");
+        let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!(line.len(), RESERVED.len() + 1);
+        assert_eq!(line["event"], "named");
+        assert_eq!(line["level"], "WARNING");
+        assert_eq!(line["node_id"], "node-1");
+        assert_eq!(line["file"], "json_lines.rs");
+        assert_eq!(line["own"], "e\nf");
+        for field in RESERVED {
+            assert_eq!(text.matches(&format!("\"{field}\":")).count(), 1, "{field}");
+        }
+    }
+}

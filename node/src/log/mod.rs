@@ -89,6 +89,13 @@ pub enum LogFormat {
 impl LogFormat {
     /// The names that settings may use.
     pub const NAMES: &[(&str, Self)] = &[("json", Self::Json), ("console", Self::Console)];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Console => "console",
+        }
+    }
 }
 
 /// Where log lines go.
@@ -114,6 +121,13 @@ pub struct LogControl {
     level: Arc<Mutex<LogLevel>>,
     apply: Arc<dyn Fn(LogLevel) + Send + Sync>,
     dropped: Option<ErrorCounter>,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // The writer ends after this, and writes what waits first.
+        tracing::info!("logging_shutdown");
+    }
 }
 
 impl LogControl {
@@ -199,6 +213,7 @@ pub fn start(
     };
     tracing::info!(
         log_level = level.name(),
+        format = format.name(),
         log_file = file,
         async_buffer_size = BUFFERED_LINES,
         "logging_initialized"

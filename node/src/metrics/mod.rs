@@ -8,8 +8,8 @@ mod requests;
 mod store;
 
 use prometheus::{
-    IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
-    process_collector::ProcessCollector,
+    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector, process_collector::ProcessCollector,
 };
 
 pub use cluster::ClusterMetrics;
@@ -40,6 +40,8 @@ pub struct Metrics {
     entries: IntGauge,
     other_nodes: IntGauge,
     healthy_nodes: IntGauge,
+    /// Rounds of synchronization with other nodes.
+    pub cluster_sync: Histogram,
     dropped_log_lines: IntCounter,
 }
 
@@ -88,6 +90,16 @@ impl Metrics {
             healthy_nodes: gauge(
                 "osc_cluster_nodes_healthy",
                 "Number of healthy cluster nodes",
+            )?,
+            cluster_sync: register(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "osc_cluster_sync_duration_seconds",
+                        "Cluster synchronization duration in seconds",
+                    )
+                    .buckets(BUCKETS.to_vec()),
+                )?,
             )?,
             dropped_log_lines: register(
                 &registry,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::{BUCKETS, register};
+use crate::domain::Timestamp;
 
 /// Metrics of the database.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct StoreMetrics {
     refuses_writes: IntGauge,
     bytes: IntGaugeVec,
     free_bytes: IntGauge,
+    tombstones: IntGauge,
+    oldest_tombstone: IntGauge,
 }
 
 impl StoreMetrics {
@@ -62,6 +65,14 @@ impl StoreMetrics {
                 "osc_store_free_bytes",
                 "Free space on the disk of the database",
             )?,
+            tombstones: gauge(
+                "osc_tombstones",
+                "Deleted entries that are remembered until every member knows of them",
+            )?,
+            oldest_tombstone: gauge(
+                "osc_tombstone_oldest_timestamp_seconds",
+                "When the oldest deleted entry that is remembered was deleted; 0 where there is none",
+            )?,
         })
     }
 
@@ -90,6 +101,13 @@ impl StoreMetrics {
     /// Whether creates and updates are refused now.
     pub fn refuses_writes(&self, refuses: bool) {
         self.refuses_writes.set(refuses.into());
+    }
+
+    /// How many deleted entries are remembered, and when the oldest of them was deleted.
+    pub fn remembers(&self, tombstones: i64, oldest: Option<Timestamp>) {
+        self.tombstones.set(tombstones);
+        self.oldest_tombstone
+            .set(oldest.map_or(0, |oldest| oldest.as_micros() / 1_000_000));
     }
 
     /// Sizes of the database file, of its write-ahead log, and of what is free on their disk.

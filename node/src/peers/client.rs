@@ -79,7 +79,7 @@ impl PeerClient {
     }
 }
 
-fn build(files: Option<&TlsFiles>) -> anyhow::Result<reqwest::Client> {
+pub(super) fn build(files: Option<&TlsFiles>) -> anyhow::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)

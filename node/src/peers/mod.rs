@@ -1,6 +1,7 @@
 //! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
 
 mod client;
+mod init;
 mod list;
 
 use std::{sync::Arc, time::Duration};
@@ -8,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
 pub use client::{EXCHANGE_PATH, PeerClient};
+pub use init::init;
 
 use crate::{
     cluster::{Event, Output},
@@ -108,8 +110,13 @@ fn tell(event: &Event) {
         Event::Leaving => tracing::info!("cluster_leaving"),
         Event::Left => tracing::info!("cluster_left"),
         Event::Removed(name) => tracing::warn!(member = %name, "member_removed"),
-        Event::Mismatch { name, refusal } => tracing::error!(
+        Event::Mismatch {
+            name,
+            cluster,
+            refusal,
+        } => tracing::error!(
             peer = %name,
+            peer_cluster = cluster,
             reason = ?refusal,
             advice = "these two nodes do not belong together; look at OSC_CLUSTER_ID, the mode, the salt and the peer list",
             "peer_refused"

@@ -11,9 +11,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     OpenError,
     file::{DatabaseFile, open_private},
-    meta, schema,
+    membership, meta, schema,
 };
-use crate::{crypto::Salt, domain::Incarnation};
+use crate::{
+    cluster::{FenceReason, MemberName, Membership, Standing},
+    crypto::Salt,
+    domain::Incarnation,
+};
 
 /// Why a backup could not be made or restored. What was there before is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -63,21 +67,32 @@ pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
         return Err(BackupError::Exists(output.to_owned()));
     }
     let source = open_verified(database)?;
-    let unfinished = with_suffix(output, ".unfinished");
-    copy(&source, database, &unfinished)?;
-    let copied = verify(&unfinished)?;
-    publish(&unfinished, output)?;
+    let unfinished = Unfinished(with_suffix(output, ".unfinished"));
+    copy(&source, database, &unfinished.0)?;
+    let copied = verify(&unfinished.0)?;
+    publish(&unfinished.0, output)?;
     Ok(copied)
 }
 
-/// Puts a backup in a database's place. `incarnation` becomes its new identity: what the backup's node wrote after it
-/// was made must never be taken for what the restored one writes.
+/// Whose database a restored backup becomes.
+#[derive(Debug, Clone)]
+pub struct NewLife {
+    /// Its new identity: what the backup's node wrote after the backup must never be taken for what this one writes.
+    pub incarnation: Incarnation,
+    /// The node's name.
+    pub name: MemberName,
+    /// Whether the cluster that the backup comes from is lost: then the database forgets it, and can be told to found a
+    /// new one with its entries. Otherwise it is fenced, and joins the living cluster anew.
+    pub cluster_is_lost: bool,
+}
+
+/// Puts a backup in a database's place.
 pub fn restore(
     input: &Path,
     database: &Path,
     salt_file: &Path,
     force: bool,
-    incarnation: Incarnation,
+    life: &NewLife,
 ) -> Result<Copied, BackupError> {
     let source = open_verified(input)?;
     refuse_other_salt(&source, input, salt_file)?;
@@ -88,21 +103,81 @@ pub fn restore(
         path: database.to_owned(),
         source,
     };
-    let claimed = DatabaseFile::claim(database).map_err(in_database)?;
-    let unfinished = with_suffix(database, ".restoring");
-    copy(&source, input, &unfinished)?;
-    Connection::open(&unfinished)
-        .and_then(|copy| meta::put(&copy, meta::INCARNATION, incarnation.raw()))
+    // Only the lock: an empty database in this place would pass for a new one.
+    let locked = DatabaseFile::lock(database).map_err(in_database)?;
+    let unfinished = Unfinished(with_suffix(database, ".restoring"));
+    copy(&source, input, &unfinished.0)?;
+    Connection::open(&unfinished.0)
+        .and_then(|copy| begin_life(&copy, life))
         .map_err(|error| in_database(error.into()))?;
-    let copied = verify(&unfinished)?;
-    retire(&claimed, database)?;
-    publish(&unfinished, database)?;
+    let copied = verify(&unfinished.0)?;
+    retire(&locked, database)?;
+    publish(&unfinished.0, database)?;
     Ok(copied)
 }
 
+/// Gives a copy its new identity, and its place towards the cluster that it comes from.
+fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
+    meta::put(copy, meta::INCARNATION, life.incarnation.raw())?;
+    let Some(membership) = membership::get_json::<Membership>(copy, meta::MEMBERSHIP)? else {
+        return Ok(());
+    };
+    if life.cluster_is_lost || membership.founding.is_none() {
+        copy.execute("DELETE FROM cursors", [])?;
+        return copy
+            .execute(
+                "DELETE FROM meta WHERE name IN (?1, ?2)",
+                [meta::MEMBERSHIP, meta::ROSTER],
+            )
+            .map(drop);
+    }
+    let fenced = Membership {
+        name: life.name.clone(),
+        standing: Standing::Fenced(FenceReason::Restored),
+        ..membership
+    };
+    membership::put_json(copy, meta::MEMBERSHIP, &fenced)
+}
+
+/// Gives a database that no node is using another name: the node that it belongs to was renamed.
+pub fn adopt(database: &Path, name: &MemberName) -> Result<MemberName, BackupError> {
+    let in_database = |source: OpenError| BackupError::Database {
+        path: database.to_owned(),
+        source,
+    };
+    drop(open_verified(database)?);
+    let locked = DatabaseFile::lock(database).map_err(in_database)?;
+    let connection = locked.connect_writer().map_err(in_database)?;
+    let failed = |error: rusqlite::Error| in_database(error.into());
+    let Some(membership) =
+        membership::get_json::<Membership>(&connection, meta::MEMBERSHIP).map_err(failed)?
+    else {
+        return Ok(name.clone());
+    };
+    let before = membership.name.clone();
+    let renamed = Membership {
+        name: name.clone(),
+        ..membership
+    };
+    membership::put_json(&connection, meta::MEMBERSHIP, &renamed).map_err(failed)?;
+    Ok(before)
+}
+
+/// A file that is not whole yet; goes away unless it got its name.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            // It is gone where all went well, and what cannot be removed is overwritten the next time.
+            let _ = fs::remove_file(with_suffix(&self.0, suffix));
+        }
+    }
+}
+
 /// Moves the old database's log into it and away, so that it cannot be taken for the new one's.
-fn retire(claimed: &DatabaseFile, database: &Path) -> Result<(), BackupError> {
-    if let Ok(old) = claimed.connect_writer() {
+fn retire(locked: &DatabaseFile, database: &Path) -> Result<(), BackupError> {
+    if let Ok(old) = locked.connect_writer() {
         // A damaged database is replaced all the same.
         let _ = old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }

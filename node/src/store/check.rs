@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, file::DatabaseFile, meta, row, schema};
+use super::{OpenError, error::is_corruption, file::DatabaseFile, meta, row, schema};
 use crate::{crypto::token_time, domain::RowHash};
 
 /// Damages listed at most; a thoroughly broken file would fill the screen.
@@ -124,11 +124,4 @@ impl Findings {
         }
         Ok(())
     }
-}
-
-fn is_corruption(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
-    )
 }

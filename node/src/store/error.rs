@@ -1,6 +1,6 @@
 //! What can go wrong with the database, in words for the person who has to mend it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
@@ -63,12 +63,43 @@ pub enum OpenError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+impl OpenError {
+    pub(super) fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// The same with the path, where it is about damage: SQLite may stumble over it before its own check is asked.
+    pub(super) fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Sqlite(error) if is_corruption(&error) => Self::Damaged {
+                path: path.to_owned(),
+                finding: error.to_string(),
+            },
+            other => other,
+        }
+    }
+}
+
+/// Whether SQLite says that the file is damaged or no database at all.
+pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// SQLite says no.
     #[error("failed to read from the database")]
     Sqlite(#[from] rusqlite::Error),
+    /// All connections for lists were taken for too long.
+    #[error("too many lists are being read")]
+    Busy,
     /// The reading task ended without a result.
     #[error("the reader ended without an answer")]
     Ended,

@@ -2,14 +2,14 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{OpenError, disk::DiskSpace};
+use super::{OpenError, disk::DiskSpace, schema};
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -45,12 +45,17 @@ pub(super) struct DatabaseFile {
 }
 
 impl DatabaseFile {
-    /// Creates the file where it is missing, and takes the lock beside it.
+    /// Takes the lock beside the file, and creates the file where it is missing.
     pub(super) fn claim(path: &Path) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::File {
-            path: path.to_owned(),
-            source,
-        };
+        let claimed = Self::lock(path)?;
+        // SQLite gives its -wal and -shm files the mode of this one.
+        drop(open_private(path).map_err(|source| OpenError::file(path, source))?);
+        Ok(claimed)
+    }
+
+    /// Takes the lock beside the file, whether it is there or not.
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::file(path, source);
         if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
@@ -63,8 +68,6 @@ impl DatabaseFile {
             TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
             TryLockError::Error(source) => failed(source),
         })?;
-        // SQLite gives its -wal and -shm files the mode of this one.
-        drop(open_private(path).map_err(failed)?);
         Ok(Self {
             path: DatabasePath(path.to_owned()),
             _lock: lock,
@@ -97,7 +100,30 @@ impl DatabaseFile {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(Duration::from_secs(5))?;
+        // SQLite opens files at the first query. Whoever has the log's index open keeps it there when the writer gives its
+        // connection up, and a full disk has no room for another.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
+    }
+
+    /// Refuses what is not ours, before any connection that could change it.
+    pub(super) fn recognize(&self) -> Result<(), OpenError> {
+        let recognized = match self.connect_reader() {
+            Ok(connection) => schema::recognize(&connection),
+            Err(error) => Err(error.into()),
+        };
+        match recognized {
+            // What a crash left half-done is rolled back by a connection that writes, and then recognized all the same.
+            Err(OpenError::Sqlite(error))
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+                ) =>
+            {
+                Ok(())
+            }
+            other => other.map(drop),
+        }
     }
 
     /// Lets SQLite look for damage.
@@ -112,6 +138,19 @@ impl DatabaseFile {
                 finding,
             })
         }
+    }
+}
+
+/// Says so where others than the owner may read or write a file. Kubernetes widens modes by fsGroup, so it is no fault.
+pub(super) fn warn_of_wide_mode(path: &Path) {
+    let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode() & 0o777);
+    if mode & 0o177 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            mode = format!("{mode:04o}"),
+            advice = "chmod 600, unless the group is the node's own",
+            "file_mode_wide"
+        );
     }
 }
 

@@ -33,7 +33,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use backup::{BackupError, Copied, backup, restore};
+pub use backup::{BackupError, Copied, NewLife, adopt, backup, restore};
 pub use check::{Findings, check};
 pub use error::{OpenError, ReadError, WriteError};
 pub use health::WriteHealth;
@@ -119,6 +119,12 @@ impl OpenedDatabase {
     /// `incarnation` becomes the identity of a database that is new.
     pub fn open(path: &Path, incarnation: Incarnation) -> Result<Self, OpenError> {
         let file = file::DatabaseFile::claim(path)?;
+        Self::open_claimed(file, incarnation).map_err(|error| error.of(path))
+    }
+
+    fn open_claimed(file: file::DatabaseFile, incarnation: Incarnation) -> Result<Self, OpenError> {
+        file.recognize()?;
+        file::warn_of_wide_mode(file.path().as_path());
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;
         schema::migrate(&mut connection, file.path(), incarnation)?;
@@ -303,7 +309,9 @@ impl Store {
     }
 
     /// Brings the metrics up to date that are only read when somebody asks.
-    pub fn sample(&self) {
+    pub async fn sample(&self) -> Result<(), ReadError> {
+        let (tombstones, oldest) = self.readers.read(row::tombstones).await?;
+        self.metrics.remembers(tombstones, oldest);
         let (database, log) = self.path.sizes();
         let free = self.path.disk_space().map_or(0, |space| space.free);
         self.metrics.sizes(database, log, free);
@@ -311,6 +319,7 @@ impl Store {
             .waiting(QUEUE.saturating_sub(self.jobs.capacity()));
         self.metrics
             .refuses_writes(self.write_health() != WriteHealth::Accepting);
+        Ok(())
     }
 
     /// Losing versions of concurrent writes, the latest first.

@@ -1,11 +1,17 @@
 //! Connections for reading, used on threads where blocking is allowed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{OpenError, ReadError, file::DatabaseFile};
+
+/// How long a list waits for a connection while slow clients hold them all.
+const SCAN_WAIT: Duration = Duration::from_secs(5);
 
 /// A fixed set of read-only connections.
 #[derive(Debug)]
@@ -47,7 +53,10 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
-        let _scan = self.scans.acquire().await.map_err(|_| ReadError::Ended)?;
+        let _scan = timeout(SCAN_WAIT, self.scans.acquire())
+            .await
+            .map_err(|_| ReadError::Busy)?
+            .map_err(|_| ReadError::Ended)?;
         let permit = Arc::clone(&self.free)
             .acquire_owned()
             .await

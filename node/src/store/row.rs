@@ -64,6 +64,19 @@ pub(super) fn put_conflict(
     insert(connection, &sql, row, hash, Some(seen_at.as_micros()))
 }
 
+/// How many tombstones there are, and when the one that is first in the feed was written.
+pub(super) fn tombstones(connection: &Connection) -> rusqlite::Result<(i64, Option<Timestamp>)> {
+    let from = "FROM entries INDEXED BY entries_tombstones WHERE token IS NULL";
+    let count = connection
+        .prepare_cached(&format!("SELECT count(*) {from}"))?
+        .query_row([], |row| row.get(0))?;
+    let oldest = connection
+        .prepare_cached(&format!("SELECT updated_at {from} ORDER BY seq LIMIT 1"))?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok((count, oldest.map(Timestamp::from_micros)))
+}
+
 /// The losing versions of conflicts, the latest first.
 pub(super) fn conflicts(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
     connection

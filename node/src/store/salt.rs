@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{OpenError, OpenedDatabase, meta};
+use super::{OpenError, OpenedDatabase, file::warn_of_wide_mode, meta};
 use crate::crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
 
 /// Why the salt could not be settled.
@@ -71,9 +71,9 @@ pub fn settle_salt(
             })
             .map_err(sqlite)?,
     };
-    let salt = match decide(&sources, policy)? {
-        SaltDecision::Use(salt) => salt,
-        SaltDecision::Generate => generate(),
+    let (salt, generated) = match decide(&sources, policy)? {
+        SaltDecision::Use(salt) => (salt, false),
+        SaltDecision::Generate => (generate(), true),
         SaltDecision::Wait => return Ok(None),
     };
     // The file first: rows are only ever written after both places have it.
@@ -86,6 +86,8 @@ pub fn settle_salt(
     if sources.database.is_none() {
         meta::put(connection, meta::SALT, salt.bytes().as_slice()).map_err(sqlite)?;
     }
+    tell(&sources, &salt, generated);
+    warn_of_wide_mode(places.file);
     Ok(Some(salt))
 }
 
@@ -103,6 +105,27 @@ pub fn keep_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
             path: path.to_owned(),
             source,
         }),
+    }
+}
+
+/// Where the salt came from, if it was missing somewhere.
+fn tell(sources: &SaltSources, salt: &Salt, generated: bool) {
+    let salt_fingerprint = salt.fingerprint().to_string();
+    if generated {
+        tracing::info!(
+            size_bytes = salt.bytes().len(),
+            salt_fingerprint,
+            "salt_generated"
+        );
+    } else if sources.file.is_none() && sources.mounted.is_none() {
+        tracing::warn!(salt_fingerprint, from = "database", "salt_restored");
+    } else if sources.database.is_none() {
+        let from = if sources.mounted.is_some() {
+            "mounted file"
+        } else {
+            "salt file"
+        };
+        tracing::info!(salt_fingerprint, from, "salt_adopted");
     }
 }
 

@@ -98,12 +98,8 @@ pub(super) fn migrate(
     path: &DatabasePath,
     incarnation: Incarnation,
 ) -> Result<(), OpenError> {
+    let original = recognize(connection)?;
     let version = version(connection)?;
-    let original = match application_id(connection)? {
-        APPLICATION_ID => None,
-        _ if is_empty(connection)? => None,
-        _ => Some(Original::find(connection)?.ok_or(OpenError::Foreign)?),
-    };
     let copy = original
         .as_ref()
         .map(|_| original::copy_aside(connection, path))
@@ -125,6 +121,17 @@ pub(super) fn migrate(
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Makes sure that a database is new, one of ours, or one of the original; changes nothing.
+pub(super) fn recognize(connection: &Connection) -> Result<Option<Original>, OpenError> {
+    let original = match application_id(connection)? {
+        APPLICATION_ID => None,
+        _ if is_empty(connection)? => None,
+        _ => Some(Original::find(connection)?.ok_or(OpenError::Foreign)?),
+    };
+    version(connection)?;
+    Ok(original)
 }
 
 /// Makes sure that a database is one of ours that this release can read; changes nothing.

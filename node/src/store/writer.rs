@@ -156,19 +156,19 @@ impl Writer {
                 look |= outputs
                     .iter()
                     .any(|output| matches!(output, Output::Event(_)));
+                // Whoever gets an answer must see what it tells of.
+                if look && self.setup.clustered {
+                    self.show();
+                }
                 self.let_go(outputs);
             }
             Err(error) => self.give_up(&error, writes),
-        }
-        if look && self.setup.clustered {
-            self.show();
         }
     }
 
     /// Lets a job through where the disk has room for what it needs.
     fn admit(&self, job: Job, room: Room) -> Option<Job> {
         let fits = match (&job, room) {
-            (_, Room::Everything) => true,
             (Job::Write(write, ..), Room::Deletes) => write.change == Change::Delete,
             (Job::Write(..), Room::Nothing) => false,
             (Job::Request(message, _), Room::Nothing) => {
@@ -255,11 +255,12 @@ impl Writer {
         let mut engine =
             Engine::load(&mut tables, self.setup.clone(), now).map_err(|error| match error {
                 LoadError::Storage(error) => WriteError::from(error),
-                other => failed(&other),
+                other @ LoadError::OtherName { .. } => failed(&other),
             })?;
         let listed = Input::Listed(self.listed.clone());
         engine.step(&mut tables, now, listed, &mut Vec::new())?;
         tables.commit(self.around.live_entries.load(Ordering::Relaxed))?;
+        engine.go_on_serving(&self.engine);
         self.engine = engine;
         self.connection = Some(connection);
         Ok(())
@@ -267,7 +268,10 @@ impl Writer {
 
     /// Ends a transaction that failed: nothing of it is answered as if it stood.
     fn give_up(&mut self, error: &WriteError, writes: usize) {
-        tracing::error!(error = %error, writes, "write_failed");
+        // A disk that does not work fails every tick; it is enough to say so once, and to whoever writes.
+        if writes > 0 || self.around.health.get() == WriteHealth::Accepting {
+            tracing::error!(error = %error, writes, "write_failed");
+        }
         self.around.metrics.commit_failed();
         self.around.health.set(match error {
             WriteError::DiskFull => WriteHealth::DiskFull,

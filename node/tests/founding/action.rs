@@ -126,7 +126,7 @@ impl World {
 
     fn owner_may(&self, action: Action) -> bool {
         let needs_memory =
-            self.owner.mark.is_none() || self.beginning.discipline != Discipline::MarkFirst;
+            self.owner.mark.is_none() || self.beginning.discipline != Discipline::First;
         match action {
             Action::OwnerLooksAt(node) => {
                 needs_memory

@@ -26,7 +26,7 @@ impl Beginning {
             mounted: None,
             rows: false,
             rules: Rules::ALL,
-            discipline: Discipline::MarkFirst,
+            discipline: Discipline::First,
         }
     }
 

@@ -208,12 +208,11 @@ fn read(text: &str, node: usize) -> Vec<Part> {
 fn number(token: &str, word: &str, node: usize, boot: u64, after_boot: bool) -> Option<Part> {
     let nothing = Some(Part::Text(0));
     match word {
-        // Counters and clocks that decide nothing.
-        "exchanges" | "purge_due" | "Timestamp" | "offset_micros" => return nothing,
         "turn" if after_boot => {
             return Some(Part::Turn(boot * 8 + node as u64, token.parse().ok()?));
         }
-        "turn" => return nothing,
+        // Counters and clocks that decide nothing.
+        "exchanges" | "purge_due" | "Timestamp" | "offset_micros" | "turn" => return nothing,
         "Clock" => return Some(Part::Clock(token.parse().ok()?)),
         "ExchangeId" => return Some(Part::Name(token.parse::<u64>().ok()? * 8 + node as u64)),
         "Incarnation" | "Boot" | "FoundingId" | "roster" | "roster_fingerprint" => {

@@ -114,7 +114,7 @@ fn nodes_that_found_without_being_told_found_twice() {
 #[test]
 fn an_owner_that_overwrites_its_mark_founds_twice() {
     let careless = Beginning {
-        discipline: Discipline::MarkAgain,
+        discipline: Discipline::Again,
         ..Beginning::of(TWO)
     };
     goes_wrong("mark again", careless.blank(), 6, 0, "two foundings");
@@ -123,7 +123,7 @@ fn an_owner_that_overwrites_its_mark_founds_twice() {
 #[test]
 fn an_owner_that_does_not_read_its_mark_again_is_stuck() {
     let forgetful = Beginning {
-        discipline: Discipline::MarkOnly,
+        discipline: Discipline::Only,
         ..Beginning::of(TWO)
     };
     goes_wrong("mark only", forgetful.blank(), 4, 1, "stuck");

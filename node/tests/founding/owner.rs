@@ -7,15 +7,15 @@ use opensecureconf_node::domain::Incarnation;
 
 use crate::world::World;
 
-/// How carefully an owner goes about founding.
+/// How carefully an owner goes about its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Discipline {
     /// Writes the mark if there is none, and tells what the mark says.
-    MarkFirst,
+    First,
     /// Overwrites the mark with what it saw last: a write without a precondition.
-    MarkAgain,
+    Again,
     /// Tells only what it remembers, so that a mark whose writer crashed tells nothing.
-    MarkOnly,
+    Only,
 }
 
 /// An owner. The mark survives it.
@@ -43,7 +43,7 @@ impl World {
     /// Whether writing the mark would change anything.
     pub(crate) fn can_mark(&self) -> bool {
         let Owner { memory, mark } = self.owner;
-        let again = self.beginning.discipline == Discipline::MarkAgain;
+        let again = self.beginning.discipline == Discipline::Again;
         memory.is_some() && (mark.is_none() || (again && mark != memory))
     }
 
@@ -54,7 +54,7 @@ impl World {
     /// What the owner tells nodes to found, if anything.
     pub(crate) fn order(&self) -> Option<Incarnation> {
         let Owner { memory, mark } = self.owner;
-        let needs_memory = self.beginning.discipline == Discipline::MarkOnly;
+        let needs_memory = self.beginning.discipline == Discipline::Only;
         mark.filter(|mark| !needs_memory || memory == Some(*mark))
     }
 

@@ -1,10 +1,16 @@
 //! Callers who try keys, and callers who must not suffer from them.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
-use crate::node::{Answer, OTHER_USER_KEY, TestNode, USER_KEY};
+use crate::{
+    node::{API_KEY, Answer, OTHER_USER_KEY, TestNode, USER_KEY},
+    process::Process,
+};
 
 async fn with_entry(more: &[(&str, &str)]) -> TestNode {
     let node = TestNode::start_in(TempDir::new().unwrap(), more);
@@ -42,6 +48,22 @@ async fn wrong_keys_are_limited_and_owners_are_not_locked_out() {
         "{metrics}"
     );
     assert!(metrics.contains("osc_auth_throttled_total 1"), "{metrics}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_proved_itself_elsewhere_is_no_way_around_the_limit() {
+    let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "3")]).await;
+    let body = json!({"key": "own", "value": 1});
+    let own = node.call_as(OTHER_USER_KEY, Method::POST, "/configs", Some(body));
+    assert_eq!(own.await.status, 201);
+    for _ in 0..3 {
+        let foreign = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/k", None);
+        assert_eq!(foreign.await.status, 403);
+    }
+    assert_eq!(guess(&node, 1).await.status, 429);
+    let own = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/own", None);
+    assert_eq!(own.await.status, 200, "it is never refused itself");
     node.stop().await;
 }
 
@@ -106,6 +128,51 @@ async fn without_a_trusted_proxy_nobody_chooses_his_address() {
 }
 
 #[tokio::test]
+async fn while_the_queue_of_derivations_is_full_health_and_metrics_answer() {
+    let folder = TempDir::new().unwrap();
+    // The real number of rounds, so that the queue fills.
+    let more = [("OSC_AUTH_FAILURES_PER_MINUTE", "0")];
+    let node = Process::start(folder.path(), &more);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let mut waiting = JoinSet::new();
+    for n in 0..(cores + 1) * 65 {
+        let request = crate::node::client()
+            .get(format!("{}/configs", node.url))
+            .header("X-API-Key", API_KEY)
+            .header("X-User-Key", format!("a new user key, number {n}"));
+        waiting.spawn(async { Answer::of(request.send().await.unwrap()).await });
+    }
+    let refused = loop {
+        let answer = waiting.join_next().await.unwrap().unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status, 503);
+    assert_eq!(
+        refused.text,
+        r#"{"detail":"Too many key derivations are waiting; try again"}"#
+    );
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    for path in ["/health", "/ready", "/metrics"] {
+        let start = Instant::now();
+        let answer = crate::node::client().get(format!("{}{path}", node.url));
+        let answer = Answer::of(answer.send().await.unwrap()).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(start.elapsed() < Duration::from_secs(2), "{path}");
+        assert!(
+            path != "/metrics"
+                || !answer
+                    .text
+                    .contains("osc_key_derivations_refused_total 0\n")
+        );
+    }
+    // Nobody waits for the derivations that are left.
+    waiting.abort_all();
+    node.kill();
+}
+
+#[tokio::test]
 async fn more_headers_than_anybody_needs_are_refused() {
     let node = with_entry(&[]).await;
     let mut many = node.client.get(format!("{}/health", node.url));
@@ -116,6 +183,16 @@ async fn more_headers_than_anybody_needs_are_refused() {
     let large = node.client.get(format!("{}/health", node.url));
     let large = large.header("X-Large", "x".repeat(70_000));
     assert_eq!(large.send().await.unwrap().status(), 431);
+    let http_2 = reqwest::Client::builder().http2_prior_knowledge().build();
+    let mut many = http_2.unwrap().get(format!("{}/health", node.url));
+    for n in 0..101 {
+        many = many.header(format!("X-Header-{n}"), "x");
+    }
+    let refused = Answer::of(many.send().await.unwrap()).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.text.as_str()),
+        (431, r#"{"detail":"Too many headers"}"#)
+    );
     assert_eq!(node.call(Method::GET, "/health", None).await.status, 200);
     node.stop().await;
 }

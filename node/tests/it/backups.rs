@@ -167,6 +167,33 @@ async fn a_backup_of_another_salt_is_not_restored_beside_this_one() {
 }
 
 #[tokio::test]
+async fn a_restore_that_fails_leaves_nothing_that_passes_for_a_database() {
+    let folder = folder_with("k").await;
+    let backup = folder.path().join("b.db");
+    assert_eq!(
+        run(folder.path(), &["backup", "--output", "b.db"]).0,
+        Some(0)
+    );
+    // The schema is whole, a page of it is not.
+    let mut bytes = fs::read(&backup).unwrap();
+    let last = bytes.len() - 4096;
+    bytes[last..].fill(0x55);
+    fs::write(&backup, bytes).unwrap();
+    let elsewhere = TempDir::new().unwrap();
+    let (code, text) = run(
+        elsewhere.path(),
+        &["restore", "--input", backup.to_str().unwrap()],
+    );
+    assert_eq!(code, Some(1), "{text}");
+    let left: Vec<_> = fs::read_dir(elsewhere.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name != "configurations.db.lock")
+        .collect();
+    assert!(left.is_empty(), "{left:?}: {text}");
+}
+
+#[tokio::test]
 async fn nothing_is_restored_under_a_running_node() {
     let folder = folder_with("k").await;
     assert_eq!(
@@ -207,7 +234,16 @@ async fn check_finds_damage_and_says_so_with_exit_code_3() {
     let (code, text) = run(folder.path(), &["--host-port", "0"]);
     assert_eq!(code, Some(1), "a damaged database is not served");
     assert!(
-        text.contains("restore it from a backup") || text.contains("malformed"),
+        text.contains("the database configurations.db is damaged (")
+            && text.contains("; restore it from a backup"),
+        "{text}"
+    );
+    fs::write(&path, "this was a database once".repeat(100)).unwrap();
+    let (code, text) = run(folder.path(), &["--host-port", "0"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("the database configurations.db is damaged (file is not a database)")
+            && text.contains("; restore it from a backup"),
         "{text}"
     );
     assert_eq!(
@@ -215,6 +251,38 @@ async fn check_finds_damage_and_says_so_with_exit_code_3() {
         Some(1),
         "there is nothing to check"
     );
+}
+
+#[tokio::test]
+async fn text_that_is_no_utf_8_is_damage_and_no_crash() {
+    let folder = folder_with("k").await;
+    for column in ["category", "token"] {
+        let database = Connection::open(folder.path().join("configurations.db")).unwrap();
+        let sql = format!("UPDATE entries SET {column} = CAST(x'67ff41' AS TEXT)");
+        database.execute(&sql, []).unwrap();
+        drop(database);
+        let node = TestNode::start_in(folder_copy(&folder), &[]);
+        for path in ["/configs/k", "/configs"] {
+            let answer = node.call(Method::GET, path, None).await;
+            assert_eq!(answer.status, 500, "{path} {}", answer.text);
+            assert_eq!(answer.json()["detail"], "Internal error");
+            assert!(answer.json()["error_id"].is_string());
+        }
+        let body = json!({"key": "other", "value": 1});
+        let other = node.call(Method::POST, "/configs", Some(body)).await;
+        assert_eq!(other.status, 201, "other entries do not suffer");
+        node.stop().await;
+        let (code, text) = run(folder.path(), &["check"]);
+        assert_eq!(code, Some(3), "{text}");
+    }
+}
+
+fn folder_copy(folder: &TempDir) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    for file in ["configurations.db", "encryption.salt"] {
+        fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+    }
+    copy
 }
 
 #[test]

@@ -33,6 +33,12 @@ const ALL: &[&str] = &[
     "wrong API key: AuthenticationError",
 ];
 
+/// What the filters by environment give where the client has them.
+const IN_ENVIRONMENTS: [&str; 2] = [
+    "list_all environment: [['elsewhere'], [], ['elsewhere']]",
+    "count environment: [1, 0, 1]",
+];
+
 async fn results(version: &'static str) -> Vec<String> {
     let node = TestNode::start();
     let folder = python::interpreter()
@@ -69,7 +75,9 @@ async fn client_2_3_1_works() {
         results("2.3.1").await,
         with(&[
             (6, "create others: ['text', 5, True, [1]]"),
-            (18, "list_environments: []")
+            (18, "list_environments: []"),
+            (22, IN_ENVIRONMENTS[0]),
+            (23, IN_ENVIRONMENTS[1]),
         ])
     );
 }
@@ -80,7 +88,9 @@ async fn client_3_1_0_works() {
         results("3.1.0").await,
         with(&[
             (6, "create others: ['text', 5, True, [1]]"),
-            (18, "list_environments: ['production']")
+            (18, "list_environments: ['production']"),
+            (22, IN_ENVIRONMENTS[0]),
+            (23, IN_ENVIRONMENTS[1]),
         ])
     );
 }

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use tempfile::TempDir;
 
 use crate::{
-    node::environment,
+    node::{Answer, client, environment},
     process::{Process, osc_node},
 };
 
@@ -69,7 +69,14 @@ fn a_database_in_use_and_a_damaged_one_are_named_with_exit_code_1() {
     .unwrap();
     let (code, text) = output(osc_node(damaged.path()).envs(environment(damaged.path())));
     assert_eq!(code, Some(1));
-    assert!(text.contains("not a database"), "{text}");
+    let path = damaged.path().join("configurations.db");
+    assert!(
+        text.contains(&format!(
+            "the database {} is damaged (file is not a database); restore it from a backup",
+            path.display()
+        )),
+        "{text}"
+    );
 }
 
 #[test]
@@ -101,6 +108,27 @@ fn sigterm_ends_the_node_with_exit_code_0_and_an_empty_log() {
         fs::metadata(folder.path().join("configurations.db-wal")).map_or(0, |file| file.len()),
         0
     );
+}
+
+#[tokio::test]
+async fn a_node_that_drains_says_that_it_is_not_ready_and_still_answers() {
+    let folder = TempDir::new().unwrap();
+    let mut node = Process::start(folder.path(), &[("OSC_DRAIN_SECONDS", "3")]);
+    let killed = Command::new("kill")
+        .args(["-TERM", &node.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    assert_eq!(node.event("node_stopping")["drain_seconds"], 3);
+    let get = |path: &str| client().get(format!("{}{path}", node.url)).send();
+    let ready = Answer::of(get("/ready").await.unwrap()).await;
+    assert_eq!(ready.status, 503);
+    assert_eq!(
+        ready.json(),
+        serde_json::json!({"ready": false, "reasons": ["draining"], "detail": "not ready: draining", "writes": "accepted"})
+    );
+    assert_eq!(get("/health").await.unwrap().status(), 200);
+    node.event("node_stopped");
+    assert_eq!(node.wait().code(), Some(0));
 }
 
 #[test]

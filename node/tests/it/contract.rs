@@ -486,7 +486,7 @@ fn cases() -> Vec<Case> {
             (Method::GET, "/ready"),
             &[],
             "",
-            (200, r#"{"ready":true}"#),
+            (200, r#"{"ready":true,"writes":"accepted"}"#),
         ),
         case(
             "cluster health",
@@ -718,7 +718,7 @@ async fn metrics_count_requests_by_route_and_never_show_names() {
 
     assert_eq!(
         page.header("content-type"),
-        Some("text/plain; version=0.0.4; charset=utf-8")
+        Some("text/plain; version=1.0.0; charset=utf-8")
     );
     for line in [
         "osc_config_entries_total 2",

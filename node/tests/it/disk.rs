@@ -65,8 +65,8 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
         json!({"status": "healthy", "writes": "refused: disk full"})
     );
     assert_eq!(
-        call(&node, Method::GET, "/ready", None).await.0,
-        200,
+        call(&node, Method::GET, "/ready", None).await,
+        (200, json!({"ready": true, "writes": "refused: disk full"})),
         "reads are served"
     );
     for key in &acknowledged {
@@ -77,6 +77,23 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
             200
         );
     }
+    // Below the second floor not even deletes are safe.
+    let filler = format!(
+        "/proc/{}/root{}/disk/filler",
+        node.id(),
+        folder.path().display()
+    );
+    let mut file = fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    let (status, body) = call(&node, Method::DELETE, "/configs/k0", None).await;
+    assert_eq!((status, &body["detail"]), (507, &refusal.1["detail"]));
+    assert_eq!(
+        call(&node, Method::GET, "/configs/k0", None).await.0,
+        200,
+        "reads still are"
+    );
+    fs::remove_file(&filler).unwrap();
     for key in &acknowledged[..10] {
         assert_eq!(
             call(&node, Method::DELETE, &format!("/configs/{key}"), None)
@@ -148,7 +165,13 @@ async fn a_failing_disk_refuses_writes_and_recovers_without_loss() {
     );
     let (_, health) = call(&node, Method::GET, "/health", None).await;
     assert_eq!(health["writes"], "refused: the last transaction failed");
-    assert_eq!(call(&node, Method::GET, "/ready", None).await.0, 200);
+    assert_eq!(
+        call(&node, Method::GET, "/ready", None).await,
+        (
+            200,
+            json!({"ready": true, "writes": "refused: the last transaction failed"})
+        )
+    );
     assert_eq!(
         call(&node, Method::GET, "/configs/before", None).await.0,
         200

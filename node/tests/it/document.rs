@@ -90,6 +90,71 @@ async fn every_documented_route_is_served_and_tells_all_its_methods() {
 }
 
 #[tokio::test]
+async fn every_route_that_answers_get_answers_head_without_a_body() {
+    const CLUSTER_KEY: &str = "the cluster key of the tests";
+    let folder = tempfile::TempDir::new().unwrap();
+    let node = TestNode::start_in(folder, &[("OSC_CLUSTER_KEY", CLUSTER_KEY)]);
+    let body = serde_json::json!({"key": "k", "value": 1});
+    node.call(Method::POST, "/configs", Some(body)).await;
+    let mut routes = 0;
+    for (path, operations) in document()["paths"].as_object().unwrap() {
+        if operations.get("get").is_none() {
+            continue;
+        }
+        let ask = |method| {
+            let request = node.request(method, &path.replace("{key}", "k"));
+            let request = request.header("X-User-Key", crate::node::USER_KEY);
+            let request = request.header("X-Cluster-Key", CLUSTER_KEY);
+            async { Answer::of(request.send().await.unwrap()).await }
+        };
+        let (get, head) = (ask(Method::GET).await, ask(Method::HEAD).await);
+        assert_eq!(head.status, get.status, "{path}");
+        assert!(get.status.as_u16() < 400, "{path}: {}", get.text);
+        assert_eq!(head.text, "", "{path}");
+        assert_eq!(
+            head.header("content-type"),
+            get.header("content-type"),
+            "{path}"
+        );
+        routes += 1;
+    }
+    assert!(routes >= 14, "{routes}");
+    node.stop().await;
+}
+
+#[test]
+fn every_answer_tells_its_headers_and_every_refusal_its_words() {
+    let document = document();
+    for name in ["UserKey", "ApiKey", "ClusterKey"] {
+        assert!(document["components"]["securitySchemes"][name].is_object());
+    }
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            for (status, response) in responses {
+                let place = format!("{method} {path} {status}");
+                assert!(response["headers"]["X-Request-Id"].is_object(), "{place}");
+                assert_eq!(
+                    response["headers"].get("Retry-After").is_some(),
+                    matches!(status.as_str(), "429" | "503"),
+                    "{place}"
+                );
+                if status.as_str() >= "400" && path != "/ready" {
+                    let example = &response["content"]["application/json"]["example"];
+                    assert!(
+                        example["detail"].is_string() || example["detail"].is_array(),
+                        "{place}"
+                    );
+                }
+            }
+            if operation.get("requestBody").is_some() {
+                assert!(responses.contains_key("408") && responses.contains_key("413"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_page_is_served_from_the_binary() {
     let node = TestNode::start();
     let get = |path: &str| {

@@ -5,13 +5,17 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::node::{OTHER_USER_KEY, TestNode};
+use crate::{
+    node::{OTHER_USER_KEY, TestNode, client},
+    process::Process,
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -54,6 +58,49 @@ async fn page() -> String {
     let page = node.call(Method::GET, "/metrics", None).await.text;
     node.stop().await;
     page
+}
+
+/// The page of a node that has met another one.
+async fn page_beside_another_node() -> String {
+    let (folders, ports) = (
+        [TempDir::new().unwrap(), TempDir::new().unwrap()],
+        [0, 1].map(|_| {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().port().to_string()
+        }),
+    );
+    let list = format!("127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1]);
+    let nodes: Vec<_> = folders
+        .iter()
+        .zip(&ports)
+        .map(|(folder, port)| {
+            let settings = [
+                ("OSC_HOST_PORT", port.as_str()),
+                ("OSC_CLUSTER_ENABLED", "true"),
+                ("OSC_CLUSTER_NODE_ID", port.as_str()),
+                ("OSC_CLUSTER_KEY", "the cluster key of the tests"),
+                ("OSC_CLUSTER_NODES", list.as_str()),
+            ];
+            Process::start(folder.path(), &settings)
+        })
+        .collect();
+    let url = format!("{}/metrics", nodes[0].url);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let page = client()
+            .get(&url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        if page.contains("osc_replication_lag_changes{") {
+            return page;
+        }
+        assert!(Instant::now() < deadline, "they never met: {page}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -155,7 +202,8 @@ fn the_alert_rules_are_valid_and_fire_when_they_should() {
 
 #[tokio::test]
 async fn rules_and_dashboard_use_only_metrics_that_exist() {
-    let page = page().await;
+    // Some are told of each other node, so there must be one.
+    let page = page().await + &page_beside_another_node().await;
     let known: BTreeSet<_> = page
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Once};
 
 use opensecureconf_node::{
-    config::{Config, Layers, command},
+    config::{Config, Layers, Patience, command},
     crypto::Iterations,
     log::LogControl,
     serve::BoundNode,
@@ -61,13 +61,19 @@ impl TestNode {
     }
 
     pub(crate) fn start_in(folder: TempDir, more: &[(&str, &str)]) -> Self {
+        Self::start_with(folder, more, Patience::default())
+    }
+
+    /// A node that is less patient with slow clients.
+    pub(crate) fn start_with(folder: TempDir, more: &[(&str, &str)], patience: Patience) -> Self {
         let mut environment = environment(folder.path());
         environment.extend(
             more.iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
         let flags = command().try_get_matches_from(["osc-node"]).unwrap();
-        let config = Config::from_layers(&Layers::new(&flags, environment, [])).unwrap();
+        let mut config = Config::from_layers(&Layers::new(&flags, environment, [])).unwrap();
+        config.patience = patience;
         let node = BoundNode::start(config, Iterations(10), LogControl::silent()).unwrap();
         let url = format!("http://{}", node.address().unwrap());
         let metrics_url = node

@@ -230,9 +230,11 @@ fn databases_of_others_and_of_later_releases_are_left_alone() {
         .unwrap()
         .execute_batch("CREATE TABLE songs (title TEXT)")
         .unwrap();
+    let before = fs::read(&path).unwrap();
     let (code, text) = run(folder.path(), &["--host-port", "0"]);
     assert_eq!(code, Some(1));
     assert!(text.contains("not one of this program"), "{text}");
+    assert_eq!(fs::read(&path).unwrap(), before, "not a byte changed");
 
     let newer = TempDir::new().unwrap();
     let mut command = osc_node(newer.path());
@@ -240,14 +242,16 @@ fn databases_of_others_and_of_later_releases_are_left_alone() {
     let path = newer.path().join("configurations.db");
     Connection::open(&path)
         .unwrap()
-        .execute_batch("PRAGMA user_version = 99")
+        .execute_batch("PRAGMA user_version = 99; PRAGMA journal_mode = delete")
         .unwrap();
+    let before = fs::read(&path).unwrap();
     let (code, text) = run(newer.path(), &["--host-port", "0"]);
     assert_eq!(code, Some(1));
     assert!(
         text.contains("has schema 99, this release knows up to 1"),
         "{text}"
     );
+    assert_eq!(fs::read(&path).unwrap(), before, "not a byte changed");
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {

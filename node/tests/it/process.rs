@@ -20,6 +20,16 @@ pub(crate) struct Process {
     lines: Arc<Mutex<String>>,
 }
 
+/// A child process that does not outlive its test.
+pub(crate) struct KilledOnDrop(pub(crate) Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The command, with nothing of this process's environment.
 pub(crate) fn osc_node(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_osc-node"));

@@ -75,6 +75,11 @@ if version != "2.0.2":
 show("bulk_delete", len(client.bulk_delete([item("b"), item("c")])["deleted"]))
 show("delete", client.delete(*entry("a"))["message"])
 show("delete missing", refused(osc.ConfigurationNotFoundError, client.delete, *entry("a")))
+if version != "2.0.2":
+    client.create("elsewhere", {"n": 1}, category="db", environment="staging")
+    filters = [{"environment": "staging"}, {"environment": "none"}, {"environment": "staging", "category": "db"}]
+    show("list_all environment", [[listed["key"] for listed in client.list_all(**only)] for only in filters])
+    show("count environment", [client.count(**only) for only in filters])
 create("mine", {"n": 1})
 stranger = osc.OpenSecureConfClient(url, "another user key", api_key=api_key, max_retries=0)
 show("wrong user key", refused(osc.AuthenticationError, stranger.read, *entry("mine")))

@@ -54,6 +54,35 @@ database.execute('UPDATE entries SET token = ? WHERE key = ?', (token, 'from rus
 database.commit()
 ";
 
+/// As the original gets it: header bytes decoded as Latin-1, then encoded as UTF-8.
+const WRITE_UNDER_LATIN_1: &str = "
+password = sys.argv[3].encode().decode('latin-1').encode()
+key = base64.urlsafe_b64encode(hashlib.pbkdf2_hmac('sha256', password, salt, int(sys.argv[4]), 32))
+token = Fernet(key).encrypt(json.dumps('from python').encode()).decode()
+database.execute('UPDATE entries SET token = ? WHERE key = ?', (token, 'k'))
+database.commit()
+";
+
+#[tokio::test]
+async fn a_user_key_outside_ascii_opens_what_the_original_sealed_under_it() {
+    const KEY: &str = "pässwörd1";
+    let node = TestNode::start();
+    let body = json!({"key": "k", "value": 1});
+    node.call(Method::POST, "/configs", Some(body)).await;
+    let folder = node.stop().await;
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (database, salt) = (path("configurations.db"), path("encryption.salt"));
+    let arguments = [database.as_str(), &salt, KEY, ITERATIONS];
+    run(&format!("{DERIVE}{WRITE_UNDER_LATIN_1}"), &arguments, b"");
+    let node = TestNode::start_in(folder, &[]);
+    let request = node.request(Method::GET, "/configs/k");
+    let read = request.header("X-User-Key", KEY.as_bytes()).send();
+    let read = crate::node::Answer::of(read.await.unwrap()).await;
+    assert_eq!(read.status, 200, "{}", read.text);
+    assert_eq!(read.json()["value"], "from python");
+    node.stop().await;
+}
+
 /// The iterations of nodes inside the test process; the standard count is proved by the vectors in `crypto`.
 const ITERATIONS: &str = "10";
 

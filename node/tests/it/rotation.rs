@@ -50,6 +50,47 @@ async fn an_api_key_is_rotated_without_a_restart() {
     assert_eq!(status(&node.url, "old key").await, 403);
 }
 
+#[tokio::test]
+async fn a_cluster_key_is_rotated_and_never_becomes_an_api_key() {
+    let folder = TempDir::new().unwrap();
+    let (api, cluster) = (
+        folder.path().join("api-keys"),
+        folder.path().join("cluster-keys"),
+    );
+    fs::write(&api, "api key\n").unwrap();
+    fs::write(&cluster, "old key\n").unwrap();
+    let mut command = osc_node(folder.path());
+    command
+        .env("OSC_HOST_PORT", "0")
+        .env("OSC_API_KEY_REQUIRED", "true")
+        .env("OSC_API_KEY_FILE", &api)
+        .env("OSC_CLUSTER_KEY_FILE", &cluster);
+    let mut node = Process::start_command(&mut command);
+    let status = |url: &str, key: &'static str| {
+        let request = client()
+            .get(format!("{url}/cluster/salt"))
+            .header("X-Cluster-Key", key);
+        async { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(status(&node.url, "old key").await, 200);
+    fs::write(&cluster, "old key\nnew key\n").unwrap();
+    node.event("keys_reloaded");
+    assert_eq!(status(&node.url, "old key").await, 200);
+    assert_eq!(status(&node.url, "new key").await, 200);
+
+    fs::write(&cluster, "new key\napi key\n").unwrap();
+    let event = node.event("keys_not_reloaded");
+    assert_eq!(event["setting"], "OSC_CLUSTER_KEY_FILE");
+    assert!(
+        event["error"].as_str().unwrap().contains("at once"),
+        "{event}"
+    );
+    assert_eq!(status(&node.url, "api key").await, 403);
+    fs::write(&api, "api key\nnew key\n").unwrap();
+    let event = node.event("keys_not_reloaded");
+    assert_eq!(event["setting"], "OSC_API_KEY_FILE");
+}
+
 /// A certificate authority that signs certificates for 127.0.0.1 and for clients.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -167,6 +208,70 @@ async fn only_routes_for_owners_demand_a_client_certificate() {
     );
 }
 
+#[tokio::test]
+async fn the_authorities_of_clients_are_exchanged_without_a_restart() {
+    let authority = Authority::new("server");
+    let (old, new) = (Authority::new("old clients"), Authority::new("new clients"));
+    let folder = TlsFolder::new(&authority, &old);
+    let mut node = folder.start();
+    let url = format!("{}/cluster/salt", node.url);
+    let salt = |clients: &Authority| {
+        let client = authority.client(Some(clients.issue()));
+        let request = client.get(&url).header("X-Cluster-Key", "the cluster key");
+        async { request.send().await.map(|answer| answer.status().as_u16()) }
+    };
+    assert_eq!(salt(&old).await.unwrap(), 200);
+    assert!(salt(&new).await.is_err());
+    fs::write(folder.0.path().join("clients.pem"), new.pem()).unwrap();
+    node.event("certificates_reloaded");
+    assert_eq!(salt(&new).await.unwrap(), 200);
+    assert!(salt(&old).await.is_err());
+}
+
+pub(crate) const ENCRYPT_KEY: &str = "
+import sys
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key)
+key = load_pem_private_key(sys.stdin.buffer.read(), None)
+encryption = BestAvailableEncryption(sys.argv[1].encode())
+print(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode())
+";
+
+#[tokio::test]
+async fn a_private_key_may_have_a_passphrase() {
+    let authority = Authority::new("server");
+    let folder = TempDir::new().unwrap();
+    let (certificate, key) = authority.issue();
+    let key = crate::python::run(ENCRYPT_KEY, &["the passphrase"], key.as_bytes());
+    assert!(key.contains("BEGIN ENCRYPTED PRIVATE KEY"));
+    fs::write(folder.path().join("cert.pem"), certificate).unwrap();
+    fs::write(folder.path().join("key.pem"), key).unwrap();
+    let command = || {
+        let mut command = osc_node(folder.path());
+        command
+            .env("OSC_HOST_PORT", "0")
+            .env("OSC_HTTPS_ENABLED", "true")
+            .env("OSC_SSL_CERTFILE", "cert.pem")
+            .env("OSC_SSL_KEYFILE", "key.pem");
+        command
+    };
+    for (passphrase, complaint) in [
+        ("", "it is encrypted; set OSC_SSL_KEYFILE_PASSWORD"),
+        ("another", "OSC_SSL_KEYFILE_PASSWORD does not open it"),
+    ] {
+        let output = command()
+            .env("OSC_SSL_KEYFILE_PASSWORD", passphrase)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(complaint), "{text}");
+    }
+    let node = Process::start_command(command().env("OSC_SSL_KEYFILE_PASSWORD", "the passphrase"));
+    let health = authority.client(None).get(format!("{}/health", node.url));
+    assert_eq!(health.send().await.unwrap().status(), 200);
+}
+
 #[test]
 fn a_certificate_that_is_of_no_use_stops_the_start_with_its_name() {
     let folder = TempDir::new().unwrap();
@@ -178,7 +283,7 @@ fn a_certificate_that_is_of_no_use_stops_the_start_with_its_name() {
         .env("OSC_SSL_KEYFILE", "key.pem")
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
         text.contains("cert.pem holds no certificate in PEM"),

@@ -27,6 +27,7 @@ fn settle(folder: &TempDir, mounted: Option<&str>) -> Result<Salt, SaltFileError
     settle_salt(&database, places, SaltPolicy::Generate, || {
         Salt::from_bytes(&[9; 64]).unwrap()
     })
+    .map(Option::unwrap)
 }
 
 #[tokio::test]

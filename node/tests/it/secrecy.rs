@@ -1,6 +1,6 @@
 //! No secret is in anything that a node lets out: logs at their loudest, metrics, errors, settings, files.
 
-use std::fs;
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,12 +8,13 @@ use tempfile::TempDir;
 
 use crate::{
     node::client,
-    process::{Process, osc_node},
+    process::{KilledOnDrop, osc_node},
 };
 
 const API_KEY: &str = "api-key-4f1d9b";
 const WRONG_API_KEY: &str = "wrong-api-key-77aa";
 const CLUSTER_KEY: &str = "cluster-key-90c2e1";
+const WRONG_CLUSTER_KEY: &str = "wrong-cluster-key-0dd0";
 const USER_KEY: &str = "user-key-c0ffee-01";
 const WRONG_USER_KEY: &str = "wrong-user-key-beef";
 const PLAINTEXT: &str = "plaintext-5eed5eed";
@@ -21,6 +22,7 @@ const PLAINTEXT: &str = "plaintext-5eed5eed";
 /// Everything that was answered.
 struct Caller {
     url: String,
+    cluster_key: &'static str,
     answers: String,
 }
 
@@ -30,7 +32,7 @@ impl Caller {
             .request(method, format!("{}{path}", self.url))
             .header("X-API-Key", keys.0)
             .header("X-User-Key", keys.1)
-            .header("X-Cluster-Key", CLUSTER_KEY)
+            .header("X-Cluster-Key", self.cluster_key)
             .body(body.to_owned());
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
@@ -47,10 +49,37 @@ impl Caller {
     }
 }
 
+/// Starts a node whose output goes to files, whatever its lines look like; returns its URL.
+async fn start(folder: &Path, command: &mut Command) -> (KilledOnDrop, String) {
+    let file = |name: &str| fs::File::create(folder.join(name)).unwrap();
+    let child = command
+        .env("OSC_HOST_PORT", "0")
+        .stdout(file("out"))
+        .stderr(file("err"))
+        .spawn();
+    let node = KilledOnDrop(child.unwrap());
+    for _ in 0..300 {
+        let log = fs::read_to_string(folder.join("out")).unwrap();
+        let started = log
+            .lines()
+            .find(|line| line.contains("node_started") && log.ends_with('\n'));
+        if let Some((_, after)) = started.and_then(|line| line.split_once("127.0.0.1:")) {
+            let port = after.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+            return (node, format!("http://127.0.0.1:{port}"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{}", fs::read_to_string(folder.join("err")).unwrap());
+}
+
 /// Creates, reads and updates, and is refused in every way there is.
 async fn provoke_every_answer(caller: &mut Caller) {
     let owner = (API_KEY, USER_KEY);
     let create = json!({"key": "k", "value": PLAINTEXT}).to_string();
+    caller.cluster_key = WRONG_CLUSTER_KEY;
+    let refused = caller.call(Method::GET, "/admin/log-level", owner, "");
+    assert_eq!(refused.await, 403);
+    caller.cluster_key = CLUSTER_KEY;
     assert_eq!(
         caller.call(Method::POST, "/configs", owner, &create).await,
         201
@@ -124,21 +153,30 @@ async fn provoke_every_answer(caller: &mut Caller) {
 
 #[tokio::test]
 async fn no_secret_leaves_the_node() {
+    for format in ["json", "console"] {
+        no_secret_leaves(format).await;
+    }
+}
+
+async fn no_secret_leaves(format: &str) {
     let folder = TempDir::new().unwrap();
     let fault = folder.path().join("fault");
+    fs::write(folder.path().join("api-keys"), API_KEY).unwrap();
+    fs::write(folder.path().join("cluster-keys"), CLUSTER_KEY).unwrap();
     let mut command = osc_node(folder.path());
     command
-        .env("OSC_HOST_PORT", "0")
         .env("OSC_API_KEY_REQUIRED", "true")
-        .env("OSC_API_KEY", API_KEY)
-        .env("OSC_CLUSTER_KEY", CLUSTER_KEY)
+        .env("OSC_API_KEY_FILE", "api-keys")
+        .env("OSC_CLUSTER_KEY_FILE", "cluster-keys")
         .env("OSC_LOG_LEVEL", "DEBUG")
-        .env("OSC_AUTH_FAILURES_PER_MINUTE", "2")
+        .env("OSC_LOG_FORMAT", format)
+        .env("OSC_AUTH_FAILURES_PER_MINUTE", "3")
         .env("OSC_TEST_FAULT", &fault)
         .env("LD_PRELOAD", crate::disk::faulty_disk(&folder));
-    let node = Process::start_command(&mut command);
+    let (node, url) = start(folder.path(), &mut command).await;
     let mut caller = Caller {
-        url: node.url.clone(),
+        url,
+        cluster_key: CLUSTER_KEY,
         answers: String::new(),
     };
     provoke_every_answer(&mut caller).await;
@@ -156,17 +194,29 @@ async fn no_secret_leaves_the_node() {
     );
     fs::remove_file(&fault).unwrap();
     let metrics = client()
-        .get(format!("{}/metrics", node.url))
+        .get(format!("{}/metrics", caller.url))
         .send()
         .await
         .unwrap();
     let metrics = metrics.text().await.unwrap();
-    let log = node.log();
-    assert!(
-        log.contains("\"event\":\"request\""),
-        "the log is at its loudest"
-    );
-    node.kill();
+    // Key files that change are read, and one of no use is complained about.
+    fs::write(
+        folder.path().join("api-keys"),
+        format!("{API_KEY}\n{CLUSTER_KEY}\n"),
+    )
+    .unwrap();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    for _ in 0..100 {
+        if read("out").contains("keys_not_reloaded") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(node);
+    let (log, errors) = (read("out"), read("err"));
+    for told in ["endpoint", "keys_not_reloaded", "auth_failed"] {
+        assert!(log.contains(told), "the log is at its loudest: {log}");
+    }
 
     let database: Vec<u8> = ["configurations.db", "configurations.db-wal"]
         .iter()
@@ -178,24 +228,26 @@ async fn no_secret_leaves_the_node() {
         .chain(database.split("gAAAA").nth(1).unwrap().chars())
         .take(40)
         .collect();
-    let [hex, base64] = spellings(&fs::read(folder.path().join("encryption.salt")).unwrap());
+    let spellings = spellings(&fs::read(folder.path().join("encryption.salt")).unwrap());
+    let spellings = spellings.iter().map(|text| &text[..32]);
     let secrets = [
         API_KEY,
         WRONG_API_KEY,
         CLUSTER_KEY,
+        WRONG_CLUSTER_KEY,
         USER_KEY,
         WRONG_USER_KEY,
         PLAINTEXT,
-        &hex[..32],
-        &base64[..32],
     ];
+    let secrets: Vec<_> = secrets.into_iter().chain(spellings).collect();
     for (place, text) in [
         ("log", &log),
+        ("errors", &errors),
         ("answers", &caller.answers),
         ("metrics", &metrics),
         ("database", &database),
     ] {
-        for secret in secrets {
+        for secret in &secrets {
             assert!(!text.contains(secret), "{secret} is in the {place}: {text}");
         }
         assert_eq!(
@@ -206,12 +258,53 @@ async fn no_secret_leaves_the_node() {
     }
 }
 
-/// How the salt would look in a text.
-fn spellings(salt: &[u8]) -> [String; 2] {
-    let script = "import base64, sys; salt = sys.stdin.buffer.read(); print(salt.hex(), base64.b64encode(salt).decode())";
-    let printed = crate::python::run(script, &[], salt);
-    let (hex, base64) = printed.trim().split_once(' ').unwrap();
-    [hex.to_owned(), base64.to_owned()]
+/// How the salt and the key that is derived with it would look in a text.
+fn spellings(salt: &[u8]) -> Vec<String> {
+    const SCRIPT: &str = "
+import base64, hashlib, sys
+salt = sys.stdin.buffer.read()
+key = hashlib.pbkdf2_hmac('sha256', sys.argv[1].encode(), salt, 480000, 32)
+for secret in salt, key:
+    print(secret.hex(), base64.b64encode(secret).decode(), base64.urlsafe_b64encode(secret).decode())
+    print(str(list(secret))[1:-1])
+";
+    let printed = crate::python::run(SCRIPT, &[USER_KEY], salt);
+    let mut lines = printed.lines();
+    let mut spellings = Vec::new();
+    while let (Some(texts), Some(numbers)) = (lines.next(), lines.next()) {
+        spellings.extend(texts.split(' ').map(str::to_owned));
+        spellings.push(numbers.to_owned());
+    }
+    assert_eq!(spellings.len(), 8);
+    spellings
+}
+
+#[test]
+fn the_passphrase_of_a_private_key_is_told_to_nobody() {
+    const PASSPHRASE: &str = "passphrase-7e57ab1e";
+    let folder = TempDir::new().unwrap();
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(folder.path().join("cert.pem"), certificate.cert.pem()).unwrap();
+    let key = certificate.signing_key.serialize_pem();
+    let key = crate::python::run(
+        crate::rotation::ENCRYPT_KEY,
+        &["another passphrase"],
+        key.as_bytes(),
+    );
+    fs::write(folder.path().join("key.pem"), key).unwrap();
+    for arguments in [&[][..], &["config"], &["--log-level", "DEBUG"]] {
+        let output = osc_node(folder.path())
+            .args(arguments)
+            .env("OSC_HTTPS_ENABLED", "true")
+            .env("OSC_SSL_CERTFILE", "cert.pem")
+            .env("OSC_SSL_KEYFILE", "key.pem")
+            .env("OSC_SSL_KEYFILE_PASSWORD", PASSPHRASE)
+            .output()
+            .unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(text.contains("OSC_SSL_KEYFILE_PASSWORD"), "{text}");
+        assert!(!text.contains(PASSPHRASE), "{text}");
+    }
 }
 
 #[test]

@@ -11,14 +11,14 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use rand::rngs::SysError;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     build::{ClusterResources, build_api_key_secret, build_cluster_key_secret, build_salt_secret},
-    dereference::{Child, Found},
+    dereference::Found,
     secret_plan::{SaltPlan, SecretPlan},
     validate::ValidatedCluster,
 };
@@ -42,6 +42,28 @@ pub enum Error {
         /// What the API server says.
         source: Box<kube::Error>,
     },
+}
+
+impl Error {
+    /// What the API server says, where it will go on saying so until somebody changes something.
+    pub fn rejection(&self) -> Option<String> {
+        let Self::Write {
+            verb,
+            kind,
+            name,
+            source,
+        } = self
+        else {
+            return None;
+        };
+        match source.as_ref() {
+            kube::Error::Api(status) if [400, 403, 422].contains(&status.code) => Some(format!(
+                "the API server refused to {verb} {kind} {name}: {}",
+                status.message
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// What was done.
@@ -68,7 +90,8 @@ pub async fn create_secrets(
     client: &Client,
     cluster: &ValidatedCluster,
     plan: &SecretPlan,
-) -> Result<Vec<Done>, Error> {
+    done: &mut Vec<Done>,
+) -> Result<(), Error> {
     let SecretPlan {
         salt,
         create_api_key,
@@ -94,7 +117,6 @@ pub async fn create_secrets(
         ));
     }
     let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
-    let mut done = Vec::new();
     for secret in &wanted {
         let name = secret.name_any();
         // Somebody who was faster made it: the next reconcile reads what he made.
@@ -110,16 +132,18 @@ pub async fn create_secrets(
             name,
         });
     }
-    Ok(done)
+    Ok(())
 }
 
-/// Writes all other children: what pods need before the pods, so that they start at the first try.
+/// Writes all other children: what pods need before the pods, so that they start at the first try. `done` tells what was
+/// done, also before a failure.
 pub async fn apply(
     client: &Client,
     cluster: &ValidatedCluster,
     resources: &ClusterResources,
     found: &Found,
-) -> Result<(StatefulSet, Vec<Done>), Error> {
+    done: &mut Vec<Done>,
+) -> Result<StatefulSet, Error> {
     // Destructured in full: a child that nobody applies does not compile.
     let ClusterResources {
         service_account,
@@ -136,7 +160,7 @@ pub async fn apply(
         namespace: &cluster.namespace,
         name: cluster.name.as_str(),
         found,
-        done: Vec::new(),
+        done,
     };
     children.apply(service_account).await?;
     children.apply(config_map).await?;
@@ -148,13 +172,14 @@ pub async fn apply(
     children
         .apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
         .await?;
+    let stateful_set = children.apply(stateful_set).await?;
+    // Last: its definition is another operator's, and whatever that one says of it must not keep nodes from running.
     if found.service_monitors_served {
         children
             .apply_or_delete::<ServiceMonitor>(service_monitor.as_ref())
             .await?;
     }
-    let stateful_set = children.apply(stateful_set).await?;
-    Ok((stateful_set, children.done))
+    Ok(stateful_set)
 }
 
 struct Children<'a> {
@@ -162,7 +187,7 @@ struct Children<'a> {
     namespace: &'a str,
     name: &'a str,
     found: &'a Found,
-    done: Vec<Done>,
+    done: &'a mut Vec<Done>,
 }
 
 impl Children<'_> {
@@ -179,7 +204,7 @@ impl Children<'_> {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
         let applied = applied.map_err(|source| failed::<K>("apply", &name, source))?;
-        if !self.was_there(&kind, &name) {
+        if !self.found.has(&kind, &name) {
             self.done.push(Done::Created { kind, name });
         }
         Ok(applied)
@@ -195,26 +220,28 @@ impl Children<'_> {
             + DeserializeOwned,
     {
         let (kind, name) = (K::kind(&()).into_owned(), self.name.to_owned());
-        match object {
-            Some(object) => self.apply(object).await.map(drop),
-            None if self.was_there(&kind, &name) => {
+        let there = self.found.child(&kind, &name);
+        match (object, there) {
+            (Some(object), _) => self.apply(object).await.map(drop),
+            (None, None) => Ok(()),
+            (None, Some(child)) => {
                 let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
-                api.delete(&name, &DeleteParams::default())
-                    .await
-                    .map_err(|source| failed::<K>("delete", &name, source))?;
-                self.done.push(Done::Deleted { kind, name });
+                // Nothing but the object that was judged to be ours.
+                let parameters = DeleteParams {
+                    preconditions: Some(Preconditions {
+                        uid: child.uid.clone(),
+                        resource_version: None,
+                    }),
+                    ..DeleteParams::default()
+                };
+                match api.delete(&name, &parameters).await {
+                    Ok(_) => self.done.push(Done::Deleted { kind, name }),
+                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                    Err(source) => return Err(failed::<K>("delete", &name, source)),
+                }
                 Ok(())
             }
-            None => Ok(()),
         }
-    }
-
-    fn was_there(&self, kind: &str, name: &str) -> bool {
-        self.found.children.iter().any(
-            |Child {
-                 kind: k, name: n, ..
-             }| k == kind && n == name,
-        )
     }
 }
 

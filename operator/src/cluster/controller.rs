@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, future::join_all};
+use futures::{Stream, StreamExt, TryStreamExt, future::join_all};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Secret, Service, ServiceAccount},
@@ -14,20 +14,28 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::DeserializeGuard,
+    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
-        Controller,
-        controller::{Action, Config},
-        reflector::ObjectRef,
+        Controller, PredicateConfig, WatchStreamExt,
+        controller::{self, Action, Config},
+        predicates,
+        reflector::{self, ObjectRef, store::Writer},
         watcher,
     },
 };
 
 use super::{
-    reconcile::{Context, Error, reconcile_cluster},
+    context::Context,
+    reconcile::{Error, reconcile_cluster, reconcile_malformed},
     resource::OpenSecureConfCluster,
 };
-use crate::names::{LABEL_MANAGED_BY, OPERATOR};
+use crate::{
+    names::{LABEL_MANAGED_BY, OPERATOR},
+    service_monitor::ServiceMonitor,
+};
+
+/// A cluster, or what is known of one that does not parse: it never stops the others.
+type Guarded = DeserializeGuard<OpenSecureConfCluster>;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
@@ -55,32 +63,73 @@ pub async fn run(context: Context, namespaces: &[String]) {
 async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
     let client = &context.client;
     let ours = watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}"));
-    Controller::new(
-        scoped::<DeserializeGuard<OpenSecureConfCluster>>(client, namespace),
+    let (reader, writer) = reflector::store();
+    Controller::for_stream(clusters(Arc::clone(&context), namespace, writer), reader)
+        .with_config(
+            Config::default()
+                .concurrency(CONCURRENT_RECONCILES)
+                .debounce(Duration::from_millis(200)),
+        )
+        .owns(scoped::<StatefulSet>(client, namespace), ours.clone())
+        .owns(scoped::<Service>(client, namespace), ours.clone())
+        .owns(scoped::<ConfigMap>(client, namespace), ours.clone())
+        .owns(scoped::<ServiceAccount>(client, namespace), ours.clone())
+        .owns(scoped::<NetworkPolicy>(client, namespace), ours.clone())
+        .owns(
+            scoped::<PodDisruptionBudget>(client, namespace),
+            ours.clone(),
+        )
+        .owns_stream(service_monitors(client, namespace, ours.clone()))
+        .watches(scoped::<Secret>(client, namespace), ours, cluster_of_secret)
+        .run(reconcile, error_policy, Arc::clone(&context))
+        .for_each(|result| {
+            match result {
+                Ok(_) => {}
+                Err(controller::Error::ObjectNotFound(gone)) => {
+                    context.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                }
+                Err(error) => tracing::debug!(error = %error, "reconcile_not_run"),
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// The clusters, each time its spec changes or it is deleted: a status, which we write ourselves, leads to nothing.
+fn clusters(
+    context: Arc<Context>,
+    namespace: Option<&str>,
+    store: Writer<Guarded>,
+) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send + use<> {
+    watcher(
+        scoped::<Guarded>(&context.client, namespace),
         watcher::Config::default(),
     )
-    .with_config(
-        Config::default()
-            .concurrency(CONCURRENT_RECONCILES)
-            .debounce(Duration::from_millis(200)),
-    )
-    .owns(scoped::<StatefulSet>(client, namespace), ours.clone())
-    .owns(scoped::<Service>(client, namespace), ours.clone())
-    .owns(scoped::<ConfigMap>(client, namespace), ours.clone())
-    .owns(scoped::<ServiceAccount>(client, namespace), ours.clone())
-    .owns(scoped::<NetworkPolicy>(client, namespace), ours.clone())
-    .owns(
-        scoped::<PodDisruptionBudget>(client, namespace),
-        ours.clone(),
-    )
-    .watches(scoped::<Secret>(client, namespace), ours, cluster_of_secret)
-    .run(reconcile, error_policy, context)
-    .for_each(|result| async move {
-        if let Err(error) = result {
-            tracing::debug!(error = %error, "reconcile_not_run");
+    .default_backoff()
+    .reflect(store)
+    .inspect_ok(move |event| {
+        if let watcher::Event::Delete(gone) = event {
+            context.forget(&gone.namespace().unwrap_or_default(), &gone.name_any());
         }
     })
-    .await;
+    .applied_objects()
+    .predicate_filter(predicates::generation, PredicateConfig::default())
+}
+
+/// ServiceMonitors, from when this Kubernetes knows them. Until then the watch fails again and again: were its errors let
+/// through, the driver would hold back everything else for as long.
+fn service_monitors(
+    client: &Client,
+    namespace: Option<&str>,
+    ours: watcher::Config,
+) -> impl Stream<Item = Result<PartialObjectMeta<ServiceMonitor>, watcher::Error>> + Send + use<> {
+    watcher(
+        scoped::<PartialObjectMeta<ServiceMonitor>>(client, namespace),
+        ours,
+    )
+    .default_backoff()
+    .touched_objects()
+    .filter(|result| std::future::ready(result.is_ok()))
 }
 
 fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -98,19 +147,20 @@ where
     clippy::needless_pass_by_value,
     reason = "the watch hands over the object"
 )]
-fn cluster_of_secret(secret: Secret) -> Option<ObjectRef<DeserializeGuard<OpenSecureConfCluster>>> {
+fn cluster_of_secret(secret: Secret) -> Option<ObjectRef<Guarded>> {
     let name = secret.labels().get(crate::names::LABEL_INSTANCE)?;
     Some(ObjectRef::new(name).within(&secret.namespace()?))
 }
 
-async fn reconcile(
-    guard: Arc<DeserializeGuard<OpenSecureConfCluster>>,
-    context: Arc<Context>,
-) -> Result<Action, Error> {
+async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let start = Instant::now();
+    let _running = context.metrics.reconciling();
     let result = match &guard.0 {
         Ok(cluster) => Box::pin(reconcile_cluster(cluster, &context)).await,
-        Err(invalid) => Err(Error::Malformed(Box::new(invalid.clone()))),
+        Err(invalid) => match reconcile_malformed(invalid, &context).await {
+            Ok(()) => Err(Error::Malformed(Box::new(invalid.clone()))),
+            Err(error) => Err(error),
+        },
     };
     context
         .metrics
@@ -122,17 +172,13 @@ async fn reconcile(
     clippy::needless_pass_by_value,
     reason = "the driver hands over its pointers"
 )]
-fn error_policy(
-    guard: Arc<DeserializeGuard<OpenSecureConfCluster>>,
-    error: &Error,
-    context: Arc<Context>,
-) -> Action {
+fn error_policy(guard: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let (name, namespace) = (guard.name_any(), guard.namespace().unwrap_or_default());
     tracing::warn!(name, namespace, phase = error.phase(), error = %chain(error), "reconcile_failed");
     if matches!(error, Error::Malformed(_)) {
         return Action::await_change();
     }
-    let failures = context.remember(&guard.uid().unwrap_or_default(), |memory| {
+    let failures = context.remember(&namespace, &name, |memory| {
         memory.failures = memory.failures.saturating_add(1);
         memory.failures
     });

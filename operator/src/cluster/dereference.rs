@@ -1,78 +1,30 @@
 //! Step 1: reads everything that later steps decide on. Writes nothing.
 
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
-    networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
+mod found;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::PartialObjectMeta};
+use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use tokio::try_join;
 
-use super::validate::ValidatedCluster;
+pub use found::{ApiKey, Child, Found, Founder, KeySecret, SaltSecret};
+
+use super::{founding::FounderMark, validate::ValidatedCluster};
 use crate::{
-    names::{API_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR, SALT_ENTRY},
+    names::{
+        ANNOTATION_FOUNDER, API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY,
+        OPERATOR, SALT_ENTRY,
+    },
     service_monitor::ServiceMonitor,
 };
-
-/// What is there.
-#[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, not states"
-)]
-pub struct Found {
-    /// The salt.
-    pub salt: SaltSecret,
-    /// Whether volumes of this cluster exist.
-    pub claims_exist: bool,
-    /// The API key that the operator itself uses; `None` while its Secret or entry is missing.
-    pub api_key: Option<ApiKey>,
-    /// Whether the Secret that holds the API key exists.
-    pub api_key_secret_exists: bool,
-    /// Whether the Secret with the cluster key exists.
-    pub cluster_key_secret_exists: bool,
-    /// Children by kind and name.
-    pub children: Vec<Child>,
-    /// Whether this Kubernetes knows ServiceMonitors.
-    pub service_monitors_served: bool,
-}
-
-/// The salt Secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SaltSecret {
-    /// There is none.
-    Missing,
-    /// It holds a salt with this fingerprint.
-    Present {
-        /// First 8 bytes of the SHA-256, in hexadecimal.
-        fingerprint: String,
-    },
-    /// It holds something else.
-    Malformed,
-}
-
-/// An API key. Never printed.
-#[derive(Clone)]
-pub struct ApiKey(pub Vec<u8>);
-
-impl std::fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiKey(***)")
-    }
-}
-
-/// An object that has the name of a child.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Child {
-    /// Its kind.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// Whether it is this cluster's.
-    pub ours: bool,
-}
 
 /// Reads everything about one cluster.
 pub async fn dereference(
@@ -91,10 +43,20 @@ pub async fn dereference(
     let (salt, api_key, cluster_key, claims, monitor) = try_join!(
         secrets.get_opt(&salt_name),
         secrets.get_opt(&api_key_name),
-        secrets.get_metadata_opt(&cluster_key_name),
+        secrets.get_opt(&cluster_key_name),
         claims.list_metadata(&no_filter),
         service_monitor(client, cluster),
     )?;
+    // The user's own Secret is his, whatever its labels say.
+    let of_user = cluster.spec.api_key.secret_ref.is_some();
+    let api_key = api_key.map(|secret| {
+        let ours = of_user || is_ours(&secret.metadata, cluster);
+        key_secret(&secret, &api_key_entry, ours, cluster)
+    });
+    let cluster_key = cluster_key.map(|secret| {
+        let ours = is_ours(&secret.metadata, cluster);
+        key_secret(&secret, CLUSTER_KEY_ENTRY, ours, cluster)
+    });
     let (service_monitors_served, monitor) = monitor;
     let (nodes, own) = (name.nodes(), name.as_str());
     let children = try_join!(
@@ -111,19 +73,42 @@ pub async fn dereference(
     ];
     let prefix = name.claim_prefix();
     Ok(Found {
+        founder: founder(salt.as_ref()),
         salt: salt_of(salt.as_ref()),
-        claims_exist: claims
+        claims: claims
             .items
             .iter()
-            .any(|claim| is_claim(&claim.name_any(), &prefix)),
-        api_key_secret_exists: api_key.is_some(),
-        api_key: api_key
-            .and_then(|secret| secret.data?.remove(&api_key_entry))
-            .map(|key| ApiKey(first_line(&key.0))),
-        cluster_key_secret_exists: cluster_key.is_some(),
+            .map(ResourceExt::name_any)
+            .filter(|claim| is_claim(claim, &prefix))
+            .collect(),
+        api_key,
+        cluster_key,
         children: children.into_iter().flatten().collect(),
         service_monitors_served,
     })
+}
+
+fn key_secret(secret: &Secret, entry: &str, ours: bool, cluster: &ValidatedCluster) -> KeySecret {
+    let data = secret.data.as_ref().and_then(|data| data.get(entry));
+    KeySecret {
+        ours,
+        owned: controller(&secret.metadata) == Some(cluster.uid.as_str()),
+        key: data
+            .map(|key| first_line(&key.0))
+            .filter(|key| !key.is_empty())
+            .map(ApiKey),
+    }
+}
+
+fn founder(secret: Option<&Secret>) -> Founder {
+    let metadata = secret.map(|secret| &secret.metadata);
+    let text = metadata
+        .and_then(|metadata| metadata.annotations.as_ref()?.get(ANNOTATION_FOUNDER))
+        .map(String::as_str);
+    Founder {
+        mark: FounderMark::of(text),
+        resource_version: metadata.and_then(|metadata| metadata.resource_version.clone()),
+    }
 }
 
 fn salt_of(secret: Option<&Secret>) -> SaltSecret {
@@ -178,7 +163,8 @@ where
     Ok(found.map(|object| Child {
         kind: K::kind(&()).into_owned(),
         name: name.to_owned(),
-        ours: is_ours(&object, cluster),
+        uid: object.metadata.uid.clone(),
+        ours: is_ours(&object.metadata, cluster),
     }))
 }
 
@@ -200,19 +186,12 @@ async fn service_monitor(
 }
 
 /// By owner where there is one, else by labels: what was kept when the resource was deleted is found again.
-fn is_ours<K>(object: &PartialObjectMeta<K>, cluster: &ValidatedCluster) -> bool {
-    let controller = object
-        .metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .find(|owner| owner.controller == Some(true));
-    if let Some(owner) = controller {
-        return owner.uid == cluster.uid;
+fn is_ours(metadata: &ObjectMeta, cluster: &ValidatedCluster) -> bool {
+    if let Some(owner) = controller(metadata) {
+        return owner == cluster.uid;
     }
     let label = |name: &str| {
-        object
-            .metadata
+        metadata
             .labels
             .as_ref()
             .and_then(|labels| labels.get(name))
@@ -220,6 +199,14 @@ fn is_ours<K>(object: &PartialObjectMeta<K>, cluster: &ValidatedCluster) -> bool
     };
     label(LABEL_MANAGED_BY) == Some(OPERATOR)
         && label(LABEL_INSTANCE) == Some(cluster.name.as_str())
+}
+
+/// Identity of the object that this one belongs to.
+fn controller(metadata: &ObjectMeta) -> Option<&str> {
+    let mut owners = metadata.owner_references.iter().flatten();
+    owners
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
 }
 
 #[cfg(test)]

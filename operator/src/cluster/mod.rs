@@ -2,21 +2,30 @@
 //!
 //! | step | file | may do |
 //! |---|---|---|
-//! | dereference | [`dereference`] | read from the API server, ask the nodes |
+//! | dereference | [`dereference`] | read from the API server |
 //! | validate | [`validate`] | nothing but think |
-//! | plan | [`secret_plan`] | nothing but think |
+//! | plan | [`secret_plan`], [`founding`], [`scaling`] | nothing but think |
 //! | build | [`build`] | nothing but think |
 //! | apply | [`apply`] | write children |
+//! | observe | `observe.rs` | read pods, ask the nodes |
+//! | order | `membership.rs` | tell nodes to found, to leave, to remove |
 //! | status | [`status`] | think, then write the status |
 
 pub mod apply;
 pub mod build;
+pub mod context;
 pub mod controller;
 pub mod dereference;
 mod events;
+mod figures;
+pub mod founding;
+mod membership;
 pub mod node_status;
+mod observe;
 pub mod reconcile;
 pub mod resource;
+pub mod scaling;
 pub mod secret_plan;
+pub mod stalled;
 pub mod status;
 pub mod validate;

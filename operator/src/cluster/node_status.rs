@@ -1,9 +1,10 @@
-//! What a node says of itself.
+//! What a node says of itself, and what only the cluster's owner may order of it.
 
 use std::time::Duration;
 
 use reqwest::Client;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::dereference::ApiKey;
 
@@ -18,16 +19,43 @@ pub struct NodeStatus {
 }
 
 /// What a node tells an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct NodeDetails {
     /// Its release.
     pub version: String,
+    /// Its database's identity.
+    pub incarnation: String,
     /// What it says of its membership.
     pub state: String,
+    /// The cluster's founding; `None` while it belongs to none.
+    pub founding: Option<String>,
+    /// Whether it serves.
+    pub ready: bool,
+    /// Why it does not.
+    pub reasons: Vec<String>,
     /// What may be shown of its salt.
     pub salt_fingerprint: Option<String>,
     /// How many entries it has.
     pub entries: i64,
+    /// The others, as it knows them.
+    pub members: Vec<NodeMember>,
+}
+
+/// Another node, as a node knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct NodeMember {
+    /// Its name.
+    pub name: String,
+    /// Its database's identity.
+    pub incarnation: String,
+    /// What it is to the cluster.
+    pub state: String,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// Changes that it lacks of this node.
+    pub lag: u64,
+    /// Changes that this node lacks of it.
+    pub behind: u64,
 }
 
 /// Asks one node; `None` when it gives no sensible answer in time.
@@ -39,4 +67,86 @@ pub async fn ask(client: &Client, address: &str, api_key: Option<&ApiKey>) -> Op
     }
     let answer = request.send().await.ok()?.error_for_status().ok()?;
     Some(answer.json::<NodeStatus>().await.ok()?.details)
+}
+
+/// Something that only the owner of a cluster orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeOrder<'a> {
+    /// Found the cluster, if this is your incarnation.
+    Found {
+        /// The incarnation that is meant.
+        incarnation: &'a str,
+    },
+    /// Leave the cluster.
+    Leave,
+    /// Remove a member that has left.
+    Remove {
+        /// Who.
+        name: &'a str,
+        /// Which life of it.
+        incarnation: &'a str,
+    },
+}
+
+/// Why a node did not do as it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// It did not answer.
+    #[error("the node at {address} does not answer")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What failed.
+        source: reqwest::Error,
+    },
+    /// It refused.
+    #[error("the node at {address} refused: {text}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// Its words.
+        text: String,
+    },
+}
+
+/// Orders something of a node, and waits until it is done.
+pub async fn order(
+    client: &Client,
+    address: &str,
+    cluster_key: &ApiKey,
+    order: &NodeOrder<'_>,
+) -> Result<(), OrderError> {
+    let url = |path: &str| format!("http://{address}{path}");
+    let request = match order {
+        NodeOrder::Found { incarnation } => client
+            .post(url("/cluster/found"))
+            .json(&json!({ "incarnation": incarnation })),
+        NodeOrder::Leave => client.post(url("/cluster/leave")),
+        NodeOrder::Remove { name, incarnation } => client.post(url(&format!(
+            "/cluster/members/{name}/remove?incarnation={incarnation}"
+        ))),
+    };
+    let mut key = reqwest::header::HeaderValue::from_bytes(&cluster_key.0).map_err(|_| {
+        OrderError::Refused {
+            address: address.to_owned(),
+            text: "the cluster key cannot be sent in a header".to_owned(),
+        }
+    })?;
+    key.set_sensitive(true);
+    let answer = request
+        .header("X-Cluster-Key", key)
+        .timeout(TIMEOUT)
+        .send()
+        .await
+        .map_err(|source| OrderError::Unreachable {
+            address: address.to_owned(),
+            source: source.without_url(),
+        })?;
+    if answer.status().is_success() {
+        return Ok(());
+    }
+    Err(OrderError::Refused {
+        address: address.to_owned(),
+        text: answer.text().await.unwrap_or_default(),
+    })
 }

@@ -1,110 +1,44 @@
 //! One reconcile: the steps in their order, and what stops them.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use futures::future::join_all;
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::{
+    api::apps::v1::StatefulSet,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+};
 use kube::{
-    Api, Client, ResourceExt,
-    api::ListParams,
-    runtime::{
-        controller::Action,
-        events::{Recorder, Reporter},
-    },
+    Api, ResourceExt,
+    api::{ApiResource, DynamicObject},
+    core::error_boundary::InvalidObject,
+    runtime::controller::Action,
 };
 
 use super::{
     apply, build,
-    dereference::{self, ApiKey, Found},
+    context::Context,
+    dereference::{self, Found},
     events::{announce, announce_change},
-    node_status::{self, NodeDetails},
-    resource::{ClusterStatus, OpenSecureConfCluster},
-    secret_plan::{self, SaltPlan},
-    status::{self, Seen},
+    figures, membership, observe,
+    resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
+    secret_plan,
+    stalled::Stalled,
+    status::{self, Monitoring, Seen},
     validate::{self, ValidatedCluster},
-};
-use crate::{
-    metrics::Metrics,
-    names::{NODE_PORT, OPERATOR},
 };
 
 /// How often a cluster is looked at without an event: nodes come and go without one, and figures move.
 const STEADY: Duration = Duration::from_secs(30);
 /// The same while something is under way.
 const PROGRESSING: Duration = Duration::from_secs(5);
-/// Figures that always move are written this often at most.
-const FIGURES: Duration = Duration::from_secs(30);
-
-/// What reconciles share.
-pub struct Context {
-    pub(super) client: Client,
-    http: reqwest::Client,
-    recorder: Recorder,
-    pub(super) metrics: Metrics,
-    node_image: String,
-    /// Failures in a row, and when figures were last written, by the resource's uid.
-    memory: Mutex<HashMap<String, Memory>>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Memory {
-    pub(super) failures: u32,
-    figures_written: Option<Instant>,
-}
-
-impl Context {
-    /// A context; `node_image` is used where a resource names none.
-    pub fn new(
-        client: Client,
-        metrics: Metrics,
-        node_image: String,
-    ) -> Result<Self, reqwest::Error> {
-        let reporter = Reporter {
-            controller: OPERATOR.to_owned(),
-            instance: std::env::var("POD_NAME").ok(),
-        };
-        Ok(Self {
-            recorder: Recorder::new(client.clone(), reporter),
-            http: reqwest::Client::builder()
-                .connect_timeout(Duration::from_secs(1))
-                .no_proxy()
-                .build()?,
-            client,
-            metrics,
-            node_image,
-            memory: Mutex::default(),
-        })
-    }
-
-    pub(super) fn remember<T>(&self, uid: &str, change: impl FnOnce(&mut Memory) -> T) -> T {
-        change(
-            self.memory
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(uid.to_owned())
-                .or_default(),
-        )
-    }
-}
-
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context")
-            .field("node_image", &self.node_image)
-            .finish_non_exhaustive()
-    }
-}
+/// The same while nodes wait to be told.
+const FOUNDING: Duration = Duration::from_secs(1);
 
 /// Why a reconcile ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The resource does not parse; it has to change.
     #[error("the resource is malformed")]
-    Malformed(#[source] Box<kube::core::error_boundary::InvalidObject>),
+    Malformed(#[source] Box<InvalidObject>),
     /// Reading failed.
     #[error("failed to read")]
     Dereference(#[source] Box<kube::Error>),
@@ -125,12 +59,10 @@ impl Error {
             Self::Status(_) => "status",
         }
     }
-}
 
-/// Why a cluster stands still until somebody acts.
-struct Stalled {
-    reason: &'static str,
-    message: String,
+    fn reading(error: kube::Error) -> Self {
+        Self::Dereference(Box::new(error))
+    }
 }
 
 /// Brings one cluster nearer to what is wanted, and says when to look again.
@@ -141,184 +73,182 @@ pub async fn reconcile_cluster(
     cluster: &OpenSecureConfCluster,
     context: &Context,
 ) -> Result<Action, Error> {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
     if cluster.metadata.deletion_timestamp.is_some() {
+        context.forget(&namespace, &name);
         return Ok(Action::await_change());
     }
     let before = cluster.status.clone().unwrap_or_default();
-    let uid = cluster.uid().unwrap_or_default();
-    let outcome = Box::pin(steps(cluster, &before, context)).await?;
-    let (after, next) = match outcome {
-        Ok(status) => {
-            let progressing = status
-                .conditions
-                .iter()
-                .any(|condition| condition.type_ == "Reconciling");
-            (status, if progressing { PROGRESSING } else { STEADY })
-        }
-        Err(Stalled { reason, message }) => (
-            status::stalled(
-                reason,
-                &message,
-                cluster.metadata.generation,
-                &before,
-                &now(),
-            ),
-            STEADY,
-        ),
+    let after = Box::pin(steps(cluster, &before, context)).await?;
+    let holds = |reason: &str| {
+        let told = after.conditions.iter();
+        told.into_iter()
+            .any(|condition| condition.type_ == reason || condition.reason == reason)
     };
-    let after = hold_back_figures(after, &before, context, &uid);
-    if status::write(&context.client, cluster, &after)
-        .await
-        .map_err(|error| Error::Status(Box::new(error)))?
-    {
-        announce_change(cluster, &before, &after, &context.recorder).await;
-    }
-    context.remember(&uid, |memory| memory.failures = 0);
+    let next = if holds("NotFounded") {
+        FOUNDING
+    } else if holds("Reconciling") || holds("CatchingUp") {
+        PROGRESSING
+    } else {
+        STEADY
+    };
+    context.metrics.observed(&namespace, &name, &after);
+    let after = context.remember(&namespace, &name, |memory| {
+        figures::hold_back(after, &before, memory)
+    });
+    write_status(cluster, &before, &after, context).await?;
+    context.remember(&namespace, &name, |memory| memory.failures = 0);
     Ok(Action::requeue(next))
 }
 
-/// The steps up to the status. The outer error is worth another try, the inner one waits for somebody.
+/// Says in the status of a resource that cannot be read what is wrong with it.
+///
+/// # Errors
+/// Where the status can be neither read nor written.
+pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> Result<(), Error> {
+    let ObjectMeta {
+        name, namespace, ..
+    } = invalid.metadata.clone();
+    let (name, namespace) = (name.unwrap_or_default(), namespace.unwrap_or_default());
+    let kind = ApiResource::erase::<OpenSecureConfCluster>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
+    let Some(found) = api.get_opt(&name).await.map_err(Error::reading)? else {
+        return Ok(());
+    };
+    let before: ClusterStatus = found
+        .data
+        .get("status")
+        .and_then(|status| serde_json::from_value(status.clone()).ok())
+        .unwrap_or_default();
+    // Only its identity and its status are looked at from here on.
+    let mut cluster = OpenSecureConfCluster::new(&name, ClusterSpec::default());
+    cluster.metadata = invalid.metadata.clone();
+    cluster.status = Some(before.clone());
+    let stalled = Stalled::malformed(&invalid.error);
+    let after = status::unseen(&stalled, cluster.metadata.generation, &before, &now());
+    context.metrics.observed(&namespace, &name, &after);
+    write_status(&cluster, &before, &after, context).await
+}
+
+async fn write_status(
+    cluster: &OpenSecureConfCluster,
+    before: &ClusterStatus,
+    after: &ClusterStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let written = status::write(&context.client, cluster, after)
+        .await
+        .map_err(|error| Error::Status(Box::new(error)))?;
+    if written {
+        announce_change(cluster, before, after, &context.recorder).await;
+    }
+    Ok(())
+}
+
+/// The steps up to the status.
 async fn steps(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
     context: &Context,
-) -> Result<Result<ClusterStatus, Stalled>, Error> {
-    let client = &context.client;
-    let valid = match validate::validate(cluster, &context.node_image) {
-        Ok(valid) => valid,
+) -> Result<ClusterStatus, Error> {
+    let (client, image) = (&context.client, &context.node_image);
+    let (valid, refused) = match validate::validate(cluster, image) {
+        Ok(valid) => (valid, None),
+        // Its nodes can still be found and looked at, unless even that takes what is broken.
         Err(error) => {
-            return Ok(Err(Stalled {
-                reason: error.reason(),
-                message: error.to_string(),
-            }));
+            let Ok(valid) = validate::without_additions(cluster, image) else {
+                let generation = cluster.metadata.generation;
+                return Ok(status::unseen(&error.into(), generation, before, &now()));
+            };
+            (valid, Some(error))
         }
     };
     let found = dereference::dereference(client, &valid)
         .await
-        .map_err(|error| Error::Dereference(Box::new(error)))?;
-    if let Some(stalled) = name_taken(&found) {
-        return Ok(Err(stalled));
-    }
-    let plan = match secret_plan::plan(&valid, &found) {
-        Ok(plan) => plan,
-        Err(error) => {
-            return Ok(Err(Stalled {
-                reason: error.reason(),
-                message: error.to_string(),
-            }));
+        .map_err(Error::reading)?;
+    let there = observe::stateful_set(client, &valid, &found)
+        .await
+        .map_err(Error::reading)?;
+    let pods = observe::nodes(client, &context.http, &valid, found.operators_key())
+        .await
+        .map_err(Error::reading)?;
+    let plan = membership::plan(&valid, &found, there.as_ref(), &pods);
+    let outcome = match refused {
+        Some(error) => Err(error.into()),
+        None => {
+            converge(
+                cluster,
+                &valid.with_replicas(plan.replicas()),
+                &found,
+                context,
+            )
+            .await?
         }
     };
-    let resources = build::build(&valid);
+    let (stateful_set, stalled) = match outcome {
+        Ok(applied) => {
+            let stalled = membership::act(cluster, &valid, &found, &pods, &plan, context).await;
+            (Some(applied), stalled)
+        }
+        Err(stalled) => (there, Some(stalled)),
+    };
+    let seen = Seen {
+        cluster: &valid,
+        stateful_set: stateful_set.as_ref(),
+        pods: &pods,
+        // One that was made a moment ago counts from the next reconcile on: its creation brings us back here.
+        salt_fingerprint: found.salt.fingerprint(),
+        monitoring: monitoring(&valid, &found, stalled.as_ref()),
+        stalled: stalled.as_ref(),
+        blocked: plan.blocked(),
+    };
+    Ok(status::observed(&seen, before, &now()))
+}
 
-    let mut done = apply::create_secrets(client, &valid, &plan).await?;
-    let (stateful_set, applied) = apply::apply(client, &valid, &resources, &found).await?;
-    done.extend(applied);
+/// Plans, builds and writes. The outer error is worth another try, the inner one waits for somebody.
+async fn converge(
+    cluster: &OpenSecureConfCluster,
+    valid: &ValidatedCluster,
+    found: &Found,
+    context: &Context,
+) -> Result<Result<StatefulSet, Stalled>, Error> {
+    let resources = build::build(valid);
+    if let Some(stalled) = Stalled::name_taken(found, &resources) {
+        return Ok(Err(stalled));
+    }
+    let plan = match secret_plan::plan(valid, found) {
+        Ok(plan) => plan,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let mut done = Vec::new();
+    let applied = async {
+        apply::create_secrets(&context.client, valid, &plan, &mut done).await?;
+        apply::apply(&context.client, valid, &resources, found, &mut done).await
+    }
+    .await;
+    // Also what was done before a failure was done.
     for step in &done {
         announce(cluster, step, &context.recorder).await;
     }
-
-    let pods = pods(client, &valid)
-        .await
-        .map_err(|error| Error::Dereference(Box::new(error)))?;
-    let pods = ask_nodes(context, pods, found.api_key.as_ref()).await;
-    let seen = Seen {
-        cluster: &valid,
-        stateful_set: &stateful_set,
-        pods: &pods,
-        salt_fingerprint: match &plan.salt {
-            SaltPlan::Use(fingerprint) => Some(fingerprint),
-            // Made a moment ago: the change of its Secret brings us back here.
-            SaltPlan::Create => None,
+    match applied {
+        Ok(stateful_set) => Ok(Ok(stateful_set)),
+        Err(error) => match Stalled::rejected(&error) {
+            Some(stalled) => Ok(Err(stalled)),
+            None => Err(error.into()),
         },
-        service_monitors_served: found.service_monitors_served,
-    };
-    Ok(Ok(status::observed(&seen, before, &now())))
+    }
 }
 
-fn name_taken(found: &Found) -> Option<Stalled> {
-    let child = found.children.iter().find(|child| !child.ours)?;
-    let message = format!(
-        "{} {} exists and belongs to somebody else; it is left alone. Rename it, or create this cluster under another name",
-        child.kind, child.name
-    );
-    Some(Stalled {
-        reason: "NameTaken",
-        message,
-    })
-}
-
-async fn pods(client: &Client, cluster: &ValidatedCluster) -> Result<Vec<Pod>, kube::Error> {
-    let selector: Vec<_> = cluster
-        .name
-        .selector()
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let api: Api<Pod> = Api::namespaced(client.clone(), &cluster.namespace);
-    let mut pods = api
-        .list(&ListParams::default().labels(&selector.join(",")))
-        .await?
-        .items;
-    let ordinal = |pod: &Pod| {
-        pod.name_any()
-            .rsplit('-')
-            .next()
-            .and_then(|ordinal| ordinal.parse::<u32>().ok())
-    };
-    pods.sort_by_key(ordinal);
-    Ok(pods)
-}
-
-async fn ask_nodes(
-    context: &Context,
-    pods: Vec<Pod>,
-    api_key: Option<&ApiKey>,
-) -> Vec<(Pod, Option<NodeDetails>)> {
-    join_all(pods.into_iter().map(|pod| async move {
-        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-        let details = match ip {
-            Some(ip) if ip.contains(':') => {
-                node_status::ask(&context.http, &format!("[{ip}]:{NODE_PORT}"), api_key).await
-            }
-            Some(ip) => {
-                node_status::ask(&context.http, &format!("{ip}:{NODE_PORT}"), api_key).await
-            }
-            None => None,
-        };
-        (pod, details)
-    }))
-    .await
-}
-
-/// Figures alone are no reason to write more often than [`FIGURES`]; a write for another reason takes them along.
-fn hold_back_figures(
-    after: ClusterStatus,
-    before: &ClusterStatus,
-    context: &Context,
-    uid: &str,
-) -> ClusterStatus {
-    let without_figures = |status: &ClusterStatus| {
-        let mut status = ClusterStatus {
-            entries: None,
-            ..status.clone()
-        };
-        status
-            .members
-            .iter_mut()
-            .for_each(|member| member.entries = None);
-        status
-    };
-    let hold_back = context.remember(uid, |memory| {
-        let recent = memory
-            .figures_written
-            .is_some_and(|written| written.elapsed() < FIGURES);
-        let only_figures = after != *before && without_figures(&after) == without_figures(before);
-        if after != *before && !(only_figures && recent) {
-            memory.figures_written = Some(Instant::now());
-        }
-        only_figures && recent
-    });
-    if hold_back { before.clone() } else { after }
+fn monitoring(cluster: &ValidatedCluster, found: &Found, stalled: Option<&Stalled>) -> Monitoring {
+    if !cluster.spec.monitoring.service_monitor.enabled {
+        Monitoring::Off
+    } else if !found.service_monitors_served {
+        Monitoring::Unknown
+    } else if stalled.is_none() || found.has("ServiceMonitor", cluster.name.as_str()) {
+        Monitoring::Applied
+    } else {
+        Monitoring::Missing
+    }
 }
 
 fn now() -> Time {

@@ -1,9 +1,11 @@
 //! Which Secrets are to be made. Pure, because a wrong answer here would make every value unreadable.
 
 use super::{
-    dereference::{Found, SaltSecret},
+    dereference::{Found, KeySecret, SaltSecret},
+    resource::Retention,
     validate::ValidatedCluster,
 };
+use crate::names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR};
 
 /// What to do about the Secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,18 +32,18 @@ pub enum SaltPlan {
 pub enum Error {
     /// Volumes without their salt.
     #[error(
-        "Secret {secret} is missing, but volumes of this cluster exist: without their salt no value on them can be opened. Restore the Secret from a backup (entry 'salt', 64 bytes: the file encryption.salt on any of the volumes), or delete the claims {claims}* to begin anew"
+        "Secret {secret} is missing, but volumes of this cluster exist: without their salt no value on them can be opened. Restore the Secret from a backup (entry 'salt', 64 bytes: the file encryption.salt on any of the volumes), or delete the claims {} to begin anew", .claims.join(", ")
     )]
     SaltMissing {
         /// The Secret's name.
         secret: String,
-        /// What the claims' names begin with.
-        claims: String,
+        /// The claims by name: a pattern would name another cluster's too.
+        claims: Vec<String>,
     },
     /// A Secret of that name that holds no salt.
     #[error("Secret {0} does not hold 64 bytes under 'salt'; put back the right one")]
     SaltMalformed(String),
-    /// The user's own Secret is not there.
+    /// The user's own Secret is not there, or has no such entry.
     #[error("Secret {secret} with entry '{entry}' does not exist (apiKey.secretRef)")]
     ApiKeyMissing {
         /// The Secret's name.
@@ -49,6 +51,31 @@ pub enum Error {
         /// Its entry.
         entry: String,
     },
+    /// A Secret of the operator's that lost its entry.
+    #[error(
+        "Secret {secret} has no entry '{entry}'; put the key back, or delete the Secret to have a new key made"
+    )]
+    KeyMissing {
+        /// The Secret's name.
+        secret: String,
+        /// Its entry.
+        entry: &'static str,
+    },
+    /// A Secret that somebody else made.
+    #[error(
+        "Secret {secret} exists and belongs to somebody else; it is left alone. Rename it, or have it adopted: kubectl label secret {secret} {LABEL_MANAGED_BY}={OPERATOR} {LABEL_INSTANCE}={cluster}"
+    )]
+    NameTaken {
+        /// The Secret's name.
+        secret: String,
+        /// The cluster that wants it.
+        cluster: String,
+    },
+    /// Volumes are to be kept, but the key Secrets were made to go.
+    #[error(
+        "storage.retention.whenDeleted cannot be changed from Delete to Retain: Secret {0} would be deleted with the resource. Set it back"
+    )]
+    RetentionChanged(String),
 }
 
 impl Error {
@@ -58,6 +85,9 @@ impl Error {
             Self::SaltMissing { .. } => "SaltMissing",
             Self::SaltMalformed(_) => "SaltMalformed",
             Self::ApiKeyMissing { .. } => "ApiKeyMissing",
+            Self::KeyMissing { .. } => "KeyMissing",
+            Self::NameTaken { .. } => "NameTaken",
+            Self::RetentionChanged(_) => "RetentionChanged",
         }
     }
 }
@@ -67,124 +97,65 @@ pub fn plan(cluster: &ValidatedCluster, found: &Found) -> Result<SecretPlan, Err
     let salt = match &found.salt {
         SaltSecret::Present { fingerprint } => SaltPlan::Use(fingerprint.clone()),
         SaltSecret::Malformed => return Err(Error::SaltMalformed(cluster.name.salt())),
-        SaltSecret::Missing if found.claims_exist => {
+        SaltSecret::Missing if !found.claims.is_empty() => {
             return Err(Error::SaltMissing {
                 secret: cluster.name.salt(),
-                claims: cluster.name.claim_prefix(),
+                claims: found.claims.clone(),
             });
         }
         SaltSecret::Missing => SaltPlan::Create,
     };
     let api_key = &cluster.spec.api_key;
-    if let (Some(reference), None) = (&api_key.secret_ref, &found.api_key) {
-        return Err(Error::ApiKeyMissing {
-            secret: reference.name.clone(),
-            entry: reference.key.clone(),
-        });
-    }
+    let create_api_key = match (&api_key.secret_ref, &found.api_key) {
+        _ if !api_key.required => false,
+        (Some(_), Some(KeySecret { key: Some(_), .. })) => false,
+        (Some(reference), _) => {
+            return Err(Error::ApiKeyMissing {
+                secret: reference.name.clone(),
+                entry: reference.key.clone(),
+            });
+        }
+        (None, found) => is_missing(
+            cluster,
+            found.as_ref(),
+            cluster.name.api_key(),
+            API_KEY_ENTRY,
+        )?,
+    };
+    let create_cluster_key = is_missing(
+        cluster,
+        found.cluster_key.as_ref(),
+        cluster.name.cluster_key(),
+        CLUSTER_KEY_ENTRY,
+    )?;
     Ok(SecretPlan {
         salt,
-        create_api_key: api_key.required
-            && api_key.secret_ref.is_none()
-            && !found.api_key_secret_exists,
-        create_cluster_key: !found.cluster_key_secret_exists,
+        create_api_key,
+        create_cluster_key,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::{dereference::ApiKey, validate::validate};
-
-    fn cluster(spec: &str) -> ValidatedCluster {
-        let yaml = format!(
-            "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod}}\nspec: {spec}\n"
-        );
-        validate(&serde_saphyr::from_str(&yaml).unwrap(), "node:1").unwrap()
+/// Whether a key of the operator's is to be made; an error where what is there cannot be used.
+fn is_missing(
+    cluster: &ValidatedCluster,
+    found: Option<&KeySecret>,
+    secret: String,
+    entry: &'static str,
+) -> Result<bool, Error> {
+    let Some(found) = found else { return Ok(true) };
+    if !found.ours {
+        let cluster = cluster.name.to_string();
+        return Err(Error::NameTaken { secret, cluster });
     }
-
-    fn found(salt: SaltSecret, claims_exist: bool) -> Found {
-        Found {
-            salt,
-            claims_exist,
-            api_key: None,
-            api_key_secret_exists: false,
-            cluster_key_secret_exists: false,
-            children: Vec::new(),
-            service_monitors_served: false,
-        }
+    if found.key.is_none() {
+        return Err(Error::KeyMissing { secret, entry });
     }
-
-    #[test]
-    fn a_salt_is_made_only_where_nothing_was_ever_stored() {
-        let cluster = cluster("{}");
-        let present = SaltSecret::Present {
-            fingerprint: "f".into(),
-        };
-        assert_eq!(
-            plan(&cluster, &found(SaltSecret::Missing, false))
-                .unwrap()
-                .salt,
-            SaltPlan::Create
-        );
-        assert_eq!(
-            plan(&cluster, &found(SaltSecret::Missing, true))
-                .unwrap_err()
-                .reason(),
-            "SaltMissing"
-        );
-        for claims_exist in [false, true] {
-            assert_eq!(
-                plan(&cluster, &found(present.clone(), claims_exist))
-                    .unwrap()
-                    .salt,
-                SaltPlan::Use("f".into())
-            );
-            assert_eq!(
-                plan(&cluster, &found(SaltSecret::Malformed, claims_exist))
-                    .unwrap_err()
-                    .reason(),
-                "SaltMalformed"
-            );
-        }
+    // What a resource cannot say in its schema once its old spec is gone: the owner of the Secret remembers it.
+    if found.owned && cluster.spec.storage.retention.when_deleted == Retention::Retain {
+        return Err(Error::RetentionChanged(secret));
     }
-
-    #[test]
-    fn keys_are_made_once_and_never_where_the_user_has_his_own() {
-        let nothing = || found(SaltSecret::Missing, false);
-        let plan_of = |spec, found| plan(&cluster(spec), &found).unwrap();
-        assert!(plan_of("{}", nothing()).create_api_key);
-        assert!(
-            !plan_of(
-                "{}",
-                Found {
-                    api_key_secret_exists: true,
-                    ..nothing()
-                }
-            )
-            .create_api_key
-        );
-        assert!(!plan_of("{apiKey: {required: false}}", nothing()).create_api_key);
-        assert!(
-            !plan_of(
-                "{}",
-                Found {
-                    cluster_key_secret_exists: true,
-                    ..nothing()
-                }
-            )
-            .create_cluster_key
-        );
-        let own = "{apiKey: {secretRef: {name: mine}}}";
-        assert_eq!(
-            plan(&cluster(own), &nothing()).unwrap_err().reason(),
-            "ApiKeyMissing"
-        );
-        let with_key = Found {
-            api_key: Some(ApiKey(b"k".to_vec())),
-            api_key_secret_exists: true,
-            ..nothing()
-        };
-        assert!(!plan_of(own, with_key).create_api_key);
-    }
+    Ok(false)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,60 +1,58 @@
 //! Step 5: from what was seen to the status. Pure, except for the one function at the end that writes it.
 
+mod verdicts;
+
 use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::Pod},
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
 
 use super::{
     node_status::NodeDetails,
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
+    stalled::Stalled,
     validate::ValidatedCluster,
 };
 use crate::names::{NODE_PORT, STATUS_FIELD_MANAGER};
+use verdicts::Verdict;
 
 /// Everything that a status is made from.
 #[derive(Debug)]
 pub struct Seen<'a> {
     /// What is wanted.
     pub cluster: &'a ValidatedCluster,
-    /// The StatefulSet as the API server holds it.
-    pub stateful_set: &'a StatefulSet,
+    /// The StatefulSet as the API server holds it, where there is one.
+    pub stateful_set: Option<&'a StatefulSet>,
     /// The pods that exist, each with what its node answered.
     pub pods: &'a [(Pod, Option<NodeDetails>)],
     /// Fingerprint of the salt Secret.
     pub salt_fingerprint: Option<&'a str>,
-    /// Whether this Kubernetes knows ServiceMonitors.
-    pub service_monitors_served: bool,
+    /// What is known of the ServiceMonitor.
+    pub monitoring: Monitoring,
+    /// Why the cluster stands still, where it does.
+    pub stalled: Option<&'a Stalled>,
+    /// What somebody has to do before nodes can be taken away.
+    pub blocked: Option<&'a str>,
 }
 
-/// A condition without its bookkeeping.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    type_: &'static str,
-    holds: bool,
-    reason: &'static str,
-    message: String,
+/// What is known of the ServiceMonitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Monitoring {
+    /// Not wanted.
+    Off,
+    /// It is there.
+    Applied,
+    /// It is wanted and not there.
+    Missing,
+    /// This Kubernetes does not know ServiceMonitors.
+    Unknown,
 }
 
-fn verdict(
-    type_: &'static str,
-    holds: bool,
-    reason: &'static str,
-    message: impl Into<String>,
-) -> Verdict {
-    Verdict {
-        type_,
-        holds,
-        reason,
-        message: message.into(),
-    }
-}
-
-/// The status of a cluster whose children were applied.
+/// The status of a cluster whose nodes were looked at, also of one that stands still.
 pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterStatus {
     let Seen {
         cluster,
@@ -67,7 +65,9 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
         .iter()
         .map(|(pod, details)| member(pod, details.as_ref()))
         .collect();
-    let running = stateful_set.status.clone().unwrap_or_default();
+    let running = stateful_set
+        .and_then(|stateful_set| stateful_set.status.clone())
+        .unwrap_or_default();
     let ready = members.iter().filter(|member| member.ready).count();
     let versions: Vec<_> = members
         .iter()
@@ -107,7 +107,7 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
             cluster.name, cluster.namespace
         ),
         conditions: conditions(
-            verdicts(seen, &members, ready),
+            verdicts::verdicts(seen, &members, ready),
             cluster.generation,
             before,
             now,
@@ -116,19 +116,19 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
     }
 }
 
-/// The status of a cluster that cannot be reconciled before somebody acts: what was last seen, and why it stands still.
-pub fn stalled(
-    reason: &'static str,
-    message: &str,
+/// The status of a resource that tells too little to find its nodes: what was last seen, and why it stands still.
+pub fn unseen(
+    stalled: &Stalled,
     generation: Option<i64>,
     before: &ClusterStatus,
     now: &Time,
 ) -> ClusterStatus {
-    let verdicts = vec![
-        verdict("Ready", false, reason, message),
-        verdict("Stalled", true, reason, message),
-    ];
-    let mut after = conditions(verdicts, generation, before, now);
+    let mut after = conditions(
+        verdicts::standstill(stalled).to_vec(),
+        generation,
+        before,
+        now,
+    );
     // The other conditions still say what was last seen.
     let kept = |condition: &&Condition| {
         !["Ready", "Stalled", "Reconciling"].contains(&condition.type_.as_str())
@@ -164,146 +164,6 @@ fn is_ready(pod: &Pod) -> bool {
         && conditions
             .into_iter()
             .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-fn verdicts(seen: &Seen<'_>, members: &[MemberStatus], ready: usize) -> Vec<Verdict> {
-    let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
-    let salt = salt_consistent(seen, members);
-    let rollout = rollout(seen, members, wanted);
-    let all_ready = ready == wanted && members.len() == wanted && rollout.is_none();
-    let mut verdicts = vec![
-        match (all_ready, salt.holds) {
-            (true, true) if wanted == 1 => verdict(
-                "Ready",
-                true,
-                "AllNodesReady",
-                "the node serves; traffic is not encrypted",
-            ),
-            (true, true) => verdict(
-                "Ready",
-                true,
-                "AllNodesReady",
-                format!(
-                    "all {wanted} nodes serve, clients reach node 0 (nodes do not replicate yet); traffic is not encrypted"
-                ),
-            ),
-            (true, false) => verdict("Ready", false, salt.reason, salt.message.clone()),
-            (false, _) => verdict(
-                "Ready",
-                false,
-                "NodesNotReady",
-                format!("{ready} of {wanted} nodes serve{}", not_ready(members)),
-            ),
-        },
-        if ready > 0 {
-            verdict("Available", true, "NodeReady", "at least one node serves")
-        } else {
-            verdict(
-                "Available",
-                false,
-                "NoNodeReady",
-                "no node serves; look at the pods' events and logs",
-            )
-        },
-        salt,
-        if wanted > 1 {
-            verdict(
-                "InSync",
-                false,
-                "ReplicationNotBuilt",
-                "this release does not replicate: each node keeps its own entries, and clients reach node 0 only",
-            )
-        } else {
-            verdict("InSync", true, "SingleNode", "there is one node")
-        },
-        monitoring(seen),
-    ];
-    if !all_ready {
-        let message =
-            rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));
-        verdicts.push(verdict("Reconciling", true, "NodesStarting", message));
-    }
-    verdicts
-}
-
-fn not_ready(members: &[MemberStatus]) -> String {
-    let names: Vec<_> = members
-        .iter()
-        .filter(|member| !member.ready)
-        .map(|member| member.name.as_str())
-        .collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!("; look at the events and logs of pod {}", names.join(", "))
-    }
-}
-
-/// What a rollout still waits for.
-fn rollout(seen: &Seen<'_>, members: &[MemberStatus], wanted: usize) -> Option<String> {
-    let status = seen.stateful_set.status.as_ref()?;
-    if status.observed_generation < seen.stateful_set.metadata.generation {
-        return Some("waiting for Kubernetes to take up the new StatefulSet".to_owned());
-    }
-    let updated = usize::try_from(status.updated_replicas.unwrap_or_default()).unwrap_or_default();
-    if updated < wanted {
-        return Some(format!(
-            "{updated} of {wanted} nodes run the current pod template"
-        ));
-    }
-    (members.len() > wanted).then(|| format!("{} nodes are going away", members.len() - wanted))
-}
-
-fn salt_consistent(seen: &Seen<'_>, members: &[MemberStatus]) -> Verdict {
-    let other = members.iter().find(|member| {
-        member
-            .salt_fingerprint
-            .as_deref()
-            .is_some_and(|fingerprint| Some(fingerprint) != seen.salt_fingerprint)
-    });
-    match other {
-        None => verdict(
-            "SaltConsistent",
-            true,
-            "OneSalt",
-            "every node that answers has the salt of the Secret",
-        ),
-        Some(member) => verdict(
-            "SaltConsistent",
-            false,
-            "DifferentSalt",
-            format!(
-                "{} has another salt than Secret {}: values that it stored open nowhere else; stop writing to it",
-                member.name,
-                seen.cluster.name.salt()
-            ),
-        ),
-    }
-}
-
-fn monitoring(seen: &Seen<'_>) -> Verdict {
-    if !seen.cluster.spec.monitoring.service_monitor.enabled {
-        verdict(
-            "MonitoringReady",
-            false,
-            "Disabled",
-            "monitoring.serviceMonitor.enabled is false",
-        )
-    } else if seen.service_monitors_served {
-        verdict(
-            "MonitoringReady",
-            true,
-            "ServiceMonitorApplied",
-            "the ServiceMonitor is applied",
-        )
-    } else {
-        verdict(
-            "MonitoringReady",
-            false,
-            "ServiceMonitorUnknown",
-            "this cluster does not know ServiceMonitors; install the Prometheus Operator, or set monitoring.serviceMonitor.enabled to false",
-        )
-    }
 }
 
 fn conditions(
@@ -351,8 +211,10 @@ pub async fn write(
     if cluster.status.as_ref() == Some(status) {
         return Ok(false);
     }
-    let api: Api<OpenSecureConfCluster> =
-        Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
+    let namespace = cluster.namespace().unwrap_or_default();
+    // The answer is not looked at: that of a resource that does not parse would not parse either.
+    let kind = ApiResource::erase::<OpenSecureConfCluster>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind);
     let patch = serde_json::json!({
         "apiVersion": "opensecureconf.io/v1alpha1",
         "kind": "OpenSecureConfCluster",

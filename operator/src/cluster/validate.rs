@@ -28,6 +28,15 @@ pub struct ValidatedCluster {
     pub additions: PodAdditions,
 }
 
+impl ValidatedCluster {
+    /// The same cluster with another number of nodes: what there is to be just now.
+    pub(super) fn with_replicas(&self, replicas: i32) -> Self {
+        let mut other = self.clone();
+        other.spec.replicas = replicas;
+        other
+    }
+}
+
 /// The pod template of the resource, in Kubernetes' own types.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PodAdditions {
@@ -71,11 +80,26 @@ impl Error {
     }
 }
 
+/// What the names of our own labels begin with.
+const OWN_LABELS: &str = "opensecureconf.io/";
+
 /// Names of our own volumes.
 pub const OWN_VOLUMES: [&str; 6] = ["data", "tmp", "api-key", "cluster-key", "peers", "salt"];
 
 /// Checks a resource; `default_image` is used where it names none.
 pub fn validate(
+    cluster: &OpenSecureConfCluster,
+    default_image: &str,
+) -> Result<ValidatedCluster, Error> {
+    let valid = without_additions(cluster, default_image)?;
+    Ok(ValidatedCluster {
+        additions: additions(&cluster.spec.pod_template)?,
+        ..valid
+    })
+}
+
+/// The same without the pod template: not enough to build from, but enough to find the nodes and look at them.
+pub fn without_additions(
     cluster: &OpenSecureConfCluster,
     default_image: &str,
 ) -> Result<ValidatedCluster, Error> {
@@ -89,9 +113,17 @@ pub fn validate(
         )
     };
     check(cluster).map_err(broken)?;
-    let name = ClusterName::new(cluster.metadata.name.as_deref().unwrap_or_default());
+    let name = ClusterName::new(cluster.metadata.name.as_deref().unwrap_or_default())
+        .ok_or_else(|| Error::Spec("the resource has no usable name".to_owned()))?;
+    let spec = cluster.spec.clone();
+    refuse_own_labels("spec.service.labels", &spec.service.labels, &name)?;
+    refuse_own_labels(
+        "spec.monitoring.serviceMonitor.labels",
+        &spec.monitoring.service_monitor.labels,
+        &name,
+    )?;
     Ok(ValidatedCluster {
-        name: name.ok_or_else(|| Error::Spec("the resource has no usable name".to_owned()))?,
+        name,
         namespace: cluster
             .metadata
             .namespace
@@ -99,14 +131,31 @@ pub fn validate(
             .unwrap_or_else(|| "default".to_owned()),
         uid: cluster.metadata.uid.clone().unwrap_or_default(),
         generation: cluster.metadata.generation,
-        image: cluster
-            .spec
+        image: spec
             .image
             .clone()
             .unwrap_or_else(|| default_image.to_owned()),
-        additions: additions(&cluster.spec.pod_template)?,
-        spec: cluster.spec.clone(),
+        additions: PodAdditions::default(),
+        spec,
     })
+}
+
+/// Children are found, and Services scraped, by labels of ours.
+fn refuse_own_labels(
+    field: &str,
+    labels: &BTreeMap<String, String>,
+    cluster: &ClusterName,
+) -> Result<(), Error> {
+    let own = cluster.labels();
+    let clash = labels
+        .keys()
+        .find(|name| own.contains_key(*name) || name.starts_with(OWN_LABELS));
+    match clash {
+        None => Ok(()),
+        Some(name) => Err(Error::Spec(format!(
+            "{field}: '{name}' is the operator's own; choose another"
+        ))),
+    }
 }
 
 fn additions(template: &PodTemplateSpec) -> Result<PodAdditions, Error> {
@@ -126,9 +175,7 @@ fn additions(template: &PodTemplateSpec) -> Result<PodAdditions, Error> {
         volume_mounts: typed("volumeMounts", volume_mounts)?,
         sidecars: typed("sidecars", sidecars)?,
     };
-    let ours = |name: &str| {
-        name.starts_with("app.kubernetes.io/") || name.starts_with("opensecureconf.io/")
-    };
+    let ours = |name: &str| name.starts_with("app.kubernetes.io/") || name.starts_with(OWN_LABELS);
     refuse("labels", additions.labels.keys().map(String::as_str), ours)?;
     refuse(
         "env",
@@ -166,13 +213,25 @@ fn additions(template: &PodTemplateSpec) -> Result<PodAdditions, Error> {
 }
 
 fn typed<T: DeserializeOwned>(field: &'static str, values: &[Value]) -> Result<Vec<T>, Error> {
-    let parse = |value: &Value| {
+    let parse = |(index, value): (usize, &Value)| {
         T::deserialize(value).map_err(|error| Error::PodTemplate {
             field,
-            problem: format!("is not as in a Pod: {error}"),
+            problem: format!(
+                "entry {} is not as in a Pod{}",
+                index + 1,
+                without_values(&error.to_string())
+            ),
         })
     };
-    values.iter().map(parse).collect()
+    values.iter().enumerate().map(parse).collect()
+}
+
+/// What a parser says, as far as it holds no value of the resource: an environment variable may be a password.
+fn without_values(error: &str) -> String {
+    match error.rsplit_once(", expected ") {
+        Some((_, expected)) => format!(": expected {expected}"),
+        None => String::new(),
+    }
 }
 
 fn refuse<'a>(
@@ -199,50 +258,4 @@ fn refuse<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outcome(pod_template: &str) -> Result<ValidatedCluster, Error> {
-        let yaml = format!(
-            "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod}}\nspec: {{podTemplate: {pod_template}}}\n"
-        );
-        validate(&serde_saphyr::from_str(&yaml).unwrap(), "node:1")
-    }
-
-    #[test]
-    fn additions_with_names_of_their_own_are_taken() {
-        let template = "{labels: {team: a}, env: [{name: TZ, value: UTC}], volumes: [{name: extra, emptyDir: {}}], \
-                        volumeMounts: [{name: extra, mountPath: /extra}], sidecars: [{name: proxy, image: p:1}]}";
-        let additions = outcome(template).unwrap().additions;
-        assert_eq!(additions.env[0].name, "TZ");
-        assert_eq!(additions.sidecars[0].image.as_deref(), Some("p:1"));
-    }
-
-    #[test]
-    fn what_is_ours_cannot_be_replaced() {
-        for (template, field) in [
-            ("{labels: {app.kubernetes.io/name: x}}", "labels"),
-            ("{env: [{name: OSC_API_KEY, value: x}]}", "env"),
-            ("{volumes: [{name: data, emptyDir: {}}]}", "volumes"),
-            (
-                "{volumeMounts: [{name: x, mountPath: /etc/opensecureconf/salt}]}",
-                "volumeMounts",
-            ),
-            ("{sidecars: [{name: node, image: x}]}", "sidecars"),
-            ("{env: [{name: A}, {name: A}]}", "env"),
-            ("{volumes: [{name: x, emptyDir: 5}]}", "volumes"),
-        ] {
-            let error = outcome(template).unwrap_err();
-            assert!(
-                matches!(error, Error::PodTemplate { field: found, .. } if found == field),
-                "{template}: {error}"
-            );
-            assert_eq!(error.reason(), "InvalidPodTemplate");
-        }
-    }
-
-    #[test]
-    fn the_image_of_the_resource_wins_over_the_operators() {
-        assert_eq!(outcome("{}").unwrap().image, "node:1");
-    }
-}
+mod tests;

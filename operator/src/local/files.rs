@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::{node_settings::NodeFiles, random};
+use crate::{
+    cluster::{dereference::ApiKey, founding::FounderMark},
+    node_settings::NodeFiles,
+    random,
+};
 
 const NO_RANDOM: &str = "the system gives no random bytes";
 
@@ -71,8 +75,31 @@ impl ClusterFolder {
                 node.path().display()
             );
         }
+        // Before the salt: a salt without this file is one that was there before, and so may be a cluster.
+        create(&self.founder_file(), b"")?;
         let salt: [u8; 64] = random::bytes().context(NO_RANDOM)?;
         create(&file, &salt)
+    }
+
+    /// Who was chosen to found the cluster.
+    pub(super) fn founder(&self) -> anyhow::Result<FounderMark> {
+        match fs::read_to_string(self.founder_file()) {
+            Ok(text) => Ok(FounderMark::of(Some(&text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FounderMark::Absent),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read {}", self.founder_file().display()))
+            }
+        }
+    }
+
+    /// Notes who is chosen, durably. This process alone uses the folder, so nobody else chooses meanwhile.
+    pub(super) fn choose_founder(&self, incarnation: &str) -> anyhow::Result<()> {
+        replace(&self.founder_file(), incarnation.as_bytes())
+    }
+
+    /// The file that says who was chosen.
+    pub(super) fn founder_file(&self) -> PathBuf {
+        self.path.join("founder")
     }
 
     /// Writes the peer list.
@@ -88,6 +115,16 @@ impl ClusterFolder {
     /// The API key's file.
     pub(super) fn api_key(&self) -> PathBuf {
         self.path.join("api-key")
+    }
+
+    /// The API key itself.
+    pub(super) fn read_api_key(&self) -> anyhow::Result<ApiKey> {
+        read_key(&self.api_key())
+    }
+
+    /// The cluster key itself.
+    pub(super) fn read_cluster_key(&self) -> anyhow::Result<ApiKey> {
+        read_key(&self.path.join("cluster-key"))
     }
 
     /// Everything of one node.
@@ -109,6 +146,11 @@ impl ClusterFolder {
     }
 }
 
+fn read_key(path: &Path) -> anyhow::Result<ApiKey> {
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(ApiKey(text.trim_ascii().to_vec()))
+}
+
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
@@ -120,6 +162,11 @@ fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     if path.exists() {
         return Ok(());
     }
+    replace(path, content)
+}
+
+/// Makes a file that is whole, or still the one before, whatever happens.
+fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension("new");
     let written = private()
         .write(true)

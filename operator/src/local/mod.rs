@@ -1,6 +1,7 @@
 //! A cluster as processes on this machine: the same resource, the same validation, the same settings builder.
 
 mod files;
+mod founding;
 mod process;
 mod report;
 
@@ -11,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use futures::future::{join_all, try_join_all};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{
@@ -66,31 +67,25 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         .map(|(ordinal, port)| node(&cluster, &folder, &binary, ordinal, *port))
         .collect();
 
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let serve = async {
         let started = async {
-            try_join_all(nodes.iter().map(NodeProcess::started)).await?;
+            let all = try_join_all(nodes.iter().map(NodeProcess::started));
+            tokio::try_join!(all, founding::see_to_it(&folder, &nodes))?;
             report::ready(&cluster, &folder, &nodes, begun).await
         };
-        let result = tokio::select! {
-            result = started => result,
-            () = tokio::time::sleep(START) => bail!("not all nodes serve after {} s; see their logs below {}", START.as_secs(), folder.path().display()),
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
-            () = stop.cancelled() => Ok(()),
+        let ready = tokio::select! {
+            result = started => result.map(|()| true),
+            () = tokio::time::sleep(START) => Err(anyhow!("not all nodes serve after {} s; see their logs below {}", START.as_secs(), folder.path().display())),
+            () = signals.next() => Ok(false),
         };
-        if result.is_ok() && !stop.is_cancelled() {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+        if matches!(ready, Ok(true)) {
+            signals.next().await;
         }
+        // Whatever happened: without this the nodes would be kept running for ever.
         stop.cancel();
-        result
+        ready
     };
     let (result, _) = tokio::join!(
         serve,
@@ -103,6 +98,28 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         folder.path().display()
     )?;
     Ok(())
+}
+
+/// The signals that end this process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn read(file: &std::path::Path) -> anyhow::Result<ValidatedCluster> {

@@ -1,7 +1,7 @@
 //! One node as a child process.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File},
     io::Write,
     path::PathBuf,
     process::Stdio,
@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::node_settings::{NODE_ID_VARIABLE, NodeSettings};
 
+/// A node's log in its folder.
+const LOG: &str = "node.log";
 const FIRST_RESTART: Duration = Duration::from_secs(1);
 const LONGEST_RESTART: Duration = Duration::from_secs(30);
 /// A node that ran this long has recovered; its next restart is quick again.
@@ -54,6 +56,8 @@ impl NodeProcess {
     ) -> Self {
         let mut environment = settings.variables();
         environment.push((NODE_ID_VARIABLE, name.clone()));
+        // The node keeps it from growing for ever, and renames the file as it goes: so nobody else may write into it.
+        environment.push(("OSC_LOG_FILE", folder.join(LOG).display().to_string()));
         // The pipe closes with this process, however it ends, and the node with the pipe.
         environment.push(("OSC_STOP_ON_STDIN_EOF", "true".to_owned()));
         let address = format!("{}:{}", settings.host, settings.port);
@@ -73,7 +77,12 @@ impl NodeProcess {
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.join("node.log")
+        self.folder.join(LOG)
+    }
+
+    /// What the process says before it has a log, or after.
+    fn complaints(&self) -> PathBuf {
+        self.folder.join("node.err")
     }
 
     /// Returns once the node serves, or tells why it never will.
@@ -124,17 +133,17 @@ impl NodeProcess {
 
     fn spawn(&self) -> anyhow::Result<Child> {
         fs::create_dir_all(&self.folder)?;
-        let log = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(self.log())?;
+        let complaints = File::create(self.complaints())?;
         Command::new(&self.binary)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.folder)
             .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+            .stdout(complaints.try_clone()?)
+            .stderr(complaints)
+            // Ctrl-C on a terminal goes to the whole group: a node must hear of it from here only, or it would count as one
+            // that died.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", self.binary.display()))
@@ -186,8 +195,12 @@ impl NodeProcess {
     }
 
     fn last_words(&self) -> String {
-        let log = fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
+        let said = [self.complaints(), self.log()]
+            .iter()
+            .filter_map(|file| fs::read_to_string(file).ok())
+            .find(|said| !said.trim().is_empty())
+            .unwrap_or_default();
+        let lines: Vec<_> = said.lines().collect();
         lines
             .get(lines.len().saturating_sub(3)..)
             .unwrap_or_default()

@@ -1,7 +1,6 @@
 //! What a person sees once the nodes serve.
 
 use std::{
-    fs,
     io::{IsTerminal, Write},
     path::Path,
     time::Instant,
@@ -10,7 +9,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{files::ClusterFolder, process::NodeProcess};
-use crate::cluster::{dereference::ApiKey, node_status, validate::ValidatedCluster};
+use crate::cluster::{node_status, validate::ValidatedCluster};
 
 /// Prints the status table, the address, and requests to begin with.
 pub(super) async fn ready(
@@ -19,8 +18,7 @@ pub(super) async fn ready(
     nodes: &[NodeProcess],
     begun: Instant,
 ) -> anyhow::Result<()> {
-    let api_key = fs::read(folder.api_key())?;
-    let api_key = ApiKey(api_key.trim_ascii().to_vec());
+    let api_key = folder.read_api_key()?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let answers = join_all(
         nodes
@@ -28,7 +26,11 @@ pub(super) async fn ready(
             .map(|node| node_status::ask(&client, node.address(), Some(&api_key))),
     )
     .await;
-    let serving = answers.iter().flatten().count();
+    let serving = answers
+        .iter()
+        .flatten()
+        .filter(|details| details.ready)
+        .count();
     let entries = answers
         .iter()
         .flatten()
@@ -73,9 +75,19 @@ pub(super) async fn ready(
         folder.path().display()
     )?;
     if wanted > 1 {
+        let others: Vec<_> = nodes.iter().skip(1).map(NodeProcess::address).collect();
         writeln!(
             out,
-            "Nodes do not replicate yet: each keeps its own entries, so use this address for all of them."
+            "Every node has every entry; the others are at {}.",
+            others.join(", ")
+        )?;
+    }
+    if let Some(reference) = &cluster.spec.api_key.secret_ref {
+        writeln!(
+            out,
+            "apiKey.secretRef ({}) names a Secret, and there are none here: the API key is in {}.",
+            reference.name,
+            folder.api_key().display()
         )?;
     }
     writeln!(
@@ -90,7 +102,7 @@ pub(super) async fn ready(
     Ok(())
 }
 
-/// Create, read, list: each works as printed, in this order.
+/// Store, read, list: each works as printed, in this order, and a second time too.
 fn requests(address: &str, api_key: &Path, api_key_required: bool) -> [String; 3] {
     // The key is read from its file by the shell, so that it is neither printed nor kept in a history.
     let api_key = if api_key_required {
@@ -101,7 +113,7 @@ fn requests(address: &str, api_key: &Path, api_key_required: bool) -> [String; 3
     let keys = format!("{api_key} -H 'X-User-Key: correct-horse-battery'");
     [
         format!(
-            "curl -X POST http://{address}/configs{keys} -H 'Content-Type: application/json' -d '{{\"key\":\"greeting\",\"value\":{{\"text\":\"hello\"}}}}'"
+            "curl -X PUT 'http://{address}/configs/greeting?upsert=true'{keys} -H 'Content-Type: application/json' -d '{{\"value\":{{\"text\":\"hello\"}}}}'"
         ),
         format!("curl http://{address}/configs/greeting{keys}"),
         format!("curl http://{address}/configs{keys}"),

@@ -68,7 +68,12 @@ fn rules() -> Vec<Value> {
         rule(GROUP, &["opensecureconfclusters/finalizers"], &["update"]),
         rule("apps", &["statefulsets"], CHILD),
         rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
-        rule("", &["secrets"], &["get", "list", "watch", "create"]),
+        // Secrets are created once; patched is only the salt's mark, which says who founded the cluster.
+        rule(
+            "",
+            &["secrets"],
+            &["get", "list", "watch", "create", "patch"],
+        ),
         rule("", &["pods", "persistentvolumeclaims"], &["get", "list"]),
         rule("networking.k8s.io", &["networkpolicies"], OPTIONAL_CHILD),
         rule("policy", &["poddisruptionbudgets"], OPTIONAL_CHILD),

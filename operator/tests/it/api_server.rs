@@ -7,7 +7,7 @@ use std::{
 
 use http::{Method, Request, Response, StatusCode};
 use kube::{Client, client::Body};
-use opensecureconf_operator::{cluster::reconcile::Context, metrics::Metrics};
+use opensecureconf_operator::{cluster::context::Context, metrics::Metrics};
 use serde_json::{Value, json};
 use tower_test::mock::{self, Handle};
 
@@ -95,13 +95,27 @@ impl ApiServer {
             }
             (&Method::PATCH, _) => {
                 let mut object = sent();
+                object["metadata"]["uid"] = json!(format!("uid of {path}"));
                 state.objects.insert(path.clone(), object.clone());
-                if path.ends_with("/status") {
-                    object["spec"] = json!({});
+                // The answer to a status is the whole resource, with the spec that it has.
+                if let Some(resource) = path.strip_suffix("/status") {
+                    object["spec"] = state
+                        .objects
+                        .get(resource)
+                        .map_or_else(|| json!({}), |resource| resource["spec"].clone());
                 }
                 (StatusCode::OK, object)
             }
-            (&Method::DELETE, _) => found(state.objects.remove(path)),
+            (&Method::DELETE, _) => {
+                let there = state
+                    .objects
+                    .get(path)
+                    .map(|object| &object["metadata"]["uid"]);
+                if there.is_some_and(|uid| sent()["preconditions"]["uid"] != *uid) {
+                    return (StatusCode::CONFLICT, failure(StatusCode::CONFLICT));
+                }
+                found(state.objects.remove(path))
+            }
             _ => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 failure(StatusCode::METHOD_NOT_ALLOWED),

@@ -9,8 +9,10 @@
 
 mod api_server;
 mod golden;
+mod local_cluster;
 mod node_contract;
 mod reconcile;
+mod standstill;
 
 use opensecureconf_operator::cluster::{
     resource::OpenSecureConfCluster,

@@ -11,7 +11,8 @@ use opensecureconf_node::{
 use opensecureconf_operator::{
     cluster::{
         build::{build, build_node_settings, build_peer_list},
-        node_status,
+        dereference::ApiKey,
+        node_status::{self, NodeOrder},
     },
     names::{CONFIG_PATH, DATA_PATH, NODE_PORT},
     node_settings::{NODE_ID_VARIABLE, NodeFiles},
@@ -93,7 +94,7 @@ fn a_pods_environment_is_a_nodes_configuration() {
     assert_eq!(config.log_format, LogFormat::Json);
     let cluster = config.cluster.unwrap();
     assert_eq!(cluster.id.as_deref(), Some("team/config"));
-    assert_eq!(cluster.peers.len(), 3);
+    assert_eq!(cluster.peers.now.len(), 3);
     assert!(config.cluster_keys.is_some());
 }
 
@@ -127,13 +128,14 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
     assert!(config.listen.ip().is_loopback());
     assert!(config.api_keys.is_some());
     assert!(config.drain.is_zero());
-    assert_eq!(config.cluster.unwrap().peers.len(), 3);
+    assert_eq!(config.cluster.unwrap().peers.now.len(), 3);
 }
 
 #[tokio::test]
 async fn the_operator_reads_what_a_node_says_of_itself() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
+    let client = crate::api_server::http_client();
     let node = BoundNode::start(
         parse(local_variables(root.path())),
         Iterations(1),
@@ -143,15 +145,17 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
     let address = node.address().unwrap().to_string();
     let stop = CancellationToken::new();
     let served = tokio::spawn(node.serve(stop.clone()));
-    let client = crate::api_server::http_client();
 
-    let key = opensecureconf_operator::cluster::dereference::ApiKey(API_KEY.into());
+    let key = ApiKey(API_KEY.into());
     let said = node_status::ask(&client, &address, Some(&key))
         .await
         .unwrap();
 
     assert_eq!(said.entries, 0);
-    assert_eq!(said.state, "standalone");
+    assert_eq!(
+        (said.state.as_str(), said.founding, said.ready),
+        ("blank", None, false)
+    );
     let fingerprint = opensecureconf_operator::cluster::dereference::fingerprint(&[7; 64]);
     assert_eq!(said.salt_fingerprint, Some(fingerprint));
     assert_eq!(
@@ -159,6 +163,19 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
         None,
         "without the key"
     );
+
+    let cluster_key = ApiKey("4567".repeat(16).into_bytes());
+    let order = NodeOrder::Found {
+        incarnation: &said.incarnation,
+    };
+    node_status::order(&client, &address, &cluster_key, &order)
+        .await
+        .unwrap();
+    let founded = node_status::ask(&client, &address, Some(&key))
+        .await
+        .unwrap();
+    assert_eq!(founded.state, "member");
+    assert!(founded.founding.is_some());
 
     stop.cancel();
     served.await.unwrap().unwrap();

@@ -2,30 +2,38 @@
 
 use http::{Method, StatusCode};
 use opensecureconf_operator::cluster::{
-    reconcile::{Context, reconcile_cluster},
+    context::Context,
+    reconcile::reconcile_cluster,
     resource::{ClusterStatus, OpenSecureConfCluster},
 };
 use serde_json::{Value, json};
 
 use crate::{ONE_NODE, api_server::ApiServer, resource};
 
-const CORE: &str = "/api/v1/namespaces/team";
-const STATUS: &str =
+pub(crate) const CORE: &str = "/api/v1/namespaces/team";
+pub(crate) const STATUS: &str =
     "/apis/opensecureconf.io/v1alpha1/namespaces/team/opensecureconfclusters/demo/status";
-const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/team/statefulsets/demo";
-const NETWORK_POLICY: &str = "/apis/networking.k8s.io/v1/namespaces/team/networkpolicies/demo";
-const DISRUPTION_BUDGET: &str = "/apis/policy/v1/namespaces/team/poddisruptionbudgets/demo";
-const SERVICE_MONITOR: &str = "/apis/monitoring.coreos.com/v1/namespaces/team/servicemonitors/demo";
+pub(crate) const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/team/statefulsets/demo";
+pub(crate) const NETWORK_POLICY: &str =
+    "/apis/networking.k8s.io/v1/namespaces/team/networkpolicies/demo";
+pub(crate) const DISRUPTION_BUDGET: &str =
+    "/apis/policy/v1/namespaces/team/poddisruptionbudgets/demo";
+pub(crate) const SERVICE_MONITOR: &str =
+    "/apis/monitoring.coreos.com/v1/namespaces/team/servicemonitors/demo";
 
 /// Reconciles once; the resource gets the status that was written, as a watch would bring it.
-async fn reconcile(server: &ApiServer, cluster: &mut OpenSecureConfCluster, context: &Context) {
+pub(crate) async fn reconcile(
+    server: &ApiServer,
+    cluster: &mut OpenSecureConfCluster,
+    context: &Context,
+) {
     reconcile_cluster(cluster, context).await.unwrap();
     cluster.status = server
         .object(STATUS)
         .map(|object| serde_json::from_value::<ClusterStatus>(object["status"].clone()).unwrap());
 }
 
-fn condition(server: &ApiServer, type_: &str) -> Value {
+pub(crate) fn condition(server: &ApiServer, type_: &str) -> Value {
     let status = server.object(STATUS).unwrap();
     status["status"]["conditions"]
         .as_array()
@@ -36,8 +44,16 @@ fn condition(server: &ApiServer, type_: &str) -> Value {
         .clone()
 }
 
+pub(crate) fn has_condition(server: &ApiServer, type_: &str) -> bool {
+    let status = server.object(STATUS).unwrap();
+    let conditions = status["status"]["conditions"].as_array().unwrap();
+    conditions
+        .iter()
+        .any(|condition| condition["type"] == type_)
+}
+
 #[tokio::test]
-async fn secrets_come_first_the_salt_before_all_and_pods_last() {
+async fn secrets_come_first_the_salt_before_all_and_what_pods_need_before_them() {
     let (server, context) = ApiServer::start();
     reconcile(&server, &mut resource(ONE_NODE), &context).await;
     assert_eq!(
@@ -52,8 +68,8 @@ async fn secrets_come_first_the_salt_before_all_and_pods_last() {
             format!("PATCH {CORE}/services/demo"),
             format!("PATCH {NETWORK_POLICY}"),
             format!("PATCH {DISRUPTION_BUDGET}"),
-            format!("PATCH {SERVICE_MONITOR}"),
             format!("PATCH {STATEFUL_SET}"),
+            format!("PATCH {SERVICE_MONITOR}"),
             format!("PATCH {STATUS}"),
         ]
     );
@@ -99,51 +115,56 @@ async fn two_operators_make_one_salt() {
 }
 
 #[tokio::test]
-async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
+async fn what_is_switched_off_goes_and_nothing_of_somebody_elses() {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(ONE_NODE);
     reconcile(&server, &mut cluster, &context).await;
-    server.put(
-        &format!("{CORE}/persistentvolumeclaims/data-demo-0"),
-        json!({ "metadata": { "name": "data-demo-0" } }),
-    );
-    server.remove(&format!("{CORE}/secrets/demo-salt"));
     server.writes();
+    cluster.spec.network_policy.enabled = false;
+    cluster.spec.pod_disruption_budget.enabled = false;
+    cluster.spec.monitoring.service_monitor.enabled = false;
 
     reconcile(&server, &mut cluster, &context).await;
 
+    let deletes = |server: &ApiServer| {
+        let mut writes = server.writes();
+        writes.retain(|write| write.starts_with("DELETE"));
+        writes
+    };
+    let optional = [NETWORK_POLICY, DISRUPTION_BUDGET, SERVICE_MONITOR];
     assert_eq!(
-        server.writes(),
-        [format!("PATCH {STATUS}")],
-        "only the status"
+        deletes(&server),
+        optional.map(|path| format!("DELETE {path}"))
     );
-    let stalled = condition(&server, "Stalled");
-    assert_eq!(stalled["status"], "True");
-    assert_eq!(stalled["reason"], "SaltMissing");
+    assert_eq!(condition(&server, "MonitoringReady")["reason"], "Disabled");
+
+    let theirs = json!({ "metadata": { "name": "demo", "uid": "theirs" } });
+    for path in optional {
+        assert_eq!(server.object(path), None);
+        server.put(path, theirs.clone());
+    }
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(deletes(&server), Vec::<String>::new());
+    assert!(optional.iter().all(|path| server.object(path).is_some()));
     assert!(
-        stalled["message"]
-            .as_str()
-            .unwrap()
-            .contains("Restore the Secret"),
-        "{stalled}"
+        !has_condition(&server, "Stalled"),
+        "a name that is not wanted cannot be taken"
     );
 }
 
 #[tokio::test]
-async fn somebody_elses_object_is_left_alone() {
+async fn nothing_is_remembered_of_a_cluster_that_goes() {
     let (server, context) = ApiServer::start();
-    let theirs = json!({ "metadata": { "name": "demo", "labels": { "app": "another" } } });
-    server.put(STATEFUL_SET, theirs.clone());
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(context.remembered(), 1);
+    let mut going = cluster.clone();
+    going.metadata.deletion_timestamp =
+        serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
 
-    reconcile(&server, &mut resource(ONE_NODE), &context).await;
+    reconcile_cluster(&going, &context).await.unwrap();
 
-    assert_eq!(
-        server.writes(),
-        [format!("PATCH {STATUS}")],
-        "only the status"
-    );
-    assert_eq!(server.object(STATEFUL_SET), Some(theirs));
-    assert_eq!(condition(&server, "Stalled")["reason"], "NameTaken");
+    assert_eq!(context.remembered(), 0);
 }
 
 #[tokio::test]

@@ -147,6 +147,12 @@ pub(in crate::api) struct Readiness {
     /// Why not.
     #[schema(required = false, example = json!(["draining"]))]
     reasons: Vec<String>,
+    /// The reasons as a sentence, like every other refusal.
+    #[schema(required = false, example = "not ready: draining")]
+    detail: String,
+    /// Whether creates and updates are accepted, and why not; has no part in `ready`.
+    #[schema(example = "accepted")]
+    writes: String,
 }
 
 /// The node compared a salt with its own.

@@ -3,6 +3,7 @@
 //! Operation ids and schema names of the original are kept: generated clients depend on them.
 
 mod bodies;
+mod complete;
 mod parameters;
 mod refusals;
 
@@ -13,8 +14,9 @@ pub(super) use bodies::{
     HTTPValidationError, Health, LogLevelBody, MembershipAnswer, Message, Readiness, Refusal,
     SaltAnswer, ServiceDocument,
 };
+pub(super) use complete::complete;
 pub(super) use parameters::{
-    ApiKeyHeader, DeleteQuery, EntryPath, EntryQuery, KeyHeaders, ListQuery, OwnerHeaders,
+    ApiKeyHeader, EntryPath, EntryQuery, EnvironmentQuery, KeyHeaders, ListQuery, OwnerHeaders,
     PreconditionHeaders, RemoveQuery, StatusQuery, UpdateQuery, VersionHeaders, WriteHeaders,
 };
 pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals};

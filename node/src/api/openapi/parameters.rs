@@ -64,7 +64,7 @@ pub(in crate::api) struct EntryQuery {
 
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::api) struct DeleteQuery {
+pub(in crate::api) struct EnvironmentQuery {
     /// The environment; absent or empty is the default one.
     environment: Option<String>,
 }

@@ -100,6 +100,9 @@ pub(in crate::api) enum ClientRefusals {
     /// The API key is missing or wrong
     #[response(status = 403)]
     Forbidden(#[to_schema] Refusal),
+    /// Too many wrong keys from this address; see `Retry-After`
+    #[response(status = 429)]
+    Throttled(#[to_schema] Refusal),
 }
 
 #[derive(Debug, IntoResponses)]
@@ -116,4 +119,7 @@ pub(in crate::api) enum OwnerRefusals {
     /// Too many wrong keys from this address; see `Retry-After`
     #[response(status = 429)]
     Throttled(#[to_schema] Refusal),
+    /// The fault is the node's
+    #[response(status = 500)]
+    Internal(#[to_schema] Refusal),
 }

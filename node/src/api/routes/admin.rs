@@ -15,7 +15,10 @@ use crate::{
         body::Fields,
         entry_path::identity_of,
         error::ApiError,
-        openapi::{DeleteQuery, EntryPath, LogLevelBody, Message, OwnerHeaders, OwnerRefusals},
+        openapi::{
+            EntryPath, EnvironmentQuery, LogLevelBody, Message, OwnerHeaders, OwnerRefusals,
+            Refusal,
+        },
         query::Query,
         write_terms::WriteTerms,
     },
@@ -28,8 +31,11 @@ use crate::{
 /// For entries whose user key is lost: nobody can delete them otherwise, and their names stay taken.
 #[utoipa::path(
     delete, path = "/admin/configs/{key}", operation_id = "purge_configuration", tag = "administration",
-    params(EntryPath, DeleteQuery, OwnerHeaders),
-    responses((status = 200, body = Message, description = "Removed"), OwnerRefusals),
+    params(EntryPath, EnvironmentQuery, OwnerHeaders),
+    responses((status = 200, body = Message, description = "Removed",
+               example = json!({"message": "Configuration 'database_prod' removed unread"})), OwnerRefusals,
+              (status = 503, body = Refusal, description = "Nothing was done; try again, see `Retry-After`"),
+              (status = 507, body = Refusal, description = "The disk is full beyond its second floor")),
 )]
 pub(in crate::api) async fn purge(
     State(node): State<Node>,

@@ -19,7 +19,7 @@ use crate::{
         error::ApiError,
         min_version::await_version,
         openapi::{
-            ConfigCreate, ConfigResponse, ConfigUpdate, DeleteQuery, EntryPath, EntryQuery,
+            ConfigCreate, ConfigResponse, ConfigUpdate, EntryPath, EntryQuery, EnvironmentQuery,
             ExistingEntry, KeyHeaders, Message, NewEntry, PreconditionHeaders, UpdateQuery,
             VersionHeaders, WriteHeaders,
         },
@@ -38,7 +38,7 @@ use crate::{
 /// The value is encrypted under the user key before it is stored.
 #[utoipa::path(
     post, path = "/configs", operation_id = "create_configuration_configs_post", tag = "configurations",
-    params(KeyHeaders, WriteHeaders), request_body = ConfigCreate,
+    params(EnvironmentQuery, KeyHeaders, WriteHeaders), request_body = ConfigCreate,
     responses((status = 201, body = ConfigResponse, description = "Created",
                headers(("ETag" = String), ("X-OSC-Version" = String))), NewEntry),
 )]
@@ -72,6 +72,7 @@ pub(in crate::api) async fn create(
         let create = commit(&node, &identity, Seen::NothingLive, change.clone(), terms);
         if let Some(written) = create.await? {
             caller.proved(&node);
+            node.metrics.encrypted();
             created(&identity);
             return Ok(shown(
                 terms,
@@ -240,6 +241,7 @@ impl Update<'_> {
             return Ok(None);
         };
         caller.proved(node);
+        node.metrics.encrypted();
         let status = if live.is_some() {
             updated(self.identity);
             StatusCode::OK
@@ -263,7 +265,7 @@ impl Update<'_> {
 /// The user key must open the current value.
 #[utoipa::path(
     delete, path = "/configs/{key}", operation_id = "delete_configuration_configs__key__delete", tag = "configurations",
-    params(EntryPath, DeleteQuery, KeyHeaders, PreconditionHeaders, WriteHeaders),
+    params(EntryPath, EnvironmentQuery, KeyHeaders, PreconditionHeaders, WriteHeaders),
     responses((status = 200, body = Message, description = "Deleted",
                example = json!({"message": "Configuration 'database_prod' deleted successfully"})), ExistingEntry),
 )]

@@ -3,13 +3,16 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json, value::RawValue};
 
-use crate::api::{
-    Node,
-    auth::{CallerKey, Client},
-    entry_json::rfc_3339,
-    error::ApiError,
-    openapi::{ConflictResponse, KeyHeaders, ListRefusals},
-    sealing::read_plaintext,
+use crate::{
+    api::{
+        Node,
+        auth::{CallerKey, Client},
+        entry_json::rfc_3339,
+        error::ApiError,
+        openapi::{ConflictResponse, KeyHeaders, ListRefusals},
+        sealing::read_plaintext,
+    },
+    domain::Category,
 };
 
 /// List lost versions
@@ -44,7 +47,7 @@ pub(in crate::api) async fn conflicts(
         shown.push(json!({
             "key": row.identity.key.as_str(),
             "environment": row.identity.environment.name(),
-            "category": row.category.as_ref().map(|category| category.as_str()),
+            "category": row.category.as_ref().map(Category::as_str),
             "value": value,
             "version": row.version.to_string(),
             "updated_at": rfc_3339(row.updated_at),

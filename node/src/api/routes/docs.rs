@@ -16,7 +16,11 @@ use crate::api::error::ApiError;
 #[derive(Debug, Clone)]
 pub(in crate::api) struct OpenApiJson(pub(in crate::api) Arc<str>);
 
-/// `GET /openapi.json`
+/// This document
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "openapi", tag = "service",
+    responses((status = 200, body = serde_json::Value, description = "OpenAPI 3.1")),
+)]
 pub(in crate::api) async fn openapi(
     Extension(OpenApiJson(document)): Extension<OpenApiJson>,
 ) -> Response {
@@ -27,7 +31,13 @@ pub(in crate::api) async fn openapi(
         .into_response()
 }
 
-/// `GET /docs`: Swagger UI. Its files are below `/docs/`.
+/// A page to read and try the API
+///
+/// Swagger UI, served from the binary; its files are below `/docs/`.
+#[utoipa::path(
+    get, path = "/docs", operation_id = "docs", tag = "service",
+    responses((status = 200, body = String, content_type = "text/html", description = "The page")),
+)]
 pub(in crate::api) async fn page() -> Result<Response, ApiError> {
     let index = file("index.html")?;
     let html =
@@ -43,7 +53,11 @@ pub(in crate::api) async fn asset(Path(name): Path<String>) -> Result<Response, 
     Ok(([(header::CONTENT_TYPE, content_type)], file.bytes).into_response())
 }
 
-/// `GET /redoc`: there is one page, and this is not it.
+/// The other page of the original
+#[utoipa::path(
+    get, path = "/redoc", operation_id = "redoc", tag = "service",
+    responses((status = 307, description = "There is one page, and this is not it", headers(("Location" = String)))),
+)]
 pub(in crate::api) async fn redoc() -> Response {
     (
         StatusCode::TEMPORARY_REDIRECT,

@@ -24,7 +24,7 @@ pub(in crate::api) async fn exchange(
     if !node.clustered {
         return Err(ApiError::UnknownRoute);
     }
-    let bytes = body::read(request.into_body(), MAX_BYTES).await?;
+    let bytes = body::read_up_to(MAX_BYTES, request.into_body(), &node).await?;
     let message: Envelope<cluster::Request> =
         serde_json::from_slice(&bytes).map_err(|_| ApiError::UnreadableBody)?;
     Ok(Json(node.store.request(Box::new(message)).await?))

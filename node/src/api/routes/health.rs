@@ -20,6 +20,8 @@ pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
 }
 
 /// Whether this node can serve correct reads
+///
+/// Refused writes show in the body and do not end traffic: full disks must not end all reads.
 #[utoipa::path(
     get, path = "/ready", operation_id = "ready", tag = "service",
     responses((status = 200, body = Readiness, description = "It can"),
@@ -31,12 +33,16 @@ pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json
         tracing::error!(error = %error, "database_not_readable");
         reasons.push("database not readable".to_owned());
     }
+    let writes = node.store.write_health().text();
     if reasons.is_empty() {
-        return (StatusCode::OK, Json(json!({ "ready": true })));
+        return (
+            StatusCode::OK,
+            Json(json!({ "ready": true, "writes": writes })),
+        );
     }
     let detail = format!("not ready: {}", reasons.join(", "));
     (
         StatusCode::SERVICE_UNAVAILABLE,
-        Json(json!({ "ready": false, "reasons": reasons, "detail": detail })),
+        Json(json!({ "ready": false, "reasons": reasons, "detail": detail, "writes": writes })),
     )
 }

@@ -40,7 +40,7 @@ pub(in crate::api) async fn found(
     _: Owner,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let bytes = body::read(request.into_body(), node.max_body_bytes).await?;
+    let bytes = body::read(request.into_body(), &node).await?;
     let order: Order = serde_json::from_slice(&bytes)
         .map_err(|_| ApiError::Invalid(vec![Problem::missing(&["body", "incarnation"])]))?;
     let incarnation = incarnation(&order.incarnation, &["body", "incarnation"])?;

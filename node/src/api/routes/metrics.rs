@@ -7,7 +7,7 @@ use axum::{
 };
 
 use crate::{
-    api::{Node, error::ApiError, routes::cluster::other_nodes},
+    api::{Node, error::ApiError, openapi::Refusal, routes::cluster::other_nodes},
     crypto::KeyRing,
     metrics::Readings,
 };
@@ -15,10 +15,11 @@ use crate::{
 /// Metrics in Prometheus' text format
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics_metrics_get", tag = "service",
-    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")),
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+              (status = 500, body = Refusal, description = "The fault is the node's")),
 )]
 pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
-    node.store.sample();
+    node.store.sample().await?;
     let view = node.store.view();
     let page = node
         .metrics
@@ -33,7 +34,7 @@ pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response
     Ok((
         [(
             header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
+            "text/plain; version=1.0.0; charset=utf-8",
         )],
         page,
     )

@@ -48,7 +48,7 @@ pub(in crate::api) async fn receive_salt(
     _: Owner,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let sent = body::read(request.into_body(), node.max_body_bytes).await?;
+    let sent = body::read(request.into_body(), &node).await?;
     let salt = node.salt().ok_or(ApiError::NoSaltYet)?;
     if sent == salt.bytes().as_slice() {
         Ok(Json(

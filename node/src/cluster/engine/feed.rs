@@ -2,7 +2,7 @@
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Cursor, Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
+    cluster::{Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
     domain::{Incarnation, Row, RowHash},
 };
 
@@ -77,12 +77,14 @@ impl Engine {
         if from > received && self.setup.rules.hold(Rule::RefuseGaps) {
             return Ok(false);
         }
-        self.take_rows(tables, now, hello, rows, out)?;
-        if to > received {
-            self.set_received(hello, to);
-            // The cursor is stored with what it brought, or that would be asked for again after a crash.
-            self.changed.counters = true;
+        if to <= received {
+            // Said before, and perhaps long ago: an entry may have been deleted and its tombstone purged since.
+            return Ok(true);
         }
+        self.take_rows(tables, now, hello, rows, out)?;
+        self.set_received(hello, to);
+        // The cursor is stored with what it brought, or that would be asked for again after a crash.
+        self.changed.counters = true;
         Ok(true)
     }
 
@@ -155,15 +157,15 @@ impl Engine {
 
     /// Notes how far a member holds this node's feed, and answers the writes that waited for it.
     pub(super) fn acknowledged(&mut self, member: Incarnation, up_to: Seq, out: &mut Vec<Output>) {
-        let cursor = self.cursors.entry(member).or_insert(Cursor::default());
+        let cursor = self.cursors.entry(member).or_default();
         if up_to > cursor.acknowledged {
             cursor.acknowledged = up_to;
             self.changed.cursors.insert(member);
         }
         if let Some(contact) = self.contacts.known.get_mut(&member)
-            && up_to >= self.last
+            && contact.missed.is_some_and(|missed| up_to >= missed)
         {
-            contact.missed = false;
+            contact.missed = None;
         }
         out.extend(
             self.waiting

@@ -33,6 +33,7 @@ impl Engine {
                 .as_ref()
                 .map(|salt| salt.fingerprint().to_string()),
             ready: self.is_ready(),
+            source: self.is_source(),
             acknowledges: self.acknowledges(),
             fenced: matches!(membership.standing, Standing::Fenced(_)),
             has_rows: self.has_rows,
@@ -98,8 +99,9 @@ impl Engine {
             return Ok(Ok(()));
         }
         let state = self.states.get(&hello.incarnation).copied();
-        // One that knows it is fenced already asks for a snapshot, which is what it needs.
+        // One that knows it is fenced, or went back to before it joined, asks for a snapshot: that is what it needs.
         if matches!(state, Some(State::Removed | State::Superseded))
+            && hello.founding.is_some()
             && !hello.fenced
             && self.setup.rules.hold(Rule::FenceRemoved)
         {
@@ -112,6 +114,9 @@ impl Engine {
             return Ok(Err(Refusal::RolledBack));
         }
         self.judge_myself(tables, hello, state, out)?;
+        if exchange_began.is_some() {
+            self.note_head(hello, exchange_began);
+        }
         if let Some((of, seq)) = hello.received
             && of == self.incarnation
         {
@@ -191,6 +196,8 @@ impl Engine {
         if self.roster.is_empty() || !self.roster.merge(other) {
             return Ok(());
         }
+        self.clock.merge(self.roster.latest());
+        self.changed.counters = true;
         self.put_roster(tables)?;
         if !self.setup.rules.hold(Rule::FenceRemoved) {
             return Ok(());
@@ -216,6 +223,7 @@ impl Engine {
         if route.refusal.as_ref() != Some(&refusal) {
             out.push(Output::Event(Event::Mismatch {
                 name: hello.name.clone(),
+                cluster: hello.cluster.clone(),
                 refusal: refusal.clone(),
             }));
             route.refusal = Some(refusal);

@@ -256,6 +256,8 @@ pub enum Event {
     Mismatch {
         /// The other's name.
         name: MemberName,
+        /// The other's cluster, as `OSC_CLUSTER_ID` names it.
+        cluster: String,
         /// Why.
         refusal: Refusal,
     },

@@ -52,7 +52,7 @@ impl Engine {
                 .contacts
                 .known
                 .get(&join.source)
-                .is_some_and(|source| source.is_alive(now.elapsed) && source.hello.ready);
+                .is_some_and(|source| source.is_alive(now.elapsed) && source.hello.source);
             if asked || alive {
                 return Ok(());
             }
@@ -64,7 +64,7 @@ impl Engine {
             .iter()
             .find_map(|(incarnation, contact)| {
                 let hello = &contact.hello;
-                let usable = hello.ready
+                let usable = hello.source
                     && hello.founding.is_some()
                     && contact.is_alive(now.elapsed)
                     && self
@@ -133,7 +133,7 @@ impl Engine {
         after: Option<WireIdentity>,
     ) -> Result<Answer, T::Error> {
         let (Some(founding), Some(salt), true) =
-            (self.membership.founding, &self.salt, self.is_ready())
+            (self.membership.founding, &self.salt, self.is_source())
         else {
             return Ok(Answer::Refused(Refusal::NotServing));
         };
@@ -236,8 +236,11 @@ impl Engine {
         salt: Salt,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        if self.membership.standing != Standing::Blank {
-            // A fenced life is over; what others know of it must not be taken for the new one.
+        if self.membership.standing != Standing::Blank
+            || head.roster.entry(self.incarnation).is_some()
+        {
+            // A fenced life is over, and so is one that went back to before it joined; what others know of it must not be
+            // taken for the new one.
             self.incarnation = self.fresh_incarnation();
         }
         let before = self.last;
@@ -248,19 +251,14 @@ impl Engine {
             reissue: !self.setup.rules.hold(Rule::OwnStamps),
         })?;
         self.has_rows = self.last > before || tables.has_rows()?;
-        self.clock.merge(head.clock);
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
         if self.membership.founding == Some(head.founding) {
             self.roster.merge(&old_roster);
         }
         // A life that is admitted later is the later one, also on a machine whose clock is behind its predecessor's.
-        let latest = self
-            .roster
-            .entries()
-            .map(|(_, entry)| entry.admitted.clock)
-            .max();
+        self.clock.merge(head.clock.max(self.roster.latest()));
         let admitted = Version {
-            clock: self.clock.tick(now.wall, latest),
+            clock: self.clock.tick(now.wall, None),
             incarnation: self.incarnation,
         };
         self.roster.admit(

@@ -8,6 +8,7 @@ mod joining;
 mod owner;
 mod purge;
 mod readiness;
+mod sending;
 mod setup;
 mod view;
 mod write;

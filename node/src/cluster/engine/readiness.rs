@@ -1,10 +1,10 @@
 //! When a node may serve: once it holds what the others held when it started or joined.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Phase, Rule, Seq, Standing, State, Tables},
+    cluster::{Hello, Phase, Rule, Seq, Standing, State, Tables},
     domain::Incarnation,
 };
 
@@ -12,8 +12,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Readiness {
     ready: bool,
-    /// The others' last sequences as they were first heard.
+    /// The others' last sequences, each as it was told by one whose next writes wait for this node.
     heads: BTreeMap<Incarnation, Seq>,
+    /// When this node became a member, if it joined in this life: what was asked before tells nothing.
+    since: Option<Duration>,
 }
 
 impl Readiness {
@@ -21,6 +23,7 @@ impl Readiness {
         Self {
             ready,
             heads: BTreeMap::new(),
+            since: None,
         }
     }
 
@@ -38,29 +41,80 @@ impl Engine {
         self.readiness.ready && self.is_member()
     }
 
-    /// Notes what others hold, and begins to serve when this node holds it too.
+    /// Goes on serving where a predecessor in the same process did: a transaction that failed took nothing away that it
+    /// held, and a disk that stays full must not end reads.
+    pub fn go_on_serving(&mut self, predecessor: &Self) {
+        if predecessor.is_ready()
+            && predecessor.incarnation == self.incarnation
+            && self.my_state() == Some(State::Member)
+        {
+            self.readiness.ready = true;
+        }
+    }
+
+    /// Whether this node gives snapshots: it holds what the others held. A leaving node gives them too, because those who
+    /// have to hold what it holds may need one for that.
+    pub(super) fn is_source(&self) -> bool {
+        self.readiness.ready && self.holds_data()
+    }
+
+    fn holds_data(&self) -> bool {
+        self.membership.standing == Standing::Member
+            && matches!(
+                self.my_state(),
+                Some(State::Joining | State::Member | State::Leaving)
+            )
+    }
+
+    /// Notes what a member held when it answered: it knows this node as what it is, so its later writes wait for it.
+    pub(super) fn note_head(&mut self, hello: &Hello, exchange_began: Option<Duration>) {
+        let knows_me = hello.roster == self.roster_fingerprint
+            && hello.founding == self.membership.founding
+            && !hello.fenced;
+        if !self.readiness.ready
+            && knows_me
+            && exchange_began >= self.readiness.since.or(Some(Duration::ZERO))
+        {
+            self.readiness
+                .heads
+                .entry(hello.incarnation)
+                .or_insert(hello.head);
+        }
+    }
+
+    /// Whether this node waits for a member to tell what it holds.
+    pub(super) fn wants_head(&self, member: Incarnation) -> bool {
+        !self.readiness.ready && !self.readiness.heads.contains_key(&member)
+    }
+
+    /// Begins to serve when this node holds what the others hold. One that joins acknowledges first, and then looks once
+    /// more: what was written before others waited for it, it must hold before it serves.
     pub(super) fn check_readiness<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        if self.readiness.ready || !self.is_member() {
+        if self.readiness.ready || !self.holds_data() {
             return Ok(());
         }
-        for (member, contact) in &self.contacts.known {
-            let hello = &contact.hello;
-            if hello.founding == self.membership.founding && !hello.fenced {
-                self.readiness.heads.entry(*member).or_insert(hello.head);
+        let waits = self.setup.rules.hold(Rule::ReadyWaitsForHeads);
+        if self.behind(now).is_some() && waits {
+            return Ok(());
+        }
+        if self.my_state() == Some(State::Joining) {
+            self.advance(tables, Phase::Member)?;
+            self.readiness.heads.clear();
+            self.readiness.since = Some(now.elapsed);
+            if self.behind(now).is_some() && waits {
+                return Ok(());
             }
-        }
-        if self.why_not_ready(now).is_some() && self.setup.rules.hold(Rule::ReadyWaitsForHeads) {
-            return Ok(());
         }
         self.readiness.ready = true;
         self.readiness.heads.clear();
-        self.advance(tables, Phase::Member)?;
-        out.push(Output::Event(Event::Ready));
+        if self.is_ready() {
+            out.push(Output::Event(Event::Ready));
+        }
         Ok(())
     }
 
@@ -102,20 +156,24 @@ impl Engine {
         if !self.contacts.went_round() {
             return Some("it has not heard from every listed node yet".to_owned());
         }
-        self.readiness.heads.iter().find_map(|(member, head)| {
-            let contact = self.contacts.known.get(member)?;
+        self.contacts.known.iter().find_map(|(member, contact)| {
             let waited_for = contact.is_alive(now.elapsed)
+                && contact.hello.founding == self.membership.founding
+                && !contact.hello.fenced
                 && matches!(
                     self.states.get(member),
                     Some(State::Member | State::Leaving)
                 );
+            if !waited_for {
+                return None;
+            }
+            let name = &contact.hello.name;
+            let Some(head) = self.readiness.heads.get(member) else {
+                return Some(format!("it has not heard yet what '{name}' holds"));
+            };
             let missing = head.since(self.received_from(&contact.hello));
-            (waited_for && missing > 0).then(|| {
-                format!(
-                    "it is catching up with '{}': {missing} changes to go",
-                    contact.hello.name
-                )
-            })
+            (missing > 0)
+                .then(|| format!("it is catching up with '{name}': {missing} changes to go"))
         })
     }
 }

@@ -7,18 +7,20 @@ use k8s_openapi::{
 use super::metadata;
 use crate::{
     cluster::{resource::Retention, validate::ValidatedCluster},
-    names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, SALT_ENTRY},
+    names::{ANNOTATION_FOUNDER, API_KEY_ENTRY, CLUSTER_KEY_ENTRY, SALT_ENTRY},
 };
 
-/// The salt: immutable, and without an owner, so that nothing ever collects it.
+/// The salt: immutable, and without an owner, so that nothing ever collects it. Its mark says that nobody was chosen to
+/// found the cluster yet: beside a fresh salt there can be none.
 pub fn build_salt_secret(cluster: &ValidatedCluster, salt: [u8; 64]) -> Secret {
+    let mut metadata = metadata::unowned(cluster, cluster.name.salt());
+    metadata
+        .annotations
+        .get_or_insert_default()
+        .insert(ANNOTATION_FOUNDER.to_owned(), String::new());
     Secret {
         immutable: Some(true),
-        ..secret(
-            metadata::unowned(cluster, cluster.name.salt()),
-            SALT_ENTRY,
-            salt.to_vec(),
-        )
+        ..secret(metadata, SALT_ENTRY, salt.to_vec())
     }
 }
 

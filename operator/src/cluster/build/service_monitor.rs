@@ -10,10 +10,10 @@ use crate::{
 pub(super) fn build(cluster: &ValidatedCluster) -> ServiceMonitor {
     let wanted = &cluster.spec.monitoring.service_monitor;
     let mut metadata = metadata::owned(cluster, cluster.name.as_str().to_owned());
-    metadata
-        .labels
-        .get_or_insert_default()
-        .extend(wanted.labels.clone());
+    let labels = metadata.labels.get_or_insert_default();
+    for (name, value) in &wanted.labels {
+        labels.entry(name.clone()).or_insert_with(|| value.clone());
+    }
     let mut selector = metadata::pod_selector(cluster);
     selector
         .match_labels

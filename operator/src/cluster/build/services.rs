@@ -8,7 +8,7 @@ use k8s_openapi::{
 use super::metadata;
 use crate::{
     cluster::{resource::ServiceType, validate::ValidatedCluster},
-    names::{LABEL_POD_INDEX, LABEL_SCRAPE, NODE_PORT, NODE_PORT_NAME},
+    names::{LABEL_SCRAPE, NODE_PORT, NODE_PORT_NAME},
 };
 
 /// Names the pods, ready or not, so that nodes find each other before they serve; and is what Prometheus scrapes.
@@ -41,14 +41,11 @@ pub(super) fn build_client(cluster: &ValidatedCluster) -> Service {
     }
     metadata.annotations =
         Some(wanted.annotations.clone()).filter(|annotations| !annotations.is_empty());
-    let mut selector = cluster.name.selector();
-    // Nodes do not replicate yet: clients must all meet the same one.
-    selector.insert(LABEL_POD_INDEX.to_owned(), "0".to_owned());
     Service {
         metadata,
         spec: Some(ServiceSpec {
             type_: Some(service_type(wanted.type_).to_owned()),
-            selector: Some(selector),
+            selector: Some(cluster.name.selector()),
             ports: Some(vec![port()]),
             ..ServiceSpec::default()
         }),

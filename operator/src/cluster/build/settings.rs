@@ -23,6 +23,8 @@ pub fn build_node_settings(
         api_key_required: cluster.spec.api_key.required,
         cluster_id: format!("{}/{}", cluster.namespace, cluster.name),
         min_user_key_length: cluster.spec.min_user_key_length,
+        sync_interval_seconds: cluster.spec.sync_interval_seconds,
+        write_ack: cluster.spec.write_ack,
         log_level: cluster.spec.logging.level,
         log_format: cluster.spec.logging.format,
         drain_seconds,

@@ -88,7 +88,7 @@ fn claim(cluster: &ValidatedCluster) -> PersistentVolumeClaim {
 
 fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
     let (spec, additions) = (&cluster.spec, &cluster.additions);
-    let mut labels = cluster.name.labels();
+    let mut labels = cluster.name.pod_labels();
     labels.extend(additions.labels.clone());
     let mut containers = vec![node_container(cluster)];
     containers.extend(additions.sidecars.iter().cloned());

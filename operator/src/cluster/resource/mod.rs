@@ -11,6 +11,6 @@ pub use spec::{
     ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ImagePullPolicy, LogFormat, LogLevel,
     LoggingSpec, Mode, MonitoringSpec, NetworkPolicySpec, OpenSecureConfCluster, PodTemplateSpec,
     Retention, RetentionPolicy, SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType,
-    StorageSpec,
+    StorageSpec, WriteAck,
 };
-pub use status::{ClusterStatus, MemberStatus};
+pub use status::{CONDITIONS, ClusterStatus, MemberStatus};

@@ -68,6 +68,19 @@ pub(super) const SPEC_RULES: &[Rule] = &[
         holds: None,
     },
     Rule {
+        field: "spec.storage.retention.whenDeleted",
+        cel: "self.storage.retention.whenDeleted == oldSelf.storage.retention.whenDeleted",
+        message: "storage.retention.whenDeleted cannot be changed: the keys were made to stay or to go with the volumes",
+        // The operator, which sees no resource before, asks the owner of the keys' Secrets: `secret_plan.rs`.
+        holds: None,
+    },
+    Rule {
+        field: "spec.monitoring.serviceMonitor.interval",
+        cel: "self.monitoring.serviceMonitor.interval.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.monitoring.serviceMonitor.interval) > 0",
+        message: "monitoring.serviceMonitor.interval must be a duration such as 30s or 1m30s",
+        holds: Some(|cluster| is_duration(&cluster.spec.monitoring.service_monitor.interval)),
+    },
+    Rule {
         field: "spec.apiKey",
         cel: "self.apiKey.required || !has(self.apiKey.secretRef)",
         message: "apiKey.secretRef has no use while apiKey.required is false; remove one of the two",
@@ -93,6 +106,23 @@ pub fn check(cluster: &OpenSecureConfCluster) -> Result<(), Vec<Violation>> {
     } else {
         Err(violations)
     }
+}
+
+/// Numbers with Prometheus' units, each unit once at most and from the longest to the shortest.
+fn is_duration(text: &str) -> bool {
+    let rest = ["y", "w", "d", "h", "m", "s", "ms"]
+        .iter()
+        .fold(text, |rest, unit| {
+            let number = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            match number.strip_prefix(unit) {
+                // `5ms` is no `5m` with an `s` behind it.
+                Some(after) if number.len() < rest.len() && !(*unit == "m" && after == "s") => {
+                    after
+                }
+                _ => rest,
+            }
+        });
+    rest.is_empty() && !text.is_empty()
 }
 
 /// A positive decimal number with one of Kubernetes' suffixes for sizes.
@@ -134,7 +164,23 @@ mod tests {
     }
 
     #[test]
+    fn durations_are_prometheus_own() {
+        for text in ["30s", "1m30s", "5ms", "1h5ms", "2m5ms", "1y2w3d4h5m6s7ms"] {
+            assert!(is_duration(text), "{text}");
+        }
+        for text in [
+            "", "30", "s", "30 s", "s30", "30s1m", "1m1m", "-1s", "1.5s", "30sec",
+        ] {
+            assert!(!is_duration(text), "{text}");
+        }
+    }
+
+    #[test]
     fn each_rule_names_its_field() {
+        assert_eq!(
+            spec("prod", "{monitoring: {serviceMonitor: {interval: often}}}"),
+            ["spec.monitoring.serviceMonitor.interval"]
+        );
         assert_eq!(spec("prod-nodes", "{}"), ["metadata.name"]);
         assert_eq!(spec("prod", "{replicas: 0}"), ["spec.replicas"]);
         assert_eq!(spec("prod", "{replicas: 16}"), ["spec.replicas"]);

@@ -74,6 +74,11 @@ pub struct ClusterSpec {
     /// Shortest user key that nodes accept, in characters. Lower it to adopt an old database.
     #[schemars(range(min = 1, max = 1024))]
     pub min_user_key_length: i32,
+    /// How often each node asks every other one for its changes, in seconds, whether they are pushed or not.
+    #[schemars(range(min = 1, max = 3600))]
+    pub sync_interval_seconds: i32,
+    /// Which nodes must hold a write before it is answered, unless the request says it (`X-OSC-Ack`).
+    pub write_ack: WriteAck,
     /// What nodes log, and how.
     pub logging: LoggingSpec,
     /// How nodes are observed.
@@ -116,6 +121,8 @@ impl Default for ClusterSpec {
             storage: StorageSpec::default(),
             api_key: ApiKeySpec::default(),
             min_user_key_length: 12,
+            sync_interval_seconds: 30,
+            write_ack: WriteAck::default(),
             logging: LoggingSpec::default(),
             monitoring: MonitoringSpec::default(),
             service: ServiceSpec::default(),
@@ -155,6 +162,18 @@ pub enum Mode {
     /// Every node has every entry.
     #[default]
     Replica,
+}
+
+/// Which nodes must hold a write before it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum WriteAck {
+    /// The one that was asked.
+    Local,
+    /// Every healthy one, for a quarter of a second at most.
+    #[default]
+    Healthy,
+    /// Every one, for two seconds at most; the answer is 202 where some do not hold it.
+    All,
 }
 
 /// When an image is pulled.
@@ -197,7 +216,7 @@ impl Default for StorageSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RetentionPolicy {
-    /// When the resource is deleted. `Retain` keeps volumes and keys, so that the same resource finds them again.
+    /// When the resource is deleted. `Retain` keeps volumes and keys, so that the same resource finds them again. Cannot be changed.
     pub when_deleted: Retention,
     /// When the number of nodes is lowered.
     pub when_scaled: Retention,
@@ -298,7 +317,8 @@ pub struct MonitoringSpec {
 pub struct ServiceMonitorSpec {
     /// Whether it is made; skipped while the cluster does not know ServiceMonitors.
     pub enabled: bool,
-    /// How often nodes are scraped.
+    /// How often nodes are scraped, such as `30s`.
+    #[schemars(length(max = 32))]
     pub interval: String,
     /// Labels that your Prometheus selects by.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

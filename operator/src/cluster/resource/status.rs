@@ -4,6 +4,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+/// The types of all conditions.
+pub const CONDITIONS: [&str; 7] = [
+    "Ready",
+    "Available",
+    "Reconciling",
+    "Stalled",
+    "SaltConsistent",
+    "InSync",
+    "MonitoringReady",
+];
+
 /// What the operator last saw of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]

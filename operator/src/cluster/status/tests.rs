@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::validate::validate;
+use crate::cluster::{node_status::NodeMember, validate::validate};
 
 fn cluster(replicas: i32) -> ValidatedCluster {
     let yaml = format!(
@@ -32,9 +32,12 @@ fn pod(ordinal: i32, ready: bool) -> Pod {
 fn answer(salt: &str, entries: i64) -> Option<NodeDetails> {
     Some(NodeDetails {
         version: "1.0.0".into(),
-        state: "standalone".into(),
+        state: "member".into(),
+        founding: Some("f".into()),
+        ready: true,
         salt_fingerprint: Some(salt.into()),
         entries,
+        ..NodeDetails::default()
     })
 }
 
@@ -47,14 +50,27 @@ fn status(
     stateful_set: &StatefulSet,
     pods: &[(Pod, Option<NodeDetails>)],
 ) -> ClusterStatus {
-    let seen = Seen {
+    observed(
+        &seen(cluster, stateful_set, pods),
+        &ClusterStatus::default(),
+        &time(1),
+    )
+}
+
+fn seen<'a>(
+    cluster: &'a ValidatedCluster,
+    stateful_set: &'a StatefulSet,
+    pods: &'a [(Pod, Option<NodeDetails>)],
+) -> Seen<'a> {
+    Seen {
         cluster,
-        stateful_set,
+        stateful_set: Some(stateful_set),
         pods,
         salt_fingerprint: Some("aa"),
-        service_monitors_served: false,
-    };
-    observed(&seen, &ClusterStatus::default(), &time(1))
+        monitoring: Monitoring::Unknown,
+        stalled: None,
+        blocked: None,
+    }
 }
 
 /// (status, reason) of a condition, where it is there.
@@ -97,16 +113,61 @@ fn one_serving_node_is_ready_and_in_sync() {
     assert_eq!(status.observed_generation, Some(4));
 }
 
+/// Three nodes; the first one knows another node as this.
+fn three(member: &NodeMember, change: impl Fn(&mut NodeDetails)) -> ClusterStatus {
+    let pods = [0, 1, 2].map(|ordinal| {
+        let mut details = answer("aa", i64::from(ordinal));
+        if let Some(details) = details.as_mut().filter(|_| ordinal == 0) {
+            details.members.push(member.clone());
+            change(details);
+        }
+        (pod(ordinal, true), details)
+    });
+    status(&cluster(3), &stateful_set(3, 3), &pods)
+}
+
+fn member_with(lag: u64, reachable: bool) -> NodeMember {
+    NodeMember {
+        name: "prod-1".into(),
+        reachable,
+        lag,
+        ..NodeMember::default()
+    }
+}
+
 #[test]
-fn several_nodes_are_honest_about_replication() {
-    let pods = [0, 1, 2].map(|ordinal| (pod(ordinal, true), answer("aa", i64::from(ordinal))));
-    let status = status(&cluster(3), &stateful_set(3, 3), &pods);
+fn nodes_that_hold_what_the_others_hold_are_in_sync() {
+    let status = three(&member_with(3, true), |_| {});
     assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
-    assert_eq!(
-        condition(&status, "InSync"),
-        Some(("False", "ReplicationNotBuilt"))
-    );
+    assert_eq!(condition(&status, "InSync"), Some(("True", "AllInSync")));
     assert_eq!(status.entries, Some(2));
+}
+
+#[test]
+fn a_node_that_is_behind_or_out_of_reach_is_told_of_and_makes_the_cluster_unready() {
+    for (status, reason) in [
+        (three(&member_with(5000, true), |_| {}), "CatchingUp"),
+        (three(&member_with(0, false), |_| {}), "MemberUnreachable"),
+        (
+            three(&member_with(0, true), |details| details.ready = false),
+            "CatchingUp",
+        ),
+    ] {
+        assert_eq!(condition(&status, "InSync"), Some(("False", reason)));
+        assert_eq!(condition(&status, "Ready"), Some(("False", reason)));
+    }
+}
+
+#[test]
+fn nodes_that_nobody_told_to_found_are_not_in_sync() {
+    let mut details = answer("aa", 0);
+    details.as_mut().unwrap().founding = None;
+    let status = status(
+        &cluster(1),
+        &stateful_set(1, 1),
+        &[(pod(0, false), details)],
+    );
+    assert_eq!(condition(&status, "InSync"), Some(("False", "NotFounded")));
 }
 
 #[test]
@@ -167,14 +228,7 @@ fn transition_times_move_only_with_the_status() {
     let (cluster, stateful_set) = (cluster(1), stateful_set(1, 1));
     let observe = |ready: bool, before: &ClusterStatus, second: i64| {
         let pods = [(pod(0, ready), answer("aa", 0))];
-        let seen = Seen {
-            cluster: &cluster,
-            stateful_set: &stateful_set,
-            pods: &pods,
-            salt_fingerprint: Some("aa"),
-            service_monitors_served: true,
-        };
-        observed(&seen, before, &time(second))
+        observed(&seen(&cluster, &stateful_set, &pods), before, &time(second))
     };
     let first = observe(true, &ClusterStatus::default(), 1);
     let second = observe(true, &first, 2);
@@ -191,19 +245,77 @@ fn transition_times_move_only_with_the_status() {
     assert_eq!(ready.last_transition_time, time(3));
 }
 
+fn standstill() -> Stalled {
+    Stalled {
+        reason: "SaltMissing",
+        message: "restore it".into(),
+    }
+}
+
 #[test]
-fn a_stalled_cluster_says_why_and_keeps_what_was_seen() {
+fn a_resource_that_tells_too_little_says_why_and_keeps_what_was_seen() {
     let before = status(
         &cluster(1),
         &stateful_set(1, 1),
         &[(pod(0, true), answer("aa", 7))],
     );
-    let status = stalled("SaltMissing", "restore it", Some(5), &before, &time(9));
+    let status = unseen(&standstill(), Some(5), &before, &time(9));
     assert_eq!(condition(&status, "Ready"), Some(("False", "SaltMissing")));
     assert_eq!(condition(&status, "Stalled"), Some(("True", "SaltMissing")));
     assert_eq!(condition(&status, "Available"), Some(("True", "NodeReady")));
     assert_eq!(
         (status.entries, status.observed_generation),
         (Some(7), Some(5))
+    );
+}
+
+#[test]
+fn a_stalled_cluster_says_why_and_what_its_nodes_do_now() {
+    let (cluster, stateful_set, stalled) = (cluster(2), stateful_set(2, 2), standstill());
+    let stalled_with = |ready: [bool; 2], before: &ClusterStatus| {
+        let pods = [0, 1].map(|ordinal: usize| {
+            let answer = answer("aa", 3).filter(|_| ready[ordinal]);
+            (pod(i32::try_from(ordinal).unwrap(), ready[ordinal]), answer)
+        });
+        let seen = Seen {
+            stalled: Some(&stalled),
+            salt_fingerprint: None,
+            ..seen(&cluster, &stateful_set, &pods)
+        };
+        observed(&seen, before, &time(2))
+    };
+    let first = stalled_with([true, true], &ClusterStatus::default());
+    assert_eq!(condition(&first, "Ready"), Some(("False", "SaltMissing")));
+    assert_eq!(condition(&first, "Stalled"), Some(("True", "SaltMissing")));
+    assert_eq!(condition(&first, "Reconciling"), None);
+    assert_eq!(condition(&first, "Available"), Some(("True", "NodeReady")));
+    assert_eq!(
+        condition(&first, "SaltConsistent"),
+        Some(("False", "NoSalt"))
+    );
+    assert_eq!(first.nodes_ready, "2/2");
+
+    let second = stalled_with([false, false], &first);
+    assert_eq!(
+        condition(&second, "Available"),
+        Some(("False", "NoNodeReady"))
+    );
+    assert_eq!(
+        (second.nodes_ready.as_str(), second.ready_replicas),
+        ("0/2", 0)
+    );
+    assert!(second.members.iter().all(|member| !member.reachable));
+}
+
+#[test]
+fn nobody_vouches_for_a_salt_that_no_node_has_told() {
+    let status = status(&cluster(1), &stateful_set(1, 1), &[(pod(0, true), None)]);
+    assert_eq!(
+        condition(&status, "SaltConsistent"),
+        Some(("False", "NotAsked"))
+    );
+    assert_eq!(
+        condition(&status, "Ready"),
+        Some(("False", "NodesNotAsked"))
     );
 }

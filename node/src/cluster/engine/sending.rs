@@ -1,0 +1,165 @@
+//! What a node sends, to whom, and when: one thing at a time to each place.
+
+use std::time::Duration;
+
+use super::{Engine, ExchangeId, Now, Output, feed::Changes};
+use crate::{
+    cluster::{
+        Address, Envelope, Request, Standing, State, Tables,
+        contacts::{Exchange, Route},
+    },
+    domain::Incarnation,
+};
+
+/// A node that is not heard otherwise is greeted this often.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A node that does not belong here is asked again this often.
+const REFUSED: Duration = Duration::from_secs(5);
+/// Rosters that differ are exchanged this often at most.
+const ROSTER_PAUSE: Duration = Duration::from_millis(100);
+
+impl Engine {
+    /// Sends to every node that is free what it should get next.
+    pub(super) fn send_what_is_due<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        self.choose_source(tables, now, out)?;
+        let free: Vec<_> = self
+            .contacts
+            .routes
+            .iter()
+            .filter(|(_, route)| {
+                !route.is_me && route.in_flight.is_none() && route.retry_at <= now.elapsed
+            })
+            .map(|(address, route)| (address.clone(), route.clone()))
+            .collect();
+        for (address, route) in free {
+            if let Some((kind, request)) = self.next_request(tables, now, &address, &route, out)? {
+                self.send(now, address, kind, request, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn next_request<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        address: &Address,
+        route: &Route,
+        out: &mut Vec<Output>,
+    ) -> Result<Option<(Exchange, Request)>, T::Error> {
+        let since = |moment: Option<Duration>| {
+            moment.map_or(Duration::MAX, |moment| now.elapsed.saturating_sub(moment))
+        };
+        let heartbeat = |due: bool| due.then_some((Exchange::Heartbeat, Request::Heartbeat));
+        if route.refusal.is_some() {
+            return Ok(heartbeat(since(route.sent_at) >= REFUSED));
+        }
+        if let Some(after) = self.page_wanted(address) {
+            return Ok(Some((Exchange::Snapshot, Request::Snapshot { after })));
+        }
+        let contact = route.who.and_then(|who| self.contacts.known.get(&who));
+        let Some(contact) = contact.filter(|contact| !contact.unreachable) else {
+            return Ok(heartbeat(true).filter(|_| since(route.sent_at) >= HEARTBEAT / 2));
+        };
+        let (hello, heard) = (contact.hello.clone(), contact.heard);
+        let greets = heartbeat(since(Some(heard)) >= HEARTBEAT);
+        if hello.founding.is_none() || hello.founding != self.membership.founding {
+            return Ok(greets);
+        }
+        if hello.roster != self.roster_fingerprint && since(route.sent_at) >= ROSTER_PAUSE {
+            return Ok(Some((
+                Exchange::Roster,
+                Request::Roster(self.roster.clone()),
+            )));
+        }
+        if self.membership.standing != Standing::Member
+            || hello.fenced
+            || !self.is_fed_by_me(hello.incarnation)
+        {
+            return Ok(greets);
+        }
+        if let Some(held) = self.held_by(hello.incarnation)
+            && held < self.last
+            && self.feeds()
+        {
+            let Changes { to, rows } = self.changes_after(tables, held, out)?;
+            return Ok(Some((
+                Exchange::Push,
+                Request::Push {
+                    from: held,
+                    to,
+                    rows,
+                },
+            )));
+        }
+        if self.wants_head(hello.incarnation) && since(route.sent_at) >= ROSTER_PAUSE {
+            return Ok(heartbeat(true));
+        }
+        let received = self.received_from(&hello);
+        let catching_up = !self.is_ready() && hello.head > received;
+        if since(route.pulled_at) >= self.setup.sync_interval || catching_up {
+            let kind = Exchange::Pull { after: received };
+            return Ok(Some((kind, Request::Pull { after: received })));
+        }
+        if let Some(request) = self.repair_request()
+            && since(route.sent_at) >= HEARTBEAT
+        {
+            return Ok(Some((Exchange::Repair, request)));
+        }
+        Ok(greets)
+    }
+
+    /// Whether this node has a feed that others should have: a left one's is known to be held.
+    fn feeds(&self) -> bool {
+        !matches!(self.my_state(), Some(State::Left))
+    }
+
+    /// Whether a node is one that this node's feed goes to: one that belongs, or that the roster does not know yet.
+    fn is_fed_by_me(&self, member: Incarnation) -> bool {
+        self.states.get(&member).is_none_or(|state| state.counts())
+    }
+
+    fn send(
+        &mut self,
+        now: Now,
+        to: Address,
+        kind: Exchange,
+        body: Request,
+        out: &mut Vec<Output>,
+    ) {
+        self.exchanges += 1;
+        let exchange = ExchangeId(self.exchanges);
+        let who = match self.contacts.routes.get_mut(&to) {
+            Some(route) => {
+                route.in_flight = Some((exchange, kind));
+                route.sent_at = Some(now.elapsed);
+                if matches!(kind, Exchange::Pull { .. }) {
+                    route.pulled_at = Some(now.elapsed);
+                }
+                route.who
+            }
+            None => None,
+        };
+        let theirs = who
+            .and_then(|who| self.contacts.known.get(&who))
+            .map(|contact| contact.hello.clone());
+        let hello = self.hello(theirs.as_ref(), now);
+        out.push(Output::Send {
+            to,
+            exchange,
+            message: Box::new(Envelope { hello, body }),
+            patience: kind.patience(),
+        });
+    }
+
+    /// A random part of one.
+    pub(super) fn jitter(&mut self) -> f64 {
+        use rand::RngExt;
+        self.random.random()
+    }
+}

@@ -1,0 +1,129 @@
+//! What a node of a cluster has beside one that stands alone: its link to the others, and a salt that may come later.
+
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::task::JoinHandle;
+
+use crate::{
+    api::{Node, Opener},
+    config::{Config, PeerList, TlsFiles},
+    crypto::{Iterations, KeyRing, Salt},
+    metrics::KeyMetrics,
+    peers::{self, OnSalt, Outputs, PeerClient},
+    reload,
+    serve::random,
+    store::{Store, keep_salt},
+};
+
+/// How long a stopping node waits for others to take its latest changes.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// What connects a node to the others of its cluster.
+pub(crate) struct ClusterLink {
+    client: PeerClient,
+    list: PeerList,
+    outputs: Outputs,
+    salt_file: PathBuf,
+    iterations: Iterations,
+}
+
+impl std::fmt::Debug for ClusterLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterLink").finish_non_exhaustive()
+    }
+}
+
+impl ClusterLink {
+    /// The link of a node that is meant for a cluster; nothing for one that stands alone.
+    pub(crate) fn new(
+        config: &Config,
+        outputs: Outputs,
+        iterations: Iterations,
+    ) -> anyhow::Result<Option<Self>> {
+        let (Some(cluster), Some(keys)) = (&config.cluster, &config.cluster_keys) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            client: PeerClient::new(keys.clone(), config.tls.clone())?,
+            list: cluster.peers.clone(),
+            outputs,
+            salt_file: config.salt_file_path.clone(),
+            iterations,
+        }))
+    }
+
+    /// Starts everything that connects the node; ends with the handles' abortion.
+    pub(crate) fn connect(self, state: &Node, tls: Option<&TlsFiles>) -> Vec<JoinHandle<()>> {
+        let Self {
+            client,
+            list,
+            outputs,
+            salt_file,
+            iterations,
+        } = self;
+        let client = Arc::new(client);
+        let mut tasks = peers::start(
+            &state.store,
+            Arc::clone(&client),
+            list,
+            outputs,
+            on_salt(Arc::clone(state), salt_file, iterations),
+            state.metrics.cluster.clone(),
+        );
+        if let Some(files) = tls {
+            tasks.push(tokio::spawn(reload::on_change(files.paths(), move || {
+                if let Err(error) = client.reload() {
+                    tracing::error!(error = %format_args!("{error:#}"), "peer_certificates_not_reloaded");
+                }
+            })));
+        }
+        tasks
+    }
+}
+
+/// What a node does that gets its salt while it runs.
+fn on_salt(state: Node, file: PathBuf, iterations: Iterations) -> OnSalt {
+    Box::new(move |salt| {
+        // The database holds it already: where the file cannot be written now, the next start does it.
+        if let Err(error) = keep_salt(&file, &salt) {
+            tracing::error!(error = %error, "salt_file_not_written");
+        }
+        match opener(salt, iterations, state.metrics.keys.clone()) {
+            Ok(opener) => state.open_values_with(opener),
+            Err(error) => {
+                tracing::error!(error = %format_args!("{error:#}"), "values_cannot_be_opened");
+            }
+        }
+    })
+}
+
+/// Starts the threads that derive keys with a salt.
+pub(crate) fn opener(
+    salt: Salt,
+    iterations: Iterations,
+    metrics: KeyMetrics,
+) -> anyhow::Result<Opener> {
+    let keys = KeyRing::start(&salt, iterations, derivation_threads(), random()?, metrics)
+        .context("cannot start the derivation threads")?;
+    Ok(Opener { salt, keys })
+}
+
+/// One core stays free for requests that need no derivation.
+fn derivation_threads() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Waits until every healthy member holds what this node holds, for a while.
+pub(crate) async fn flush(store: &Store) {
+    let mut view = store.watch_view();
+    let all_hold_it = view.wait_for(|view| {
+        view.members
+            .iter()
+            .all(|member| !member.healthy || member.lag == 0)
+    });
+    if tokio::time::timeout(FLUSH, all_hold_it).await.is_err() {
+        tracing::warn!("stopped_before_all_members_hold_everything");
+    }
+}

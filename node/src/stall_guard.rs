@@ -1,0 +1,143 @@
+//! Connections whose clients do not read: cut off, because nothing else would ever end them.
+
+use std::{
+    future::{self, Ready},
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum_server::accept::Accept;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep},
+};
+
+/// Accepts connections without delay of small packets, and guards each of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GuardingAcceptor {
+    /// How long a client may take nothing of what waits for it.
+    pub(crate) stall: Duration,
+}
+
+impl<S> Accept<TcpStream, S> for GuardingAcceptor {
+    type Stream = StallGuard<TcpStream>;
+    type Service = S;
+    type Future = Ready<io::Result<(Self::Stream, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let no_delay = stream.set_nodelay(true);
+        future::ready(no_delay.map(|()| (StallGuard::new(stream, self.stall), service)))
+    }
+}
+
+/// A stream whose writes fail once the other side has taken nothing for some time.
+#[derive(Debug)]
+pub(crate) struct StallGuard<T> {
+    stream: T,
+    stall: Duration,
+    /// Runs while a write waits.
+    timer: Pin<Box<Sleep>>,
+    waiting: bool,
+}
+
+impl<T> StallGuard<T> {
+    fn new(stream: T, stall: Duration) -> Self {
+        Self {
+            stream,
+            stall,
+            timer: Box::pin(sleep(stall)),
+            waiting: false,
+        }
+    }
+
+    /// Passes on what a write came to, and fails where it waits for too long.
+    fn guard<R>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if written.is_ready() {
+            self.waiting = false;
+            return written;
+        }
+        if !self.waiting {
+            self.waiting = true;
+            self.timer.as_mut().reset(Instant::now() + self.stall);
+        }
+        ready!(self.timer.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for StallGuard<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for StallGuard<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.guard(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.guard(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.guard(context, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_nobody_takes_fails_and_one_that_is_taken_slowly_does_not() {
+        let stall = Duration::from_millis(200);
+        let (ours, _theirs) = duplex(4);
+        let mut guarded = StallGuard::new(ours, stall);
+        let error = guarded.write_all(b"more than fits").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+
+        let (ours, mut theirs) = duplex(1);
+        let reader = tokio::spawn(async move {
+            for _ in 0..10 {
+                sleep(stall / 4).await;
+                theirs.read_u8().await.unwrap();
+            }
+        });
+        let mut guarded = StallGuard::new(ours, stall);
+        guarded.write_all(b"ten bytes.").await.unwrap();
+        reader.await.unwrap();
+    }
+}

@@ -1,0 +1,75 @@
+//! What a node does beside answering: follows its files, and forgets what it must.
+
+use std::{sync::Arc, time::Duration};
+
+use axum_server::tls_rustls::RustlsConfig;
+use tokio::task::JoinHandle;
+
+use crate::{
+    api::Node,
+    config::{AccessKeys, TlsFiles},
+    reload, tls,
+};
+
+/// Starts all of it; ends with the handles' abortion.
+pub(crate) fn start(state: &Node, tls: Option<&(TlsFiles, RustlsConfig)>) -> Vec<JoinHandle<()>> {
+    let mut tasks = watch_keys(state);
+    tasks.extend(tls.map(watch_certificates));
+    tasks.push(tokio::spawn(wipe_expired_keys(Arc::clone(state))));
+    tasks
+}
+
+/// Keeps access keys as their files are.
+fn watch_keys(state: &Node) -> Vec<JoinHandle<()>> {
+    let mut watches = Vec::new();
+    let (api, cluster) = (&state.api_keys, &state.cluster_keys);
+    for (keys, other_kind, setting) in [
+        (api, cluster, "OSC_API_KEY_FILE"),
+        (cluster, api, "OSC_CLUSTER_KEY_FILE"),
+    ] {
+        let Some((keys, file)) = keys.as_ref().and_then(|keys| Some((keys, keys.file()?))) else {
+            continue;
+        };
+        let (keys, other_kind) = (AccessKeys::clone(keys), other_kind.clone());
+        watches.push(tokio::spawn(reload::on_change(
+            vec![file.to_owned()],
+            move || match keys.reload(other_kind.as_ref()) {
+                Ok(true) => tracing::info!(setting, "keys_reloaded"),
+                Ok(false) => {}
+                Err(error) => tracing::error!(setting, error = %error, "keys_not_reloaded"),
+            },
+        )));
+    }
+    watches
+}
+
+/// Keeps certificates as their files are.
+fn watch_certificates((files, config): &(TlsFiles, RustlsConfig)) -> JoinHandle<()> {
+    let (files, config) = (files.clone(), config.clone());
+    let paths = files.paths();
+    let mut called = false;
+    tokio::spawn(reload::on_change(paths, move || {
+        let first = !std::mem::replace(&mut called, true);
+        match tls::server_config(&files) {
+            Ok(fresh) => {
+                config.reload_from_config(Arc::new(fresh));
+                if !first {
+                    tracing::info!("certificates_reloaded");
+                }
+            }
+            // Often one file of a pair is written before the other.
+            Err(error) => {
+                tracing::error!(error = %format_args!("{error:#}"), "certificates_not_reloaded");
+            }
+        }
+    }))
+}
+
+/// Expired data keys do not stay in the memory of an idle node.
+async fn wipe_expired_keys(state: Node) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(30));
+    loop {
+        ticks.tick().await;
+        state.wipe_expired_keys();
+    }
+}

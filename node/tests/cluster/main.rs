@@ -1,0 +1,28 @@
+//! Clusters of real processes, with faults in them and between them: what is promised, from the record of what was
+//! acknowledged.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking, and shows the logs of its nodes"
+)]
+
+mod access;
+mod acknowledgement;
+mod api;
+mod checker;
+mod cluster;
+mod disk;
+mod disturbance;
+mod faults;
+mod founding;
+mod membership;
+mod network;
+mod node;
+mod partitions;
+mod random;
+mod record;
+mod recovery;
+mod wait;
+mod workload;

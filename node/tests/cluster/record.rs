@@ -1,0 +1,144 @@
+//! What clients were told: every operation from its beginning to its answer.
+
+use std::{collections::HashMap, sync::Mutex};
+
+/// What an operation does. Every value is written once, so that it tells its writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Put(u64),
+    Delete,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// No answer, or one that leaves it open: it may have happened, and may still.
+    Unknown,
+    /// It did not happen.
+    Refused,
+    Acknowledged {
+        version: String,
+        /// How many nodes held it.
+        held: usize,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) key: String,
+    pub(crate) change: Change,
+    pub(crate) node: usize,
+    pub(crate) outcome: Outcome,
+}
+
+impl Operation {
+    /// The version, if it was acknowledged.
+    pub(crate) fn version(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Acknowledged { version, .. } => Some(version),
+            Outcome::Unknown | Outcome::Refused => None,
+        }
+    }
+}
+
+/// A read that contradicts what its client knew.
+#[derive(Debug, Clone)]
+pub(crate) struct WrongRead {
+    /// The version that it named.
+    pub(crate) named: String,
+    pub(crate) what: String,
+}
+
+/// Everything that happened since the last check, and what is known from before.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    operations: Mutex<Vec<Operation>>,
+    wrong_reads: Mutex<Vec<WrongRead>>,
+    tally: Mutex<Tally>,
+}
+
+/// How many operations there were in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) acknowledged: usize,
+    pub(crate) refused: usize,
+    pub(crate) unknown: usize,
+    /// Acknowledged by one node only, whose disk was then taken away.
+    pub(crate) excused: usize,
+    pub(crate) reads: usize,
+}
+
+impl Record {
+    /// An operation begins; what is returned names it until the next check.
+    pub(crate) fn begin(&self, node: usize, key: &str, change: Change) -> usize {
+        let mut operations = self.operations.lock().unwrap();
+        operations.push(Operation {
+            key: key.to_owned(),
+            change,
+            node,
+            outcome: Outcome::Unknown,
+        });
+        self.tally.lock().unwrap().unknown += 1;
+        operations.len() - 1
+    }
+
+    pub(crate) fn end(&self, operation: usize, outcome: Outcome) {
+        let mut tally = self.tally.lock().unwrap();
+        match outcome {
+            Outcome::Unknown => return,
+            Outcome::Refused => tally.refused += 1,
+            Outcome::Acknowledged { .. } => tally.acknowledged += 1,
+        }
+        tally.unknown -= 1;
+        self.operations.lock().unwrap()[operation].outcome = outcome;
+    }
+
+    pub(crate) fn read(&self, wrong: Option<WrongRead>) {
+        self.tally.lock().unwrap().reads += 1;
+        self.wrong_reads.lock().unwrap().extend(wrong);
+    }
+
+    /// How many operations have begun: those from here on may be held by their node alone.
+    pub(crate) fn mark(&self) -> usize {
+        self.operations.lock().unwrap().len()
+    }
+
+    /// A node's disk is taken away: what it alone acknowledged is lost with it, and nobody promised otherwise.
+    pub(crate) fn excuse(&self, node: usize, since: usize) {
+        let mut operations = self.operations.lock().unwrap();
+        for operation in operations.iter_mut().skip(since) {
+            let alone = matches!(operation.outcome, Outcome::Acknowledged { held: 1, .. });
+            if alone && operation.node == node {
+                operation.outcome = Outcome::Unknown;
+                self.tally.lock().unwrap().excused += 1;
+            }
+        }
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap()
+    }
+
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.tally().acknowledged
+    }
+
+    /// All operations by key, and the reads that were wrong.
+    pub(crate) fn take(&self) -> (HashMap<String, Vec<Operation>>, Vec<WrongRead>) {
+        let mut by_key = HashMap::<_, Vec<_>>::new();
+        for operation in std::mem::take(&mut *self.operations.lock().unwrap()) {
+            by_key
+                .entry(operation.key.clone())
+                .or_default()
+                .push(operation);
+        }
+        (
+            by_key,
+            std::mem::take(&mut *self.wrong_reads.lock().unwrap()),
+        )
+    }
+
+    /// What is known after a check: where the next operations begin.
+    pub(crate) fn know(&self, operation: Operation) {
+        self.operations.lock().unwrap().push(operation);
+    }
+}

@@ -1,0 +1,188 @@
+//! A cluster without an operator: `init` founds it, a restored backup joins or founds anew, `adopt` renames.
+
+use std::{net::TcpListener, path::Path, process::Output, time::Duration};
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    node::{API_KEY, USER_KEY, client, environment},
+    process::{Process, osc_node},
+};
+
+/// The only node of a cluster, in a folder of its own.
+struct Lonely {
+    folder: TempDir,
+    port: String,
+}
+
+impl Lonely {
+    fn new() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            folder: TempDir::new().unwrap(),
+            port: free.local_addr().unwrap().port().to_string(),
+        }
+    }
+
+    fn settings(&self, name: &str) -> Vec<(String, String)> {
+        let mut settings = environment(self.folder.path());
+        settings.extend(
+            [
+                ("OSC_HOST_PORT", self.port.clone()),
+                ("OSC_CLUSTER_ENABLED", "true".to_owned()),
+                ("OSC_CLUSTER_NODE_ID", name.to_owned()),
+                ("OSC_CLUSTER_KEY", "the cluster key of the tests".to_owned()),
+                ("OSC_CLUSTER_NODES", format!("127.0.0.1:{}", self.port)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        settings
+    }
+
+    fn start(&self) -> Process {
+        Process::start_command(osc_node(self.folder.path()).envs(self.settings("one")))
+    }
+
+    fn run(&self, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = osc_node(self.folder.path())
+            .envs(self.settings(name))
+            .args(arguments)
+            .output()
+            .unwrap();
+        (
+            status.code(),
+            String::from_utf8([stdout, stderr].concat()).unwrap(),
+        )
+    }
+}
+
+async fn ready(client: &Client, url: &str) -> (StatusCode, Value) {
+    let answer = client.get(format!("{url}/ready")).send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
+}
+
+async fn becomes_ready(client: &Client, url: &str) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let (status, said) = ready(client, url).await;
+        if status.is_success() {
+            return;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "never ready: {said}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn put(client: &Client, url: &str, key: &str) -> StatusCode {
+    let request = client
+        .put(format!("{url}/configs/{key}?upsert=true"))
+        .header("X-API-Key", API_KEY)
+        .header("X-User-Key", USER_KEY)
+        .json(&json!({ "value": key }));
+    request.send().await.unwrap().status()
+}
+
+async fn get(client: &Client, url: &str, key: &str) -> StatusCode {
+    let request = client
+        .get(format!("{url}/configs/{key}"))
+        .header("X-API-Key", API_KEY)
+        .header("X-User-Key", USER_KEY);
+    request.send().await.unwrap().status()
+}
+
+#[tokio::test]
+async fn a_node_serves_nothing_before_somebody_told_it_to_found() {
+    let lonely = Lonely::new();
+    let node = lonely.start();
+    let client = client();
+    let (status, said) = ready(&client, &node.url).await;
+    assert_eq!(status, 503);
+    assert!(
+        said["detail"].as_str().unwrap().contains("osc-node init"),
+        "{said}"
+    );
+    assert_eq!(put(&client, &node.url, "early").await, 503);
+
+    let (code, text) = lonely.run("one", &["init"]);
+    assert_eq!(code, Some(0), "{text}");
+    becomes_ready(&client, &node.url).await;
+    assert_eq!(put(&client, &node.url, "k").await, 201);
+
+    let (code, again) = lonely.run("one", &["init"]);
+    assert_eq!(
+        (code, again),
+        (Some(0), text),
+        "telling it again is harmless"
+    );
+    node.kill();
+
+    // A new client each time: an old one would speak into connections of the node that was killed.
+    let (node, client) = (lonely.start(), crate::node::client());
+    becomes_ready(&client, &node.url).await;
+    assert_eq!(get(&client, &node.url, "k").await, 200);
+}
+
+#[tokio::test]
+async fn a_restored_backup_waits_for_its_cluster_unless_that_is_lost() {
+    let lonely = Lonely::new();
+    let node = lonely.start();
+    let client = client();
+    assert_eq!(lonely.run("one", &["init"]).0, Some(0));
+    becomes_ready(&client, &node.url).await;
+    assert_eq!(put(&client, &node.url, "k").await, 201);
+    assert_eq!(
+        lonely.run("one", &["backup", "--output", "b.db"]).0,
+        Some(0)
+    );
+    node.kill();
+
+    let restore = ["restore", "--input", "b.db", "--force"];
+    assert_eq!(lonely.run("one", &restore).0, Some(0));
+    let (node, client) = (lonely.start(), crate::node::client());
+    let (status, said) = ready(&client, &node.url).await;
+    assert_eq!(status, 503);
+    assert!(
+        said["detail"]
+            .as_str()
+            .unwrap()
+            .contains("restored from a backup"),
+        "{said}"
+    );
+    node.kill();
+
+    let restore = ["restore", "--input", "b.db", "--force", "--new-cluster"];
+    assert_eq!(lonely.run("one", &restore).0, Some(0));
+    let (node, client) = (lonely.start(), crate::node::client());
+    let (code, text) = lonely.run("one", &["init"]);
+    assert_eq!(code, Some(0), "{text}");
+    becomes_ready(&client, &node.url).await;
+    assert_eq!(get(&client, &node.url, "k").await, 200);
+}
+
+#[tokio::test]
+async fn a_database_of_another_name_is_refused_until_it_is_adopted() {
+    let lonely = Lonely::new();
+    let node = lonely.start();
+    node.kill();
+    let (code, text) = lonely.run("two", &[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("belongs to node 'one'") && text.contains("osc-node adopt"),
+        "{text}"
+    );
+
+    let (code, text) = lonely.run("two", &["adopt"]);
+    assert_eq!(code, Some(0), "{text}");
+    let folder: &Path = lonely.folder.path();
+    let node = Process::start_command(osc_node(folder).envs(lonely.settings("two")));
+    node.kill();
+}

@@ -1,0 +1,173 @@
+//! Clients who are slow to send, slow to read, or do neither.
+
+use std::time::{Duration, Instant};
+
+use opensecureconf_node::config::Patience;
+use reqwest::Method;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
+
+use crate::node::{API_KEY, TestNode, USER_KEY};
+
+const ALL_BUT_STALLS: Patience = Patience {
+    headers: Duration::from_millis(300),
+    body: Duration::from_millis(300),
+    stall: Duration::from_mins(1),
+    list: Duration::from_mins(1),
+};
+const SHORT: Patience = Patience {
+    stall: Duration::from_millis(300),
+    ..ALL_BUT_STALLS
+};
+
+fn node(more: &[(&str, &str)], patience: Patience) -> TestNode {
+    TestNode::start_with(TempDir::new().unwrap(), more, patience)
+}
+
+/// A connection whose client takes little at a time.
+async fn connect(url: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// What comes until the node closes the connection.
+async fn rest(connection: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let read = connection.read_to_end(&mut bytes);
+    // A connection that is reset ends too.
+    let _ = timeout(Duration::from_secs(20), read).await.unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn request(method: &str, path: &str, more: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: node\r\nX-API-Key: {API_KEY}\r\nX-User-Key: {USER_KEY}\r\n{more}\r\n"
+    )
+}
+
+/// Entries that are together larger than all buffers between the node and its client.
+async fn fill(node: &TestNode) {
+    for n in 0..14 {
+        let body = json!({"key": format!("k{n}"), "value": "x".repeat(900_000)});
+        let created = node.call(Method::POST, "/configs", Some(body)).await;
+        assert_eq!(created.status, 201);
+    }
+}
+
+#[tokio::test]
+async fn who_sends_nothing_is_cut_off_on_both_ports() {
+    let node = node(&[("OSC_METRICS_BIND", "127.0.0.1:0")], SHORT);
+    for url in [&node.url, node.metrics_url.as_ref().unwrap()] {
+        let mut silent = connect(url).await;
+        assert_eq!(rest(&mut silent).await, "");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_sends_headers_slowly_is_cut_off() {
+    let node = node(&[], SHORT);
+    let mut slow = connect(&node.url).await;
+    let start = Instant::now();
+    slow.write_all(b"GET /health HTTP/1.1\r\nHost: node\r\n")
+        .await
+        .unwrap();
+    let (mut reading, mut writing) = slow.into_split();
+    let drip = tokio::spawn(async move {
+        while writing.write_all(b"X-Slow: y\r\n").await.is_ok() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut bytes = Vec::new();
+    let _ = timeout(Duration::from_secs(20), reading.read_to_end(&mut bytes))
+        .await
+        .unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("200 OK"));
+    assert!(start.elapsed() >= SHORT.headers);
+    drip.await.unwrap();
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_sends_a_body_slowly_is_told_so() {
+    let node = node(&[], SHORT);
+    let mut slow = connect(&node.url).await;
+    let head = request(
+        "POST",
+        "/configs",
+        "Content-Length: 100\r\nConnection: close\r\n",
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(b"{\"key\": ").await.unwrap();
+    let answer = rest(&mut slow).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains(r#"{"detail":"The request body did not arrive in time"}"#));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_read_answers_is_cut_off() {
+    let node = node(&[], SHORT);
+    fill(&node).await;
+    let mut silent = connect(&node.url).await;
+    let all: String = (0..14)
+        .map(|n| request("GET", &format!("/configs/k{n}"), ""))
+        .collect();
+    silent.write_all(all.as_bytes()).await.unwrap();
+    sleep(SHORT.stall * 5).await;
+    let came = rest(&mut silent).await;
+    assert!(came.len() < 14 * 900_000, "{} bytes came", came.len());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_that_broke_off_does_not_pass_for_a_whole_one() {
+    let node = node(&[], SHORT);
+    fill(&node).await;
+    let mut stalling = connect(&node.url).await;
+    stalling
+        .write_all(request("GET", "/configs", "Connection: close\r\n").as_bytes())
+        .await
+        .unwrap();
+    sleep(SHORT.stall * 5).await;
+    let came = rest(&mut stalling).await;
+    assert!(came.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(!came.ends_with("0\r\n\r\n"), "{} bytes came", came.len());
+    let whole = node.call(Method::GET, "/configs", None).await;
+    assert_eq!(whole.json().as_array().unwrap().len(), 14);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn slow_readers_of_lists_make_others_wait_but_not_for_ever() {
+    let node = node(&[("OSC_WORKERS", "1")], ALL_BUT_STALLS);
+    fill(&node).await;
+    let mut slow = connect(&node.url).await;
+    slow.write_all(request("GET", "/configs", "").as_bytes())
+        .await
+        .unwrap();
+    slow.read_exact(&mut [0; 1]).await.unwrap();
+    let refused = node.call(Method::GET, "/configs", None).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(
+        refused.text,
+        r#"{"detail":"Too many lists are being read; try again"}"#
+    );
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    let single = node.call(Method::GET, "/configs/k0", None).await;
+    assert_eq!(single.status, 200, "other reads go on");
+    drop(slow);
+    let list = node.call(Method::GET, "/configs", None).await;
+    assert_eq!(list.status, 200);
+    node.stop().await;
+}

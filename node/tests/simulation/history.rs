@@ -1,0 +1,260 @@
+//! What clients were promised: every write, who acknowledged it, and which of those still stand by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use opensecureconf_node::{
+    cluster::{AckLevel, Change, Seen, Seq, Write, WriteRefusal, Written},
+    domain::{Identity, Incarnation, Version},
+};
+
+use crate::{
+    disk::{Contents, Trace},
+    world::NodeId,
+};
+
+/// A write, by its place in the history.
+pub(crate) type WriteId = usize;
+
+/// One write of a client.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientWrite {
+    pub(crate) node: NodeId,
+    pub(crate) write: Write,
+    pub(crate) level: AckLevel,
+    /// What the client was told; `None` while it waits and when it never heard.
+    pub(crate) outcome: Option<Result<Written, WriteRefusal>>,
+    /// Whom the node counted as holding it when it answered, itself included.
+    pub(crate) counted: BTreeSet<Incarnation>,
+}
+
+impl ClientWrite {
+    /// What was written, once the client knows.
+    pub(crate) fn written(&self) -> Option<Written> {
+        self.outcome.clone()?.ok()
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.write.identity
+    }
+
+    /// The write in words.
+    pub(crate) fn words(&self) -> String {
+        let what = match &self.write.change {
+            Change::Put { token, .. } => format!("put {token}"),
+            Change::Delete => "delete".to_owned(),
+        };
+        let version = self.written().map(|written| written.version.to_string());
+        format!(
+            "{what} of {} at node {} ({:?}) as {}",
+            self.identity().key.as_str(),
+            self.node,
+            self.level,
+            version.unwrap_or_else(|| "unknown".to_owned())
+        )
+    }
+}
+
+/// How a version came into being.
+#[derive(Debug, Clone, Copy)]
+struct Birth {
+    seq: Seq,
+    replaced: Option<Version>,
+}
+
+/// Everything that matters for the promises.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) writes: Vec<ClientWrite>,
+    /// Incarnations whose word counts no more, and why.
+    pub(crate) void: BTreeMap<Incarnation, &'static str>,
+    /// Who told whom to hold its feed how far: (whose feed, who holds it).
+    acknowledged: BTreeMap<(Incarnation, Incarnation), Seq>,
+    births: BTreeMap<(Version, Identity), Birth>,
+    /// The latest version of each entry that a database ever held.
+    held: BTreeMap<(Incarnation, Identity), Version>,
+    /// The latest tombstone of each entry that was purged anywhere.
+    purged: BTreeMap<Identity, Version>,
+}
+
+impl History {
+    /// Notes what a transaction did, now that it is durable. Tells what must not have happened.
+    pub(crate) fn committed(
+        &mut self,
+        contents: &Contents,
+        traces: Vec<Trace>,
+    ) -> Result<(), String> {
+        let me = contents.incarnation;
+        for trace in traces {
+            match trace {
+                Trace::Put {
+                    identity,
+                    seq,
+                    replaced,
+                    version,
+                    deleted,
+                } => {
+                    if version.incarnation == me {
+                        self.births
+                            .entry((version, identity.clone()))
+                            .or_insert(Birth { seq, replaced });
+                    }
+                    let key = (me, identity);
+                    // A tombstone that is purged here may come once more from where it is not.
+                    if let Some(held) = self.held.get(&key)
+                        && (*held > version || (*held == version && !deleted))
+                    {
+                        return Err(format!(
+                            "the database {me} went back in {}: it held {held} and took {version}",
+                            key.1.key.as_str()
+                        ));
+                    }
+                    self.held.insert(key, version);
+                }
+                Trace::Purged(identity, version) => {
+                    let purged = self.purged.entry(identity).or_insert(version);
+                    *purged = (*purged).max(version);
+                }
+                Trace::TakenOver => self.forget(contents),
+            }
+        }
+        Ok(())
+    }
+
+    /// A database was exchanged: what it held before says nothing of what it holds now.
+    pub(crate) fn forget(&mut self, contents: &Contents) {
+        let me = contents.incarnation;
+        self.held.retain(|(whose, _), _| *whose != me);
+        // A database that went back may use a stamp again.
+        self.births
+            .retain(|(version, _), _| version.incarnation != me);
+        for (identity, row) in &contents.rows {
+            self.held.insert((me, identity.clone()), row.row.version);
+        }
+    }
+
+    /// Nobody may rely on an incarnation any more.
+    pub(crate) fn void(&mut self, incarnation: Incarnation, why: &'static str) {
+        self.void.entry(incarnation).or_insert(why);
+    }
+
+    /// A node heard that another one holds its feed so far.
+    pub(crate) fn heard(&mut self, whose: Incarnation, holder: Incarnation, up_to: Seq) {
+        let known = self.acknowledged.entry((whose, holder)).or_default();
+        *known = (*known).max(up_to);
+    }
+
+    /// A client is told that its write stands; gives what must not be so.
+    pub(crate) fn answered(
+        &mut self,
+        id: WriteId,
+        written: Written,
+        databases: &[&Contents],
+    ) -> Result<(), String> {
+        let Some(birth) = self
+            .births
+            .get(&(written.version, self.writes[id].identity().clone()))
+            .copied()
+        else {
+            return Err(format!("{} was never durable", written.version));
+        };
+        let origin = written.version.incarnation;
+        let identity = self.writes[id].identity();
+        let mut counted: BTreeSet<_> = self
+            .acknowledged
+            .iter()
+            .filter(|((whose, _), up_to)| *whose == origin && **up_to >= birth.seq)
+            .map(|((_, holder), _)| *holder)
+            .filter(|holder| {
+                let holds = |contents: &&&Contents| {
+                    contents.incarnation == *holder
+                        && self.covers(contents, identity, written.version)
+                };
+                self.void.contains_key(holder) || databases.iter().find(holds).is_some()
+            })
+            .collect();
+        counted.insert(origin);
+        let write = &mut self.writes[id];
+        write.outcome = Some(Ok(written));
+        if written.held_by > counted.len() {
+            let said_so: Vec<_> = self
+                .acknowledged
+                .iter()
+                .filter(|((whose, _), up_to)| *whose == origin && **up_to >= birth.seq)
+                .map(|((_, holder), _)| holder.to_string())
+                .collect();
+            return Err(format!(
+                "{} counts {} holders, but of those who said so ({}) only {} hold it",
+                write.words(),
+                written.held_by,
+                said_so.join(", "),
+                counted.len()
+            ));
+        }
+        write.counted = counted;
+        let seen_is_so = match write.write.seen {
+            Seen::Nothing => birth.replaced.is_none(),
+            Seen::NothingLive => true,
+            Seen::Version(seen) => birth.replaced == Some(seen),
+        };
+        if !seen_is_so {
+            return Err(format!(
+                "{} replaced {:?}, which its client had not seen: {:?}",
+                write.words(),
+                birth.replaced,
+                write.write.seen
+            ));
+        }
+        let beaten = [
+            birth.replaced.map(|replaced| replaced.clock),
+            write.write.named,
+        ];
+        if beaten.into_iter().flatten().max() >= Some(written.version.clock) {
+            return Err(format!(
+                "{} does not beat what it replaced or named",
+                write.words()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes that somebody still stands by.
+    pub(crate) fn promised(&self) -> impl Iterator<Item = (&ClientWrite, Version)> {
+        self.writes.iter().filter_map(|write| {
+            let version = write.written()?.version;
+            let stands = write.counted.iter().any(|who| !self.void.contains_key(who));
+            stands.then_some((write, version))
+        })
+    }
+
+    /// Whether a database holds a write, or a later one of the same entry.
+    pub(crate) fn covers(
+        &self,
+        contents: &Contents,
+        identity: &Identity,
+        version: Version,
+    ) -> bool {
+        match contents.version(identity) {
+            Some(stored) => stored >= version,
+            None => self
+                .purged
+                .get(identity)
+                .is_some_and(|purged| *purged >= version),
+        }
+    }
+
+    /// Whether a live version is one that was deleted, everywhere and for good.
+    pub(crate) fn was_purged(&self, identity: &Identity, version: Version) -> bool {
+        self.purged
+            .get(identity)
+            .is_some_and(|purged| *purged >= version)
+    }
+
+    /// A member has left: others now stand by what it acknowledged.
+    pub(crate) fn inherit(&mut self, left: Incarnation, heirs: &[Incarnation]) {
+        for write in &mut self.writes {
+            if write.counted.contains(&left) {
+                write.counted.extend(heirs);
+            }
+        }
+    }
+}

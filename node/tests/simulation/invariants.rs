@@ -1,0 +1,177 @@
+//! What must be so after every step, and what must be so once everything works again.
+
+use std::collections::BTreeMap;
+
+use opensecureconf_node::{
+    cluster::State,
+    domain::{Identity, Incarnation, Version},
+};
+
+use crate::{
+    disk::Contents,
+    world::{NodeId, World},
+};
+
+impl World {
+    /// A cluster is founded once.
+    pub(crate) fn check_founding(&mut self, id: NodeId, before: &Contents) {
+        let now = self.nodes[id].disk.durable().clone();
+        let founding = |contents: &Contents| {
+            contents
+                .membership
+                .as_ref()
+                .and_then(|membership| membership.founding)
+        };
+        if founding(&now) == founding(before) && now.salt == before.salt {
+            return;
+        }
+        self.foundings.extend(founding(&now));
+        self.salts
+            .extend(now.salt.as_ref().map(|salt| salt.fingerprint().to_string()));
+        if self.foundings.len() > 1 {
+            self.break_off(format!("two foundings: {:?}", self.foundings));
+        }
+        if self.salts.len() > 1 {
+            self.break_off(format!("two salts: {:?}", self.salts));
+        }
+    }
+
+    /// Where nothing goes wrong, whoever serves holds every write that was answered.
+    pub(crate) fn check_what_ready_nodes_hold(&mut self) {
+        if !self.profile.is_calm {
+            return;
+        }
+        let ready: Vec<_> = self
+            .present()
+            .into_iter()
+            .filter(|node| self.is_ready(*node))
+            .collect();
+        let stale = self.history.promised().find_map(|(write, version)| {
+            let lacks = |node: &&NodeId| {
+                let contents = self.nodes[**node].disk.durable();
+                !self.history.covers(contents, write.identity(), version)
+            };
+            let local = write.level == opensecureconf_node::cluster::AckLevel::Local;
+            let node = ready.iter().find(lacks).filter(|_| !local)?;
+            Some(format!("node {node} serves without {}", write.words()))
+        });
+        if let Some(stale) = stale {
+            self.break_off(stale);
+        }
+    }
+
+    /// A member that has left leaves nothing behind that others lack.
+    pub(crate) fn check_left(&mut self, id: NodeId) {
+        let contents = self.nodes[id].disk.durable().clone();
+        let states = contents.roster.states(self.rules);
+        let heirs: Vec<Incarnation> = states
+            .iter()
+            .filter(|(who, state)| **state == State::Member && !self.history.void.contains_key(who))
+            .map(|(who, _)| *who)
+            .collect();
+        let left_behind = self.history.promised().find_map(|(write, version)| {
+            let counted = write.counted.contains(&contents.incarnation);
+            let lacks = self.nodes.iter().find(|node| {
+                let theirs = node.disk.durable();
+                heirs.contains(&theirs.incarnation)
+                    && !self.history.covers(theirs, write.identity(), version)
+            });
+            let lacks = lacks.filter(|_| counted)?;
+            Some(format!(
+                "node {id} leaves although node {} lacks {}",
+                lacks.name,
+                write.words()
+            ))
+        });
+        if let Some(left_behind) = left_behind {
+            self.break_off(left_behind);
+        }
+        self.history.inherit(contents.incarnation, &heirs);
+    }
+
+    /// Whether all nodes serve the same; a reason where they do not.
+    pub(crate) fn unsettled(&self) -> Option<String> {
+        let present = self.present();
+        for node in &present {
+            let Some(view) = self.view(*node) else {
+                return Some(format!("node {node} is down"));
+            };
+            if let Some(reason) = view.not_ready {
+                return Some(format!(
+                    "node {node} ({}) does not serve: {reason}",
+                    self.nodes[*node].name
+                ));
+            }
+        }
+        let live: Vec<_> = present
+            .iter()
+            .map(|node| live_rows(self.nodes[*node].disk.durable()))
+            .collect();
+        for (node, rows) in present.iter().zip(&live) {
+            let first = live.first()?;
+            if rows != first {
+                let differs = rows
+                    .iter()
+                    .find(|(identity, row)| first.get(*identity) != Some(*row));
+                let missing = first
+                    .iter()
+                    .find(|(identity, _)| !rows.contains_key(*identity));
+                return Some(format!(
+                    "node {node} differs from node {}: has {differs:?}, lacks {missing:?}",
+                    present[0]
+                ));
+            }
+        }
+        None
+    }
+
+    /// What must be so at the end, when everything works again and everybody had time.
+    pub(crate) fn check_the_end(&mut self) {
+        if let Some(unsettled) = self.unsettled() {
+            self.break_off(format!("still unsettled: {unsettled}"));
+            return;
+        }
+        for node in self.present() {
+            let contents = self.nodes[node].disk.durable().clone();
+            let lost = self
+                .history
+                .promised()
+                .find(|(write, version)| {
+                    !self.history.covers(&contents, write.identity(), *version)
+                })
+                .map(|(write, _)| write.words());
+            if let Some(lost) = lost {
+                let stored = self
+                    .history
+                    .writes
+                    .iter()
+                    .find(|write| write.words() == lost);
+                let stored = stored.and_then(|write| contents.version(write.identity()));
+                self.break_off(format!(
+                    "lost at node {node}, where {stored:?} stands: {lost}"
+                ));
+                return;
+            }
+            let risen = live_rows(&contents)
+                .into_iter()
+                .find(|(identity, (version, _))| self.history.was_purged(identity, *version));
+            if let Some((identity, (version, _))) = risen {
+                self.break_off(format!(
+                    "{} is back as {version} at node {node}",
+                    identity.key.as_str()
+                ));
+                return;
+            }
+        }
+    }
+}
+
+/// What reads of a node find.
+fn live_rows(contents: &Contents) -> BTreeMap<Identity, (Version, Option<String>)> {
+    contents
+        .rows
+        .iter()
+        .filter(|(_, row)| !row.row.is_tombstone())
+        .map(|(identity, row)| (identity.clone(), (row.row.version, row.row.token.clone())))
+        .collect()
+}

@@ -1,0 +1,75 @@
+//! The network between the nodes: slow, lossy, cut in one direction or in both.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rand::{RngExt, rngs::StdRng};
+
+use crate::world::NodeId;
+
+/// How the network behaves just now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Network {
+    /// Ways that are cut: (from, to).
+    cut: BTreeSet<(NodeId, NodeId)>,
+    /// The part of messages that are lost.
+    pub(crate) loss: f64,
+    /// The part of requests that arrive a second time.
+    pub(crate) duplicates: f64,
+    /// The part of messages that take up to some seconds.
+    pub(crate) slow: f64,
+    /// The part of messages that take up to two minutes, longer than anybody waits for their answers.
+    pub(crate) late: f64,
+}
+
+impl Network {
+    /// Cuts one direction.
+    pub(crate) fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.cut.insert((from, to));
+    }
+
+    /// Cuts both directions between two nodes.
+    pub(crate) fn part(&mut self, one: NodeId, other: NodeId) {
+        self.cut(one, other);
+        self.cut(other, one);
+    }
+
+    /// Restores both directions between two nodes.
+    pub(crate) fn join(&mut self, one: NodeId, other: NodeId) {
+        self.cut.remove(&(one, other));
+        self.cut.remove(&(other, one));
+    }
+
+    /// Restores everything.
+    pub(crate) fn heal(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether nothing is cut or lost.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.cut.is_empty() && self.loss == 0.0
+    }
+
+    /// Whether a message gets through.
+    pub(crate) fn passes(&self, from: NodeId, to: NodeId, random: &mut StdRng) -> bool {
+        let lost = self.loss > 0.0 && random.random_bool(self.loss);
+        !lost && !self.cut.contains(&(from, to))
+    }
+
+    /// Whether a request arrives twice.
+    pub(crate) fn repeats(&self, random: &mut StdRng) -> bool {
+        self.duplicates > 0.0 && random.random_bool(self.duplicates)
+    }
+
+    /// How long a message takes.
+    pub(crate) fn delay(&self, random: &mut StdRng) -> Duration {
+        let whim: f64 = random.random();
+        let micros = if whim < self.late {
+            random.random_range(5_000_000..120_000_000)
+        } else if whim < self.late + self.slow {
+            random.random_range(50_000..4_000_000)
+        } else {
+            random.random_range(200..4_000)
+        };
+        Duration::from_micros(micros)
+    }
+}

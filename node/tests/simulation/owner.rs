@@ -1,0 +1,255 @@
+//! The owner of a cluster, as the operator is one: founds once, by a durable mark, and brings nodes in and out.
+
+use std::time::Duration;
+
+use opensecureconf_node::{
+    cluster::{MemberName, OwnerAnswer, OwnerOrder, OwnerRefusal, State},
+    domain::Incarnation,
+};
+use rand::RngExt;
+
+use crate::world::{Happening, Job, NodeId, OrderId, World};
+
+/// How often the owner looks after its cluster.
+const PAUSE: Duration = Duration::from_millis(400);
+/// How long it waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What an owner remembers durably, and what it is about.
+#[derive(Debug, Default)]
+pub(crate) struct Owner {
+    /// Whom it told, or is about to tell, to found the cluster. Never changes.
+    mark: Option<(NodeId, Incarnation)>,
+    pub(crate) founded: bool,
+    task: Option<Task>,
+    order: Option<(OrderId, Duration)>,
+}
+
+/// Something that takes several orders.
+#[derive(Debug, Clone)]
+pub(crate) enum Task {
+    /// A node is to leave; `stays` when its owner changes its mind after that.
+    Leave { node: NodeId, stays: bool },
+    /// A database has left and is to be removed. A member that knows nothing of it is asked again, but not for ever.
+    Remove {
+        name: MemberName,
+        incarnation: Incarnation,
+        force: bool,
+        tries: u32,
+    },
+    /// A database is believed to be dead.
+    RemoveDead {
+        name: MemberName,
+        incarnation: Incarnation,
+    },
+}
+
+impl Owner {
+    /// Whether nothing is left to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.founded && self.task.is_none()
+    }
+
+    /// Whom it told to found.
+    pub(crate) fn marked(&self) -> Option<NodeId> {
+        self.mark.map(|(node, _)| node)
+    }
+}
+
+impl World {
+    /// Marks the node that is to found the cluster.
+    pub(crate) fn mark(&mut self, node: NodeId) {
+        self.owner.mark = Some((node, self.nodes[node].disk.durable().incarnation));
+    }
+
+    /// Gives the owner something to do, unless it is busy.
+    pub(crate) fn charge(&mut self, task: Task) {
+        if self.owner.is_idle() {
+            self.story
+                .tell(self.time, || format!("the owner begins: {task:?}"));
+            self.owner.task = Some(task);
+        }
+    }
+
+    /// Sends an order to a node.
+    pub(crate) fn order(&mut self, node: NodeId, order: OwnerOrder) -> OrderId {
+        let id = self.orders.len();
+        self.orders.push(None);
+        self.story.tell(self.time, || {
+            format!("the owner tells node {node}: {order:?}")
+        });
+        let life = self.nodes[node].life;
+        let job = Job::Order(order, id);
+        self.later(
+            Duration::from_millis(2),
+            Happening::Arrive { node, life, job },
+        );
+        id
+    }
+
+    /// The owner looks at the last answer and goes on.
+    pub(crate) fn owner_acts(&mut self) {
+        self.later(PAUSE, Happening::Owner);
+        if let Some((order, since)) = self.owner.order {
+            let answer = self.orders[order].clone();
+            if answer.is_none() && self.time < since + PATIENCE {
+                return;
+            }
+            self.owner.order = None;
+            if let Some(answer) = answer {
+                self.owner_hears(&answer);
+            }
+        }
+        if let Some((node, order)) = self.next_order() {
+            let order = self.order(node, order);
+            self.owner.order = Some((order, self.time));
+        }
+    }
+
+    fn next_order(&mut self) -> Option<(NodeId, OwnerOrder)> {
+        if !self.owner.founded {
+            let (node, incarnation) = self.owner.mark?;
+            return Some((node, OwnerOrder::Found { incarnation }));
+        }
+        self.notice_who_has_left();
+        match self.owner.task.clone()? {
+            Task::Leave { node, .. } => Some((node, OwnerOrder::Leave)),
+            Task::Remove {
+                name,
+                incarnation,
+                force,
+                ..
+            } => {
+                let at = self.any_serving(&name)?;
+                // Where it has left, others stand by what it acknowledged.
+                self.history.void(incarnation, "removed by its owner");
+                Some((
+                    at,
+                    OwnerOrder::Remove {
+                        name,
+                        incarnation,
+                        force,
+                    },
+                ))
+            }
+            Task::RemoveDead { name, incarnation } => {
+                let at = self.any_serving(&name)?;
+                self.history.void(incarnation, "removed by force");
+                let force = true;
+                Some((
+                    at,
+                    OwnerOrder::Remove {
+                        name,
+                        incarnation,
+                        force,
+                    },
+                ))
+            }
+        }
+    }
+
+    /// A node that has left and is wanted is removed, so that it joins again; also where a removal was ordered before, by a
+    /// member whose word counts no more.
+    fn notice_who_has_left(&mut self) {
+        if self.owner.task.is_some() {
+            return;
+        }
+        let left = self.present().into_iter().find_map(|node| {
+            let view = self.view(node).filter(|view| view.state == "left")?;
+            Some((node, view.incarnation))
+        });
+        if let Some((node, incarnation)) = left {
+            self.owner.task = Some(Task::Remove {
+                name: MemberName::new(self.nodes[node].name.as_str()),
+                incarnation,
+                force: false,
+                tries: 0,
+            });
+        }
+    }
+
+    fn owner_hears(&mut self, answer: &Result<OwnerAnswer, OwnerRefusal>) {
+        match (self.owner.task.clone(), answer) {
+            (None, Ok(OwnerAnswer::Founded(_))) => self.owner.founded = true,
+            (Some(Task::Leave { node, stays }), Ok(OwnerAnswer::Leaving(state))) => {
+                if matches!(
+                    state,
+                    None | Some(State::Left | State::Removed | State::Superseded)
+                ) {
+                    let name = MemberName::new(self.nodes[node].name.as_str());
+                    let incarnation = self.nodes[node].disk.durable().incarnation;
+                    let force = *state != Some(State::Left);
+                    if !stays {
+                        self.retire(node);
+                    }
+                    self.owner.task = Some(Task::Remove {
+                        name,
+                        incarnation,
+                        force,
+                        tries: 0,
+                    });
+                }
+            }
+            (Some(Task::Remove { .. }), Ok(OwnerAnswer::Removed)) => self.owner.task = None,
+            (Some(Task::Remove { .. }), Err(OwnerRefusal::NotCurrent { current, .. }))
+                if !self.exists(*current) =>
+            {
+                // An earlier life of that name, whose disk is gone.
+                if let Some(Task::Remove {
+                    incarnation, force, ..
+                }) = &mut self.owner.task
+                {
+                    (*incarnation, *force) = (*current, true);
+                }
+            }
+            (
+                Some(Task::Remove { .. }),
+                Err(OwnerRefusal::NotCurrent { .. } | OwnerRefusal::Unknown { .. }),
+            ) => {
+                if let Some(Task::Remove { tries, .. }) = &mut self.owner.task {
+                    *tries += 1;
+                    if *tries > 20 {
+                        self.owner.task = None;
+                    }
+                }
+            }
+            (
+                Some(Task::RemoveDead { .. }),
+                Ok(_) | Err(OwnerRefusal::NotCurrent { .. } | OwnerRefusal::Unknown { .. }),
+            ) => {
+                self.owner.task = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether there is a database in some node that was not taken away.
+    fn exists(&self, incarnation: Incarnation) -> bool {
+        self.present()
+            .iter()
+            .any(|node| self.nodes[*node].disk.durable().incarnation == incarnation)
+    }
+
+    /// Takes a node away for good, disk and all.
+    pub(crate) fn retire(&mut self, node: NodeId) {
+        self.crash(node);
+        self.nodes[node].retired = true;
+        let incarnation = self.nodes[node].disk.durable().incarnation;
+        self.history.void(incarnation, "taken away by its owner");
+        self.story
+            .tell(self.time, || format!("node {node} is taken away"));
+        let list = self.addresses(&self.present());
+        for other in self.present() {
+            self.list_later(other, list.clone());
+        }
+    }
+
+    /// A ready node of another name.
+    fn any_serving(&mut self, other_than: &MemberName) -> Option<NodeId> {
+        let mut serving = self.present();
+        serving
+            .retain(|node| self.nodes[*node].name != other_than.as_str() && self.is_ready(*node));
+        let chosen = serving.len().checked_sub(1)?;
+        Some(serving[self.random.random_range(0..=chosen)])
+    }
+}

@@ -1,0 +1,184 @@
+//! Fencing: nodes that were removed, superseded or went back, and what becomes of what only they have.
+
+use std::time::Duration;
+
+use opensecureconf_node::cluster::{AckLevel, Change, Rules};
+
+use crate::{
+    scenarios::scenarios,
+    script::{LONG, Outcome, ensure, put},
+    world::World,
+};
+
+scenarios! {
+    e09_mutual_removal
+    e20_reissued_write
+    e23_version_of_a_dead_life
+    e29_chain_of_removals
+    a_fenced_node_brings_back_no_deleted_entry
+    a_database_that_went_back_is_fenced
+    a_late_message_for_an_earlier_life_leaves_no_gap
+    an_engine_that_is_loaded_anew_takes_no_old_answers
+}
+
+/// Two halves of a cluster remove each other: the earlier removal stands, and somebody serves.
+pub(crate) fn e09_mutual_removal(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    let stays = world.incarnation(0);
+    world.isolate(1);
+    world.removed(0, 1)?;
+    world.pass(Duration::from_secs(1));
+    world.removed(1, 0)?;
+    world.ends_well()?;
+    ensure(
+        world.incarnation(0) == stays,
+        "a removal by a removed node counts",
+    )?;
+    world.put(0, "k", "value")?;
+    world.pass(Duration::from_secs(10));
+    ensure(
+        world.value(1, "k").is_some(),
+        "each goes on without the other",
+    )
+}
+
+/// What a fenced node brings back does not beat what was written elsewhere since, also where the source of its snapshot
+/// has not heard of that yet.
+pub(crate) fn e20_reissued_write(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(2, "k", "first")?;
+    let earlier = world.nodes[2].disk.durable().clone();
+    world.put(2, "other", "value")?;
+    world.isolate(2);
+    world.pass(Duration::from_secs(1));
+    world.roll_back(2, earlier);
+    world.start(2);
+    world.until(LONG, |world| world.is_ready(2));
+    let old = world.change(2, "k", put("old"), AckLevel::Local, None);
+    let old = world.stands(old)?.version;
+    world.isolate(0);
+    world.pass(Duration::from_secs(5));
+    world.put(0, "k", "new")?;
+    world.network.join(1, 2);
+    let is_back = |world: &World| world.is_ready(2) && world.incarnation(2) != old.incarnation;
+    ensure(world.until(LONG, is_back), "it is not fenced")?;
+    world.ends_well()?;
+    ensure(
+        world.value(1, "k").as_deref() == Some("new"),
+        "what a fenced node brought back beats a later write",
+    )?;
+    let conflicts = &world.nodes[2].disk.durable().conflicts;
+    ensure(
+        conflicts.iter().any(|row| row.version == old),
+        "what it wrote is not kept with its own stamp",
+    )
+}
+
+/// Nobody waits for the versions of a life that is over.
+pub(crate) fn e23_version_of_a_dead_life(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    let first = world.incarnation(0);
+    world.isolate(1);
+    world.put(0, "k", "unheard of")?;
+    world.wipe(0);
+    world.reconnect(1);
+    world.start(0);
+    world.ends_well()?;
+    let view = world.view(1).ok_or("it is down")?;
+    ensure(
+        view.members
+            .iter()
+            .all(|member| member.incarnation != first),
+        "a life that is over still counts",
+    )
+}
+
+/// C leaves, B removes C; B leaves, A removes B: C does not come back into the roster.
+pub(crate) fn e29_chain_of_removals(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.removed(1, 2)?;
+    world.retire(2);
+    world.pass(Duration::from_secs(5));
+    world.removed(0, 1)?;
+    world.retire(1);
+    world.pass(Duration::from_secs(5));
+    let id = world.change(0, "k", put("value"), AckLevel::All, None);
+    let written = world.stands(id)?;
+    ensure(
+        written.wanted == 1,
+        format!("'all' still means {}", written.wanted),
+    )?;
+    world.ends_well()
+}
+
+/// An entry that was deleted while its node was cut off stays deleted when that node is fenced and comes back.
+pub(crate) fn a_fenced_node_brings_back_no_deleted_entry(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    world.isolate(1);
+    world.removed(0, 1)?;
+    let id = world.change(0, "k", Change::Delete, AckLevel::Local, None);
+    world.stands(id)?;
+    world.ends_well()?;
+    ensure(world.value(1, "k").is_none(), "a deleted entry is back")
+}
+
+/// A volume goes back to before it had acknowledged a write: its node says so and takes a new snapshot.
+pub(crate) fn a_database_that_went_back_is_fenced(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.put(1, "k", "value")?;
+    let earlier = world.nodes[1].disk.durable().clone();
+    for version in 0..3 {
+        world.put(1, "k", &format!("value {version}"))?;
+    }
+    world.isolate(1);
+    world.pass(Duration::from_secs(1));
+    world.roll_back(1, earlier);
+    world.start(1);
+    world.until(LONG, |world| world.is_ready(1));
+    // A change in a place of its feed that node 0 has read, as it believes.
+    let id = world.change(1, "other", put("value"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.ends_well()
+}
+
+/// Changes that were sent to an earlier life of a node do not move its later life's place in the feed.
+pub(crate) fn a_late_message_for_an_earlier_life_leaves_no_gap(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.isolate(2);
+    world.put(0, "first", "value")?;
+    world.put(0, "second", "value")?;
+    world.pass(Duration::from_millis(100));
+    let id = world.change(0, "third", put("value"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.hold_up_requests(1, Duration::from_secs(40));
+    // Node 1 begins anew with what node 2 has, which is none of these.
+    world.wipe(1);
+    world.isolate(0);
+    world.network.join(1, 2);
+    world.start(1);
+    ensure(
+        world.until(LONG, |world| world.is_ready(1)),
+        "the wiped node does not join",
+    )?;
+    world.pass(Duration::from_secs(50));
+    world.retire(2);
+    world.reconnect(0);
+    world.ends_well()
+}
+
+/// A commit fails: the engine that is loaded anew starts its counting where nobody has been.
+pub(crate) fn an_engine_that_is_loaded_anew_takes_no_old_answers(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    for number in 0..5 {
+        world.nodes[1].disk.failure = Some(crate::disk::Failure::Commit);
+        world.put(0, &format!("k{number}"), "value")?;
+        world.put(0, &format!("l{number}"), "value")?;
+    }
+    world.ends_well()?;
+    let written = world.put(0, "last", "value")?;
+    ensure(
+        written.held_by == 2,
+        "nobody believes its greetings any more",
+    )
+}

@@ -1,0 +1,123 @@
+//! Joining: all of a snapshot or nothing, from a ready member, and what a joining node may say.
+
+use std::time::Duration;
+
+use opensecureconf_node::cluster::{AckLevel, OwnerOrder, Rules, State};
+
+use crate::{
+    scenarios::scenarios,
+    script::{LONG, Outcome, ensure, put},
+    world::World,
+};
+
+scenarios! {
+    e19_acknowledgement_of_a_joiner
+    e32_half_a_snapshot
+    e33_each_waits_for_the_other
+    a_snapshot_is_fed_to_those_behind_its_source
+    a_node_is_ready_once_it_holds_what_was_acknowledged
+}
+
+/// Whoever joins acknowledges nothing until it is a member: it may leave at once, and then leaves nothing behind.
+pub(crate) fn e19_acknowledgement_of_a_joiner(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    let joiner = world.join("node-2");
+    let joining =
+        |world: &World| world.nodes[joiner].disk.durable().state(rules) == Some(State::Joining);
+    ensure(world.until(LONG, joining), "it never joins")?;
+    // Node 1 stands still, and the joining node waits until it is sure of that.
+    world.nodes[1].commit_time = Duration::from_secs(3600);
+    let id = world.change(0, "w", put("value"), AckLevel::All, None);
+    let written = world.stands(id)?;
+    ensure(joining(&world), "it does not wait for node 1")?;
+    world.told(joiner, OwnerOrder::Leave);
+    world.whole()?;
+    ensure(
+        written.held_by == 1,
+        format!(
+            "held by {} although only a joining node has it",
+            written.held_by
+        ),
+    )?;
+    world.crash(1);
+    world.retire(joiner);
+    world.removed(0, joiner)?;
+    world.ends_well()
+}
+
+/// A node crashes in the middle of its snapshot: it is as blank as before.
+pub(crate) fn e32_half_a_snapshot(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    for number in 0..30 {
+        world.put(0, &format!("k{number}"), "value")?;
+    }
+    world.profile.page = 1;
+    for node in 0..2 {
+        world.nodes[node].disk.page = 1;
+    }
+    let joiner = world.join("node-2");
+    let stages = |world: &World| world.nodes[joiner].disk.durable().staged_rows() > 5;
+    ensure(world.until(LONG, stages), "no snapshot begins")?;
+    world.crash(joiner);
+    let standing = world.nodes[joiner].disk.durable().state(rules);
+    ensure(
+        standing.is_none(),
+        format!("it is {standing:?} with part of a snapshot"),
+    )?;
+    world.crash(0);
+    world.wipe(0);
+    world.ends_well()
+}
+
+/// Of two nodes one lost its volume while the other was down: whoever has the data serves.
+pub(crate) fn e33_each_waits_for_the_other(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    world.crash(1);
+    world.wipe(0);
+    world.start(0);
+    world.pass(Duration::from_secs(5));
+    world.start(1);
+    ensure(
+        world.until(LONG, |world| world.is_ready(1)),
+        "nobody serves",
+    )?;
+    world.ends_well()?;
+    ensure(world.value(0, "k").is_some(), "the value is gone")
+}
+
+/// The source of a snapshot is lost: those who did not hold what it held get it from the node that took the snapshot.
+pub(crate) fn a_snapshot_is_fed_to_those_behind_its_source(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.isolate(2);
+    world.put(0, "k", "value")?;
+    world.wipe(1);
+    world.start(1);
+    ensure(
+        world.until(LONG, |world| world.is_ready(1)),
+        "the wiped node does not join",
+    )?;
+    world.put(1, "other", "value")?;
+    world.wipe(0);
+    world.reconnect(2);
+    world.ends_well()?;
+    ensure(
+        world.value(2, "k").is_some(),
+        "what only the snapshot has is missing",
+    )
+}
+
+/// A node that was away serves only when it holds what was written meanwhile.
+pub(crate) fn a_node_is_ready_once_it_holds_what_was_acknowledged(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.profile.is_calm = true;
+    world.crash(2);
+    for number in 0..20 {
+        world.put(0, &format!("k{number}"), "value")?;
+    }
+    world.start(2);
+    world.until(LONG, |world| world.is_ready(2));
+    world.check_what_ready_nodes_hold();
+    world.whole()?;
+    world.ends_well()
+}

@@ -1,0 +1,140 @@
+//! Leaving: nothing is left behind, and a node that has left is out until it is removed.
+
+use std::time::Duration;
+
+use opensecureconf_node::cluster::{
+    MemberName, OwnerAnswer, OwnerOrder, OwnerRefusal, Rules, State,
+};
+
+use crate::{
+    scenarios::scenarios,
+    script::{LONG, Outcome, ensure, put},
+    world::{NodeId, World},
+};
+
+scenarios! {
+    e03_same_name_new_life
+    e10_last_write
+    e11_late_removal
+    e30_left_too_early
+    the_last_one_to_leave_gives_a_snapshot_to_whoever_needs_one
+}
+
+fn left(world: &mut World, node: NodeId) -> Outcome {
+    let answer = world.told(node, OwnerOrder::Leave);
+    let left =
+        |world: &World| world.nodes[node].disk.durable().state(world.rules) == Some(State::Left);
+    ensure(
+        world.until(LONG, left),
+        format!("node {node} does not leave: {answer:?}"),
+    )?;
+    world.whole()
+}
+
+/// A node is removed and comes back as a new life: deletes wait for that life before they are purged.
+pub(crate) fn e03_same_name_new_life(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    world.removed(1, 0)?;
+    world.wipe(0);
+    world.start(0);
+    world.all_serve()?;
+    world.put(1, "k", "value")?;
+    world.isolate(0);
+    world.delete(1, "k")?;
+    world.pass(Duration::from_secs(25));
+    world.ends_well()?;
+    ensure(world.value(1, "k").is_none(), "a deleted entry is back")
+}
+
+/// A leaving node takes no writes, and leaves only when all others hold what it has.
+pub(crate) fn e10_last_write(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.isolate(2);
+    world.put(2, "k", "value")?;
+    world.told(2, OwnerOrder::Leave);
+    let late = world.change(
+        2,
+        "late",
+        put("value"),
+        opensecureconf_node::cluster::AckLevel::Local,
+        None,
+    );
+    ensure(world.is_refused(late), "a leaving node takes a write")?;
+    world.pass(Duration::from_secs(5));
+    world.reconnect(2);
+    left(&mut world, 2)?;
+    world.removed(0, 2)?;
+    world.retire(2);
+    world.ends_well()?;
+    ensure(world.value(0, "k").is_some(), "the last write is gone")
+}
+
+/// A removal that was ordered for a life that is over does not touch the later life of that name.
+pub(crate) fn e11_late_removal(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    let old = world.incarnation(2);
+    left(&mut world, 2)?;
+    world.retire(2);
+    let list = world.addresses(&world.present());
+    for node in 0..2 {
+        world.list(node, list.clone());
+    }
+    world.pass(Duration::from_secs(5));
+    let new = world.join("node-2");
+    world.all_serve()?;
+    let order = OwnerOrder::Remove {
+        name: MemberName::new("node-2"),
+        incarnation: old,
+        force: false,
+    };
+    let answer = world.told(0, order);
+    ensure(
+        matches!(answer, Some(Err(OwnerRefusal::NotCurrent { .. }))),
+        format!("the removal of an earlier life: {answer:?}"),
+    )?;
+    world.ends_well()?;
+    ensure(world.is_ready(new), "the later life was removed")
+}
+
+/// A node that has left and starts again takes no writes; once it is removed, it joins again.
+pub(crate) fn e30_left_too_early(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    left(&mut world, 1)?;
+    world.crash(1);
+    world.start(1);
+    world.pass(Duration::from_secs(20));
+    ensure(!world.is_ready(1), "it serves although it has left")?;
+    let write = world.change(
+        1,
+        "k",
+        put("value"),
+        opensecureconf_node::cluster::AckLevel::Local,
+        None,
+    );
+    ensure(
+        world.is_refused(write),
+        "it takes a write although it has left",
+    )?;
+    world.removed(0, 1)?;
+    world.ends_well()
+}
+
+/// Of two nodes one is told to leave while the other has lost its place: the leaving one still gives snapshots.
+pub(crate) fn the_last_one_to_leave_gives_a_snapshot_to_whoever_needs_one(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    world.crash(1);
+    let answer = world.told(0, OwnerOrder::Leave);
+    ensure(
+        matches!(answer, Some(Ok(OwnerAnswer::Leaving(Some(State::Leaving))))),
+        format!("{answer:?}"),
+    )?;
+    world.wipe(1);
+    world.start(1);
+    ensure(
+        world.until(LONG, |world| world.is_ready(1)),
+        "nobody serves any more",
+    )?;
+    ensure(world.value(1, "k").is_some(), "the value is gone")?;
+    left(&mut world, 0)
+}

@@ -1,0 +1,169 @@
+//! Purging: a tombstone is forgotten only when nobody can bring its entry back.
+
+use std::time::Duration;
+
+use opensecureconf_node::cluster::{AckLevel, Change, Rules};
+
+use crate::{
+    scenarios::scenarios,
+    script::{LONG, Outcome, ensure, put},
+    world::World,
+};
+
+scenarios! {
+    e04_future_stamp
+    e21_removed_source
+    a_purge_waits_for_who_is_down
+    an_unknown_tombstone_is_kept
+    a_snapshot_from_before_a_purge_is_taken_again
+    a_snapshot_is_written_over_by_a_slower_clock
+}
+
+/// A clock that was days ahead deleted an entry: what is created after that purge beats the tombstone.
+pub(crate) fn e04_future_stamp(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    world.put(0, "k", "old")?;
+    world.nodes[1].skew = 3 * 86_400_000_000;
+    world.delete(1, "k")?;
+    world.nodes[1].skew = 0;
+    // Node 0 purges as soon as it is acknowledged; node 1 waits until its clock is there again.
+    let purged = |world: &World| world.nodes[0].disk.durable().rows.is_empty();
+    world.nodes[0].skew = 4 * 86_400_000_000;
+    ensure(world.until(LONG, purged), "node 0 does not purge")?;
+    world.nodes[0].skew = 0;
+    world.crash(0);
+    world.start(0);
+    world.until(LONG, |world| world.is_ready(0));
+    world.put(0, "k", "new")?;
+    world.ends_well()?;
+    ensure(
+        world.value(1, "k").as_deref() == Some("new"),
+        "an acknowledged create is gone",
+    )
+}
+
+/// A removed node that knows nothing of it gives a new node its old rows: neither brings a deleted entry back.
+pub(crate) fn e21_removed_source(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.crash(2);
+    world.delete(0, "k")?;
+    world.removed(0, 2)?;
+    let purged =
+        |world: &World| (0..2).all(|node| world.nodes[node].disk.durable().rows.is_empty());
+    ensure(world.until(LONG, purged), "the tombstone is not purged")?;
+    world.isolate(2);
+    world.start(2);
+    let new = world.add_node("node-3");
+    let list = world.addresses(&[2, new]);
+    for other in 0..2 {
+        world.network.part(new, other);
+    }
+    world.list(new, list);
+    world.network.join(2, new);
+    world.start(new);
+    world.until(LONG, |world| world.is_ready(new));
+    if world.is_ready(new) {
+        let lost = world.incarnation(new);
+        world.history.void(lost, "its source was removed");
+        let id = world.change(new, "k", put("again"), AckLevel::Local, None);
+        world.stands(id)?;
+    }
+    world.ends_well()
+}
+
+/// A node is down for long: the entries that were deleted meanwhile stay deleted, and what it wrote before is kept.
+pub(crate) fn a_purge_waits_for_who_is_down(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.isolate(2);
+    let own = world.change(2, "own", put("value"), AckLevel::Local, None);
+    world.stands(own)?;
+    world.crash(2);
+    world.delete(0, "k")?;
+    world.pass(Duration::from_secs(40));
+    world.reconnect(2);
+    world.start(2);
+    world.ends_well()?;
+    ensure(world.value(0, "k").is_none(), "a deleted entry is back")?;
+    ensure(
+        world.value(0, "own").is_some(),
+        "what it wrote before it went down is gone",
+    )
+}
+
+/// A tombstone arrives where its entry never was, and the entry after it.
+pub(crate) fn an_unknown_tombstone_is_kept(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.isolate(2);
+    // Node 0 has the entry and tells only node 1, which deletes it and tells only node 2.
+    world.put(0, "k", "value")?;
+    world.network.part(0, 1);
+    world.network.join(1, 2);
+    let id = world.change(1, "k", Change::Delete, AckLevel::Local, None);
+    world.stands(id)?;
+    world.pass(Duration::from_secs(10));
+    world.network.part(1, 2);
+    world.network.join(0, 2);
+    world.pass(Duration::from_secs(10));
+    world.wipe(0);
+    world.ends_well()?;
+    ensure(world.value(2, "k").is_none(), "a deleted entry is back")
+}
+
+/// Between two pages of a snapshot an entry is deleted and purged: the snapshot is of no use any more.
+pub(crate) fn a_snapshot_from_before_a_purge_is_taken_again(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    for node in 0..2 {
+        world.nodes[node].disk.page = 1;
+    }
+    for number in 0..9 {
+        world.put(0, &format!("k{number}"), "value")?;
+    }
+    world.profile.page = 1;
+    let joiner = world.join("node-2");
+    world.nodes[joiner].commit_time = Duration::from_secs(3);
+    let stages = |world: &World| world.nodes[joiner].disk.durable().staged_rows() > 2;
+    ensure(world.until(LONG, stages), "no snapshot begins")?;
+    world.delete(0, "k0")?;
+    let purged =
+        |world: &World| (0..2).all(|node| world.nodes[node].disk.durable().rows.len() == 8);
+    ensure(world.until(LONG, purged), "the tombstone is not purged")?;
+    ensure(
+        world.nodes[joiner].disk.durable().staged_rows() > 0,
+        "the snapshot came to its end before",
+    )?;
+    world.ends_well()?;
+    ensure(
+        world.value(joiner, "k0").is_none(),
+        "a deleted entry is back",
+    )
+}
+
+/// The later pages of a snapshot come from a clock that runs ahead, and their source is lost: what is written over them
+/// beats them.
+pub(crate) fn a_snapshot_is_written_over_by_a_slower_clock(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    for number in 0..6 {
+        world.put(0, &format!("k{number}"), "value")?;
+    }
+    world.crash(1);
+    world.nodes[0].disk.page = 1;
+    let joiner = world.join("node-2");
+    world.nodes[joiner].commit_time = Duration::from_secs(1);
+    let stages = |world: &World| world.nodes[joiner].disk.durable().staged_rows() > 1;
+    ensure(world.until(LONG, stages), "no snapshot begins")?;
+    world.nodes[0].skew = 3_600_000_000;
+    world.put(0, "k5", "from the future")?;
+    let joined = |world: &World| world.nodes[joiner].disk.durable().state(rules).is_some();
+    ensure(world.until(LONG, joined), "it does not join")?;
+    world.wipe(0);
+    ensure(
+        world.until(LONG, |world| world.is_ready(joiner)),
+        "it waits for a node that is gone",
+    )?;
+    let over = world.put(joiner, "k5", "of today");
+    world.whole()?;
+    over?;
+    world.ends_well()
+}

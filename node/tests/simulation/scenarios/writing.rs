@@ -1,0 +1,232 @@
+//! Writes: which of two wins, who knows of what, and what no row may do to the feed.
+
+use std::time::Duration;
+
+use opensecureconf_node::cluster::{AckLevel, Change, Rules, Seen, Write, WriteRefusal};
+
+use crate::{
+    node::Room,
+    scenarios::scenarios,
+    script::{LONG, Outcome, ensure, entry, put},
+    world::World,
+};
+
+scenarios! {
+    e01_skewed_pair
+    e02_large_row
+    e02_damaged_row
+    e07_changing_owner
+    e08_a_loser_is_kept
+    e22_lag_is_no_conflict
+    e24_full_together
+    e25_relay_of_a_newer_field
+    e26_lonely_quorum
+    overwritten_while_it_waits
+}
+
+/// A client that names the version it saw beats it, although the node at which it deletes has not seen it.
+pub(crate) fn e01_skewed_pair(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.nodes[0].skew = 20_000;
+    world.put(0, "k", "old")?;
+    world.isolate(1);
+    let new = world.put(0, "k", "new")?;
+    let id = world.change(
+        1,
+        "k",
+        Change::Delete,
+        AckLevel::Healthy,
+        Some(new.version.clock),
+    );
+    world.stands(id)?;
+    world.ends_well()?;
+    ensure(
+        world.value(2, "k").is_none(),
+        "the delete lost against what it named",
+    )
+}
+
+/// A row larger than a whole message goes alone, and those behind it follow.
+pub(crate) fn e02_large_row(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.isolate(1);
+    world.put(0, "first", "small")?;
+    world.put(0, "large", &"x".repeat(3 << 20))?;
+    world.put(0, "last", "small")?;
+    world.ends_well()?;
+    ensure(world.value(1, "last").is_some(), "the feed stands still")
+}
+
+/// A damaged row neither travels nor stops the ones behind it, and is mended from another member.
+pub(crate) fn e02_damaged_row(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "sound")?;
+    world.isolate(2);
+    world.put(0, "other", "behind")?;
+    world.crash(0);
+    world.nodes[0].disk.edit(|contents| {
+        if let Some(row) = contents.rows.get_mut(&entry("k")) {
+            row.row.token = Some("damaged".to_owned());
+        }
+    });
+    let new = world.join("node-3");
+    world.start(0);
+    world.until(LONG, |world| world.is_ready(new));
+    // Whoever reads the feed of node 0 from its start finds the damage.
+    world.reconnect(2);
+    world.pass(Duration::from_secs(20));
+    ensure(world.value(2, "other").is_some(), "the feed stands still")?;
+    ensure(
+        world.value(2, "k").as_deref() == Some("sound"),
+        "damage travels",
+    )
+}
+
+/// Another's entry has taken the place of what the writer had checked.
+pub(crate) fn e07_changing_owner(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    let opened = world.put(0, "k", "of u1")?;
+    world.delete(0, "k")?;
+    world.put(0, "k", "of u2")?;
+    let write = Write {
+        identity: entry("k"),
+        seen: Seen::Version(opened.version),
+        named: None,
+        change: put("of u1 again"),
+    };
+    let id = world.write_after(Duration::ZERO, 0, write, AckLevel::Healthy);
+    world.pass(Duration::from_secs(1));
+    world.whole()?;
+    let refused = world.history.writes[id].outcome == Some(Err(WriteRefusal::Changed));
+    ensure(refused, "u1 wrote over an entry that it may not read")?;
+    world.ends_well()
+}
+
+/// Of two writers who do not know of each other one loses, and what it wrote is kept as it was.
+pub(crate) fn e08_a_loser_is_kept(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.isolate(1);
+    let first = world.put(0, "k", "loser")?;
+    world.pass(Duration::from_secs(1));
+    world.put(1, "k", "winner")?;
+    world.ends_well()?;
+    ensure(
+        world.value(0, "k").as_deref() == Some("winner"),
+        "the earlier write won",
+    )?;
+    let kept = world
+        .nodes
+        .iter()
+        .flat_map(|node| &node.disk.durable().conflicts)
+        .any(|row| row.version == first.version && row.token.as_deref() == Some("loser"));
+    ensure(kept, "the loser is gone")
+}
+
+/// A peer that receives every fifth version of one writer's entry sees no conflict.
+pub(crate) fn e22_lag_is_no_conflict(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    for round in 0..6 {
+        world.isolate(1);
+        for version in 0..5 {
+            world.put(0, "k", &format!("{round}.{version}"))?;
+        }
+        world.reconnect(1);
+        world.pass(Duration::from_secs(8));
+    }
+    world.ends_well()?;
+    let conflicts: usize = world
+        .nodes
+        .iter()
+        .map(|node| node.disk.durable().conflicts.len())
+        .sum();
+    ensure(conflicts == 0, format!("{conflicts} false conflicts"))
+}
+
+/// Full nodes acknowledge nothing, take deletes, and are healthy again when there is room.
+pub(crate) fn e24_full_together(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    for node in 1..3 {
+        world.nodes[node].room = Room::Deletes;
+    }
+    world.pass(Duration::from_secs(3));
+    let held = world.put(0, "other", "value")?.held_by;
+    ensure(
+        held == 1,
+        format!("{held} nodes acknowledge although two are full"),
+    )?;
+    world.delete(1, "k")?;
+    world.ends_well()?;
+    ensure(
+        world.value(0, "k").is_none(),
+        "a full cluster cannot be emptied",
+    )
+}
+
+/// A field of a newer release goes through a node that does not know it, under the hash of its writer.
+pub(crate) fn e25_relay_of_a_newer_field(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.crash(2);
+    world.crash(0);
+    world.nodes[0].disk.edit(|contents| {
+        let mut row = contents.rows[&entry("k")].row.clone();
+        row.version.clock = row.version.clock.next();
+        row.extra = Some("{\"lease\":[1,  2]}".to_owned());
+        contents.add(&row);
+    });
+    let written = world.nodes[0].disk.durable().rows[&entry("k")].hash;
+    world.start(0);
+    world.until(LONG, |world| {
+        world
+            .unsettled()
+            .is_some_and(|why| why.contains("node 2 is down"))
+    });
+    world.pass(Duration::from_secs(10));
+    world.network.part(0, 2);
+    world.start(2);
+    world.pass(Duration::from_secs(20));
+    let relayed = world.nodes[2].disk.durable().rows[&entry("k")].hash;
+    ensure(relayed == written, "the relay made another row of it")?;
+    world.ends_well()
+}
+
+/// A roster that holds only its founder is not everybody.
+pub(crate) fn e26_lonely_quorum(rules: Rules) -> Outcome {
+    let mut world = World::with_nodes(rules, &["a", "b", "c"]);
+    world.start(0);
+    world.found(0)?;
+    world.until(LONG, |world| world.is_ready(0));
+    let id = world.change(0, "k", put("value"), AckLevel::All, None);
+    let written = world.stands(id)?;
+    ensure(
+        (written.held_by, written.wanted) == (1, 3),
+        format!("{} of {} hold it", written.held_by, written.wanted),
+    )
+}
+
+/// A write is overwritten while it waits for a node that is read up to it: that node holds neither version.
+pub(crate) fn overwritten_while_it_waits(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    for node in 0..2 {
+        world.nodes[node].disk.page = 1;
+    }
+    world.network.cut(1, 0);
+    world.pass(Duration::from_secs(1));
+    let first = world.change(0, "other", put("1"), AckLevel::Local, None);
+    world.stands(first)?;
+    let waits = Write {
+        identity: entry("k"),
+        seen: Seen::NothingLive,
+        named: None,
+        change: put("1"),
+    };
+    let waits = world.write_after(Duration::ZERO, 0, waits, AckLevel::All);
+    world.pass(Duration::from_millis(1));
+    let over = world.change(0, "k", put("2"), AckLevel::Local, None);
+    world.stands(over)?;
+    world.network.heal();
+    world.until(LONG, |world| world.history.writes[waits].outcome.is_some());
+    world.whole()?;
+    world.ends_well()
+}

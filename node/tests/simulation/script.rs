@@ -1,0 +1,249 @@
+//! Small steps from which scenarios are written.
+
+use std::time::Duration;
+
+use opensecureconf_node::{
+    cluster::{
+        AckLevel, Change, MemberName, OwnerAnswer, OwnerOrder, OwnerRefusal, Rules, Seen, Write,
+        WriteRefusal, Written,
+    },
+    domain::{Clock, ConfigKey, Environment, Identity, Incarnation},
+};
+
+use crate::{
+    history::WriteId,
+    world::{NodeId, World},
+};
+
+/// How a scenario ends: what must not have happened, if it did.
+pub(crate) type Outcome = Result<(), String>;
+
+/// As long as anything in a scenario may take.
+pub(crate) const LONG: Duration = Duration::from_secs(90);
+
+/// An entry of the default environment.
+pub(crate) fn entry(key: &str) -> Identity {
+    Identity {
+        environment: Environment::default(),
+        key: ConfigKey::new(key.to_owned()).unwrap(),
+    }
+}
+
+/// What a scenario says must be so.
+pub(crate) fn ensure(is_so: bool, otherwise: impl Into<String>) -> Outcome {
+    if is_so { Ok(()) } else { Err(otherwise.into()) }
+}
+
+impl World {
+    /// Nodes of these names that list each other, with empty disks; none is started.
+    pub(crate) fn with_nodes(rules: Rules, names: &[&str]) -> Self {
+        let told = std::env::var_os("SIMULATION_STORY").is_some();
+        let mut world = Self::new(7, rules, told);
+        for name in names {
+            world.add_node(name);
+        }
+        let list = world.addresses(&world.present());
+        for node in world.present() {
+            world.nodes[node].list.clone_from(&list);
+        }
+        world
+    }
+
+    /// A founded cluster in which everybody serves.
+    pub(crate) fn with_cluster(rules: Rules, count: usize) -> Result<Self, String> {
+        Self::with_cluster_that_keeps(rules, count, Duration::from_secs(3600))
+    }
+
+    /// One in which tombstones are purged as soon as nobody can need them.
+    pub(crate) fn with_forgetful_cluster(rules: Rules, count: usize) -> Result<Self, String> {
+        Self::with_cluster_that_keeps(rules, count, Duration::ZERO)
+    }
+
+    fn with_cluster_that_keeps(
+        rules: Rules,
+        count: usize,
+        grace: Duration,
+    ) -> Result<Self, String> {
+        let names: Vec<_> = (0..count).map(|number| format!("node-{number}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut world = Self::with_nodes(rules, &names);
+        world.profile.grace = grace;
+        for node in 0..count {
+            world.start(node);
+        }
+        world.found(0)?;
+        world.all_serve()?;
+        Ok(world)
+    }
+
+    /// Tells a node to found the cluster.
+    pub(crate) fn found(&mut self, node: NodeId) -> Outcome {
+        self.pass(Duration::from_secs(1));
+        let incarnation = self.incarnation(node);
+        match self.told(node, OwnerOrder::Found { incarnation }) {
+            Some(Ok(OwnerAnswer::Founded(_))) => {
+                self.owner.founded = true;
+                Ok(())
+            }
+            other => Err(format!("node {node} does not found: {other:?}")),
+        }
+    }
+
+    /// Waits until everybody serves the same.
+    pub(crate) fn all_serve(&mut self) -> Outcome {
+        let settled = self.until(LONG, |world| world.unsettled().is_none());
+        self.whole()?;
+        ensure(settled, self.unsettled().unwrap_or_default())
+    }
+
+    /// Lets everything work again and looks at what came of it all.
+    pub(crate) fn ends_well(&mut self) -> Outcome {
+        self.heal();
+        self.all_serve()?;
+        self.pass(Duration::from_secs(11));
+        self.check_the_end();
+        self.whole()
+    }
+
+    /// Whether no invariant is broken so far.
+    pub(crate) fn whole(&self) -> Outcome {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// The database of a node.
+    pub(crate) fn incarnation(&self, node: NodeId) -> Incarnation {
+        self.nodes[node].disk.durable().incarnation
+    }
+
+    /// Gives an order and waits for its outcome.
+    pub(crate) fn told(
+        &mut self,
+        node: NodeId,
+        order: OwnerOrder,
+    ) -> Option<Result<OwnerAnswer, OwnerRefusal>> {
+        let id = self.order(node, order);
+        self.until(Duration::from_secs(5), |world| world.orders[id].is_some());
+        self.orders[id].clone()
+    }
+
+    /// Removes a member at a node, dead or not.
+    pub(crate) fn removed(&mut self, at: NodeId, member: NodeId) -> Outcome {
+        let incarnation = self.incarnation(member);
+        let name = MemberName::new(self.nodes[member].name.as_str());
+        self.history.void(incarnation, "removed");
+        let order = OwnerOrder::Remove {
+            name,
+            incarnation,
+            force: true,
+        };
+        match self.told(at, order) {
+            Some(Ok(OwnerAnswer::Removed)) => Ok(()),
+            other => Err(format!(
+                "node {at} does not remove node {member}: {other:?}"
+            )),
+        }
+    }
+
+    /// A client reads an entry at a node and writes over it.
+    pub(crate) fn change(
+        &mut self,
+        node: NodeId,
+        key: &str,
+        change: Change,
+        level: AckLevel,
+        named: Option<Clock>,
+    ) -> WriteId {
+        let identity = entry(key);
+        let seen = Seen::of(
+            self.nodes[node]
+                .disk
+                .durable()
+                .rows
+                .get(&identity)
+                .map(|row| &row.row),
+        );
+        let write = Write {
+            identity,
+            seen,
+            named,
+            change,
+        };
+        let id = self.write_after(Duration::from_micros(100), node, write, level);
+        self.until(Duration::from_secs(3), |world| {
+            world.history.writes[id].outcome.is_some()
+        });
+        id
+    }
+
+    /// Puts a value at a node and waits for the answer.
+    pub(crate) fn put(&mut self, node: NodeId, key: &str, value: &str) -> Result<Written, String> {
+        let id = self.change(node, key, put(value), AckLevel::Healthy, None);
+        self.stands(id)
+    }
+
+    /// Deletes at a node and waits for the answer.
+    pub(crate) fn delete(&mut self, node: NodeId, key: &str) -> Result<Written, String> {
+        let id = self.change(node, key, Change::Delete, AckLevel::Healthy, None);
+        self.stands(id)
+    }
+
+    /// The outcome of a write that must have one.
+    pub(crate) fn stands(&self, id: WriteId) -> Result<Written, String> {
+        self.whole()?;
+        match &self.history.writes[id].outcome {
+            Some(Ok(written)) => Ok(*written),
+            other => Err(format!("{}: {other:?}", self.history.writes[id].words())),
+        }
+    }
+
+    /// Whether a write was refused because its node takes none.
+    pub(crate) fn is_refused(&self, id: WriteId) -> bool {
+        matches!(
+            self.history.writes[id].outcome,
+            Some(Err(WriteRefusal::NotServing(_)))
+        )
+    }
+
+    /// The value of an entry at a node; `None` when it is deleted or never was.
+    pub(crate) fn value(&self, node: NodeId, key: &str) -> Option<String> {
+        self.nodes[node]
+            .disk
+            .durable()
+            .rows
+            .get(&entry(key))?
+            .row
+            .token
+            .clone()
+    }
+
+    /// Cuts a node off from all others.
+    pub(crate) fn isolate(&mut self, node: NodeId) {
+        for other in 0..self.nodes.len() {
+            self.network.part(node, other);
+        }
+    }
+
+    /// Reconnects a node with all others.
+    pub(crate) fn reconnect(&mut self, node: NodeId) {
+        for other in 0..self.nodes.len() {
+            self.network.join(node, other);
+        }
+    }
+
+    /// Adds a node that lists everybody, and starts it.
+    pub(crate) fn join(&mut self, name: &str) -> NodeId {
+        let node = self.add_node(name);
+        let list = self.addresses(&self.present());
+        self.list(node, list);
+        self.start(node);
+        node
+    }
+}
+
+/// A new value.
+pub(crate) fn put(value: &str) -> Change {
+    Change::Put {
+        category: None,
+        token: value.to_owned(),
+    }
+}

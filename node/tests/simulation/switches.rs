@@ -1,0 +1,75 @@
+//! Every rule is there for something: with one left out, some promise is broken, and a world shows it.
+//!
+//! A rule is shown by the scenario that needs it, or by the first seeds that break without it.
+
+use opensecureconf_node::cluster::{Rule, Rules};
+
+use crate::{
+    runs::live,
+    scenarios::{fencing, founding, joining, leaving, purging, writing},
+    script::Outcome,
+};
+
+/// Something that shows what a rule is for.
+type Scenario = fn(Rules) -> Outcome;
+
+/// Asserts that a scenario ends well with all rules and not without one.
+fn shown_by(rule: Rule, scenario: Scenario) {
+    scenario(Rules::ALL).unwrap();
+    let without = scenario(Rules::without(rule));
+    assert!(
+        without.is_err(),
+        "without {rule:?} everything ends as well as with it"
+    );
+}
+
+/// Asserts that one of some worlds breaks without a rule.
+fn shown_by_seeds(rule: Rule, seeds: std::ops::RangeInclusive<u64>) {
+    let caught = seeds
+        .into_iter()
+        .any(|seed| live(seed, Rules::without(rule), false).broken.is_some());
+    assert!(
+        caught,
+        "without {rule:?} these worlds end as well as with it"
+    );
+}
+
+macro_rules! switches {
+    ($($name:ident: $shown:ident($rule:ident, $by:expr);)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $shown(Rule::$rule, $by);
+            }
+        )*
+
+        /// The rules that are shown to be needed.
+        const SHOWN: &[Rule] = &[$(Rule::$rule),*];
+    };
+}
+
+switches! {
+    founding_is_told: shown_by(FoundingIsTold, founding::e05_nobody_founds);
+    stamps_are_above_what_is_stored: shown_by(StampAboveStored, purging::a_snapshot_is_written_over_by_a_slower_clock);
+    clocks_are_merged: shown_by(MergeClocks, purging::e04_future_stamp);
+    unknown_tombstones_are_kept: shown_by(KeepUnknownTombstones, purging::an_unknown_tombstone_is_kept);
+    purges_wait_for_all: shown_by(PurgeWaitsForAll, purging::a_purge_waits_for_who_is_down);
+    purge_marks_are_honoured: shown_by(HonourPurgeMarks, purging::a_snapshot_from_before_a_purge_is_taken_again);
+    the_roster_goes_by_incarnation: shown_by(RosterByIncarnation, leaving::e03_same_name_new_life);
+    removed_nodes_are_fenced: shown_by(FenceRemoved, leaving::e30_left_too_early);
+    rolled_back_nodes_are_fenced: shown_by(FenceRolledBack, fencing::a_database_that_went_back_is_fenced);
+    joiners_do_not_acknowledge: shown_by(JoinersDoNotAcknowledge, joining::e19_acknowledgement_of_a_joiner);
+    gaps_are_refused: shown_by(RefuseGaps, fencing::a_late_message_for_an_earlier_life_leaves_no_gap);
+    snapshots_are_fed_to_those_behind:
+        shown_by(SnapshotsAreFedToThoseBehind, joining::a_snapshot_is_fed_to_those_behind_its_source);
+    stamps_stay_their_own: shown_by(OwnStamps, fencing::e20_reissued_write);
+    leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
+    ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
+    earlier_removals_win: shown_by(EarlierRemovalsWin, fencing::e09_mutual_removal);
+    writes_check_what_was_seen: shown_by(WritesCheckWhatWasSeen, writing::e07_changing_owner);
+}
+
+#[test]
+fn no_rule_is_left_out() {
+    assert!(Rule::ALL.iter().all(|rule| SHOWN.contains(rule)));
+}

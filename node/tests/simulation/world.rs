@@ -1,0 +1,347 @@
+//! A world: nodes, the network between them, and everything that is going to happen, in the order of its time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use opensecureconf_node::{
+    cluster::{
+        Address, Answer, Envelope, ExchangeId, FoundingId, Input, OwnerAnswer, OwnerRefusal, Rules,
+    },
+    crypto::Salt,
+    domain::{Incarnation, Timestamp},
+};
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+
+use crate::{
+    chaos::Profile,
+    disk::Disk,
+    history::{History, WriteId},
+    network::Network,
+    node::Node,
+    owner::Owner,
+    story::Story,
+};
+
+/// A node, by its place in the world.
+pub(crate) type NodeId = usize;
+
+/// An order of the owner, by its place.
+pub(crate) type OrderId = usize;
+
+/// When the worlds begin, in microseconds since 1970.
+const EPOCH: i64 = 1_750_000_000_000_000;
+
+/// Something that is going to happen.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// Time passes for a process.
+    Tick { node: NodeId, life: u64 },
+    /// Something reaches a process.
+    Arrive { node: NodeId, life: u64, job: Job },
+    /// A request reaches an address.
+    Request {
+        to: NodeId,
+        text: String,
+        asker: Peer,
+    },
+    /// A commit comes to its end.
+    Committed { node: NodeId, life: u64 },
+    /// Nobody waits for an answer any longer, or one comes.
+    Answer { asker: Peer, text: Option<String> },
+    /// A client does something.
+    Client,
+    /// Something goes wrong.
+    Chaos,
+    /// The owner looks after its cluster.
+    Owner,
+    /// A node starts again.
+    Start(NodeId),
+    /// The list of addresses of a node changes.
+    List(NodeId, Vec<Address>),
+}
+
+/// Work for an engine.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// An input that nobody waits for.
+    Plain(Input),
+    /// A client's write.
+    Write(WriteId),
+    /// Another node's request.
+    Request(Box<Envelope<opensecureconf_node::cluster::Request>>, Peer),
+    /// An order of the owner.
+    Order(opensecureconf_node::cluster::OwnerOrder, OrderId),
+}
+
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asker {
+    Client(WriteId),
+    Owner(OrderId),
+    Peer(Peer),
+}
+
+/// A process that sent a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) node: NodeId,
+    pub(crate) life: u64,
+    pub(crate) exchange: ExchangeId,
+}
+
+/// How an order ended: `None` while it is under way or when nobody ever told.
+pub(crate) type OrderResult = Option<Result<OwnerAnswer, OwnerRefusal>>;
+
+/// The world.
+pub(crate) struct World {
+    pub(crate) time: Duration,
+    queue: BTreeMap<(Duration, u64), Happening>,
+    scheduled: u64,
+    pub(crate) random: StdRng,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) network: Network,
+    pub(crate) history: History,
+    pub(crate) story: Story,
+    pub(crate) owner: Owner,
+    pub(crate) profile: Profile,
+    pub(crate) rules: Rules,
+    pub(crate) orders: Vec<OrderResult>,
+    pub(crate) foundings: BTreeSet<FoundingId>,
+    pub(crate) salts: BTreeSet<String>,
+    /// The salt that is mounted into every node.
+    pub(crate) mounted: Option<Salt>,
+    /// What must not have happened.
+    pub(crate) broken: Option<String>,
+}
+
+impl World {
+    /// An empty world without faults.
+    pub(crate) fn new(seed: u64, rules: Rules, told: bool) -> Self {
+        Self {
+            time: Duration::ZERO,
+            queue: BTreeMap::new(),
+            scheduled: 0,
+            random: StdRng::seed_from_u64(seed),
+            nodes: Vec::new(),
+            network: Network::default(),
+            history: History::default(),
+            story: Story::new(told),
+            owner: Owner::default(),
+            profile: Profile::calm(),
+            rules,
+            orders: Vec::new(),
+            foundings: BTreeSet::new(),
+            salts: BTreeSet::new(),
+            mounted: None,
+            broken: None,
+        }
+    }
+
+    /// Adds a node with an empty disk; it is not started.
+    pub(crate) fn add_node(&mut self, name: &str) -> NodeId {
+        let id = self.nodes.len();
+        let incarnation = self.fresh_incarnation();
+        let address = Address::new(format!("{name}.{id}:9000"));
+        let disk = Disk::new(incarnation, self.profile.page);
+        self.nodes.push(Node::new(name, address, disk));
+        id
+    }
+
+    pub(crate) fn fresh_incarnation(&mut self) -> Incarnation {
+        Incarnation::from_random(self.random.next_u64())
+    }
+
+    /// Wall-clock time without anybody's skew.
+    pub(crate) fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(EPOCH + micros(self.time))
+    }
+
+    /// The addresses of some nodes.
+    pub(crate) fn addresses(&self, nodes: &[NodeId]) -> Vec<Address> {
+        nodes
+            .iter()
+            .map(|node| self.nodes[*node].address.clone())
+            .collect()
+    }
+
+    /// The nodes that were not taken away for good.
+    pub(crate) fn present(&self) -> Vec<NodeId> {
+        (0..self.nodes.len())
+            .filter(|node| !self.nodes[*node].retired)
+            .collect()
+    }
+
+    /// Lets something happen later.
+    pub(crate) fn later(&mut self, after: Duration, happening: Happening) {
+        self.scheduled += 1;
+        self.queue
+            .insert((self.time + after, self.scheduled), happening);
+    }
+
+    /// Lets time pass until something is so; tells whether it became so.
+    pub(crate) fn until(&mut self, limit: Duration, mut is_so: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.time + limit;
+        while self.broken.is_none() {
+            if is_so(self) {
+                return true;
+            }
+            match self.queue.first_key_value() {
+                Some(((time, _), _)) if *time <= end => self.step(),
+                _ => break,
+            }
+        }
+        if self.broken.is_none() {
+            self.time = end;
+        }
+        is_so(self)
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&mut self, duration: Duration) {
+        self.until(duration, |_| false);
+    }
+
+    /// Lets the requests that are on their way to a node arrive later.
+    pub(crate) fn hold_up_requests(&mut self, to: NodeId, by: Duration) {
+        let is_held = |happening: &Happening| matches!(happening, Happening::Request { to: target, .. } if *target == to);
+        let (held, rest) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|(_, happening)| is_held(happening));
+        self.queue = rest;
+        let held: BTreeMap<_, _> = held;
+        for ((time, number), happening) in held {
+            self.queue.insert((time + by, number), happening);
+        }
+    }
+
+    /// Takes everything of a kind out of the future.
+    pub(crate) fn cancel(&mut self, which: impl Fn(&Happening) -> bool) {
+        self.queue.retain(|_, happening| !which(happening));
+    }
+
+    fn step(&mut self) {
+        let Some(((time, _), happening)) = self.queue.pop_first() else {
+            return;
+        };
+        self.time = time;
+        match happening {
+            Happening::Tick { node, life } => self.tick(node, life),
+            Happening::Arrive { node, life, job } => self.arrive(node, life, job),
+            Happening::Request { to, text, asker } => self.request_arrives(to, &text, asker),
+            Happening::Answer { asker, text } => self.answer_arrives(asker, text.as_deref()),
+            Happening::Committed { node, life } => {
+                if self.nodes[node].life == life {
+                    self.end_commit(node);
+                }
+            }
+            Happening::Client => self.client_acts(),
+            Happening::Chaos => self.chaos_acts(),
+            Happening::Owner => self.owner_acts(),
+            Happening::Start(node) => self.start(node),
+            Happening::List(node, list) => self.list(node, list),
+        }
+    }
+
+    /// Something happened that must not.
+    pub(crate) fn break_off(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        self.story.tell(self.time, || format!("BROKEN: {what}"));
+        self.broken.get_or_insert(what);
+    }
+
+    /// Sends a request on its way.
+    pub(crate) fn send(&mut self, asker: Peer, to: &Address, text: String, patience: Duration) {
+        let target = self.nodes.iter().position(|node| node.address == *to);
+        let give_up = Happening::Answer { asker, text: None };
+        let Some(target) = target.filter(|target| !self.nodes[*target].retired) else {
+            self.later(Duration::from_millis(20), give_up);
+            return;
+        };
+        let passes = self.network.passes(asker.node, target, &mut self.random);
+        let reset = !passes && self.random.random_bool(0.5);
+        self.later(
+            if reset {
+                Duration::from_millis(100)
+            } else {
+                patience
+            },
+            give_up,
+        );
+        if !passes {
+            return;
+        }
+        let mut copies = 1;
+        if self.network.repeats(&mut self.random) {
+            copies += 1;
+        }
+        for _ in 0..copies {
+            let delay = self.network.delay(&mut self.random);
+            let text = text.clone();
+            self.later(
+                delay,
+                Happening::Request {
+                    to: target,
+                    text,
+                    asker,
+                },
+            );
+        }
+    }
+
+    /// Sends an answer back, or the news that there is none.
+    pub(crate) fn reply(&mut self, from: NodeId, asker: Peer, answer: Option<&Envelope<Answer>>) {
+        if !self.network.passes(from, asker.node, &mut self.random) {
+            return;
+        }
+        let delay = self.network.delay(&mut self.random);
+        let text = answer.map(|answer| serde_json::to_string(answer).unwrap());
+        self.later(delay, Happening::Answer { asker, text });
+    }
+
+    fn request_arrives(&mut self, to: NodeId, text: &str, asker: Peer) {
+        self.story.whisper(self.time, || {
+            format!("node {} asks node {to}: {text}", asker.node)
+        });
+        let node = &self.nodes[to];
+        if node.engine.is_none() {
+            if self.is_refused_at_once() {
+                self.reply(to, asker, None);
+            }
+            return;
+        }
+        let life = node.life;
+        let message = Box::new(serde_json::from_str(text).unwrap());
+        self.arrive(to, life, Job::Request(message, asker));
+    }
+
+    fn answer_arrives(&mut self, asker: Peer, text: Option<&str>) {
+        let node = &mut self.nodes[asker.node];
+        if node.life != asker.life {
+            return;
+        }
+        // A second answer, or one after the patience, finds nobody.
+        if let Some(from) = node.open.remove(&asker.exchange) {
+            let line = || {
+                format!(
+                    "node {} hears from {from}: {}",
+                    asker.node,
+                    text.unwrap_or("nothing")
+                )
+            };
+            self.story.whisper(self.time, line);
+            let answered = Input::Answered {
+                from,
+                exchange: asker.exchange,
+                answer: text.map(|text| Box::new(serde_json::from_str(text).unwrap())),
+            };
+            self.arrive(asker.node, asker.life, Job::Plain(answered));
+        }
+    }
+}
+
+/// Microseconds of a duration.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap()
+}

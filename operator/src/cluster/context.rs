@@ -1,0 +1,97 @@
+//! What reconciles share, and what is remembered of each cluster between them.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
+
+use crate::{metrics::Metrics, names::OPERATOR};
+
+/// What reconciles share.
+pub struct Context {
+    pub(super) client: Client,
+    pub(super) http: reqwest::Client,
+    pub(super) recorder: Recorder,
+    pub(super) metrics: Metrics,
+    pub(super) node_image: String,
+    memory: Mutex<HashMap<Place, Memory>>,
+}
+
+/// Namespace and name of a cluster.
+type Place = (String, String);
+
+/// What is remembered of one cluster.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Memory {
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// When figures were last written.
+    pub(super) figures_written: Option<Instant>,
+}
+
+impl Context {
+    /// A context; `node_image` is used where a resource names none.
+    pub fn new(
+        client: Client,
+        metrics: Metrics,
+        node_image: String,
+    ) -> Result<Self, reqwest::Error> {
+        let reporter = Reporter {
+            controller: OPERATOR.to_owned(),
+            instance: std::env::var("POD_NAME").ok(),
+        };
+        Ok(Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            http: reqwest::Client::builder()
+                .connect_timeout(Duration::from_secs(1))
+                .no_proxy()
+                .build()?,
+            client,
+            metrics,
+            node_image,
+            memory: Mutex::default(),
+        })
+    }
+
+    pub(super) fn remember<T>(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Memory) -> T,
+    ) -> T {
+        let place = (namespace.to_owned(), name.to_owned());
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        change(memory.entry(place).or_default())
+    }
+
+    /// Drops everything about a cluster that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        self.memory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(namespace.to_owned(), name.to_owned()));
+        self.metrics.forget(namespace, name);
+    }
+
+    /// How many clusters something is remembered of.
+    pub fn remembered(&self) -> usize {
+        self.memory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("node_image", &self.node_image)
+            .finish_non_exhaustive()
+    }
+}

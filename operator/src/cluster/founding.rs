@@ -1,0 +1,201 @@
+//! Who founds a cluster. Told once, ever: a durable mark names the node's incarnation before it is told, and whoever
+//! writes that mark first has decided. Pure; the mark is an annotation of the salt Secret, or a file of a local cluster.
+
+use super::node_status::NodeDetails;
+
+/// What the durable mark says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum FounderMark {
+    /// Nothing: the salt was there before this operator, and so may be a cluster.
+    #[default]
+    Absent,
+    /// The salt was made together with the cluster, and nobody was chosen yet.
+    Nobody,
+    /// This incarnation was chosen.
+    Chosen(String),
+}
+
+impl FounderMark {
+    /// The mark as it is written: empty for nobody.
+    pub fn of(text: Option<&str>) -> Self {
+        match text.map(str::trim) {
+            None => Self::Absent,
+            Some("") => Self::Nobody,
+            Some(incarnation) => Self::Chosen(incarnation.to_owned()),
+        }
+    }
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundingStep {
+    /// The cluster is founded and the mark says by whom.
+    Settled,
+    /// The cluster is founded, and the mark does not say so: note this incarnation.
+    Record(String),
+    /// Mark this incarnation, and only then tell the node.
+    Choose {
+        /// Which of the nodes.
+        node: usize,
+        /// Its incarnation.
+        incarnation: String,
+    },
+    /// Tell the node that was chosen: it may not have heard.
+    Tell {
+        /// Which of the nodes.
+        node: usize,
+        /// Its incarnation.
+        incarnation: String,
+    },
+    /// Nodes that may know more do not answer yet.
+    Wait,
+    /// All nodes answer, none belongs to a cluster, and the one that was chosen is gone with its disk.
+    Lost {
+        /// That incarnation.
+        incarnation: String,
+    },
+}
+
+/// Decides from the mark and from what the nodes, in the order of their ordinals, answered.
+pub fn decide(mark: &FounderMark, nodes: &[Option<&NodeDetails>]) -> FoundingStep {
+    let answers = || {
+        nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(node, details)| Some((node, (*details)?)))
+    };
+    let founded = answers().find(|(_, details)| details.founding.is_some());
+    if let Some((_, details)) = founded {
+        return match mark {
+            FounderMark::Chosen(_) => FoundingStep::Settled,
+            FounderMark::Absent | FounderMark::Nobody => {
+                FoundingStep::Record(details.incarnation.clone())
+            }
+        };
+    }
+    let all_answer = !nodes.is_empty() && nodes.iter().all(Option::is_some);
+    if let FounderMark::Chosen(incarnation) = mark {
+        let chosen = answers().find(|(_, details)| details.incarnation == *incarnation);
+        return match chosen {
+            Some((node, _)) => FoundingStep::Tell {
+                node,
+                incarnation: incarnation.clone(),
+            },
+            None if all_answer => FoundingStep::Lost {
+                incarnation: incarnation.clone(),
+            },
+            None => FoundingStep::Wait,
+        };
+    }
+    // Beside a salt that was there before, a node that does not answer may hold the cluster.
+    if *mark == FounderMark::Absent && !all_answer {
+        return FoundingStep::Wait;
+    }
+    // A node that holds entries keeps them; otherwise any will do.
+    let choice = answers()
+        .find(|(_, details)| details.entries > 0)
+        .or_else(|| answers().next());
+    match choice {
+        Some((node, details)) => FoundingStep::Choose {
+            node,
+            incarnation: details.incarnation.clone(),
+        },
+        None => FoundingStep::Wait,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(incarnation: &str, founding: Option<&str>, entries: i64) -> NodeDetails {
+        NodeDetails {
+            incarnation: incarnation.to_owned(),
+            founding: founding.map(str::to_owned),
+            entries,
+            ..NodeDetails::default()
+        }
+    }
+
+    fn chosen(incarnation: &str) -> FounderMark {
+        FounderMark::Chosen(incarnation.to_owned())
+    }
+
+    #[test]
+    fn beside_a_fresh_salt_the_first_node_that_answers_is_chosen() {
+        let (b, c) = (node("b", None, 0), node("c", None, 0));
+        assert_eq!(
+            decide(&FounderMark::Nobody, &[None, Some(&b), Some(&c)]),
+            FoundingStep::Choose {
+                node: 1,
+                incarnation: "b".into()
+            }
+        );
+        assert_eq!(
+            decide(&FounderMark::Nobody, &[None, None]),
+            FoundingStep::Wait
+        );
+    }
+
+    #[test]
+    fn beside_an_adopted_salt_every_node_is_heard_first() {
+        let (a, b) = (node("a", None, 0), node("b", None, 7));
+        assert_eq!(
+            decide(&FounderMark::Absent, &[Some(&a), None]),
+            FoundingStep::Wait
+        );
+        assert_eq!(
+            decide(&FounderMark::Absent, &[Some(&a), Some(&b)]),
+            FoundingStep::Choose {
+                node: 1,
+                incarnation: "b".into()
+            },
+            "who holds entries keeps them"
+        );
+    }
+
+    #[test]
+    fn a_founded_cluster_is_recorded_once_and_then_left_alone() {
+        let (a, b) = (node("a", None, 0), node("b", Some("f"), 0));
+        for mark in [FounderMark::Absent, FounderMark::Nobody] {
+            assert_eq!(
+                decide(&mark, &[Some(&a), Some(&b), None]),
+                FoundingStep::Record("b".into())
+            );
+        }
+        assert_eq!(
+            decide(&chosen("x"), &[Some(&a), Some(&b)]),
+            FoundingStep::Settled
+        );
+    }
+
+    #[test]
+    fn while_somebody_is_chosen_nobody_else_is_told() {
+        let (a, b) = (node("a", None, 0), node("b", None, 0));
+        assert_eq!(
+            decide(&chosen("b"), &[Some(&a), Some(&b)]),
+            FoundingStep::Tell {
+                node: 1,
+                incarnation: "b".into()
+            }
+        );
+        assert_eq!(
+            decide(&chosen("gone"), &[Some(&a), None]),
+            FoundingStep::Wait,
+            "the silent one may be it"
+        );
+        assert_eq!(
+            decide(&chosen("gone"), &[Some(&a), Some(&b)]),
+            FoundingStep::Lost {
+                incarnation: "gone".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_mark_is_read_as_it_is_written() {
+        assert_eq!(FounderMark::of(None), FounderMark::Absent);
+        assert_eq!(FounderMark::of(Some("")), FounderMark::Nobody);
+        assert_eq!(FounderMark::of(Some("ab\n")), chosen("ab"));
+    }
+}

@@ -1,0 +1,259 @@
+//! How many nodes there are to be just now. A node is never taken away before it has left: what only it holds would be
+//! gone. Pure.
+
+use super::node_status::{NodeDetails, NodeMember};
+
+/// What scaling looks at.
+#[derive(Debug)]
+pub struct Situation<'a> {
+    /// The cluster's name, which pods' names begin with.
+    pub name: &'a str,
+    /// How many nodes the resource asks for.
+    pub wanted: i32,
+    /// How many the StatefulSet has; `None` before it exists.
+    pub current: Option<i32>,
+    /// What the nodes answered, by ordinal.
+    pub nodes: &'a [Option<NodeDetails>],
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalePlan {
+    /// How many nodes the StatefulSet is to have now.
+    pub replicas: i32,
+    /// What is to be asked of nodes.
+    pub steps: Vec<ScaleStep>,
+    /// What somebody has to do before it can go on.
+    pub blocked: Option<String>,
+}
+
+/// Something to ask of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScaleStep {
+    /// Ask the node with this ordinal to leave.
+    Leave(usize),
+    /// Ask a member to remove one that has left.
+    Remove {
+        /// The ordinal of the member that is asked.
+        by: usize,
+        /// Who is removed.
+        name: String,
+        /// Which life of it.
+        incarnation: String,
+    },
+}
+
+/// Decides.
+pub fn plan(situation: &Situation<'_>) -> ScalePlan {
+    let Situation {
+        wanted, current, ..
+    } = *situation;
+    let steps = removals(situation);
+    let keep = |replicas| ScalePlan {
+        replicas,
+        steps: steps.clone(),
+        blocked: None,
+    };
+    match current {
+        Some(current) if wanted < current => lower(situation, current, steps),
+        // A node that still takes its snapshot must not lose its source to the load of another one.
+        Some(current) if wanted > current && anybody_joins(situation) => keep(current),
+        _ => keep(wanted),
+    }
+}
+
+/// Takes one node away, the last one, once it has left.
+fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> ScalePlan {
+    let ordinal = usize::try_from(current.saturating_sub(1)).unwrap_or_default();
+    let name = format!("{}-{ordinal}", situation.name);
+    let own = situation.nodes.get(ordinal).and_then(Option::as_ref);
+    let in_roster = roster(situation).find(|member| member.name == name);
+    let state = own
+        .map(|details| details.state.as_str())
+        .or(in_roster.map(|member| member.state.as_str()));
+    let (replicas, blocked) = match (state, own) {
+        // Nobody knows it, or it holds nothing that others lack.
+        (None | Some("blank" | "left" | "removed" | "fenced"), _) => (current - 1, None),
+        (Some("leaving"), Some(_)) => (current, None),
+        (Some(_), Some(_)) => {
+            steps.push(ScaleStep::Leave(ordinal));
+            (current, None)
+        }
+        (Some(state), None) => {
+            let incarnation = in_roster
+                .map(|member| member.incarnation.as_str())
+                .unwrap_or_default();
+            let message = format!(
+                "{name} is {state} and does not answer, so it cannot leave: what only it holds would be lost. Bring it back; or, if its \
+                 disk is lost, remove it by hand at a node that serves: curl -X POST -H 'X-Cluster-Key: ...' \
+                 'http://NODE:9000/cluster/members/{name}/remove?incarnation={incarnation}&force=true'"
+            );
+            (current, Some(message))
+        }
+    };
+    ScalePlan {
+        replicas,
+        steps,
+        blocked,
+    }
+}
+
+/// Members that have left: gone ones are forgotten, wanted ones may join again.
+fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
+    let Some(by) = serving(situation) else {
+        return Vec::new();
+    };
+    let present = situation.current.unwrap_or_default();
+    roster(situation)
+        .filter(|member| member.state == "left")
+        .filter(|member| {
+            let ordinal = member
+                .name
+                .rsplit('-')
+                .next()
+                .and_then(|ordinal| ordinal.parse::<i32>().ok());
+            // One that is about to be taken away stays `left` until it is gone.
+            ordinal.is_some_and(|ordinal| ordinal < situation.wanted || ordinal >= present)
+        })
+        .map(|member| ScaleStep::Remove {
+            by,
+            name: member.name.clone(),
+            incarnation: member.incarnation.clone(),
+        })
+        .collect()
+}
+
+fn serving(situation: &Situation<'_>) -> Option<usize> {
+    situation.nodes.iter().position(|node| {
+        node.as_ref()
+            .is_some_and(|details| details.ready && details.state == "member")
+    })
+}
+
+/// The other members, as a node that serves knows them.
+fn roster<'a>(situation: &'a Situation<'_>) -> impl Iterator<Item = &'a NodeMember> {
+    serving(situation)
+        .and_then(|ordinal| situation.nodes.get(ordinal)?.as_ref())
+        .into_iter()
+        .flat_map(|details| &details.members)
+}
+
+fn anybody_joins(situation: &Situation<'_>) -> bool {
+    situation
+        .nodes
+        .iter()
+        .flatten()
+        .any(|details| details.state == "joining")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "an answer, where there may be none"
+    )]
+    fn node(state: &str, members: &[(&str, &str)]) -> Option<NodeDetails> {
+        Some(NodeDetails {
+            state: state.to_owned(),
+            ready: state == "member",
+            members: members
+                .iter()
+                .map(|(name, state)| NodeMember {
+                    name: (*name).to_owned(),
+                    state: (*state).to_owned(),
+                    incarnation: format!("{name}'s"),
+                    ..NodeMember::default()
+                })
+                .collect(),
+            ..NodeDetails::default()
+        })
+    }
+
+    fn plan_of(wanted: i32, current: Option<i32>, nodes: &[Option<NodeDetails>]) -> ScalePlan {
+        plan(&Situation {
+            name: "prod",
+            wanted,
+            current,
+            nodes,
+        })
+    }
+
+    #[test]
+    fn a_new_cluster_gets_all_its_nodes_at_once() {
+        assert_eq!(plan_of(3, None, &[]).replicas, 3);
+    }
+
+    #[test]
+    fn scaling_up_waits_for_whoever_is_joining() {
+        let nodes = [node("member", &[]), node("joining", &[])];
+        assert_eq!(plan_of(3, Some(2), &nodes).replicas, 2);
+        let nodes = [node("member", &[]), node("member", &[])];
+        assert_eq!(plan_of(3, Some(2), &nodes).replicas, 3);
+    }
+
+    #[test]
+    fn a_node_is_asked_to_leave_waited_for_taken_away_and_then_forgotten() {
+        let knows = |state| node("member", &[("prod-2", state)]);
+        let asked = plan_of(
+            2,
+            Some(3),
+            &[knows("member"), knows("member"), node("member", &[])],
+        );
+        assert_eq!(
+            (asked.replicas, asked.steps),
+            (3, vec![ScaleStep::Leave(2)])
+        );
+        let waited = plan_of(2, Some(3), &[knows("leaving"), None, node("leaving", &[])]);
+        assert_eq!((waited.replicas, waited.steps), (3, vec![]));
+        let gone = plan_of(2, Some(3), &[knows("left"), None, node("left", &[])]);
+        assert_eq!((gone.replicas, gone.steps), (2, vec![]));
+        let forgotten = plan_of(2, Some(2), &[knows("left"), None]);
+        assert_eq!(
+            forgotten.steps,
+            [ScaleStep::Remove {
+                by: 0,
+                name: "prod-2".into(),
+                incarnation: "prod-2's".into()
+            }]
+        );
+    }
+
+    #[test]
+    fn only_one_node_goes_at_a_time() {
+        let nodes = [
+            node("member", &[]),
+            node("member", &[]),
+            node("left", &[]),
+            node("left", &[]),
+        ];
+        assert_eq!(plan_of(1, Some(4), &nodes).replicas, 3);
+    }
+
+    #[test]
+    fn a_dead_member_stops_it_and_the_message_names_the_way_out() {
+        let nodes = [node("member", &[("prod-1", "member")]), None];
+        let plan = plan_of(1, Some(2), &nodes);
+        assert_eq!(plan.replicas, 2);
+        let message = plan.blocked.unwrap();
+        assert!(
+            message.contains("members/prod-1/remove?incarnation=prod-1's&force=true"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_pod_that_never_belonged_is_simply_taken_away() {
+        let nodes = [node("member", &[]), None];
+        assert_eq!(plan_of(1, Some(2), &nodes).replicas, 1);
+    }
+
+    #[test]
+    fn a_node_that_has_left_and_is_wanted_again_is_removed_so_that_it_joins_anew() {
+        let nodes = [node("member", &[("prod-1", "left")]), node("left", &[])];
+        let plan = plan_of(2, Some(2), &nodes);
+        assert_eq!(plan.replicas, 2);
+        assert!(matches!(&plan.steps[..], [ScaleStep::Remove { name, .. }] if name == "prod-1"));
+    }
+}

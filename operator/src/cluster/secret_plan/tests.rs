@@ -1,0 +1,154 @@
+use super::*;
+use crate::cluster::{
+    dereference::{ApiKey, Founder},
+    validate::validate,
+};
+
+fn cluster(spec: &str) -> ValidatedCluster {
+    let yaml = format!(
+        "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod}}\nspec: {spec}\n"
+    );
+    validate(&serde_saphyr::from_str(&yaml).unwrap(), "node:1").unwrap()
+}
+
+fn found(salt: SaltSecret, claims: &[&str]) -> Found {
+    Found {
+        founder: Founder::default(),
+        salt,
+        claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
+        api_key: None,
+        cluster_key: None,
+        children: Vec::new(),
+        service_monitors_served: false,
+    }
+}
+
+#[test]
+fn a_salt_is_made_only_where_nothing_was_ever_stored() {
+    let cluster = cluster("{}");
+    let volumes: &[&str] = &["data-prod-0", "data-prod-1"];
+    let present = SaltSecret::Present {
+        fingerprint: "f".into(),
+    };
+    assert_eq!(
+        plan(&cluster, &found(SaltSecret::Missing, &[]))
+            .unwrap()
+            .salt,
+        SaltPlan::Create
+    );
+    assert_eq!(
+        plan(&cluster, &found(SaltSecret::Missing, volumes))
+            .unwrap_err()
+            .reason(),
+        "SaltMissing"
+    );
+    for claims in [&[], volumes] {
+        assert_eq!(
+            plan(&cluster, &found(present.clone(), claims))
+                .unwrap()
+                .salt,
+            SaltPlan::Use("f".into())
+        );
+        assert_eq!(
+            plan(&cluster, &found(SaltSecret::Malformed, claims))
+                .unwrap_err()
+                .reason(),
+            "SaltMalformed"
+        );
+    }
+}
+
+#[test]
+fn the_claims_that_may_go_are_named_one_by_one() {
+    let error = plan(
+        &cluster("{}"),
+        &found(SaltSecret::Missing, &["data-prod-0", "data-prod-1"]),
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.contains("delete the claims data-prod-0, data-prod-1 to begin anew"),
+        "{error}"
+    );
+}
+
+fn secret() -> KeySecret {
+    KeySecret {
+        ours: true,
+        owned: false,
+        key: Some(ApiKey(b"k".to_vec())),
+    }
+}
+
+/// The plan, or the reason of the standstill, with these Secrets for clients and nodes.
+fn keys(
+    spec: &str,
+    api_key: Option<KeySecret>,
+    cluster_key: Option<KeySecret>,
+) -> Result<(bool, bool), &'static str> {
+    let found = Found {
+        api_key,
+        cluster_key,
+        ..found(SaltSecret::Missing, &[])
+    };
+    plan(&cluster(spec), &found)
+        .map(|plan| (plan.create_api_key, plan.create_cluster_key))
+        .map_err(|error| error.reason())
+}
+
+#[test]
+fn keys_are_made_once_and_never_where_the_user_has_his_own() {
+    let (open, own) = (
+        "{apiKey: {required: false}}",
+        "{apiKey: {secretRef: {name: mine}}}",
+    );
+    assert_eq!(keys("{}", None, None), Ok((true, true)));
+    assert_eq!(keys("{}", Some(secret()), None), Ok((false, true)));
+    assert_eq!(keys("{}", None, Some(secret())), Ok((true, false)));
+    assert_eq!(keys(open, None, None), Ok((false, true)));
+    assert_eq!(keys(own, Some(secret()), None), Ok((false, true)));
+    assert_eq!(keys(own, None, None), Err("ApiKeyMissing"));
+}
+
+#[test]
+fn a_key_that_is_not_there_or_not_ours_stops_everything() {
+    let empty = || KeySecret {
+        key: None,
+        ..secret()
+    };
+    let foreign = || KeySecret {
+        ours: false,
+        ..secret()
+    };
+    let own = "{apiKey: {secretRef: {name: mine}}}";
+    assert_eq!(keys("{}", Some(empty()), None), Err("KeyMissing"));
+    assert_eq!(keys("{}", None, Some(empty())), Err("KeyMissing"));
+    assert_eq!(keys(own, Some(empty()), None), Err("ApiKeyMissing"));
+    assert_eq!(keys("{}", Some(foreign()), None), Err("NameTaken"));
+    assert_eq!(keys("{}", None, Some(foreign())), Err("NameTaken"));
+    // Nobody needs it: whose it is does not matter.
+    let open = "{apiKey: {required: false}}";
+    assert_eq!(keys(open, Some(foreign()), None), Ok((false, true)));
+}
+
+#[test]
+fn keys_that_would_go_with_the_resource_cannot_serve_volumes_that_stay() {
+    let owned = || KeySecret {
+        owned: true,
+        ..secret()
+    };
+    let delete = "{storage: {retention: {whenDeleted: Delete}}}";
+    assert_eq!(
+        keys(delete, Some(owned()), Some(owned())),
+        Ok((false, false))
+    );
+    assert_eq!(
+        keys("{}", Some(owned()), Some(owned())),
+        Err("RetentionChanged")
+    );
+    // The other way round nothing is lost.
+    assert_eq!(
+        keys(delete, Some(secret()), Some(secret())),
+        Ok((false, false))
+    );
+}

@@ -1,0 +1,89 @@
+//! Why a cluster stands still until somebody acts.
+
+use super::{
+    apply,
+    build::ClusterResources,
+    dereference::Found,
+    secret_plan,
+    validate::{self, ValidatedCluster},
+};
+use crate::names::ANNOTATION_FOUNDER;
+
+/// The reason and the words of condition `Stalled`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stalled {
+    /// One word in `CamelCase`.
+    pub reason: &'static str,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl From<validate::Error> for Stalled {
+    fn from(error: validate::Error) -> Self {
+        Self {
+            reason: error.reason(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<secret_plan::Error> for Stalled {
+    fn from(error: secret_plan::Error) -> Self {
+        Self {
+            reason: error.reason(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl Stalled {
+    /// Where the API server refuses a child for what is in it: trying again does not help.
+    pub(super) fn rejected(error: &apply::Error) -> Option<Self> {
+        Some(Self {
+            reason: "Rejected",
+            message: error.rejection()?,
+        })
+    }
+
+    /// Where a child that is wanted has a name that somebody else's object has already.
+    pub(super) fn name_taken(found: &Found, resources: &ClusterResources) -> Option<Self> {
+        let wanted = |kind: &str| match kind {
+            "NetworkPolicy" => resources.network_policy.is_some(),
+            "PodDisruptionBudget" => resources.disruption_budget.is_some(),
+            "ServiceMonitor" => resources.service_monitor.is_some(),
+            _ => true,
+        };
+        let child = found
+            .children
+            .iter()
+            .find(|child| !child.ours && wanted(&child.kind))?;
+        Some(Self {
+            reason: "NameTaken",
+            message: format!(
+                "{} {} exists and belongs to somebody else; it is left alone. Rename it, or create this cluster under another name",
+                child.kind, child.name
+            ),
+        })
+    }
+
+    /// Where nobody is left who could say what the cluster was.
+    pub(super) fn founding_lost(cluster: &ValidatedCluster, incarnation: &str) -> Self {
+        let (secret, namespace) = (cluster.name.salt(), &cluster.namespace);
+        Self {
+            reason: "FoundingLost",
+            message: format!(
+                "all nodes answer and none belongs to a cluster; the one that founded it ({incarnation}) is gone with its volume. Restore a \
+                 backup (osc-node restore --new-cluster); or begin anew without the entries: \
+                 kubectl annotate secret {secret} -n {namespace} {ANNOTATION_FOUNDER}-"
+            ),
+        }
+    }
+
+    /// Where the resource is not what the operator can read at all.
+    pub(super) fn malformed(error: &str) -> Self {
+        Self {
+            reason: "Malformed",
+            message: format!("the resource cannot be read: {error}; correct that field"),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What is said of a cluster, condition by condition.
+
+use kube::ResourceExt;
+
+use super::{Monitoring, Seen, Stalled};
+use crate::cluster::resource::MemberStatus;
+
+/// A condition without its bookkeeping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) type_: &'static str,
+    pub(super) holds: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+fn verdict(
+    type_: &'static str,
+    holds: bool,
+    reason: &'static str,
+    message: impl Into<String>,
+) -> Verdict {
+    Verdict {
+        type_,
+        holds,
+        reason,
+        message: message.into(),
+    }
+}
+
+/// The two conditions of a cluster that stands still.
+pub(super) fn standstill(Stalled { reason, message }: &Stalled) -> [Verdict; 2] {
+    [
+        verdict("Ready", false, reason, message),
+        verdict("Stalled", true, reason, message),
+    ]
+}
+
+/// All conditions of a cluster whose nodes were looked at.
+pub(super) fn verdicts(seen: &Seen<'_>, members: &[MemberStatus], ready: usize) -> Vec<Verdict> {
+    let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
+    let salt = salt_consistent(seen, members);
+    let mut verdicts = match seen.stalled {
+        Some(stalled) => standstill(stalled).to_vec(),
+        None => progress(seen, members, ready, wanted, &salt),
+    };
+    verdicts.extend([
+        available(ready),
+        salt,
+        in_sync(seen, wanted),
+        monitoring(seen.monitoring),
+    ]);
+    verdicts
+}
+
+/// `Ready`, and `Reconciling` until then.
+fn progress(
+    seen: &Seen<'_>,
+    members: &[MemberStatus],
+    ready: usize,
+    wanted: usize,
+    salt: &Verdict,
+) -> Vec<Verdict> {
+    let rollout = rollout(seen, members, wanted);
+    if ready < wanted || members.len() != wanted || rollout.is_some() {
+        let reason = "NodesNotReady";
+        let summary = format!("{ready} of {wanted} nodes serve{}", not_ready(members));
+        let message =
+            rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));
+        return vec![
+            verdict("Ready", false, reason, summary),
+            verdict("Reconciling", true, "NodesStarting", message),
+        ];
+    }
+    let sync = in_sync(seen, wanted);
+    if salt.reason == DIFFERENT_SALT || !sync.holds {
+        let Verdict {
+            reason, message, ..
+        } = if salt.reason == DIFFERENT_SALT {
+            salt.clone()
+        } else {
+            sync
+        };
+        return vec![verdict("Ready", false, reason, message)];
+    }
+    let message = if wanted == 1 {
+        "the node serves; traffic is not encrypted".to_owned()
+    } else {
+        format!("all {wanted} nodes serve and are in sync; traffic is not encrypted")
+    };
+    vec![verdict("Ready", true, "AllNodesReady", message)]
+}
+
+fn available(ready: usize) -> Verdict {
+    if ready > 0 {
+        verdict("Available", true, "NodeReady", "at least one node serves")
+    } else {
+        verdict(
+            "Available",
+            false,
+            "NoNodeReady",
+            "no node serves; look at the pods' events and logs",
+        )
+    }
+}
+
+/// Changes that a node may lack while writes go on; what is more is behind.
+const UNDER_WAY: u64 = 1000;
+
+/// Whether every node holds what the others hold, as far as they know of each other.
+fn in_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
+    let Some(blocked) = seen.blocked else {
+        return known_sync(seen, wanted);
+    };
+    verdict("InSync", false, "MemberLost", blocked)
+}
+
+fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
+    let answers: Vec<_> = seen
+        .pods
+        .iter()
+        .filter_map(|(pod, details)| Some((pod.name_any(), details.as_ref()?)))
+        .collect();
+    if answers.is_empty() {
+        let message =
+            "no node answers the operator; look at network policies and at the nodes' logs";
+        return verdict("InSync", false, "NodesNotAsked", message);
+    }
+    if answers
+        .iter()
+        .all(|(_, details)| details.founding.is_none())
+    {
+        let message = "no node belongs to a cluster yet; one is told to found it";
+        return verdict("InSync", false, "NotFounded", message);
+    }
+    if let Some((name, details)) = answers.iter().find(|(_, details)| !details.ready) {
+        let why = details.reasons.join("; ");
+        return verdict("InSync", false, "CatchingUp", format!("{name}: {why}"));
+    }
+    let behind = answers.iter().find_map(|(name, details)| {
+        let member = details
+            .members
+            .iter()
+            .find(|member| !member.reachable || member.lag > UNDER_WAY)?;
+        Some(if member.reachable {
+            let lag = member.lag;
+            (
+                "CatchingUp",
+                format!("{} lacks {lag} changes of {name}", member.name),
+            )
+        } else {
+            (
+                "MemberUnreachable",
+                format!("{name} does not reach {}", member.name),
+            )
+        })
+    });
+    match behind {
+        Some((reason, message)) => verdict("InSync", false, reason, message),
+        None if answers.len() < wanted => {
+            let message = format!("{} of {wanted} nodes answer", answers.len());
+            verdict("InSync", false, "NodesNotAsked", message)
+        }
+        None if wanted == 1 => verdict("InSync", true, "SingleNode", "there is one node"),
+        None => verdict(
+            "InSync",
+            true,
+            "AllInSync",
+            "every node holds what the others hold",
+        ),
+    }
+}
+
+fn not_ready(members: &[MemberStatus]) -> String {
+    let names: Vec<_> = members
+        .iter()
+        .filter(|member| !member.ready)
+        .map(|member| member.name.as_str())
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("; look at the events and logs of pod {}", names.join(", "))
+    }
+}
+
+/// What a rollout still waits for.
+fn rollout(seen: &Seen<'_>, members: &[MemberStatus], wanted: usize) -> Option<String> {
+    let stateful_set = seen.stateful_set?;
+    let status = stateful_set.status.as_ref()?;
+    if status.observed_generation < stateful_set.metadata.generation {
+        return Some("waiting for Kubernetes to take up the new StatefulSet".to_owned());
+    }
+    let updated = usize::try_from(status.updated_replicas.unwrap_or_default()).unwrap_or_default();
+    if updated < wanted {
+        return Some(format!(
+            "{updated} of {wanted} nodes run the current pod template"
+        ));
+    }
+    (members.len() > wanted).then(|| format!("{} nodes are going away", members.len() - wanted))
+}
+
+const DIFFERENT_SALT: &str = "DifferentSalt";
+
+fn salt_consistent(seen: &Seen<'_>, members: &[MemberStatus]) -> Verdict {
+    let secret = seen.cluster.name.salt();
+    let mut told = members
+        .iter()
+        .filter(|member| member.salt_fingerprint.is_some())
+        .peekable();
+    let (holds, reason, message) = match (told.peek(), seen.salt_fingerprint) {
+        (None, _) => (
+            false,
+            "NotAsked",
+            "no node has told its salt yet".to_owned(),
+        ),
+        (Some(_), None) => (
+            false,
+            "NoSalt",
+            format!("Secret {secret} holds no salt to compare the nodes' with"),
+        ),
+        (Some(_), wanted) => match told.find(|member| member.salt_fingerprint.as_deref() != wanted)
+        {
+            None => (
+                true,
+                "OneSalt",
+                "every node that answers has the salt of the Secret".to_owned(),
+            ),
+            Some(member) => (
+                false,
+                DIFFERENT_SALT,
+                format!(
+                    "{} has another salt than Secret {secret}: values that it stored open nowhere else; stop writing to it",
+                    member.name
+                ),
+            ),
+        },
+    };
+    verdict("SaltConsistent", holds, reason, message)
+}
+
+fn monitoring(state: Monitoring) -> Verdict {
+    let (holds, reason, message) = match state {
+        Monitoring::Off => (
+            false,
+            "Disabled",
+            "monitoring.serviceMonitor.enabled is false",
+        ),
+        Monitoring::Applied => (
+            true,
+            "ServiceMonitorApplied",
+            "the ServiceMonitor is applied",
+        ),
+        Monitoring::Missing => (
+            false,
+            "ServiceMonitorMissing",
+            "the ServiceMonitor is not there; condition Stalled says why",
+        ),
+        Monitoring::Unknown => (
+            false,
+            "ServiceMonitorUnknown",
+            "this cluster does not know ServiceMonitors; install the Prometheus Operator, or set monitoring.serviceMonitor.enabled to false",
+        ),
+    };
+    verdict("MonitoringReady", holds, reason, message)
+}

@@ -1,0 +1,90 @@
+use super::*;
+
+fn outcome(pod_template: &str) -> Result<ValidatedCluster, Error> {
+    resource(&format!("{{podTemplate: {pod_template}}}"))
+}
+
+fn resource(spec: &str) -> Result<ValidatedCluster, Error> {
+    let yaml = format!(
+        "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod}}\nspec: {spec}\n"
+    );
+    validate(&serde_saphyr::from_str(&yaml).unwrap(), "node:1")
+}
+
+#[test]
+fn additions_with_names_of_their_own_are_taken() {
+    let template = "{labels: {team: a}, env: [{name: TZ, value: UTC}], volumes: [{name: extra, emptyDir: {}}], \
+                    volumeMounts: [{name: extra, mountPath: /extra}], sidecars: [{name: proxy, image: p:1}]}";
+    let additions = outcome(template).unwrap().additions;
+    assert_eq!(additions.env[0].name, "TZ");
+    assert_eq!(additions.sidecars[0].image.as_deref(), Some("p:1"));
+}
+
+#[test]
+fn what_is_ours_cannot_be_replaced() {
+    for (template, field) in [
+        ("{labels: {app.kubernetes.io/name: x}}", "labels"),
+        ("{env: [{name: OSC_API_KEY, value: x}]}", "env"),
+        ("{volumes: [{name: data, emptyDir: {}}]}", "volumes"),
+        (
+            "{volumeMounts: [{name: x, mountPath: /etc/opensecureconf/salt}]}",
+            "volumeMounts",
+        ),
+        ("{sidecars: [{name: node, image: x}]}", "sidecars"),
+        ("{env: [{name: A}, {name: A}]}", "env"),
+        ("{volumes: [{name: x, emptyDir: 5}]}", "volumes"),
+    ] {
+        let error = outcome(template).unwrap_err();
+        assert!(
+            matches!(error, Error::PodTemplate { field: found, .. } if found == field),
+            "{template}: {error}"
+        );
+        assert_eq!(error.reason(), "InvalidPodTemplate");
+    }
+}
+
+#[test]
+fn no_value_of_an_entry_is_repeated() {
+    for (template, said) in [
+        (
+            "{env: [{name: A, value: b}, {name: PASSWORD, value: 5, valueFrom: hunter2}]}",
+            "podTemplate.env: entry 2 is not as in a Pod: expected ",
+        ),
+        (
+            "{volumeMounts: [{name: x, readOnly: hunter2, mountPath: /x}]}",
+            "podTemplate.volumeMounts: entry 1 is not as in a Pod: expected a boolean",
+        ),
+    ] {
+        let error = outcome(template).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn labels_that_children_are_found_by_cannot_be_given() {
+    for (spec, field) in [
+        (
+            "{service: {labels: {app.kubernetes.io/instance: other}}}",
+            "spec.service.labels",
+        ),
+        (
+            "{service: {labels: {opensecureconf.io/scrape: 'true'}}}",
+            "spec.service.labels",
+        ),
+        (
+            "{monitoring: {serviceMonitor: {labels: {app.kubernetes.io/managed-by: me}}}}",
+            "spec.monitoring.serviceMonitor.labels",
+        ),
+    ] {
+        let error = resource(spec).unwrap_err();
+        assert_eq!(error.reason(), "InvalidSpec");
+        assert!(error.to_string().starts_with(field), "{error}");
+    }
+    assert!(resource("{service: {labels: {app.kubernetes.io/part-of: shop}}}").is_ok());
+}
+
+#[test]
+fn the_image_of_the_resource_wins_over_the_operators() {
+    assert_eq!(outcome("{}").unwrap().image, "node:1");
+}

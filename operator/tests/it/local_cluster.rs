@@ -1,0 +1,279 @@
+//! `osc-operator local` as a person runs it: real processes, the printed lines, signals.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        atomic::{AtomicU16, Ordering},
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Longest wait for anything.
+const LIMIT: Duration = Duration::from_secs(90);
+const THREE_NODES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../manifests/samples/three-nodes.yaml"
+);
+
+/// A running `osc-operator local`; it ends with the test.
+struct Local {
+    process: Child,
+    lines: Receiver<String>,
+    data: TempDir,
+}
+
+impl Local {
+    fn start(node_binary: &Path) -> Self {
+        let data = TempDir::new().unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_osc-operator"))
+            .args(["local", "-f", THREE_NODES, "--data-dir"])
+            .arg(data.path())
+            .arg("--port")
+            .arg(three_free_ports().to_string())
+            .arg("--node-binary")
+            .arg(node_binary)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        Self {
+            process,
+            lines,
+            data,
+        }
+    }
+
+    /// The lines up to one that holds a text.
+    fn until(&self, text: &str) -> Vec<String> {
+        let (begun, mut seen) = (Instant::now(), Vec::new());
+        while !seen.last().is_some_and(|line: &String| line.contains(text)) {
+            let left = LIMIT.saturating_sub(begun.elapsed());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("no line with '{text}' ({error}) after {seen:#?}"),
+            }
+        }
+        seen
+    }
+
+    fn signal(&self, name: &str) {
+        signal(self.process.id(), name);
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait("the end of osc-operator", || {
+            status = self.process.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        // Its nodes follow: their standard input closes.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn wait(what: &str, mut reached: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !reached() {
+        assert!(begun.elapsed() < LIMIT, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn signal(process: u32, name: &str) {
+    let sent = shell(&format!("kill -{name} {process}"));
+    assert!(sent.status.success(), "{sent:?}");
+}
+
+fn shell(line: &str) -> Output {
+    Command::new("sh").args(["-c", line]).output().unwrap()
+}
+
+/// What a printed line answers.
+fn answer(line: &str) -> Value {
+    let output = shell(line);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {output:?}"))
+}
+
+/// The first of three, below those that the system hands out, and never the same twice in a process.
+fn three_free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 11_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 9;
+    loop {
+        let first = start + NEXT.fetch_add(3, Ordering::Relaxed);
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if (first..first + 3).all(free) {
+            return first;
+        }
+    }
+}
+
+/// The node's binary beside the operator's; built here where only the operator's tests are run.
+fn node_binary() -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_osc-operator")).with_file_name("osc-node");
+    if !beside.exists() {
+        let profile = beside.parent().unwrap();
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build
+            .args([
+                "build",
+                "--locked",
+                "-p",
+                "opensecureconf-node",
+                "--target-dir",
+            ])
+            .arg(profile.parent().unwrap())
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success(), "{build:?}");
+    }
+    beside
+}
+
+/// (process, its process group) of each child of a process.
+fn children(parent: u32) -> Vec<(u32, u32)> {
+    let stat = |process: &str| {
+        let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        let (_, fields) = text.rsplit_once(')')?;
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        Some((fields[1].parse::<u32>().ok()?, fields[2].parse().ok()?))
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|process| {
+            let (found, group) = stat(&process)?;
+            (found == parent).then(|| Some((process.parse().ok()?, group)))?
+        })
+        .collect()
+}
+
+#[test]
+fn the_printed_lines_work_twice_a_killed_node_returns_and_a_signal_stops_all() {
+    let mut local = Local::start(&node_binary());
+    let printed = local.until("Ctrl-C stops all nodes.");
+    assert!(
+        printed
+            .iter()
+            .any(|line| line.contains("3/3") && line.contains("AllNodesReady")),
+        "{printed:#?}"
+    );
+    let lines: Vec<_> = printed
+        .iter()
+        .filter_map(|line| line.strip_prefix("  curl "))
+        .map(|rest| format!("curl {rest}"))
+        .collect();
+    let key = fs::read_to_string(local.data.path().join("config/api-key")).unwrap();
+    assert!(
+        !printed.iter().any(|line| line.contains(key.trim())),
+        "the key is printed"
+    );
+    let [store, read, list] = lines.as_slice() else {
+        panic!("three lines: {printed:#?}")
+    };
+    for _ in 0..2 {
+        assert_eq!(answer(store)["value"], json!({ "text": "hello" }));
+        assert_eq!(answer(read)["value"], json!({ "text": "hello" }));
+        assert_eq!(answer(list)[0]["key"], "greeting");
+    }
+
+    let nodes = children(local.process.id());
+    assert_eq!(nodes.len(), 3, "{nodes:?}");
+    // Else Ctrl-C would hit the nodes too, before they are told to stop.
+    assert!(nodes.iter().all(|(node, group)| node == group), "{nodes:?}");
+    for (node, _) in &nodes {
+        signal(*node, "KILL");
+    }
+    for _ in &nodes {
+        local.until("serves again");
+    }
+    assert_eq!(answer(read)["value"], json!({ "text": "hello" }));
+
+    let nodes = children(local.process.id());
+    local.signal("TERM");
+    assert!(local.end().success());
+    local.until("stopped; everything is kept in");
+    for (node, _) in nodes {
+        assert!(
+            !Path::new(&format!("/proc/{node}")).exists(),
+            "node {node} still runs"
+        );
+    }
+}
+
+/// A program in the place of a node.
+fn stand_in(folder: &TempDir, script: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.path().join("node");
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+#[test]
+fn a_signal_before_the_nodes_serve_is_enough() {
+    let folder = TempDir::new().unwrap();
+    // Never serves, and ends as a node does: when its standard input closes.
+    let mut local = Local::start(&stand_in(&folder, ": >started; read -r never"));
+    let started = |node: u32| {
+        local
+            .data
+            .path()
+            .join(format!("config/config-{node}/started"))
+    };
+    wait("the nodes' start", || {
+        (0..3).all(|node| started(node).exists())
+    });
+
+    local.signal("TERM");
+
+    assert!(local.end().success());
+    local.until("stopped; everything is kept in");
+}
+
+#[test]
+fn a_node_that_cannot_start_ends_it_all_with_its_words() {
+    let folder = TempDir::new().unwrap();
+    let program = stand_in(&folder, "echo 'the disk is on fire' >&2; exit 3");
+    let output = Command::new(env!("CARGO_BIN_EXE_osc-operator"))
+        .args(["local", "-f", THREE_NODES, "--data-dir"])
+        .arg(folder.path())
+        .arg("--port")
+        .arg(three_free_ports().to_string())
+        .arg("--node-binary")
+        .arg(&program)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("did not start") && said.contains("the disk is on fire"),
+        "{said}"
+    );
+}

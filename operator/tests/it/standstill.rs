@@ -1,0 +1,208 @@
+//! What stops a cluster until somebody acts: what its status says then, and what is left alone.
+
+use http::{Method, StatusCode};
+use kube::core::error_boundary::InvalidObject;
+use opensecureconf_operator::cluster::{
+    context::Context, reconcile::reconcile_malformed, resource::OpenSecureConfCluster,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    ONE_NODE,
+    api_server::ApiServer,
+    reconcile::{CORE, SERVICE_MONITOR, STATEFUL_SET, STATUS, condition, has_condition, reconcile},
+    resource,
+};
+
+/// A cluster that was reconciled once, and whose pod serves.
+async fn running() -> (ApiServer, Context, OpenSecureConfCluster) {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    server.put(
+        &format!("{CORE}/pods/demo-0"),
+        json!({
+            "metadata": { "name": "demo-0" },
+            "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+        }),
+    );
+    server.writes();
+    (server, context, cluster)
+}
+
+fn message(condition: &Value) -> &str {
+    condition["message"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
+    let (server, context, mut cluster) = running().await;
+    server.put(
+        &format!("{CORE}/persistentvolumeclaims/data-demo-0"),
+        json!({ "metadata": { "name": "data-demo-0" } }),
+    );
+    server.remove(&format!("{CORE}/secrets/demo-salt"));
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(
+        server.writes(),
+        [format!("PATCH {STATUS}")],
+        "only the status"
+    );
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["status"], "True");
+    assert_eq!(stalled["reason"], "SaltMissing");
+    assert!(
+        message(&stalled).contains("Restore the Secret"),
+        "{stalled}"
+    );
+    // Its node serves all the same, and the status says so.
+    assert_eq!(condition(&server, "Available")["status"], "True");
+    let status = server.object(STATUS).unwrap();
+    assert_eq!(status["status"]["nodesReady"], "1/1");
+}
+
+#[tokio::test]
+async fn somebody_elses_object_is_left_alone() {
+    let (server, context) = ApiServer::start();
+    let theirs = json!({ "metadata": { "name": "demo", "labels": { "app": "another" } } });
+    server.put(STATEFUL_SET, theirs.clone());
+
+    reconcile(&server, &mut resource(ONE_NODE), &context).await;
+
+    assert_eq!(
+        server.writes(),
+        [format!("PATCH {STATUS}")],
+        "only the status"
+    );
+    assert_eq!(server.object(STATEFUL_SET), Some(theirs));
+    assert_eq!(condition(&server, "Stalled")["reason"], "NameTaken");
+}
+
+#[tokio::test]
+async fn a_key_of_somebody_elses_is_neither_used_nor_changed() {
+    let (server, context) = ApiServer::start();
+    let secret = format!("{CORE}/secrets/demo-api-key");
+    let theirs = json!({ "metadata": { "name": "demo-api-key" }, "data": { "api-key": "aw==" } });
+    server.put(&secret, theirs.clone());
+    let mut cluster = resource(ONE_NODE);
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
+    assert_eq!(server.object(&secret), Some(theirs.clone()));
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "NameTaken");
+    assert!(
+        message(&stalled).contains("kubectl label secret demo-api-key"),
+        "{stalled}"
+    );
+
+    // What the message says helps.
+    let mut adopted = theirs;
+    adopted["metadata"]["labels"] = json!({
+        "app.kubernetes.io/managed-by": "opensecureconf-operator",
+        "app.kubernetes.io/instance": "demo",
+    });
+    server.put(&secret, adopted.clone());
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.object(&secret), Some(adopted));
+    assert!(server.object(STATEFUL_SET).is_some());
+    assert!(!has_condition(&server, "Stalled"));
+}
+
+#[tokio::test]
+async fn what_the_api_server_refuses_is_told_in_its_words() {
+    for status in [
+        StatusCode::BAD_REQUEST,
+        StatusCode::FORBIDDEN,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ] {
+        let (server, context, mut cluster) = running().await;
+        server.refuse(Method::PATCH, STATEFUL_SET, status);
+
+        reconcile(&server, &mut cluster, &context).await;
+
+        let stalled = condition(&server, "Stalled");
+        assert_eq!(stalled["reason"], "Rejected", "{status}");
+        assert_eq!(
+            message(&stalled),
+            "the API server refused to apply StatefulSet demo: scripted"
+        );
+        assert_eq!(condition(&server, "Ready")["status"], "False");
+        assert_eq!(condition(&server, "Available")["status"], "True");
+
+        reconcile(&server, &mut cluster, &context).await;
+        assert!(!has_condition(&server, "Stalled"), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_service_monitor_keeps_no_node_from_running() {
+    let (server, context) = ApiServer::start();
+    server.refuse(
+        Method::PATCH,
+        SERVICE_MONITOR,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    );
+
+    reconcile(&server, &mut resource(ONE_NODE), &context).await;
+
+    assert!(server.object(STATEFUL_SET).is_some());
+    assert_eq!(condition(&server, "Stalled")["reason"], "Rejected");
+    assert_eq!(
+        condition(&server, "MonitoringReady")["reason"],
+        "ServiceMonitorMissing"
+    );
+}
+
+#[tokio::test]
+async fn a_pod_template_that_is_none_does_not_hide_the_nodes() {
+    let (server, context, mut cluster) = running().await;
+    cluster.spec.pod_template.env = vec![json!({ "name": "OSC_API_KEY", "value": "x" })];
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
+    assert_eq!(
+        condition(&server, "Stalled")["reason"],
+        "InvalidPodTemplate"
+    );
+    assert_eq!(condition(&server, "Available")["status"], "True");
+}
+
+#[tokio::test]
+async fn a_resource_that_does_not_parse_is_told_so_once() {
+    let (server, context, cluster) = running().await;
+    let path = STATUS.strip_suffix("/status").unwrap();
+    let invalid = InvalidObject {
+        error: "spec.replicas: expected i32".to_owned(),
+        metadata: cluster.metadata.clone(),
+    };
+    server.put(
+        path,
+        json!({ "apiVersion": "opensecureconf.io/v1alpha1", "kind": "OpenSecureConfCluster",
+                "metadata": { "name": "demo" }, "spec": { "replicas": "many" } }),
+    );
+
+    reconcile_malformed(&invalid, &context).await.unwrap();
+
+    assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "Malformed");
+    assert!(
+        message(&stalled).contains("spec.replicas: expected i32"),
+        "{stalled}"
+    );
+
+    let mut told = server.object(path).unwrap();
+    told["status"] = server.object(STATUS).unwrap()["status"].clone();
+    server.put(path, told);
+    reconcile_malformed(&invalid, &context).await.unwrap();
+    assert_eq!(
+        server.writes(),
+        Vec::<String>::new(),
+        "nothing new to be told"
+    );
+}
