@@ -1,4 +1,7 @@
 //! Whoever owns the cluster: remembers little, and writes one durable mark before telling anybody anything.
+//!
+//! What it tells says what the mark says, so an order that arrives late, from a life before or from another owner, is one
+//! that is told at that moment: orders need no place in the air.
 
 use opensecureconf_node::domain::Incarnation;
 
