@@ -51,6 +51,8 @@ pub struct Hello {
     pub boot: Boot,
     /// Counts the greetings of a process: an earlier one may arrive later, and then tells old news.
     pub turn: u64,
+    /// The addressee's process and the last of its greetings that the sender has heard: this one was made after that.
+    pub heard: Option<(Boot, u64)>,
     /// Its last sequence when the process began.
     pub boot_began: Seq,
     /// Where it found itself in its list.

@@ -156,6 +156,16 @@ impl Roster {
         }
     }
 
+    /// A database that went back can be admitted twice: the later admission counts, wherever it is heard of first.
+    fn readmit(&mut self, incarnation: Incarnation, other: &RosterEntry) {
+        if let Some(entry) = self.entries.get_mut(&incarnation)
+            && (entry.admitted, &entry.name) < (other.admitted, &other.name)
+        {
+            entry.admitted = other.admitted;
+            entry.name = other.name.clone();
+        }
+    }
+
     /// Notes that `issuer` removes `target`.
     pub fn remove(&mut self, target: Incarnation, issuer: Incarnation, clock: Clock) {
         let noted = self.removals.entry((target, issuer)).or_insert(clock);
@@ -167,6 +177,7 @@ impl Roster {
         let before = self.clone();
         for (incarnation, entry) in &other.entries {
             self.admit(*incarnation, entry.clone());
+            self.readmit(*incarnation, entry);
             self.advance(*incarnation, entry.phase);
         }
         for removal in other.facts() {
@@ -328,15 +339,14 @@ mod tests {
             Just(Phase::Left)
         ];
         (
-            proptest::collection::vec((0..6_i64, phase), 0..6),
+            proptest::collection::vec((0..6_i64, 0..3_i64, phase), 0..6),
             proptest::collection::vec((0..6_i64, 0..6_i64, 0..9_i64), 0..5),
         )
             .prop_map(|(entries, removals)| {
                 let mut roster = Roster::default();
-                for (number, phase) in entries {
-                    // One incarnation is admitted once, under one name.
+                for (number, later, phase) in entries {
                     let name = ["a", "b", "c"][usize::try_from(number % 3).unwrap()];
-                    roster.admit(life(number), entry(name, number, phase));
+                    roster.admit(life(number), entry(name, number + later, phase));
                 }
                 for (target, issuer, clock) in removals {
                     roster.remove(life(target), life(issuer), Clock::from_raw(clock));

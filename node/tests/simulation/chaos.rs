@@ -85,7 +85,7 @@ impl Profile {
     pub(crate) fn calm() -> Self {
         Self {
             page: 100,
-            grace: Duration::from_secs(3600),
+            grace: Duration::from_hours(1),
             sync_interval: Duration::from_secs(5),
             is_calm: false,
             crash_at_commit: 0.0,
@@ -151,6 +151,7 @@ impl World {
     }
 
     fn any_skew(&mut self) -> i64 {
+        self.clocks_agree = false;
         let most: i64 = *[30_000, 5_000_000, 86_400_000_000]
             .choose(&mut self.random)
             .unwrap();
@@ -254,7 +255,7 @@ impl World {
             .iter()
             .map(|node| self.nodes[*node].name.clone())
             .collect();
-        let name = (0..)
+        let name = (0..=names.len())
             .map(|number| format!("node-{number}"))
             .find(|name| !names.contains(name));
         let node = self.add_node(&name.unwrap());
@@ -369,6 +370,7 @@ impl World {
         });
         self.network.heal();
         self.profile.crash_at_commit = 0.0;
+        self.owner.clears_up = self.owner.founded;
         let list = self.addresses(&self.present());
         for node in self.present() {
             self.nodes[node].disk.failure = None;

@@ -23,7 +23,8 @@ impl World {
         self.later(Duration::from_micros(pause), Happening::Client);
         let nodes: Vec<_> = self.present();
         let node = nodes[self.random.random_range(0..nodes.len())];
-        if self.nodes[node].engine.is_none() {
+        // The API serves no entries before its node is ready.
+        if !self.is_ready(node) {
             return;
         }
         let identity = self.any_identity();

@@ -72,8 +72,10 @@ pub(crate) struct History {
     births: BTreeMap<(Version, Identity), Birth>,
     /// The latest version of each entry that a database ever held.
     held: BTreeMap<(Incarnation, Identity), Version>,
-    /// The latest tombstone of each entry that was purged anywhere.
-    purged: BTreeMap<Identity, Version>,
+    /// Databases that had joined while somebody who had not heard of them purged.
+    pub(crate) unheard_of: BTreeSet<Incarnation>,
+    /// The latest tombstone of each entry that a database purged.
+    purged: BTreeMap<Identity, BTreeMap<Incarnation, Version>>,
 }
 
 impl History {
@@ -111,10 +113,21 @@ impl History {
                     self.held.insert(key, version);
                 }
                 Trace::Purged(identity, version) => {
-                    let purged = self.purged.entry(identity).or_insert(version);
+                    let by = self.purged.entry(identity).or_default();
+                    let purged = by.entry(me).or_insert(version);
                     *purged = (*purged).max(version);
                 }
-                Trace::TakenOver => self.forget(contents),
+                Trace::TakenOver => {
+                    self.forget(contents);
+                    let origin = contents
+                        .membership
+                        .as_ref()
+                        .and_then(|membership| membership.origin);
+                    if origin.is_some_and(|origin| self.void.contains_key(&origin.source)) {
+                        // A source that does not know of its own removal yet.
+                        self.void(me, "its snapshot came from one that does not count");
+                    }
+                }
             }
         }
         Ok(())
@@ -235,18 +248,21 @@ impl History {
     ) -> bool {
         match contents.version(identity) {
             Some(stored) => stored >= version,
-            None => self
-                .purged
-                .get(identity)
-                .is_some_and(|purged| *purged >= version),
+            None => self.was_purged(identity, version, |_| true),
         }
     }
 
-    /// Whether a live version is one that was deleted, everywhere and for good.
-    pub(crate) fn was_purged(&self, identity: &Identity, version: Version) -> bool {
-        self.purged
-            .get(identity)
-            .is_some_and(|purged| *purged >= version)
+    /// Whether a version was deleted for good, as far as databases know of which anything is to be believed.
+    pub(crate) fn was_purged(
+        &self,
+        identity: &Identity,
+        version: Version,
+        believed: impl Fn(&Incarnation) -> bool,
+    ) -> bool {
+        let purges = self.purged.get(identity).into_iter().flatten();
+        purges
+            .filter(|(by, _)| believed(by))
+            .any(|(_, purged)| *purged >= version)
     }
 
     /// A member has left: others now stand by what it acknowledged.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use opensecureconf_node::{
-    cluster::State,
+    cluster::{FenceReason, State},
     domain::{Identity, Incarnation, Version},
 };
 
@@ -58,6 +58,44 @@ impl World {
         if let Some(stale) = stale {
             self.break_off(stale);
         }
+    }
+
+    /// Whoever is fenced was removed or went back. There are two other ways. Its clock was behind when it joined, and an
+    /// earlier life of its name counts as the later one. Or it joined, and before the news of that got
+    /// around its source was gone and another member purged. What it wrote is kept as conflicts then.
+    pub(crate) fn check_fenced(&mut self, id: NodeId, reason: FenceReason) {
+        let incarnation = self.nodes[id].disk.durable().incarnation;
+        let is_void = self.history.void.contains_key(&incarnation);
+        let unheard_of = self.history.unheard_of.contains(&incarnation);
+        let stands_by_writes = self
+            .history
+            .promised()
+            .any(|(write, _)| write.counted.contains(&incarnation));
+        let excused = match reason {
+            FenceReason::BelowPurgeMark => unheard_of || !stands_by_writes,
+            // An earlier life was admitted by a clock that ran ahead, where nobody knew of this one.
+            FenceReason::Superseded => !self.clocks_agree,
+            _ => false,
+        };
+        if !is_void && !excused {
+            self.break_off(format!(
+                "node {id} is fenced without cause: {}",
+                reason.text()
+            ));
+        }
+        self.history.void(incarnation, "fenced");
+    }
+
+    /// Notes who had joined before a purge by somebody who had not heard of that.
+    pub(crate) fn note_unheard_of(&mut self, id: NodeId) {
+        let roster = &self.nodes[id].disk.durable().roster;
+        let joined = self.nodes.iter().map(|node| node.disk.durable());
+        let unheard_of: Vec<_> = joined
+            .filter(|contents| contents.state(self.rules).is_some())
+            .map(|contents| contents.incarnation)
+            .filter(|incarnation| roster.entry(*incarnation).is_none())
+            .collect();
+        self.history.unheard_of.extend(unheard_of);
     }
 
     /// A member that has left leaves nothing behind that others lack.
@@ -125,6 +163,32 @@ impl World {
         None
     }
 
+    /// What each node is, and what it takes the others for.
+    pub(crate) fn portrait(&self) -> String {
+        let line = |node: NodeId| {
+            let contents = self.nodes[node].disk.durable();
+            let view = self.view(node);
+            let states: Vec<_> = contents
+                .roster
+                .states(self.rules)
+                .into_iter()
+                .filter(|(_, state)| !matches!(state, State::Removed | State::Superseded))
+                .map(|(who, state)| format!("{who} {}", state.text()))
+                .collect();
+            format!(
+                "node {node} ({}, database {}): {}; knows {}",
+                self.nodes[node].name,
+                contents.incarnation,
+                view.map_or("down".to_owned(), |view| view
+                    .not_ready
+                    .unwrap_or("serves".to_owned())),
+                states.join(", ")
+            )
+        };
+        let lines: Vec<_> = self.present().into_iter().map(line).collect();
+        lines.join("\n")
+    }
+
     /// What must be so at the end, when everything works again and everybody had time.
     pub(crate) fn check_the_end(&mut self) {
         if let Some(unsettled) = self.unsettled() {
@@ -152,9 +216,12 @@ impl World {
                 ));
                 return;
             }
+            let believed = |by: &Incarnation| !self.history.void.contains_key(by);
             let risen = live_rows(&contents)
                 .into_iter()
-                .find(|(identity, (version, _))| self.history.was_purged(identity, *version));
+                .find(|(identity, (version, _))| {
+                    self.history.was_purged(identity, *version, believed)
+                });
             if let Some((identity, (version, _))) = risen {
                 self.break_off(format!(
                     "{} is back as {version} at node {node}",

@@ -44,11 +44,6 @@ impl Network {
         *self = Self::default();
     }
 
-    /// Whether nothing is cut or lost.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.cut.is_empty() && self.loss == 0.0
-    }
-
     /// Whether a message gets through.
     pub(crate) fn passes(&self, from: NodeId, to: NodeId, random: &mut StdRng) -> bool {
         let lost = self.loss > 0.0 && random.random_bool(self.loss);

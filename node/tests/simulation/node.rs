@@ -264,7 +264,7 @@ impl World {
             node.room == Room::Everything,
         );
         let mut outputs = Vec::new();
-        let mut transaction = || {
+        let transaction = || {
             for input in inputs {
                 engine.step(&mut node.disk, now, input, &mut outputs)?;
             }
@@ -475,7 +475,12 @@ impl World {
             life,
             exchange,
         };
-        self.send(asker, to, serde_json::to_string(message).unwrap(), patience);
+        self.send(
+            asker,
+            to,
+            &serde_json::to_string(message).unwrap(),
+            patience,
+        );
     }
 
     fn happened(&mut self, id: NodeId, event: &Event) {
@@ -484,6 +489,8 @@ impl World {
         match event {
             Event::Left => self.check_left(id),
             Event::Ready => self.check_what_ready_nodes_hold(),
+            Event::Fenced(reason) => self.check_fenced(id, *reason),
+            Event::Purged { .. } => self.note_unheard_of(id),
             _ => {}
         }
     }

@@ -15,6 +15,9 @@ const PAUSE: Duration = Duration::from_millis(400);
 /// How long it waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often it asks for a removal that nobody understands.
+const PERSISTENCE: u32 = 250;
+
 /// What an owner remembers durably, and what it is about.
 #[derive(Debug, Default)]
 pub(crate) struct Owner {
@@ -22,7 +25,10 @@ pub(crate) struct Owner {
     mark: Option<(NodeId, Incarnation)>,
     pub(crate) founded: bool,
     task: Option<Task>,
-    order: Option<(OrderId, Duration)>,
+    /// Whether every node is up, so that a member that no node is, is dead.
+    pub(crate) clears_up: bool,
+    /// What was ordered when, and whether the task waits for it.
+    order: Option<(OrderId, Duration, bool)>,
 }
 
 /// Something that takes several orders.
@@ -90,19 +96,21 @@ impl World {
     /// The owner looks at the last answer and goes on.
     pub(crate) fn owner_acts(&mut self) {
         self.later(PAUSE, Happening::Owner);
-        if let Some((order, since)) = self.owner.order {
+        if let Some((order, since, awaited)) = self.owner.order {
             let answer = self.orders[order].clone();
             if answer.is_none() && self.time < since + PATIENCE {
                 return;
             }
             self.owner.order = None;
-            if let Some(answer) = answer {
+            if let Some(answer) = answer.filter(|_| awaited) {
                 self.owner_hears(&answer);
             }
         }
-        if let Some((node, order)) = self.next_order() {
+        let aside = self.dead_member();
+        let awaited = aside.is_none();
+        if let Some((node, order)) = aside.or_else(|| self.next_order()) {
             let order = self.order(node, order);
-            self.owner.order = Some((order, self.time));
+            self.owner.order = Some((order, self.time, awaited));
         }
     }
 
@@ -111,7 +119,6 @@ impl World {
             let (node, incarnation) = self.owner.mark?;
             return Some((node, OwnerOrder::Found { incarnation }));
         }
-        self.notice_who_has_left();
         match self.owner.task.clone()? {
             Task::Leave { node, .. } => Some((node, OwnerOrder::Leave)),
             Task::Remove {
@@ -148,26 +155,6 @@ impl World {
         }
     }
 
-    /// A node that has left and is wanted is removed, so that it joins again; also where a removal was ordered before, by a
-    /// member whose word counts no more.
-    fn notice_who_has_left(&mut self) {
-        if self.owner.task.is_some() {
-            return;
-        }
-        let left = self.present().into_iter().find_map(|node| {
-            let view = self.view(node).filter(|view| view.state == "left")?;
-            Some((node, view.incarnation))
-        });
-        if let Some((node, incarnation)) = left {
-            self.owner.task = Some(Task::Remove {
-                name: MemberName::new(self.nodes[node].name.as_str()),
-                incarnation,
-                force: false,
-                tries: 0,
-            });
-        }
-    }
-
     fn owner_hears(&mut self, answer: &Result<OwnerAnswer, OwnerRefusal>) {
         match (self.owner.task.clone(), answer) {
             (None, Ok(OwnerAnswer::Founded(_))) => self.owner.founded = true,
@@ -191,9 +178,10 @@ impl World {
                 }
             }
             (Some(Task::Remove { .. }), Ok(OwnerAnswer::Removed)) => self.owner.task = None,
-            (Some(Task::Remove { .. }), Err(OwnerRefusal::NotCurrent { current, .. }))
-                if !self.exists(*current) =>
-            {
+            (
+                Some(Task::Remove { incarnation, .. }),
+                Err(OwnerRefusal::NotCurrent { current, .. }),
+            ) if !self.exists(*current) && !self.exists(incarnation) => {
                 // An earlier life of that name, whose disk is gone.
                 if let Some(Task::Remove {
                     incarnation, force, ..
@@ -208,7 +196,7 @@ impl World {
             ) => {
                 if let Some(Task::Remove { tries, .. }) = &mut self.owner.task {
                     *tries += 1;
-                    if *tries > 20 {
+                    if *tries > PERSISTENCE {
                         self.owner.task = None;
                     }
                 }
@@ -221,6 +209,29 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// The removal of a member that no node is.
+    fn dead_member(&mut self) -> Option<(NodeId, OwnerOrder)> {
+        if !self.owner.clears_up {
+            return None;
+        }
+        let at = self.any_serving(&MemberName::new(""))?;
+        let roster = &self.nodes[at].disk.durable().roster;
+        let states = roster.states(self.rules);
+        let (incarnation, _) = states
+            .into_iter()
+            .find(|(who, state)| (state.counts() || *state == State::Left) && !self.exists(*who))?;
+        let name = roster.entry(incarnation)?.name.clone();
+        let force = true;
+        Some((
+            at,
+            OwnerOrder::Remove {
+                name,
+                incarnation,
+                force,
+            },
+        ))
     }
 
     /// Whether there is a database in some node that was not taken away.

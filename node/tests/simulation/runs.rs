@@ -11,11 +11,11 @@ use opensecureconf_node::cluster::{Rule, Rules};
 use crate::world::World;
 
 /// Worlds of an ordinary run.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 300;
 /// How long faults go on in a world.
 const CHAOS: Duration = Duration::from_secs(90);
 /// How long a world may take to come to rest after that.
-const REST: Duration = Duration::from_secs(240);
+const REST: Duration = Duration::from_mins(4);
 /// Lines of a story that are shown.
 const LINES: usize = 120;
 
@@ -57,9 +57,10 @@ fn rules() -> Rules {
 fn tell(seed: u64, rules: Rules) -> String {
     let world = live(seed, rules, true);
     format!(
-        "seed {seed}: {}\n{}\nreplay: SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test -p opensecureconf-node \
+        "seed {seed}: {}\n{}\n{}\nreplay: SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test -p opensecureconf-node \
          --test simulation -- any_world",
         world.broken.as_deref().unwrap_or("nothing is broken"),
+        world.portrait(),
         world.story.last(
             setting("SIMULATION_LINES").map_or(LINES, |lines| usize::try_from(lines).unwrap())
         ),

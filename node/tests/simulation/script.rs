@@ -51,7 +51,7 @@ impl World {
 
     /// A founded cluster in which everybody serves.
     pub(crate) fn with_cluster(rules: Rules, count: usize) -> Result<Self, String> {
-        Self::with_cluster_that_keeps(rules, count, Duration::from_secs(3600))
+        Self::with_cluster_that_keeps(rules, count, Duration::from_hours(1))
     }
 
     /// One in which tombstones are purged as soon as nobody can need them.

@@ -1,11 +1,10 @@
 //! Every rule is there for something: with one left out, some promise is broken, and a world shows it.
 //!
-//! A rule is shown by the scenario that needs it, or by the first seeds that break without it.
+//! A rule is shown by the scenario that needs it.
 
 use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
-    runs::live,
     scenarios::{fencing, founding, joining, leaving, purging, writing},
     script::Outcome,
 };
@@ -20,17 +19,6 @@ fn shown_by(rule: Rule, scenario: Scenario) {
     assert!(
         without.is_err(),
         "without {rule:?} everything ends as well as with it"
-    );
-}
-
-/// Asserts that one of some worlds breaks without a rule.
-fn shown_by_seeds(rule: Rule, seeds: std::ops::RangeInclusive<u64>) {
-    let caught = seeds
-        .into_iter()
-        .any(|seed| live(seed, Rules::without(rule), false).broken.is_some());
-    assert!(
-        caught,
-        "without {rule:?} these worlds end as well as with it"
     );
 }
 

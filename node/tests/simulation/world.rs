@@ -112,6 +112,8 @@ pub(crate) struct World {
     pub(crate) salts: BTreeSet<String>,
     /// The salt that is mounted into every node.
     pub(crate) mounted: Option<Salt>,
+    /// Whether all wall clocks have shown the same time so far.
+    pub(crate) clocks_agree: bool,
     /// What must not have happened.
     pub(crate) broken: Option<String>,
 }
@@ -135,6 +137,7 @@ impl World {
             foundings: BTreeSet::new(),
             salts: BTreeSet::new(),
             mounted: None,
+            clocks_agree: true,
             broken: None,
         }
     }
@@ -252,7 +255,7 @@ impl World {
     }
 
     /// Sends a request on its way.
-    pub(crate) fn send(&mut self, asker: Peer, to: &Address, text: String, patience: Duration) {
+    pub(crate) fn send(&mut self, asker: Peer, to: &Address, text: &str, patience: Duration) {
         let target = self.nodes.iter().position(|node| node.address == *to);
         let give_up = Happening::Answer { asker, text: None };
         let Some(target) = target.filter(|target| !self.nodes[*target].retired) else {
@@ -278,7 +281,7 @@ impl World {
         }
         for _ in 0..copies {
             let delay = self.network.delay(&mut self.random);
-            let text = text.clone();
+            let text = text.to_owned();
             self.later(
                 delay,
                 Happening::Request {

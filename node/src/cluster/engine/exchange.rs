@@ -67,6 +67,12 @@ impl Engine {
                 self.merge_roster(tables, &roster, out)?;
                 Answer::Roster(self.roster.clone())
             }
+            // Made for an earlier life of this node, perhaps; the sender's next one knows of this life.
+            Request::Push { .. }
+                if feeds && !self.is_fresh(hello) && self.setup.rules.hold(Rule::RefuseGaps) =>
+            {
+                Answer::Refused(Refusal::Gap)
+            }
             Request::Push { from, to, rows } if feeds && !hello.fenced => {
                 let changes = Changes { to, rows };
                 if self.take_changes(tables, now, hello, from, changes, out)? {

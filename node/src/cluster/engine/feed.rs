@@ -3,7 +3,7 @@
 use super::{Engine, Event, Now, Output};
 use crate::{
     cluster::{Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
-    domain::{Incarnation, Row, RowHash},
+    domain::{Row, RowHash},
 };
 
 /// Rows in one message at most.
@@ -18,25 +18,30 @@ pub(super) struct Changes {
 }
 
 impl Engine {
-    /// How far this node holds a member's feed. A snapshot counts for those who hold what its source held.
+    /// How far this node holds a member's feed.
     pub(super) fn received_from(&self, hello: &Hello) -> Seq {
-        let stored = self
-            .cursors
+        self.cursors
             .get(&hello.incarnation)
-            .map_or(Seq::START, |cursor| cursor.received);
+            .map_or(Seq::START, |cursor| cursor.received)
+    }
+
+    /// Passes over the snapshot with which a member joined, where this node holds all that its source held.
+    pub(super) fn pass_over_snapshot(&mut self, hello: &Hello) {
         let Some((source, source_head, last)) = hello.origin else {
-            return stored;
+            return;
         };
         let held = if source == self.incarnation {
             self.last
         } else {
-            self.cursors
-                .get(&source)
-                .map_or(Seq::START, |cursor| cursor.received)
+            self.read_up.get(&source).copied().unwrap_or(Seq::START)
         };
         let covered =
             held >= source_head || !self.setup.rules.hold(Rule::SnapshotsAreFedToThoseBehind);
-        if covered { stored.max(last) } else { stored }
+        if covered && last > self.received_from(hello) {
+            self.set_received(hello, last);
+            // Stored before anybody is told.
+            self.changed.counters = true;
+        }
     }
 
     /// Changes of this node after a sequence.
@@ -83,6 +88,9 @@ impl Engine {
         }
         self.take_rows(tables, now, hello, rows, out)?;
         self.set_received(hello, to);
+        if to >= hello.head {
+            self.read_up.insert(hello.incarnation, to);
+        }
         // The cursor is stored with what it brought, or that would be asked for again after a crash.
         self.changed.counters = true;
         Ok(true)
@@ -156,7 +164,12 @@ impl Engine {
     }
 
     /// Notes how far a member holds this node's feed, and answers the writes that waited for it.
-    pub(super) fn acknowledged(&mut self, member: Incarnation, up_to: Seq, out: &mut Vec<Output>) {
+    pub(super) fn acknowledged(&mut self, hello: &Hello, up_to: Seq, out: &mut Vec<Output>) {
+        let member = hello.incarnation;
+        if self.received_from(hello) >= hello.head {
+            let settled = self.settled.entry(member).or_default();
+            *settled = (*settled).max(up_to);
+        }
         let cursor = self.cursors.entry(member).or_default();
         if up_to > cursor.acknowledged {
             cursor.acknowledged = up_to;

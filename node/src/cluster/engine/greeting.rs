@@ -20,6 +20,7 @@ impl Engine {
             incarnation: self.incarnation,
             boot: self.setup.boot,
             turn: self.turn,
+            heard: to.map(|to| (to.boot, to.turn)),
             boot_began: membership.boot.1,
             address: self
                 .contacts
@@ -53,6 +54,10 @@ impl Engine {
 
     /// Whether a node and this one can talk at all.
     fn belongs(&self, hello: &Hello) -> Result<(), Refusal> {
+        if hello.incarnation == self.incarnation {
+            // A copy of this database runs elsewhere, or a message of an earlier process of this node is late.
+            return Err(Refusal::NameTaken);
+        }
         if hello.protocol.major != Protocol::CURRENT.major {
             return Err(Refusal::Protocol);
         }
@@ -110,18 +115,24 @@ impl Engine {
         if hello.founding.is_none() || hello.fenced {
             return Ok(Ok(()));
         }
-        if is_news && self.went_back(hello) && self.setup.rules.hold(Rule::FenceRolledBack) {
+        let is_fresh = exchange_began.is_some() || self.is_fresh(hello);
+        if is_news
+            && is_fresh
+            && self.went_back(hello)
+            && self.setup.rules.hold(Rule::FenceRolledBack)
+        {
             return Ok(Err(Refusal::RolledBack));
         }
-        self.judge_myself(tables, hello, state, out)?;
+        self.pass_over_snapshot(hello);
+        self.judge_myself(tables, hello, out)?;
         if exchange_began.is_some() {
-            self.note_head(hello, exchange_began);
+            self.note_answer(hello, exchange_began);
         }
         if let Some((of, seq)) = hello.received
             && of == self.incarnation
         {
             if hello.acknowledges {
-                self.acknowledged(hello.incarnation, seq, out);
+                self.acknowledged(hello, seq, out);
             }
             if hello.ready
                 && let Some(leaving) = &mut self.leaving
@@ -131,6 +142,14 @@ impl Engine {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Whether a greeting was made after this node began its life in this process. An older one may be late, and tell less
+    /// of its node than this one's cursors know: they may come from a snapshot.
+    pub(super) fn is_fresh(&self, hello: &Hello) -> bool {
+        hello
+            .heard
+            .is_some_and(|(boot, turn)| boot == self.setup.boot && turn > self.began_at_turn)
     }
 
     /// Whether a node's database went back behind what it had told.
@@ -150,7 +169,6 @@ impl Engine {
         &mut self,
         tables: &mut T,
         hello: &Hello,
-        state: Option<State>,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
         let holds_more_than_there_is = hello
@@ -160,8 +178,10 @@ impl Engine {
         if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
             return self.fence(tables, FenceReason::RolledBack, out);
         }
-        let below = hello.purged > self.received_from(hello);
-        if below && state.is_some_and(State::counts) && rules.hold(Rule::HonourPurgeMarks) {
+        // Nobody waits for one that has left, and it waits for its removal.
+        let below =
+            hello.purged > self.received_from(hello) && self.my_state() != Some(State::Left);
+        if below && rules.hold(Rule::HonourPurgeMarks) {
             return self.fence(tables, FenceReason::BelowPurgeMark, out);
         }
         Ok(())

@@ -279,6 +279,12 @@ impl Engine {
             source_head: source.head,
             last: self.last,
         });
+        self.read_up = head
+            .received
+            .iter()
+            .filter(|(member, _, _)| *member == source.incarnation)
+            .map(|(member, received, _)| (*member, *received))
+            .collect();
         self.cursors = head
             .received
             .into_iter()
@@ -302,6 +308,8 @@ impl Engine {
             self.salt = Some(salt.clone());
             out.push(Output::SaltSettled(salt));
         }
+        self.settled.clear();
+        self.began_at_turn = self.turn;
         self.contacts.start_over();
         self.readiness.restart();
         out.push(Output::Event(Event::Joined {

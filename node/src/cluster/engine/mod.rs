@@ -49,6 +49,12 @@ pub struct Engine {
     states: BTreeMap<Incarnation, State>,
     roster_fingerprint: u64,
     cursors: BTreeMap<Incarnation, Cursor>,
+    /// Up to where each member's feed was read to its end: this node holds all that was there then. A place in the middle
+    /// says less, because a row that is written again moves behind it.
+    read_up: BTreeMap<Incarnation, Seq>,
+    /// How far members have acknowledged this node's feed when it had read theirs to the end: nothing that they said
+    /// before they knew of a delete up to there can arrive after it and count as news.
+    settled: BTreeMap<Incarnation, Seq>,
     salt: Option<Salt>,
     has_rows: bool,
     contacts: Contacts,
@@ -62,6 +68,8 @@ pub struct Engine {
     random: StdRng,
     exchanges: u64,
     turn: u64,
+    /// The last greeting before this incarnation or this engine began.
+    began_at_turn: u64,
     changed: Changed,
     purge_due: std::time::Duration,
     /// Live entries, as told by whoever counts them.
@@ -128,6 +136,7 @@ impl Engine {
                 .into_iter()
                 .collect(),
             // A founding or a snapshot may have settled it since the process began.
+            read_up: BTreeMap::new(),
             salt: match &setup.salt {
                 Some(salt) => Some(salt.clone()),
                 None => tables.salt().map_err(LoadError::Storage)?,
@@ -143,6 +152,8 @@ impl Engine {
             random: StdRng::from_seed(entropy),
             exchanges: begin,
             turn: begin,
+            began_at_turn: begin,
+            settled: BTreeMap::new(),
             changed: Changed::default(),
             purge_due: now.elapsed + purge::INTERVAL,
             entries: 0,

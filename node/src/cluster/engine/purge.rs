@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Rule, Seq, Tables},
+    cluster::{Rule, Tables},
     domain::Timestamp,
 };
 
@@ -22,11 +22,7 @@ impl Engine {
     ) -> Result<(), T::Error> {
         let known_to_all = self
             .counting()
-            .map(|member| {
-                self.cursors
-                    .get(&member)
-                    .map_or(Seq::START, |cursor| cursor.acknowledged)
-            })
+            .map(|member| self.settled.get(&member).copied().unwrap_or_default())
             .min()
             .unwrap_or(self.last);
         let up_to = if self.setup.rules.hold(Rule::PurgeWaitsForAll) {

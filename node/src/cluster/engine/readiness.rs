@@ -1,10 +1,10 @@
 //! When a node may serve: once it holds what the others held when it started or joined.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Hello, Phase, Rule, Seq, Standing, State, Tables},
+    cluster::{Hello, Phase, Rule, Standing, State, Tables},
     domain::Incarnation,
 };
 
@@ -12,8 +12,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Readiness {
     ready: bool,
-    /// The others' last sequences, each as it was told by one whose next writes wait for this node.
-    heads: BTreeMap<Incarnation, Seq>,
+    /// Members that answered as ones whose next writes wait for this node.
+    told: BTreeSet<Incarnation>,
     /// When this node became a member, if it joined in this life: what was asked before tells nothing.
     since: Option<Duration>,
 }
@@ -22,7 +22,7 @@ impl Readiness {
     pub(super) fn new(ready: bool) -> Self {
         Self {
             ready,
-            heads: BTreeMap::new(),
+            told: BTreeSet::new(),
             since: None,
         }
     }
@@ -69,25 +69,20 @@ impl Engine {
             )
     }
 
-    /// Notes what a member held when it answered: it knows this node as what it is, so its later writes wait for it.
-    pub(super) fn note_head(&mut self, hello: &Hello, exchange_began: Option<Duration>) {
+    /// Notes that a member answered: it knows this node as what it is, so its later writes wait for it.
+    pub(super) fn note_answer(&mut self, hello: &Hello, exchange_began: Option<Duration>) {
         let knows_me = hello.roster == self.roster_fingerprint
             && hello.founding == self.membership.founding
             && !hello.fenced;
-        if !self.readiness.ready
-            && knows_me
-            && exchange_began >= self.readiness.since.or(Some(Duration::ZERO))
-        {
-            self.readiness
-                .heads
-                .entry(hello.incarnation)
-                .or_insert(hello.head);
+        let is_late_enough = exchange_began >= self.readiness.since.or(Some(Duration::ZERO));
+        if !self.readiness.ready && knows_me && is_late_enough {
+            self.readiness.told.insert(hello.incarnation);
         }
     }
 
-    /// Whether this node waits for a member to tell what it holds.
-    pub(super) fn wants_head(&self, member: Incarnation) -> bool {
-        !self.readiness.ready && !self.readiness.heads.contains_key(&member)
+    /// Whether this node waits for a member's answer.
+    pub(super) fn wants_answer(&self, member: Incarnation) -> bool {
+        !self.readiness.ready && !self.readiness.told.contains(&member)
     }
 
     /// Begins to serve when this node holds what the others hold. One that joins acknowledges first, and then looks once
@@ -107,14 +102,14 @@ impl Engine {
         }
         if self.my_state() == Some(State::Joining) {
             self.advance(tables, Phase::Member)?;
-            self.readiness.heads.clear();
+            self.readiness.told.clear();
             self.readiness.since = Some(now.elapsed);
             if self.behind(now).is_some() && waits {
                 return Ok(());
             }
         }
         self.readiness.ready = true;
-        self.readiness.heads.clear();
+        self.readiness.told.clear();
         if self.is_ready() {
             out.push(Output::Event(Event::Ready));
         }
@@ -171,10 +166,11 @@ impl Engine {
                 return None;
             }
             let name = &contact.hello.name;
-            let Some(head) = self.readiness.heads.get(member) else {
+            if !self.readiness.told.contains(member) {
                 return Some(format!("it has not heard yet what '{name}' holds"));
-            };
-            let missing = head.since(self.received_from(&contact.hello));
+            }
+            // The last head that was told, not an earlier one: a row that was written again has left its place behind.
+            let missing = contact.hello.head.since(self.received_from(&contact.hello));
             (missing > 0)
                 .then(|| format!("it is catching up with '{name}': {missing} changes to go"))
         })

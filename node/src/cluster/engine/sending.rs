@@ -111,7 +111,7 @@ impl Engine {
                 },
             )));
         }
-        if self.wants_head(hello.incarnation) && since(route.sent_at) >= ROSTER_PAUSE {
+        if self.wants_answer(hello.incarnation) && since(route.sent_at) >= ROSTER_PAUSE {
             return Ok(heartbeat(true));
         }
         if !self.is_ready() && hello.head > received {

@@ -31,7 +31,7 @@ pub(crate) fn e05_nobody_founds(rules: Rules) -> Outcome {
     for node in 0..3 {
         world.start(node);
     }
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_mins(1));
     ensure(world.foundings.is_empty(), "somebody founded unbidden")?;
     world.found(1)?;
     world.all_serve()?;
@@ -54,7 +54,7 @@ pub(crate) fn e06_blank_pair(rules: Rules) -> Outcome {
     world.wipe(1);
     world.start(0);
     world.start(1);
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_mins(1));
     world.whole()?;
     ensure(
         !world.is_ready(0) && !world.is_ready(1),
@@ -71,7 +71,7 @@ pub(crate) fn e16_equal_names(rules: Rules) -> Outcome {
     world.start(0);
     world.start(1);
     world.found(0)?;
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_mins(1));
     world.whole()?;
     ensure(world.is_ready(0), "the first one was driven out")?;
     ensure(!world.is_ready(1), "two live nodes have one name")?;
@@ -98,7 +98,7 @@ pub(crate) fn e17_forgetful_founder(rules: Rules) -> Outcome {
             format!("node {node} takes the order of another life: {answer:?}"),
         )?;
     }
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_mins(1));
     world.whole()?;
     ensure(world.salts.len() == 1, "a second salt")
 }
@@ -144,7 +144,7 @@ pub(crate) fn e27_stale_short_list(rules: Rules) -> Outcome {
     world.wipe(0);
     world.nodes[0].list = old;
     world.start(0);
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_mins(1));
     world.whole()?;
     ensure(!world.is_ready(0), "it serves although it has nothing")?;
     world.ends_well()

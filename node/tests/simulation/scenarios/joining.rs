@@ -26,7 +26,7 @@ pub(crate) fn e19_acknowledgement_of_a_joiner(rules: Rules) -> Outcome {
         |world: &World| world.nodes[joiner].disk.durable().state(rules) == Some(State::Joining);
     ensure(world.until(LONG, joining), "it never joins")?;
     // Node 1 stands still, and the joining node waits until it is sure of that.
-    world.nodes[1].commit_time = Duration::from_secs(3600);
+    world.nodes[1].commit_time = Duration::from_hours(1);
     let id = world.change(0, "w", put("value"), AckLevel::All, None);
     let written = world.stands(id)?;
     ensure(joining(&world), "it does not wait for node 1")?;

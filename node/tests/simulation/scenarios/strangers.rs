@@ -33,7 +33,7 @@ pub(crate) fn e14_two_lists_merged(rules: Rules) -> Outcome {
     for node in 0..2 {
         world.list(node, list.clone());
     }
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_mins(1));
     for (node, value) in [(0, "of p"), (1, "of q")] {
         ensure(world.is_ready(node), format!("node {node} stopped serving"))?;
         ensure(
@@ -52,7 +52,7 @@ pub(crate) fn e15_clone(rules: Rules) -> Outcome {
     let clone = world.add_node("node-1");
     let list = world.addresses(&world.present());
     world.nodes[clone].disk.replace(copy);
-    world.nodes[clone].cluster = "staging/demo".to_owned();
+    "staging/demo".clone_into(&mut world.nodes[clone].cluster);
     world.nodes[clone].list = list;
     world.start(clone);
     world.until(LONG, |world| world.is_ready(clone));
