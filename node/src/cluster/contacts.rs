@@ -81,7 +81,12 @@ impl Contact {
 
     /// Whether it still answers.
     pub(super) fn is_alive(&self, now: Duration) -> bool {
-        !self.unreachable && now.saturating_sub(self.heard) <= SILENCE
+        !self.unreachable && self.was_heard_within(SILENCE, now)
+    }
+
+    /// Whether it was heard not longer ago than that.
+    pub(super) fn was_heard_within(&self, past: Duration, now: Duration) -> bool {
+        now.saturating_sub(self.heard) <= past
     }
 }
 

@@ -5,12 +5,16 @@
 pub enum Rule {
     /// A new stamp is later than the one it replaces.
     StampAboveStored,
+    /// A new stamp is later than the one that its caller names.
+    StampAboveNamed,
     /// The clock takes over every reading that it sees, however far ahead.
     MergeClocks,
     /// A tombstone for an entry that was never seen is kept.
     KeepUnknownTombstones,
     /// A tombstone is purged only when every incarnation of the roster has acknowledged it.
     PurgeWaitsForAll,
+    /// A tombstone is purged only when what its members had said before they knew of it has arrived.
+    PurgeWaitsForWhatIsUnderWay,
     /// A node below a purge mark joins anew.
     HonourPurgeMarks,
     /// What the roster says, it says of an incarnation, not of a name.
@@ -29,6 +33,12 @@ pub enum Rule {
     OwnStamps,
     /// A node is founded only when told, once, beside no founded one.
     FoundingIsTold,
+    /// A node is founded only when nothing that a founded one sent can be under way.
+    FoundingWaitsForLostFounders,
+    /// A blank node joins none of two clusters that it hears of.
+    BlankJoinsNoneOfTwo,
+    /// Nodes of other clusters, foundings and salts are refused.
+    StrangersAreRefused,
     /// A leaving node stays until all others hold what it holds.
     LeavingPushesAll,
     /// A node is ready only once it has passed what the others had.
@@ -43,9 +53,11 @@ impl Rule {
     /// All of them.
     pub const ALL: &[Self] = &[
         Self::StampAboveStored,
+        Self::StampAboveNamed,
         Self::MergeClocks,
         Self::KeepUnknownTombstones,
         Self::PurgeWaitsForAll,
+        Self::PurgeWaitsForWhatIsUnderWay,
         Self::HonourPurgeMarks,
         Self::RosterByIncarnation,
         Self::FenceRemoved,
@@ -55,6 +67,9 @@ impl Rule {
         Self::SnapshotsAreFedToThoseBehind,
         Self::OwnStamps,
         Self::FoundingIsTold,
+        Self::FoundingWaitsForLostFounders,
+        Self::BlankJoinsNoneOfTwo,
+        Self::StrangersAreRefused,
         Self::LeavingPushesAll,
         Self::ReadyWaitsForHeads,
         Self::EarlierRemovalsWin,

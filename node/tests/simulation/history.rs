@@ -101,9 +101,11 @@ impl History {
                             .or_insert(Birth { seq, replaced });
                     }
                     let key = (me, identity);
-                    // A tombstone that is purged here may come once more from where it is not.
+                    // A tombstone that is purged here may come once more from where it is not; a damaged row is mended by
+                    // what it was.
+                    let again = deleted || replaced == Some(version);
                     if let Some(held) = self.held.get(&key)
-                        && (*held > version || (*held == version && !deleted))
+                        && (*held > version || (*held == version && !again))
                     {
                         return Err(format!(
                             "the database {me} went back in {}: it held {held} and took {version}",

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use opensecureconf_node::{
     cluster::{
         Address, Boot, Change, Engine, Envelope, Event, ExchangeId, Hello, Input, LoadError,
-        MemberName, Mode, Now, Output, ReplyId, Request, Setup, View,
+        MemberName, Mode, Now, Output, Refusal, ReplyId, Request, Setup, View,
     },
     domain::Timestamp,
 };
@@ -54,6 +54,8 @@ pub(crate) struct Node {
     replies: BTreeMap<ReplyId, Asker>,
     next_reply: u64,
     committing: Option<Batch>,
+    /// Why it and other nodes did not talk.
+    pub(crate) refusals: Vec<Refusal>,
     /// Requests that were sent and not answered.
     pub(crate) open: BTreeMap<ExchangeId, Address>,
 }
@@ -87,6 +89,7 @@ impl Node {
             replies: BTreeMap::new(),
             next_reply: 0,
             committing: None,
+            refusals: Vec::new(),
             open: BTreeMap::new(),
         }
     }
@@ -491,6 +494,7 @@ impl World {
             Event::Ready => self.check_what_ready_nodes_hold(),
             Event::Fenced(reason) => self.check_fenced(id, *reason),
             Event::Purged { .. } => self.note_unheard_of(id),
+            Event::Mismatch { refusal, .. } => self.nodes[id].refusals.push(refusal.clone()),
             _ => {}
         }
     }

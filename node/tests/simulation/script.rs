@@ -11,6 +11,7 @@ use opensecureconf_node::{
 };
 
 use crate::{
+    chaos::Profile,
     history::WriteId,
     world::{NodeId, World},
 };
@@ -51,23 +52,26 @@ impl World {
 
     /// A founded cluster in which everybody serves.
     pub(crate) fn with_cluster(rules: Rules, count: usize) -> Result<Self, String> {
-        Self::with_cluster_that_keeps(rules, count, Duration::from_hours(1))
+        Self::with_cluster_like(rules, count, Profile::calm())
     }
 
     /// One in which tombstones are purged as soon as nobody can need them.
     pub(crate) fn with_forgetful_cluster(rules: Rules, count: usize) -> Result<Self, String> {
-        Self::with_cluster_that_keeps(rules, count, Duration::ZERO)
+        let mut profile = Profile::calm();
+        profile.grace = Duration::ZERO;
+        Self::with_cluster_like(rules, count, profile)
     }
 
-    fn with_cluster_that_keeps(
+    /// A founded cluster in a world of its own kind.
+    pub(crate) fn with_cluster_like(
         rules: Rules,
         count: usize,
-        grace: Duration,
+        profile: Profile,
     ) -> Result<Self, String> {
         let names: Vec<_> = (0..count).map(|number| format!("node-{number}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let mut world = Self::with_nodes(rules, &names);
-        world.profile.grace = grace;
+        world.profile = profile;
         for node in 0..count {
             world.start(node);
         }
@@ -144,8 +148,43 @@ impl World {
         }
     }
 
-    /// A client reads an entry at a node and writes over it.
+    /// Clients that never pause: one writes at some node each millisecond, until something is so. Tells whether it became
+    /// so.
+    pub(crate) fn written_to_without_pause(
+        &mut self,
+        nodes: &[NodeId],
+        limit: Duration,
+        is_so: impl Fn(&Self) -> bool,
+    ) -> bool {
+        let end = self.time + limit;
+        for node in nodes.iter().cycle() {
+            if is_so(self) || self.time >= end || self.broken.is_some() {
+                break;
+            }
+            let value = put(&format!("at {:?}", self.time));
+            self.sent(*node, &format!("of-{node}"), value, AckLevel::Local, None);
+            self.pass(Duration::from_millis(1));
+        }
+        is_so(self)
+    }
+
+    /// A client reads an entry at a node and writes over it; waits for the answer.
     pub(crate) fn change(
+        &mut self,
+        node: NodeId,
+        key: &str,
+        change: Change,
+        level: AckLevel,
+        named: Option<Clock>,
+    ) -> WriteId {
+        let id = self.sent(node, key, change, level, named);
+        self.until(Duration::from_secs(3), |world| {
+            world.history.writes[id].outcome.is_some()
+        });
+        id
+    }
+
+    fn sent(
         &mut self,
         node: NodeId,
         key: &str,
@@ -168,11 +207,7 @@ impl World {
             named,
             change,
         };
-        let id = self.write_after(Duration::from_micros(100), node, write, level);
-        self.until(Duration::from_secs(3), |world| {
-            world.history.writes[id].outcome.is_some()
-        });
-        id
+        self.write_after(Duration::from_micros(100), node, write, level)
     }
 
     /// Puts a value at a node and waits for the answer.
@@ -214,6 +249,13 @@ impl World {
             .row
             .token
             .clone()
+    }
+
+    /// Whether a tombstone of an entry is there.
+    pub(crate) fn holds_tombstone(&self, node: NodeId, key: &str) -> bool {
+        let rows = &self.nodes[node].disk.durable().rows;
+        rows.get(&entry(key))
+            .is_some_and(|row| row.row.is_tombstone())
     }
 
     /// Cuts a node off from all others.

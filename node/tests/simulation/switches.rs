@@ -5,7 +5,7 @@
 use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
-    scenarios::{fencing, founding, joining, leaving, purging, writing},
+    scenarios::{fencing, founding, joining, leaving, purging, strangers, writing},
     script::Outcome,
 };
 
@@ -38,10 +38,18 @@ macro_rules! switches {
 
 switches! {
     founding_is_told: shown_by(FoundingIsTold, founding::e05_nobody_founds);
+    foundings_wait_for_lost_founders:
+        shown_by(FoundingWaitsForLostFounders, founding::a_founding_waits_for_what_a_lost_founder_sent);
+    blank_nodes_join_none_of_two:
+        shown_by(BlankJoinsNoneOfTwo, founding::a_snapshot_of_a_lost_founder_comes_after_the_new_founding);
+    strangers_are_refused: shown_by(StrangersAreRefused, strangers::e15_clone);
     stamps_are_above_what_is_stored: shown_by(StampAboveStored, purging::a_snapshot_is_written_over_by_a_slower_clock);
+    stamps_are_above_what_is_named: shown_by(StampAboveNamed, writing::e01_skewed_pair);
     clocks_are_merged: shown_by(MergeClocks, purging::e04_future_stamp);
     unknown_tombstones_are_kept: shown_by(KeepUnknownTombstones, purging::an_unknown_tombstone_is_kept);
     purges_wait_for_all: shown_by(PurgeWaitsForAll, purging::a_purge_waits_for_who_is_down);
+    purges_wait_for_what_is_under_way:
+        shown_by(PurgeWaitsForWhatIsUnderWay, purging::a_purge_waits_for_what_is_under_way);
     purge_marks_are_honoured: shown_by(HonourPurgeMarks, purging::a_snapshot_from_before_a_purge_is_taken_again);
     the_roster_goes_by_incarnation: shown_by(RosterByIncarnation, leaving::e03_same_name_new_life);
     removed_nodes_are_fenced: shown_by(FenceRemoved, leaving::e30_left_too_early);

@@ -62,6 +62,13 @@ pub(crate) enum Happening {
     List(NodeId, Vec<Address>),
 }
 
+impl Happening {
+    fn is_page_for(&self, node: NodeId) -> bool {
+        matches!(self, Self::Answer { asker, text: Some(text) }
+            if asker.node == node && text.contains("\"page\":{"))
+    }
+}
+
 /// Work for an engine.
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -208,7 +215,25 @@ impl World {
 
     /// Lets the requests that are on their way to a node arrive later.
     pub(crate) fn hold_up_requests(&mut self, to: NodeId, by: Duration) {
-        let is_held = |happening: &Happening| matches!(happening, Happening::Request { to: target, .. } if *target == to);
+        self.hold_up(
+            by,
+            |happening| matches!(happening, Happening::Request { to: target, .. } if *target == to),
+        );
+    }
+
+    /// Lets the page of a snapshot that is on its way to a node arrive later.
+    pub(crate) fn hold_up_page(&mut self, to: NodeId, by: Duration) {
+        self.hold_up(by, |happening| happening.is_page_for(to));
+    }
+
+    /// Whether a page of a snapshot is on its way to a node.
+    pub(crate) fn page_is_under_way(&self, to: NodeId) -> bool {
+        self.queue
+            .values()
+            .any(|happening| happening.is_page_for(to))
+    }
+
+    fn hold_up(&mut self, by: Duration, is_held: impl Fn(&Happening) -> bool) {
         let (held, rest) = std::mem::take(&mut self.queue)
             .into_iter()
             .partition(|(_, happening)| is_held(happening));

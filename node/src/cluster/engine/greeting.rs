@@ -61,6 +61,9 @@ impl Engine {
         if hello.protocol.major != Protocol::CURRENT.major {
             return Err(Refusal::Protocol);
         }
+        if !self.setup.rules.hold(Rule::StrangersAreRefused) {
+            return Ok(());
+        }
         if hello.cluster != self.setup.cluster {
             return Err(Refusal::OtherCluster {
                 mine: self.setup.cluster.clone(),

@@ -120,8 +120,11 @@ pub enum OwnerRefusal {
         /// That cluster.
         founding: FoundingId,
     },
-    /// A reachable node belongs to a cluster.
-    #[error("node '{name}' belongs to a cluster already; this node is going to join it")]
+    /// A reachable node belongs to a cluster, or did when it was heard last.
+    #[error(
+        "node '{name}' belongs to a cluster already; this node is going to join it, or can be told again a minute after \
+         that node was lost"
+    )]
     ReachableCluster {
         /// That node.
         name: MemberName,

@@ -35,6 +35,24 @@ impl Engine {
         }
     }
 
+    /// Whether nodes of different clusters answer. A founder that was lost may be one of them: what it sent comes late.
+    pub(super) fn hears_two_clusters(&self, now: Now) -> bool {
+        let mut foundings = self
+            .contacts
+            .known
+            .values()
+            .filter(|contact| contact.is_alive(now.elapsed))
+            .filter_map(|contact| contact.hello.founding);
+        let first = foundings.next();
+        foundings.any(|other| first.is_some_and(|first| first != other))
+    }
+
+    fn joins_none(&self, now: Now) -> bool {
+        self.membership.standing == Standing::Blank
+            && self.setup.rules.hold(Rule::BlankJoinsNoneOfTwo)
+            && self.hears_two_clusters(now)
+    }
+
     /// Begins to join where that is wanted and a ready member is there.
     pub(super) fn choose_source<T: Tables>(
         &mut self,
@@ -57,6 +75,9 @@ impl Engine {
                 return Ok(());
             }
             self.abort_join(tables)?;
+        }
+        if self.joins_none(now) {
+            return Ok(());
         }
         let source = self
             .contacts
@@ -220,6 +241,9 @@ impl Engine {
         if more {
             return Ok(());
         }
+        if self.joins_none(now) {
+            return self.abort_join(tables);
+        }
         match (self.join.take().and_then(|join| join.head), salt) {
             (Some(head), Some(salt)) => self.take_snapshot(tables, now, hello, head, salt, out),
             _ => Ok(()),
@@ -309,6 +333,7 @@ impl Engine {
             out.push(Output::SaltSettled(salt));
         }
         self.settled.clear();
+        self.settling.clear();
         self.began_at_turn = self.turn;
         self.contacts.start_over();
         self.readiness.restart();

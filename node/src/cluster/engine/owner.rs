@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{Engine, Event, Now, Output, OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId};
 use crate::{
-    cluster::{FoundingId, MemberName, Phase, RosterEntry, Rule, Seq, Standing, State, Tables},
+    cluster::{
+        FoundingId, MemberName, Phase, RosterEntry, Rule, Seq, Standing, State, Tables,
+        contacts::{Exchange, SILENCE},
+    },
     crypto::Salt,
     domain::{Incarnation, Version},
 };
@@ -68,11 +71,15 @@ impl Engine {
                 Err(OwnerRefusal::AlreadyMember { founding })
             });
         }
-        let founded = self
-            .contacts
-            .known
-            .values()
-            .find(|contact| contact.is_alive(now.elapsed) && contact.hello.founding.is_some());
+        // A founder that is lost may have sent a snapshot that is still on its way: whoever takes it brings its cluster back.
+        let patience = if self.setup.rules.hold(Rule::FoundingWaitsForLostFounders) {
+            Exchange::Snapshot.patience()
+        } else {
+            SILENCE
+        };
+        let founded = self.contacts.known.values().find(|contact| {
+            contact.hello.founding.is_some() && contact.was_heard_within(patience, now.elapsed)
+        });
         if let Some(contact) = founded
             && self.setup.rules.hold(Rule::FoundingIsTold)
         {

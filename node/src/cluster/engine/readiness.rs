@@ -127,6 +127,10 @@ impl Engine {
                  the other cluster (osc-node import)"
                     .to_owned(),
             ),
+            (Standing::Blank, _) if self.hears_two_clusters(now) => Some(
+                "it hears of two clusters and joins neither: its list must name the nodes of one"
+                    .to_owned(),
+            ),
             (Standing::Blank, _) if self.join.is_some() => {
                 Some("it is taking a snapshot".to_owned())
             }

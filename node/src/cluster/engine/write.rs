@@ -139,6 +139,7 @@ impl Engine {
         }
         let replaced = stored.as_ref().map(|row| row.version.clock);
         let replaced = replaced.filter(|_| self.setup.rules.hold(Rule::StampAboveStored));
+        let named = named.filter(|_| self.setup.rules.hold(Rule::StampAboveNamed));
         let version = Version {
             clock: self.clock.tick(now.wall, replaced.max(named)),
             incarnation: self.incarnation,

@@ -16,6 +16,7 @@ scenarios! {
     e33_each_waits_for_the_other
     a_snapshot_is_fed_to_those_behind_its_source
     a_node_is_ready_once_it_holds_what_was_acknowledged
+    a_node_is_ready_in_time_although_the_others_are_written_to_without_pause
 }
 
 /// Whoever joins acknowledges nothing until it is a member: it may leave at once, and then leaves nothing behind.
@@ -30,6 +31,10 @@ pub(crate) fn e19_acknowledgement_of_a_joiner(rules: Rules) -> Outcome {
     let id = world.change(0, "w", put("value"), AckLevel::All, None);
     let written = world.stands(id)?;
     ensure(joining(&world), "it does not wait for node 1")?;
+    ensure(
+        world.value(joiner, "w").is_some(),
+        "it does not get the write",
+    )?;
     world.told(joiner, OwnerOrder::Leave);
     world.whole()?;
     ensure(
@@ -119,5 +124,24 @@ pub(crate) fn a_node_is_ready_once_it_holds_what_was_acknowledged(rules: Rules) 
     world.until(LONG, |world| world.is_ready(2));
     world.check_what_ready_nodes_hold();
     world.whole()?;
+    world.ends_well()
+}
+
+/// Heads that move put nobody's readiness off for ever.
+pub(crate) fn a_node_is_ready_in_time_although_the_others_are_written_to_without_pause(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    for round in 0..12 {
+        world.crash(2);
+        let never = |_: &World| false;
+        world.written_to_without_pause(&[0, 1], Duration::from_millis(800), never);
+        world.start(2);
+        let ready = |world: &World| world.is_ready(2);
+        let in_time = world.written_to_without_pause(&[0, 1], Duration::from_secs(8), ready);
+        world.whole()?;
+        let why = world.view(2).and_then(|view| view.not_ready);
+        ensure(in_time, format!("not ready after start {round}: {why:?}"))?;
+    }
     world.ends_well()
 }

@@ -42,15 +42,24 @@ pub(crate) fn e03_same_name_new_life(rules: Rules) -> Outcome {
     world.isolate(0);
     world.delete(1, "k")?;
     world.pass(Duration::from_secs(25));
+    ensure(world.value(0, "k").is_some(), "node 0 knows of the delete")?;
+    ensure(
+        world.holds_tombstone(1, "k"),
+        "purged while the later life of node 0 is away",
+    )?;
     world.ends_well()?;
-    ensure(world.value(1, "k").is_none(), "a deleted entry is back")
+    ensure(
+        (0..2).all(|node| world.value(node, "k").is_none()),
+        "a deleted entry is back",
+    )
 }
 
 /// A leaving node takes no writes, and leaves only when all others hold what it has.
 pub(crate) fn e10_last_write(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.isolate(2);
-    world.put(2, "k", "value")?;
+    let held = world.put(2, "k", "value")?.held_by;
+    ensure(held == 1, "others hold it")?;
     world.told(2, OwnerOrder::Leave);
     let late = world.change(
         2,
@@ -61,6 +70,10 @@ pub(crate) fn e10_last_write(rules: Rules) -> Outcome {
     );
     ensure(world.is_refused(late), "a leaving node takes a write")?;
     world.pass(Duration::from_secs(5));
+    ensure(
+        world.nodes[2].disk.durable().state(rules) == Some(State::Leaving),
+        "it has left although nobody else holds what it has",
+    )?;
     world.reconnect(2);
     left(&mut world, 2)?;
     world.removed(0, 2)?;
@@ -82,16 +95,18 @@ pub(crate) fn e11_late_removal(rules: Rules) -> Outcome {
     world.pass(Duration::from_secs(5));
     let new = world.join("node-2");
     world.all_serve()?;
-    let order = OwnerOrder::Remove {
-        name: MemberName::new("node-2"),
-        incarnation: old,
-        force: false,
-    };
-    let answer = world.told(0, order);
-    ensure(
-        matches!(answer, Some(Err(OwnerRefusal::NotCurrent { .. }))),
-        format!("the removal of an earlier life: {answer:?}"),
-    )?;
+    for force in [false, true] {
+        let order = OwnerOrder::Remove {
+            name: MemberName::new("node-2"),
+            incarnation: old,
+            force,
+        };
+        let answer = world.told(0, order);
+        ensure(
+            matches!(answer, Some(Err(OwnerRefusal::NotCurrent { .. }))),
+            format!("the removal of an earlier life: {answer:?}"),
+        )?;
+    }
     world.ends_well()?;
     ensure(world.is_ready(new), "the later life was removed")
 }

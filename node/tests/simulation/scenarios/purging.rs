@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use opensecureconf_node::cluster::{AckLevel, Change, Rules};
+use opensecureconf_node::cluster::{AckLevel, Change, Rules, Seen, Write};
 
 use crate::{
+    chaos::Profile,
     scenarios::scenarios,
-    script::{LONG, Outcome, ensure, put},
+    script::{LONG, Outcome, ensure, entry, put},
     world::World,
 };
 
@@ -14,6 +15,8 @@ scenarios! {
     e04_future_stamp
     e21_removed_source
     a_purge_waits_for_who_is_down
+    a_purge_waits_for_what_is_under_way
+    a_purge_comes_although_all_are_written_to_without_pause
     an_unknown_tombstone_is_kept
     a_snapshot_from_before_a_purge_is_taken_again
     a_snapshot_is_written_over_by_a_slower_clock
@@ -33,7 +36,14 @@ pub(crate) fn e04_future_stamp(rules: Rules) -> Outcome {
     world.nodes[0].skew = 0;
     world.crash(0);
     world.start(0);
-    world.until(LONG, |world| world.is_ready(0));
+    ensure(
+        world.until(LONG, |world| world.is_ready(0)),
+        "node 0 does not come back",
+    )?;
+    ensure(
+        world.holds_tombstone(1, "k") && world.nodes[0].disk.durable().rows.is_empty(),
+        "node 1 purges as early, or gives its tombstone back",
+    )?;
     world.put(0, "k", "new")?;
     world.ends_well()?;
     ensure(
@@ -62,14 +72,27 @@ pub(crate) fn e21_removed_source(rules: Rules) -> Outcome {
     world.list(new, list);
     world.network.join(2, new);
     world.start(new);
-    world.until(LONG, |world| world.is_ready(new));
-    if world.is_ready(new) {
-        let lost = world.incarnation(new);
-        world.history.void(lost, "its source was removed");
-        let id = world.change(new, "k", put("again"), AckLevel::Local, None);
-        world.stands(id)?;
-    }
-    world.ends_well()
+    ensure(
+        world.until(LONG, |world| world.is_ready(new)),
+        "it does not join the removed node",
+    )?;
+    ensure(
+        world.value(new, "k").as_deref() == Some("value"),
+        "it does not get the old rows",
+    )?;
+    let lost = world.incarnation(new);
+    world.history.void(lost, "its source was removed");
+    let id = world.change(new, "k", put("again"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.ends_well()?;
+    ensure(
+        world.incarnation(new) != lost,
+        "a node that joined a removed one belongs to the cluster",
+    )?;
+    ensure(
+        world.value(0, "k").is_none(),
+        "a deleted entry is back everywhere",
+    )
 }
 
 /// A node is down for long: the entries that were deleted meanwhile stay deleted, and what it wrote before is kept.
@@ -82,6 +105,10 @@ pub(crate) fn a_purge_waits_for_who_is_down(rules: Rules) -> Outcome {
     world.crash(2);
     world.delete(0, "k")?;
     world.pass(Duration::from_secs(40));
+    ensure(
+        (0..2).all(|node| world.holds_tombstone(node, "k")),
+        "purged although node 2 does not know of it",
+    )?;
     world.reconnect(2);
     world.start(2);
     world.ends_well()?;
@@ -90,6 +117,68 @@ pub(crate) fn a_purge_waits_for_who_is_down(rules: Rules) -> Outcome {
         world.value(0, "own").is_some(),
         "what it wrote before it went down is gone",
     )
+}
+
+/// An entry goes around the node that a message of it is still on its way to; that node deletes it, and the message comes
+/// last.
+pub(crate) fn a_purge_waits_for_what_is_under_way(rules: Rules) -> Outcome {
+    let mut profile = Profile::calm();
+    profile.grace = Duration::ZERO;
+    profile.sync_interval = Duration::from_mins(1);
+    let mut world = World::with_cluster_like(rules, 3, profile)?;
+    world.pass(Duration::from_secs(2));
+    let id = world.write_after(
+        Duration::ZERO,
+        1,
+        Write {
+            identity: entry("k"),
+            seen: Seen::Nothing,
+            named: None,
+            change: put("value"),
+        },
+        AckLevel::Local,
+    );
+    world.until(LONG, |world| world.history.writes[id].outcome.is_some());
+    world.hold_up_requests(0, Duration::from_secs(25));
+    ensure(
+        world.until(LONG, |world| world.value(0, "k").is_some()),
+        "it does not come by way of node 2",
+    )?;
+    world.delete(0, "k")?;
+    ensure(
+        world.until(Duration::from_secs(5), |world| {
+            (1..3).all(|node| world.holds_tombstone(node, "k"))
+        }),
+        "the others do not know of the delete",
+    )?;
+    world.pass(Duration::from_secs(40));
+    world.whole()?;
+    ensure(world.value(0, "k").is_none(), "a deleted entry is back")?;
+    world.ends_well()?;
+    let purged =
+        |world: &World| (0..3).all(|node| world.nodes[node].disk.durable().rows.is_empty());
+    ensure(world.until(LONG, purged), "it is never purged")
+}
+
+/// Writes that never end put no purge off for ever.
+pub(crate) fn a_purge_comes_although_all_are_written_to_without_pause(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.delete(0, "k")?;
+    let purged = |world: &World| {
+        let purged = |node: usize| {
+            !world.nodes[node]
+                .disk
+                .durable()
+                .rows
+                .contains_key(&entry("k"))
+        };
+        (0..3).all(purged)
+    };
+    let in_time = world.written_to_without_pause(&[0, 1, 2], Duration::from_secs(40), purged);
+    world.whole()?;
+    ensure(in_time, "nothing is purged under load")?;
+    world.ends_well()
 }
 
 /// A tombstone arrives where its entry never was, and the entry after it.

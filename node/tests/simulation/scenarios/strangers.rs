@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opensecureconf_node::cluster::Rules;
+use opensecureconf_node::cluster::{Refusal, Rules};
 
 use crate::{
     scenarios::scenarios,
@@ -34,6 +34,14 @@ pub(crate) fn e14_two_lists_merged(rules: Rules) -> Outcome {
         world.list(node, list.clone());
     }
     world.pass(Duration::from_mins(1));
+    ensure(
+        (0..2).all(|node| {
+            let refusals = &world.nodes[node].refusals;
+            let is_other = |refusal: &Refusal| matches!(refusal, Refusal::OtherFounding { .. });
+            refusals.iter().any(is_other)
+        }),
+        "they never met",
+    )?;
     for (node, value) in [(0, "of p"), (1, "of q")] {
         ensure(world.is_ready(node), format!("node {node} stopped serving"))?;
         ensure(
@@ -55,9 +63,17 @@ pub(crate) fn e15_clone(rules: Rules) -> Outcome {
     "staging/demo".clone_into(&mut world.nodes[clone].cluster);
     world.nodes[clone].list = list;
     world.start(clone);
-    world.until(LONG, |world| world.is_ready(clone));
+    ensure(
+        world.until(LONG, |world| world.is_ready(clone)),
+        "staging does not serve",
+    )?;
     world.delete(clone, "k")?;
     world.pass(Duration::from_secs(30));
+    let other_cluster = |refusal: &Refusal| matches!(refusal, Refusal::OtherCluster { .. });
+    ensure(
+        world.nodes[clone].refusals.iter().any(other_cluster),
+        "they never met",
+    )?;
     for node in 0..2 {
         ensure(world.is_ready(node), format!("node {node} stopped serving"))?;
         ensure(
