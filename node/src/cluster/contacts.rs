@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Address, ExchangeId, Hello, MemberName, Refusal, Seq};
+use super::{Address, Cutoff, ExchangeId, Hello, MemberName, Refusal, Seq};
 use crate::domain::Incarnation;
 
 /// A node that was silent for longer is not healthy.
@@ -20,6 +20,12 @@ pub(super) enum Exchange {
         after: Seq,
     },
     Repair,
+    /// Rows with stamps before this are compared.
+    Digest {
+        cutoff: Cutoff,
+    },
+    /// Rows that a digest showed to be missing here.
+    DigestRepair,
     Roster,
     Snapshot,
 }
@@ -30,7 +36,11 @@ impl Exchange {
         match self {
             Self::Heartbeat => Duration::from_secs(2),
             Self::Roster => Duration::from_secs(5),
-            Self::Push | Self::Pull { .. } | Self::Repair => Duration::from_secs(30),
+            Self::Push
+            | Self::Pull { .. }
+            | Self::Repair
+            | Self::Digest { .. }
+            | Self::DigestRepair => Duration::from_secs(30),
             Self::Snapshot => Duration::from_mins(1),
         }
     }
@@ -54,6 +64,7 @@ pub(super) struct Route {
     pub(super) pulled_at: Option<Duration>,
     pub(super) roster_sent_at: Option<Duration>,
     pub(super) repair_asked_at: Option<Duration>,
+    pub(super) digest_asked_at: Option<Duration>,
     /// Whether it answered or failed since the engine started: after one round, silence is an answer too.
     pub(super) tried: bool,
     /// Why the node there and this one do not talk.

@@ -6,6 +6,7 @@
 
 mod acknowledgement;
 mod contacts;
+mod digest;
 mod engine;
 mod identity;
 mod merge;
@@ -15,9 +16,11 @@ mod rules;
 mod tables;
 
 pub use acknowledgement::AckLevel;
+pub use digest::{Bucket, Cutoff, Digest, Scan, WireDigest};
 pub use engine::{
-    Change, Engine, Event, ExchangeId, Input, LoadError, MemberView, Now, Output, OwnerAnswer,
-    OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal, Written,
+    Change, DigestView, Engine, Event, ExchangeId, Input, LoadError, MemberView, Now, Output,
+    OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal,
+    Written,
 };
 pub use identity::{Address, Boot, FoundingId, MemberName, Mode, Seq};
 pub use merge::{Merge, merge};

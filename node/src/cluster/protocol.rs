@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Address, Boot, FoundingId, MemberName, Mode, Roster, Seq};
+use super::{Address, Boot, Cutoff, FoundingId, MemberName, Mode, Roster, Seq, WireDigest};
 use crate::crypto::Salt;
 use crate::domain::{
     Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp,
@@ -25,7 +25,12 @@ pub struct Protocol {
 
 impl Protocol {
     /// What this release speaks.
-    pub const CURRENT: Self = Self { major: 1, minor: 0 };
+    pub const CURRENT: Self = Self { major: 1, minor: 1 };
+
+    /// Whether a node understands [`Request::Digest`].
+    pub(super) fn has_digests(self) -> bool {
+        self.minor >= 1
+    }
 }
 
 /// Who speaks, and everything about it that others act on. Part of every message in both directions.
@@ -120,6 +125,13 @@ pub enum Request {
     Roster(Roster),
     /// Give me these entries: mine are damaged.
     Entries(Vec<WireIdentity>),
+    /// This is all that I hold of the rows before a time, in one number; where yours is another one, give me your digest.
+    Digest {
+        /// Which rows count.
+        cutoff: Cutoff,
+        /// The number.
+        root: u64,
+    },
     /// Give me a page of a snapshot.
     Snapshot {
         /// The last entry that I have; `None` for the first page.
@@ -142,6 +154,10 @@ pub enum Answer {
     },
     /// The entries that were asked for, as far as they are there and sound.
     Entries(Vec<WireRow>),
+    /// The answerer holds the same.
+    SameDigest,
+    /// It holds something else. ([`Answer::Noted`] where it has no digest of these rows yet.)
+    Digest(WireDigest),
     /// The answerer's roster.
     Roster(Roster),
     /// A page of a snapshot.

@@ -47,6 +47,10 @@ pub enum Rule {
     EarlierRemovalsWin,
     /// A write commits only over the row that its caller saw.
     WritesCheckWhatWasSeen,
+    /// What members hold differently for two rounds of digests is repaired.
+    DigestsAreCompared,
+    /// A row that may have been deleted and purged is not taken back because one member still has it.
+    OneMemberBringsNothingBack,
 }
 
 impl Rule {
@@ -74,6 +78,8 @@ impl Rule {
         Self::ReadyWaitsForHeads,
         Self::EarlierRemovalsWin,
         Self::WritesCheckWhatWasSeen,
+        Self::DigestsAreCompared,
+        Self::OneMemberBringsNothingBack,
     ];
 }
 

@@ -11,7 +11,7 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// A time from microseconds since 1970.
-    pub fn from_micros(micros: i64) -> Self {
+    pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
@@ -34,6 +34,11 @@ impl Clock {
     /// The first reading within a wall-clock millisecond.
     pub fn at(time: Timestamp) -> Self {
         Self((time.as_micros() / 1000).max(0) << Self::COUNTER_BITS)
+    }
+
+    /// The wall-clock millisecond of the reading.
+    pub fn time(self) -> Timestamp {
+        Timestamp((self.0 >> Self::COUNTER_BITS).saturating_mul(1000))
     }
 
     /// A reading as it was stored or received.

@@ -74,6 +74,14 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The identity with these names; `None` when one is empty or too long.
+    pub fn of(environment: &str, key: &str) -> Option<Self> {
+        Some(Self {
+            environment: Environment::new(environment.to_owned())?,
+            key: ConfigKey::new(key.to_owned())?,
+        })
+    }
+
     /// The informational `id` of answers.
     pub fn id(&self) -> u64 {
         entry_id(self.environment.as_str(), self.key.as_str())

@@ -10,6 +10,8 @@ use crate::cluster::{Event, View};
 pub struct ClusterMetrics {
     conflicts: IntCounter,
     damaged_rows: IntCounter,
+    digest_repaired: IntCounter,
+    digest_mismatches: IntGaugeVec,
     refused_peers: IntCounter,
     fenced: IntCounter,
     purged: IntCounter,
@@ -36,6 +38,14 @@ impl ClusterMetrics {
             damaged_rows: counter(
                 "osc_damaged_rows_total",
                 "Rows that were found damaged, here or on arrival",
+            )?,
+            digest_repaired: counter(
+                "osc_digest_repaired_total",
+                "Rows that were missing or old here although everything had arrived, and were taken from another member",
+            )?,
+            digest_mismatches: by_member(
+                "osc_digest_mismatches",
+                "Parts of the table (of 4096) in which a member differed from this node in two rounds in a row",
             )?,
             refused_peers: counter(
                 "osc_peers_refused_total",
@@ -70,6 +80,7 @@ impl ClusterMetrics {
         match event {
             Event::Conflict(_) => self.conflicts.inc(),
             Event::DamagedRow(_) | Event::DamagedArrival { .. } => self.damaged_rows.inc(),
+            Event::DigestRepaired { .. } => self.digest_repaired.inc(),
             Event::Mismatch { .. } => self.refused_peers.inc(),
             Event::Fenced(_) => self.fenced.inc(),
             Event::Purged { count, .. } => self.purged.inc_by(*count),
@@ -80,7 +91,12 @@ impl ClusterMetrics {
     /// Shows what a node knows of the others just now.
     pub(super) fn show(&self, view: &View) {
         self.ready.set(i64::from(view.not_ready.is_none()));
-        for gauges in [&self.lag, &self.behind, &self.clock_offset] {
+        for gauges in [
+            &self.lag,
+            &self.behind,
+            &self.clock_offset,
+            &self.digest_mismatches,
+        ] {
             gauges.reset();
         }
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -93,6 +109,11 @@ impl ClusterMetrics {
             self.clock_offset
                 .with_label_values(&name)
                 .set(member.clock_offset_micros / 1000);
+            if let Some(digest) = &member.digest {
+                self.digest_mismatches
+                    .with_label_values(&name)
+                    .set(i64::try_from(digest.mismatches).unwrap_or(i64::MAX));
+            }
         }
     }
 }

@@ -84,6 +84,16 @@ async fn act(
                     let _ = store.answered(to, exchange, answer).await;
                 });
             }
+            Output::Scan(scan) => {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let id = scan.id;
+                    let digest = store.digest(scan).await.inspect_err(|error| {
+                        tracing::warn!(error = %error, "digest_not_computed");
+                    });
+                    let _ = store.scanned(id, digest.ok()).await;
+                });
+            }
             Output::SaltSettled(salt) => on_salt(salt),
             Output::Event(event) => {
                 metrics.happened(&event);
@@ -137,6 +147,20 @@ fn tell(event: &Event) {
             "row_damaged"
         ),
         Event::DamagedArrival { name } => tracing::error!(peer = %name, "damaged_row_arrived"),
+        Event::DigestRepaired { identity, name } => tracing::error!(
+            key = identity.key.as_str(),
+            environment = identity.environment.as_str(),
+            source = %name,
+            advice = "this node had lost the row although everything had arrived; look at its disk, and report it",
+            "row_repaired"
+        ),
+        Event::HeldByOneOnly { identity, name } => tracing::error!(
+            key = identity.key.as_str(),
+            environment = identity.environment.as_str(),
+            peer = %name,
+            advice = "only this peer has the row, and it may have been deleted long ago: write or delete it there",
+            "row_held_by_one_member_only"
+        ),
         Event::Purged { count, up_to } => {
             tracing::info!(count, up_to = up_to.raw(), "tombstones_purged");
         }

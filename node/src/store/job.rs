@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::WriteError;
 use crate::cluster::{
-    AckLevel, Address, Answer, Envelope, ExchangeId, Input, OwnerAnswer, OwnerOrder, OwnerRefusal,
-    ReplyId, Request, Write, WriteRefusal, Written,
+    AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Input, OwnerAnswer, OwnerOrder,
+    OwnerRefusal, ReplyId, Request, Write, WriteRefusal, Written,
 };
 
 /// One thing to do.
@@ -24,6 +24,7 @@ pub(super) enum Job {
         exchange: ExchangeId,
         answer: Option<Box<Envelope<Answer>>>,
     },
+    Scanned(ExchangeId, Option<Box<Digest>>),
     Order(
         OwnerOrder,
         oneshot::Sender<Result<OwnerAnswer, OwnerRefusal>>,
@@ -84,6 +85,7 @@ impl Waiters {
                 order,
                 reply: self.add(Waiter::Order(reply)),
             },
+            Job::Scanned(id, digest) => Input::Scanned { id, digest },
             Job::Listed(addresses) => Input::Listed(addresses),
             Job::Tick => Input::Tick,
             Job::Close(_) => return None,

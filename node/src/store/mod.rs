@@ -43,8 +43,8 @@ pub use writer::Outbox;
 
 use crate::{
     cluster::{
-        AckLevel, Address, Answer, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder,
-        OwnerRefusal, Request, Setup, View, Write, Written,
+        AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder,
+        OwnerRefusal, Request, Scan, Setup, View, Write, Written,
     },
     domain::{Identity, Incarnation, Row, Timestamp, Version},
     metrics::StoreMetrics,
@@ -270,6 +270,18 @@ impl Store {
             answer,
         })
         .await
+    }
+
+    /// Looks through the rows as they are committed now.
+    pub async fn digest(&self, scan: Scan) -> Result<Digest, ReadError> {
+        self.readers
+            .scan(move |connection| Ok(row::digest(connection, scan)?))
+            .await
+    }
+
+    /// Brings what the engine wanted to know of the rows; `None` when it cannot be told.
+    pub async fn scanned(&self, id: ExchangeId, digest: Option<Digest>) -> Result<(), Ended> {
+        self.ask(Job::Scanned(id, digest.map(Box::new))).await
     }
 
     /// Tells where the nodes of the cluster may be.

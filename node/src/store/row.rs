@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, ToSql, types::Type};
 
+use super::meta;
 use crate::{
-    cluster::Seq,
+    cluster::{Digest, Scan, Seq},
     domain::{
         Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp,
         Version,
@@ -85,6 +86,30 @@ pub(super) fn conflicts(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
         ))?
         .query_map([], read)?
         .collect()
+}
+
+/// What a look through the rows finds, all of one moment.
+pub(super) fn digest(connection: &Connection, scan: Scan) -> rusqlite::Result<Digest> {
+    let transaction = connection.unchecked_transaction()?;
+    let head = meta::get::<i64>(&transaction, meta::LAST_SEQ)?.unwrap_or_default();
+    let before = scan.cutoff.clock().raw();
+    let mut digest = Digest::new(scan, Seq::from_raw(head));
+    {
+        let mut statement = transaction.prepare_cached(
+            "SELECT environment, key, clock, incarnation, row_hash, token IS NOT NULL FROM entries WHERE clock < ?1",
+        )?;
+        let mut rows = statement.query([before])?;
+        while let Some(row) = rows.next()? {
+            let version = Version {
+                clock: Clock::from_raw(row.get(2)?),
+                incarnation: Incarnation::from_raw(row.get(3)?),
+            };
+            let name = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+            digest.add(name, version, RowHash(row.get(4)?), row.get(5)?);
+        }
+    }
+    transaction.finish()?;
+    Ok(digest)
 }
 
 /// Executes an insertion of all of a row's fields, its hash and, where the statement has one, one more number.

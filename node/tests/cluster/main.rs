@@ -13,6 +13,7 @@ mod acknowledgement;
 mod api;
 mod checker;
 mod cluster;
+mod digests;
 mod disk;
 mod disturbance;
 mod faults;

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use opensecureconf_node::{
-    cluster::{Cursor, FeedRow, Membership, Roster, Seq, Standing, State, Tables, Takeover},
+    cluster::{
+        Cursor, Digest, FeedRow, Membership, Roster, Scan, Seq, Standing, State, Tables, Takeover,
+    },
     crypto::Salt,
     domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp, Version},
 };
@@ -37,6 +39,33 @@ impl Contents {
     /// The version of an entry that stands here, live or deleted.
     pub(crate) fn version(&self, identity: &Identity) -> Option<Version> {
         self.rows.get(identity).map(|row| row.row.version)
+    }
+
+    /// What a look through the rows finds.
+    pub(crate) fn digest(&self, scan: Scan) -> Digest {
+        let mut digest = Digest::new(scan, self.last);
+        for row in self.rows.values() {
+            let identity = &row.row.identity;
+            let name = (identity.environment.as_str(), identity.key.as_str());
+            digest.add(name, row.row.version, row.hash, !row.row.is_tombstone());
+        }
+        digest
+    }
+
+    /// Loses a row, as a fault does it: nobody is told.
+    pub(crate) fn lose(&mut self, identity: &Identity) {
+        if let Some(lost) = self.rows.remove(identity) {
+            self.feed.remove(&lost.seq);
+        }
+    }
+
+    /// Has an older version of a row again, as a fault does it: in its place, or where another row was.
+    pub(crate) fn set_back(&mut self, older: &Row) {
+        let seq = self
+            .rows
+            .get(&older.identity)
+            .map_or(Seq::from_raw(1), |row| row.seq);
+        self.put(older, older.hash(), seq);
     }
 
     /// How many rows of a snapshot are there that is not complete.

@@ -69,6 +69,9 @@ pub(crate) struct History {
     pub(crate) void: BTreeMap<Incarnation, &'static str>,
     /// Who told whom to hold its feed how far: (whose feed, who holds it).
     acknowledged: BTreeMap<(Incarnation, Incarnation), Seq>,
+    /// Rows that were repaired after digests had differed, and rows that were not because one member alone had them.
+    pub(crate) repaired: usize,
+    pub(crate) held_by_one_only: usize,
     births: BTreeMap<(Version, Identity), Birth>,
     /// The latest version of each entry that a database ever held.
     held: BTreeMap<(Incarnation, Identity), Version>,

@@ -11,6 +11,8 @@ use crate::world::NodeId;
 pub(crate) struct Network {
     /// Ways that are cut: (from, to).
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// A node that speaks the protocol's version before digests.
+    pub(crate) older_release: Option<NodeId>,
     /// The part of messages that are lost.
     pub(crate) loss: f64,
     /// The part of requests that arrive a second time.
@@ -22,6 +24,15 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// A message as its sender's release says it.
+    pub(crate) fn said_by(&self, sender: NodeId, text: &str) -> String {
+        if self.older_release == Some(sender) {
+            text.replacen(r#""major":1,"minor":1"#, r#""major":1,"minor":0"#, 1)
+        } else {
+            text.to_owned()
+        }
+    }
+
     /// Cuts one direction.
     pub(crate) fn cut(&mut self, from: NodeId, to: NodeId) {
         self.cut.insert((from, to));

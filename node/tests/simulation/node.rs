@@ -455,6 +455,25 @@ impl World {
             } => {
                 self.let_message_go(id, &to, exchange, &message, patience);
             }
+            Output::Scan(scan) => {
+                let id_of_scan = scan.id;
+                let digest = self.nodes[id].disk.durable().digest(scan);
+                let scanned = Input::Scanned {
+                    id: id_of_scan,
+                    digest: Some(Box::new(digest)),
+                };
+                let life = self.nodes[id].life;
+                let job = Job::Plain(scanned);
+                let took = Duration::from_millis(self.random.random_range(1..2000));
+                self.later(
+                    took,
+                    Happening::Arrive {
+                        node: id,
+                        life,
+                        job,
+                    },
+                );
+            }
             Output::SaltSettled(salt) => {
                 self.salts.insert(salt.fingerprint().to_string());
             }
@@ -495,6 +514,8 @@ impl World {
             Event::Fenced(reason) => self.check_fenced(id, *reason),
             Event::Purged { .. } => self.note_unheard_of(id),
             Event::Mismatch { refusal, .. } => self.nodes[id].refusals.push(refusal.clone()),
+            Event::DigestRepaired { .. } => self.history.repaired += 1,
+            Event::HeldByOneOnly { .. } => self.history.held_by_one_only += 1,
             _ => {}
         }
     }

@@ -5,7 +5,7 @@
 use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
-    scenarios::{fencing, founding, joining, leaving, purging, strangers, writing},
+    scenarios::{digests, fencing, founding, joining, leaving, purging, strangers, writing},
     script::Outcome,
 };
 
@@ -62,6 +62,9 @@ switches! {
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
     ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
     earlier_removals_win: shown_by(EarlierRemovalsWin, fencing::e09_mutual_removal);
+    digests_are_compared: shown_by(DigestsAreCompared, digests::a_row_that_a_fault_took_away_comes_back);
+    one_member_brings_nothing_back:
+        shown_by(OneMemberBringsNothingBack, digests::what_one_member_has_alone_may_be_deleted);
     writes_check_what_was_seen: shown_by(WritesCheckWhatWasSeen, writing::e07_changing_owner);
 }
 

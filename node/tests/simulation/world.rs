@@ -306,7 +306,7 @@ impl World {
         }
         for _ in 0..copies {
             let delay = self.network.delay(&mut self.random);
-            let text = text.to_owned();
+            let text = self.network.said_by(asker.node, text);
             self.later(
                 delay,
                 Happening::Request {
@@ -325,6 +325,7 @@ impl World {
         }
         let delay = self.network.delay(&mut self.random);
         let text = answer.map(|answer| serde_json::to_string(answer).unwrap());
+        let text = text.map(|text| self.network.said_by(from, &text));
         self.later(delay, Happening::Answer { asker, text });
     }
 
@@ -340,6 +341,9 @@ impl World {
             return;
         }
         let life = node.life;
+        if self.network.older_release == Some(to) && text.contains(r#""body":{"digest":"#) {
+            self.break_off("an older release is asked what it does not know");
+        }
         let message = Box::new(serde_json::from_str(text).unwrap());
         self.arrive(to, life, Job::Request(message, asker));
     }

@@ -7,10 +7,11 @@ use crate::{
     api::{
         Node, NodeState,
         auth::Client,
+        entry_json::rfc_3339,
         openapi::{ApiKeyHeader, ClientRefusals, ClusterStatusResponse, StatusQuery},
         query::Query,
     },
-    cluster::{MemberView, View},
+    cluster::{DigestView, MemberView, View},
 };
 
 /// Node health, in the original's shape
@@ -69,6 +70,7 @@ fn details(node: &NodeState, view: &View) -> Value {
         "reasons": reasons,
         "salt_fingerprint": node.salt().map(|salt| salt.fingerprint().to_string()),
         "entries": node.store.live_entries(),
+        "digest": view.digest.as_ref().map(digest),
         "writes": node.store.write_health().text(),
         "members": view.members.iter().map(member).collect::<Vec<_>>(),
         "unknown_nodes": view.unknown,
@@ -89,5 +91,14 @@ fn member(member: &MemberView) -> Value {
         "version": member.release,
         "salt_fingerprint": member.salt,
         "entries": member.entries,
+        "digest": member.digest.as_ref().map(digest),
+    })
+}
+
+fn digest(digest: &DigestView) -> Value {
+    json!({
+        "before": rfc_3339(digest.before),
+        "root": format!("{:016x}", digest.root),
+        "mismatches": digest.mismatches,
     })
 }

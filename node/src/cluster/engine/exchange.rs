@@ -86,10 +86,12 @@ impl Engine {
                 Answer::Changes { to, rows }
             }
             Request::Entries(wanted) if feeds => Answer::Entries(self.entries(tables, wanted)?),
+            Request::Digest { cutoff, root } if feeds => self.show_digest(cutoff, root),
             Request::Snapshot { after } => self.snapshot_page(tables, now, hello, after)?,
             Request::Roster(_)
             | Request::Push { .. }
             | Request::Pull { .. }
+            | Request::Digest { .. }
             | Request::Entries(_) => Answer::Refused(Refusal::NotServing),
         })
     }
@@ -170,6 +172,13 @@ impl Engine {
             (Answer::Entries(rows), Exchange::Repair) if self.is_fed() => {
                 self.take_rows(tables, now, hello, rows, out)?;
             }
+            (Answer::Entries(rows), Exchange::DigestRepair) if self.is_fed() => {
+                self.take_repairs(tables, now, hello, rows, out)?;
+            }
+            (Answer::SameDigest, Exchange::Digest { cutoff }) => self.is_the_same(hello, cutoff),
+            (Answer::Digest(theirs), Exchange::Digest { cutoff }) if self.is_fed() => {
+                self.compare(tables, hello, cutoff, theirs, out)?;
+            }
             (Answer::Roster(roster), _) if hello.founding == self.membership.founding => {
                 self.merge_roster(tables, &roster, out)?;
             }
@@ -241,6 +250,7 @@ impl Engine {
             return Ok(());
         }
         self.check_leaving(tables, out)?;
+        self.begin_round(now, out);
         if !self.setup.rules.hold(Rule::FoundingIsTold) {
             self.found_unbidden(tables, now, out)?;
         }

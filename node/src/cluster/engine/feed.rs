@@ -116,7 +116,7 @@ impl Engine {
         Ok(())
     }
 
-    fn apply<T: Tables>(
+    pub(super) fn apply<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,

@@ -203,6 +203,7 @@ impl Engine {
         self.membership.standing = Standing::Fenced(reason);
         self.put_membership(tables)?;
         self.readiness.restart();
+        self.rounds.restart();
         self.leaving = None;
         out.extend(self.abandon());
         out.push(Output::Event(Event::Fenced(reason)));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Write, Written};
 use crate::{
     cluster::{
-        AckLevel, Address, Answer, Envelope, FenceReason, FoundingId, MemberName, Refusal, Request,
-        Seq, State,
+        AckLevel, Address, Answer, Digest, Envelope, FenceReason, FoundingId, MemberName, Refusal,
+        Request, Scan, Seq, State,
     },
     crypto::Salt,
     domain::{Identity, Incarnation, Timestamp},
@@ -66,6 +66,13 @@ pub enum Input {
     },
     /// The list of addresses, at start and whenever it changed.
     Listed(Vec<Address>),
+    /// A look through the table that this engine asked for came to its end.
+    Scanned {
+        /// Which one.
+        id: ExchangeId,
+        /// What it found; `None` when it failed.
+        digest: Option<Box<Digest>>,
+    },
     /// Time passed: at least every 100 ms.
     Tick,
 }
@@ -213,6 +220,9 @@ pub enum Output {
         /// How long to wait.
         patience: Duration,
     },
+    /// Look through the rows as they are committed, without holding up whoever writes, and come back with
+    /// [`Input::Scanned`] whatever happens.
+    Scan(Scan),
     /// The salt is known from now on: write its file, and open values with it.
     SaltSettled(Salt),
     /// Something that a person wants to know.
@@ -276,6 +286,20 @@ pub enum Event {
     /// A row arrived damaged and was left out.
     DamagedArrival {
         /// Who sent it.
+        name: MemberName,
+    },
+    /// A row was missing or old here although everything had arrived; another member had it.
+    DigestRepaired {
+        /// Which.
+        identity: Identity,
+        /// Whose row it was.
+        name: MemberName,
+    },
+    /// One member has a row that this node has not, and that may have been deleted for good.
+    HeldByOneOnly {
+        /// Which.
+        identity: Identity,
+        /// Who has it.
         name: MemberName,
     },
     /// Tombstones were purged.

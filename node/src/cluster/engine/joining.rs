@@ -337,6 +337,7 @@ impl Engine {
         self.began_at_turn = self.turn;
         self.contacts.start_over();
         self.readiness.restart();
+        self.rounds.restart();
         out.push(Output::Event(Event::Joined {
             source: source.name.clone(),
             rows: self.last.since(before),

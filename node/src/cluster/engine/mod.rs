@@ -1,5 +1,6 @@
 //! One node's engine: its durable state as far as decisions need it, and what it knows of the others.
 
+mod digest;
 mod exchange;
 mod feed;
 mod greeting;
@@ -15,6 +16,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use digest::DigestView;
 pub use input::{
     Event, ExchangeId, Input, Now, Output, OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId,
     WriteRefusal,
@@ -33,6 +35,7 @@ use crate::{
     crypto::Salt,
     domain::{HybridClock, Identity, Incarnation},
 };
+use digest::Rounds;
 use joining::Join;
 use owner::Leaving;
 use readiness::Readiness;
@@ -65,6 +68,7 @@ pub struct Engine {
     join: Option<Join>,
     leaving: Option<Leaving>,
     damaged: BTreeSet<Identity>,
+    rounds: Rounds,
     /// Whether the log knows that this node holds rows outside the cluster that it met.
     told_of_rows: bool,
     random: StdRng,
@@ -150,6 +154,7 @@ impl Engine {
             join: None,
             leaving: None,
             damaged: BTreeSet::new(),
+            rounds: Rounds::new(now.elapsed),
             told_of_rows: false,
             random: StdRng::from_seed(entropy),
             exchanges: begin,
@@ -195,6 +200,10 @@ impl Engine {
             Input::Order { order, reply } => self.ordered(tables, now, order, reply, out),
             Input::Listed(addresses) => {
                 self.contacts.list(&addresses);
+                Ok(())
+            }
+            Input::Scanned { id, digest } => {
+                self.scanned(now, id, digest);
                 Ok(())
             }
             Input::Tick => self.tick(tables, now, out),

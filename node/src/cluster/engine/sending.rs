@@ -97,6 +97,9 @@ impl Engine {
         {
             return Ok(Some((Exchange::Repair, request)));
         }
+        if let Some(due) = self.digest_request(now, &hello, route) {
+            return Ok(Some(due));
+        }
         if let Some(held) = self.held_by(hello.incarnation)
             && held < self.last
             && self.feeds()
@@ -148,6 +151,9 @@ impl Engine {
                     Exchange::Pull { .. } => route.pulled_at = Some(now.elapsed),
                     Exchange::Roster => route.roster_sent_at = Some(now.elapsed),
                     Exchange::Repair => route.repair_asked_at = Some(now.elapsed),
+                    Exchange::Digest { .. } | Exchange::DigestRepair => {
+                        route.digest_asked_at = Some(now.elapsed);
+                    }
                     Exchange::Heartbeat | Exchange::Push | Exchange::Snapshot => {}
                 }
                 route.who

@@ -1,6 +1,6 @@
 //! What a node shows of itself and of the cluster.
 
-use super::{Engine, Now};
+use super::{DigestView, Engine, Now};
 use crate::{
     cluster::{FoundingId, Seq, Standing, State},
     domain::{Clock, Incarnation},
@@ -21,6 +21,8 @@ pub struct View {
     pub head: Seq,
     /// The highest clock of a purged tombstone: a version up to it may be gone for good.
     pub purged_clock: Clock,
+    /// What it holds of rows that are old enough to be compared; `None` where nobody compares.
+    pub digest: Option<DigestView>,
     /// Everybody else: members of the roster, and who else answers.
     pub members: Vec<MemberView>,
     /// Listed nodes whose name nobody knows yet.
@@ -54,6 +56,8 @@ pub struct MemberView {
     pub salt: Option<String>,
     /// Its live entries.
     pub entries: u64,
+    /// How its rows compared with this node's, the last time.
+    pub digest: Option<DigestView>,
 }
 
 impl Engine {
@@ -75,6 +79,7 @@ impl Engine {
             founding: self.membership.founding,
             head: self.last,
             purged_clock: self.membership.purged_clock,
+            digest: self.rounds.mine(),
             members: self.members(now),
             unknown: self
                 .contacts
@@ -131,6 +136,7 @@ impl Engine {
             release: hello.map(|hello| hello.release.clone()).unwrap_or_default(),
             salt: hello.and_then(|hello| hello.salt.clone()),
             entries: hello.map_or(0, |hello| hello.entries),
+            digest: self.rounds.of(incarnation),
         }
     }
 }

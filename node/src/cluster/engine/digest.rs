@@ -1,0 +1,415 @@
+//! Rounds of digests: members compare their live rows that are older than ten minutes, and whoever lacks something gets it.
+//! The feeds bring everything already; this finds what a fault took away silently.
+//!
+//! All members come to the same [`Cutoff`] by the slowest of their wall clocks, and "older" is a matter of a row's stamp, so
+//! each counts the same rows. Each looks through its table off the writer thread, once a round, and asks the others for
+//! theirs. What differs twice in a row is listed row by row in the second round.
+//!
+//! Why repairing is safe:
+//! - **Nothing is lost.** A repair is a row of another member with its own stamp; it goes through the ordinary merge, which
+//!   lets nothing older win, and it is asked for only where what stands here is older or nothing.
+//! - **Nothing in flight is repaired.** The list comes with the place in the member's feed at which it was true. Only once
+//!   this node has read the feed that far is a row that it lacks missing, and not on its way.
+//! - **Nothing that was deleted comes back.** Where a tombstone stands, it is in the list, and wins. Where it was purged,
+//!   every member had acknowledged it, and whoever had not is fenced by its purge mark: a live row that is older than the
+//!   tombstone can only be at a member whose own table was set back behind its back. So a row that is absent here and not
+//!   later than every purge of this node may be such a one. It is taken only when two other members hold this very version:
+//!   one fault makes one such member. Otherwise both stay as they are, and somebody is told to look.
+//! - **Only members in good standing compare**: who is joining, leaving or fenced neither asks nor answers. A node that
+//!   takes a snapshot forgets what it had compared before.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{Engine, Event, ExchangeId, Now, Output};
+use crate::{
+    cluster::{
+        Answer, Cutoff, Digest, Hello, Merge, Request, Rule, Scan, Seq, State, Tables, WireDigest,
+        WireIdentity, WireRow,
+        contacts::{Exchange, Route},
+        digest::{Bucket, bucket_of, choose},
+        merge,
+    },
+    domain::{Identity, Incarnation, Stamp, Timestamp},
+};
+
+/// A node that has just started, or whose look through the table failed, does something else first.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A member that has no digest yet is asked again after this.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Rows are asked for this often at most.
+const REPAIR_PAUSE: Duration = Duration::from_secs(1);
+/// Rows that are asked for at a time.
+const ROWS: usize = 32;
+/// Rows of a list that are looked up in the table in one transaction at most.
+const LOOKED_UP: usize = 512;
+
+/// What is known of digests just now.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    mine: Option<Digest>,
+    scanning: Option<ExchangeId>,
+    scan_due: Duration,
+    members: BTreeMap<Incarnation, Comparison>,
+    /// Rows of which the log knows that only one member has them.
+    told: BTreeSet<Identity>,
+}
+
+/// How this node's table and a member's compare.
+#[derive(Debug)]
+struct Comparison {
+    cutoff: Cutoff,
+    root: u64,
+    /// What differed.
+    differing: BTreeSet<Bucket>,
+    /// In how much of it they had differed in the round before, too.
+    again: usize,
+    /// How far the member's feed must be held before its rows can be said to be missing.
+    head: Seq,
+    /// How far the member must hold this node's feed before it can be said to lack something.
+    my_head: Seq,
+    /// What this node lacks.
+    wanted: Vec<Missing>,
+    asked: BTreeSet<Identity>,
+}
+
+/// A row that another member has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Missing {
+    identity: Identity,
+    stamp: Stamp,
+    /// Whether nothing at all stands here.
+    absent: bool,
+}
+
+/// A digest for people to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigestView {
+    /// Rows written before this were counted.
+    pub before: Timestamp,
+    /// One number for all of them.
+    pub root: u64,
+    /// Parts of the table in which the member differed from this node in two rounds in a row.
+    pub mismatches: usize,
+}
+
+impl Rounds {
+    pub(super) fn new(elapsed: Duration) -> Self {
+        Self {
+            mine: None,
+            scanning: None,
+            scan_due: elapsed + PATIENCE,
+            members: BTreeMap::new(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// What was compared says nothing any more.
+    pub(super) fn restart(&mut self) {
+        *self = Self::new(self.scan_due);
+    }
+
+    /// This node's digest.
+    pub(super) fn mine(&self) -> Option<DigestView> {
+        self.mine.as_ref().map(|mine| DigestView {
+            before: mine.scan.cutoff.clock().time(),
+            root: mine.root(),
+            mismatches: 0,
+        })
+    }
+
+    /// A member's digest, as it was compared last.
+    pub(super) fn of(&self, member: Incarnation) -> Option<DigestView> {
+        let comparison = self.members.get(&member)?;
+        Some(DigestView {
+            before: comparison.cutoff.clock().time(),
+            root: comparison.root,
+            mismatches: comparison.again,
+        })
+    }
+}
+
+impl Engine {
+    /// Asks for a look through the table where a new round is due.
+    pub(super) fn begin_round(&mut self, now: Now, out: &mut Vec<Output>) {
+        if !self.is_ready()
+            || self.rounds.scanning.is_some()
+            || now.elapsed < self.rounds.scan_due
+            || self.counting().next().is_none()
+            || !self.setup.rules.hold(Rule::DigestsAreCompared)
+        {
+            return;
+        }
+        let cutoff = Cutoff::at(self.slowest_wall(now));
+        let last = self.rounds.mine.as_ref().map(|mine| mine.scan.cutoff);
+        if last.is_some_and(|last| !cutoff.follows(last)) {
+            return;
+        }
+        let states = &self.states;
+        self.rounds
+            .members
+            .retain(|member, _| states.get(member) == Some(&State::Member));
+        let differing = self
+            .rounds
+            .members
+            .values()
+            .flat_map(|comparison| comparison.differing.iter().copied())
+            .collect();
+        self.exchanges += 1;
+        let id = ExchangeId(self.exchanges);
+        self.rounds.scanning = Some(id);
+        out.push(Output::Scan(Scan {
+            id,
+            cutoff,
+            listed: choose(&differing, cutoff),
+        }));
+    }
+
+    /// The slowest wall clock of those who compare: what is old by it is old by every other.
+    fn slowest_wall(&self, now: Now) -> Timestamp {
+        let offset = self
+            .contacts
+            .known
+            .iter()
+            .filter(|(member, contact)| {
+                self.states.get(member) == Some(&State::Member) && contact.is_alive(now.elapsed)
+            })
+            .map(|(_, contact)| contact.offset_micros)
+            .min();
+        Timestamp::from_micros(
+            now.wall
+                .as_micros()
+                .saturating_add(offset.unwrap_or(0).min(0)),
+        )
+    }
+
+    /// Takes what a look through the table found; `None` when it failed.
+    pub(super) fn scanned(&mut self, now: Now, id: ExchangeId, digest: Option<Box<Digest>>) {
+        if self.rounds.scanning != Some(id) {
+            // Asked for in an earlier life.
+            return;
+        }
+        self.rounds.scanning = None;
+        match digest {
+            Some(digest) => self.rounds.mine = Some(*digest),
+            None => self.rounds.scan_due = now.elapsed + PATIENCE,
+        }
+    }
+
+    /// What to ask a member for in this round.
+    pub(super) fn digest_request(
+        &mut self,
+        now: Now,
+        hello: &Hello,
+        route: &Route,
+    ) -> Option<(Exchange, Request)> {
+        let member = hello.incarnation;
+        let fits = self.is_ready()
+            && hello.ready
+            && hello.protocol.has_digests()
+            && self.states.get(&member) == Some(&State::Member);
+        let mine = self.rounds.mine.as_ref().filter(|_| fits)?;
+        let since = route
+            .digest_asked_at
+            .map_or(Duration::MAX, |moment| now.elapsed.saturating_sub(moment));
+        let compared = self.rounds.members.get(&member);
+        if let Some(compared) = compared
+            && self.writable
+            && self.received_from(hello) >= compared.head
+            && since >= REPAIR_PAUSE
+        {
+            let wanted = compared.wanted.iter();
+            let wanted: Vec<_> = wanted
+                .filter(|missing| self.may_take(member, missing))
+                .take(ROWS)
+                .map(|missing| missing.identity.clone())
+                .collect();
+            if !wanted.is_empty() {
+                let request = Request::Entries(wanted.iter().map(WireIdentity::from).collect());
+                if let Some(compared) = self.rounds.members.get_mut(&member) {
+                    compared.asked = wanted.into_iter().collect();
+                }
+                return Some((Exchange::DigestRepair, request));
+            }
+        }
+        let cutoff = mine.scan.cutoff;
+        let is_new = compared.is_none_or(|compared| compared.cutoff != cutoff);
+        (is_new && since >= PAUSE).then(|| {
+            let root = mine.root();
+            (
+                Exchange::Digest { cutoff },
+                Request::Digest { cutoff, root },
+            )
+        })
+    }
+
+    /// Whether a row that a member has is no deleted one that only that member still has.
+    fn may_take(&self, from: Incarnation, missing: &Missing) -> bool {
+        let is_later = missing.stamp.version.clock > self.membership.purged_clock;
+        let is_confirmed = || {
+            let mut others = self.rounds.members.iter();
+            others.any(|(who, other)| *who != from && other.wanted.contains(missing))
+        };
+        !missing.absent
+            || is_later
+            || is_confirmed()
+            || !self.setup.rules.hold(Rule::OneMemberBringsNothingBack)
+    }
+
+    /// Shows a member this node's digest.
+    pub(super) fn show_digest(&self, cutoff: Cutoff, root: u64) -> Answer {
+        let mine = self.rounds.mine.as_ref();
+        match mine.filter(|mine| mine.scan.cutoff == cutoff && self.is_ready()) {
+            None => Answer::Noted,
+            Some(mine) if mine.root() == root => Answer::SameDigest,
+            Some(mine) => Answer::Digest(mine.to_wire()),
+        }
+    }
+
+    /// A member holds the same as this node.
+    pub(super) fn is_the_same(&mut self, hello: &Hello, cutoff: Cutoff) {
+        if let Some(mine) = &self.rounds.mine
+            && mine.scan.cutoff == cutoff
+        {
+            let comparison = Comparison {
+                cutoff,
+                root: mine.root(),
+                differing: BTreeSet::new(),
+                again: 0,
+                head: Seq::START,
+                my_head: Seq::START,
+                wanted: Vec::new(),
+                asked: BTreeSet::new(),
+            };
+            self.rounds.members.insert(hello.incarnation, comparison);
+        }
+    }
+
+    /// A member holds something else: finds out what this node lacks.
+    pub(super) fn compare<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        hello: &Hello,
+        cutoff: Cutoff,
+        theirs: WireDigest,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let mine = self.rounds.mine.as_ref();
+        let (Some(mine), Some(theirs)) = (
+            mine.filter(|mine| mine.scan.cutoff == cutoff),
+            theirs.into_digest(),
+        ) else {
+            return Ok(());
+        };
+        let differing = mine.differing(&theirs.buckets);
+        let before = self.rounds.members.get(&hello.incarnation);
+        let before = before.filter(|before| before.cutoff != cutoff);
+        let again: BTreeSet<_> = before
+            .map(|before| before.differing.intersection(&differing).copied())
+            .into_iter()
+            .flatten()
+            .collect();
+        // What was there a round ago must have arrived by now, on both sides: or it is only late.
+        let is_settled = before.is_some_and(|before| {
+            self.received_from(hello) >= before.head
+                && self.held_by(hello.incarnation) >= Some(before.my_head)
+        });
+        let candidates = theirs.entries.into_iter().filter(|(identity, entry)| {
+            let bucket = bucket_of(identity);
+            let is_held = mine
+                .entries
+                .get(identity)
+                .is_some_and(|held| held.stamp >= entry.stamp);
+            again.contains(&bucket) && mine.scan.listed.contains(&bucket) && !is_held
+        });
+        let mut wanted = Vec::new();
+        for (identity, entry) in candidates.take(LOOKED_UP) {
+            let stored = tables.row(&identity)?;
+            let is_missing = match &stored {
+                Some(row) => row.stamp() < entry.stamp && (entry.live || !row.is_tombstone()),
+                // A tombstone for what is not there: this node has purged it.
+                None => entry.live,
+            };
+            if is_missing {
+                wanted.push(Missing {
+                    identity,
+                    stamp: entry.stamp,
+                    absent: stored.is_none(),
+                });
+            }
+        }
+        let left_over: Vec<_> = before
+            .map(|before| before.wanted.iter())
+            .into_iter()
+            .flatten()
+            .filter(|missing| {
+                wanted.contains(missing) && !self.may_take(hello.incarnation, missing)
+            })
+            .map(|missing| missing.identity.clone())
+            .collect();
+        for identity in left_over {
+            if self.rounds.told.insert(identity.clone()) {
+                let name = hello.name.clone();
+                out.push(Output::Event(Event::HeldByOneOnly { identity, name }));
+            }
+        }
+        let comparison = Comparison {
+            cutoff,
+            root: theirs.root,
+            differing,
+            again: if is_settled { again.len() } else { 0 },
+            head: theirs.head,
+            my_head: mine.head,
+            wanted,
+            asked: BTreeSet::new(),
+        };
+        self.rounds.members.insert(hello.incarnation, comparison);
+        Ok(())
+    }
+
+    /// Takes the rows that this node had asked a member for.
+    pub(super) fn take_repairs<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &Hello,
+        rows: Vec<WireRow>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let Some(compared) = self.rounds.members.get_mut(&hello.incarnation) else {
+            return Ok(());
+        };
+        let asked = std::mem::take(&mut compared.asked);
+        let (wanted, rest) = std::mem::take(&mut compared.wanted)
+            .into_iter()
+            .partition(|missing: &Missing| asked.contains(&missing.identity));
+        compared.wanted = rest;
+        let wanted: BTreeMap<_, _> = wanted
+            .into_iter()
+            .map(|missing: Missing| (missing.identity, missing.stamp))
+            .collect();
+        for row in rows {
+            let Some((row, hash)) = row.into_row() else {
+                out.push(Output::Event(Event::DamagedArrival {
+                    name: hello.name.clone(),
+                }));
+                continue;
+            };
+            // A later version comes with the feed.
+            let is_the_one = wanted
+                .get(&row.identity)
+                .is_some_and(|stamp| (stamp.version, stamp.hash) == (row.version, hash));
+            let stored = tables.row(&row.identity)?;
+            if is_the_one && matches!(merge(stored.as_ref(), &row), Merge::Newer { .. }) {
+                self.apply(tables, now, &row, hash, out)?;
+                out.push(Output::Event(Event::DigestRepaired {
+                    identity: row.identity,
+                    name: hello.name.clone(),
+                }));
+            }
+        }
+        Ok(())
+    }
+}
