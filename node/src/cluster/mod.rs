@@ -6,6 +6,7 @@
 
 mod acknowledgement;
 mod contacts;
+mod directory;
 mod engine;
 mod identity;
 mod merge;
@@ -15,6 +16,7 @@ mod rules;
 mod tables;
 
 pub use acknowledgement::AckLevel;
+pub use directory::{Heads, Owner, Place};
 pub use engine::{
     Change, Engine, Event, ExchangeId, Input, LoadError, MemberView, Now, Output, OwnerAnswer,
     OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal, Written,

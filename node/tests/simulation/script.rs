@@ -212,8 +212,9 @@ impl World {
             .rows
             .get(&entry(key))?
             .row
-            .token
-            .clone()
+            .content
+            .as_ref()
+            .map(|content| content.as_str().to_owned())
     }
 
     /// Cuts a node off from all others.

@@ -240,6 +240,7 @@ impl Engine {
         if !self.setup.clustered {
             return Ok(());
         }
+        self.take_back(tables, now, out)?;
         self.check_leaving(tables, out)?;
         if !self.setup.rules.hold(Rule::FoundingIsTold) {
             self.found_unbidden(tables, now, out)?;
