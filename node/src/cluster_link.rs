@@ -6,7 +6,8 @@ use anyhow::Context;
 use tokio::task::JoinHandle;
 
 use crate::{
-    api::{Node, Opener},
+    api::{Federation, Node, Opener},
+    cluster::{MemberName, Mode},
     config::{Config, PeerList, TlsFiles},
     crypto::{Iterations, KeyRing, Salt},
     metrics::KeyMetrics,
@@ -21,7 +22,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// What connects a node to the others of its cluster.
 pub(crate) struct ClusterLink {
-    client: PeerClient,
+    client: Arc<PeerClient>,
+    federation: Option<Federation>,
     list: PeerList,
     outputs: Outputs,
     salt_file: PathBuf,
@@ -44,8 +46,14 @@ impl ClusterLink {
         let (Some(cluster), Some(keys)) = (&config.cluster, &config.cluster_keys) else {
             return Ok(None);
         };
+        let client = Arc::new(PeerClient::new(keys.clone(), config.tls.clone())?);
+        let federation = (cluster.mode == Mode::Federated).then(|| Federation {
+            peers: Arc::clone(&client),
+            name: MemberName::new(config.node_id.clone()),
+        });
         Ok(Some(Self {
-            client: PeerClient::new(keys.clone(), config.tls.clone())?,
+            client,
+            federation,
             list: cluster.peers.clone(),
             outputs,
             salt_file: config.salt_file_path.clone(),
@@ -53,16 +61,21 @@ impl ClusterLink {
         }))
     }
 
+    /// What answering requests needs of it.
+    pub(crate) fn federation(&self) -> Option<Federation> {
+        self.federation.clone()
+    }
+
     /// Starts everything that connects the node; ends with the handles' abortion.
     pub(crate) fn connect(self, state: &Node, tls: Option<&TlsFiles>) -> Vec<JoinHandle<()>> {
         let Self {
             client,
+            federation,
             list,
             outputs,
             salt_file,
             iterations,
         } = self;
-        let client = Arc::new(client);
         let mut tasks = peers::start(
             &state.store,
             Arc::clone(&client),
@@ -71,6 +84,9 @@ impl ClusterLink {
             on_salt(Arc::clone(state), salt_file, iterations),
             state.metrics.cluster.clone(),
         );
+        if let Some(Federation { peers, name }) = federation {
+            tasks.push(peers::start_handover(&state.store, peers, name));
+        }
         if let Some(files) = tls {
             tasks.push(tokio::spawn(reload::on_change(files.paths(), move || {
                 if let Err(error) = client.reload() {

@@ -42,6 +42,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
     let findings = store::check(&config.database_path)?;
     let Findings {
         entries,
+        owned_values,
         tombstones,
         set_aside,
         damage,
@@ -49,6 +50,10 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
     let mut out = io::stdout().lock();
     writeln!(out, "database    {}", config.database_path.display())?;
     writeln!(out, "entries     {entries}")?;
+    if *owned_values > 0 {
+        // Only in a federated cluster.
+        writeln!(out, "own values  {owned_values}")?;
+    }
     writeln!(out, "tombstones  {tombstones}")?;
     writeln!(out, "set aside   {set_aside}")?;
     if damage.is_empty() {

@@ -25,7 +25,7 @@ use crate::{
     metrics::{Metrics, StoreMetrics},
     peers::Outputs,
     stall_guard::GuardingAcceptor,
-    store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
+    store::{OpenError, OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
     tls, upkeep,
 };
 
@@ -81,6 +81,7 @@ impl BoundNode {
             store,
             metrics,
             log,
+            federation: cluster.as_ref().and_then(ClusterLink::federation),
         };
         let state = Arc::new(NodeState::new(config, clock, parts));
         if let Some(salt) = salt {
@@ -218,13 +219,17 @@ fn open_store(
         Salt::from_bytes(&random::<64>()?).ok_or_else(|| anyhow!("64 random bytes are no salt"))?;
     let salt = settle_salt(&database, places, config.salt_policy, || fresh)?;
     let (outbox, outputs) = tokio::sync::mpsc::unbounded_channel();
-    let store = database.start(StoreSettings {
+    let started = database.start(StoreSettings {
         clock,
         readers: config.workers.get() * 2,
         min_free_bytes: config.min_free_bytes,
         metrics,
         engine: engine_setup(config, salt.clone())?,
         outbox,
+    });
+    let store = started.map_err(|error| match error {
+        OpenError::OtherMode(mode) => UsageError(vec![mode.to_string()]).into(),
+        error => anyhow::Error::from(error),
     })?;
     Ok(OpenedStore {
         store,

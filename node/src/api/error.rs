@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -15,6 +15,12 @@ use crate::{
     crypto::{DerivationQueueFull, NotOpened},
     store::{Ended, ReadError, WriteError},
 };
+
+/// Says that a value, or so many of a list, are lost with the node that had them.
+pub(super) const LOST: HeaderName = HeaderName::from_static("x-osc-lost");
+/// Says that an answer is not the whole truth.
+pub(super) const PARTIAL: HeaderName = HeaderName::from_static("x-osc-partial");
+const MISSING_NODES: HeaderName = HeaderName::from_static("x-osc-missing-nodes");
 
 /// A refusal.
 #[derive(Debug)]
@@ -52,6 +58,27 @@ pub(super) enum ApiError {
         key: String,
         environment: Option<String>,
     },
+    /// What only these nodes know was asked for, and counts as absent because the caller said so.
+    NotFoundHere {
+        key: String,
+        environment: Option<String>,
+        nodes: Vec<String>,
+    },
+    /// The value is lost with the node that had it.
+    Lost {
+        key: String,
+        environment: Option<String>,
+    },
+    /// These nodes would have to answer.
+    MissingNodes {
+        nodes: Vec<String>,
+    },
+    /// The node that owns the entry did not answer to a change.
+    OwnerSilent {
+        name: String,
+    },
+    /// Others change the entry all the time.
+    ChangedMeanwhile,
     /// A condition of the request does not hold (`If-Match`, `If-None-Match`).
     PreconditionFailed(FailedPrecondition),
     /// The salt that a node was sent is not the one that it has.
@@ -128,19 +155,25 @@ impl ApiError {
             | Self::WrongUserKey { .. } => StatusCode::FORBIDDEN,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
-            Self::OtherSalt | Self::Refused(_) => StatusCode::CONFLICT,
+            Self::OtherSalt | Self::Refused(_) | Self::ChangedMeanwhile => StatusCode::CONFLICT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::MissingUserKey { .. } | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ShortUserKey { .. } => StatusCode::UNAUTHORIZED,
             Self::UnreadableBody | Self::AlreadyExists { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotFound { .. } | Self::UnknownRoute | Self::NoSaltYet => StatusCode::NOT_FOUND,
+            Self::NotFound { .. }
+            | Self::NotFoundHere { .. }
+            | Self::Lost { .. }
+            | Self::UnknownRoute
+            | Self::NoSaltYet => StatusCode::NOT_FOUND,
             Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy
             | Self::ListsBusy
             | Self::NotReady { .. }
             | Self::Behind
+            | Self::MissingNodes { .. }
+            | Self::OwnerSilent { .. }
             | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unreadable { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -183,11 +216,31 @@ impl ApiError {
                 in_environment(environment.as_deref())
             )
             .into(),
-            Self::NotFound { key, environment } => format!(
+            Self::NotFound { key, environment }
+            | Self::NotFoundHere {
+                key, environment, ..
+            }
+            | Self::Lost { key, environment } => format!(
                 "Configuration with key '{key}' not found{}",
                 in_environment(environment.as_deref())
             )
             .into(),
+            Self::MissingNodes { nodes } => {
+                let names: Vec<_> = nodes.iter().map(|name| format!("'{name}'")).collect();
+                format!(
+                    "This can only be answered with {}, which cannot be asked now; try again",
+                    names.join(", ")
+                )
+                .into()
+            }
+            Self::OwnerSilent { name } => format!(
+                "Node '{name}', which has the value, did not answer; the change may have been made"
+            )
+            .into(),
+            Self::ChangedMeanwhile => {
+                "The configuration is being changed by others; nothing was written, try again"
+                    .into()
+            }
             Self::UnknownRoute => "Not Found".into(),
             Self::TooManyHeaders => "Too many headers".into(),
             Self::MethodNotAllowed => "Method Not Allowed".into(),
@@ -214,6 +267,23 @@ impl ApiError {
             .into(),
             Self::Internal(_) => "Internal error".into(),
         }
+    }
+
+    /// What a program wants to know beside the status.
+    fn headers(&self) -> HeaderMap {
+        let yes = HeaderValue::from_static("true");
+        let mut headers = HeaderMap::new();
+        match self {
+            Self::Lost { .. } => drop(headers.insert(LOST, yes)),
+            Self::MissingNodes { nodes } => headers.extend(missing_nodes(nodes)),
+            Self::OwnerSilent { name } => headers.extend(missing_nodes([name])),
+            Self::NotFoundHere { nodes, .. } => {
+                headers.insert(PARTIAL, yes);
+                headers.extend(missing_nodes(nodes));
+            }
+            _ => {}
+        }
+        headers
     }
 
     /// The body of the answer.
@@ -243,6 +313,16 @@ impl ApiError {
     }
 }
 
+/// The header that names nodes which could not be asked.
+pub(super) fn missing_nodes<'n>(
+    names: impl IntoIterator<Item = &'n String>,
+) -> Option<(HeaderName, HeaderValue)> {
+    let names: Vec<_> = names.into_iter().map(String::as_str).collect();
+    // A name with other characters than a header takes is better left out than the header.
+    let value = HeaderValue::try_from(names.join(", ")).ok()?;
+    Some((MISSING_NODES, value))
+}
+
 fn in_environment(environment: Option<&str>) -> String {
     environment
         .map(|name| format!(" in environment '{name}'"))
@@ -258,8 +338,13 @@ impl IntoResponse for ApiError {
         });
         let body = self.body(failure.as_ref().map(|failure| failure.error_id.as_str()));
         let mut response = (self.status(), Json(body)).into_response();
+        response.headers_mut().extend(self.headers());
         let retry_after = match self {
-            Self::Busy | Self::NotReady { .. } | Self::Behind => Some(1),
+            Self::Busy
+            | Self::NotReady { .. }
+            | Self::Behind
+            | Self::MissingNodes { .. }
+            | Self::OwnerSilent { .. } => Some(1),
             Self::ListsBusy | Self::NotWritten(_) => Some(5),
             // Rounded up: who comes back on time must not be turned away again.
             Self::TooManyFailures { retry_after } => Some(retry_after.as_secs() + 1),

@@ -4,7 +4,7 @@
 //! HMACs of the rest, so that `X-OSC-Skipped` is known before the first byte; a second pass opens and sends the rest.
 //! Memory does not grow with the list.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use axum::{
     body::Body,
@@ -17,7 +17,8 @@ use super::{
     Node,
     auth::CallerKey,
     entry_json::{Form, Shown},
-    error::{ApiError, AuthRefusal},
+    error::{ApiError, AuthRefusal, LOST, PARTIAL, missing_nodes},
+    gathering::Gathering,
     page::{Cursor, Page},
     sealing::{read_plaintext, unreadable},
     streaming::{Sender, streamed},
@@ -38,6 +39,10 @@ const ONE_PASS: usize = 1 << 20;
 struct Head {
     opened: usize,
     skipped: usize,
+    /// Nodes whose entries may be missing.
+    missing: BTreeSet<String>,
+    /// Entries whose values are lost.
+    lost: usize,
     next: Option<Cursor>,
     body: Body,
 }
@@ -45,6 +50,10 @@ struct Head {
 /// The list that a page asks for.
 pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Response, ApiError> {
     let caller = caller.derive(&node).await?;
+    let missing = match &node.federation {
+        None => Vec::new(),
+        Some(_) => node.missing_from_directory().await.lacking(),
+    };
     let (answer, head) = oneshot::channel();
     let reading = tokio::spawn({
         let store = node.store.clone();
@@ -53,9 +62,10 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
             page: page.clone(),
             patience: node.patience,
         };
+        let gathering = Gathering::new(Arc::clone(&node), page.limit, missing);
         async move {
             store
-                .snapshot(move |snapshot| reading.run(snapshot, answer))
+                .snapshot(move |snapshot| reading.run(snapshot, gathering, answer))
                 .await
         }
     });
@@ -84,6 +94,13 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
     if head.skipped > 0 {
         headers.insert(SKIPPED, head.skipped.into());
     }
+    if !head.missing.is_empty() {
+        headers.insert(PARTIAL, HeaderValue::from_static("true"));
+        headers.extend(missing_nodes(&head.missing));
+    }
+    if head.lost > 0 {
+        headers.insert(LOST, head.lost.into());
+    }
     if let Some(link) = head.next.and_then(|cursor| page.link(&cursor)) {
         headers.insert(header::LINK, link);
     }
@@ -94,6 +111,15 @@ struct Reading {
     key: Arc<DataKey>,
     page: Page,
     patience: Patience,
+}
+
+/// What the second pass has to do.
+struct Rest {
+    /// The last entry that is in the buffer.
+    after: Option<Cursor>,
+    /// How many entries follow.
+    count: usize,
+    buffer: String,
 }
 
 /// What the first pass found.
@@ -115,12 +141,13 @@ impl Reading {
     fn run(
         self,
         snapshot: &Snapshot<'_>,
+        mut gathering: Gathering,
         answer: oneshot::Sender<Result<Head, ApiError>>,
     ) -> Result<(), ReadError> {
         let mut buffer = String::from("[");
         let mut first = FirstPass::default();
         let mut failure = None;
-        snapshot.scan(&self.page.selection, |entry| {
+        gathering.scan(snapshot, &self.page.selection, |entry| {
             match self.first_pass(entry, &mut first, &mut buffer) {
                 Ok(flow) => flow,
                 Err(error) => {
@@ -142,6 +169,8 @@ impl Reading {
         let mut head = Head {
             opened: first.opened,
             skipped: first.skipped,
+            missing: gathering.missing.clone(),
+            lost: gathering.lost,
             next,
             body: Body::empty(),
         };
@@ -157,7 +186,12 @@ impl Reading {
             return Ok(());
         }
         // The answer has begun: nobody else tells.
-        self.second_pass(snapshot, first.last_buffered, rest, buffer, &sender)
+        let read = Rest {
+            after: first.last_buffered,
+            count: rest,
+            buffer,
+        };
+        self.second_pass(snapshot, &mut gathering, read, &sender)
             .inspect_err(|error| tracing::error!(error = %error, "list_broken_off"))
     }
 
@@ -210,20 +244,24 @@ impl Reading {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Opens and sends `rest` entries after the cursor; what goes wrong now can only end the connection, which it does
+    /// Opens and sends the entries after the first pass's buffer; what goes wrong now can only end the connection, which it does
     /// unless the end is sent.
     fn second_pass(
         &self,
         snapshot: &Snapshot<'_>,
-        after: Option<Cursor>,
-        mut rest: usize,
-        mut buffer: String,
+        gathering: &mut Gathering,
+        rest: Rest,
         sender: &Sender,
     ) -> Result<(), ReadError> {
+        let Rest {
+            after,
+            count: mut rest,
+            mut buffer,
+        } = rest;
         let mut selection = self.page.selection.clone();
         selection.after = after.map(Cursor::into_parts);
         let mut broken_off = None;
-        snapshot.scan(&selection, |entry| {
+        gathering.scan(snapshot, &selection, |entry| {
             if rest == 0 {
                 return ControlFlow::Break(());
             }
@@ -241,6 +279,10 @@ impl Reading {
             }
             ControlFlow::Continue(())
         })?;
+        if rest > 0 && broken_off.is_none() {
+            // Only where another node has what was verified before.
+            broken_off = Some("a value cannot be had any more");
+        }
         buffer.push(']');
         let sent = broken_off.map_or(Ok(()), Err);
         let sent = sent.and_then(|()| sender.send(buffer));

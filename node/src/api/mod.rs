@@ -10,6 +10,8 @@ mod entry_json;
 mod entry_path;
 mod error;
 mod failure_limit;
+mod federation;
+mod gathering;
 mod listing;
 mod min_version;
 mod observe;
@@ -23,6 +25,7 @@ mod state;
 mod streaming;
 mod write_terms;
 
+pub use federation::Federation;
 pub use observe::MAX_HEADERS;
 pub use router::{metrics_router, openapi_document, router};
 pub use state::{Node, NodeState, Opener, RunningParts};

@@ -23,7 +23,7 @@ use super::{
     routes::{
         admin, cluster, configs, conflicts,
         docs::{self, OpenApiJson},
-        exchange, health, list, membership, metrics, root, salt,
+        exchange, health, list, membership, metrics, root, salt, values,
     },
 };
 use crate::config::CorsOrigins;
@@ -34,6 +34,7 @@ pub fn router(node: Node) -> Router {
     let mut router = Router::from(documented())
         .route("/docs/{file}", get(docs::asset))
         .route(exchange::PATH, post(exchange::exchange))
+        .route(values::PATH, post(values::values))
         .layer(Extension(document));
     if node.serves_metrics {
         router = router.merge(Router::from(metrics_routes()));
@@ -116,6 +117,9 @@ fn cors(origins: &CorsOrigins) -> CorsLayer {
             header::LINK,
             header::RETRY_AFTER,
             HeaderName::from_static("x-osc-acked"),
+            HeaderName::from_static("x-osc-lost"),
+            HeaderName::from_static("x-osc-missing-nodes"),
+            HeaderName::from_static("x-osc-partial"),
             HeaderName::from_static("x-osc-skipped"),
             HeaderName::from_static("x-osc-version-lost"),
             HeaderName::from_static("x-osc-version"),

@@ -3,7 +3,7 @@
 use super::{NodeState, auth::Caller, error::ApiError};
 use crate::{
     crypto::DataKey,
-    domain::Row,
+    domain::{Content, Row},
     json::{Json, parse},
 };
 
@@ -13,7 +13,11 @@ const MAX_STORED_DEPTH: usize = 2000;
 
 /// The value of a row, for a caller whose key opens it.
 pub(super) fn open(node: &NodeState, caller: &Caller, row: &Row) -> Result<Json, ApiError> {
-    let token = row.token.as_deref().unwrap_or_default();
+    let token = row
+        .content
+        .as_ref()
+        .and_then(Content::token)
+        .unwrap_or_default();
     let Ok(plaintext) = caller.derivation.key.open(token) else {
         caller.failed(node);
         return Err(ApiError::WrongUserKey {

@@ -7,9 +7,9 @@ use std::sync::{
 
 use ipnet::IpNet;
 
-use super::{error::ApiError, failure_limit::FailureLimit};
+use super::{error::ApiError, failure_limit::FailureLimit, federation::Federation};
 use crate::{
-    cluster::AckLevel,
+    cluster::{AckLevel, Mode},
     config::{AccessKeys, Config, CorsOrigins, Patience},
     crypto::{KeyRing, Salt},
     log::LogControl,
@@ -50,6 +50,8 @@ pub struct NodeState {
     pub metrics: Metrics,
     /// The log's level.
     pub log: LogControl,
+    /// What a node of a federated cluster needs towards the others.
+    pub federation: Option<Federation>,
     /// This node's name in logs and status.
     pub node_id: String,
     /// Whether this node is meant for a cluster.
@@ -71,6 +73,8 @@ pub struct RunningParts {
     pub metrics: Metrics,
     /// The log's level.
     pub log: LogControl,
+    /// What a node of a federated cluster needs towards the others.
+    pub federation: Option<Federation>,
 }
 
 /// The salt, and the keys that are derived with it.
@@ -89,6 +93,7 @@ impl NodeState {
             store,
             metrics,
             log,
+            federation,
         } = parts;
         Self {
             store,
@@ -107,6 +112,7 @@ impl NodeState {
             patience: config.patience,
             metrics,
             log,
+            federation,
             node_id: config.node_id,
             clustered: config.cluster.is_some(),
             clock,
@@ -119,6 +125,14 @@ impl NodeState {
     /// The salt is known from now on. A second call changes nothing: there is one salt, ever.
     pub fn open_values_with(&self, opener: Opener) {
         let _ = self.opener.set(opener);
+    }
+
+    /// How the cluster shares entries.
+    pub fn mode(&self) -> Mode {
+        match self.federation {
+            Some(_) => Mode::Federated,
+            None => Mode::Replica,
+        }
     }
 
     /// The salt, once it is known.

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::{ReplyId, Seq, Written};
 use crate::domain::{Identity, Incarnation};
 
 /// How many nodes must hold a write before it is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AckLevel {
     /// This one.
     Local,

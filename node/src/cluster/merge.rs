@@ -40,7 +40,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Clock, ConfigKey, Environment, Identity, Incarnation, Timestamp, Version};
+    use crate::domain::{
+        Clock, ConfigKey, Content, Environment, Identity, Incarnation, Timestamp, Version,
+    };
 
     fn row(clock: i64, writer: i64, token: Option<&str>, knew: &[(i64, i64)]) -> Row {
         let stamp = |clock, writer| (Incarnation::from_raw(writer), Clock::from_raw(clock));
@@ -52,7 +54,7 @@ mod tests {
                 key: ConfigKey::new("k".into()).unwrap(),
             },
             category: None,
-            token: token.map(str::to_owned),
+            content: token.map(|token| Content::Token(token.to_owned())),
             created_at: Timestamp::from_micros(0),
             updated_at: Timestamp::from_micros(0),
             version: Version {

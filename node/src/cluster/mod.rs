@@ -7,6 +7,7 @@
 mod acknowledgement;
 mod contacts;
 mod digest;
+mod directory;
 mod engine;
 mod identity;
 mod merge;
@@ -17,6 +18,7 @@ mod tables;
 
 pub use acknowledgement::AckLevel;
 pub use digest::{Bucket, Cutoff, Digest, Scan, WireDigest};
+pub use directory::{Heads, Owner, Place};
 pub use engine::{
     Change, DigestView, Engine, Event, ExchangeId, Input, LoadError, MemberView, Now, Output,
     OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal,

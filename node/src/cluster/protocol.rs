@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use super::{Address, Boot, Cutoff, FoundingId, MemberName, Mode, Roster, Seq, WireDigest};
 use crate::crypto::Salt;
 use crate::domain::{
-    Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp,
-    Version,
+    Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
+    Timestamp, Version,
 };
 
 /// The protocol's version. Nodes of one major version understand each other.
@@ -74,6 +74,9 @@ pub struct Hello {
     pub acknowledges: bool,
     /// Whether it is fenced.
     pub fenced: bool,
+    /// FEDERATED: whether it holds values of an earlier life that it has not taken back yet.
+    #[serde(default)]
+    pub takes_back: bool,
     /// Whether it has any rows.
     pub has_rows: bool,
     /// Its last sequence.
@@ -227,7 +230,11 @@ pub enum Refusal {
         mine: String,
     },
     /// Another mode.
-    OtherMode,
+    OtherMode {
+        /// The refusing node's.
+        #[serde(default)]
+        mine: Mode,
+    },
     /// Another founding.
     OtherFounding {
         /// The refusing node's.
@@ -304,7 +311,10 @@ impl WireRow {
                 .category
                 .as_ref()
                 .map(|category| category.as_str().to_owned()),
-            token: row.token.clone(),
+            token: row
+                .content
+                .as_ref()
+                .map(|content| content.as_str().to_owned()),
             created_at: row.created_at,
             updated_at: row.updated_at,
             version: row.version,
@@ -332,7 +342,7 @@ impl WireRow {
                 Some(text) => Some(Category::new(text)?),
                 None => None,
             },
-            token: self.token,
+            content: self.token.map(Content::from_text),
             created_at: self.created_at,
             updated_at: self.updated_at,
             version: self.version,

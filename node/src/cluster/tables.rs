@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Boot, FoundingId, MemberName, Roster, Seq};
+use super::{Boot, FoundingId, MemberName, Mode, Roster, Seq};
 use crate::{
     crypto::Salt,
-    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp},
+    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp, Version},
 };
 
 /// The tables of one node inside a transaction. Reads see the transaction's own writes; the driver commits it, or drops
@@ -23,6 +23,26 @@ pub trait Tables {
     fn row(&mut self, identity: &Identity) -> Result<Option<Row>, Self::Error>;
     /// Writes a row with its hash over whatever stands under its identity, as the change with this sequence.
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Result<(), Self::Error>;
+    /// FEDERATED: the value of an entry that this node holds, and the version that it is.
+    fn value(&mut self, identity: &Identity) -> Result<Option<(Version, String)>, Self::Error>;
+    /// Keeps the value of an entry in the place of an earlier one.
+    fn put_value(
+        &mut self,
+        identity: &Identity,
+        version: Version,
+        token: &str,
+    ) -> Result<(), Self::Error>;
+    /// Drops the value of an entry.
+    fn drop_value(&mut self, identity: &Identity) -> Result<(), Self::Error>;
+    /// Entries whose held values were written by another database than this one: by an earlier life of it.
+    fn earlier_values(
+        &mut self,
+        than: Incarnation,
+        most: usize,
+    ) -> Result<Vec<Identity>, Self::Error>;
+    /// Whether any value is held.
+    fn has_values(&mut self) -> Result<bool, Self::Error>;
+
     /// Forgets a row.
     fn purge(&mut self, identity: &Identity) -> Result<(), Self::Error>;
     /// Whether there is any row, tombstones included.
@@ -81,7 +101,8 @@ pub trait Tables {
     /// Keeps a part of a snapshot beside the rows.
     fn stage(&mut self, rows: &[(Row, RowHash)]) -> Result<(), Self::Error>;
     /// Puts the snapshot in the place of all rows. Live rows that it lacks, or has in an older version, become
-    /// conflicts with their own stamps. Cursors are forgotten. Changes after `last` number the rows.
+    /// conflicts with their own stamps; of a directory, those whose value is held and is not going to be taken back.
+    /// Values stay. Cursors are forgotten. Changes after `last` number the rows.
     fn take_over(&mut self, takeover: Takeover) -> Result<Seq, Self::Error>;
 }
 
@@ -177,6 +198,9 @@ pub struct SnapshotOrigin {
 pub struct Membership {
     /// The name under which the database was made.
     pub name: MemberName,
+    /// How its cluster shares entries. Databases of releases that knew one mode do not say.
+    #[serde(default)]
+    pub mode: Mode,
     /// The cluster's founding; `None` while blank.
     pub founding: Option<FoundingId>,
     /// What it is.
@@ -189,4 +213,11 @@ pub struct Membership {
     pub origin: Option<SnapshotOrigin>,
     /// The last sequence when the current boot began, and that boot.
     pub boot: (Boot, Seq),
+}
+
+impl Membership {
+    /// Whether the database can only go on in its mode: it belongs to a cluster, or its rows are a directory.
+    pub fn keeps_mode(&self, has_rows: bool) -> bool {
+        self.founding.is_some() || (self.mode == Mode::Federated && has_rows)
+    }
 }

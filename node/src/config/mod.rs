@@ -122,7 +122,10 @@ impl Config {
             "BOOTSTRAP",
             &[("auto", SaltPolicy::Generate), ("never", SaltPolicy::Never)],
         );
-        let mode = values.one_of("CLUSTER_MODE", &[("replica", Mode::Replica)]);
+        let mode = values.one_of(
+            "CLUSTER_MODE",
+            &[("replica", Mode::Replica), ("federated", Mode::Federated)],
+        );
         let sync_interval = values.positive_seconds("CLUSTER_SYNC_INTERVAL");
 
         let config = Self {
@@ -186,6 +189,12 @@ impl Config {
             patience: Patience::default(),
             ineffective: values.ineffective(),
         };
+        if mode == Some(Mode::Federated) && !cluster_enabled {
+            faults.add(
+                "OSC_CLUSTER_MODE",
+                "is federated, which needs OSC_CLUSTER_ENABLED=true",
+            );
+        }
         if let (Some(cluster_keys), Some(api_keys)) = (&config.cluster_keys, &config.api_keys)
             && cluster_keys.shares_a_key_with(api_keys)
         {

@@ -132,8 +132,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "CLUSTER_MODE",
         Some("replica"),
-        "replica",
-        "How the nodes of a cluster share entries",
+        "replica|federated",
+        "How the nodes of a cluster share entries: every node holds all of them, or each holds those that it received and asks the others for theirs; fixed when the cluster is founded",
     ),
     setting(
         "CLUSTER_NODE_ID",

@@ -55,16 +55,25 @@ fn all_faults_are_listed_at_once() {
         ("OSC_HOST_PORT", "70000"),
         ("OSC_API_KEY_REQUIRED", "yes"),
         ("OSC_LOG_LEVEL", "loud"),
-        ("OSC_CLUSTER_MODE", "federated"),
+        ("OSC_CLUSTER_MODE", "scattered"),
     ]);
     assert_eq!(
         faults,
         [
             "OSC_API_KEY_REQUIRED must be true or false, not 'yes'",
-            "OSC_CLUSTER_MODE must be replica, not 'federated'",
+            "OSC_CLUSTER_MODE must be replica or federated, not 'scattered'",
             "OSC_HOST_PORT must be a port from 0 to 65535, not '70000'",
             "OSC_LOG_LEVEL must be DEBUG or INFO or WARNING or WARN or ERROR or CRITICAL or FATAL, not 'loud'",
         ]
+    );
+}
+
+#[test]
+fn federated_mode_is_for_clusters() {
+    let faults = faults(&[("OSC_CLUSTER_MODE", "federated")]);
+    assert_eq!(
+        faults,
+        ["OSC_CLUSTER_MODE is federated, which needs OSC_CLUSTER_ENABLED=true"]
     );
 }
 

@@ -3,9 +3,12 @@
 //! Pure: no I/O, no clock, no randomness.
 
 mod clock;
+mod content;
 mod identity;
 mod row;
 
 pub use clock::{Clock, HybridClock, Incarnation, NoVersion, Timestamp, Version};
+pub(crate) use content::FINGERPRINT;
+pub use content::{Content, Fingerprint};
 pub use identity::{Category, ConfigKey, Environment, Identity, entry_id};
 pub use row::{Row, RowHash, Stamp};

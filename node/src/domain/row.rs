@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use sha2::{Digest, Sha256};
 
-use super::{Category, Clock, Identity, Incarnation, Timestamp, Version};
+use super::{Category, Clock, Content, Identity, Incarnation, Timestamp, Version};
 
 /// SHA-256 over every field of a row: shows damage, and orders two rows of equal version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,15 +25,15 @@ pub struct Stamp {
     pub hash: RowHash,
 }
 
-/// One version of one entry. Ciphertext only: nothing here opens without the user key.
+/// One version of one entry. Ciphertext at most: nothing here opens without the user key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Which entry.
     pub identity: Identity,
     /// The entry's category; `None` for entries without one and for tombstones.
     pub category: Option<Category>,
-    /// The Fernet token of the value; `None` marks a tombstone.
-    pub token: Option<String>,
+    /// The value, or its fingerprint; `None` marks a tombstone.
+    pub content: Option<Content>,
     /// When the entry came into being.
     pub created_at: Timestamp,
     /// When this version was written.
@@ -53,7 +53,7 @@ impl Row {
         let Self {
             identity,
             category,
-            token,
+            content,
             created_at,
             updated_at,
             version,
@@ -68,7 +68,7 @@ impl Row {
                 .as_ref()
                 .map(|category| category.as_str().as_bytes()),
         );
-        hash.field(token.as_ref().map(String::as_bytes));
+        hash.field(content.as_ref().map(|content| content.as_str().as_bytes()));
         hash.number(created_at.as_micros());
         hash.number(updated_at.as_micros());
         hash.number(version.clock.raw());
@@ -101,7 +101,7 @@ impl Row {
 
     /// Whether the entry is deleted.
     pub fn is_tombstone(&self) -> bool {
-        self.token.is_none()
+        self.content.is_none()
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
                 key: ConfigKey::new("k".into()).unwrap(),
             },
             category: None,
-            token: Some("gAAAA".into()),
+            content: Some(Content::Token("gAAAA".into())),
             created_at: Timestamp::from_micros(1),
             updated_at: Timestamp::from_micros(2),
             version: Version {
@@ -150,7 +150,7 @@ mod tests {
             |row| row.identity.key = ConfigKey::new("l".into()).unwrap(),
             |row| row.identity.environment = Environment::new("k".into()).unwrap(),
             |row| row.category = Category::new(String::new()),
-            |row| row.token = None,
+            |row| row.content = None,
             |row| row.created_at = Timestamp::from_micros(9),
             |row| row.updated_at = Timestamp::from_micros(9),
             |row| row.version.clock = Clock::from_raw(9),

@@ -1,6 +1,6 @@
 //! What the cluster engine does.
 
-use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::register;
 use crate::cluster::{Event, View};
@@ -15,6 +15,7 @@ pub struct ClusterMetrics {
     refused_peers: IntCounter,
     fenced: IntCounter,
     purged: IntCounter,
+    owner_requests: IntCounterVec,
     lag: IntGaugeVec,
     behind: IntGaugeVec,
     clock_offset: IntGaugeVec,
@@ -56,6 +57,16 @@ impl ClusterMetrics {
                 "osc_tombstones_purged_total",
                 "Deleted entries that are forgotten",
             )?,
+            owner_requests: register(
+                registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "osc_owner_requests_total",
+                        "Questions to other nodes for values that they own, by outcome",
+                    ),
+                    &["outcome"],
+                )?,
+            )?,
             lag: by_member(
                 "osc_replication_lag_changes",
                 "Changes of this node that a member does not hold yet",
@@ -86,6 +97,12 @@ impl ClusterMetrics {
             Event::Purged { count, .. } => self.purged.inc_by(*count),
             _ => {}
         }
+    }
+
+    /// Counts a question to the owner of a value.
+    pub fn asked_owner(&self, answered: bool) {
+        let outcome = if answered { "answered" } else { "failed" };
+        self.owner_requests.with_label_values(&[outcome]).inc();
     }
 
     /// Shows what a node knows of the others just now.

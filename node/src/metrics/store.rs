@@ -19,6 +19,7 @@ pub struct StoreMetrics {
     free_bytes: IntGauge,
     tombstones: IntGauge,
     oldest_tombstone: IntGauge,
+    owned_values: IntGauge,
 }
 
 impl StoreMetrics {
@@ -69,6 +70,10 @@ impl StoreMetrics {
                 "osc_tombstones",
                 "Deleted entries that are remembered until every member knows of them",
             )?,
+            owned_values: gauge(
+                "osc_owned_values",
+                "Values of a federated cluster that only this node has",
+            )?,
             oldest_tombstone: gauge(
                 "osc_tombstone_oldest_timestamp_seconds",
                 "When the oldest deleted entry that is remembered was deleted; 0 where there is none",
@@ -108,6 +113,11 @@ impl StoreMetrics {
         self.tombstones.set(tombstones);
         self.oldest_tombstone
             .set(oldest.map_or(0, |oldest| oldest.as_micros() / 1_000_000));
+    }
+
+    /// How many values of a federated cluster this node owns.
+    pub fn owns(&self, values: i64) {
+        self.owned_values.set(values);
     }
 
     /// Sizes of the database file, of its write-ahead log, and of what is free on their disk.

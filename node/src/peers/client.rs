@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use reqwest::header::{HeaderName, HeaderValue};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     cluster::{Address, Answer, Envelope, Request},
@@ -52,8 +53,18 @@ impl PeerClient {
         message: &Envelope<Request>,
         patience: Duration,
     ) -> anyhow::Result<Envelope<Answer>> {
+        self.post(to, EXCHANGE_PATH, message, patience).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        to: &Address,
+        path: &str,
+        message: &impl Serialize,
+        patience: Duration,
+    ) -> anyhow::Result<T> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{}{EXCHANGE_PATH}", to.as_str());
+        let url = format!("{scheme}://{}{path}", to.as_str());
         let http = self
             .http
             .read()

@@ -1,8 +1,10 @@
 //! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
 
 mod client;
+mod handover;
 mod init;
 mod list;
+mod values;
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,9 +12,13 @@ use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
 pub use client::{EXCHANGE_PATH, PeerClient};
 pub use init::init;
+pub use values::{
+    DamagedValue, FoundValue, HandedOver, NewValue, OwnersWrite, Question, VALUES_PATH,
+    ValueAnswer, ValueRefusal, ValueRequest,
+};
 
 use crate::{
-    cluster::{Event, Output},
+    cluster::{Event, MemberName, Output},
     config::PeerList,
     crypto::Salt,
     metrics::ClusterMetrics,
@@ -42,6 +48,11 @@ pub fn start(
         tokio::spawn(list::keep_told(store.clone(), list)),
         tokio::spawn(act(store.clone(), client, outputs, on_salt, metrics)),
     ]
+}
+
+/// Starts the task that hands a federated node's values over when it leaves. It ends with the store.
+pub fn start_handover(store: &Store, client: Arc<PeerClient>, name: MemberName) -> JoinHandle<()> {
+    tokio::spawn(handover::hand_over(store.clone(), client, name))
 }
 
 async fn tick(store: Store) {
@@ -141,6 +152,9 @@ fn tell(event: &Event) {
             environment = identity.environment.as_str(),
             "conflict"
         ),
+        Event::ValuesTakenBack { taken, set_aside } => {
+            tracing::info!(taken, set_aside, "values_taken_back")
+        }
         Event::DamagedRow(identity) => tracing::error!(
             key = identity.key.as_str(),
             environment = identity.environment.as_str(),

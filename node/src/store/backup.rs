@@ -14,9 +14,9 @@ use super::{
     membership, meta, schema,
 };
 use crate::{
-    cluster::{FenceReason, MemberName, Membership, Standing},
+    cluster::{FenceReason, MemberName, Membership, Seq, Standing},
     crypto::Salt,
-    domain::Incarnation,
+    domain::{Clock, Incarnation},
 };
 
 /// Why a backup could not be made or restored. What was there before is untouched.
@@ -124,12 +124,18 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
     };
     if life.cluster_is_lost || membership.founding.is_none() {
         copy.execute("DELETE FROM cursors", [])?;
-        return copy
-            .execute(
-                "DELETE FROM meta WHERE name IN (?1, ?2)",
-                [meta::MEMBERSHIP, meta::ROSTER],
-            )
-            .map(drop);
+        copy.execute("DELETE FROM meta WHERE name = ?1", [meta::ROSTER])?;
+        // The mode stays: the rows of a directory are of no use in another one.
+        let blank = Membership {
+            name: life.name.clone(),
+            founding: None,
+            standing: Standing::Blank,
+            purged: Seq::START,
+            purged_clock: Clock::default(),
+            origin: None,
+            ..membership
+        };
+        return membership::put_json(copy, meta::MEMBERSHIP, &blank);
     }
     let fenced = Membership {
         name: life.name.clone(),

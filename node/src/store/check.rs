@@ -4,8 +4,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, error::is_corruption, file::DatabaseFile, meta, row, schema};
-use crate::{crypto::token_time, domain::RowHash};
+use super::{OpenError, error::is_corruption, file::DatabaseFile, meta, row, schema, values};
+use crate::{
+    crypto::token_time,
+    domain::{Content, RowHash},
+};
 
 /// Damages listed at most; a thoroughly broken file would fill the screen.
 const LISTED: usize = 100;
@@ -15,6 +18,8 @@ const LISTED: usize = 100;
 pub struct Findings {
     /// Live entries.
     pub entries: u64,
+    /// Ciphertexts of entries that this node owns in a federated cluster.
+    pub owned_values: u64,
     /// Deleted entries that are still remembered.
     pub tombstones: u64,
     /// Rows of an imported database that are no entries.
@@ -41,6 +46,7 @@ pub fn check(path: &Path) -> Result<Findings, OpenError> {
     schema::verify(&connection)?;
     findings.salt(&connection)?;
     findings.rows(&connection)?;
+    findings.owned_values = values::count(&connection)?.unsigned_abs();
     findings.set_aside = connection
         .query_row("SELECT count(*) FROM set_aside", [], |row| {
             row.get::<_, i64>(0)
@@ -112,14 +118,24 @@ impl Findings {
             if stored != computed {
                 self.damaged(format!("{name}: its content does not fit its hash"));
             }
-            match &entry.token {
-                None => self.tombstones += 1,
-                Some(token) => {
-                    self.entries += 1;
-                    if token_time(token).is_none() {
-                        self.damaged(format!("{name}: its value is no Fernet token"));
-                    }
+            let content = match &entry.content {
+                None => {
+                    self.tombstones += 1;
+                    continue;
                 }
+                Some(content) => content,
+            };
+            self.entries += 1;
+            let token = match content {
+                Content::Token(token) => Some(token.clone()),
+                Content::Fingerprint(_) => values::find(connection, &entry.identity)?
+                    .filter(|(version, _)| *version == entry.version)
+                    .map(|(_, token)| token),
+            };
+            if token.as_deref().is_some_and(|token| !content.is_of(token)) {
+                self.damaged(format!("{name}: its value is not the one that was written"));
+            } else if token.is_some_and(|token| token_time(&token).is_none()) {
+                self.damaged(format!("{name}: its value is no Fernet token"));
             }
         }
         Ok(())

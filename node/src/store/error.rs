@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::cluster::Mode;
+
 /// Why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -52,6 +54,9 @@ pub enum OpenError {
         /// The name in the settings.
         given: String,
     },
+    /// It belongs to a cluster of another mode.
+    #[error(transparent)]
+    OtherMode(#[from] OtherMode),
     /// A value that must be there is not.
     #[error("the database lacks its {0}; restore it from a backup")]
     Incomplete(&'static str),
@@ -62,6 +67,14 @@ pub enum OpenError {
     #[error("the database cannot be read or written")]
     Sqlite(#[from] rusqlite::Error),
 }
+
+/// The database belongs to a cluster of another mode than the settings name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the database belongs to a {0} cluster; start it with OSC_CLUSTER_ENABLED=true and OSC_CLUSTER_MODE={0}, or choose \
+     another OSC_DATABASE_PATH"
+)]
+pub struct OtherMode(pub Mode);
 
 impl OpenError {
     pub(super) fn file(path: &Path, source: std::io::Error) -> Self {

@@ -20,6 +20,7 @@ mod schema;
 mod snapshot;
 mod staging;
 mod tables;
+mod values;
 mod writer;
 
 use std::{
@@ -35,10 +36,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backup::{BackupError, Copied, NewLife, adopt, backup, restore};
 pub use check::{Findings, check};
-pub use error::{OpenError, ReadError, WriteError};
+pub use error::{OpenError, OtherMode, ReadError, WriteError};
 pub use health::WriteHealth;
 pub use salt::{SaltFileError, SaltPlaces, keep_salt, settle_salt};
 pub use snapshot::{ListedEntry, Selection, Snapshot};
+pub use values::OwnedValue;
 pub use writer::Outbox;
 
 use crate::{
@@ -197,7 +199,8 @@ impl OpenedDatabase {
 }
 
 impl Store {
-    /// The row of an identity, tombstones included; `None` when it was never written.
+    /// The row of an identity, tombstones included; `None` when it was never written. Where its value is held here, it has
+    /// it; else it has what stands for it in the directory.
     pub async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
         // Taken before the read: a row must never pass for newer than it is.
         let count = self.commits.count();
@@ -206,7 +209,7 @@ impl Store {
         }
         let row = self
             .readers
-            .read(|connection| row::find(connection, identity))
+            .read(|connection| values::find_row(connection, identity))
             .await?
             .map(Arc::new);
         if let Some(row) = &row {
@@ -324,6 +327,8 @@ impl Store {
     pub async fn sample(&self) -> Result<(), ReadError> {
         let (tombstones, oldest) = self.readers.read(row::tombstones).await?;
         self.metrics.remembers(tombstones, oldest);
+        let owned = self.readers.read(values::count).await?;
+        self.metrics.owns(owned);
         let (database, log) = self.path.sizes();
         let free = self.path.disk_space().map_or(0, |space| space.free);
         self.metrics.sizes(database, log, free);

@@ -16,7 +16,8 @@ use crate::{
     cluster::Seq,
     crypto::token_time,
     domain::{
-        Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, Timestamp, Version,
+        Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, Timestamp,
+        Version,
     },
 };
 
@@ -183,7 +184,7 @@ fn entry(
         category: optional(category, "the category is no text")?
             .map(|category| Category::new(category).ok_or("the category is too long"))
             .transpose()?,
-        token: Some(token),
+        content: Some(Content::Token(token)),
         created_at: time(created_at).unwrap_or(written),
         updated_at: time(updated_at).unwrap_or(written),
         version: Version {

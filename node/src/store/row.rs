@@ -8,8 +8,8 @@ use super::meta;
 use crate::{
     cluster::{Digest, Scan, Seq},
     domain::{
-        Category, Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp,
-        Version,
+        Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
+        Timestamp, Version,
     },
 };
 
@@ -124,7 +124,7 @@ fn insert(
     let Row {
         identity: Identity { environment, key },
         category,
-        token,
+        content,
         created_at,
         updated_at,
         version,
@@ -133,11 +133,12 @@ fn insert(
     } = row;
     let clocks = encode_clocks(clocks);
     let category = category.as_ref().map(Category::as_str);
+    let content = content.as_ref().map(Content::as_str);
     let values: [&dyn ToSql; 12] = [
         &environment.as_str(),
         &key.as_str(),
         &category,
-        token,
+        &content,
         &created_at.as_micros(),
         &updated_at.as_micros(),
         &version.clock.raw(),
@@ -154,22 +155,27 @@ fn insert(
         .map(drop)
 }
 
+fn invalid(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
+}
+
+/// The identity in the first two columns.
+pub(super) fn read_identity(row: &rusqlite::Row<'_>) -> rusqlite::Result<Identity> {
+    Ok(Identity {
+        environment: Environment::new(row.get(0)?)
+            .ok_or_else(|| invalid(0, "environment is too long"))?,
+        key: ConfigKey::new(row.get(1)?).ok_or_else(|| invalid(1, "key is empty or too long"))?,
+    })
+}
+
 pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    let invalid = |column: usize, what: &'static str| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
-    };
     Ok(Row {
-        identity: Identity {
-            environment: Environment::new(row.get(0)?)
-                .ok_or_else(|| invalid(0, "environment is too long"))?,
-            key: ConfigKey::new(row.get(1)?)
-                .ok_or_else(|| invalid(1, "key is empty or too long"))?,
-        },
+        identity: read_identity(row)?,
         category: row
             .get::<_, Option<String>>(2)?
             .map(|text| Category::new(text).ok_or_else(|| invalid(2, "category is too long")))
             .transpose()?,
-        token: row.get(3)?,
+        content: row.get::<_, Option<String>>(3)?.map(Content::from_text),
         created_at: Timestamp::from_micros(row.get(4)?),
         updated_at: Timestamp::from_micros(row.get(5)?),
         version: Version {

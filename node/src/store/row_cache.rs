@@ -8,7 +8,7 @@ use std::sync::{
 use moka::sync::Cache;
 use tokio::sync::Notify;
 
-use crate::domain::{Identity, Row};
+use crate::domain::{Content, Identity, Row};
 
 /// Ciphertext kept at most, in bytes.
 const CAPACITY: u64 = 4 << 20;
@@ -55,7 +55,7 @@ impl RowCache {
             let texts = [
                 Some(identity.key.as_str()),
                 Some(identity.environment.as_str()),
-                row.token.as_deref(),
+                row.content.as_ref().map(Content::as_str),
             ];
             let bytes: usize = texts.into_iter().flatten().map(str::len).sum();
             // What the structures take is about this.

@@ -90,6 +90,18 @@ CREATE TABLE set_aside (
     value       ANY,
     reason      TEXT NOT NULL
 ) STRICT;
+", "
+-- FEDERATED: entries hold fingerprints, and these are the ciphertexts of those that this node owns.
+CREATE TABLE owned_values (
+    id          INTEGER PRIMARY KEY,
+    environment TEXT    NOT NULL,
+    key         TEXT    NOT NULL,
+    clock       INTEGER NOT NULL,  -- the version that it is the value of
+    incarnation INTEGER NOT NULL,
+    token       TEXT    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX owned_values_identity ON owned_values (environment, key);
+CREATE INDEX owned_values_incarnation ON owned_values (incarnation);
 "];
 
 /// Brings the database to the current schema; a new one gets the given incarnation.

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, ToSql};
 
-use super::{ReadError, Store};
-use crate::domain::Timestamp;
+use super::{ReadError, Store, row, values};
+use crate::domain::{Category, Row, Timestamp};
 
 /// Which entries a list is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,7 +64,8 @@ impl Snapshot<'_> {
         selection: &Selection,
         mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let (sql, parameters) = query(selection);
+        let columns = "environment, key, category, token, created_at, updated_at";
+        let (sql, parameters) = query(columns, selection, "");
         let mut statement = self.0.prepare_cached(&sql)?;
         let mut rows = statement.query(parameters.as_slice())?;
         while let Some(row) = rows.next()? {
@@ -86,10 +87,34 @@ impl Snapshot<'_> {
         }
         Ok(())
     }
+
+    /// The first selected entries in (environment, key) order, with their values where those are held here.
+    pub fn rows(&self, selection: &Selection, most: usize) -> Result<Vec<Row>, ReadError> {
+        let limit = format!(" LIMIT {most}");
+        let (sql, parameters) = query(row::COLUMNS, selection, &limit);
+        let mut statement = self.0.prepare_cached(&sql)?;
+        let rows = statement.query_map(parameters.as_slice(), row::read)?;
+        rows.map(|row| Ok(values::attach(self.0, row?)?)).collect()
+    }
+}
+
+impl<'a> ListedEntry<'a> {
+    /// A live row whose value is at hand.
+    pub fn of(row: &'a Row) -> Option<Self> {
+        let token = row.content.as_ref()?.token()?;
+        Some(Self {
+            environment: row.identity.environment.as_str(),
+            key: row.identity.key.as_str(),
+            category: row.category.as_ref().map(Category::as_str),
+            token,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
 }
 
 /// Only the conditions that are wanted, so that the index on (environment, key) is used for each of them.
-fn query(selection: &Selection) -> (String, Vec<&dyn ToSql>) {
+fn query<'s>(columns: &str, selection: &'s Selection, limit: &str) -> (String, Vec<&'s dyn ToSql>) {
     let Selection {
         environment,
         category,
@@ -110,7 +135,7 @@ fn query(selection: &Selection) -> (String, Vec<&dyn ToSql>) {
         parameters.extend([environment as &dyn ToSql, key]);
     }
     let sql = format!(
-        "SELECT environment, key, category, token, created_at, updated_at FROM entries WHERE {conditions} ORDER BY environment, key"
+        "SELECT {columns} FROM entries WHERE {conditions} ORDER BY environment, key{limit}"
     );
     (sql, parameters)
 }

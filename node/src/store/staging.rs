@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::{meta, row};
 use crate::{
     cluster::{Seq, Takeover},
-    domain::{Row, RowHash},
+    domain::{FINGERPRINT, Row, RowHash},
 };
 
 /// The columns that rows, staged rows and conflicts share.
@@ -39,12 +39,19 @@ pub(super) fn take_over(connection: &Connection, takeover: Takeover) -> rusqlite
             "INSERT INTO conflicts ({SHARED}, seen_at, kept) \
              SELECT {}, ?1, 1 FROM entries AS old LEFT JOIN staged AS new \
              ON new.environment = old.environment AND new.key = old.key \
+             LEFT JOIN owned_values AS owned ON owned.environment = old.environment AND owned.key = old.key \
+                 AND owned.clock = old.clock AND owned.incarnation = old.incarnation \
              WHERE old.token IS NOT NULL AND (new.key IS NULL \
                  OR (old.clock, old.incarnation, old.row_hash) > (new.clock, new.incarnation, new.row_hash)) \
+             AND (old.token NOT GLOB '{FINGERPRINT}*' OR (owned.token IS NOT NULL \
+                 AND (new.token IS NULL OR new.incarnation <> old.incarnation))) \
              ON CONFLICT DO NOTHING",
             SHARED
                 .split(", ")
-                .map(|column| format!("old.{column}"))
+                .map(|column| match column {
+                    "token" => "coalesce(owned.token, old.token)".to_owned(),
+                    column => format!("old.{column}"),
+                })
                 .collect::<Vec<_>>()
                 .join(", ")
         ),

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, Row as SqlRow};
 
-use super::{membership, meta, row, staging};
+use super::{membership, meta, row, staging, values};
 use crate::{
     cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover},
     crypto::Salt,
-    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp},
+    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp, Version},
 };
 
 /// Losing versions that are kept at most; the oldest go first.
@@ -123,6 +123,35 @@ impl Tables for SqliteTables<'_> {
         row::put(self.write()?, row, hash, seq)?;
         self.live.change += i64::from(!row.is_tombstone()) - i64::from(before);
         Ok(())
+    }
+
+    fn value(&mut self, identity: &Identity) -> rusqlite::Result<Option<(Version, String)>> {
+        values::find(self.connection, identity)
+    }
+
+    fn put_value(
+        &mut self,
+        identity: &Identity,
+        version: Version,
+        token: &str,
+    ) -> rusqlite::Result<()> {
+        values::put(self.write()?, identity, version, token)
+    }
+
+    fn drop_value(&mut self, identity: &Identity) -> rusqlite::Result<()> {
+        values::remove(self.write()?, identity)
+    }
+
+    fn earlier_values(
+        &mut self,
+        than: Incarnation,
+        most: usize,
+    ) -> rusqlite::Result<Vec<Identity>> {
+        values::earlier(self.connection, than, count(most))
+    }
+
+    fn has_values(&mut self) -> rusqlite::Result<bool> {
+        Ok(!values::is_empty(self.connection)?)
     }
 
     fn purge(&mut self, identity: &Identity) -> rusqlite::Result<()> {
@@ -264,7 +293,12 @@ fn take_while_they_fit(
     let (mut taken, mut size) = (Vec::new(), 0_usize);
     while let Some(found) = rows.next()? {
         let row = feed_row(found)?;
-        size = size.saturating_add(row.row.token.as_ref().map_or(64, String::len));
+        size = size.saturating_add(
+            row.row
+                .content
+                .as_ref()
+                .map_or(64, |content| content.as_str().len()),
+        );
         if size > bytes && !taken.is_empty() {
             break;
         }

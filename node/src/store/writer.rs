@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    OpenError, WallClock, WriteError, WriteHealth,
+    OpenError, OtherMode, WallClock, WriteError, WriteHealth,
     disk::Room,
     file::DatabaseFile,
     health::SharedWriteHealth,
@@ -259,7 +259,7 @@ impl Writer {
         let mut engine =
             Engine::load(&mut tables, self.setup.clone(), now).map_err(|error| match error {
                 LoadError::Storage(error) => WriteError::from(error),
-                other @ LoadError::OtherName { .. } => failed(&other),
+                other => failed(&other),
             })?;
         let listed = Input::Listed(self.listed.clone());
         engine.step(&mut tables, now, listed, &mut Vec::new())?;
@@ -329,6 +329,7 @@ pub(super) fn load_engine(
             stored: stored.to_string(),
             given: given.to_string(),
         },
+        LoadError::OtherMode { stored } => OtherMode(stored).into(),
     })?;
     tables.commit(0)?;
     Ok(engine)

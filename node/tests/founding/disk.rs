@@ -6,7 +6,8 @@ use opensecureconf_node::{
     cluster::{Cursor, FeedRow, Membership, Roster, Seq},
     crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide},
     domain::{
-        Clock, ConfigKey, Environment, Identity, Incarnation, Row, RowHash, Timestamp, Version,
+        Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash, Timestamp,
+        Version,
     },
 };
 
@@ -23,6 +24,7 @@ pub(crate) struct Disk {
     pub(crate) staged: BTreeMap<Identity, (Row, RowHash)>,
     pub(crate) cursors: BTreeMap<Incarnation, Cursor>,
     pub(crate) roster: Roster,
+    pub(crate) values: BTreeMap<Identity, (Version, String)>,
 }
 
 /// A row in its place in the feed.
@@ -47,6 +49,7 @@ impl Disk {
             staged: BTreeMap::new(),
             cursors: BTreeMap::new(),
             roster: Roster::default(),
+            values: BTreeMap::new(),
         }
     }
 
@@ -108,6 +111,7 @@ impl fmt::Debug for Disk {
             staged,
             cursors,
             roster,
+            values,
         } = self;
         write!(
             f,
@@ -116,6 +120,7 @@ impl fmt::Debug for Disk {
         for stored in rows.values() {
             write!(f, "{:?}{:?}", stored.row.version, stored.seq)?;
         }
+        write!(f, "{values:?}")?;
         staged
             .keys()
             .try_for_each(|identity| write!(f, "{identity:?}"))
@@ -129,7 +134,7 @@ fn row(key: &str, incarnation: Incarnation, clock: Clock) -> Row {
             key: ConfigKey::new(key.to_owned()).unwrap(),
         },
         category: None,
-        token: Some("gAAAA".to_owned()),
+        content: Some(Content::Token("gAAAA".to_owned())),
         created_at: Timestamp::from_micros(0),
         updated_at: Timestamp::from_micros(0),
         version: Version { clock, incarnation },

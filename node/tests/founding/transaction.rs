@@ -5,7 +5,7 @@ use std::{convert::Infallible, rc::Rc};
 use opensecureconf_node::{
     cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover},
     crypto::Salt,
-    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp},
+    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp, Version},
 };
 
 use crate::disk::{Disk, Stored};
@@ -71,6 +71,34 @@ impl Tables for Transaction<'_> {
         };
         self.write().rows.insert(row.identity.clone(), stored);
         Ok(())
+    }
+
+    fn value(&mut self, identity: &Identity) -> Never<Option<(Version, String)>> {
+        Ok(self.read().values.get(identity).cloned())
+    }
+
+    fn put_value(&mut self, identity: &Identity, version: Version, token: &str) -> Never<()> {
+        let value = (version, token.to_owned());
+        self.write().values.insert(identity.clone(), value);
+        Ok(())
+    }
+
+    fn drop_value(&mut self, identity: &Identity) -> Never<()> {
+        self.write().values.remove(identity);
+        Ok(())
+    }
+
+    fn earlier_values(&mut self, than: Incarnation, most: usize) -> Never<Vec<Identity>> {
+        let values = self.read().values.iter();
+        Ok(values
+            .filter(|(_, (version, _))| version.incarnation != than)
+            .map(|(identity, _)| identity.clone())
+            .take(most)
+            .collect())
+    }
+
+    fn has_values(&mut self) -> Never<bool> {
+        Ok(!self.read().values.is_empty())
     }
 
     fn purge(&mut self, identity: &Identity) -> Never<()> {

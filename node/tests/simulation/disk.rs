@@ -7,7 +7,7 @@ use opensecureconf_node::{
         Cursor, Digest, FeedRow, Membership, Roster, Scan, Seq, Standing, State, Tables, Takeover,
     },
     crypto::Salt,
-    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp, Version},
+    domain::{Clock, Content, Identity, Incarnation, Row, RowHash, Timestamp, Version},
 };
 
 /// Everything that a database holds.
@@ -24,6 +24,8 @@ pub(crate) struct Contents {
     pub(crate) membership: Option<Membership>,
     pub(crate) salt: Option<Salt>,
     staged: BTreeMap<Identity, (Row, RowHash)>,
+    /// The values that this database owns, where its rows are a directory.
+    pub(crate) values: BTreeMap<Identity, (Version, String)>,
 }
 
 impl Contents {
@@ -152,6 +154,7 @@ impl Disk {
             membership: None,
             salt: None,
             staged: BTreeMap::new(),
+            values: BTreeMap::new(),
         };
         Self::holding(Arc::new(contents), page)
     }
@@ -229,7 +232,11 @@ impl Disk {
         rows.take(most.min(self.page).max(1))
             .enumerate()
             .take_while(|(index, row)| {
-                size += row.row.token.as_ref().map_or(64, String::len);
+                size += row
+                    .row
+                    .content
+                    .as_ref()
+                    .map_or(64, |content| content.as_str().len());
                 *index == 0 || size <= bytes
             })
             .map(|(_, row)| row.clone())
@@ -266,6 +273,39 @@ impl Tables for Disk {
             deleted: row.is_tombstone(),
         });
         Ok(())
+    }
+
+    fn value(&mut self, identity: &Identity) -> Result<Option<(Version, String)>, Failed> {
+        Ok(self.read().values.get(identity).cloned())
+    }
+
+    fn put_value(
+        &mut self,
+        identity: &Identity,
+        version: Version,
+        token: &str,
+    ) -> Result<(), Failed> {
+        let value = (version, token.to_owned());
+        self.write()?.values.insert(identity.clone(), value);
+        Ok(())
+    }
+
+    fn drop_value(&mut self, identity: &Identity) -> Result<(), Failed> {
+        self.write()?.values.remove(identity);
+        Ok(())
+    }
+
+    fn earlier_values(&mut self, than: Incarnation, most: usize) -> Result<Vec<Identity>, Failed> {
+        let values = self.read().values.iter();
+        Ok(values
+            .filter(|(_, (version, _))| version.incarnation != than)
+            .map(|(identity, _)| identity.clone())
+            .take(most)
+            .collect())
+    }
+
+    fn has_values(&mut self) -> Result<bool, Failed> {
+        Ok(!self.read().values.is_empty())
     }
 
     fn purge(&mut self, identity: &Identity) -> Result<(), Failed> {
@@ -395,6 +435,18 @@ impl Tables for Disk {
                 .get(&identity)
                 .is_none_or(|(new, _)| row.stamp() > new.stamp());
             if row.is_tombstone() || !newer {
+                continue;
+            }
+            if let Some(Content::Fingerprint(_)) = row.content {
+                let taken_back = rows.get(&identity).is_some_and(|(new, _)| {
+                    !new.is_tombstone() && new.version.incarnation == row.version.incarnation
+                });
+                let held = contents.values.get(&identity);
+                match held.filter(|(version, _)| *version == row.version && !taken_back) {
+                    Some((_, token)) => row.content = Some(Content::Token(token.clone())),
+                    None => continue,
+                }
+                contents.conflicts.push(row);
                 continue;
             }
             if takeover.reissue {

@@ -42,6 +42,7 @@ impl ClientWrite {
         let what = match &self.write.change {
             Change::Put { token, .. } => format!("put {token}"),
             Change::Delete => "delete".to_owned(),
+            Change::Adopt { token } => format!("adopt {token}"),
         };
         let version = self.written().map(|written| written.version.to_string());
         format!(

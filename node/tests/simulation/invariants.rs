@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use opensecureconf_node::{
     cluster::{FenceReason, State},
-    domain::{Identity, Incarnation, Version},
+    domain::{Content, Identity, Incarnation, Version},
 };
 
 use crate::{
@@ -234,11 +234,11 @@ impl World {
 }
 
 /// What reads of a node find.
-fn live_rows(contents: &Contents) -> BTreeMap<Identity, (Version, Option<String>)> {
+fn live_rows(contents: &Contents) -> BTreeMap<Identity, (Version, Option<Content>)> {
     contents
         .rows
         .iter()
         .filter(|(_, row)| !row.row.is_tombstone())
-        .map(|(identity, row)| (identity.clone(), (row.row.version, row.row.token.clone())))
+        .map(|(identity, row)| (identity.clone(), (row.row.version, row.row.content.clone())))
         .collect()
 }

@@ -247,8 +247,9 @@ impl World {
             .rows
             .get(&entry(key))?
             .row
-            .token
-            .clone()
+            .content
+            .as_ref()
+            .map(|content| content.as_str().to_owned())
     }
 
     /// Whether a tombstone of an entry is there.

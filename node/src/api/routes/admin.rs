@@ -7,14 +7,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::configs::{commit, find_live};
 use crate::{
     api::{
         Node,
         auth::Owner,
         body::Fields,
-        entry_path::identity_of,
+        entry_path::{identity_of, not_found},
         error::ApiError,
+        federation::commit,
         openapi::{
             EntryPath, EnvironmentQuery, LogLevelBody, Message, OwnerHeaders, OwnerRefusals,
             Refusal,
@@ -46,7 +46,11 @@ pub(in crate::api) async fn purge(
 ) -> Result<Response, ApiError> {
     let identity = identity_of(&request, "/admin/configs/", &query)?;
     loop {
-        let row = find_live(&node, &identity).await?;
+        // In a directory too: whoever has the value drops it when it hears of the tombstone.
+        let row = node.store.find(&identity).await?;
+        let row = row
+            .filter(|row| !row.is_tombstone())
+            .ok_or_else(|| not_found(&identity))?;
         let seen = Seen::of(Some(&row));
         if commit(&node, &identity, seen, Change::Delete, terms)
             .await?

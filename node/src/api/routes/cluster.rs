@@ -39,7 +39,7 @@ pub(in crate::api) async fn status(
         let (total, healthy) = other_nodes(&view);
         json!({
             "enabled": true,
-            "mode": "replica",
+            "mode": node.mode().text(),
             "node_id": node.node_id,
             "total_nodes": total,
             "healthy_nodes": healthy,

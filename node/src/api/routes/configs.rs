@@ -1,7 +1,5 @@
 //! Single entries: create, read, update, delete. The user key must open what it touches.
 
-use std::sync::Arc;
-
 use axum::{
     extract::{FromRequest, Request, State},
     http::{HeaderMap, StatusCode, header},
@@ -15,8 +13,9 @@ use crate::{
         body::Fields,
         conditional::{Preconditions, version_headers},
         entry_json::{Form, Shown},
-        entry_path::{environment_of, identity_of, not_found},
+        entry_path::{environment_of, identity_of},
         error::ApiError,
+        federation::{Attempts, Found, Partial, commit, commit_over, find, find_live, free_name},
         min_version::await_version,
         openapi::{
             ConfigCreate, ConfigResponse, ConfigUpdate, EntryPath, EntryQuery, EnvironmentQuery,
@@ -27,10 +26,9 @@ use crate::{
         sealing::{open, seal},
         write_terms::WriteTerms,
     },
-    cluster::{Change, Seen, Write, Written},
+    cluster::{Change, Seen, Written},
     domain::{Category, Identity, Row, Version},
     json::Json,
-    store::WriteError,
 };
 
 /// Create a configuration
@@ -61,15 +59,16 @@ pub(in crate::api) async fn create(
 
     // A taken name is not worth a derivation; where none is needed, the writer looks.
     if !caller.is_cached(&node) {
-        refuse_taken(&node, &identity).await?;
+        free_name(&node, &identity).await?;
     }
     let caller = caller.derive(&node).await?;
     let change = Change::Put {
         category: category.clone(),
         token: seal(&node, &caller.derivation.key, &value)?,
     };
+    let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
     loop {
-        let create = commit(&node, &identity, Seen::NothingLive, change.clone(), terms);
+        let create = commit(&node, &identity, seen, change.clone(), terms);
         if let Some(written) = create.await? {
             caller.proved(&node);
             node.metrics.encrypted();
@@ -83,17 +82,8 @@ pub(in crate::api) async fn create(
                 written,
             ));
         }
-        refuse_taken(&node, &identity).await?;
-    }
-}
-
-async fn refuse_taken(node: &NodeState, identity: &Identity) -> Result<(), ApiError> {
-    match node.store.find(identity).await? {
-        Some(row) if !row.is_tombstone() => Err(ApiError::AlreadyExists {
-            key: identity.key.as_str().to_owned(),
-            environment: identity.environment.name().map(str::to_owned),
-        }),
-        _ => Ok(()),
+        attempts.again(&node)?;
+        seen = free_name(&node, &identity).await?;
     }
 }
 
@@ -115,8 +105,13 @@ pub(in crate::api) async fn read(
     let identity = identity_of(&request, "/configs/", &query)?;
     let form = query.form()?;
     let lost = await_version(&node, &identity, request.headers()).await?;
-    let row = match find_live(&node, &identity).await {
-        Err(absent @ ApiError::NotFound { .. }) => {
+    let partial = Partial::of(&query)?;
+    let row = match find_live(&node, &identity, partial).await {
+        Err(
+            absent @ (ApiError::NotFound { .. }
+            | ApiError::NotFoundHere { .. }
+            | ApiError::Lost { .. }),
+        ) => {
             let mut response = absent.into_response();
             response.headers_mut().extend(lost);
             return Ok(response);
@@ -165,6 +160,7 @@ pub(in crate::api) async fn update(
     let named = identity_of(&request, "/configs/", &query);
     let preconditions = Preconditions::of(request.headers());
     let upsert = query.is_on("upsert")? || preconditions.create_only();
+    let partial = Partial::of(&query)?;
     let mut fields = <Fields as FromRequest<Node>>::from_request(request, &node).await?;
     let (value, category) = (fields.value(), fields.category());
     let environment = fields.environment();
@@ -181,16 +177,19 @@ pub(in crate::api) async fn update(
         value: &value,
         category: category.as_ref(),
         upsert,
+        partial,
         preconditions: &preconditions,
         terms,
     };
 
     let mut stored = wanted.find(&node).await?;
     let caller = caller.derive(&node).await?;
+    let mut attempts = Attempts::default();
     loop {
-        if let Some(response) = wanted.commit(&node, &caller, stored.as_deref()).await? {
+        if let Some(response) = wanted.commit(&node, &caller, &stored).await? {
             return Ok(response);
         }
+        attempts.again(&node)?;
         stored = wanted.find(&node).await?;
     }
 }
@@ -201,20 +200,21 @@ struct Update<'a> {
     value: &'a Json,
     category: Option<&'a Category>,
     upsert: bool,
+    partial: Partial,
     preconditions: &'a Preconditions,
     terms: WriteTerms,
 }
 
 impl Update<'_> {
     /// What is stored there, tombstones included; refused where nothing is and nothing may be created.
-    async fn find(&self, node: &NodeState) -> Result<Option<Arc<Row>>, ApiError> {
-        let stored = node.store.find(self.identity).await?;
-        let live = stored.as_deref().filter(|row| !row.is_tombstone());
-        if live.is_none() && !self.upsert {
-            return Err(not_found(self.identity));
+    async fn find(&self, node: &NodeState) -> Result<Found, ApiError> {
+        if !self.upsert {
+            let row = find_live(node, self.identity, self.partial).await?;
+            return Ok(Found::Row(Some(row)));
         }
+        let stored = find(node, self.identity, self.partial).await?;
         if self.preconditions.create_only() {
-            self.check(live)?;
+            self.check(stored.live())?;
         }
         Ok(stored)
     }
@@ -230,9 +230,9 @@ impl Update<'_> {
         &self,
         node: &NodeState,
         caller: &Caller,
-        stored: Option<&Row>,
+        stored: &Found,
     ) -> Result<Option<Response>, ApiError> {
-        let live = stored.filter(|row| !row.is_tombstone());
+        let live = stored.live();
         if let Some(row) = live {
             open(node, caller, row)?;
         }
@@ -243,8 +243,17 @@ impl Update<'_> {
             category: category.clone(),
             token: seal(node, &caller.derivation.key, self.value)?,
         };
-        let seen = Seen::of(stored);
-        let Some(written) = commit(node, self.identity, seen, change, self.terms).await? else {
+        let written = match stored {
+            Found::Row(Some(row)) => commit_over(node, row, change, self.terms).await?,
+            Found::Row(None) => {
+                commit(node, self.identity, Seen::Nothing, change, self.terms).await?
+            }
+            Found::Lost(version) => {
+                let seen = Seen::Lost(*version);
+                commit(node, self.identity, seen, change, self.terms).await?
+            }
+        };
+        let Some(written) = written else {
             return Ok(None);
         };
         caller.proved(node);
@@ -286,18 +295,20 @@ pub(in crate::api) async fn delete(
 ) -> Result<Response, ApiError> {
     let identity = identity_of(&request, "/configs/", &query)?;
     let preconditions = Preconditions::of(request.headers());
-    let mut row = find_live(&node, &identity).await?;
+    let partial = Partial::of(&query)?;
+    let mut row = find_live(&node, &identity, partial).await?;
     let caller = caller.derive(&node).await?;
+    let mut attempts = Attempts::default();
     let written = loop {
         open(&node, &caller, &row)?;
         preconditions
             .check(Some(row.version))
             .map_err(ApiError::PreconditionFailed)?;
-        let seen = Seen::of(Some(&row));
-        if let Some(written) = commit(&node, &identity, seen, Change::Delete, terms).await? {
+        if let Some(written) = commit_over(&node, &row, Change::Delete, terms).await? {
             break written;
         }
-        row = find_live(&node, &identity).await?;
+        attempts.again(&node)?;
+        row = find_live(&node, &identity, partial).await?;
     };
     tracing::info!(
         key = identity.key.as_str(),
@@ -312,34 +323,6 @@ pub(in crate::api) async fn delete(
     let [_, version] = version_headers(written.version);
     let body = axum::Json(serde_json::json!({ "message": message }));
     Ok(acked.tell((status, HeaderMap::from_iter([version]), body).into_response()))
-}
-
-/// Commits a change of the row that was seen; `None` when the row changed meanwhile and must be checked again.
-pub(super) async fn commit(
-    node: &NodeState,
-    identity: &Identity,
-    seen: Seen,
-    change: Change,
-    WriteTerms { level, named }: WriteTerms,
-) -> Result<Option<Written>, ApiError> {
-    let write = Write {
-        identity: identity.clone(),
-        seen,
-        named,
-        change,
-    };
-    match node.store.write(write, level).await {
-        Ok(written) => Ok(Some(written)),
-        Err(WriteError::Changed) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The live row of an identity.
-pub(super) async fn find_live(node: &NodeState, identity: &Identity) -> Result<Arc<Row>, ApiError> {
-    let row = node.store.find(identity).await?;
-    row.filter(|row| !row.is_tombstone())
-        .ok_or_else(|| not_found(identity))
 }
 
 fn created(identity: &Identity) {

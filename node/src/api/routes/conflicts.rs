@@ -12,7 +12,7 @@ use crate::{
         openapi::{ConflictResponse, KeyHeaders, ListRefusals},
         sealing::read_plaintext,
     },
-    domain::Category,
+    domain::{Category, Content},
 };
 
 /// List lost versions
@@ -32,7 +32,11 @@ pub(in crate::api) async fn conflicts(
     let caller = caller.derive(&node).await?;
     let (mut shown, mut skipped) = (Vec::new(), 0);
     for row in node.store.conflicts().await? {
-        let token = row.token.as_deref().unwrap_or_default();
+        let token = row
+            .content
+            .as_ref()
+            .and_then(Content::token)
+            .unwrap_or_default();
         let Ok(plaintext) = caller.derivation.key.open(token) else {
             skipped += 1;
             continue;

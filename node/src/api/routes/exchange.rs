@@ -13,7 +13,7 @@ use crate::{
 /// Where messages go.
 pub(in crate::api) const PATH: &str = crate::peers::EXCHANGE_PATH;
 /// The largest message: a row at the size limit in base64, and then some.
-const MAX_BYTES: usize = 64 << 20;
+pub(super) const MAX_BYTES: usize = 64 << 20;
 
 /// Takes another node's message. No part of the public document: clients have no business here.
 pub(in crate::api) async fn exchange(

@@ -12,3 +12,4 @@ pub(super) mod membership;
 pub(super) mod metrics;
 pub(super) mod root;
 pub(super) mod salt;
+pub(super) mod values;

@@ -249,6 +249,7 @@ impl Engine {
         if !self.setup.clustered {
             return Ok(());
         }
+        self.take_back(tables, now, out)?;
         self.check_leaving(tables, out)?;
         self.begin_round(now, out);
         if !self.setup.rules.hold(Rule::FoundingIsTold) {

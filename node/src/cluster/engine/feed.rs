@@ -129,13 +129,10 @@ impl Engine {
         let outcome = merge(stored.as_ref(), row);
         match (outcome, &stored) {
             (Merge::Stale { lost: true }, _) => {
-                tables.put_conflict(row, hash, now.wall)?;
-                self.changed.rows = true;
-                out.push(Output::Event(Event::Conflict(row.identity.clone())));
+                self.keep_loser(tables, now, row, hash, out)?;
             }
             (Merge::Newer { lost: true }, Some(stored)) => {
-                tables.put_conflict(stored, stored.hash(), now.wall)?;
-                out.push(Output::Event(Event::Conflict(row.identity.clone())));
+                self.keep_loser(tables, now, stored, stored.hash(), out)?;
             }
             _ => {}
         }
@@ -147,10 +144,28 @@ impl Engine {
         if (is_news && !dropped) || mends {
             let seq = self.next_seq(&row.identity);
             tables.put_row(row, hash, seq)?;
+            self.let_value_go(tables, row)?;
         }
         if self.setup.rules.hold(Rule::MergeClocks) && row.version.clock > self.clock.high_water() {
             self.clock.merge(row.version.clock);
             self.changed.counters = true;
+        }
+        Ok(())
+    }
+
+    /// Keeps the loser of a conflict, where this node has its value.
+    fn keep_loser<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        loser: &Row,
+        hash: RowHash,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if let Some(kept) = self.with_value(tables, loser)? {
+            tables.put_conflict(&kept, hash, now.wall)?;
+            self.changed.rows = true;
+            out.push(Output::Event(Event::Conflict(loser.identity.clone())));
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ impl Engine {
             source: self.is_source(),
             acknowledges: self.acknowledges(),
             fenced: matches!(membership.standing, Standing::Fenced(_)),
+            takes_back: self.takes_back,
             has_rows: self.has_rows,
             head: self.last,
             purged: membership.purged,
@@ -70,7 +71,9 @@ impl Engine {
             });
         }
         if hello.mode != self.setup.mode {
-            return Err(Refusal::OtherMode);
+            return Err(Refusal::OtherMode {
+                mine: self.setup.mode,
+            });
         }
         if let (Some(mine), Some(theirs)) = (self.membership.founding, hello.founding)
             && mine != theirs

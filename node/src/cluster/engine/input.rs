@@ -147,6 +147,12 @@ pub enum OwnerRefusal {
     /// Nobody else holds what this node holds.
     #[error("no other member is ready to hold what this node holds; a last member does not leave")]
     LastMember,
+    /// Its values are nowhere else.
+    #[error(
+        "this node is fenced and holds values that no other node has; it hands them over once it has joined again. If \
+         they may be lost, remove it with force=true"
+    )]
+    HoldsValues,
     /// It is no member in good standing.
     #[error("this node is no ready member; ask another")]
     NoMember,
@@ -281,6 +287,13 @@ pub enum Event {
     },
     /// Two writers did not know of each other; the losing value is kept.
     Conflict(Identity),
+    /// Values of an earlier life were looked through.
+    ValuesTakenBack {
+        /// How many this node owns again.
+        taken: u64,
+        /// How many are older than what is lost, and were kept as losers of conflicts.
+        set_aside: u64,
+    },
     /// A stored row is damaged; it is asked for elsewhere.
     DamagedRow(Identity),
     /// A row arrived damaged and was left out.

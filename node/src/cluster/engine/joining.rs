@@ -332,6 +332,7 @@ impl Engine {
             self.salt = Some(salt.clone());
             out.push(Output::SaltSettled(salt));
         }
+        self.look_for_earlier_values(tables)?;
         self.settled.clear();
         self.settling.clear();
         self.began_at_turn = self.turn;

@@ -11,6 +11,7 @@ mod purge;
 mod readiness;
 mod sending;
 mod setup;
+mod values;
 mod view;
 mod write;
 
@@ -28,8 +29,8 @@ pub use write::{Change, Seen, Write, Written};
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
-    Cursor, Membership, Roster, Rule, Seq, Standing, State, Tables, acknowledgement::WaitingWrites,
-    contacts::Contacts,
+    Cursor, Membership, Mode, Roster, Rule, Seq, Standing, State, Tables,
+    acknowledgement::WaitingWrites, contacts::Contacts,
 };
 use crate::{
     crypto::Salt,
@@ -69,6 +70,8 @@ pub struct Engine {
     leaving: Option<Leaving>,
     damaged: BTreeSet<Identity>,
     rounds: Rounds,
+    /// FEDERATED: whether it holds values of an earlier life that it has not taken back yet.
+    takes_back: bool,
     /// Whether the log knows that this node holds rows outside the cluster that it met.
     told_of_rows: bool,
     random: StdRng,
@@ -114,7 +117,18 @@ impl Engine {
                 given: setup.name.clone(),
             });
         }
+        let has_rows = tables.has_rows().map_err(LoadError::Storage)?;
+        if let Some(stored) = &stored
+            && stored.mode != setup.mode
+            && stored.keeps_mode(has_rows)
+            && (setup.clustered || stored.mode == Mode::Federated)
+        {
+            return Err(LoadError::OtherMode {
+                stored: stored.mode,
+            });
+        }
         let mut membership = stored.unwrap_or_else(|| setup.blank_membership());
+        membership.mode = setup.mode;
         membership.boot = (setup.boot, last);
         if setup.clustered {
             tables
@@ -147,7 +161,7 @@ impl Engine {
                 Some(salt) => Some(salt.clone()),
                 None => tables.salt().map_err(LoadError::Storage)?,
             },
-            has_rows: tables.has_rows().map_err(LoadError::Storage)?,
+            has_rows,
             contacts: Contacts::default(),
             waiting: WaitingWrites::default(),
             readiness: Readiness::new(!setup.clustered),
@@ -155,6 +169,7 @@ impl Engine {
             leaving: None,
             damaged: BTreeSet::new(),
             rounds: Rounds::new(now.elapsed),
+            takes_back: false,
             told_of_rows: false,
             random: StdRng::from_seed(entropy),
             exchanges: begin,
@@ -171,6 +186,9 @@ impl Engine {
         };
         engine.read_roster();
         engine.resume_leaving(now);
+        engine
+            .look_for_earlier_values(tables)
+            .map_err(LoadError::Storage)?;
         Ok(engine)
     }
 

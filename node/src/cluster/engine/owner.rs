@@ -126,6 +126,7 @@ impl Engine {
         );
         self.membership.founding = Some(founding);
         self.membership.standing = Standing::Member;
+        self.own_all_entries(tables, now)?;
         self.put_roster(tables)?;
         self.put_membership(tables)?;
         out.push(Output::Event(Event::Founded(founding)));
@@ -157,15 +158,18 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
         if self.membership.standing != Standing::Member {
+            if tables.has_values()? {
+                return Ok(Err(OwnerRefusal::HoldsValues));
+            }
             // It holds nothing that others lack.
             return Ok(Ok(OwnerAnswer::Leaving(None)));
         }
         match self.my_state() {
-            Some(State::Joining) => {
+            Some(State::Joining) if !tables.has_values()? => {
                 self.advance(tables, Phase::Left)?;
                 out.push(Output::Event(Event::Left));
             }
-            Some(State::Member) => {
+            Some(State::Joining | State::Member) => {
                 let others = self
                     .states
                     .iter()
@@ -192,7 +196,7 @@ impl Engine {
         }
     }
 
-    /// Leaves for good once every other member holds what this node holds.
+    /// Leaves for good once every other member holds what this node holds, and the values that only it held are handed over.
     pub(super) fn check_leaving<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -209,7 +213,8 @@ impl Engine {
             .peekable();
         let some = members.peek().is_some();
         let all_hold = members.all(|member| leaving.held.get(member) >= Some(&self.last));
-        if (some && all_hold) || !self.setup.rules.hold(Rule::LeavingPushesAll) {
+        let handed_over = !tables.has_values()?;
+        if (some && all_hold && handed_over) || !self.setup.rules.hold(Rule::LeavingPushesAll) {
             self.leaving = None;
             self.advance(tables, Phase::Left)?;
             out.push(Output::Event(Event::Left));

@@ -53,6 +53,7 @@ impl Setup {
     pub(super) fn blank_membership(&self) -> Membership {
         Membership {
             name: self.name.clone(),
+            mode: self.mode,
             founding: None,
             standing: Standing::Blank,
             purged: Seq::START,
@@ -69,6 +70,12 @@ pub enum LoadError<E> {
     /// Storage failed.
     #[error("the cluster's state cannot be read")]
     Storage(#[source] E),
+    /// The database belongs to a cluster of another mode.
+    #[error("the database belongs to a {stored} cluster")]
+    OtherMode {
+        /// The mode in the database.
+        stored: Mode,
+    },
     /// The database belongs to another node.
     #[error(
         "the database belongs to node '{stored}', but this node is '{given}' (OSC_CLUSTER_NODE_ID); \

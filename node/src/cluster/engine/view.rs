@@ -2,13 +2,15 @@
 
 use super::{DigestView, Engine, Now};
 use crate::{
-    cluster::{FoundingId, Seq, Standing, State},
+    cluster::{Address, FoundingId, Seq, Standing, State},
     domain::{Clock, Incarnation},
 };
 
 /// One node as its own engine sees the cluster, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
+    /// This node's name.
+    pub name: String,
     /// This database.
     pub incarnation: Incarnation,
     /// Blank, joining, member, leaving, left, fenced; or standalone.
@@ -27,6 +29,8 @@ pub struct View {
     pub members: Vec<MemberView>,
     /// Listed nodes whose name nobody knows yet.
     pub unknown: usize,
+    /// FEDERATED: whether this node holds values of an earlier life that it has not taken back yet.
+    pub takes_back: bool,
 }
 
 /// Another node.
@@ -58,6 +62,16 @@ pub struct MemberView {
     pub entries: u64,
     /// How its rows compared with this node's, the last time.
     pub digest: Option<DigestView>,
+    /// Where it may be reached.
+    pub address: Option<Address>,
+    /// Whether it is a joining, full or leaving member: one whose changes count.
+    pub counts: bool,
+    /// Its last sequence, as it told last.
+    pub head: Seq,
+    /// How far this node holds its feed.
+    pub received: Seq,
+    /// FEDERATED: whether it holds values of an earlier life that it has not taken back yet.
+    pub takes_back: bool,
 }
 
 impl Engine {
@@ -73,6 +87,7 @@ impl Engine {
             "standalone"
         };
         View {
+            name: self.setup.name.to_string(),
             incarnation: self.incarnation,
             state,
             not_ready: self.why_not_ready(now),
@@ -87,6 +102,7 @@ impl Engine {
                 .values()
                 .filter(|route| route.listed && !route.is_me && route.who.is_none())
                 .count(),
+            takes_back: self.takes_back,
         }
     }
 
@@ -137,6 +153,14 @@ impl Engine {
             salt: hello.and_then(|hello| hello.salt.clone()),
             entries: hello.map_or(0, |hello| hello.entries),
             digest: self.rounds.of(incarnation),
+            address: self.contacts.route_to(incarnation).cloned(),
+            counts: self
+                .states
+                .get(&incarnation)
+                .is_some_and(|state| state.counts()),
+            head: hello.map_or(Seq::START, |hello| hello.head),
+            received: hello.map_or(Seq::START, |hello| self.received_from(hello)),
+            takes_back: hello.is_some_and(|hello| hello.takes_back),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A client's write: checked against what is stored, stamped, and held back until enough nodes have it.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
 use crate::{
     cluster::{AckLevel, Rule, Seq, Standing, State, Tables, acknowledgement::Audience},
@@ -28,6 +30,8 @@ pub enum Seen {
     NothingLive,
     /// This version, live or a tombstone.
     Version(Version),
+    /// FEDERATED: this version, whose value is lost with its owner: what is written over it is a new entry.
+    Lost(Version),
 }
 
 impl Seen {
@@ -39,6 +43,7 @@ impl Seen {
     fn is_still_so(self, stored: Option<&Row>) -> bool {
         match self {
             Self::NothingLive => stored.is_none_or(Row::is_tombstone),
+            Self::Lost(version) => stored.is_some_and(|row| row.version == version),
             seen => seen == Self::of(stored),
         }
     }
@@ -56,10 +61,15 @@ pub enum Change {
     },
     /// Replace the entry by a tombstone.
     Delete,
+    /// FEDERATED: become the owner of the value that the entry has, which its owner hands over.
+    Adopt {
+        /// The value.
+        token: String,
+    },
 }
 
 /// A committed write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// The new version.
     pub version: Version,
@@ -137,6 +147,24 @@ impl Engine {
         {
             return Ok(Err(WriteRefusal::Changed));
         }
+        if let Change::Adopt { token } = change {
+            let stored = stored.filter(|row| {
+                let content = row.content.as_ref();
+                content.is_some_and(|content| content.is_of(&token))
+            });
+            let Some(row) = stored else {
+                return Ok(Err(WriteRefusal::Changed));
+            };
+            let (created_at, updated_at) = (row.created_at, row.updated_at);
+            let version = self.own(tables, now, row, token)?;
+            return Ok(Ok(Written {
+                version,
+                created_at,
+                updated_at,
+                held_by: 1,
+                wanted: 1,
+            }));
+        }
         let replaced = stored.as_ref().map(|row| row.version.clock);
         let replaced = replaced.filter(|_| self.setup.rules.hold(Rule::StampAboveStored));
         let named = named.filter(|_| self.setup.rules.hold(Rule::StampAboveNamed));
@@ -144,18 +172,23 @@ impl Engine {
             clock: self.clock.tick(now.wall, replaced.max(named)),
             incarnation: self.incarnation,
         };
-        let live = stored.as_ref().filter(|row| !row.is_tombstone());
+        let live = stored
+            .as_ref()
+            .filter(|row| !row.is_tombstone() && !matches!(seen, Seen::Lost(_)));
         let created_at = live.map_or(now.wall, |row| row.created_at);
         let mut clocks = stored.map(|row| row.clocks).unwrap_or_default();
         clocks.insert(self.incarnation, version.clock);
-        let (category, token) = match change {
-            Change::Put { category, token } => (category, Some(token)),
-            Change::Delete => (None, None),
+        let (category, content) = match change {
+            Change::Put { category, token } => {
+                let content = self.keep_value(tables, &identity, version, token)?;
+                (category, Some(content))
+            }
+            Change::Delete | Change::Adopt { .. } => (None, None),
         };
         let row = Row {
             identity,
             category,
-            token,
+            content,
             created_at,
             updated_at: now.wall,
             version,
@@ -164,6 +197,7 @@ impl Engine {
         };
         let seq = self.next_seq(&row.identity);
         tables.put_row(&row, row.hash(), seq)?;
+        self.let_value_go(tables, &row)?;
         Ok(Ok(Written {
             version,
             created_at,

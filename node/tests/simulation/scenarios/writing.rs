@@ -78,7 +78,7 @@ pub(crate) fn e02_damaged_row(rules: Rules) -> Outcome {
     world.crash(0);
     world.nodes[0].disk.edit(|contents| {
         if let Some(row) = contents.rows.get_mut(&entry("k")) {
-            row.row.token = Some("damaged".to_owned());
+            row.row.content = Some(Content::Token("damaged".to_owned()));
         }
     });
     // Node 2 gets all from node 0, which comes upon the damage only there.
@@ -146,7 +146,10 @@ pub(crate) fn e08_a_loser_is_kept(rules: Rules) -> Outcome {
         .nodes
         .iter()
         .flat_map(|node| &node.disk.durable().conflicts)
-        .any(|row| row.version == first.version && row.token.as_deref() == Some("loser"));
+        .any(|row| {
+            let loser = Content::Token("loser".to_owned());
+            row.version == first.version && row.content == Some(loser)
+        });
     ensure(kept, "the loser is gone")
 }
 

@@ -1,0 +1,123 @@
+//! FEDERATED: the values of a list, from their owners: one call to each for a part of the list, all at the same time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::Arc,
+};
+
+use futures::future::join_all;
+
+use super::{Node, federation::is_elsewhere};
+use crate::{
+    cluster::{Owner, Place, View},
+    domain::{Category, Identity, Row},
+    store::{ListedEntry, ReadError, Selection, Snapshot},
+};
+
+/// Entries whose values are fetched together.
+const PART: usize = 256;
+
+/// Reads lists, and notes what could not be had.
+pub(super) struct Gathering {
+    node: Node,
+    view: Arc<View>,
+    /// Entries of a part: about as many as the page wants.
+    part: usize,
+    /// Nodes that did not give what they have, or that this node was not heard from.
+    pub(super) missing: BTreeSet<String>,
+    /// Entries whose values are lost.
+    pub(super) lost: usize,
+}
+
+impl Gathering {
+    pub(super) fn new(node: Node, limit: Option<usize>, missing: Vec<String>) -> Self {
+        Self {
+            view: node.store.view(),
+            node,
+            part: limit.map_or(PART, |limit| (limit + 1).clamp(16, PART)),
+            missing: missing.into_iter().collect(),
+            lost: 0,
+        }
+    }
+
+    /// Visits the selected entries in (environment, key) order until the visitor breaks, as far as their values can be had.
+    pub(super) fn scan(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        selection: &Selection,
+        mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        if self.node.federation.is_none() {
+            return snapshot.scan(selection, visit);
+        }
+        let mut selection = selection.clone();
+        loop {
+            let part = snapshot.rows(&selection, self.part)?;
+            let Some(last) = part.last() else {
+                return Ok(());
+            };
+            let Identity { environment, key } = &last.identity;
+            selection.after = Some((environment.as_str().to_owned(), key.as_str().to_owned()));
+            let rows = tokio::runtime::Handle::current().block_on(self.complete(part));
+            for row in &rows {
+                let still_selected = selection.category.as_deref().is_none_or(|wanted| {
+                    row.category.as_ref().map(Category::as_str) == Some(wanted)
+                });
+                if still_selected
+                    && let Some(entry) = ListedEntry::of(row)
+                    && visit(entry).is_break()
+                {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The rows with their values, without those whose values cannot be had.
+    async fn complete(&mut self, rows: Vec<Row>) -> Vec<Row> {
+        let mut wanted: BTreeMap<Place, Vec<Identity>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| is_elsewhere(row)) {
+            match self.view.owner(row.version.incarnation) {
+                Owner::At(place) => wanted.entry(place).or_default().push(row.identity.clone()),
+                Owner::Silent { name } => drop(self.missing.insert(name)),
+                Owner::Unclear { names } => self.missing.extend(names),
+                Owner::Here | Owner::Gone => self.lost += 1,
+            }
+        }
+        let mut had = BTreeMap::new();
+        if let Some(federation) = &self.node.federation {
+            let asked = wanted.iter().map(async |(place, identities)| {
+                let rows = federation.fetch(&self.node, place, identities).await;
+                (place, identities, rows)
+            });
+            for (place, identities, fetched) in join_all(asked).await {
+                let mut fetched = fetched.unwrap_or_default();
+                for identity in identities {
+                    had.insert(identity.clone(), (&place.name, fetched.remove(identity)));
+                }
+            }
+        }
+        let mut complete = Vec::with_capacity(rows.len());
+        for row in rows {
+            if !is_elsewhere(&row) {
+                complete.push(row);
+                continue;
+            }
+            match had.remove(&row.identity) {
+                Some((_, Some(found))) if is_newer(&found, &row) && !is_elsewhere(&found) => {
+                    // A tombstone means that the owner deleted it a moment ago.
+                    complete.push(found);
+                }
+                Some((owner, _)) => drop(self.missing.insert(owner.clone())),
+                None => {}
+            }
+        }
+        complete
+    }
+}
+
+/// Whether what an owner sent is what the directory knows, or later than that.
+fn is_newer(found: &Row, known: &Row) -> bool {
+    found.version >= known.version
+}

@@ -1,0 +1,217 @@
+//! FEDERATED: what a node's directory can tell, and whom it must ask.
+
+use std::collections::BTreeMap;
+
+use super::{Address, MemberView, Seq, View};
+use crate::domain::Incarnation;
+
+/// Who has the value of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// This node.
+    Here,
+    /// That member.
+    At(Place),
+    /// A member that does not answer.
+    Silent {
+        /// Its name.
+        name: String,
+    },
+    /// Nobody: its writer does not belong any more, and no other member can have taken the value back.
+    Gone,
+    /// Perhaps nobody, but these were not asked or have not looked yet.
+    Unclear {
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
+/// A member that can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// Where it answers.
+    pub address: Address,
+}
+
+/// How far each member's feed goes, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heads(BTreeMap<Incarnation, Seq>);
+
+impl View {
+    /// Who has the values of a version that this database wrote.
+    pub fn owner(&self, writer: Incarnation) -> Owner {
+        if writer == self.incarnation {
+            return Owner::Here;
+        }
+        let known = self.members.iter().find(|member| {
+            // One that has left may still come back with what it has.
+            member.incarnation == writer && (member.counts || member.state == "left")
+        });
+        match known {
+            Some(MemberView {
+                name,
+                reachable: true,
+                address: Some(address),
+                ..
+            }) => Owner::At(Place {
+                name: name.clone(),
+                address: address.clone(),
+            }),
+            Some(member) => Owner::Silent {
+                name: member.name.clone(),
+            },
+            None => {
+                let names = self.perhaps_holding();
+                if names.is_empty() {
+                    Owner::Gone
+                } else {
+                    Owner::Unclear { names }
+                }
+            }
+        }
+    }
+
+    /// Members that this node has not heard lately: it may lack entries that they made.
+    pub fn not_heard(&self) -> Vec<String> {
+        self.counting()
+            .filter(|member| !member.reachable)
+            .map(|member| member.name.clone())
+            .collect()
+    }
+
+    /// Nodes that may hold values of an earlier life.
+    fn perhaps_holding(&self) -> Vec<String> {
+        let others = self
+            .counting()
+            .filter(|member| !member.reachable || member.takes_back)
+            .map(|member| member.name.clone());
+        let here = self.takes_back.then(|| self.name.clone());
+        others.chain(here).collect()
+    }
+
+    /// Where the feeds of the members end now.
+    pub fn heads(&self) -> Heads {
+        Heads(
+            self.counting()
+                .map(|member| (member.incarnation, member.head))
+                .collect(),
+        )
+    }
+
+    /// Whether this node holds all feeds up to there, of members that still belong.
+    pub fn holds(&self, heads: &Heads) -> bool {
+        self.behind(heads).is_empty()
+    }
+
+    /// Members whose feeds this node does not hold up to there.
+    pub fn behind(&self, Heads(heads): &Heads) -> Vec<String> {
+        self.counting()
+            .filter(|member| {
+                let head = heads.get(&member.incarnation);
+                head.is_some_and(|head| member.received < *head)
+            })
+            .map(|member| member.name.clone())
+            .collect()
+    }
+
+    fn counting(&self) -> impl Iterator<Item = &MemberView> {
+        self.members.iter().filter(|member| member.counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Clock;
+
+    fn life(number: i64) -> Incarnation {
+        Incarnation::from_raw(number)
+    }
+
+    fn member(number: i64, reachable: bool) -> MemberView {
+        MemberView {
+            name: format!("n{number}"),
+            incarnation: life(number),
+            state: "member",
+            reachable,
+            healthy: reachable,
+            ready: reachable,
+            lag: 0,
+            behind: 0,
+            clock_offset_micros: 0,
+            release: String::new(),
+            salt: None,
+            entries: 0,
+            address: Some(Address::new(format!("n{number}:9000"))),
+            counts: true,
+            head: Seq::from_raw(7),
+            received: Seq::from_raw(5),
+            takes_back: false,
+        }
+    }
+
+    fn view(members: Vec<MemberView>) -> View {
+        View {
+            name: "n1".into(),
+            incarnation: life(1),
+            state: "member",
+            not_ready: None,
+            founding: None,
+            head: Seq::START,
+            purged_clock: Clock::default(),
+            members,
+            unknown: 0,
+            takes_back: false,
+        }
+    }
+
+    #[test]
+    fn a_reachable_owner_is_asked_and_a_silent_one_is_named() {
+        let view = view(vec![member(2, true), member(3, false)]);
+        assert_eq!(view.owner(life(1)), Owner::Here);
+        let place = Place {
+            name: "n2".into(),
+            address: Address::new("n2:9000"),
+        };
+        assert_eq!(view.owner(life(2)), Owner::At(place));
+        let silent = Owner::Silent { name: "n3".into() };
+        assert_eq!(view.owner(life(3)), silent);
+        assert_eq!(view.not_heard(), ["n3"]);
+    }
+
+    #[test]
+    fn a_value_is_lost_only_when_nobody_can_have_taken_it_back() {
+        let unclear = |names: &[&str]| Owner::Unclear {
+            names: names.iter().map(ToString::to_string).collect(),
+        };
+        let all_heard = view(vec![member(2, true), member(3, true)]);
+        assert_eq!(all_heard.owner(life(9)), Owner::Gone);
+        let one_silent = view(vec![member(2, true), member(3, false)]);
+        assert_eq!(one_silent.owner(life(9)), unclear(&["n3"]));
+        let mut busy = all_heard.clone();
+        busy.members[0].takes_back = true;
+        assert_eq!(busy.owner(life(9)), unclear(&["n2"]));
+        let mut busy_here = all_heard;
+        busy_here.takes_back = true;
+        assert_eq!(busy_here.owner(life(9)), unclear(&["n1"]));
+    }
+
+    #[test]
+    fn the_value_of_one_that_has_left_is_not_lost_before_it_is_removed() {
+        let mut left = member(2, true);
+        (left.state, left.counts, left.reachable) = ("left", false, false);
+        let silent = Owner::Silent { name: "n2".into() };
+        assert_eq!(view(vec![left]).owner(life(2)), silent);
+    }
+
+    #[test]
+    fn a_directory_is_current_once_it_passed_the_heads_of_that_moment() {
+        let mut view = view(vec![member(2, true)]);
+        let heads = view.heads();
+        assert!(!view.holds(&heads));
+        (view.members[0].head, view.members[0].received) = (Seq::from_raw(99), Seq::from_raw(7));
+        assert!(view.holds(&heads));
+    }
+}

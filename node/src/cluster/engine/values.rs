@@ -1,0 +1,256 @@
+//! FEDERATED: the rows are a directory, and the ciphertexts stay in a table of their own with the node that wrote them.
+//!
+//! Whoever wrote the current version of an entry is its owner. Its value is held exactly as long as the directory names
+//! that version; only a node that began a new life holds values of its earlier one, until it has taken them back.
+
+use super::{Engine, Event, Now, Output};
+use crate::{
+    cluster::{Mode, State, Tables},
+    domain::{Content, Fingerprint, Identity, Incarnation, Row, Version},
+};
+
+/// Values that are taken back in one step at most.
+const ROWS: usize = 256;
+/// Rows and bytes that are looked at together when a database with entries becomes a directory.
+const PAGE: (usize, usize) = (512, 1 << 20);
+
+/// What becomes of a value that a node holds from an earlier life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is the current value, or one that its writer made of it: this node owns it again.
+    TakenBack,
+    /// The current value is lost; this earlier one is kept as the loser of a conflict.
+    SetAside,
+    /// The entry is deleted, or somebody else's.
+    Dropped,
+}
+
+/// Judges a held value by the directory. What the directory does not know became a conflict with the snapshot.
+fn fate(row: Option<&Row>, held: Version, owner_belongs: impl Fn(Incarnation) -> bool) -> Fate {
+    let Some(row) = row.filter(|row| !row.is_tombstone()) else {
+        return Fate::Dropped;
+    };
+    // The same writer wrote it later: it knew the version that the directory names.
+    let goes_on = row.version.incarnation == held.incarnation && row.version <= held;
+    if goes_on {
+        Fate::TakenBack
+    } else if owner_belongs(row.version.incarnation) {
+        Fate::Dropped
+    } else {
+        Fate::SetAside
+    }
+}
+
+impl Engine {
+    fn is_federated(&self) -> bool {
+        self.setup.mode == Mode::Federated
+    }
+
+    /// What a row of this node holds for a value, which in a directory is kept beside it.
+    pub(super) fn keep_value<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        identity: &Identity,
+        version: Version,
+        token: String,
+    ) -> Result<Content, T::Error> {
+        if !self.is_federated() {
+            return Ok(Content::Token(token));
+        }
+        tables.put_value(identity, version, &token)?;
+        Ok(Content::Fingerprint(Fingerprint::of(&token)))
+    }
+
+    /// Drops the value of an entry that has another version now.
+    pub(super) fn let_value_go<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: &Row,
+    ) -> Result<(), T::Error> {
+        if self.is_federated()
+            && let Some((held, _)) = tables.value(&now.identity)?
+            && held != now.version
+        {
+            tables.drop_value(&now.identity)?;
+        }
+        Ok(())
+    }
+
+    /// A losing row with its ciphertext, where this node has that.
+    pub(super) fn with_value<T: Tables>(
+        &self,
+        tables: &mut T,
+        row: &Row,
+    ) -> Result<Option<Row>, T::Error> {
+        if !self.is_federated() {
+            return Ok(Some(row.clone()));
+        }
+        let held = tables.value(&row.identity)?;
+        let held = held.filter(|(version, _)| *version == row.version);
+        Ok(held.map(|(_, token)| Row {
+            content: Some(Content::Token(token)),
+            ..row.clone()
+        }))
+    }
+
+    /// Makes a directory of the entries that a founding database has.
+    pub(super) fn own_all_entries<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+    ) -> Result<(), T::Error> {
+        if !self.is_federated() {
+            return Ok(());
+        }
+        let mut after: Option<Identity> = None;
+        loop {
+            let page = tables.page(after.as_ref(), PAGE.0, PAGE.1)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.row.identity.clone());
+            for found in page {
+                if let Some(Content::Token(token)) = &found.row.content {
+                    let token = token.clone();
+                    self.own(tables, now, found.row, token)?;
+                }
+            }
+        }
+    }
+
+    /// Writes an entry as it is under a version of this node, which becomes its owner.
+    pub(super) fn own<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        mut row: Row,
+        token: String,
+    ) -> Result<Version, T::Error> {
+        let version = Version {
+            clock: self.clock.tick(now.wall, Some(row.version.clock)),
+            incarnation: self.incarnation,
+        };
+        row.version = version;
+        row.clocks.insert(self.incarnation, version.clock);
+        row.content = Some(self.keep_value(tables, &row.identity, version, token)?);
+        let seq = self.next_seq(&row.identity);
+        tables.put_row(&row, row.hash(), seq)?;
+        Ok(version)
+    }
+
+    /// Looks whether values of an earlier life are held.
+    pub(super) fn look_for_earlier_values<T: Tables>(
+        &mut self,
+        tables: &mut T,
+    ) -> Result<(), T::Error> {
+        self.takes_back =
+            self.is_federated() && !tables.earlier_values(self.incarnation, 1)?.is_empty();
+        Ok(())
+    }
+
+    /// Takes values of an earlier life back, some at a time, once this node holds what the others hold.
+    pub(super) fn take_back<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if !self.takes_back || !self.is_source() {
+            return Ok(());
+        }
+        let (mut taken, mut set_aside) = (0, 0);
+        for identity in tables.earlier_values(self.incarnation, ROWS)? {
+            let Some((held, token)) = tables.value(&identity)? else {
+                continue;
+            };
+            let row = tables.row(&identity)?;
+            let fate = fate(row.as_ref(), held, |owner| self.belongs_still(owner));
+            match (fate, row) {
+                (Fate::TakenBack, Some(row)) => {
+                    self.own(tables, now, row, token)?;
+                    taken += 1;
+                    continue;
+                }
+                (Fate::SetAside, Some(row)) => {
+                    let earlier = Row {
+                        content: Some(Content::Token(token)),
+                        version: held,
+                        clocks: [(held.incarnation, held.clock)].into(),
+                        ..row
+                    };
+                    tables.put_conflict(&earlier, earlier.hash(), now.wall)?;
+                    set_aside += 1;
+                }
+                _ => {}
+            }
+            tables.drop_value(&identity)?;
+        }
+        self.changed.rows = true;
+        if taken + set_aside > 0 {
+            out.push(Output::Event(Event::ValuesTakenBack { taken, set_aside }));
+        }
+        self.look_for_earlier_values(tables)
+    }
+
+    /// Whether a node's values are still with it, reachable or not.
+    fn belongs_still(&self, owner: Incarnation) -> bool {
+        let state = self.states.get(&owner);
+        state.is_some_and(|state| !matches!(state, State::Removed | State::Superseded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::{Clock, ConfigKey, Environment, Timestamp};
+
+    fn version(clock: i64, writer: i64) -> Version {
+        Version {
+            clock: Clock::from_raw(clock),
+            incarnation: Incarnation::from_raw(writer),
+        }
+    }
+
+    fn row(clock: i64, writer: i64, live: bool) -> Row {
+        Row {
+            identity: Identity {
+                environment: Environment::default(),
+                key: ConfigKey::new("k".into()).unwrap(),
+            },
+            category: None,
+            content: live.then(|| Content::Fingerprint(Fingerprint::of("gAAAA"))),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+            version: version(clock, writer),
+            clocks: BTreeMap::new(),
+            extra: None,
+        }
+    }
+
+    /// The fate of version 5 of life 1; life 2 belongs to the cluster, life 1 and life 3 do not.
+    fn fate_of(row: Option<Row>) -> Fate {
+        fate(row.as_ref(), version(5, 1), |owner| owner.raw() == 2)
+    }
+
+    #[test]
+    fn the_current_value_is_taken_back_and_so_is_one_that_its_writer_made_of_it() {
+        assert_eq!(fate_of(Some(row(5, 1, true))), Fate::TakenBack);
+        assert_eq!(fate_of(Some(row(4, 1, true))), Fate::TakenBack);
+    }
+
+    #[test]
+    fn an_older_value_never_passes_for_the_one_that_is_lost() {
+        assert_eq!(fate_of(Some(row(6, 1, true))), Fate::SetAside);
+        assert_eq!(fate_of(Some(row(6, 3, true))), Fate::SetAside);
+    }
+
+    #[test]
+    fn what_is_deleted_or_somebody_elses_is_not_brought_back() {
+        assert_eq!(fate_of(None), Fate::Dropped);
+        assert_eq!(fate_of(Some(row(4, 1, false))), Fate::Dropped);
+        assert_eq!(fate_of(Some(row(4, 2, true))), Fate::Dropped);
+        assert_eq!(fate_of(Some(row(6, 2, true))), Fate::Dropped);
+    }
+}

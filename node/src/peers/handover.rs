@@ -1,0 +1,95 @@
+//! FEDERATED: a node that leaves hands the values that it owns over to other members, before it has left.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{HandedOver, PeerClient, Question, ValueAnswer, ValueRequest};
+use crate::{
+    cluster::{MemberName, View, WireIdentity},
+    store::{OwnedValue, Store},
+};
+
+/// Values and bytes of ciphertext in one message, unless a single value has more.
+const VALUES: usize = 256;
+const BYTES: usize = 8 << 20;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Until the new owners' rows are back, and the values so known to be theirs.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Until somebody may take values who did not.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Hands values over whenever the node is leaving, as long as the store lives.
+pub(super) async fn hand_over(store: Store, client: Arc<PeerClient>, name: MemberName) {
+    let mut view = store.watch_view();
+    let mut turn = 0_usize;
+    loop {
+        let leaving = view.wait_for(|view| view.state == "leaving").await;
+        let Ok(leaving) = leaving.map(|view| Arc::clone(&view)) else {
+            return;
+        };
+        turn = turn.wrapping_add(1);
+        let pause = match store.owned_values(VALUES, BYTES).await {
+            Ok(values) if values.is_empty() => RETRY,
+            Ok(values) => match give(&client, &name, &leaving, turn, values).await {
+                Ok(adopted) if adopted > 0 => PAUSE,
+                Ok(_) => RETRY,
+                Err(error) => {
+                    tracing::warn!(error = %error, "values_not_handed_over");
+                    RETRY
+                }
+            },
+            Err(error) => {
+                tracing::error!(error = %error, "owned_values_not_readable");
+                RETRY
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Gives values to the member whose turn it is; tells how many it took.
+async fn give(
+    client: &PeerClient,
+    name: &MemberName,
+    view: &View,
+    turn: usize,
+    values: Vec<OwnedValue>,
+) -> anyhow::Result<usize> {
+    let receivers: Vec<_> = view
+        .members
+        .iter()
+        .filter(|member| member.state == "member" && member.ready && member.reachable)
+        .filter_map(|member| Some((&member.name, member.address.as_ref()?)))
+        .collect();
+    let receiver = turn
+        .checked_rem(receivers.len())
+        .and_then(|turn| receivers.get(turn));
+    let (Some((receiver, address)), Some(founding)) = (receiver, view.founding) else {
+        anyhow::bail!("no ready member can take them");
+    };
+    let count = values.len();
+    let values = values
+        .into_iter()
+        .map(|OwnedValue { row, token }| HandedOver {
+            entry: WireIdentity::from(&row.identity),
+            version: row.version,
+            token,
+        });
+    let request = ValueRequest {
+        name: name.clone(),
+        founding,
+        patience_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
+        question: Question::Adopt(values.collect()),
+    };
+    match client.ask(address, &request).await? {
+        ValueAnswer::Adopted(adopted) => {
+            tracing::info!(
+                to = receiver.as_str(),
+                adopted,
+                of = count,
+                "values_handed_over"
+            );
+            Ok(adopted)
+        }
+        other => anyhow::bail!("'{receiver}' answered {other:?}"),
+    }
+}

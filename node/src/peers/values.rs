@@ -1,0 +1,218 @@
+//! FEDERATED: what nodes ask each other of the values that they own. One question to one node, which never passes it on.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::PeerClient;
+use crate::{
+    cluster::{AckLevel, Address, FoundingId, MemberName, WireIdentity, WireRow, Written},
+    domain::{Category, Clock, Content, Fingerprint, Row, Version},
+};
+
+/// Where nodes take each other's questions. The number is the protocol's major version.
+pub const VALUES_PATH: &str = "/cluster/v1/values";
+
+/// A question.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ValueRequest {
+    /// Who asks.
+    pub name: MemberName,
+    /// The cluster that both belong to.
+    pub founding: FoundingId,
+    /// How long the asker waits, in milliseconds.
+    pub patience_ms: u64,
+    /// What it asks.
+    pub question: Question,
+}
+
+/// What is asked of the owner of values, or of one that is to become it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Give me these entries.
+    Fetch(Vec<WireIdentity>),
+    /// Change this entry of yours, whose user key the asker checked.
+    Write(OwnersWrite),
+    /// Own these values from now on: I am leaving.
+    Adopt(Vec<HandedOver>),
+}
+
+/// A change of an entry that another node owns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OwnersWrite {
+    /// Which entry.
+    pub entry: WireIdentity,
+    /// The version that was checked.
+    pub over: Version,
+    /// A reading that the client knows of.
+    pub named: Option<Clock>,
+    /// Who must hold it before it is answered.
+    pub level: AckLevel,
+    /// The new value with its category; `None` deletes.
+    pub put: Option<NewValue>,
+}
+
+/// A value as it is going to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewValue {
+    /// Its category.
+    pub category: Option<String>,
+    /// Its ciphertext.
+    pub token: String,
+}
+
+impl NewValue {
+    /// The category; `None` where the name cannot be one.
+    #[expect(clippy::option_option, reason = "a fault, none, a category")]
+    pub fn category(&self) -> Option<Option<Category>> {
+        match &self.category {
+            None => Some(None),
+            Some(text) => Category::new(text.clone()).map(Some),
+        }
+    }
+}
+
+/// A value that changes its owner.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HandedOver {
+    /// Which entry.
+    pub entry: WireIdentity,
+    /// The version that its directory row has.
+    pub version: Version,
+    /// The ciphertext.
+    pub token: String,
+}
+
+/// An answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueAnswer {
+    /// The entries that were asked for, in that order, as many as fit; `None` for one that is not known.
+    Found(Vec<Option<FoundValue>>),
+    /// The change stands.
+    Written(Written),
+    /// So many values are owned by the answerer now.
+    Adopted(usize),
+    /// No.
+    Refused(ValueRefusal),
+}
+
+/// Why a question is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueRefusal {
+    /// The answerer belongs to another cluster, or to none.
+    OtherCluster,
+    /// The entry has another version now, or another owner.
+    Changed,
+    /// The answerer takes no writes.
+    NotServing(String),
+    /// Its disk is full.
+    DiskFull,
+    /// It failed.
+    Failed,
+}
+
+/// An entry as its owner has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FoundValue {
+    row: WireRow,
+    /// The ciphertext, where the answerer has it.
+    token: Option<String>,
+}
+
+/// What an answerer found does not belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a value that its owner sent is damaged")]
+pub struct DamagedValue;
+
+impl FoundValue {
+    /// A row as the store gives it: with its value, where that is held.
+    pub fn new(row: &Row) -> Self {
+        let mut row = row.clone();
+        let token = match row.content.take() {
+            Some(Content::Token(token)) => {
+                row.content = Some(Content::Fingerprint(Fingerprint::of(&token)));
+                Some(token)
+            }
+            other => {
+                row.content = other;
+                None
+            }
+        };
+        Self {
+            row: WireRow::new(&row, row.hash()),
+            token,
+        }
+    }
+
+    /// The row, with its value where the answerer had that.
+    ///
+    /// # Errors
+    /// When the row's hash or the value's fingerprint is wrong.
+    pub fn into_row(self) -> Result<Row, DamagedValue> {
+        let (mut row, _) = self.row.into_row().ok_or(DamagedValue)?;
+        if let Some(token) = self.token {
+            if !row.content.is_some_and(|content| content.is_of(&token)) {
+                return Err(DamagedValue);
+            }
+            row.content = Some(Content::Token(token));
+        }
+        Ok(row)
+    }
+}
+
+impl PeerClient {
+    /// Asks a node and waits for its answer.
+    pub async fn ask(&self, to: &Address, request: &ValueRequest) -> anyhow::Result<ValueAnswer> {
+        let patience = Duration::from_millis(request.patience_ms);
+        self.post(to, VALUES_PATH, request, patience).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::{ConfigKey, Environment, Identity, Incarnation, Timestamp};
+
+    fn row(content: Content) -> Row {
+        Row {
+            identity: Identity {
+                environment: Environment::default(),
+                key: ConfigKey::new("k".into()).unwrap(),
+            },
+            category: None,
+            content: Some(content),
+            created_at: Timestamp::from_micros(1),
+            updated_at: Timestamp::from_micros(2),
+            version: Version {
+                clock: Clock::from_raw(3),
+                incarnation: Incarnation::from_raw(4),
+            },
+            clocks: BTreeMap::new(),
+            extra: None,
+        }
+    }
+
+    #[test]
+    fn a_value_arrives_as_it_was_sent_and_a_damaged_one_does_not_arrive() {
+        let sent = row(Content::Token("gAAAA".into()));
+        let text = serde_json::to_string(&FoundValue::new(&sent)).unwrap();
+        let arrived: FoundValue = serde_json::from_str(&text).unwrap();
+        assert_eq!(arrived.clone().into_row(), Ok(sent));
+        let damaged = FoundValue {
+            token: Some("gAAAB".into()),
+            ..arrived
+        };
+        assert_eq!(damaged.into_row(), Err(DamagedValue));
+    }
+
+    #[test]
+    fn a_row_whose_value_is_elsewhere_travels_without_it() {
+        let sent = row(Content::Fingerprint(Fingerprint::of("gAAAA")));
+        assert_eq!(FoundValue::new(&sent).into_row(), Ok(sent));
+    }
+}

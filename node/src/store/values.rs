@@ -1,0 +1,146 @@
+//! FEDERATED: the ciphertexts that this node owns, beside the directory of all entries.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{ReadError, Store, row};
+use crate::domain::{Clock, Content, Identity, Incarnation, Row, Version};
+
+/// A value that this node owns, with its row in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedValue {
+    /// The row.
+    pub row: Row,
+    /// The ciphertext.
+    pub token: String,
+}
+
+pub(super) fn find(
+    connection: &Connection,
+    identity: &Identity,
+) -> rusqlite::Result<Option<(Version, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT clock, incarnation, token FROM owned_values WHERE environment = ?1 AND key = ?2",
+        )?
+        .query_row((identity.environment.as_str(), identity.key.as_str()), |row| {
+            let version = Version {
+                clock: Clock::from_raw(row.get(0)?),
+                incarnation: Incarnation::from_raw(row.get(1)?),
+            };
+            Ok((version, row.get(2)?))
+        })
+        .optional()
+}
+
+pub(super) fn put(
+    connection: &Connection,
+    identity: &Identity,
+    version: Version,
+    token: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO owned_values (environment, key, clock, incarnation, token) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (environment, key) DO UPDATE SET clock = excluded.clock, \
+             incarnation = excluded.incarnation, token = excluded.token",
+        )?
+        .execute((
+            identity.environment.as_str(),
+            identity.key.as_str(),
+            version.clock.raw(),
+            version.incarnation.raw(),
+            token,
+        ))
+        .map(drop)
+}
+
+pub(super) fn remove(connection: &Connection, identity: &Identity) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM owned_values WHERE environment = ?1 AND key = ?2")?
+        .execute((identity.environment.as_str(), identity.key.as_str()))
+        .map(drop)
+}
+
+/// Entries whose values another database than this one wrote.
+pub(super) fn earlier(
+    connection: &Connection,
+    than: Incarnation,
+    most: i64,
+) -> rusqlite::Result<Vec<Identity>> {
+    connection
+        .prepare_cached(
+            "SELECT environment, key FROM owned_values WHERE incarnation < ?1 OR incarnation > ?1 LIMIT ?2",
+        )?
+        .query_map((than.raw(), most), row::read_identity)?
+        .collect()
+}
+
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM owned_values)")?
+        .query_row([], |row| row.get(0))
+}
+
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM owned_values")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The row of an identity, with its value where that is held here.
+pub(super) fn find_row(
+    connection: &Connection,
+    identity: &Identity,
+) -> rusqlite::Result<Option<Row>> {
+    row::find(connection, identity)?
+        .map(|row| attach(connection, row))
+        .transpose()
+}
+
+/// A row with its value where that is held here.
+pub(super) fn attach(connection: &Connection, mut row: Row) -> rusqlite::Result<Row> {
+    if matches!(row.content, Some(Content::Fingerprint(_)))
+        && let Some((version, token)) = find(connection, &row.identity)?
+        && version == row.version
+    {
+        row.content = Some(Content::Token(token));
+    }
+    Ok(row)
+}
+
+impl Store {
+    /// Values that are held here, in no order: at least one where there is any, then as many as fit.
+    pub async fn owned_values(
+        &self,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<OwnedValue>, ReadError> {
+        self.readers
+            .scan(move |connection| {
+                let mut statement = connection.prepare_cached(&format!(
+                    "SELECT {}, owned.token FROM owned_values AS owned JOIN entries \
+                     USING (environment, key, clock, incarnation) LIMIT ?1",
+                    row::COLUMNS
+                        .split(", ")
+                        .map(|column| format!("entries.{column}"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ))?;
+                let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
+                let (mut owned, mut size) = (Vec::new(), 0_usize);
+                while let Some(found) = rows.next()? {
+                    let token: String = found.get(10)?;
+                    size = size.saturating_add(token.len());
+                    if size > bytes && !owned.is_empty() {
+                        break;
+                    }
+                    owned.push(OwnedValue {
+                        row: row::read(found)?,
+                        token,
+                    });
+                }
+                Ok(owned)
+            })
+            .await
+    }
+}
