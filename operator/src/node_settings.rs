@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cluster::resource::{LogFormat, LogLevel, WriteAck};
+use crate::cluster::resource::{LogFormat, LogLevel, Mode, WriteAck};
 
 /// The settings of one node, except its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct NodeSettings {
     pub api_key_required: bool,
     /// Namespace and name of the cluster, so that a copy of its volumes cannot talk to it.
     pub cluster_id: String,
+    /// How the nodes share entries.
+    pub mode: Mode,
     /// Shortest user key.
     pub min_user_key_length: i32,
     /// Least severe level that is logged.
@@ -61,6 +63,7 @@ impl NodeSettings {
             files,
             api_key_required,
             cluster_id,
+            mode,
             min_user_key_length,
             sync_interval_seconds,
             write_ack,
@@ -86,7 +89,7 @@ impl NodeSettings {
             ("OSC_BOOTSTRAP", "never".to_owned()),
             ("OSC_API_KEY_REQUIRED", api_key_required.to_string()),
             ("OSC_CLUSTER_ENABLED", "true".to_owned()),
-            ("OSC_CLUSTER_MODE", "replica".to_owned()),
+            ("OSC_CLUSTER_MODE", mode.setting().to_owned()),
             ("OSC_CLUSTER_ID", cluster_id.clone()),
             ("OSC_CLUSTER_KEY_FILE", path(cluster_key)),
             ("OSC_CLUSTER_NODES_FILE", path(nodes)),
@@ -106,6 +109,15 @@ impl NodeSettings {
                 .map(|file| ("OSC_API_KEY_FILE", path(file))),
         );
         variables
+    }
+}
+
+impl Mode {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Replica => "replica",
+            Self::Federated => "federated",
+        }
     }
 }
 

@@ -191,6 +191,43 @@ for ordinal in range(5):
     });
 }
 
+#[test]
+fn a_federated_value_lives_on_one_node_is_served_by_all_and_moves_when_its_node_leaves() {
+    Stage::tell("federated", |stage| async move {
+        let applied = Instant::now();
+        stage.apply_sample("federated.yaml").await?;
+        stage.until_condition("config", "Ready", "True").await?;
+        report("from apply to three federated nodes Ready", applied);
+        run(
+            &stage,
+            "
+for owner in range(3):
+    node(owner).create(f'from-{owner}', {'n': owner})
+    for reader in range(3):
+        assert node(reader).read(f'from-{owner}')['value'] == {'n': owner}, (owner, reader)
+node(0).update('from-2', {'n': 'changed elsewhere'})
+node(1).delete('from-0')
+for reader in range(3):
+    assert [entry['key'] for entry in node(reader).list_all()] == ['from-1', 'from-2'], reader
+",
+        )
+        .await?;
+
+        let scaled = Instant::now();
+        scale(&stage, 2).await?;
+        report("from 3 to 2 federated nodes", scaled);
+        run(
+            &stage,
+            "
+for reader in range(2):
+    assert node(reader).read('from-2')['value'] == {'n': 'changed elsewhere'}, reader
+",
+        )
+        .await?;
+        Ok(())
+    });
+}
+
 async fn scale(stage: &Stage, replicas: i32) -> anyhow::Result<()> {
     let patch = json!({ "spec": { "replicas": replicas } });
     stage

@@ -41,6 +41,10 @@ pub fn install_and_samples() -> anyhow::Result<Vec<GeneratedFile>> {
             "samples/three-nodes.yaml",
             include_str!("samples/three-nodes.yaml").to_owned(),
         ),
+        (
+            "samples/federated.yaml",
+            include_str!("samples/federated.yaml").to_owned(),
+        ),
     ])
 }
 

@@ -22,6 +22,7 @@ pub fn build_node_settings(
         },
         api_key_required: cluster.spec.api_key.required,
         cluster_id: format!("{}/{}", cluster.namespace, cluster.name),
+        mode: cluster.spec.mode,
         min_user_key_length: cluster.spec.min_user_key_length,
         sync_interval_seconds: cluster.spec.sync_interval_seconds,
         write_ack: cluster.spec.write_ack,

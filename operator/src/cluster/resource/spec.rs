@@ -162,6 +162,8 @@ pub enum Mode {
     /// Every node has every entry.
     #[default]
     Replica,
+    /// Each entry's value lives on the node that received it; every node knows where, and asks there.
+    Federated,
 }
 
 /// Which nodes must hold a write before it is answered.
