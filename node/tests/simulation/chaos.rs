@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{Address, MemberName, State},
+    cluster::{Address, MemberName, OwnerOrder, State},
     domain::Incarnation,
 };
 use rand::{RngExt, seq::IndexedRandom};
@@ -53,6 +53,7 @@ enum Fault {
     ScaleDown,
     ScaleDownCancelled,
     RemoveByForce,
+    RemoveEachOther,
 }
 
 impl Fault {
@@ -75,6 +76,7 @@ impl Fault {
         Self::ScaleDown,
         Self::ScaleDownCancelled,
         Self::RemoveByForce,
+        Self::RemoveEachOther,
     ];
     /// What belongs to a quiet life.
     const CALM: &[Self] = &[Self::Restart, Self::ScaleUp, Self::ScaleDown];
@@ -119,7 +121,7 @@ impl World {
             } else {
                 *[0.0, 0.001, 0.01].choose(random).unwrap()
             },
-            keys: *[1, 2, 4, 8].choose(random).unwrap(),
+            keys: *[1, 2, 4, 8, 24].choose(random).unwrap(),
             client_pause: Duration::from_millis(*[60, 150, 400].choose(random).unwrap()),
             faults,
             chaos_pause: Duration::from_millis(*[700, 1500, 4000].choose(random).unwrap()),
@@ -199,7 +201,7 @@ impl World {
             }
             Fault::Jump => self.nodes[node].skew = self.any_skew(),
             Fault::SlowDisk => {
-                let millis = *[0, 3, 50, 700].choose(&mut self.random).unwrap();
+                let millis = *[0, 3, 50, 700, 2500].choose(&mut self.random).unwrap();
                 self.nodes[node].commit_time = Duration::from_millis(millis);
             }
             Fault::FullDisk => {
@@ -230,6 +232,7 @@ impl World {
                 }
             }
             Fault::RemoveByForce => self.remove_by_force_if_safe(node),
+            Fault::RemoveEachOther => self.remove_each_other(node, other),
         }
     }
 
@@ -355,6 +358,29 @@ impl World {
             self.later(after, Happening::Start(node));
             self.history.void(incarnation, "removed by force");
             self.charge(Task::RemoveDead { name, incarnation });
+        }
+    }
+
+    /// Each half of a cluster that is cut in two takes the other one for dead.
+    fn remove_each_other(&mut self, one: NodeId, other: NodeId) {
+        let both_serve = self.is_ready(one) && self.is_ready(other);
+        if one == other || !both_serve || !self.owner.is_idle() {
+            return;
+        }
+        self.network.part(one, other);
+        for (at, dead) in [(one, other), (other, one)] {
+            let incarnation = self.nodes[dead].disk.durable().incarnation;
+            let name = MemberName::new(self.nodes[dead].name.as_str());
+            self.history.void(incarnation, "removed by the other half");
+            let force = true;
+            self.order(
+                at,
+                OwnerOrder::Remove {
+                    name,
+                    incarnation,
+                    force,
+                },
+            );
         }
     }
 
