@@ -23,7 +23,7 @@ use super::{
     routes::{
         admin, cluster, configs, conflicts,
         docs::{self, OpenApiJson},
-        exchange, health, list, membership, metrics, root, salt,
+        exchange, health, import, list, membership, metrics, root, salt,
     },
 };
 use crate::config::CorsOrigins;
@@ -34,6 +34,7 @@ pub fn router(node: Node) -> Router {
     let mut router = Router::from(documented())
         .route("/docs/{file}", get(docs::asset))
         .route(exchange::PATH, post(exchange::exchange))
+        .route(import::PATH, post(import::import))
         .layer(Extension(document));
     if node.serves_metrics {
         router = router.merge(Router::from(metrics_routes()));

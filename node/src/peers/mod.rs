@@ -1,14 +1,19 @@
 //! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
 
 mod client;
+mod import;
 mod init;
 mod list;
+mod running;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
 pub use client::{EXCHANGE_PATH, PeerClient};
+pub use import::{
+    IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, Imported, ImportedEntry, import,
+};
 pub use init::init;
 
 use crate::{
@@ -133,7 +138,7 @@ fn tell(event: &Event) {
         ),
         Event::RowsOutsideTheCluster { name } => tracing::error!(
             peer = %name,
-            advice = "this node holds entries of its own and is no member: bring them in with osc-node import, then start it on an empty disk",
+            advice = "this node holds entries of its own and is no member: bring them in with osc-node import --from its database, run with the settings of a member; then start it on an empty disk",
             "rows_outside_the_cluster"
         ),
         Event::Conflict(identity) => tracing::warn!(

@@ -54,6 +54,15 @@ pub enum Change {
         /// The new value as a Fernet token.
         token: String,
     },
+    /// Create the entry with a value that was written elsewhere.
+    Bring {
+        /// The category.
+        category: Option<Category>,
+        /// The value as a Fernet token.
+        token: String,
+        /// When the entry came into being there.
+        created_at: Timestamp,
+    },
     /// Replace the entry by a tombstone.
     Delete,
 }
@@ -144,11 +153,18 @@ impl Engine {
             incarnation: self.incarnation,
         };
         let live = stored.as_ref().filter(|row| !row.is_tombstone());
-        let created_at = live.map_or(now.wall, |row| row.created_at);
+        let born = match &change {
+            Change::Bring { created_at, .. } => *created_at,
+            Change::Put { .. } | Change::Delete => now.wall,
+        };
+        let created_at = live.map_or(born, |row| row.created_at);
         let mut clocks = stored.map(|row| row.clocks).unwrap_or_default();
         clocks.insert(self.incarnation, version.clock);
         let (category, token) = match change {
-            Change::Put { category, token } => (category, Some(token)),
+            Change::Put { category, token }
+            | Change::Bring {
+                category, token, ..
+            } => (category, Some(token)),
             Change::Delete => (None, None),
         };
         let row = Row {
