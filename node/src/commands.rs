@@ -1,4 +1,4 @@
-//! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster.
+//! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster, import.
 
 use std::{
     io::{self, Write},
@@ -20,6 +20,7 @@ use opensecureconf_node::{
 pub(crate) enum Outcome {
     Done,
     Damaged,
+    Incomplete,
 }
 
 /// Prints the settings in effect, one per line, as a `.env` file has them; secrets are masked.
@@ -121,18 +122,62 @@ pub(crate) fn adopt(config: &Config) -> anyhow::Result<Outcome> {
 
 /// Tells the running node with these settings to found its cluster, once no listed node knows of one.
 pub(crate) fn init(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    let founding = wait_for(peers::init(config, arguments.get_flag("force")))?;
+    writeln!(
+        io::stdout(),
+        "the cluster is founded ({founding}); the other nodes join it by themselves"
+    )?;
+    Ok(Outcome::Done)
+}
+
+/// Brings the entries of another database in through the running node with these settings.
+pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    let from = path(arguments, "from")?;
+    let salt = arguments.get_one::<String>("salt").map(Path::new);
+    let dry_run = arguments.get_flag("dry-run");
+    let mut progress = io::stderr();
+    let imported = wait_for(peers::import(config, from, salt, dry_run, &mut progress))?;
+    let mut out = io::stdout().lock();
+    let verb = if dry_run { "to be written" } else { "written" };
+    writeln!(out, "{verb:14} {}", imported.written)?;
+    writeln!(out, "there already  {}", imported.present)?;
+    writeln!(out, "name taken     {}", imported.taken.len())?;
+    writeln!(
+        out,
+        "unusable       {}",
+        imported.unusable.len() as u64 + imported.set_aside
+    )?;
+    for (what, entries) in [
+        ("name taken", &imported.taken),
+        ("unusable", &imported.unusable),
+    ] {
+        for entry in entries {
+            let environment = entry.environment.name().unwrap_or("default");
+            let key = entry.key.as_str();
+            writeln!(out, "  - {what}: {key:?} in environment {environment:?}")?;
+        }
+    }
+    if imported.is_complete() {
+        return Ok(Outcome::Done);
+    }
+    if !imported.taken.is_empty() {
+        writeln!(
+            out,
+            "The node's own values stand. Whoever has the user keys can read the others on a node with the imported database."
+        )?;
+    }
+    Ok(Outcome::Incomplete)
+}
+
+/// Waits for a command that speaks to the running node.
+fn wait_for<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let founding = runtime.block_on(peers::init(config, arguments.get_flag("force")))?;
-    writeln!(
-        io::stdout(),
-        "the cluster is founded ({founding}); the other nodes join it by themselves"
-    )?;
-    Ok(Outcome::Done)
+    runtime.block_on(command)
 }
 
 fn path<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a Path> {

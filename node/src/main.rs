@@ -46,12 +46,14 @@ fn main() -> ExitCode {
         "backup" => commands::backup(&config, flags),
         "restore" => commands::restore(&config, flags),
         "adopt" => commands::adopt(&config),
+        "import" => commands::import(&config, flags),
         "init" => commands::init(&config, flags),
         _ => run(config),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Damaged) => ExitCode::from(3),
+        Ok(Outcome::Incomplete) => ExitCode::from(4),
         Err(error) => {
             let code = if error.is::<UsageError>() { 2 } else { 1 };
             complain(&format_args!("{error:#}"), code)

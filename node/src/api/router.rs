@@ -23,7 +23,7 @@ use super::{
     routes::{
         admin, cluster, configs, conflicts,
         docs::{self, OpenApiJson},
-        exchange, health, list, membership, metrics, root, salt, values,
+        exchange, health, import, list, membership, metrics, root, salt, values,
     },
 };
 use crate::config::CorsOrigins;
@@ -35,6 +35,7 @@ pub fn router(node: Node) -> Router {
         .route("/docs/{file}", get(docs::asset))
         .route(exchange::PATH, post(exchange::exchange))
         .route(values::PATH, post(values::values))
+        .route(import::PATH, post(import::import))
         .layer(Extension(document));
     if node.serves_metrics {
         router = router.merge(Router::from(metrics_routes()));

@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn rounds_are_the_same_for_clocks_that_differ_a_little_and_go_on() {
-        let at = |seconds| {
+        let at = |seconds: i64| {
             Cutoff::at(Timestamp::from_micros(
                 1_750_000_200_000_000 + seconds * 1_000_000,
             ))

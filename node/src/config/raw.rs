@@ -89,7 +89,8 @@ pub fn command() -> Command {
              blanks or #; inside double quotes \\ and $ have a meaning, inside single quotes nothing has.",
         )
         .after_help(
-            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage.\n\n\
+            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage,\n\
+             4 'import' left something out.\n\n\
              Examples:\n  \
              OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000\n  \
              osc-node backup --output backup.db",
@@ -98,7 +99,7 @@ pub fn command() -> Command {
         .subcommands(subcommands())
 }
 
-fn subcommands() -> [Command; 6] {
+fn subcommands() -> [Command; 7] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
         Command::new("check")
@@ -132,6 +133,45 @@ fn subcommands() -> [Command; 6] {
                     .long("new-cluster")
                     .action(ArgAction::SetTrue)
                     .help("The cluster that the backup comes from is lost: forget it, so that a new one can be founded with these entries. Without it the node joins the living cluster anew"),
+            ),
+        Command::new("import")
+            .about("Bring the entries of another database in through the running node with these settings, and stop; exit code 4 where some were left out")
+            .long_about(
+                "Bring the entries of another database in through the running node with these settings, and stop.\n\n\
+                 For two nodes that hold entries of their own and never were one cluster: they do not merge by themselves. \
+                 Name the database of the one, and run this with the settings of a member of the other (OSC_CLUSTER_KEY, \
+                 OSC_HOST_PORT). The database may be of this release or an older one, or of the Python original; it is only read, \
+                 but its node should be stopped, or what it writes meanwhile is not brought.\n\n\
+                 Values travel as they are, encrypted; nobody needs a user key. So both must have the same salt. Entries keep \
+                 their names, categories and times of creation, and become ordinary writes of the node. An entry whose name is \
+                 taken there is left out and named: nothing is ever replaced. Run it again at will: what is there already is \
+                 not written again.",
+            )
+            .after_help(
+                "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable,\n\
+                 4 done, but some entries were left out: they are named.\n\n\
+                 Examples:\n  \
+                 osc-node import --from old/configurations.db --dry-run\n  \
+                 osc-node import --from original/configurations.db --salt original/encryption.salt",
+            )
+            .arg(
+                Arg::new("from")
+                    .long("from")
+                    .value_name("FILE")
+                    .required(true)
+                    .help("The database whose entries are wanted; it is only read"),
+            )
+            .arg(
+                Arg::new("salt")
+                    .long("salt")
+                    .value_name("FILE")
+                    .help("The salt file that goes with it; a database of this software holds its salt itself, one of the original does not"),
+            )
+            .arg(
+                Arg::new("dry-run")
+                    .long("dry-run")
+                    .action(ArgAction::SetTrue)
+                    .help("Only tell what would be written and what would be left out"),
             ),
         Command::new("adopt").about(
             "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",

@@ -2,8 +2,10 @@
 
 mod client;
 mod handover;
+mod import;
 mod init;
 mod list;
+mod running;
 mod values;
 
 use std::{sync::Arc, time::Duration};
@@ -11,6 +13,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
 pub use client::{EXCHANGE_PATH, PeerClient};
+pub use import::{
+    IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, Imported, ImportedEntry, import,
+};
 pub use init::init;
 pub use values::{
     DamagedValue, FoundValue, HandedOver, NewValue, OwnersWrite, Question, VALUES_PATH,
@@ -144,7 +149,7 @@ fn tell(event: &Event) {
         ),
         Event::RowsOutsideTheCluster { name } => tracing::error!(
             peer = %name,
-            advice = "this node holds entries of its own and is no member: bring them in with osc-node import, then start it on an empty disk",
+            advice = "this node holds entries of its own and is no member: bring them in with osc-node import --from its database, run with the settings of a member; then start it on an empty disk",
             "rows_outside_the_cluster"
         ),
         Event::Conflict(identity) => tracing::warn!(

@@ -129,7 +129,7 @@ fn tell(sources: &SaltSources, salt: &Salt, generated: bool) {
     }
 }
 
-fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
+pub(super) fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
     match fs::read(path) {
         Ok(bytes) => match Salt::from_bytes(&bytes) {
             Some(salt) => Ok(Some(salt)),

@@ -1,5 +1,7 @@
 //! The database's tables, and how an older one becomes the current one.
 
+use std::path::Path;
+
 use rusqlite::{Connection, Transaction};
 
 use super::{
@@ -111,18 +113,39 @@ pub(super) fn migrate(
     incarnation: Incarnation,
 ) -> Result<(), OpenError> {
     let original = recognize(connection)?;
-    let version = version(connection)?;
     let copy = original
         .as_ref()
         .map(|_| original::copy_aside(connection, path))
         .transpose()?;
+    bring_up(connection, original, copy.as_deref(), incarnation)
+}
+
+/// Brings a copy of a database to the current schema; there must be one.
+pub(super) fn migrate_copy(
+    connection: &mut Connection,
+    incarnation: Incarnation,
+) -> Result<(), OpenError> {
+    if is_empty(connection)? {
+        return Err(OpenError::Foreign);
+    }
+    let original = recognize(connection)?;
+    bring_up(connection, original, None, incarnation)
+}
+
+fn bring_up(
+    connection: &mut Connection,
+    original: Option<Original>,
+    copy: Option<&Path>,
+    incarnation: Incarnation,
+) -> Result<(), OpenError> {
+    let version = version(connection)?;
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(version) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
         if step == 0 {
             found(&transaction, incarnation)?;
             if let Some(original) = &original {
-                original.import(&transaction, copy.as_deref())?;
+                original.import(&transaction, copy)?;
             }
         }
         transaction.pragma_update(

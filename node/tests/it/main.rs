@@ -19,6 +19,7 @@ mod document;
 mod entries;
 mod founded_by_hand;
 mod hostile;
+mod imports;
 mod json_against_python;
 mod lists;
 mod logs;

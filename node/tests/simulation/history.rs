@@ -40,7 +40,7 @@ impl ClientWrite {
     /// The write in words.
     pub(crate) fn words(&self) -> String {
         let what = match &self.write.change {
-            Change::Put { token, .. } => format!("put {token}"),
+            Change::Put { token, .. } | Change::Bring { token, .. } => format!("put {token}"),
             Change::Delete => "delete".to_owned(),
             Change::Adopt { token } => format!("adopt {token}"),
         };

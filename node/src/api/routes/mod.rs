@@ -7,6 +7,7 @@ pub(super) mod conflicts;
 pub(super) mod docs;
 pub(super) mod exchange;
 pub(super) mod health;
+pub(super) mod import;
 pub(super) mod list;
 pub(super) mod membership;
 pub(super) mod metrics;

@@ -124,7 +124,7 @@ impl Engine {
         match (self.membership.standing, self.my_state()) {
             (Standing::Blank, _) if self.has_rows => Some(
                 "it holds entries but belongs to no cluster: found it here (osc-node init), or bring its entries into \
-                 the other cluster (osc-node import)"
+                 the other cluster (osc-node import --from its database, with the settings of a member)"
                     .to_owned(),
             ),
             (Standing::Blank, _) if self.hears_two_clusters(now) => Some(

@@ -59,6 +59,15 @@ pub enum Change {
         /// The new value as a Fernet token.
         token: String,
     },
+    /// Create the entry with a value that was written elsewhere.
+    Bring {
+        /// The category.
+        category: Option<Category>,
+        /// The value as a Fernet token.
+        token: String,
+        /// When the entry came into being there.
+        created_at: Timestamp,
+    },
     /// Replace the entry by a tombstone.
     Delete,
     /// FEDERATED: become the owner of the value that the entry has, which its owner hands over.
@@ -175,11 +184,18 @@ impl Engine {
         let live = stored
             .as_ref()
             .filter(|row| !row.is_tombstone() && !matches!(seen, Seen::Lost(_)));
-        let created_at = live.map_or(now.wall, |row| row.created_at);
+        let born = match &change {
+            Change::Bring { created_at, .. } => *created_at,
+            Change::Put { .. } | Change::Delete | Change::Adopt { .. } => now.wall,
+        };
+        let created_at = live.map_or(born, |row| row.created_at);
         let mut clocks = stored.map(|row| row.clocks).unwrap_or_default();
         clocks.insert(self.incarnation, version.clock);
         let (category, content) = match change {
-            Change::Put { category, token } => {
+            Change::Put { category, token }
+            | Change::Bring {
+                category, token, ..
+            } => {
                 let content = self.keep_value(tables, &identity, version, token)?;
                 (category, Some(content))
             }

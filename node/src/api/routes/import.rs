@@ -1,0 +1,102 @@
+//! Entries of another database, brought in by whoever owns the cluster. They stay encrypted, and never replace any.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::{
+    api::{Node, NodeState, auth::Owner, body, error::ApiError, write_terms::WriteTerms},
+    cluster::{Change, Seen, Write},
+    crypto::token_time,
+    domain::{Category, Identity},
+    peers::{ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry},
+    store::WriteError,
+};
+
+/// Where they are sent.
+pub(in crate::api) const PATH: &str = crate::peers::IMPORT_PATH;
+/// A page of entries, one of them at the size limit, in JSON.
+const MAX_BYTES: usize = 64 << 20;
+/// Entries that are written at the same time: they share commits.
+const AT_ONCE: usize = 64;
+
+/// Takes entries where there are none of that name. No part of the public document: `osc-node import` calls it.
+pub(in crate::api) async fn import(
+    State(node): State<Node>,
+    _: Owner,
+    terms: WriteTerms,
+    request: Request,
+) -> Result<Json<ImportAnswer>, ApiError> {
+    let bytes = body::read_up_to(MAX_BYTES, request.into_body(), &node).await?;
+    let order: ImportOrder =
+        serde_json::from_slice(&bytes).map_err(|_| ApiError::UnreadableBody)?;
+    let salt = node.salt().ok_or(ApiError::NoSaltYet)?;
+    if salt.fingerprint().to_string() != order.salt {
+        return Err(ApiError::OtherSalt);
+    }
+    let ImportOrder {
+        dry_run, entries, ..
+    } = order;
+    let outcomes: Vec<_> = stream::iter(entries)
+        .map(|entry| take(&node, entry, dry_run, terms))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    if !dry_run {
+        let count = |outcome| outcomes.iter().filter(|is| **is == outcome).count();
+        tracing::info!(
+            written = count(ImportOutcome::Written),
+            taken = count(ImportOutcome::Taken),
+            unusable = count(ImportOutcome::Unusable),
+            "entries_imported"
+        );
+    }
+    Ok(Json(ImportAnswer { outcomes }))
+}
+
+async fn take(
+    node: &NodeState,
+    entry: ImportedEntry,
+    dry_run: bool,
+    terms: WriteTerms,
+) -> Result<ImportOutcome, ApiError> {
+    let ImportedEntry {
+        environment,
+        key,
+        category,
+        token,
+        created_at,
+    } = entry;
+    let identity = Identity::of(&environment, &key);
+    let category = category.map(Category::new);
+    let (Some(identity), None | Some(Some(_)), Some(_)) = (identity, &category, token_time(&token))
+    else {
+        return Ok(ImportOutcome::Unusable);
+    };
+    loop {
+        let stored = node.store.find(&identity).await?;
+        match stored.and_then(|row| row.token.clone()) {
+            Some(present) if present == token => return Ok(ImportOutcome::Present),
+            Some(_) => return Ok(ImportOutcome::Taken),
+            None if dry_run => return Ok(ImportOutcome::Written),
+            None => {}
+        }
+        let write = Write {
+            identity: identity.clone(),
+            seen: Seen::NothingLive,
+            named: None,
+            change: Change::Bring {
+                category: category.clone().flatten(),
+                token: token.clone(),
+                created_at,
+            },
+        };
+        match node.store.write(write, terms.level).await {
+            Ok(_) => return Ok(ImportOutcome::Written),
+            Err(WriteError::Changed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `osc-node import`: brings the entries of another database in through the running node, as ciphertext.
+
+use std::{io::Write, path::Path, time::Duration};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use super::running::RunningNode;
+use crate::{
+    config::Config,
+    domain::{Identity, Row, Timestamp},
+    store::ImportSource,
+};
+
+/// Where a node takes entries of another database.
+pub const IMPORT_PATH: &str = "/cluster/v1/import";
+
+/// A page may be committed by slow disks, and wait for other nodes.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Entries for a node to take where it has none of that name.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ImportOrder {
+    /// The fingerprint of the salt under which they are encrypted.
+    pub salt: String,
+    /// Whether to look only.
+    pub dry_run: bool,
+    /// The entries.
+    pub entries: Vec<ImportedEntry>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ImportedEntry {
+    /// The environment; empty for the default one.
+    pub environment: String,
+    /// The name.
+    pub key: String,
+    /// The category.
+    pub category: Option<String>,
+    /// The value's Fernet token.
+    pub token: String,
+    /// When the entry came into being.
+    pub created_at: Timestamp,
+}
+
+impl From<&Row> for ImportedEntry {
+    fn from(row: &Row) -> Self {
+        Self {
+            environment: row.identity.environment.as_str().to_owned(),
+            key: row.identity.key.as_str().to_owned(),
+            category: row
+                .category
+                .as_ref()
+                .map(|category| category.as_str().to_owned()),
+            token: row.token.clone().unwrap_or_default(),
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportOutcome {
+    /// It is written, or would be.
+    Written,
+    /// The node has this very value already.
+    Present,
+    /// The node has another value under this name; that one stands.
+    Taken,
+    /// It is no entry: a name that is too long, or a value that is no Fernet token.
+    Unusable,
+}
+
+/// What became of each entry, in the order of the order.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ImportAnswer {
+    /// One for each.
+    pub outcomes: Vec<ImportOutcome>,
+}
+
+/// What an import came to.
+#[derive(Debug, Default)]
+pub struct Imported {
+    /// Entries that were written, or would be.
+    pub written: u64,
+    /// Entries that were there already.
+    pub present: u64,
+    /// Names under which the node has another value.
+    pub taken: Vec<Identity>,
+    /// Entries that cannot be taken.
+    pub unusable: Vec<Identity>,
+    /// Rows of an original that are no entries.
+    pub set_aside: u64,
+}
+
+impl Imported {
+    /// Whether everything that the source holds is in the node now.
+    pub fn is_complete(&self) -> bool {
+        self.taken.is_empty() && self.unusable.is_empty() && self.set_aside == 0
+    }
+}
+
+/// Brings the entries of the database at `from` into the running node with this configuration. Tells its progress.
+///
+/// # Errors
+/// Where the database cannot be read, was written with another salt, or the node refuses. What was written so far stands,
+/// and a second run goes on with the rest.
+pub async fn import(
+    config: &Config,
+    from: &Path,
+    salt_file: Option<&Path>,
+    dry_run: bool,
+    progress: &mut impl Write,
+) -> anyhow::Result<Imported> {
+    let Some(cluster_keys) = &config.cluster_keys else {
+        bail!(
+            "import needs the cluster key of the running node; run it with the settings of that node (OSC_CLUSTER_KEY)"
+        )
+    };
+    let source = ImportSource::open(from, salt_file)?;
+    let salt = source.salt().fingerprint().to_string();
+    let node = RunningNode::of(config)?;
+    let status = node
+        .status()
+        .await
+        .context("the node that is to take the entries must be up")?;
+    match status.details.salt_fingerprint {
+        None => bail!("the node has no salt yet: let it found or join its cluster first"),
+        Some(theirs) if theirs != salt => bail!(
+            "{} was written with another salt ({salt}) than the node's ({theirs}), so its values would never open there. \
+             Whoever has the user keys reads them through the API of a node on that database, and writes them through the API \
+             of this one",
+            from.display()
+        ),
+        Some(_) => {}
+    }
+    let (total, set_aside) = source.count()?;
+    let mut imported = Imported {
+        set_aside,
+        ..Imported::default()
+    };
+    let (mut after, mut done) = (None, 0_u64);
+    loop {
+        let page = source.page(after.as_ref())?;
+        let Some(last) = page.last else {
+            return Ok(imported);
+        };
+        after = Some(last);
+        done += u64::try_from(page.damaged.len() + page.entries.len()).unwrap_or(0);
+        imported.unusable.extend(page.damaged);
+        if !page.entries.is_empty() {
+            let order = ImportOrder {
+                salt: salt.clone(),
+                dry_run,
+                entries: page.entries.iter().map(ImportedEntry::from).collect(),
+            };
+            let answer: ImportAnswer = node
+                .order(IMPORT_PATH, cluster_keys, &order, PATIENCE)
+                .await
+                .with_context(|| {
+                    format!("after {} entries; run it again to go on", imported.written)
+                })?;
+            if answer.outcomes.len() != page.entries.len() {
+                bail!("the node answered for other entries than it was sent");
+            }
+            for (row, outcome) in page.entries.into_iter().zip(answer.outcomes) {
+                match outcome {
+                    ImportOutcome::Written => imported.written += 1,
+                    ImportOutcome::Present => imported.present += 1,
+                    ImportOutcome::Taken => imported.taken.push(row.identity),
+                    ImportOutcome::Unusable => imported.unusable.push(row.identity),
+                }
+            }
+        }
+        // Where nobody looks, the import goes on.
+        let _ = writeln!(progress, "{done} of {total} entries");
+    }
+}

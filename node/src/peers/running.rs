@@ -1,0 +1,122 @@
+//! The running node with some settings, as commands beside it speak to it.
+
+use std::{net::IpAddr, time::Duration};
+
+use anyhow::bail;
+use reqwest::{
+    RequestBuilder,
+    header::{HeaderName, HeaderValue},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::client;
+use crate::config::{AccessKeys, Config, PeerAddress};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const CLUSTER_KEY: HeaderName = HeaderName::from_static("x-cluster-key");
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a node says of itself, as far as commands need it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    /// A node that stands alone shows no name.
+    pub(super) node_id: Option<String>,
+    pub(super) details: Details,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Details {
+    pub(super) incarnation: String,
+    pub(super) founding: Option<String>,
+    #[serde(default)]
+    pub(super) salt_fingerprint: Option<String>,
+}
+
+/// A node that runs with the settings of a command, and the others that it lists.
+pub(super) struct RunningNode {
+    http: reqwest::Client,
+    scheme: &'static str,
+    api_keys: Option<AccessKeys>,
+    pub(super) address: PeerAddress,
+}
+
+impl RunningNode {
+    pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: client::build(config.tls.as_ref())?,
+            scheme: if config.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            },
+            api_keys: config.api_keys.clone(),
+            address: PeerAddress {
+                host: match config.listen.ip() {
+                    // A node that listens everywhere listens here too.
+                    ip if ip.is_unspecified() => match ip {
+                        IpAddr::V4(_) => "127.0.0.1".to_owned(),
+                        IpAddr::V6(_) => "::1".to_owned(),
+                    },
+                    ip => ip.to_string(),
+                },
+                port: config.listen.port(),
+            },
+        })
+    }
+
+    /// What it says of itself.
+    pub(super) async fn status(&self) -> anyhow::Result<Status> {
+        self.status_of(&self.address).await
+    }
+
+    /// What a node says of itself.
+    pub(super) async fn status_of(&self, node: &PeerAddress) -> anyhow::Result<Status> {
+        let url = format!("{}://{node}/cluster/status?details=true", self.scheme);
+        let request = self.http.get(url).timeout(PATIENCE);
+        let answer = self
+            .with_api_key(request)?
+            .send()
+            .await
+            .map_err(reqwest::Error::without_url)?
+            .error_for_status()
+            .map_err(reqwest::Error::without_url)?;
+        Ok(answer.json().await.map_err(reqwest::Error::without_url)?)
+    }
+
+    /// Gives it an order of the cluster's owner.
+    pub(super) async fn order<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        cluster_keys: &AccessKeys,
+        order: &impl Serialize,
+        patience: Duration,
+    ) -> anyhow::Result<T> {
+        let mut key = HeaderValue::from_bytes(&cluster_keys.first())?;
+        key.set_sensitive(true);
+        let answer = self
+            .http
+            .post(format!("{}://{}{path}", self.scheme, self.address))
+            .header(CLUSTER_KEY, key)
+            .timeout(patience)
+            .json(order)
+            .send()
+            .await
+            .map_err(reqwest::Error::without_url)?;
+        if !answer.status().is_success() {
+            bail!(
+                "the node refused: {}",
+                answer.text().await.unwrap_or_default()
+            );
+        }
+        Ok(answer.json().await.map_err(reqwest::Error::without_url)?)
+    }
+
+    fn with_api_key(&self, request: RequestBuilder) -> anyhow::Result<RequestBuilder> {
+        let Some(keys) = &self.api_keys else {
+            return Ok(request);
+        };
+        let mut key = HeaderValue::from_bytes(&keys.first())?;
+        key.set_sensitive(true);
+        Ok(request.header(API_KEY, key))
+    }
+}
