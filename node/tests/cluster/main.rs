@@ -16,6 +16,7 @@ mod cluster;
 mod disk;
 mod disturbance;
 mod faults;
+mod federated;
 mod founding;
 mod membership;
 mod network;
