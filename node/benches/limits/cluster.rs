@@ -27,16 +27,21 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 /// Three nodes, one of them told to found.
-struct Cluster {
+pub(crate) struct Cluster {
     folders: Vec<TempDir>,
     list: String,
+    mode: &'static str,
     nodes: Vec<Option<Node>>,
-    runtime: tokio::runtime::Runtime,
-    client: reqwest::Client,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Cluster {
     fn start() -> Self {
+        Self::start_as("replica")
+    }
+
+    pub(crate) fn start_as(mode: &'static str) -> Self {
         let listeners: Vec<_> = (0..3)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();
@@ -48,6 +53,7 @@ impl Cluster {
         let mut cluster = Self {
             folders: (0..3).map(|_| TempDir::new().unwrap()).collect(),
             list: addresses.join(","),
+            mode,
             nodes: vec![None, None, None],
             runtime: tokio::runtime::Runtime::new().unwrap(),
             client: reqwest::Client::new(),
@@ -80,6 +86,7 @@ impl Cluster {
             &[
                 ("OSC_HOST_PORT", port),
                 ("OSC_CLUSTER_ENABLED", "true"),
+                ("OSC_CLUSTER_MODE", self.mode),
                 ("OSC_CLUSTER_NODE_ID", &name),
                 ("OSC_CLUSTER_KEY", CLUSTER_KEY),
                 ("OSC_CLUSTER_NODES", &self.list),
@@ -88,7 +95,7 @@ impl Cluster {
         self.nodes[ordinal] = Some(node);
     }
 
-    fn url(&self, ordinal: usize) -> String {
+    pub(crate) fn url(&self, ordinal: usize) -> String {
         self.nodes[ordinal].as_ref().unwrap().url.clone()
     }
 

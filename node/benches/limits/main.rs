@@ -15,6 +15,7 @@
 
 mod cluster;
 mod derivation;
+mod federated;
 mod flood;
 mod lists;
 mod node;
@@ -38,6 +39,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("flood", flood::rows),
     ("size", size::rows),
     ("cluster", cluster::rows),
+    ("federated", federated::rows),
 ];
 
 fn main() {

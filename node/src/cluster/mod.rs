@@ -16,7 +16,7 @@ mod rules;
 mod tables;
 
 pub use acknowledgement::AckLevel;
-pub use directory::{Heads, Owner, Place};
+pub use directory::{Heads, Holder, Place};
 pub use engine::{
     Change, Engine, Event, ExchangeId, Input, LoadError, MemberView, Now, Output, OwnerAnswer,
     OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal, Written,

@@ -1,13 +1,13 @@
 //! The executions of `executions.md`, by their numbers. Each returns what must not have happened, so that the tests of
 //! switches can run it with one rule left out.
 //!
-//! Not here: 12 and 13 (FEDERATED, which does not exist yet) and 31 (the operator). 8 is half here: that a loser is kept
-//! with its own stamp; that restoring one wants the key of the winner too is the API's. 24 is half here: what a full node
-//! acknowledges and admits; how much room deletes need is the store's. 23 is half here: that a dead life is not waited
-//! for; the reading with `X-OSC-Min-Version` is the API's. 22 and 29 have unit tests beside them, in `cluster/merge.rs`
-//! (`a_version_written_over_another_is_no_conflict_however_many_lie_between`) and `cluster/roster.rs`
+//! Not here: 31 (the operator). 8 is half here: that a loser is kept with its own stamp; that restoring one wants the key
+//! of the winner too is the API's. 24 is half here: what a full node acknowledges and admits; how much room deletes need
+//! is the store's. 23 is half here: that a dead life is not waited for; the reading with `X-OSC-Min-Version` is the
+//! API's. 22 and 29 have unit tests beside them, in `cluster/merge.rs` (`a_version_written_over_another_is_no_conflict_however_many_lie_between`) and `cluster/roster.rs`
 //! (`a_removal_stands_although_its_issuer_is_removed_later`).
 
+pub(crate) mod federated;
 pub(crate) mod fencing;
 pub(crate) mod founding;
 pub(crate) mod joining;
