@@ -28,16 +28,20 @@ pub(crate) fn rows() -> Vec<Row> {
 
 /// Three nodes, one of them told to found.
 pub(crate) struct Cluster {
-    settings: &'static [(&'static str, &'static str)],
     folders: Vec<TempDir>,
     list: String,
+    mode: &'static str,
     nodes: Vec<Option<Node>>,
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) client: reqwest::Client,
 }
 
 impl Cluster {
-    pub(crate) fn start(settings: &'static [(&'static str, &'static str)]) -> Self {
+    fn start() -> Self {
+        Self::start_as("replica")
+    }
+
+    pub(crate) fn start_as(mode: &'static str) -> Self {
         let listeners: Vec<_> = (0..3)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();
@@ -47,9 +51,9 @@ impl Cluster {
             .collect();
         drop(listeners);
         let mut cluster = Self {
-            settings,
             folders: (0..3).map(|_| TempDir::new().unwrap()).collect(),
             list: addresses.join(","),
+            mode,
             nodes: vec![None, None, None],
             runtime: tokio::runtime::Runtime::new().unwrap(),
             client: reqwest::Client::new(),
@@ -77,15 +81,17 @@ impl Cluster {
         let port = self.list.split(',').nth(ordinal).unwrap();
         let port = port.rsplit(':').next().unwrap();
         let name = format!("node-{ordinal}");
-        let own = [
-            ("OSC_HOST_PORT", port),
-            ("OSC_CLUSTER_ENABLED", "true"),
-            ("OSC_CLUSTER_NODE_ID", &name),
-            ("OSC_CLUSTER_KEY", CLUSTER_KEY),
-            ("OSC_CLUSTER_NODES", &self.list),
-        ];
-        let settings = [&own[..], self.settings].concat();
-        let node = Node::start(self.folders[ordinal].path(), &settings);
+        let node = Node::start(
+            self.folders[ordinal].path(),
+            &[
+                ("OSC_HOST_PORT", port),
+                ("OSC_CLUSTER_ENABLED", "true"),
+                ("OSC_CLUSTER_MODE", self.mode),
+                ("OSC_CLUSTER_NODE_ID", &name),
+                ("OSC_CLUSTER_KEY", CLUSTER_KEY),
+                ("OSC_CLUSTER_NODES", &self.list),
+            ],
+        );
         self.nodes[ordinal] = Some(node);
     }
 
@@ -135,7 +141,7 @@ fn script(prefix: &str, level: &str) -> String {
 fn levels() -> Vec<Row> {
     let (folder, _) = folder_with(1);
     let single = Node::start(folder.path(), &[]);
-    let cluster = Cluster::start(&[]);
+    let cluster = Cluster::start();
     let levels = [
         ("replicated create, local", "local", Bar::None),
         (
@@ -176,7 +182,7 @@ fn levels() -> Vec<Row> {
 fn lag() -> Row {
     const RATE: u32 = 500;
     const COUNT: u32 = 2500;
-    let cluster = Cluster::start(&[]);
+    let cluster = Cluster::start();
     let (writer, reader) = (cluster.url(0), cluster.url(1));
     let client = cluster.client.clone();
     let lags = cluster.runtime.block_on(async {
@@ -221,7 +227,7 @@ fn lag() -> Row {
 }
 
 fn away_and_idle() -> [Row; 3] {
-    let mut cluster = Cluster::start(&[]);
+    let mut cluster = Cluster::start();
     cluster.nodes[2] = None;
     let mut written = 0;
     let mut round = 0;

@@ -9,10 +9,13 @@ use super::{
 use crate::{
     api::body::Problem,
     cluster::{
-        AckLevel, Address, Change, MemberName, Owner, Place, Seen, WireIdentity, Write, Written,
+        AckLevel, Address, Change, Holder, MemberName, Place, Seen, WireIdentity, Write, Written,
     },
     domain::{Category, Content, Identity, Row, Version},
-    peers::{NewValue, OwnersWrite, PeerClient, Question, ValueAnswer, ValueRefusal, ValueRequest},
+    peers::{
+        FoundValue, NewValue, OwnersWrite, PeerClient, Question, ValueAnswer, ValueRefusal,
+        ValueRequest,
+    },
     store::WriteError,
 };
 
@@ -118,13 +121,13 @@ pub(super) async fn find(
         let Some(known) = row.as_deref().filter(|row| is_elsewhere(row)) else {
             return Ok(Found::Row(row));
         };
-        let place = match node.store.view().owner(known.version.incarnation) {
-            Owner::At(place) => place,
+        let place = match node.store.view().holder(known.version.incarnation) {
+            Holder::At(place) => place,
             // Perhaps it was written between the reading of the row and of the value.
-            Owner::Here => continue,
-            Owner::Gone => return Ok(Found::Lost(known.version)),
-            Owner::Silent { name } => return Err(partial.missing(identity, vec![name])),
-            Owner::Unclear { names } => return Err(partial.missing(identity, names)),
+            Holder::Here => continue,
+            Holder::Gone => return Ok(Found::Lost(known.version)),
+            Holder::Silent { name } => return Err(partial.missing(identity, vec![name])),
+            Holder::Unclear { names } => return Err(partial.missing(identity, names)),
         };
         silent = vec![place.name.clone()];
         let Some(found) = node.ask_for(&place, identity).await? else {
@@ -150,7 +153,8 @@ pub(super) async fn find(
     }
     match node.store.find(identity).await? {
         // The only copy should be here.
-        Some(row) if silent.is_empty() => Ok(Found::Lost(row.version)),
+        Some(row) if silent.is_empty() && is_elsewhere(&row) => Ok(Found::Lost(row.version)),
+        row if silent.is_empty() => Ok(Found::Row(row)),
         _ => Err(partial.missing(identity, silent)),
     }
 }
@@ -190,10 +194,11 @@ pub(super) async fn free_name(node: &NodeState, identity: &Identity) -> Result<S
         return Ok(Seen::NothingLive);
     };
     if node.federation.is_some() && is_elsewhere(&row) {
-        match node.store.view().owner(row.version.incarnation) {
-            Owner::Gone => return Ok(Seen::Lost(row.version)),
-            Owner::Unclear { names } => return Err(ApiError::MissingNodes { nodes: names }),
-            Owner::Here | Owner::At(_) | Owner::Silent { .. } => {}
+        match node.store.view().holder(row.version.incarnation) {
+            // Where it was written between the reading of the row and of the value, the commit finds another version.
+            Holder::Here | Holder::Gone => return Ok(Seen::Lost(row.version)),
+            Holder::Unclear { names } => return Err(ApiError::MissingNodes { nodes: names }),
+            Holder::At(_) | Holder::Silent { .. } => {}
         }
     }
     Err(ApiError::AlreadyExists {
@@ -213,13 +218,13 @@ pub(super) async fn commit_over(
     if let Some(federation) = &node.federation
         && !row.is_tombstone()
     {
-        match node.store.view().owner(row.version.incarnation) {
-            Owner::At(place) => {
+        match node.store.view().holder(row.version.incarnation) {
+            Holder::At(place) => {
                 return federation.write(node, &place, row, change, terms).await;
             }
-            Owner::Silent { name } => return Err(ApiError::MissingNodes { nodes: vec![name] }),
+            Holder::Silent { name } => return Err(ApiError::MissingNodes { nodes: vec![name] }),
             // A value of an earlier life is here.
-            Owner::Here | Owner::Gone | Owner::Unclear { .. } => {}
+            Holder::Here | Holder::Gone | Holder::Unclear { .. } => {}
         }
     }
     commit(node, &row.identity, Seen::of(Some(row)), change, terms).await
@@ -264,7 +269,7 @@ impl NodeState {
                 .into_iter()
                 .next()
                 .flatten()
-                .map(|found| found.into_row())
+                .map(FoundValue::into_row)
                 .transpose()
                 .map_err(|error| ApiError::Internal(error.into())),
             _ => Ok(None),

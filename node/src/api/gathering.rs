@@ -10,7 +10,7 @@ use futures::future::join_all;
 
 use super::{Node, federation::is_elsewhere};
 use crate::{
-    cluster::{Owner, Place, View},
+    cluster::{Holder, Place, View},
     domain::{Category, Identity, Row},
     store::{ListedEntry, ReadError, Selection, Snapshot},
 };
@@ -78,11 +78,11 @@ impl Gathering {
     async fn complete(&mut self, rows: Vec<Row>) -> Vec<Row> {
         let mut wanted: BTreeMap<Place, Vec<Identity>> = BTreeMap::new();
         for row in rows.iter().filter(|row| is_elsewhere(row)) {
-            match self.view.owner(row.version.incarnation) {
-                Owner::At(place) => wanted.entry(place).or_default().push(row.identity.clone()),
-                Owner::Silent { name } => drop(self.missing.insert(name)),
-                Owner::Unclear { names } => self.missing.extend(names),
-                Owner::Here | Owner::Gone => self.lost += 1,
+            match self.view.holder(row.version.incarnation) {
+                Holder::At(place) => wanted.entry(place).or_default().push(row.identity.clone()),
+                Holder::Silent { name } => drop(self.missing.insert(name)),
+                Holder::Unclear { names } => self.missing.extend(names),
+                Holder::Here | Holder::Gone => self.lost += 1,
             }
         }
         let mut had = BTreeMap::new();

@@ -7,7 +7,7 @@ use crate::domain::Incarnation;
 
 /// Who has the value of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub enum Holder {
     /// This node.
     Here,
     /// That member.
@@ -41,9 +41,9 @@ pub struct Heads(BTreeMap<Incarnation, Seq>);
 
 impl View {
     /// Who has the values of a version that this database wrote.
-    pub fn owner(&self, writer: Incarnation) -> Owner {
+    pub fn holder(&self, writer: Incarnation) -> Holder {
         if writer == self.incarnation {
-            return Owner::Here;
+            return Holder::Here;
         }
         let known = self.members.iter().find(|member| {
             // One that has left may still come back with what it has.
@@ -55,19 +55,19 @@ impl View {
                 reachable: true,
                 address: Some(address),
                 ..
-            }) => Owner::At(Place {
+            }) => Holder::At(Place {
                 name: name.clone(),
                 address: address.clone(),
             }),
-            Some(member) => Owner::Silent {
+            Some(member) => Holder::Silent {
                 name: member.name.clone(),
             },
             None => {
                 let names = self.perhaps_holding();
                 if names.is_empty() {
-                    Owner::Gone
+                    Holder::Gone
                 } else {
-                    Owner::Unclear { names }
+                    Holder::Unclear { names }
                 }
             }
         }
@@ -83,12 +83,9 @@ impl View {
 
     /// Nodes that may hold values of an earlier life.
     fn perhaps_holding(&self) -> Vec<String> {
-        let others = self
-            .counting()
-            .filter(|member| !member.reachable || member.takes_back)
-            .map(|member| member.name.clone());
-        let here = self.takes_back.then(|| self.name.clone());
-        others.chain(here).collect()
+        let mut names = self.not_heard();
+        names.extend(self.taking_back.iter().cloned());
+        names
     }
 
     /// Where the feeds of the members end now.
@@ -148,13 +145,11 @@ mod tests {
             counts: true,
             head: Seq::from_raw(7),
             received: Seq::from_raw(5),
-            takes_back: false,
         }
     }
 
     fn view(members: Vec<MemberView>) -> View {
         View {
-            name: "n1".into(),
             incarnation: life(1),
             state: "member",
             not_ready: None,
@@ -163,47 +158,44 @@ mod tests {
             purged_clock: Clock::default(),
             members,
             unknown: 0,
-            takes_back: false,
+            taking_back: Vec::new(),
         }
     }
 
     #[test]
     fn a_reachable_owner_is_asked_and_a_silent_one_is_named() {
         let view = view(vec![member(2, true), member(3, false)]);
-        assert_eq!(view.owner(life(1)), Owner::Here);
+        assert_eq!(view.holder(life(1)), Holder::Here);
         let place = Place {
             name: "n2".into(),
             address: Address::new("n2:9000"),
         };
-        assert_eq!(view.owner(life(2)), Owner::At(place));
-        let silent = Owner::Silent { name: "n3".into() };
-        assert_eq!(view.owner(life(3)), silent);
+        assert_eq!(view.holder(life(2)), Holder::At(place));
+        let silent = Holder::Silent { name: "n3".into() };
+        assert_eq!(view.holder(life(3)), silent);
         assert_eq!(view.not_heard(), ["n3"]);
     }
 
     #[test]
     fn a_value_is_lost_only_when_nobody_can_have_taken_it_back() {
-        let unclear = |names: &[&str]| Owner::Unclear {
+        let unclear = |names: &[&str]| Holder::Unclear {
             names: names.iter().map(ToString::to_string).collect(),
         };
         let all_heard = view(vec![member(2, true), member(3, true)]);
-        assert_eq!(all_heard.owner(life(9)), Owner::Gone);
+        assert_eq!(all_heard.holder(life(9)), Holder::Gone);
         let one_silent = view(vec![member(2, true), member(3, false)]);
-        assert_eq!(one_silent.owner(life(9)), unclear(&["n3"]));
-        let mut busy = all_heard.clone();
-        busy.members[0].takes_back = true;
-        assert_eq!(busy.owner(life(9)), unclear(&["n2"]));
-        let mut busy_here = all_heard;
-        busy_here.takes_back = true;
-        assert_eq!(busy_here.owner(life(9)), unclear(&["n1"]));
+        assert_eq!(one_silent.holder(life(9)), unclear(&["n3"]));
+        let mut busy = all_heard;
+        busy.taking_back = vec!["n1".into()];
+        assert_eq!(busy.holder(life(9)), unclear(&["n1"]));
     }
 
     #[test]
     fn the_value_of_one_that_has_left_is_not_lost_before_it_is_removed() {
         let mut left = member(2, true);
         (left.state, left.counts, left.reachable) = ("left", false, false);
-        let silent = Owner::Silent { name: "n2".into() };
-        assert_eq!(view(vec![left]).owner(life(2)), silent);
+        let silent = Holder::Silent { name: "n2".into() };
+        assert_eq!(view(vec![left]).holder(life(2)), silent);
     }
 
     #[test]

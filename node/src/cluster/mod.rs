@@ -18,7 +18,7 @@ mod tables;
 
 pub use acknowledgement::AckLevel;
 pub use digest::{Bucket, Cutoff, Digest, Scan, WireDigest};
-pub use directory::{Heads, Owner, Place};
+pub use directory::{Heads, Holder, Place};
 pub use engine::{
     Change, DigestView, Engine, Event, ExchangeId, Input, LoadError, MemberView, Now, Output,
     OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal,

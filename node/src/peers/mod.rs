@@ -158,7 +158,7 @@ fn tell(event: &Event) {
             "conflict"
         ),
         Event::ValuesTakenBack { taken, set_aside } => {
-            tracing::info!(taken, set_aside, "values_taken_back")
+            tracing::info!(taken, set_aside, "values_taken_back");
         }
         Event::DamagedRow(identity) => tracing::error!(
             key = identity.key.as_str(),

@@ -64,7 +64,6 @@ pub struct NewValue {
 
 impl NewValue {
     /// The category; `None` where the name cannot be one.
-    #[expect(clippy::option_option, reason = "a fault, none, a category")]
     pub fn category(&self) -> Option<Option<Category>> {
         match &self.category {
             None => Some(None),

@@ -118,12 +118,9 @@ impl Findings {
             if stored != computed {
                 self.damaged(format!("{name}: its content does not fit its hash"));
             }
-            let content = match &entry.content {
-                None => {
-                    self.tombstones += 1;
-                    continue;
-                }
-                Some(content) => content,
+            let Some(content) = &entry.content else {
+                self.tombstones += 1;
+                continue;
             };
             self.entries += 1;
             let token = match content {

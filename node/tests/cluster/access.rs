@@ -15,6 +15,7 @@ async fn only_the_cluster_key_opens_what_is_between_nodes() {
     let incarnation = api.incarnation().await;
     let routes = [
         (Method::POST, "/cluster/v1/exchange".to_owned()),
+        (Method::POST, "/cluster/v1/values".to_owned()),
         (Method::GET, "/cluster/salt".to_owned()),
         (Method::POST, "/cluster/salt".to_owned()),
         (Method::POST, "/cluster/found".to_owned()),

@@ -74,6 +74,18 @@ impl Cluster {
         cluster
     }
 
+    /// The same, with values that stay with the nodes that received them.
+    pub(crate) async fn federated(count: usize) -> Self {
+        let mut cluster = Self::prepared(count).await;
+        for node in &mut cluster.nodes {
+            node.set("OSC_CLUSTER_MODE", "federated");
+        }
+        cluster.start_all().await;
+        cluster.found(0).await.with(200);
+        cluster.all_ready().await;
+        cluster
+    }
+
     /// Running nodes; these do not reach the others.
     pub(crate) async fn split(count: usize, part: &[usize]) -> Self {
         let mut cluster = Self::prepared(count).await;

@@ -1,5 +1,5 @@
-//! The faults B1 to B13 of the original, each shown to be absent. B10 (a miss that asks all nodes, which ask all nodes)
-//! and B11 (duplicates, no remote update) are faults of its FEDERATED mode, which is not built here yet.
+//! The faults B1 to B13 of the original, each shown to be absent. B10 and B11 are faults of its FEDERATED mode: see
+//! `federated.rs`.
 
 use std::time::{Duration, Instant};
 

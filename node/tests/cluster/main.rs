@@ -17,6 +17,7 @@ mod digests;
 mod disk;
 mod disturbance;
 mod faults;
+mod federated;
 mod founding;
 mod membership;
 mod network;

@@ -33,6 +33,8 @@ pub(crate) struct Traffic {
     pub(crate) bytes: usize,
     pub(crate) requests: usize,
     pub(crate) pushes: usize,
+    /// Questions to the owners of values.
+    pub(crate) questions: usize,
 }
 
 type Direction = (usize, usize);
@@ -132,6 +134,7 @@ impl Network {
                 bytes: sum.bytes + one.bytes,
                 requests: sum.requests + one.requests,
                 pushes: sum.pushes + one.pushes,
+                questions: sum.questions + one.questions,
             })
     }
 }
@@ -247,5 +250,6 @@ impl Shared {
         traffic.bytes += bytes.len();
         traffic.requests += times("POST /cluster/v1/exchange");
         traffic.pushes += times(r#""push":{"#);
+        traffic.questions += times("POST /cluster/v1/values");
     }
 }

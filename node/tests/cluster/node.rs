@@ -120,6 +120,23 @@ impl Node {
         self.places.set(self.number, Some(place));
     }
 
+    /// Runs a process that ends by itself; gives its exit code and what it says on standard error.
+    pub(crate) fn run_to_its_end(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.command();
+        command.args(arguments).stderr(Stdio::piped());
+        let output = command.output().unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), complaint)
+    }
+
+    /// Whether any file of its disk holds ciphertext.
+    pub(crate) fn holds_ciphertext(&self) -> bool {
+        fs::read_dir(&self.folder).unwrap().any(|file| {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            bytes.windows(5).any(|part| part == b"gAAAA")
+        })
+    }
+
     pub(crate) fn runs(&self) -> bool {
         self.child.is_some()
     }

@@ -213,7 +213,7 @@ impl History {
         let seen_is_so = match write.write.seen {
             Seen::Nothing => birth.replaced.is_none(),
             Seen::NothingLive => true,
-            Seen::Version(seen) => birth.replaced == Some(seen),
+            Seen::Version(seen) | Seen::Lost(seen) => birth.replaced == Some(seen),
         };
         if !seen_is_so {
             return Err(format!(

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use opensecureconf_node::{
     cluster::{
         Address, Boot, Change, Engine, Envelope, Event, ExchangeId, Hello, Input, LoadError,
-        MemberName, Mode, Now, Output, Refusal, ReplyId, Request, Setup, View,
+        MemberName, Now, Output, Refusal, ReplyId, Request, Setup, View,
     },
     domain::Timestamp,
 };
@@ -126,7 +126,7 @@ impl World {
             name: MemberName::new(self.nodes[id].name.as_str()),
             boot: Boot::from_random(self.random.next_u64()),
             cluster: self.nodes[id].cluster.clone(),
-            mode: Mode::Replica,
+            mode: self.mode,
             release: "simulated".to_owned(),
             salt: self
                 .mounted
@@ -173,7 +173,7 @@ impl World {
                     )
                 });
             }
-            Err(LoadError::Storage(_)) => node.disk.roll_back(),
+            Err(LoadError::OtherMode { .. } | LoadError::Storage(_)) => node.disk.roll_back(),
         }
     }
 
@@ -365,6 +365,7 @@ impl World {
                     self.break_off(format!("node {id}: {broken}"));
                 }
                 self.check_founding(id, &before);
+                self.check_values(id);
                 true
             }
             Err(_) => false,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use opensecureconf_node::{
     cluster::{
-        AckLevel, Change, MemberName, OwnerAnswer, OwnerOrder, OwnerRefusal, Rules, Seen, Write,
-        WriteRefusal, Written,
+        AckLevel, Change, MemberName, Mode, OwnerAnswer, OwnerOrder, OwnerRefusal, Rules, Seen,
+        Write, WriteRefusal, Written,
     },
     domain::{Clock, ConfigKey, Environment, Identity, Incarnation},
 };
@@ -53,6 +53,20 @@ impl World {
     /// A founded cluster in which everybody serves.
     pub(crate) fn with_cluster(rules: Rules, count: usize) -> Result<Self, String> {
         Self::with_cluster_like(rules, count, Profile::calm())
+    }
+
+    /// A founded cluster whose values stay with the nodes that wrote them.
+    pub(crate) fn with_federated_cluster(rules: Rules, count: usize) -> Result<Self, String> {
+        let names: Vec<_> = (0..count).map(|number| format!("node-{number}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut world = Self::with_nodes(rules, &names);
+        world.mode = Mode::Federated;
+        for node in 0..count {
+            world.start(node);
+        }
+        world.found(0)?;
+        world.all_serve()?;
+        Ok(world)
     }
 
     /// One in which tombstones are purged as soon as nobody can need them.

@@ -7,7 +7,8 @@ use std::{
 
 use opensecureconf_node::{
     cluster::{
-        Address, Answer, Envelope, ExchangeId, FoundingId, Input, OwnerAnswer, OwnerRefusal, Rules,
+        Address, Answer, Envelope, ExchangeId, FoundingId, Input, Mode, OwnerAnswer, OwnerRefusal,
+        Rules,
     },
     crypto::Salt,
     domain::{Incarnation, Timestamp},
@@ -114,6 +115,8 @@ pub(crate) struct World {
     pub(crate) owner: Owner,
     pub(crate) profile: Profile,
     pub(crate) rules: Rules,
+    /// How entries are shared.
+    pub(crate) mode: Mode,
     pub(crate) orders: Vec<OrderResult>,
     pub(crate) foundings: BTreeSet<FoundingId>,
     pub(crate) salts: BTreeSet<String>,
@@ -140,6 +143,7 @@ impl World {
             owner: Owner::default(),
             profile: Profile::calm(),
             rules,
+            mode: Mode::Replica,
             orders: Vec::new(),
             foundings: BTreeSet::new(),
             salts: BTreeSet::new(),

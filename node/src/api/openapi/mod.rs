@@ -16,8 +16,9 @@ pub(super) use bodies::{
 };
 pub(super) use complete::complete;
 pub(super) use parameters::{
-    ApiKeyHeader, EntryPath, EntryQuery, EnvironmentQuery, KeyHeaders, ListQuery, OwnerHeaders,
-    PreconditionHeaders, RemoveQuery, StatusQuery, UpdateQuery, VersionHeaders, WriteHeaders,
+    ApiKeyHeader, DeleteQuery, EntryPath, EntryQuery, EnvironmentQuery, KeyHeaders, ListQuery,
+    OwnerHeaders, PreconditionHeaders, RemoveQuery, StatusQuery, UpdateQuery, VersionHeaders,
+    WriteHeaders,
 };
 pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals};
 

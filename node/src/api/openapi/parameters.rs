@@ -60,6 +60,9 @@ pub(in crate::api) struct EntryQuery {
     /// `full` adds times.
     #[param(pattern = "short|full")]
     mode: Option<String>,
+    /// FEDERATED: `allow` makes a 503 for want of another node a 404.
+    #[param(pattern = "allow|deny")]
+    partial: Option<String>,
 }
 
 #[derive(Debug, IntoParams)]
@@ -71,11 +74,24 @@ pub(in crate::api) struct EnvironmentQuery {
 
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
+pub(in crate::api) struct DeleteQuery {
+    /// The environment; absent or empty is the default one.
+    environment: Option<String>,
+    /// FEDERATED: `allow` makes a 503 for want of another node a 404.
+    #[param(pattern = "allow|deny")]
+    partial: Option<String>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct UpdateQuery {
     /// The environment; absent or empty is the default one.
     environment: Option<String>,
     /// Create the configuration where it is absent.
     upsert: Option<bool>,
+    /// FEDERATED: `allow` makes a 503 for want of another node a 404.
+    #[param(pattern = "allow|deny")]
+    partial: Option<String>,
 }
 
 #[derive(Debug, IntoParams)]

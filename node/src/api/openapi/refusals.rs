@@ -47,9 +47,12 @@ pub(in crate::api) enum ExistingEntry {
     /// The API key is missing or wrong, or the user key does not open the configuration
     #[response(status = 403)]
     Forbidden(#[to_schema] Refusal),
-    /// There is no such configuration
+    /// There is no such configuration; with `X-OSC-Lost` its value is lost with the node that had it (FEDERATED)
     #[response(status = 404)]
     NotFound(#[to_schema] Refusal),
+    /// Others change the configuration all the time; nothing was written (FEDERATED)
+    #[response(status = 409)]
+    Changed(#[to_schema] Refusal),
     /// A condition of the request does not hold
     #[response(status = 412)]
     PreconditionFailed(#[to_schema] Refusal),
@@ -65,7 +68,7 @@ pub(in crate::api) enum ExistingEntry {
     /// The fault is the node's
     #[response(status = 500)]
     Internal(#[to_schema] Refusal),
-    /// Nothing was done; try again, see `Retry-After`
+    /// Nothing was done; try again, see `Retry-After`. In FEDERATED mode `X-OSC-Missing-Nodes` names who would have to answer
     #[response(status = 503)]
     Unavailable(#[to_schema] Refusal),
     /// The disk is full

@@ -18,9 +18,9 @@ use crate::{
         federation::{Attempts, Found, Partial, commit, commit_over, find, find_live, free_name},
         min_version::await_version,
         openapi::{
-            ConfigCreate, ConfigResponse, ConfigUpdate, EntryPath, EntryQuery, EnvironmentQuery,
-            ExistingEntry, KeyHeaders, Message, NewEntry, PreconditionHeaders, UpdateQuery,
-            VersionHeaders, WriteHeaders,
+            ConfigCreate, ConfigResponse, ConfigUpdate, DeleteQuery, EntryPath, EntryQuery,
+            EnvironmentQuery, ExistingEntry, KeyHeaders, Message, NewEntry, PreconditionHeaders,
+            UpdateQuery, VersionHeaders, WriteHeaders,
         },
         query::Query,
         sealing::{open, seal},
@@ -281,7 +281,7 @@ impl Update<'_> {
 /// The user key must open the current value.
 #[utoipa::path(
     delete, path = "/configs/{key}", operation_id = "delete_configuration_configs__key__delete", tag = "configurations",
-    params(EntryPath, EnvironmentQuery, KeyHeaders, PreconditionHeaders, WriteHeaders),
+    params(EntryPath, DeleteQuery, KeyHeaders, PreconditionHeaders, WriteHeaders),
     responses((status = 200, body = Message, description = "Deleted",
                example = json!({"message": "Configuration 'database_prod' deleted successfully"})), ExistingEntry),
 )]

@@ -205,6 +205,7 @@ impl Engine {
         }
         self.membership.standing = Standing::Fenced(reason);
         self.put_membership(tables)?;
+        self.look_for_earlier_values(tables)?;
         self.readiness.restart();
         self.rounds.restart();
         self.leaving = None;

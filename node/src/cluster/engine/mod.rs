@@ -43,6 +43,10 @@ use readiness::Readiness;
 
 /// The engine. Lives where the tables are written; everything it is told comes as an [`Input`].
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not states"
+)]
 pub struct Engine {
     setup: Setup,
     incarnation: Incarnation,

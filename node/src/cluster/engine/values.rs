@@ -5,7 +5,7 @@
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Mode, State, Tables},
+    cluster::{Mode, Standing, State, Tables},
     domain::{Content, Fingerprint, Identity, Incarnation, Row, Version},
 };
 
@@ -61,17 +61,32 @@ impl Engine {
         Ok(Content::Fingerprint(Fingerprint::of(&token)))
     }
 
-    /// Drops the value of an entry that has another version now.
+    /// Drops the value of an entry whose later version came from another node.
     pub(super) fn let_value_go<T: Tables>(
         &mut self,
         tables: &mut T,
         now: &Row,
     ) -> Result<(), T::Error> {
+        // A version of its own that it does not know shows a node that it went back: what it has is perhaps all there is.
+        let is_elsewhere = now.version.incarnation != self.incarnation;
         if self.is_federated()
+            && is_elsewhere
             && let Some((held, _)) = tables.value(&now.identity)?
             && held != now.version
         {
             tables.drop_value(&now.identity)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the value of an entry that is deleted here.
+    pub(super) fn delete_value<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        identity: &Identity,
+    ) -> Result<(), T::Error> {
+        if self.is_federated() {
+            tables.drop_value(identity)?;
         }
         Ok(())
     }
@@ -143,8 +158,14 @@ impl Engine {
         &mut self,
         tables: &mut T,
     ) -> Result<(), T::Error> {
-        self.takes_back =
-            self.is_federated() && !tables.earlier_values(self.incarnation, 1)?.is_empty();
+        self.takes_back = self.is_federated()
+            && match self.membership.standing {
+                // Its life is over.
+                Standing::Fenced(_) => tables.has_values()?,
+                Standing::Blank | Standing::Member => {
+                    !tables.earlier_values(self.incarnation, 1)?.is_empty()
+                }
+            };
         Ok(())
     }
 
@@ -230,27 +251,27 @@ mod tests {
     }
 
     /// The fate of version 5 of life 1; life 2 belongs to the cluster, life 1 and life 3 do not.
-    fn fate_of(row: Option<Row>) -> Fate {
-        fate(row.as_ref(), version(5, 1), |owner| owner.raw() == 2)
+    fn fate_of(row: Option<&Row>) -> Fate {
+        fate(row, version(5, 1), |owner| owner.raw() == 2)
     }
 
     #[test]
     fn the_current_value_is_taken_back_and_so_is_one_that_its_writer_made_of_it() {
-        assert_eq!(fate_of(Some(row(5, 1, true))), Fate::TakenBack);
-        assert_eq!(fate_of(Some(row(4, 1, true))), Fate::TakenBack);
+        assert_eq!(fate_of(Some(&row(5, 1, true))), Fate::TakenBack);
+        assert_eq!(fate_of(Some(&row(4, 1, true))), Fate::TakenBack);
     }
 
     #[test]
     fn an_older_value_never_passes_for_the_one_that_is_lost() {
-        assert_eq!(fate_of(Some(row(6, 1, true))), Fate::SetAside);
-        assert_eq!(fate_of(Some(row(6, 3, true))), Fate::SetAside);
+        assert_eq!(fate_of(Some(&row(6, 1, true))), Fate::SetAside);
+        assert_eq!(fate_of(Some(&row(6, 3, true))), Fate::SetAside);
     }
 
     #[test]
     fn what_is_deleted_or_somebody_elses_is_not_brought_back() {
         assert_eq!(fate_of(None), Fate::Dropped);
-        assert_eq!(fate_of(Some(row(4, 1, false))), Fate::Dropped);
-        assert_eq!(fate_of(Some(row(4, 2, true))), Fate::Dropped);
-        assert_eq!(fate_of(Some(row(6, 2, true))), Fate::Dropped);
+        assert_eq!(fate_of(Some(&row(4, 1, false))), Fate::Dropped);
+        assert_eq!(fate_of(Some(&row(4, 2, true))), Fate::Dropped);
+        assert_eq!(fate_of(Some(&row(6, 2, true))), Fate::Dropped);
     }
 }

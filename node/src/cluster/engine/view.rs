@@ -9,8 +9,6 @@ use crate::{
 /// One node as its own engine sees the cluster, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// This node's name.
-    pub name: String,
     /// This database.
     pub incarnation: Incarnation,
     /// Blank, joining, member, leaving, left, fenced; or standalone.
@@ -29,12 +27,17 @@ pub struct View {
     pub members: Vec<MemberView>,
     /// Listed nodes whose name nobody knows yet.
     pub unknown: usize,
-    /// FEDERATED: whether this node holds values of an earlier life that it has not taken back yet.
-    pub takes_back: bool,
+    /// FEDERATED: nodes that hold values of an earlier life and have not taken them back yet, whatever they are to the
+    /// cluster just now.
+    pub taking_back: Vec<String>,
 }
 
 /// Another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not states"
+)]
 pub struct MemberView {
     /// Its name.
     pub name: String,
@@ -70,8 +73,6 @@ pub struct MemberView {
     pub head: Seq,
     /// How far this node holds its feed.
     pub received: Seq,
-    /// FEDERATED: whether it holds values of an earlier life that it has not taken back yet.
-    pub takes_back: bool,
 }
 
 impl Engine {
@@ -87,7 +88,6 @@ impl Engine {
             "standalone"
         };
         View {
-            name: self.setup.name.to_string(),
             incarnation: self.incarnation,
             state,
             not_ready: self.why_not_ready(now),
@@ -102,8 +102,22 @@ impl Engine {
                 .values()
                 .filter(|route| route.listed && !route.is_me && route.who.is_none())
                 .count(),
-            takes_back: self.takes_back,
+            taking_back: self.taking_back(now),
         }
+    }
+
+    fn taking_back(&self, now: Now) -> Vec<String> {
+        let here = self.takes_back.then_some(&self.setup.name);
+        let others = self
+            .contacts
+            .known
+            .values()
+            .filter(|contact| contact.is_alive(now.elapsed) && contact.hello.takes_back)
+            .map(|contact| &contact.hello.name);
+        here.into_iter()
+            .chain(others)
+            .map(ToString::to_string)
+            .collect()
     }
 
     fn members(&self, now: Now) -> Vec<MemberView> {
@@ -160,7 +174,6 @@ impl Engine {
                 .is_some_and(|state| state.counts()),
             head: hello.map_or(Seq::START, |hello| hello.head),
             received: hello.map_or(Seq::START, |hello| self.received_from(hello)),
-            takes_back: hello.is_some_and(|hello| hello.takes_back),
         }
     }
 }

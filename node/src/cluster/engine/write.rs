@@ -199,7 +199,10 @@ impl Engine {
                 let content = self.keep_value(tables, &identity, version, token)?;
                 (category, Some(content))
             }
-            Change::Delete | Change::Adopt { .. } => (None, None),
+            Change::Delete | Change::Adopt { .. } => {
+                self.delete_value(tables, &identity)?;
+                (None, None)
+            }
         };
         let row = Row {
             identity,
@@ -213,7 +216,6 @@ impl Engine {
         };
         let seq = self.next_seq(&row.identity);
         tables.put_row(&row, row.hash(), seq)?;
-        self.let_value_go(tables, &row)?;
         Ok(Ok(Written {
             version,
             created_at,

@@ -1,7 +1,7 @@
 //! The executions of `executions.md`, by their numbers. Each returns what must not have happened, so that the tests of
 //! switches can run it with one rule left out.
 //!
-//! Not here: 12 and 13 (FEDERATED, which does not exist yet) and 31, which is the operator's: see
+//! Not here: 31, which is the operator's: see
 //! `a_pod_that_never_belonged_is_simply_taken_away` in `operator/src/cluster/scaling.rs`. 8 is half here: that a loser is kept
 //! with its own stamp; that restoring one wants the key of the winner too is the API's. 24 is half here: what a full node
 //! acknowledges and admits; how much room deletes need is the store's. 23 is half here: that a dead life is not waited
@@ -10,6 +10,7 @@
 //! (`a_removal_stands_although_its_issuer_is_removed_later`).
 
 pub(crate) mod digests;
+pub(crate) mod federated;
 pub(crate) mod fencing;
 pub(crate) mod founding;
 pub(crate) mod joining;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use opensecureconf_node::cluster::{AckLevel, Change, Rules, Seen, Write, WriteRefusal};
+use opensecureconf_node::{
+    cluster::{AckLevel, Change, Rules, Seen, Write, WriteRefusal},
+    domain::Content,
+};
 
 use crate::{
     node::Room,

@@ -1,0 +1,218 @@
+//! FEDERATED: values that only their owner has, and what becomes of them when it goes back, is lost or leaves.
+
+use std::time::Duration;
+
+use opensecureconf_node::{
+    cluster::{AckLevel, Change, Holder, Mode, OwnerOrder, Rules, Seen, State, Write},
+    domain::{Clock, Content, Incarnation, Row, Timestamp, Version},
+};
+
+use crate::{
+    scenarios::scenarios,
+    script::{LONG, Outcome, ensure, entry, put},
+    world::{NodeId, World},
+};
+
+scenarios! {
+    e12_owner_restored
+    e13_owner_lost
+    a_database_with_entries_founds_a_directory
+    a_directory_travels_without_values
+    a_conflict_is_kept_by_the_owner_of_the_loser
+    a_value_follows_the_directory
+    a_leaving_owner_waits_until_its_values_are_taken
+}
+
+/// The value of an entry that a node holds, and of which version.
+fn held(world: &World, node: NodeId, key: &str) -> Option<(Version, String)> {
+    let contents = world.nodes[node].disk.durable();
+    contents.values.get(&entry(key)).cloned()
+}
+
+fn version(world: &World, node: NodeId, key: &str) -> Option<Version> {
+    world.nodes[node].disk.durable().version(&entry(key))
+}
+
+/// A client writes over what it knows.
+fn write(world: &mut World, node: NodeId, key: &str, seen: Seen, change: Change) -> Outcome {
+    let write = Write {
+        identity: entry(key),
+        seen,
+        named: None,
+        change,
+    };
+    let id = world.write_after(Duration::ZERO, node, write, AckLevel::Healthy);
+    world.until(Duration::from_secs(3), |world| {
+        world.history.writes[id].outcome.is_some()
+    });
+    world.stands(id).map(drop)
+}
+
+/// The rows are everywhere, the value is with its writer, and a deletion anywhere ends it.
+pub(crate) fn a_directory_travels_without_values(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(1, "k", "secret")?;
+    world.all_serve()?;
+    for node in 0..3 {
+        let row = world.value(node, "k").unwrap_or_default();
+        ensure(row.starts_with("sha256:"), format!("node {node} has {row}"))?;
+        let holds = held(&world, node, "k").is_some();
+        ensure(holds == (node == 1), format!("node {node} holds: {holds}"))?;
+    }
+    world.delete(0, "k")?;
+    world.ends_well()?;
+    ensure(held(&world, 1, "k").is_none(), "a deleted value is held")
+}
+
+/// A database that has entries and founds: its node owns all of them.
+pub(crate) fn a_database_with_entries_founds_a_directory(rules: Rules) -> Outcome {
+    let mut world = World::with_nodes(rules, &["node-0", "node-1"]);
+    world.mode = Mode::Federated;
+    let version = Version {
+        clock: Clock::from_raw(1),
+        incarnation: Incarnation::from_raw(0),
+    };
+    let row = Row {
+        identity: entry("k"),
+        category: None,
+        content: Some(Content::Token("of before".to_owned())),
+        created_at: Timestamp::from_micros(1),
+        updated_at: Timestamp::from_micros(2),
+        version,
+        clocks: [(version.incarnation, version.clock)].into(),
+        extra: None,
+    };
+    world.nodes[0].disk.edit(|contents| contents.add(&row));
+    world.start(0);
+    world.start(1);
+    world.found(0)?;
+    world.all_serve()?;
+    let value = held(&world, 0, "k").map(|(_, value)| value);
+    ensure(value.as_deref() == Some("of before"), "it is not owned")?;
+    let row = world.value(1, "k").unwrap_or_default();
+    ensure(row.starts_with("sha256:"), format!("{row} travelled"))
+}
+
+/// A value moves to whoever writes over it.
+pub(crate) fn a_value_follows_the_directory(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 2)?;
+    world.put(0, "k", "first")?;
+    world.put(1, "k", "second")?;
+    world.ends_well()?;
+    ensure(held(&world, 0, "k").is_none(), "both hold a value")?;
+    let second = held(&world, 1, "k").map(|(_, value)| value);
+    ensure(second.as_deref() == Some("second"), "nobody holds it")
+}
+
+/// Two that do not know of each other create one name: the owner of the loser keeps it, with its value.
+pub(crate) fn a_conflict_is_kept_by_the_owner_of_the_loser(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.isolate(0);
+    world.pass(Duration::from_secs(5));
+    world.put(0, "k", "loser")?;
+    world.pass(Duration::from_secs(1));
+    world.put(1, "k", "winner")?;
+    world.ends_well()?;
+    let losers = |node: NodeId| {
+        let conflicts = &world.nodes[node].disk.durable().conflicts;
+        let contents = conflicts.iter().filter_map(|row| row.content.clone());
+        contents
+            .map(|content| content.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    ensure(losers(0) == ["loser"], "its owner does not keep it")?;
+    ensure(
+        losers(1).is_empty() && losers(2).is_empty(),
+        "a loser without its value is kept",
+    )
+}
+
+/// An owner whose database went back takes a snapshot of the directory, and its values, the only copy, are in force again.
+pub(crate) fn e12_owner_restored(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "kept", "only copy")?;
+    world.put(2, "changed", "old")?;
+    world.put(2, "deleted", "old")?;
+    world.all_serve()?;
+    let earlier = world.nodes[2].disk.durable().clone();
+    world.put(2, "changed", "new")?;
+    world.delete(0, "deleted")?;
+    world.all_serve()?;
+    world.roll_back(2, earlier);
+    world.start(2);
+    let before = version(&world, 0, "kept");
+    let back = world.until(LONG, |world| version(world, 0, "kept") != before);
+    ensure(back, "the value is not taken back")?;
+    world.ends_well()?;
+    let (of, value) = held(&world, 2, "kept").ok_or("the only copy is gone")?;
+    ensure(value == "only copy", value)?;
+    ensure(
+        of.incarnation == world.incarnation(2) && Some(of) == version(&world, 1, "kept"),
+        "its new life does not own it",
+    )?;
+    ensure(
+        held(&world, 2, "changed").is_none() && held(&world, 2, "deleted").is_none(),
+        "an older value passes for the one that is lost, or for one that is deleted",
+    )?;
+    let conflicts = &world.nodes[2].disk.durable().conflicts;
+    let values: Vec<_> = conflicts
+        .iter()
+        .filter_map(|row| row.content.as_ref()?.token())
+        .collect();
+    ensure(values == ["old"], format!("{values:?} are kept aside"))
+}
+
+/// An owner's disk is lost: once it is removed, the name can be created anew, and not before.
+pub(crate) fn e13_owner_lost(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "k", "only copy")?;
+    world.all_serve()?;
+    let lost = version(&world, 1, "k").ok_or("no row")?;
+    world.crash(2);
+    world.pass(Duration::from_secs(5));
+    let owner = |world: &World| world.view(1).map(|view| view.holder(lost.incarnation));
+    let silent = Holder::Silent {
+        name: world.nodes[2].name.clone(),
+    };
+    ensure(owner(&world) == Some(silent), "a silent owner is given up")?;
+    world.removed(0, 2)?;
+    world.wipe(2);
+    let gone = world.until(LONG, |world| owner(world) == Some(Holder::Gone));
+    ensure(gone, format!("the name is locked: {:?}", owner(&world)))?;
+    write(&mut world, 1, "k", Seen::Lost(lost), put("anew"))?;
+    world.start(2);
+    world.ends_well()?;
+    let value = held(&world, 1, "k").map(|(_, value)| value);
+    ensure(value.as_deref() == Some("anew"), "it is not created anew")
+}
+
+/// A node that leaves has not left before others own what it owned.
+pub(crate) fn a_leaving_owner_waits_until_its_values_are_taken(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "k", "only copy")?;
+    world.all_serve()?;
+    let state = |world: &World| world.nodes[2].disk.durable().state(rules);
+    world.told(2, OwnerOrder::Leave);
+    world.pass(Duration::from_secs(20));
+    ensure(
+        state(&world) == Some(State::Leaving),
+        format!("it is {:?} with the only copy", state(&world)),
+    )?;
+    let (of, token) = held(&world, 2, "k").ok_or("it dropped its value")?;
+    let forged = Change::Adopt {
+        token: "forged".to_owned(),
+    };
+    let refused = write(&mut world, 0, "k", Seen::Version(of), forged);
+    ensure(refused.is_err(), "a value that is not the one is taken")?;
+    write(
+        &mut world,
+        0,
+        "k",
+        Seen::Version(of),
+        Change::Adopt { token },
+    )?;
+    let left = world.until(LONG, |world| state(world) == Some(State::Left));
+    ensure(left, "it does not leave")?;
+    let value = held(&world, 0, "k").map(|(_, value)| value);
+    ensure(value.as_deref() == Some("only copy"), "nobody took it")
+}
