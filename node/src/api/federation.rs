@@ -398,7 +398,10 @@ impl Federation {
         WriteTerms { level, named }: WriteTerms,
     ) -> Result<Option<Written>, ApiError> {
         let put = match change {
-            Change::Put { category, token } => Some(NewValue {
+            Change::Put { category, token }
+            | Change::Bring {
+                category, token, ..
+            } => Some(NewValue {
                 category: category.as_ref().map(Category::as_str).map(str::to_owned),
                 token,
             }),

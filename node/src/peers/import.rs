@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::running::RunningNode;
 use crate::{
     config::Config,
-    domain::{Identity, Row, Timestamp},
+    domain::{Content, Identity, Row, Timestamp},
     store::ImportSource,
 };
 
@@ -53,7 +53,12 @@ impl From<&Row> for ImportedEntry {
                 .category
                 .as_ref()
                 .map(|category| category.as_str().to_owned()),
-            token: row.token.clone().unwrap_or_default(),
+            token: row
+                .content
+                .as_ref()
+                .and_then(Content::token)
+                .unwrap_or_default()
+                .to_owned(),
             created_at: row.created_at,
         }
     }

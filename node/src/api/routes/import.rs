@@ -77,8 +77,8 @@ async fn take(
     };
     loop {
         let stored = node.store.find(&identity).await?;
-        match stored.and_then(|row| row.token.clone()) {
-            Some(present) if present == token => return Ok(ImportOutcome::Present),
+        match stored.as_ref().and_then(|row| row.content.as_ref()) {
+            Some(present) if present.is_of(&token) => return Ok(ImportOutcome::Present),
             Some(_) => return Ok(ImportOutcome::Taken),
             None if dry_run => return Ok(ImportOutcome::Written),
             None => {}
