@@ -8,11 +8,11 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
-use super::{OpenError, SaltFileError, meta, salt, schema, tables::SqliteTables};
+use super::{OpenError, SaltFileError, meta, salt, schema, tables::SqliteTables, values};
 use crate::{
     cluster::Tables,
     crypto::Salt,
-    domain::{Identity, Incarnation, Row},
+    domain::{Content, Identity, Incarnation, Row},
 };
 
 /// Rows, and bytes of ciphertext, that are read at a time.
@@ -145,10 +145,22 @@ impl ImportSource {
             if row.row.hash() != row.hash {
                 page.damaged.push(row.row.identity);
             } else if !row.row.is_tombstone() {
-                page.entries.push(row.row);
+                let row = self.with_own_value(row.row);
+                page.entries.push(row.map_err(|error| self.failed(error))?);
             }
         }
         Ok(page)
+    }
+
+    /// FEDERATED: an entry with the value that this database owns; one that another node owns stays without.
+    fn with_own_value(&self, mut row: Row) -> rusqlite::Result<Row> {
+        if matches!(row.content, Some(Content::Fingerprint(_)))
+            && let Some((version, token)) = values::find(&self.copy, &row.identity)?
+            && version == row.version
+        {
+            row.content = Some(Content::Token(token));
+        }
+        Ok(row)
     }
 
     fn failed(&self, error: rusqlite::Error) -> ImportError {
