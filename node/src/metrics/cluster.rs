@@ -126,11 +126,11 @@ impl ClusterMetrics {
             self.clock_offset
                 .with_label_values(&name)
                 .set(member.clock_offset_micros / 1000);
-            if let Some(digest) = &member.digest {
-                self.digest_mismatches
-                    .with_label_values(&name)
-                    .set(i64::try_from(digest.mismatches).unwrap_or(i64::MAX));
-            }
+            // Before the first comparison nothing is known to differ.
+            let mismatches = member.digest.as_ref().map_or(0, |digest| digest.mismatches);
+            self.digest_mismatches
+                .with_label_values(&name)
+                .set(i64::try_from(mismatches).unwrap_or(i64::MAX));
         }
     }
 }

@@ -174,10 +174,18 @@ async fn a_restore_that_fails_leaves_nothing_that_passes_for_a_database() {
         run(folder.path(), &["backup", "--output", "b.db"]).0,
         Some(0)
     );
-    // The schema is whole, a page of it is not.
+    // The schema is whole, the page with the entry is not.
+    let page: u32 = Connection::open(&backup)
+        .unwrap()
+        .query_row(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'entries'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
     let mut bytes = fs::read(&backup).unwrap();
-    let last = bytes.len() - 4096;
-    bytes[last..].fill(0x55);
+    let end = usize::try_from(page).unwrap() * 4096;
+    bytes[end - 4096..end].fill(0x55);
     fs::write(&backup, bytes).unwrap();
     let elsewhere = TempDir::new().unwrap();
     let (code, text) = run(
