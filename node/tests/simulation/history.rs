@@ -271,8 +271,11 @@ impl History {
             .any(|(_, purged)| *purged >= version)
     }
 
-    /// A member has left: others now stand by what it acknowledged.
+    /// A member has left: others now stand by what it acknowledged, unless its own word counts no more.
     pub(crate) fn inherit(&mut self, left: Incarnation, heirs: &[Incarnation]) {
+        if self.void.contains_key(&left) {
+            return;
+        }
         for write in &mut self.writes {
             if write.counted.contains(&left) {
                 write.counted.extend(heirs);
