@@ -174,6 +174,19 @@ for ordinal in range(3):
         )
         .await?;
         ensure!(lives(&stage).await? == first, "a pod was restarted");
+
+        // Their volumes are still there, with databases that were removed from the cluster.
+        let scaled = Instant::now();
+        scale(&stage, 5).await?;
+        report("from 3 to 5 nodes, with the volumes of before", scaled);
+        run(
+            &stage,
+            "
+for ordinal in range(5):
+    assert len(node(ordinal).list_all()) == 40, ordinal
+",
+        )
+        .await?;
         Ok(())
     });
 }

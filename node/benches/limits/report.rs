@@ -82,9 +82,28 @@ pub(crate) fn write_json(rows: &[Row]) {
                    "ratio": row.ratio(), "bar": row.bar_text(), "met": row.met()})
         })
         .collect();
-    let text = serde_json::to_string_pretty(&rows).unwrap();
+    let report = json!({ "machine": machine(), "rows": rows });
+    let text = serde_json::to_string_pretty(&report).unwrap();
     std::fs::write(&path, text + "\n").unwrap();
     eprintln!("written to target/bench.json");
+}
+
+/// What the figures were measured on.
+fn machine() -> serde_json::Value {
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let value = |path: &str, name: &str| {
+        text(path)
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.split_once(':'))
+            .map(|(_, value)| value.trim().to_owned())
+    };
+    json!({
+        "processor": value("/proc/cpuinfo", "model name"),
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "memory": value("/proc/meminfo", "MemTotal"),
+        "kernel": text("/proc/sys/kernel/osrelease").trim(),
+        "version": env!("CARGO_PKG_VERSION"),
+    })
 }
 
 /// The middle of some figures: one noisy round does not move it.

@@ -62,6 +62,10 @@ pub(super) fn plan(
             wanted: cluster.spec.replicas,
             current,
             nodes: &nodes,
+            pods: &pods
+                .iter()
+                .filter_map(|(pod, _)| observe::ordinal(pod))
+                .collect(),
         }),
     }
 }

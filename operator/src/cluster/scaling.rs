@@ -1,6 +1,8 @@
 //! How many nodes there are to be just now. A node is never taken away before it has left: what only it holds would be
 //! gone. Pure.
 
+use std::collections::BTreeSet;
+
 use super::node_status::{NodeDetails, NodeMember};
 
 /// What scaling looks at.
@@ -14,6 +16,8 @@ pub struct Situation<'a> {
     pub current: Option<i32>,
     /// What the nodes answered, by ordinal.
     pub nodes: &'a [Option<NodeDetails>],
+    /// The ordinals whose pod is there, also one that is ending.
+    pub pods: &'a BTreeSet<usize>,
 }
 
 /// What to do.
@@ -58,7 +62,17 @@ pub fn plan(situation: &Situation<'_>) -> ScalePlan {
         Some(current) if wanted < current => lower(situation, current, steps),
         // A node that still takes its snapshot must not lose its source to the load of another one.
         Some(current) if wanted > current && anybody_joins(situation) => keep(current),
-        _ => keep(wanted),
+        Some(current) => ScalePlan {
+            blocked: orphan(situation, current.max(wanted)).map(|member| {
+                lost(
+                    member,
+                    "has no pod any more",
+                    "Scale up to bring it back, and down again",
+                )
+            }),
+            ..keep(wanted)
+        },
+        None => keep(wanted),
     }
 }
 
@@ -79,16 +93,15 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
             steps.push(ScaleStep::Leave(ordinal));
             (current, None)
         }
-        (Some(state), None) => {
-            let incarnation = in_roster
-                .map(|member| member.incarnation.as_str())
-                .unwrap_or_default();
-            let message = format!(
-                "{name} is {state} and does not answer, so it cannot leave: what only it holds would be lost. Bring it back; or, if its \
-                 disk is lost, remove it by hand at a node that serves: curl -X POST -H 'X-Cluster-Key: ...' \
-                 'http://NODE:9000/cluster/members/{name}/remove?incarnation={incarnation}&force=true'"
-            );
-            (current, Some(message))
+        (Some(_), None) => {
+            let message = in_roster.map(|member| {
+                lost(
+                    member,
+                    "does not answer, so it cannot leave",
+                    "Bring it back",
+                )
+            });
+            (current, message)
         }
     };
     ScalePlan {
@@ -98,22 +111,48 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
     }
 }
 
+/// What a person has to do about a member that the operator cannot ask to leave.
+fn lost(member: &NodeMember, what: &str, how: &str) -> String {
+    let NodeMember {
+        name,
+        state,
+        incarnation,
+        ..
+    } = member;
+    format!(
+        "{name} is {state} and {what}: what only it holds would be lost. {how}; or, if its disk is lost, remove it by hand at a node \
+         that serves: curl -X POST -H 'X-Cluster-Key: ...' \
+         'http://NODE:9000/cluster/members/{name}/remove?incarnation={incarnation}&force=true'"
+    )
+}
+
+/// A member without a pod that is not to have one either: it went away without leaving.
+fn orphan<'a>(situation: &'a Situation<'_>, count: i32) -> Option<&'a NodeMember> {
+    let count = usize::try_from(count).unwrap_or_default();
+    roster(situation).find(|member| {
+        let belongs = matches!(member.state.as_str(), "joining" | "member" | "leaving");
+        let gone = ordinal(member)
+            .is_some_and(|ordinal| ordinal >= count && !situation.pods.contains(&ordinal));
+        belongs && gone
+    })
+}
+
+fn ordinal(member: &NodeMember) -> Option<usize> {
+    member.name.rsplit('-').next()?.parse().ok()
+}
+
 /// Members that have left: gone ones are forgotten, wanted ones may join again.
 fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
     let Some(by) = serving(situation) else {
         return Vec::new();
     };
-    let present = situation.current.unwrap_or_default();
+    let wanted = usize::try_from(situation.wanted).unwrap_or_default();
     roster(situation)
         .filter(|member| member.state == "left")
         .filter(|member| {
-            let ordinal = member
-                .name
-                .rsplit('-')
-                .next()
-                .and_then(|ordinal| ordinal.parse::<i32>().ok());
-            // One that is about to be taken away stays `left` until it is gone.
-            ordinal.is_some_and(|ordinal| ordinal < situation.wanted || ordinal >= present)
+            // One whose pod has not ended yet would see its removal and join again.
+            ordinal(member)
+                .is_some_and(|ordinal| ordinal < wanted || !situation.pods.contains(&ordinal))
         })
         .map(|member| ScaleStep::Remove {
             by,
@@ -172,11 +211,21 @@ mod tests {
     }
 
     fn plan_of(wanted: i32, current: Option<i32>, nodes: &[Option<NodeDetails>]) -> ScalePlan {
+        plan_with(wanted, current, nodes, nodes.len())
+    }
+
+    fn plan_with(
+        wanted: i32,
+        current: Option<i32>,
+        nodes: &[Option<NodeDetails>],
+        pods: usize,
+    ) -> ScalePlan {
         plan(&Situation {
             name: "prod",
             wanted,
             current,
             nodes,
+            pods: &(0..pods).collect(),
         })
     }
 
@@ -209,6 +258,8 @@ mod tests {
         assert_eq!((waited.replicas, waited.steps), (3, vec![]));
         let gone = plan_of(2, Some(3), &[knows("left"), None, node("left", &[])]);
         assert_eq!((gone.replicas, gone.steps), (2, vec![]));
+        let ends = plan_with(2, Some(2), &[knows("left"), None], 3);
+        assert_eq!(ends.steps, [], "it would see its removal and join again");
         let forgotten = plan_of(2, Some(2), &[knows("left"), None]);
         assert_eq!(
             forgotten.steps,
@@ -241,6 +292,16 @@ mod tests {
             message.contains("members/prod-1/remove?incarnation=prod-1's&force=true"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_member_that_went_away_without_leaving_is_told_of() {
+        let nodes = [node("member", &[("prod-1", "member")])];
+        let plan = plan_of(1, Some(1), &nodes);
+        assert_eq!((plan.replicas, plan.steps), (1, vec![]));
+        let message = plan.blocked.unwrap();
+        assert!(message.contains("has no pod"), "{message}");
+        assert_eq!(plan_with(1, Some(1), &nodes, 2).blocked, None, "it ends");
     }
 
     #[test]
