@@ -248,7 +248,7 @@ fn databases_of_others_and_of_later_releases_are_left_alone() {
     let (code, text) = run(newer.path(), &["--host-port", "0"]);
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("has schema 99, this release knows up to 1"),
+        text.contains("has schema 99, this release knows up to 2"),
         "{text}"
     );
     assert_eq!(fs::read(&path).unwrap(), before, "not a byte changed");
