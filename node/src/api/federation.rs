@@ -169,8 +169,8 @@ pub(super) async fn find_live(
         match find(node, identity, partial).await? {
             Found::Row(Some(row)) if !row.is_tombstone() => return Ok(row),
             Found::Lost(_) => return Err(lost(identity)),
-            Found::Row(Some(_)) => break,
-            Found::Row(None) => {}
+            // A deleted one may have been created anew elsewhere.
+            Found::Row(_) => {}
         }
         if !node.make_current(identity, partial).await? {
             break;

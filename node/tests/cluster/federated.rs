@@ -185,11 +185,13 @@ async fn while_an_owner_is_down_its_entries_are_missing_by_name_and_all_else_goe
         let key = format!("of-n{node}");
         cluster.api(node).create(&key, node).await.with(201);
     }
+    cluster.api(0).create("deleted", 1).await.with(201);
+    cluster.api(0).delete("deleted").await.with(200);
     cluster.converged().await;
     cluster.nodes[2].kill();
     silent(&cluster, 2, &[0, 1]).await;
     let api = cluster.api(0);
-    for path in ["/configs/of-n2", "/configs/never"] {
+    for path in ["/configs/of-n2", "/configs/never", "/configs/deleted"] {
         let read = api.get(path).await.with(503);
         assert_eq!(missing(&read), Some("n2"), "{path}");
         assert!(read.header("retry-after").is_some());

@@ -158,6 +158,7 @@ fn refusal(path: &str, status: &str) -> Option<ApiError> {
         "404" => ApiError::UnknownRoute,
         "408" => ApiError::SlowBody,
         "409" if path == "/cluster/salt" => ApiError::OtherSalt,
+        "409" if path.starts_with("/configs") => ApiError::ChangedMeanwhile,
         "409" => ApiError::Refused(OwnerRefusal::LastMember),
         "412" => ApiError::PreconditionFailed(FailedPrecondition::OtherVersion(None)),
         "413" => ApiError::BodyTooLarge { limit: 1 << 20 },

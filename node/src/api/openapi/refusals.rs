@@ -16,6 +16,9 @@ pub(in crate::api) enum NewEntry {
     /// The API key is missing or wrong
     #[response(status = 403)]
     Forbidden(#[to_schema] Refusal),
+    /// Others change the configuration all the time; nothing was written (FEDERATED)
+    #[response(status = 409)]
+    Changed(#[to_schema] Refusal),
     /// The body is too large
     #[response(status = 413)]
     TooLarge(#[to_schema] Refusal),
