@@ -131,13 +131,14 @@ fn derivation_threads() -> NonZeroUsize {
     NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Waits until every healthy member holds what this node holds, for a while.
+/// Waits until every healthy member holds what this node holds and knows that it has left, if it has, for a while.
 pub(crate) async fn flush(store: &Store) {
     let mut view = store.watch_view();
     let all_hold_it = view.wait_for(|view| {
         view.members
             .iter()
-            .all(|member| !member.healthy || member.lag == 0)
+            .filter(|member| member.healthy)
+            .all(|member| member.lag == 0 && (member.knows_roster || !member.counts))
     });
     if tokio::time::timeout(FLUSH, all_hold_it).await.is_err() {
         tracing::warn!("stopped_before_all_members_hold_everything");

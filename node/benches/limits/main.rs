@@ -13,6 +13,7 @@
     reason = "a measurement that cannot go on says so by panicking, and tells people its figures"
 )]
 
+mod bare;
 mod cluster;
 mod derivation;
 mod federated;

@@ -1,8 +1,7 @@
 //! Reading one entry with a cached key, beside an axum handler that has the answer ready.
 
-use axum::{Router, http::header, routing::get};
-
 use crate::{
+    bare,
     node::{Node, USER_KEY, folder_with},
     report::{Bar, Row, median},
     wrk::requests_per_second,
@@ -29,7 +28,7 @@ pub(crate) fn rows() -> Vec<Row> {
             .await
             .unwrap()
     });
-    let bare = bare_handler(&runtime, answer);
+    let bare = format!("{}/configs/k1", bare::serve(&runtime, answer));
     let script =
         format!("wrk.headers['X-User-Key'] = '{USER_KEY}'\nwrk.headers['X-API-Key'] = 'key'");
     let (mut ours, mut limit) = (Vec::new(), Vec::new());
@@ -45,16 +44,4 @@ pub(crate) fn rows() -> Vec<Row> {
         limit: median(limit),
         bar: Bar::RatioAtLeast(0.5),
     }]
-}
-
-/// Serves the same bytes from memory; gives its URL.
-fn bare_handler(runtime: &tokio::runtime::Runtime, answer: String) -> String {
-    let handler = async move || ([(header::CONTENT_TYPE, "application/json")], answer.clone());
-    let router = Router::new().route("/configs/k1", get(handler));
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-        .unwrap();
-    let url = format!("http://{}/configs/k1", listener.local_addr().unwrap());
-    runtime.spawn(async move { axum::serve(listener, router).await });
-    url
 }

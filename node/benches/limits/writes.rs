@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::{
+    bare,
     node::{Node, USER_KEY, folder_with, value},
     report::{Bar, Row, median},
     wrk::requests_per_second,
@@ -19,8 +20,12 @@ pub(crate) fn rows() -> Vec<Row> {
     let node = Node::start(folder.path(), &[]);
     let now = opensecureconf_node::domain::Timestamp::from_micros(1_768_471_845_000_000);
     let token = key.seal(value(1).as_bytes(), now).unwrap();
-    let (mut ours, mut grouped, mut single) = (Vec::new(), Vec::new(), Vec::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let bare = bare::serve(&runtime, value(1));
+    let (mut ours, mut http) = (Vec::new(), Vec::new());
+    let (mut grouped, mut single) = (Vec::new(), Vec::new());
     for round in 0..3 {
+        http.push(requests_per_second(CONNECTIONS, &bare, &script(round)));
         grouped.push(sqlite_rows_per_second(64, &token));
         single.push(sqlite_rows_per_second(1, &token));
         ours.push(requests_per_second(CONNECTIONS, &node.url, &script(round)));
@@ -42,6 +47,14 @@ pub(crate) fn rows() -> Vec<Row> {
             against: "SQLite with one row in a transaction",
             limit: median(single),
             bar: Bar::RatioAtLeast(5.0),
+        },
+        Row {
+            what: "create, 64 connections",
+            unit: "rows/s",
+            ours,
+            against: "a bare axum handler of the same requests",
+            limit: median(http),
+            bar: Bar::None,
         },
     ]
 }

@@ -144,6 +144,7 @@ mod tests {
             digest: None,
             address: Some(Address::new(format!("n{number}:9000"))),
             counts: true,
+            knows_roster: true,
             head: Seq::from_raw(7),
             received: Seq::from_raw(5),
         }

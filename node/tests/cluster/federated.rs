@@ -282,7 +282,11 @@ async fn e12_an_owner_that_was_fenced_takes_its_values_back() {
         assert_eq!(read.body["value"], "only copy");
         assert!(!read.version().ends_with(&before));
         // What was written after the copy is lost, and the older value does not pass for it.
-        let lost = api.get("/configs/changed").await.with(404);
+        let lost = until("what it took back is known", async || {
+            let read = api.get("/configs/changed").await;
+            (read.status != 503).then_some(read)
+        });
+        let lost = lost.await.with(404);
         assert_eq!(lost.header("x-osc-lost"), Some("true"));
     }
     let conflicts = cluster.api(2).get("/cluster/conflicts").await.with(200);

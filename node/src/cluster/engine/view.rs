@@ -69,6 +69,8 @@ pub struct MemberView {
     pub address: Option<Address>,
     /// Whether it is a joining, full or leaving member: one whose changes count.
     pub counts: bool,
+    /// Whether it knows of each member what this node knows.
+    pub knows_roster: bool,
     /// Its last sequence, as it told last.
     pub head: Seq,
     /// How far this node holds its feed.
@@ -172,6 +174,7 @@ impl Engine {
                 .states
                 .get(&incarnation)
                 .is_some_and(|state| state.counts()),
+            knows_roster: hello.is_some_and(|hello| hello.roster == self.roster_fingerprint),
             head: hello.map_or(Seq::START, |hello| hello.head),
             received: hello.map_or(Seq::START, |hello| self.received_from(hello)),
         }
