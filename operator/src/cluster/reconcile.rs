@@ -87,7 +87,10 @@ pub async fn reconcile_cluster(
     };
     let next = if holds("NotFounded") {
         FOUNDING
-    } else if holds("Reconciling") || holds("CatchingUp") {
+    } else if ["Reconciling", "CatchingUp", "MemberUnreachable"]
+        .into_iter()
+        .any(holds)
+    {
         PROGRESSING
     } else {
         STEADY
