@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // The allocator asks for huge pages, which triple the memory of an idle node. Refused, nothing else changes.
+    // The allocator asks for huge pages, which triple what an idle node allocates. Refused, nothing else changes.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let arguments = command().get_matches();
     let (name, flags) = match arguments.subcommand() {
