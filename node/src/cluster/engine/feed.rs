@@ -3,7 +3,7 @@
 use super::{Engine, Event, Now, Output};
 use crate::{
     cluster::{Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
-    domain::{Incarnation, Row, RowHash},
+    domain::{Row, RowHash},
 };
 
 /// Rows in one message at most.
@@ -175,20 +175,7 @@ impl Engine {
         let cursor = self.cursors.entry(hello.incarnation).or_default();
         cursor.received = cursor.received.max(to);
         cursor.boot = hello.boot;
-        let received = cursor.received;
         self.changed.cursors.insert(hello.incarnation);
-        if let Some((head, up_to)) = self.settling.get(&hello.incarnation).copied()
-            && received >= head
-        {
-            self.settling.remove(&hello.incarnation);
-            self.settle(hello.incarnation, up_to);
-        }
-    }
-
-    /// Notes up to where in this node's feed nothing that a member said before it knew of it can count as news here.
-    fn settle(&mut self, member: Incarnation, up_to: Seq) {
-        let settled = self.settled.entry(member).or_default();
-        *settled = (*settled).max(up_to);
     }
 
     /// Notes how far a member holds this node's feed, and answers the writes that waited for it.
@@ -196,10 +183,8 @@ impl Engine {
         let member = hello.incarnation;
         let waits = self.setup.rules.hold(Rule::PurgeWaitsForWhatIsUnderWay);
         if self.received_from(hello) >= hello.head || !waits {
-            self.settle(member, up_to);
-        } else {
-            // One at a time, or a member that is written to without pause would put it off for ever.
-            self.settling.entry(member).or_insert((hello.head, up_to));
+            let settled = self.settled.entry(member).or_default();
+            *settled = (*settled).max(up_to);
         }
         let cursor = self.cursors.entry(member).or_default();
         if up_to > cursor.acknowledged {

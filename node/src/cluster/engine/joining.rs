@@ -334,7 +334,6 @@ impl Engine {
         }
         self.look_for_earlier_values(tables)?;
         self.settled.clear();
-        self.settling.clear();
         self.began_at_turn = self.turn;
         self.contacts.start_over();
         self.readiness.restart();

@@ -60,11 +60,9 @@ pub struct Engine {
     /// Up to where each member's feed was read to its end: this node holds all that was there then. A place in the middle
     /// says less, because a row that is written again moves behind it.
     read_up: BTreeMap<Incarnation, Seq>,
-    /// How far members have acknowledged this node's feed where it holds all that theirs had then: nothing that they said
+    /// How far members have acknowledged this node's feed when it had read theirs to the end: nothing that they said
     /// before they knew of a delete up to there can arrive after it and count as news.
     settled: BTreeMap<Incarnation, Seq>,
-    /// What settles when this node holds a member's feed so far: where that feed ended, and what it acknowledged then.
-    settling: BTreeMap<Incarnation, (Seq, Seq)>,
     salt: Option<Salt>,
     has_rows: bool,
     contacts: Contacts,
@@ -180,7 +178,6 @@ impl Engine {
             turn: begin,
             began_at_turn: begin,
             settled: BTreeMap::new(),
-            settling: BTreeMap::new(),
             changed: Changed::default(),
             purge_due: now.elapsed + purge::INTERVAL,
             entries: 0,

@@ -132,6 +132,9 @@ pub(crate) fn a_node_is_ready_in_time_although_the_others_are_written_to_without
     rules: Rules,
 ) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
+    for node in 0..3 {
+        world.nodes[node].commit_time = Duration::from_millis(10);
+    }
     for round in 0..12 {
         world.crash(2);
         let never = |_: &World| false;

@@ -164,7 +164,14 @@ pub(crate) fn a_purge_waits_for_what_is_under_way(rules: Rules) -> Outcome {
 pub(crate) fn a_purge_comes_although_all_are_written_to_without_pause(rules: Rules) -> Outcome {
     let mut world = World::with_forgetful_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
-    world.delete(0, "k")?;
+    for node in 0..3 {
+        world.nodes[node].commit_time = Duration::from_millis(10);
+        world.nodes[node].disk.page = 1;
+    }
+    let never = |_: &World| false;
+    world.written_to_without_pause(&[0, 1, 2], Duration::from_secs(2), never);
+    let id = world.change(0, "k", Change::Delete, AckLevel::Local, None);
+    world.stands(id)?;
     let purged = |world: &World| {
         let purged = |node: usize| {
             !world.nodes[node]
