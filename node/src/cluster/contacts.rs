@@ -62,6 +62,7 @@ pub(super) struct Route {
     /// When something was last sent there.
     pub(super) sent_at: Option<Duration>,
     pub(super) pulled_at: Option<Duration>,
+    pub(super) pushed_at: Option<Duration>,
     pub(super) roster_sent_at: Option<Duration>,
     pub(super) repair_asked_at: Option<Duration>,
     pub(super) digest_asked_at: Option<Duration>,

@@ -82,7 +82,8 @@ impl Engine {
                 }
             }
             Request::Pull { after } if feeds => {
-                let Changes { to, rows } = self.changes_after(tables, after, out)?;
+                let Changes { to, rows } =
+                    self.changes_after(tables, hello.incarnation, after, out)?;
                 Answer::Changes { to, rows }
             }
             Request::Entries(wanted) if feeds => Answer::Entries(self.entries(tables, wanted)?),
@@ -170,7 +171,7 @@ impl Engine {
                 self.take_changes(tables, now, hello, after, changes, out)?;
             }
             (Answer::Entries(rows), Exchange::Repair) if self.is_fed() => {
-                self.take_rows(tables, now, hello, rows, out)?;
+                self.take_mended(tables, now, rows, out)?;
             }
             (Answer::Entries(rows), Exchange::DigestRepair) if self.is_fed() => {
                 self.take_repairs(tables, now, hello, rows, out)?;

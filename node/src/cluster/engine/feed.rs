@@ -3,11 +3,13 @@
 use super::{Engine, Event, Now, Output};
 use crate::{
     cluster::{Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
-    domain::{Row, RowHash},
+    domain::{Incarnation, Row, RowHash},
 };
 
 /// Rows in one message at most.
 const ROWS: usize = 512;
+/// So many changes fill a message.
+pub(super) const FULL: u64 = ROWS as u64;
 /// Bytes of ciphertext in one message, unless a single row has more.
 const BYTES: usize = 1 << 20;
 
@@ -44,10 +46,12 @@ impl Engine {
         }
     }
 
-    /// Changes of this node after a sequence.
+    /// Changes of this node after a sequence, for a member. What that one wrote itself it has; or its database went back,
+    /// and then it is fenced and takes a snapshot.
     pub(super) fn changes_after<T: Tables>(
         &mut self,
         tables: &mut T,
+        reader: Incarnation,
         after: Seq,
         out: &mut Vec<Output>,
     ) -> Result<Changes, T::Error> {
@@ -57,6 +61,9 @@ impl Engine {
             .map_or(self.last.max(after), |change| change.seq);
         let mut rows = Vec::with_capacity(changes.len());
         for change in changes {
+            if change.row.version.incarnation == reader {
+                continue;
+            }
             // A damaged row must neither travel nor stop the ones behind it.
             if change.row.hash() == change.hash {
                 rows.push(WireRow::new(&change.row, change.hash));
@@ -111,6 +118,23 @@ impl Engine {
                 None => out.push(Output::Event(Event::DamagedArrival {
                     name: hello.name.clone(),
                 })),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes entries in the place of damaged ones. An answer may be late: where the entry was mended, and perhaps deleted
+    /// and purged since, it says nothing any more.
+    pub(super) fn take_mended<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        rows: Vec<WireRow>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        for (row, hash) in rows.into_iter().filter_map(WireRow::into_row) {
+            if self.damaged.contains(&row.identity) {
+                self.apply(tables, now, &row, hash, out)?;
             }
         }
         Ok(())

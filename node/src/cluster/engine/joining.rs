@@ -274,6 +274,7 @@ impl Engine {
             seen_at: now.wall,
             reissue: !self.setup.rules.hold(Rule::OwnStamps),
         })?;
+        self.last_made = self.last;
         self.has_rows = self.last > before || tables.has_rows()?;
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
         if self.membership.founding == Some(head.founding) {

@@ -52,6 +52,8 @@ pub struct Engine {
     incarnation: Incarnation,
     clock: HybridClock,
     last: Seq,
+    /// The last change that this node made itself, in this life of the process.
+    last_made: Seq,
     membership: Membership,
     roster: Roster,
     states: BTreeMap<Incarnation, State>,
@@ -149,6 +151,7 @@ impl Engine {
             incarnation,
             clock: HybridClock::resume(clock),
             last,
+            last_made: last,
             roster: tables.roster().map_err(LoadError::Storage)?,
             states: BTreeMap::new(),
             roster_fingerprint: 0,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Engine, ExchangeId, Now, Output, feed::Changes};
+use super::{
+    Engine, ExchangeId, Now, Output,
+    feed::{Changes, FULL},
+};
 use crate::{
     cluster::{
         Address, Envelope, Request, Standing, State, Tables,
@@ -17,6 +20,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(5);
 /// Rosters that differ are exchanged this often at most.
 const ROSTER_PAUSE: Duration = Duration::from_millis(100);
+/// Changes that a node only passes on are collected for so long: whoever made them tells of them at once.
+const RELAY_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Sends to every node that is free what it should get next.
@@ -103,8 +108,11 @@ impl Engine {
         if let Some(held) = self.held_by(hello.incarnation)
             && held < self.last
             && self.feeds()
+            && (self.last_made > held
+                || self.last.since(held) >= FULL
+                || since(route.pushed_at) >= RELAY_PAUSE)
         {
-            let Changes { to, rows } = self.changes_after(tables, held, out)?;
+            let Changes { to, rows } = self.changes_after(tables, hello.incarnation, held, out)?;
             return Ok(Some((
                 Exchange::Push,
                 Request::Push {
@@ -154,7 +162,8 @@ impl Engine {
                     Exchange::Digest { .. } | Exchange::DigestRepair => {
                         route.digest_asked_at = Some(now.elapsed);
                     }
-                    Exchange::Heartbeat | Exchange::Push | Exchange::Snapshot => {}
+                    Exchange::Push => route.pushed_at = Some(now.elapsed),
+                    Exchange::Heartbeat | Exchange::Snapshot => {}
                 }
                 route.who
             }

@@ -148,7 +148,7 @@ impl Engine {
         row.version = version;
         row.clocks.insert(self.incarnation, version.clock);
         row.content = Some(self.keep_value(tables, &row.identity, version, token)?);
-        let seq = self.next_seq(&row.identity);
+        let seq = self.next_own_seq(&row.identity);
         tables.put_row(&row, row.hash(), seq)?;
         Ok(version)
     }

@@ -214,7 +214,7 @@ impl Engine {
             clocks,
             extra: None,
         };
-        let seq = self.next_seq(&row.identity);
+        let seq = self.next_own_seq(&row.identity);
         tables.put_row(&row, row.hash(), seq)?;
         Ok(Ok(Written {
             version,
@@ -223,6 +223,12 @@ impl Engine {
             held_by: 1,
             wanted: 1,
         }))
+    }
+
+    /// Numbers the next change that this node makes itself.
+    pub(super) fn next_own_seq(&mut self, identity: &Identity) -> Seq {
+        self.last_made = self.next_seq(identity);
+        self.last_made
     }
 
     /// Numbers the next change.
