@@ -12,8 +12,8 @@ use crate::{
     crypto::{Iterations, KeyRing, Salt},
     metrics::KeyMetrics,
     peers::{self, OnSalt, Outputs, PeerClient},
+    random::random,
     reload,
-    serve::random,
     store::{Store, keep_salt},
 };
 

@@ -23,6 +23,7 @@ pub mod json;
 pub mod log;
 pub mod metrics;
 pub mod peers;
+mod random;
 pub mod reload;
 pub mod serve;
 mod stall_guard;

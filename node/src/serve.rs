@@ -11,7 +11,6 @@ use axum_server::{
     Handle, Server,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use rand::{TryRng, rngs::SysRng};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     log::LogControl,
     metrics::{Metrics, StoreMetrics},
     peers::Outputs,
+    random::random,
     stall_guard::GuardingAcceptor,
     store::{OpenError, OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
     tls, upkeep,
@@ -262,14 +262,6 @@ fn engine_setup(config: &Config, salt: Option<Salt>) -> anyhow::Result<Setup> {
 /// The identity of a database that is made now.
 pub fn fresh_incarnation() -> anyhow::Result<Incarnation> {
     Ok(Incarnation::from_random(u64::from_le_bytes(random()?)))
-}
-
-pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .context("the system gives no random bytes")?;
-    Ok(bytes)
 }
 
 fn now() -> Timestamp {

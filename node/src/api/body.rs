@@ -6,10 +6,9 @@ use axum::{
     http::{HeaderMap, header},
 };
 use http_body_util::LengthLimitError;
-use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{Node, NodeState, error::ApiError};
+use super::{Node, NodeState, error::ApiError, problem::Problem};
 use crate::{
     domain::{Category, ConfigKey, Environment},
     json::{Json, ParseError, Text, parse},
@@ -17,62 +16,6 @@ use crate::{
 
 /// Arrays and objects may nest this deep.
 const MAX_DEPTH: usize = 64;
-
-/// One item of a 422 answer. The offending input is not echoed: it may hold the secret.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Problem {
-    r#type: &'static str,
-    loc: Vec<serde_json::Value>,
-    msg: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ctx: Option<serde_json::Value>,
-}
-
-impl Problem {
-    fn new(r#type: &'static str, loc: &[&str], msg: impl Into<String>) -> Self {
-        Self {
-            r#type,
-            loc: loc.iter().map(|part| (*part).into()).collect(),
-            msg: msg.into(),
-            ctx: None,
-        }
-    }
-
-    /// A required part is absent.
-    pub(super) fn missing(loc: &[&str]) -> Self {
-        Self::new("missing", loc, "Field required")
-    }
-
-    /// A text with too many characters.
-    pub(super) fn too_long(loc: &[&str], max_length: usize) -> Self {
-        let mut problem = Self::new(
-            "string_too_long",
-            loc,
-            format!("String should have at most {max_length} characters"),
-        );
-        problem.ctx = Some(serde_json::json!({ "max_length": max_length }));
-        problem
-    }
-
-    /// A query parameter that is none of the allowed words.
-    pub(super) fn no_choice(loc: &[&str], expected: &str) -> Self {
-        let mut problem = Self::new("literal_error", loc, format!("Input should be {expected}"));
-        problem.ctx = Some(serde_json::json!({ "expected": expected }));
-        problem
-    }
-
-    /// A query parameter that does not parse.
-    pub(super) fn not_parsed(loc: &[&str], msg: &str) -> Self {
-        Self::new("value_error", loc, msg)
-    }
-
-    fn invalid_json(message: &str, offset: usize) -> Self {
-        let mut problem = Self::new("json_invalid", &["body"], "JSON decode error");
-        problem.loc.push(offset.into());
-        problem.ctx = Some(serde_json::json!({ "error": message }));
-        problem
-    }
-}
 
 /// The fields of a body, before a route asks for them.
 #[derive(Debug)]
@@ -175,13 +118,7 @@ impl Fields {
         };
         let text = self.text(&value.clone(), LOC)?;
         if text.is_empty() {
-            let mut problem = Problem::new(
-                "string_too_short",
-                LOC,
-                "String should have at least 1 character",
-            );
-            problem.ctx = Some(serde_json::json!({ "min_length": 1 }));
-            self.problems.push(problem);
+            self.problems.push(Problem::empty(LOC));
             return None;
         }
         let key = ConfigKey::new(text);

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use percent_encoding::percent_decode_str;
 
-use super::{body::Problem, error::ApiError, query::Query};
+use super::{error::ApiError, problem::Problem, query::Query};
 use crate::domain::{ConfigKey, Environment, Identity};
 
 /// The environment that the query names, the default one where it names none.

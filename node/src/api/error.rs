@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{body::Problem, conditional::FailedPrecondition};
+use super::{conditional::FailedPrecondition, problem::Problem};
 use crate::{
     cluster::OwnerRefusal,
     crypto::{DerivationQueueFull, NotOpened},

@@ -17,6 +17,7 @@ mod min_version;
 mod observe;
 mod openapi;
 mod page;
+mod problem;
 mod query;
 mod router;
 mod routes;

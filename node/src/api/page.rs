@@ -3,7 +3,7 @@
 use axum::http::HeaderValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{body::Problem, entry_json::Form, error::ApiError, query::Query};
+use super::{entry_json::Form, error::ApiError, problem::Problem, query::Query};
 use crate::store::{ListedEntry, Selection};
 
 /// Entries of one page at most.

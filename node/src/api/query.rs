@@ -4,7 +4,7 @@ use std::{borrow::Cow, convert::Infallible};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{body::Problem, entry_json::Form, error::ApiError};
+use super::{entry_json::Form, error::ApiError, problem::Problem};
 
 /// The parameters of a request. Unknown ones are ignored; of a repeated one the last counts.
 #[derive(Debug, Clone)]

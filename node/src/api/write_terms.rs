@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Node, body::Problem, conditional::VERSION, error::ApiError};
+use super::{Node, conditional::VERSION, error::ApiError, problem::Problem};
 use crate::{
     cluster::{AckLevel, Written},
     domain::{Clock, Version},

@@ -8,11 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{
-    OpenError,
-    file::{DatabaseFile, open_private},
-    membership, meta, schema,
-};
+use super::{OpenError, file::DatabaseFile, membership, meta, path::open_private, schema};
 use crate::{
     cluster::{FenceReason, MemberName, Membership, Seq, Standing},
     crypto::Salt,

@@ -1,41 +1,19 @@
 //! The database file: claimed by one process, created for its owner's eyes only.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    fs::{File, TryLockError},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{OpenError, disk::DiskSpace, schema};
-
-/// Where a database is.
-#[derive(Debug, Clone)]
-pub(super) struct DatabasePath(PathBuf);
-
-impl DatabasePath {
-    pub(super) fn as_path(&self) -> &Path {
-        &self.0
-    }
-
-    /// A file beside the database.
-    pub(super) fn beside(&self, suffix: &str) -> PathBuf {
-        PathBuf::from(format!("{}{suffix}", self.0.display()))
-    }
-
-    /// Sizes of the database and of its write-ahead log, in bytes.
-    pub(super) fn sizes(&self) -> (u64, u64) {
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        (size(&self.0), size(&self.beside("-wal")))
-    }
-
-    /// The space of the disk that the database is on.
-    pub(super) fn disk_space(&self) -> std::io::Result<DiskSpace> {
-        DiskSpace::of(&self.0)
-    }
-}
+use super::{
+    OpenError,
+    path::{DatabasePath, open_private},
+    schema,
+};
 
 /// A database file that this process holds the lock of.
 #[derive(Debug)]
@@ -69,7 +47,7 @@ impl DatabaseFile {
             TryLockError::Error(source) => failed(source),
         })?;
         Ok(Self {
-            path: DatabasePath(path.to_owned()),
+            path: DatabasePath::new(path),
             _lock: lock,
         })
     }
@@ -134,7 +112,7 @@ impl DatabaseFile {
             Ok(())
         } else {
             Err(OpenError::Damaged {
-                path: self.path.0.clone(),
+                path: self.path.as_path().to_owned(),
                 finding,
             })
         }
@@ -152,13 +130,4 @@ pub(super) fn warn_of_wide_mode(path: &Path) {
             "file_mode_wide"
         );
     }
-}
-
-pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
 }

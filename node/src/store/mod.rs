@@ -13,6 +13,7 @@ mod job;
 mod membership;
 mod meta;
 mod original;
+mod path;
 mod reader;
 mod row;
 mod row_cache;
@@ -77,7 +78,7 @@ pub struct Store {
     readers: Arc<Readers>,
     live_entries: Arc<AtomicU64>,
     view: watch::Receiver<Arc<View>>,
-    path: file::DatabasePath,
+    path: path::DatabasePath,
     commits: Commits,
     cache: RowCache,
     write_health: SharedWriteHealth,

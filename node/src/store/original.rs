@@ -8,9 +8,9 @@ use std::{
 use rusqlite::{Connection, Transaction, types::Value};
 
 use super::{
-    OpenError,
-    file::{DatabasePath, open_private},
-    meta, row,
+    OpenError, meta,
+    path::{DatabasePath, open_private},
+    row,
 };
 use crate::{
     cluster::Seq,

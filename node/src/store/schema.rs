@@ -5,10 +5,9 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    OpenError,
-    file::DatabasePath,
-    meta,
+    OpenError, meta,
     original::{self, Original},
+    path::DatabasePath,
 };
 use crate::domain::Incarnation;
 

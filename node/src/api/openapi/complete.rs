@@ -12,7 +12,7 @@ use utoipa::openapi::{
 };
 
 use crate::{
-    api::{body::Problem, conditional::FailedPrecondition, error::ApiError},
+    api::{conditional::FailedPrecondition, error::ApiError, problem::Problem},
     cluster::OwnerRefusal,
     store::WriteError,
 };

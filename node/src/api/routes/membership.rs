@@ -11,9 +11,10 @@ use crate::{
     api::{
         Node, NodeState,
         auth::Owner,
-        body::{self, Problem},
+        body,
         error::ApiError,
         openapi::{FoundBody, MembershipAnswer, OwnerHeaders, OwnerRefusals, Refusal, RemoveQuery},
+        problem::Problem,
         query::Query,
     },
     cluster::{MemberName, OwnerAnswer, OwnerOrder, State as MemberState},
