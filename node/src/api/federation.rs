@@ -7,11 +7,11 @@ use super::{
     NodeState, entry_path::not_found, error::ApiError, query::Query, write_terms::WriteTerms,
 };
 use crate::{
-    api::body::Problem,
+    api::problem::Problem,
     cluster::{
         AckLevel, Address, Change, Holder, MemberName, Place, Seen, WireIdentity, Write, Written,
     },
-    domain::{Category, Content, Identity, Row, Version},
+    domain::{Content, Identity, Row, Version},
     peers::{
         FoundValue, NewValue, OwnersWrite, PeerClient, Question, ValueAnswer, ValueRefusal,
         ValueRequest,
@@ -198,7 +198,13 @@ pub(super) async fn free_name(node: &NodeState, identity: &Identity) -> Result<S
             // Where it was written between the reading of the row and of the value, the commit finds another version.
             Holder::Here | Holder::Gone => return Ok(Seen::Lost(row.version)),
             Holder::Unclear { names } => return Err(ApiError::MissingNodes { nodes: names }),
-            Holder::At(_) | Holder::Silent { .. } => {}
+            // A disk that lost a value does not lock its name. Where the owner does not tell, the directory's word stands.
+            Holder::At(_) => {
+                if let Ok(Found::Lost(version)) = find(node, identity, Partial::Deny).await {
+                    return Ok(Seen::Lost(version));
+                }
+            }
+            Holder::Silent { .. } => {}
         }
     }
     Err(ApiError::AlreadyExists {
@@ -207,12 +213,12 @@ pub(super) async fn free_name(node: &NodeState, identity: &Identity) -> Result<S
     })
 }
 
-/// Commits a change of the row that was seen, at the node that owns it; `None` when the row changed meanwhile and must be
-/// checked again.
+/// Puts a value in the place of the row that was seen, or deletes it, at the node that owns it; `None` when the row changed
+/// meanwhile and must be checked again.
 pub(super) async fn commit_over(
     node: &NodeState,
     row: &Row,
-    change: Change,
+    put: Option<NewValue>,
     terms: WriteTerms,
 ) -> Result<Option<Written>, ApiError> {
     if let Some(federation) = &node.federation
@@ -220,14 +226,14 @@ pub(super) async fn commit_over(
     {
         match node.store.view().holder(row.version.incarnation) {
             Holder::At(place) => {
-                return federation.write(node, &place, row, change, terms).await;
+                return federation.write(node, &place, row, put, terms).await;
             }
             Holder::Silent { name } => return Err(ApiError::MissingNodes { nodes: vec![name] }),
             // A value of an earlier life is here.
             Holder::Here | Holder::Gone | Holder::Unclear { .. } => {}
         }
     }
-    commit(node, &row.identity, Seen::of(Some(row)), change, terms).await
+    commit(node, &row.identity, Seen::of(Some(row)), put.into(), terms).await
 }
 
 /// Commits a change here; `None` when what was seen changed meanwhile and must be checked again.
@@ -394,19 +400,9 @@ impl Federation {
         node: &NodeState,
         place: &Place,
         row: &Row,
-        change: Change,
+        put: Option<NewValue>,
         WriteTerms { level, named }: WriteTerms,
     ) -> Result<Option<Written>, ApiError> {
-        let put = match change {
-            Change::Put { category, token }
-            | Change::Bring {
-                category, token, ..
-            } => Some(NewValue {
-                category: category.as_ref().map(Category::as_str).map(str::to_owned),
-                token,
-            }),
-            Change::Delete | Change::Adopt { .. } => None,
-        };
         let question = Question::Write(OwnersWrite {
             entry: WireIdentity::from(&row.identity),
             over: row.version,

@@ -1,5 +1,6 @@
 //! The names of an entry.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The name of an entry: 1 to 255 characters, any of them.
@@ -22,8 +23,22 @@ impl ConfigKey {
 }
 
 /// A label for grouping entries: at most 100 characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Category(String);
+
+/// A category has more than [`Category::MAX_CHARACTERS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the category is too long")]
+pub struct CategoryTooLong;
+
+impl TryFrom<String> for Category {
+    type Error = CategoryTooLong;
+
+    fn try_from(text: String) -> Result<Self, CategoryTooLong> {
+        Self::new(text).ok_or(CategoryTooLong)
+    }
+}
 
 impl Category {
     /// Longest category, in characters.

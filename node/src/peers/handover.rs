@@ -90,6 +90,9 @@ async fn give(
             );
             Ok(adopted)
         }
-        other => anyhow::bail!("'{receiver}' answered {other:?}"),
+        ValueAnswer::Refused(reason) => anyhow::bail!("'{receiver}' refused: {reason:?}"),
+        ValueAnswer::Found(_) | ValueAnswer::Written(_) => {
+            anyhow::bail!("'{receiver}' answered another question")
+        }
     }
 }

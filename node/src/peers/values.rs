@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PeerClient;
 use crate::{
-    cluster::{AckLevel, Address, FoundingId, MemberName, WireIdentity, WireRow, Written},
+    cluster::{AckLevel, Address, Change, FoundingId, MemberName, WireIdentity, WireRow, Written},
     domain::{Category, Clock, Content, Fingerprint, Row, Version},
 };
 
@@ -57,17 +57,17 @@ pub struct OwnersWrite {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewValue {
     /// Its category.
-    pub category: Option<String>,
+    pub category: Option<Category>,
     /// Its ciphertext.
     pub token: String,
 }
 
-impl NewValue {
-    /// The category; `None` where the name cannot be one.
-    pub fn category(&self) -> Option<Option<Category>> {
-        match &self.category {
-            None => Some(None),
-            Some(text) => Category::new(text.clone()).map(Some),
+/// What is put in the place of a value; nothing deletes it.
+impl From<Option<NewValue>> for Change {
+    fn from(put: Option<NewValue>) -> Self {
+        match put {
+            Some(NewValue { category, token }) => Self::Put { category, token },
+            None => Self::Delete,
         }
     }
 }

@@ -111,6 +111,7 @@ async fn judge(
                     version: read.version(),
                     held: usize::MAX,
                 },
+                under_way: false,
                 place: 0,
             })
         }

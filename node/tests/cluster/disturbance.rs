@@ -182,8 +182,11 @@ impl Disturbance {
         })
         .await;
         cluster.nodes[victim].kill();
-        // Requests that were under way are answered or broken by now; their clients may be about to record that.
-        self.pause(300..301).await;
+        until(
+            "every client knows what became of its request",
+            async || record.is_quiet(victim).then_some(()),
+        )
+        .await;
         record.excuse(victim, since);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::{
@@ -255,6 +256,30 @@ async fn e13_a_value_that_is_lost_with_its_disk_can_be_created_anew() {
     assert_eq!(keys(&Value::from(list)), ["first", "other", "second"]);
     assert_eq!(cluster.api(2).value("first").await, "new");
     assert_eq!(api.get("/configs").await.header("x-osc-lost"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_its_owner_alone_has_lost_can_be_created_anew_from_anywhere() {
+    let mut cluster = Cluster::federated(3).await;
+    for key in ["lost", "kept"] {
+        cluster.api(2).create(key, "old").await.with(201);
+    }
+    cluster.converged().await;
+    cluster.nodes[2].stop().await;
+    let database = Connection::open(cluster.nodes[2].folder.join("configurations.db")).unwrap();
+    let values = "DELETE FROM owned_values WHERE key = 'lost'";
+    assert_eq!(database.execute(values, []).unwrap(), 1);
+    drop(database);
+    cluster.nodes[2].start().await;
+    cluster.all_ready().await;
+    for api in cluster.apis() {
+        let read = api.get("/configs/lost").await.with(404);
+        assert_eq!(read.header("x-osc-lost"), Some("true"));
+        api.create("kept", "new").await.with(400);
+    }
+    cluster.api(0).create("lost", "new").await.with(201);
+    cluster.converged().await;
+    assert_eq!(cluster.api(2).value("lost").await, "new");
 }
 
 /// Execution 12: an owner whose database went back is fenced, and its values, the only copy, are in force again.

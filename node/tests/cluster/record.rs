@@ -28,6 +28,8 @@ pub(crate) struct Operation {
     pub(crate) change: Change,
     pub(crate) node: usize,
     pub(crate) outcome: Outcome,
+    /// Whether its client still waits.
+    pub(crate) under_way: bool,
     /// How many operations were acknowledged before this one.
     pub(crate) place: usize,
 }
@@ -78,6 +80,7 @@ impl Record {
             change,
             node,
             outcome: Outcome::Unknown,
+            under_way: true,
             place: 0,
         });
         self.tally.lock().unwrap().unknown += 1;
@@ -87,6 +90,7 @@ impl Record {
     pub(crate) fn end(&self, operation: usize, outcome: Outcome) {
         let mut operations = self.operations.lock().unwrap();
         let mut tally = self.tally.lock().unwrap();
+        operations[operation].under_way = false;
         operations[operation].place = tally.acknowledged;
         match outcome {
             Outcome::Unknown => return,
@@ -100,6 +104,14 @@ impl Record {
     pub(crate) fn read(&self, wrong: Option<WrongRead>) {
         self.tally.lock().unwrap().reads += 1;
         self.wrong_reads.lock().unwrap().extend(wrong);
+    }
+
+    /// Whether no client waits for an answer of this node.
+    pub(crate) fn is_quiet(&self, node: usize) -> bool {
+        let operations = self.operations.lock().unwrap();
+        !operations
+            .iter()
+            .any(|operation| operation.node == node && operation.under_way)
     }
 
     /// A node's disk is taken away: what it alone acknowledged after so many acknowledgements is lost with it, and nobody

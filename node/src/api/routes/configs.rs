@@ -29,6 +29,7 @@ use crate::{
     cluster::{Change, Seen, Written},
     domain::{Category, Identity, Row, Version},
     json::Json,
+    peers::NewValue,
 };
 
 /// Create a configuration
@@ -239,18 +240,18 @@ impl Update<'_> {
         self.check(live)?;
         let kept = live.and_then(|row| row.category.as_ref());
         let category = self.category.or(kept).cloned();
-        let change = Change::Put {
+        let put = Some(NewValue {
             category: category.clone(),
             token: seal(node, &caller.derivation.key, self.value)?,
-        };
+        });
         let written = match stored {
-            Found::Row(Some(row)) => commit_over(node, row, change, self.terms).await?,
+            Found::Row(Some(row)) => commit_over(node, row, put, self.terms).await?,
             Found::Row(None) => {
-                commit(node, self.identity, Seen::Nothing, change, self.terms).await?
+                commit(node, self.identity, Seen::Nothing, put.into(), self.terms).await?
             }
             Found::Lost(version) => {
                 let seen = Seen::Lost(*version);
-                commit(node, self.identity, seen, change, self.terms).await?
+                commit(node, self.identity, seen, put.into(), self.terms).await?
             }
         };
         let Some(written) = written else {
@@ -304,7 +305,7 @@ pub(in crate::api) async fn delete(
         preconditions
             .check(Some(row.version))
             .map_err(ApiError::PreconditionFailed)?;
-        if let Some(written) = commit_over(&node, &row, Change::Delete, terms).await? {
+        if let Some(written) = commit_over(&node, &row, None, terms).await? {
             break written;
         }
         attempts.again(&node)?;

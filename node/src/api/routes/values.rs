@@ -82,14 +82,7 @@ async fn change(node: &NodeState, write: OwnersWrite) -> ValueAnswer {
         level,
         put,
     } = write;
-    let change = match put {
-        None => Some(Change::Delete),
-        Some(put) => put.category().map(|category| Change::Put {
-            category,
-            token: put.token,
-        }),
-    };
-    let (Some(identity), Some(change)) = (entry.into_identity(), change) else {
+    let Some(identity) = entry.into_identity() else {
         return ValueAnswer::Refused(ValueRefusal::Failed);
     };
     let is_owner = match node.store.find(&identity).await {
@@ -103,7 +96,7 @@ async fn change(node: &NodeState, write: OwnersWrite) -> ValueAnswer {
         identity,
         seen: Seen::Version(over),
         named,
-        change,
+        change: put.into(),
     };
     match node.store.write(write, level).await {
         Ok(written) => ValueAnswer::Written(written),
