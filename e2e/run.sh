@@ -8,4 +8,5 @@ client=$("$here/images/client.sh")
 KUBECONFIG=$("$here/install.sh" $name "$client") || { "$here/diagnose.sh" $name; exit 1; }
 export KUBECONFIG
 cd "$here/.."
-cargo test --locked -p opensecureconf-e2e --test stories -- --nocapture --test-threads=1
+# The whole workspace, although only this package has stories: its dependencies are then those that `make test` has built.
+cargo test --workspace --locked --test stories -- --nocapture --test-threads=1

@@ -1,10 +1,10 @@
 //! What is counted and logged of every request, and the headers that every answer has.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -28,7 +28,7 @@ pub const MAX_HEADERS: usize = 100;
 /// Times and counts a request, logs it, and logs the cause where the answer hides it.
 pub(super) async fn observe(State(node): State<Node>, request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let method = request.method().clone();
+    let (method, version) = (request.method().clone(), request.version());
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -69,6 +69,11 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
     tracing::debug!(status, endpoint = route, method = %method, request_id = request_id_text, seconds = start.elapsed().as_secs_f64(), "request");
     response.headers_mut().insert(header::SERVER, SERVER);
     response.headers_mut().insert(REQUEST_ID, request_id);
+    // Or a request may cross with the end of a connection that its client goes on using. HTTP/2 tells its clients itself.
+    if version < Version::HTTP_2 && node.draining.load(Ordering::Relaxed) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     response
 }
 

@@ -114,19 +114,25 @@ fn sigterm_ends_the_node_with_exit_code_0_and_an_empty_log() {
 async fn a_node_that_drains_says_that_it_is_not_ready_and_still_answers() {
     let folder = TempDir::new().unwrap();
     let mut node = Process::start(folder.path(), &[("OSC_DRAIN_SECONDS", "3")]);
+    let url = node.url.clone();
+    let get = |path: &str| client().get(format!("{url}{path}")).send();
+    let before = get("/health").await.unwrap();
+    assert_eq!(before.headers().get("connection"), None);
     let killed = Command::new("kill")
         .args(["-TERM", &node.id().to_string()])
         .status();
     assert!(killed.unwrap().success());
     assert_eq!(node.event("node_stopping")["drain_seconds"], 3);
-    let get = |path: &str| client().get(format!("{}{path}", node.url)).send();
     let ready = Answer::of(get("/ready").await.unwrap()).await;
     assert_eq!(ready.status, 503);
     assert_eq!(
         ready.json(),
         serde_json::json!({"ready": false, "reasons": ["draining"], "detail": "not ready: draining", "writes": "accepted"})
     );
-    assert_eq!(get("/health").await.unwrap().status(), 200);
+    let health = get("/health").await.unwrap();
+    assert_eq!(health.status(), 200);
+    // A client that kept its connection until it is closed would lose the request that it sends at that moment.
+    assert_eq!(health.headers()["connection"], "close");
     node.event("node_stopped");
     assert_eq!(node.wait().code(), Some(0));
 }

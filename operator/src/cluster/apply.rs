@@ -1,4 +1,4 @@
-//! Step 4: writes the children. Server-side apply of what we set and nothing else; Secrets are created, never applied.
+//! Writes the children. Server-side apply of what we set and nothing else; Secrets are created, never applied.
 
 use std::fmt::Debug;
 

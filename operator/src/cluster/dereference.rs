@@ -1,4 +1,4 @@
-//! Step 1: reads everything that later steps decide on. Writes nothing.
+//! Reads everything that later steps decide on. Writes nothing.
 
 mod found;
 

@@ -1,13 +1,13 @@
-//! The kind `OpenSecureConfCluster`: one reconcile is dereference -> validate -> build -> apply -> status.
+//! The kind `OpenSecureConfCluster`: one reconcile takes these steps, in this order.
 //!
 //! | step | file | may do |
 //! |---|---|---|
-//! | dereference | [`dereference`] | read from the API server |
 //! | validate | [`validate`] | nothing but think |
-//! | plan | [`secret_plan`], [`founding`], [`scaling`] | nothing but think |
+//! | dereference | [`dereference`] | read from the API server |
+//! | observe | `observe.rs` | read pods, ask the nodes |
+//! | plan | [`founding`], [`scaling`], [`secret_plan`] | nothing but think |
 //! | build | [`build`] | nothing but think |
 //! | apply | [`apply`] | write children |
-//! | observe | `observe.rs` | read pods, ask the nodes |
 //! | order | `membership.rs` | tell nodes to found, to leave, to remove |
 //! | status | [`status`] | think, then write the status |
 

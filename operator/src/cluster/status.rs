@@ -1,4 +1,4 @@
-//! Step 5: from what was seen to the status. Pure, except for the one function at the end that writes it.
+//! From what was seen to the status. Pure, except for the one function at the end that writes it.
 
 mod verdicts;
 

@@ -1,4 +1,4 @@
-//! Step 2: from what the user wrote to what can be built. Pure. Nobody looks at the raw resource afterwards.
+//! From what the user wrote to what can be built. Pure. Nobody looks at the raw resource afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 

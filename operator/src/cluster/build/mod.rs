@@ -1,4 +1,4 @@
-//! Step 3: from a valid cluster to its objects. Pure: no clock, no randomness, no client.
+//! From a valid cluster to its objects. Pure: no clock, no randomness, no client.
 
 mod config_map;
 mod disruption_budget;
