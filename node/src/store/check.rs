@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::{OpenError, error::is_corruption, file::DatabaseFile, meta, row, schema, values};
 use crate::{
     crypto::token_time,
-    domain::{Content, RowHash},
+    domain::{Content, Incarnation, RowHash},
 };
 
 /// Damages listed at most; a thoroughly broken file would fill the screen.
@@ -98,6 +98,7 @@ impl Findings {
             "SELECT {}, row_hash, id FROM entries",
             row::COLUMNS
         ))?;
+        let mine = meta::get(connection, meta::INCARNATION)?.map(Incarnation::from_raw);
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {
             let id: i64 = found.get("id")?;
@@ -129,11 +130,17 @@ impl Findings {
                     .filter(|(version, _)| *version == entry.version)
                     .map(|(_, token)| token),
             };
-            if token.as_deref().is_some_and(|token| !content.is_of(token)) {
-                self.damaged(format!("{name}: its value is not the one that was written"));
-            } else if token.is_some_and(|token| token_time(&token).is_none()) {
-                self.damaged(format!("{name}: its value is no Fernet token"));
-            }
+            let wrong = match token {
+                Some(token) if !content.is_of(&token) => {
+                    "its value is not the one that was written"
+                }
+                Some(token) if token_time(&token).is_none() => "its value is no Fernet token",
+                None if Some(entry.version.incarnation) == mine => {
+                    "its value, which this node alone had, is gone"
+                }
+                Some(_) | None => continue,
+            };
+            self.damaged(format!("{name}: {wrong}"));
         }
         Ok(())
     }

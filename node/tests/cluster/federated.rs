@@ -1,6 +1,6 @@
 //! FEDERATED: values stay with the nodes that received them, and every node serves them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
 use reqwest::Method;
 use rusqlite::Connection;
@@ -270,6 +270,19 @@ async fn a_value_that_its_owner_alone_has_lost_can_be_created_anew_from_anywhere
     let values = "DELETE FROM owned_values WHERE key = 'lost'";
     assert_eq!(database.execute(values, []).unwrap(), 1);
     drop(database);
+    let check = Command::new(env!("CARGO_BIN_EXE_osc-node"))
+        .arg("check")
+        .current_dir(&cluster.nodes[2].folder)
+        .output()
+        .unwrap();
+    let found = String::from_utf8(check.stdout).unwrap();
+    assert!(
+        found.contains(
+            "key 'lost' in environment '': its value, which this node alone had, is gone"
+        ),
+        "{found}"
+    );
+    assert!(!found.contains("'kept'"), "{found}");
     cluster.nodes[2].start().await;
     cluster.all_ready().await;
     for api in cluster.apis() {

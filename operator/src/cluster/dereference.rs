@@ -17,7 +17,7 @@ use tokio::try_join;
 
 pub use found::{ApiKey, Child, Found, Founder, KeySecret, SaltSecret};
 
-use super::{founding::FounderMark, validate::ValidatedCluster};
+use super::{founder_mark::FounderMark, validate::ValidatedCluster};
 use crate::{
     names::{
         ANNOTATION_FOUNDER, API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY,

@@ -1,30 +1,7 @@
 //! Who founds a cluster. Told once, ever: a durable mark names the node's incarnation before it is told, and whoever
-//! writes that mark first has decided. Pure; the mark is an annotation of the salt Secret, or a file of a local cluster.
+//! writes that mark first has decided. Pure.
 
-use super::node_status::NodeDetails;
-
-/// What the durable mark says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum FounderMark {
-    /// Nothing: the salt was there before this operator, and so may be a cluster.
-    #[default]
-    Absent,
-    /// The salt was made together with the cluster, and nobody was chosen yet.
-    Nobody,
-    /// This incarnation was chosen.
-    Chosen(String),
-}
-
-impl FounderMark {
-    /// The mark as it is written: empty for nobody.
-    pub fn of(text: Option<&str>) -> Self {
-        match text.map(str::trim) {
-            None => Self::Absent,
-            Some("") => Self::Nobody,
-            Some(incarnation) => Self::Chosen(incarnation.to_owned()),
-        }
-    }
-}
+use super::{founder_mark::FounderMark, node_status::NodeDetails};
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,12 +167,5 @@ mod tests {
                 incarnation: "gone".into()
             }
         );
-    }
-
-    #[test]
-    fn a_mark_is_read_as_it_is_written() {
-        assert_eq!(FounderMark::of(None), FounderMark::Absent);
-        assert_eq!(FounderMark::of(Some("")), FounderMark::Nobody);
-        assert_eq!(FounderMark::of(Some("ab\n")), chosen("ab"));
     }
 }

@@ -18,6 +18,7 @@ pub mod controller;
 pub mod dereference;
 mod events;
 mod figures;
+pub mod founder_mark;
 pub mod founding;
 mod membership;
 pub mod node_status;

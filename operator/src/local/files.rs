@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    cluster::{dereference::ApiKey, founding::FounderMark},
+    cluster::{dereference::ApiKey, founder_mark::FounderMark},
     node_settings::NodeFiles,
     random,
 };

@@ -1,6 +1,6 @@
 //! What was found, in words that later steps need.
 
-use crate::cluster::founding::FounderMark;
+use crate::cluster::founder_mark::FounderMark;
 
 /// What is there.
 #[derive(Debug)]

@@ -1,0 +1,37 @@
+//! The durable mark of who founds a cluster: an annotation of the salt Secret, or a file of a local cluster.
+
+/// What the durable mark says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum FounderMark {
+    /// Nothing: the salt was there before this operator, and so may be a cluster.
+    #[default]
+    Absent,
+    /// The salt was made together with the cluster, and nobody was chosen yet.
+    Nobody,
+    /// This incarnation was chosen.
+    Chosen(String),
+}
+
+impl FounderMark {
+    /// The mark as it is written: empty for nobody.
+    pub fn of(text: Option<&str>) -> Self {
+        match text.map(str::trim) {
+            None => Self::Absent,
+            Some("") => Self::Nobody,
+            Some(incarnation) => Self::Chosen(incarnation.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_is_written() {
+        assert_eq!(FounderMark::of(None), FounderMark::Absent);
+        assert_eq!(FounderMark::of(Some("")), FounderMark::Nobody);
+        let chosen = FounderMark::Chosen("ab".to_owned());
+        assert_eq!(FounderMark::of(Some("ab\n")), chosen);
+    }
+}
