@@ -217,7 +217,8 @@ impl Engine {
         let compared = self.rounds.members.get(&member);
         if let Some(compared) = compared
             && self.writable
-            && self.received_from(hello) >= compared.head
+            && (self.received_from(hello) >= compared.head
+                || !self.setup.rules.hold(Rule::RepairsWaitForTheFeed))
             && since >= REPAIR_PAUSE
         {
             let wanted = compared.wanted.iter();
