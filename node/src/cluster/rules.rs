@@ -27,6 +27,8 @@ pub enum Rule {
     JoinersDoNotAcknowledge,
     /// A push that would leave a gap is refused.
     RefuseGaps,
+    /// A member is told what it wrote, unless it was itself who told of it: its database may have gone back unnoticed.
+    WritersAreToldWhatTheyMayLack,
     /// A joined node's snapshot is passed over only by those who hold what its source held.
     SnapshotsAreFedToThoseBehind,
     /// What a fenced node brings back keeps its stamps.
@@ -53,6 +55,8 @@ pub enum Rule {
     OneMemberBringsNothingBack,
     /// What a digest shows is missed only once the feed is held to the place where the digest was made.
     RepairsWaitForTheFeed,
+    /// A difference is shown only once both members hold each other's feed to where it was found first.
+    MismatchesWaitForTheFeed,
     /// FEDERATED: a founding database owns the values of the entries that it has.
     FoundersOwnTheirEntries,
     /// FEDERATED: a value is held exactly as long as the directory names it.
@@ -90,6 +94,7 @@ impl Rule {
         Self::FenceRolledBack,
         Self::JoinersDoNotAcknowledge,
         Self::RefuseGaps,
+        Self::WritersAreToldWhatTheyMayLack,
         Self::SnapshotsAreFedToThoseBehind,
         Self::OwnStamps,
         Self::FoundingIsTold,
@@ -103,6 +108,7 @@ impl Rule {
         Self::DigestsAreCompared,
         Self::OneMemberBringsNothingBack,
         Self::RepairsWaitForTheFeed,
+        Self::MismatchesWaitForTheFeed,
         Self::FoundersOwnTheirEntries,
         Self::ValuesFollowTheDirectory,
         Self::LosersKeepTheirValues,

@@ -60,6 +60,8 @@ switches! {
     gaps_are_refused: shown_by(RefuseGaps, fencing::a_late_message_for_an_earlier_life_leaves_no_gap);
     snapshots_are_fed_to_those_behind:
         shown_by(SnapshotsAreFedToThoseBehind, joining::a_snapshot_is_fed_to_those_behind_its_source);
+    writers_are_told_what_they_may_lack:
+        shown_by(WritersAreToldWhatTheyMayLack, fencing::a_database_that_went_back_unnoticed_gets_what_it_wrote);
     stamps_stay_their_own: shown_by(OwnStamps, fencing::e20_reissued_write);
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
     ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
@@ -70,6 +72,8 @@ switches! {
     writes_check_what_was_seen: shown_by(WritesCheckWhatWasSeen, writing::e07_changing_owner);
     repairs_wait_for_the_feed:
         shown_by(RepairsWaitForTheFeed, digests::who_was_away_for_long_is_fed_and_not_repaired);
+    mismatches_wait_for_the_feed:
+        shown_by(MismatchesWaitForTheFeed, digests::who_was_away_for_long_is_fed_and_not_repaired);
     founders_own_their_entries: shown_by(FoundersOwnTheirEntries, federated::a_database_with_entries_founds_a_directory);
     values_follow_the_directory: shown_by(ValuesFollowTheDirectory, federated::a_value_follows_the_directory);
     losers_keep_their_values: shown_by(LosersKeepTheirValues, federated::a_conflict_is_kept_by_the_owner_of_the_loser);

@@ -360,7 +360,11 @@ impl Engine {
             cutoff,
             root: theirs.root,
             differing,
-            again: if is_settled { again.len() } else { 0 },
+            again: if is_settled || !self.setup.rules.hold(Rule::MismatchesWaitForTheFeed) {
+                again.len()
+            } else {
+                0
+            },
             head: theirs.head,
             my_head: mine.head,
             wanted,

@@ -295,15 +295,19 @@ pub(crate) fn values_that_are_being_taken_back_are_not_lost(rules: Rules) -> Out
         let view = world.view(1);
         view.is_some_and(|view| view.holder(before.incarnation) == Holder::Gone)
     };
-    world.nodes[2].commit_time = Duration::from_secs(3);
+    world.nodes[2].commit_time = Duration::from_secs(2);
     world.removed(0, 2)?;
     let fenced = world.until(LONG, |world| {
         world.nodes[2].disk.durable().state(rules).is_none()
     });
     ensure(fenced, "it does not learn of its removal")?;
-    // Until the others have heard of that.
-    world.pass(Duration::from_millis(1500));
     let is_back = |world: &World| version(world, 1, "k") != Some(before);
+    let says_so = |world: &World| {
+        let view = world.view(1);
+        view.is_some_and(|view| !view.taking_back.is_empty())
+    };
+    world.until(LONG, |world| says_so(world) || is_back(world));
+    ensure(says_so(&world), "it does not say so")?;
     world.until(LONG, |world| is_lost(world) || is_back(world));
     ensure(!is_lost(&world), "it passes for lost")?;
     ensure(is_back(&world), "it is not taken back")?;
