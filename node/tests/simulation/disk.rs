@@ -461,7 +461,8 @@ impl Tables for Disk {
             }
             if let Some(Content::Fingerprint(_)) = row.content {
                 let taken_back = rows.get(&identity).is_some_and(|(new, _)| {
-                    !new.is_tombstone() && new.version.incarnation == row.version.incarnation
+                    let is_its = new.version.incarnation == row.version.incarnation;
+                    !new.is_tombstone() && (is_its || new.content == row.content)
                 });
                 let held = contents.values.get(&identity);
                 match held.filter(|(version, _)| *version == row.version && !taken_back) {

@@ -152,7 +152,12 @@ impl World {
                 return;
             }
             let lost = (identity.clone(), row.version.incarnation);
-            if held.is_empty() && !row.is_tombstone() && !self.history.lost_values.contains(&lost) {
+            // Its owner's next life wrote over it, and went before anybody heard of that.
+            let mut conflicts = databases.iter().flat_map(|contents| &contents.conflicts);
+            let is_later_kept =
+                conflicts.any(|kept| kept.identity == *identity && kept.version > row.version);
+            let excused = self.history.lost_values.contains(&lost) || is_later_kept;
+            if held.is_empty() && !row.is_tombstone() && !excused {
                 let version = row.version;
                 self.break_off(format!(
                     "nobody has the value of {key} ({version}), and no disk was lost"

@@ -28,7 +28,7 @@ enum Fate {
 /// Judges a held value by the directory. What the directory does not know became a conflict with the snapshot.
 fn fate(
     row: Option<&Row>,
-    held: Version,
+    (held, token): (Version, &str),
     rules: Rules,
     owner_belongs: impl Fn(Incarnation) -> bool,
 ) -> Fate {
@@ -38,10 +38,12 @@ fn fate(
     // The same writer wrote it later: it knew the version that the directory names.
     let is_later = row.version <= held || !rules.hold(Rule::EarlierValuesDoNotStandIn);
     let goes_on = row.version.incarnation == held.incarnation && is_later;
-    if goes_on {
+    let belongs = owner_belongs(row.version.incarnation);
+    // A life between took it back, and nobody heard of that.
+    let is_it = || row.content.as_ref().is_some_and(|it| it.is_of(token));
+    if goes_on || (!belongs && is_it()) {
         Fate::TakenBack
-    } else if owner_belongs(row.version.incarnation) || !rules.hold(Rule::EarlierValuesAreSetAside)
-    {
+    } else if belongs || !rules.hold(Rule::EarlierValuesAreSetAside) {
         Fate::Dropped
     } else {
         Fate::SetAside
@@ -201,7 +203,7 @@ impl Engine {
                 continue;
             };
             let row = tables.row(&identity)?;
-            let fate = fate(row.as_ref(), held, self.setup.rules, |owner| {
+            let fate = fate(row.as_ref(), (held, &token), self.setup.rules, |owner| {
                 self.belongs_still(owner)
             });
             match (fate, row) {
@@ -270,7 +272,20 @@ mod tests {
 
     /// The fate of version 5 of life 1; life 2 belongs to the cluster, life 1 and life 3 do not.
     fn fate_of(row: Option<&Row>) -> Fate {
-        fate(row, version(5, 1), Rules::ALL, |owner| owner.raw() == 2)
+        fate_of_token(row, "earlier")
+    }
+
+    fn fate_of_token(row: Option<&Row>, token: &str) -> Fate {
+        let held = (version(5, 1), token);
+        fate(row, held, Rules::ALL, |owner| owner.raw() == 2)
+    }
+
+    #[test]
+    fn a_value_that_a_life_between_took_back_unheard_is_taken_back_again() {
+        let lost = row(4, 3, true);
+        assert_eq!(fate_of_token(Some(&lost), "gAAAA"), Fate::TakenBack);
+        let others = row(4, 2, true);
+        assert_eq!(fate_of_token(Some(&others), "gAAAA"), Fate::Dropped);
     }
 
     #[test]

@@ -27,6 +27,7 @@ scenarios! {
     a_write_beats_a_value_that_changes_its_owner_later
     a_value_that_was_deleted_is_not_taken_back_over_that
     values_that_are_being_taken_back_are_not_lost
+    a_value_is_taken_back_by_a_later_life_if_nobody_heard_of_the_first
 }
 
 /// The value of an entry that a node holds, and of which version.
@@ -295,7 +296,7 @@ pub(crate) fn values_that_are_being_taken_back_are_not_lost(rules: Rules) -> Out
         let view = world.view(1);
         view.is_some_and(|view| view.holder(before.incarnation) == Holder::Gone)
     };
-    world.nodes[2].commit_time = Duration::from_secs(2);
+    world.nodes[2].commit_time = Duration::from_millis(700);
     world.removed(0, 2)?;
     let fenced = world.until(LONG, |world| {
         world.nodes[2].disk.durable().state(rules).is_none()
@@ -312,4 +313,27 @@ pub(crate) fn values_that_are_being_taken_back_are_not_lost(rules: Rules) -> Out
     ensure(!is_lost(&world), "it passes for lost")?;
     ensure(is_back(&world), "it is not taken back")?;
     world.ends_well()
+}
+
+/// A new life takes a value back and is cut off before anybody hears of it; the one after it takes it back again.
+pub(crate) fn a_value_is_taken_back_by_a_later_life_if_nobody_heard_of_the_first(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "k", "only copy")?;
+    world.all_serve()?;
+    let before = version(&world, 2, "k");
+    let first = world.incarnation(2);
+    world.removed(0, 2)?;
+    world.until(LONG, |world| {
+        world.incarnation(2) != first && world.is_ready(2)
+    });
+    world.isolate(2);
+    let back = world.until(LONG, |world| version(world, 2, "k") != before);
+    ensure(back, "the first life does not take it back")?;
+    ensure(version(&world, 0, "k") == before, "somebody heard of it")?;
+    world.removed(0, 2)?;
+    world.ends_well()?;
+    let (of, _) = held(&world, 2, "k").ok_or("the only copy is gone")?;
+    ensure(Some(of) == version(&world, 1, "k"), "it is not in force")
 }
