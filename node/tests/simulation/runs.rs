@@ -68,13 +68,14 @@ fn rules() -> Rules {
 fn tell(seed: u64, rules: Rules) -> String {
     let world = live(seed, rules, true);
     format!(
-        "seed {seed}: {}\n{}\n{}\nreplay: SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test -p opensecureconf-node \
-         --test simulation -- any_world",
+        "seed {seed}: {}\n{}\n{}\nreplay: SIMULATION_MODE={} SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test \
+         -p opensecureconf-node --test simulation -- any_world",
         world.broken.as_deref().unwrap_or("nothing is broken"),
         world.portrait(),
         world.story.last(
             setting("SIMULATION_LINES").map_or(LINES, |lines| usize::try_from(lines).unwrap())
         ),
+        world.mode,
     )
 }
 
