@@ -254,6 +254,15 @@ impl History {
         })
     }
 
+    /// FEDERATED: whether the owner of a row's value gave it up for a later version of its own, which may be gone with it.
+    pub(crate) fn was_given_up(&self, row: &Row) -> bool {
+        self.births.keys().any(|(version, identity)| {
+            *identity == row.identity
+                && version.incarnation == row.version.incarnation
+                && *version > row.version
+        })
+    }
+
     /// FEDERATED: a promised write that is later than the one whose value a row has. Whoever becomes the owner of a value
     /// writes nothing new, and comes right after the version that he found.
     pub(crate) fn overruled(&self, row: &Row) -> Option<String> {

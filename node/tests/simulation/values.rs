@@ -156,7 +156,9 @@ impl World {
             let mut conflicts = databases.iter().flat_map(|contents| &contents.conflicts);
             let is_later_kept =
                 conflicts.any(|kept| kept.identity == *identity && kept.version > row.version);
-            let excused = self.history.lost_values.contains(&lost) || is_later_kept;
+            let excused = self.history.lost_values.contains(&lost)
+                || is_later_kept
+                || self.history.was_given_up(row);
             if held.is_empty() && !row.is_tombstone() && !excused {
                 let version = row.version;
                 self.break_off(format!(
