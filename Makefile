@@ -38,7 +38,7 @@ bench: toolchain ## Measure the node against the limits of this machine (ROWS="r
 soak: toolchain ## Load the node for half an hour and kill it every 20 s (SOAK_MINUTES=5 for less)
 	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) cargo test --release --locked -p opensecureconf-node --test soak
 
-simulation: toolchain ## Let clusters live through simulated faults (SIMULATION_SEEDS=300, SIMULATION_FIRST=1, SIMULATION_SECONDS=600)
+simulation: toolchain ## Let clusters live through simulated faults (SIMULATION_SEEDS=300, SIMULATION_FIRST=1, SIMULATION_SECONDS=600, SIMULATION_MODE=federated)
 	cargo test --locked -p opensecureconf-node --test simulation -- --nocapture
 
 images: toolchain ## Build the two images from release binaries of this checkout

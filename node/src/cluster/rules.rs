@@ -27,6 +27,8 @@ pub enum Rule {
     JoinersDoNotAcknowledge,
     /// A push that would leave a gap is refused.
     RefuseGaps,
+    /// A member is told what it wrote, unless it was itself who told of it: its database may have gone back unnoticed.
+    WritersAreToldWhatTheyMayLack,
     /// A joined node's snapshot is passed over only by those who hold what its source held.
     SnapshotsAreFedToThoseBehind,
     /// What a fenced node brings back keeps its stamps.
@@ -51,6 +53,30 @@ pub enum Rule {
     DigestsAreCompared,
     /// A row that may have been deleted and purged is not taken back because one member still has it.
     OneMemberBringsNothingBack,
+    /// What a digest shows is missed only once the feed is held to the place where the digest was made.
+    RepairsWaitForTheFeed,
+    /// A difference is shown only once both members hold each other's feed to where it was found first.
+    MismatchesWaitForTheFeed,
+    /// FEDERATED: a founding database owns the values of the entries that it has.
+    FoundersOwnTheirEntries,
+    /// FEDERATED: a value is held exactly as long as the directory names it.
+    ValuesFollowTheDirectory,
+    /// FEDERATED: the loser of a conflict is kept by its owner, with its value, and by nobody without.
+    LosersKeepTheirValues,
+    /// FEDERATED: a node has not left before others own what it owned.
+    LeavingHandsValuesOver,
+    /// FEDERATED: a value is taken over only where it is the one that the directory names.
+    AdoptedValuesAreTheOnes,
+    /// FEDERATED: a value that changes its owner comes right after the version that it had: it beats nothing later.
+    OwnersWriteNothingNew,
+    /// FEDERATED: a node that began a new life owns the values of its earlier one again.
+    ValuesAreTakenBack,
+    /// FEDERATED: an earlier value does not pass for the one that is lost.
+    EarlierValuesDoNotStandIn,
+    /// FEDERATED: an earlier value of an entry whose value is lost is kept as the loser of a conflict.
+    EarlierValuesAreSetAside,
+    /// FEDERATED: a node that has values to take back says so: nobody may take them for lost.
+    TakingBackIsTold,
 }
 
 impl Rule {
@@ -68,6 +94,7 @@ impl Rule {
         Self::FenceRolledBack,
         Self::JoinersDoNotAcknowledge,
         Self::RefuseGaps,
+        Self::WritersAreToldWhatTheyMayLack,
         Self::SnapshotsAreFedToThoseBehind,
         Self::OwnStamps,
         Self::FoundingIsTold,
@@ -80,6 +107,18 @@ impl Rule {
         Self::WritesCheckWhatWasSeen,
         Self::DigestsAreCompared,
         Self::OneMemberBringsNothingBack,
+        Self::RepairsWaitForTheFeed,
+        Self::MismatchesWaitForTheFeed,
+        Self::FoundersOwnTheirEntries,
+        Self::ValuesFollowTheDirectory,
+        Self::LosersKeepTheirValues,
+        Self::LeavingHandsValuesOver,
+        Self::AdoptedValuesAreTheOnes,
+        Self::OwnersWriteNothingNew,
+        Self::ValuesAreTakenBack,
+        Self::EarlierValuesDoNotStandIn,
+        Self::EarlierValuesAreSetAside,
+        Self::TakingBackIsTold,
     ];
 }
 

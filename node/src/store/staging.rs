@@ -44,7 +44,7 @@ pub(super) fn take_over(connection: &Connection, takeover: Takeover) -> rusqlite
              WHERE old.token IS NOT NULL AND (new.key IS NULL \
                  OR (old.clock, old.incarnation, old.row_hash) > (new.clock, new.incarnation, new.row_hash)) \
              AND (old.token NOT GLOB '{FINGERPRINT}*' OR (owned.token IS NOT NULL \
-                 AND (new.token IS NULL OR new.incarnation <> old.incarnation))) \
+                 AND (new.token IS NULL OR (new.incarnation <> old.incarnation AND new.token <> old.token)))) \
              ON CONFLICT DO NOTHING",
             SHARED
                 .split(", ")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{Address, MemberName, OwnerOrder, State},
+    cluster::{Address, MemberName, Mode, OwnerOrder, State},
     domain::Incarnation,
 };
 use rand::{RngExt, seq::IndexedRandom};
@@ -148,6 +148,9 @@ impl World {
         let founder = self.random.random_range(0..count);
         self.mark(founder);
         self.later(Duration::ZERO, Happening::Owner);
+        if self.mode == Mode::Federated {
+            self.later(Duration::ZERO, Happening::HandOver);
+        }
         self.later(Duration::from_secs(1), Happening::Client);
         self.later(Duration::from_secs(2), Happening::Chaos);
     }
@@ -313,10 +316,13 @@ impl World {
     /// A node's disk is lost; it is down with an empty one.
     pub(crate) fn wipe(&mut self, node: NodeId) {
         self.crash(node);
-        let lost = self.nodes[node].disk.durable().incarnation;
+        let before = self.nodes[node].disk.durable().clone();
+        let lost = before.incarnation;
         self.history.void(lost, "its disk was lost");
         let incarnation = self.fresh_incarnation();
         self.nodes[node].disk = Disk::new(incarnation, self.profile.page);
+        let after = self.nodes[node].disk.durable().clone();
+        self.lose_values(&before, &after);
         self.nodes[node].snapshots.clear();
         self.story
             .tell(self.time, || format!("node {node} loses its disk ({lost})"));
@@ -339,7 +345,9 @@ impl World {
         snapshot: std::sync::Arc<crate::disk::Contents>,
     ) {
         self.crash(node);
-        let lost = self.nodes[node].disk.durable().incarnation;
+        let before = self.nodes[node].disk.durable().clone();
+        self.lose_values(&before, &snapshot);
+        let lost = before.incarnation;
         self.history.void(lost, "its volume went back");
         self.history
             .void(snapshot.incarnation, "its volume went back");

@@ -35,11 +35,11 @@ impl World {
             .durable()
             .rows
             .get(&identity)
-            .map(|row| &row.row);
-        let is_live = row.is_some_and(|row| !row.is_tombstone());
-        let seen = match row {
+            .map(|row| row.row.clone());
+        let is_live = row.as_ref().is_some_and(|row| !row.is_tombstone());
+        let seen = match &row {
             None | Some(_) if !is_live && self.random.random_bool(0.5) => Seen::NothingLive,
-            row => Seen::of(row),
+            row => Seen::of(row.as_ref()),
         };
         let change = if is_live && self.random.random_bool(0.4) {
             Change::Delete
@@ -56,6 +56,9 @@ impl World {
             seen,
             named,
             change,
+        };
+        let Some((node, write)) = self.as_the_api_does(node, row.as_ref(), write) else {
+            return;
         };
         let think = match self.random.random_range(0..10) {
             0 => self.random.random_range(0..2_000_000),

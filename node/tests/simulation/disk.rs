@@ -110,6 +110,14 @@ pub(crate) enum Trace {
     Purged(Identity, Version),
     /// A snapshot took the place of all rows.
     TakenOver,
+    /// FEDERATED: a value of an earlier life passes for the one of this row from now on.
+    TakenBack {
+        held: Version,
+        token: String,
+        stood: Option<Row>,
+    },
+    /// FEDERATED: a value was given up.
+    ValueDropped(Identity, Version),
 }
 
 /// How a disk is going to fail.
@@ -286,12 +294,26 @@ impl Tables for Disk {
         token: &str,
     ) -> Result<(), Failed> {
         let value = (version, token.to_owned());
-        self.write()?.values.insert(identity.clone(), value);
+        let stood = self.row(identity)?;
+        let before = self.write()?.values.insert(identity.clone(), value);
+        if let Some((held, before)) = before
+            && held.incarnation != version.incarnation
+            && before == token
+        {
+            self.traces.push(Trace::TakenBack {
+                held,
+                token: before,
+                stood,
+            });
+        }
         Ok(())
     }
 
     fn drop_value(&mut self, identity: &Identity) -> Result<(), Failed> {
-        self.write()?.values.remove(identity);
+        if let Some((held, _)) = self.write()?.values.remove(identity) {
+            self.traces
+                .push(Trace::ValueDropped(identity.clone(), held));
+        }
         Ok(())
     }
 
@@ -439,7 +461,8 @@ impl Tables for Disk {
             }
             if let Some(Content::Fingerprint(_)) = row.content {
                 let taken_back = rows.get(&identity).is_some_and(|(new, _)| {
-                    !new.is_tombstone() && new.version.incarnation == row.version.incarnation
+                    let is_its = new.version.incarnation == row.version.incarnation;
+                    !new.is_tombstone() && (is_its || new.content == row.content)
                 });
                 let held = contents.values.get(&identity);
                 match held.filter(|(version, _)| *version == row.version && !taken_back) {

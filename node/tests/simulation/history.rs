@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use opensecureconf_node::{
     cluster::{AckLevel, Change, Seen, Seq, Write, WriteRefusal, Written},
-    domain::{Identity, Incarnation, Version},
+    domain::{Clock, Identity, Incarnation, Row, Version},
 };
 
 use crate::{
     disk::{Contents, Trace},
+    values,
     world::NodeId,
 };
 
@@ -78,6 +79,8 @@ pub(crate) struct History {
     held: BTreeMap<(Incarnation, Identity), Version>,
     /// Databases that had joined while somebody who had not heard of them purged.
     pub(crate) unheard_of: BTreeSet<Incarnation>,
+    /// FEDERATED: entries whose values a lost disk, or one that went back, took with it, and who wrote those.
+    pub(crate) lost_values: BTreeSet<(Identity, Incarnation)>,
     /// The latest tombstone of each entry that a database purged.
     purged: BTreeMap<Identity, BTreeMap<Incarnation, Version>>,
 }
@@ -122,6 +125,12 @@ impl History {
                     let by = self.purged.entry(identity).or_default();
                     let purged = by.entry(me).or_insert(version);
                     *purged = (*purged).max(version);
+                }
+                Trace::TakenBack { held, token, stood } => {
+                    values::may_be_taken_back(held, &token, stood.as_ref())?;
+                }
+                Trace::ValueDropped(identity, held) => {
+                    values::may_be_dropped(contents, &identity, held)?;
                 }
                 Trace::TakenOver => {
                     self.forget(contents);
@@ -243,6 +252,33 @@ impl History {
             let stands = write.counted.iter().any(|who| !self.void.contains_key(who));
             stands.then_some((write, version))
         })
+    }
+
+    /// FEDERATED: whether the owner of a row's value gave it up for a later version of its own, which may be gone with it.
+    pub(crate) fn was_given_up(&self, row: &Row) -> bool {
+        self.births.keys().any(|(version, identity)| {
+            *identity == row.identity
+                && version.incarnation == row.version.incarnation
+                && *version > row.version
+        })
+    }
+
+    /// FEDERATED: a promised write that is later than the one whose value a row has. Whoever becomes the owner of a value
+    /// writes nothing new, and comes right after the version that he found.
+    pub(crate) fn overruled(&self, row: &Row) -> Option<String> {
+        let content = row.content.as_ref()?;
+        let is_new = |write: &&ClientWrite| !matches!(write.write.change, Change::Adopt { .. });
+        let made = self.writes.iter().filter(is_new).find_map(|write| {
+            let is_it =
+                matches!(&write.write.change, Change::Put { token, .. } if content.is_of(token));
+            write.written().filter(|_| is_it)
+        })?;
+        let owners = i64::try_from(row.clocks.len()).unwrap();
+        let latest = Clock::from_raw(made.version.clock.raw() + owners);
+        let mut later = self.promised().filter(|(write, _)| is_new(write));
+        later
+            .find(|(write, version)| *write.identity() == row.identity && version.clock > latest)
+            .map(|(write, _)| write.words())
     }
 
     /// Whether a database holds a write, or a later one of the same entry.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use opensecureconf_node::{
-    cluster::{FenceReason, Mode, State},
+    cluster::{FenceReason, State},
     domain::{Content, Identity, Incarnation, Version},
 };
 
@@ -33,37 +33,6 @@ impl World {
         }
         if self.salts.len() > 1 {
             self.break_off(format!("two salts: {:?}", self.salts));
-        }
-    }
-
-    /// A federated node holds the values of the versions that it wrote and that stand, and no others but those of an
-    /// earlier life.
-    pub(crate) fn check_values(&mut self, id: NodeId) {
-        let contents = self.nodes[id].disk.durable().clone();
-        let mine = contents.incarnation;
-        // One that went back hears of what it wrote and lost.
-        if self.mode != Mode::Federated || self.history.void.contains_key(&mine) {
-            return;
-        }
-        let stands = |identity: &Identity| contents.rows.get(identity).map(|row| &row.row);
-        let stray = contents.values.iter().find(|(identity, (held, _))| {
-            held.incarnation == mine && stands(identity).map(|row| row.version) != Some(*held)
-        });
-        let lacking = contents.rows.values().find(|row| {
-            let elsewhere = matches!(row.row.content, Some(Content::Fingerprint(_)));
-            let held = contents.values.get(&row.row.identity);
-            elsewhere
-                && row.row.version.incarnation == mine
-                && held.is_none_or(|(held, _)| *held != row.row.version)
-        });
-        if let Some((identity, (held, _))) = stray {
-            let key = identity.key.as_str();
-            self.break_off(format!(
-                "node {id} holds {held} of {key}, which does not stand"
-            ));
-        } else if let Some(row) = lacking {
-            let key = row.row.identity.key.as_str();
-            self.break_off(format!("node {id} owns {key} and has no value of it"));
         }
     }
 
@@ -155,6 +124,9 @@ impl World {
         if let Some(left_behind) = left_behind {
             self.break_off(left_behind);
         }
+        if !contents.values.is_empty() {
+            self.break_off(format!("node {id} leaves with values that only it has"));
+        }
         self.history.inherit(contents.incarnation, &heirs);
     }
 
@@ -191,7 +163,7 @@ impl World {
                 ));
             }
         }
-        None
+        present.iter().find_map(|node| self.holds_earlier(*node))
     }
 
     /// What each node is, and what it takes the others for.
@@ -261,6 +233,7 @@ impl World {
                 return;
             }
         }
+        self.check_owners();
     }
 }
 

@@ -13,6 +13,7 @@
 mod chaos;
 mod clients;
 mod disk;
+mod handover;
 mod history;
 mod invariants;
 mod network;
@@ -23,4 +24,5 @@ mod scenarios;
 mod script;
 mod story;
 mod switches;
+mod values;
 mod world;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opensecureconf_node::cluster::{Rule, Rules};
+use opensecureconf_node::cluster::{Mode, Rule, Rules};
 
 use crate::world::World;
 
@@ -22,6 +22,7 @@ const LINES: usize = 120;
 /// Lives through one world.
 pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> World {
     let mut world = World::new(seed, rules, told);
+    world.mode = mode(seed);
     world.settle();
     world.pass(CHAOS);
     let late = world.network.late > 0.0;
@@ -38,6 +39,16 @@ pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> World {
         world.check_the_end();
     }
     world
+}
+
+/// Every third world is federated; all are, or none, where `SIMULATION_MODE` says so.
+fn mode(seed: u64) -> Mode {
+    match std::env::var("SIMULATION_MODE").as_deref() {
+        Ok("federated") => Mode::Federated,
+        Ok("replica") => Mode::Replica,
+        _ if seed.is_multiple_of(3) => Mode::Federated,
+        _ => Mode::Replica,
+    }
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -57,13 +68,14 @@ fn rules() -> Rules {
 fn tell(seed: u64, rules: Rules) -> String {
     let world = live(seed, rules, true);
     format!(
-        "seed {seed}: {}\n{}\n{}\nreplay: SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test -p opensecureconf-node \
-         --test simulation -- any_world",
+        "seed {seed}: {}\n{}\n{}\nreplay: SIMULATION_MODE={} SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test \
+         -p opensecureconf-node --test simulation -- any_world",
         world.broken.as_deref().unwrap_or("nothing is broken"),
         world.portrait(),
         world.story.last(
             setting("SIMULATION_LINES").map_or(LINES, |lines| usize::try_from(lines).unwrap())
         ),
+        world.mode,
     )
 }
 

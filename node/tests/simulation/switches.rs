@@ -5,7 +5,9 @@
 use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
-    scenarios::{digests, fencing, founding, joining, leaving, purging, strangers, writing},
+    scenarios::{
+        digests, federated, fencing, founding, joining, leaving, purging, strangers, writing,
+    },
     script::Outcome,
 };
 
@@ -58,6 +60,8 @@ switches! {
     gaps_are_refused: shown_by(RefuseGaps, fencing::a_late_message_for_an_earlier_life_leaves_no_gap);
     snapshots_are_fed_to_those_behind:
         shown_by(SnapshotsAreFedToThoseBehind, joining::a_snapshot_is_fed_to_those_behind_its_source);
+    writers_are_told_what_they_may_lack:
+        shown_by(WritersAreToldWhatTheyMayLack, fencing::a_database_that_went_back_unnoticed_gets_what_it_wrote);
     stamps_stay_their_own: shown_by(OwnStamps, fencing::e20_reissued_write);
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
     ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
@@ -66,6 +70,27 @@ switches! {
     one_member_brings_nothing_back:
         shown_by(OneMemberBringsNothingBack, digests::what_one_member_has_alone_may_be_deleted);
     writes_check_what_was_seen: shown_by(WritesCheckWhatWasSeen, writing::e07_changing_owner);
+    repairs_wait_for_the_feed:
+        shown_by(RepairsWaitForTheFeed, digests::who_was_away_for_long_is_fed_and_not_repaired);
+    mismatches_wait_for_the_feed:
+        shown_by(MismatchesWaitForTheFeed, digests::who_was_away_for_long_is_fed_and_not_repaired);
+    founders_own_their_entries: shown_by(FoundersOwnTheirEntries, federated::a_database_with_entries_founds_a_directory);
+    values_follow_the_directory: shown_by(ValuesFollowTheDirectory, federated::a_value_follows_the_directory);
+    losers_keep_their_values: shown_by(LosersKeepTheirValues, federated::a_conflict_is_kept_by_the_owner_of_the_loser);
+    leaving_hands_values_over:
+        shown_by(LeavingHandsValuesOver, federated::a_leaving_owner_waits_until_its_values_are_taken);
+    fenced_nodes_do_not_leave_with_values:
+        shown_by(LeavingHandsValuesOver, federated::a_fenced_owner_does_not_leave_with_its_values);
+    adopted_values_are_the_ones:
+        shown_by(AdoptedValuesAreTheOnes, federated::a_leaving_owner_waits_until_its_values_are_taken);
+    owners_write_nothing_new:
+        shown_by(OwnersWriteNothingNew, federated::a_write_beats_a_value_that_changes_its_owner_later);
+    values_are_not_taken_back_over_deletions:
+        shown_by(OwnersWriteNothingNew, federated::a_value_that_was_deleted_is_not_taken_back_over_that);
+    values_are_taken_back: shown_by(ValuesAreTakenBack, federated::e12_owner_restored);
+    earlier_values_do_not_stand_in: shown_by(EarlierValuesDoNotStandIn, federated::e12_owner_restored);
+    earlier_values_are_set_aside: shown_by(EarlierValuesAreSetAside, federated::e12_owner_restored);
+    taking_back_is_told: shown_by(TakingBackIsTold, federated::values_that_are_being_taken_back_are_not_lost);
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) enum Happening {
     Chaos,
     /// The owner looks after its cluster.
     Owner,
+    /// Leaving nodes hand over what they own.
+    HandOver,
     /// A node starts again.
     Start(NodeId),
     /// The list of addresses of a node changes.
@@ -271,6 +273,7 @@ impl World {
             Happening::Client => self.client_acts(),
             Happening::Chaos => self.chaos_acts(),
             Happening::Owner => self.owner_acts(),
+            Happening::HandOver => self.hand_over(),
             Happening::Start(node) => self.start(node),
             Happening::List(node, list) => self.list(node, list),
         }

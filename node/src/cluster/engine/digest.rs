@@ -217,7 +217,8 @@ impl Engine {
         let compared = self.rounds.members.get(&member);
         if let Some(compared) = compared
             && self.writable
-            && self.received_from(hello) >= compared.head
+            && (self.received_from(hello) >= compared.head
+                || !self.setup.rules.hold(Rule::RepairsWaitForTheFeed))
             && since >= REPAIR_PAUSE
         {
             let wanted = compared.wanted.iter();
@@ -359,7 +360,11 @@ impl Engine {
             cutoff,
             root: theirs.root,
             differing,
-            again: if is_settled { again.len() } else { 0 },
+            again: if is_settled || !self.setup.rules.hold(Rule::MismatchesWaitForTheFeed) {
+                again.len()
+            } else {
+                0
+            },
             head: theirs.head,
             my_head: mine.head,
             wanted,

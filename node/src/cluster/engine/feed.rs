@@ -13,6 +13,9 @@ pub(super) const FULL: u64 = ROWS as u64;
 /// Bytes of ciphertext in one message, unless a single row has more.
 const BYTES: usize = 1 << 20;
 
+/// Changes of which it is known that their writers told of them, at most.
+const TOLD: usize = 8 * ROWS;
+
 /// Changes as they are sent.
 pub(super) struct Changes {
     pub(super) to: Seq,
@@ -46,8 +49,8 @@ impl Engine {
         }
     }
 
-    /// Changes of this node after a sequence, for a member. What that one wrote itself it has; or its database went back,
-    /// and then it is fenced and takes a snapshot.
+    /// Changes of this node after a sequence, for a member. What that one wrote and told of itself it has; or its database
+    /// went back behind that, and then it is fenced and takes a snapshot.
     pub(super) fn changes_after<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -61,7 +64,9 @@ impl Engine {
             .map_or(self.last.max(after), |change| change.seq);
         let mut rows = Vec::with_capacity(changes.len());
         for change in changes {
-            if change.row.version.incarnation == reader {
+            let has_told = self.told_by_writers.contains(&change.seq)
+                || !self.setup.rules.hold(Rule::WritersAreToldWhatTheyMayLack);
+            if change.row.version.incarnation == reader && has_told {
                 continue;
             }
             // A damaged row must neither travel nor stop the ones behind it.
@@ -114,11 +119,20 @@ impl Engine {
     ) -> Result<(), T::Error> {
         for row in rows {
             match row.into_row() {
-                Some((row, hash)) => self.apply(tables, now, &row, hash, out)?,
+                Some((row, hash)) => {
+                    let before = self.last;
+                    self.apply(tables, now, &row, hash, out)?;
+                    if self.last > before && row.version.incarnation == hello.incarnation {
+                        self.told_by_writers.insert(self.last);
+                    }
+                }
                 None => out.push(Output::Event(Event::DamagedArrival {
                     name: hello.name.clone(),
                 })),
             }
+        }
+        while self.told_by_writers.len() > TOLD {
+            self.told_by_writers.pop_first();
         }
         Ok(())
     }

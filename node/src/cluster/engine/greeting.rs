@@ -37,7 +37,7 @@ impl Engine {
             source: self.is_source(),
             acknowledges: self.acknowledges(),
             fenced: matches!(membership.standing, Standing::Fenced(_)),
-            takes_back: self.takes_back,
+            takes_back: self.takes_back && self.setup.rules.hold(Rule::TakingBackIsTold),
             has_rows: self.has_rows,
             head: self.last,
             purged: membership.purged,

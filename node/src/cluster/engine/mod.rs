@@ -65,6 +65,8 @@ pub struct Engine {
     /// How far members have acknowledged this node's feed when it had read theirs to the end: nothing that they said
     /// before they knew of a delete up to there can arrive after it and count as news.
     settled: BTreeMap<Incarnation, Seq>,
+    /// Changes that came from who wrote them: those members need not be told. Some of the latest; what is forgotten is told.
+    told_by_writers: BTreeSet<Seq>,
     salt: Option<Salt>,
     has_rows: bool,
     contacts: Contacts,
@@ -162,6 +164,7 @@ impl Engine {
                 .collect(),
             // A founding or a snapshot may have settled it since the process began.
             read_up: BTreeMap::new(),
+            told_by_writers: BTreeSet::new(),
             salt: match &setup.salt {
                 Some(salt) => Some(salt.clone()),
                 None => tables.salt().map_err(LoadError::Storage)?,

@@ -158,14 +158,14 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
         if self.membership.standing != Standing::Member {
-            if tables.has_values()? {
+            if self.has_to_hand_over(tables)? {
                 return Ok(Err(OwnerRefusal::HoldsValues));
             }
             // It holds nothing that others lack.
             return Ok(Ok(OwnerAnswer::Leaving(None)));
         }
         match self.my_state() {
-            Some(State::Joining) if !tables.has_values()? => {
+            Some(State::Joining) if !self.has_to_hand_over(tables)? => {
                 self.advance(tables, Phase::Left)?;
                 out.push(Output::Event(Event::Left));
             }
@@ -213,13 +213,18 @@ impl Engine {
             .peekable();
         let some = members.peek().is_some();
         let all_hold = members.all(|member| leaving.held.get(member) >= Some(&self.last));
-        let handed_over = !tables.has_values()?;
+        let handed_over = !self.has_to_hand_over(tables)?;
         if (some && all_hold && handed_over) || !self.setup.rules.hold(Rule::LeavingPushesAll) {
             self.leaving = None;
             self.advance(tables, Phase::Left)?;
             out.push(Output::Event(Event::Left));
         }
         Ok(())
+    }
+
+    /// Whether values are held that others have to own before this node has left.
+    fn has_to_hand_over<T: Tables>(&self, tables: &mut T) -> Result<bool, T::Error> {
+        Ok(self.setup.rules.hold(Rule::LeavingHandsValuesOver) && tables.has_values()?)
     }
 
     /// Brings this node's own roster entry forward.

@@ -5,7 +5,7 @@
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Mode, Standing, State, Tables},
+    cluster::{Mode, Rule, Rules, Standing, State, Tables},
     domain::{Content, Fingerprint, Identity, Incarnation, Row, Version},
 };
 
@@ -26,15 +26,24 @@ enum Fate {
 }
 
 /// Judges a held value by the directory. What the directory does not know became a conflict with the snapshot.
-fn fate(row: Option<&Row>, held: Version, owner_belongs: impl Fn(Incarnation) -> bool) -> Fate {
+fn fate(
+    row: Option<&Row>,
+    (held, token): (Version, &str),
+    rules: Rules,
+    owner_belongs: impl Fn(Incarnation) -> bool,
+) -> Fate {
     let Some(row) = row.filter(|row| !row.is_tombstone()) else {
         return Fate::Dropped;
     };
     // The same writer wrote it later: it knew the version that the directory names.
-    let goes_on = row.version.incarnation == held.incarnation && row.version <= held;
-    if goes_on {
+    let is_later = row.version <= held || !rules.hold(Rule::EarlierValuesDoNotStandIn);
+    let goes_on = row.version.incarnation == held.incarnation && is_later;
+    let belongs = owner_belongs(row.version.incarnation);
+    // A life between took it back, and nobody heard of that.
+    let is_it = || row.content.as_ref().is_some_and(|it| it.is_of(token));
+    if goes_on || (!belongs && is_it()) {
         Fate::TakenBack
-    } else if owner_belongs(row.version.incarnation) {
+    } else if belongs || !rules.hold(Rule::EarlierValuesAreSetAside) {
         Fate::Dropped
     } else {
         Fate::SetAside
@@ -71,6 +80,7 @@ impl Engine {
         let is_elsewhere = now.version.incarnation != self.incarnation;
         if self.is_federated()
             && is_elsewhere
+            && self.setup.rules.hold(Rule::ValuesFollowTheDirectory)
             && let Some((held, _)) = tables.value(&now.identity)?
             && held != now.version
         {
@@ -85,7 +95,7 @@ impl Engine {
         tables: &mut T,
         identity: &Identity,
     ) -> Result<(), T::Error> {
-        if self.is_federated() {
+        if self.is_federated() && self.setup.rules.hold(Rule::ValuesFollowTheDirectory) {
             tables.drop_value(identity)?;
         }
         Ok(())
@@ -97,7 +107,7 @@ impl Engine {
         tables: &mut T,
         row: &Row,
     ) -> Result<Option<Row>, T::Error> {
-        if !self.is_federated() {
+        if !self.is_federated() || !self.setup.rules.hold(Rule::LosersKeepTheirValues) {
             return Ok(Some(row.clone()));
         }
         let held = tables.value(&row.identity)?;
@@ -114,7 +124,7 @@ impl Engine {
         tables: &mut T,
         now: Now,
     ) -> Result<(), T::Error> {
-        if !self.is_federated() {
+        if !self.is_federated() || !self.setup.rules.hold(Rule::FoundersOwnTheirEntries) {
             return Ok(());
         }
         let mut after: Option<Identity> = None;
@@ -133,7 +143,8 @@ impl Engine {
         }
     }
 
-    /// Writes an entry as it is under a version of this node, which becomes its owner.
+    /// Writes an entry as it is under a version of this node, which becomes its owner. That is no news of the entry: the
+    /// version comes right after the one that was there, so that whatever was written later anywhere wins.
     pub(super) fn own<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -141,8 +152,14 @@ impl Engine {
         mut row: Row,
         token: String,
     ) -> Result<Version, T::Error> {
+        let clock = if self.setup.rules.hold(Rule::OwnersWriteNothingNew) {
+            row.version.clock.next()
+        } else {
+            self.clock.tick(now.wall, Some(row.version.clock))
+        };
+        self.clock.merge(clock);
         let version = Version {
-            clock: self.clock.tick(now.wall, Some(row.version.clock)),
+            clock,
             incarnation: self.incarnation,
         };
         row.version = version;
@@ -159,6 +176,7 @@ impl Engine {
         tables: &mut T,
     ) -> Result<(), T::Error> {
         self.takes_back = self.is_federated()
+            && self.setup.rules.hold(Rule::ValuesAreTakenBack)
             && match self.membership.standing {
                 // Its life is over.
                 Standing::Fenced(_) => tables.has_values()?,
@@ -185,7 +203,9 @@ impl Engine {
                 continue;
             };
             let row = tables.row(&identity)?;
-            let fate = fate(row.as_ref(), held, |owner| self.belongs_still(owner));
+            let fate = fate(row.as_ref(), (held, &token), self.setup.rules, |owner| {
+                self.belongs_still(owner)
+            });
             match (fate, row) {
                 (Fate::TakenBack, Some(row)) => {
                     self.own(tables, now, row, token)?;
@@ -252,7 +272,20 @@ mod tests {
 
     /// The fate of version 5 of life 1; life 2 belongs to the cluster, life 1 and life 3 do not.
     fn fate_of(row: Option<&Row>) -> Fate {
-        fate(row, version(5, 1), |owner| owner.raw() == 2)
+        fate_of_token(row, "earlier")
+    }
+
+    fn fate_of_token(row: Option<&Row>, token: &str) -> Fate {
+        let held = (version(5, 1), token);
+        fate(row, held, Rules::ALL, |owner| owner.raw() == 2)
+    }
+
+    #[test]
+    fn a_value_that_a_life_between_took_back_unheard_is_taken_back_again() {
+        let lost = row(4, 3, true);
+        assert_eq!(fate_of_token(Some(&lost), "gAAAA"), Fate::TakenBack);
+        let others = row(4, 2, true);
+        assert_eq!(fate_of_token(Some(&others), "gAAAA"), Fate::Dropped);
     }
 
     #[test]

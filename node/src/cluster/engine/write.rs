@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
 use crate::{
     cluster::{AckLevel, Rule, Seq, Standing, State, Tables, acknowledgement::Audience},
-    domain::{Category, Clock, Identity, Row, Timestamp, Version},
+    domain::{Category, Clock, Content, Identity, Row, Timestamp, Version},
 };
 
 /// One change of one entry.
@@ -159,7 +159,10 @@ impl Engine {
         if let Change::Adopt { token } = change {
             let stored = stored.filter(|row| {
                 let content = row.content.as_ref();
-                content.is_some_and(|content| content.is_of(&token))
+                let is_it = |content: &Content| {
+                    content.is_of(&token) || !self.setup.rules.hold(Rule::AdoptedValuesAreTheOnes)
+                };
+                content.is_some_and(is_it)
             });
             let Some(row) = stored else {
                 return Ok(Err(WriteRefusal::Changed));

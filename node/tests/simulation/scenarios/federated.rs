@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{AckLevel, Change, Holder, Mode, OwnerOrder, Rules, Seen, State, Write},
+    cluster::{
+        AckLevel, Change, Holder, Mode, OwnerOrder, OwnerRefusal, Rules, Seen, State, Write,
+    },
     domain::{Clock, Content, Incarnation, Row, Timestamp, Version},
 };
 
@@ -21,6 +23,11 @@ scenarios! {
     a_conflict_is_kept_by_the_owner_of_the_loser
     a_value_follows_the_directory
     a_leaving_owner_waits_until_its_values_are_taken
+    a_fenced_owner_does_not_leave_with_its_values
+    a_write_beats_a_value_that_changes_its_owner_later
+    a_value_that_was_deleted_is_not_taken_back_over_that
+    values_that_are_being_taken_back_are_not_lost
+    a_value_is_taken_back_by_a_later_life_if_nobody_heard_of_the_first
 }
 
 /// The value of an entry that a node holds, and of which version.
@@ -215,4 +222,118 @@ pub(crate) fn a_leaving_owner_waits_until_its_values_are_taken(rules: Rules) -> 
     ensure(left, "it does not leave")?;
     let value = held(&world, 0, "k").map(|(_, value)| value);
     ensure(value.as_deref() == Some("only copy"), "nobody took it")
+}
+
+/// A node that is fenced with values of its own: taking it away would lose them.
+pub(crate) fn a_fenced_owner_does_not_leave_with_its_values(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "k", "only copy")?;
+    world.all_serve()?;
+    world.nodes[2].commit_time = Duration::from_secs(3);
+    world.removed(0, 2)?;
+    let fenced = world.until(LONG, |world| {
+        world.nodes[2].disk.durable().state(rules).is_none()
+    });
+    ensure(fenced, "it does not learn of its removal")?;
+    let answer = world.told(2, OwnerOrder::Leave);
+    ensure(
+        answer == Some(Err(OwnerRefusal::HoldsValues)),
+        format!("it may be taken away: {answer:?}"),
+    )?;
+    world.ends_well()?;
+    let value = held(&world, 2, "k").map(|(_, value)| value);
+    ensure(value.as_deref() == Some("only copy"), "the value is gone")
+}
+
+/// One name is created twice; then the earlier value is handed over. That makes it no later one.
+pub(crate) fn a_write_beats_a_value_that_changes_its_owner_later(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.isolate(1);
+    world.pass(Duration::from_secs(5));
+    world.put(2, "k", "earlier")?;
+    world.pass(Duration::from_secs(1));
+    world.put(1, "k", "later")?;
+    world.pass(Duration::from_secs(1));
+    let (of, token) = held(&world, 2, "k").ok_or("its owner does not have it")?;
+    let adopted = Change::Adopt { token };
+    write(&mut world, 0, "k", Seen::Version(of), adopted)?;
+    world.ends_well()?;
+    let value = held(&world, 1, "k").map(|(_, value)| value);
+    ensure(value.as_deref() == Some("later"), "the later one lost")?;
+    let conflicts = &world.nodes[0].disk.durable().conflicts;
+    ensure(conflicts.len() == 1, "the loser is not kept")
+}
+
+/// An owner deletes, and then its database goes back; of the deletion only one knows, who is away.
+pub(crate) fn a_value_that_was_deleted_is_not_taken_back_over_that(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "k", "secret")?;
+    world.all_serve()?;
+    let earlier = world.nodes[2].disk.durable().clone();
+    world.put(2, "other", "value")?;
+    world.all_serve()?;
+    world.isolate(0);
+    world.pass(Duration::from_secs(5));
+    world.delete(2, "k")?;
+    world.roll_back(2, earlier);
+    world.reconnect(0);
+    world.isolate(1);
+    world.start(2);
+    let before = version(&world, 0, "k");
+    let back = world.until(LONG, |world| version(world, 0, "k") != before);
+    ensure(back, "the value is not taken back")?;
+    world.ends_well()?;
+    ensure(world.value(0, "k").is_none(), "a deleted entry is back")
+}
+
+/// A removed owner turns up again with its values: from then on nobody takes them for lost.
+pub(crate) fn values_that_are_being_taken_back_are_not_lost(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "k", "only copy")?;
+    world.all_serve()?;
+    let before = version(&world, 1, "k").ok_or("no row")?;
+    let is_lost = |world: &World| {
+        let view = world.view(1);
+        view.is_some_and(|view| view.holder(before.incarnation) == Holder::Gone)
+    };
+    world.nodes[2].commit_time = Duration::from_millis(700);
+    world.removed(0, 2)?;
+    let fenced = world.until(LONG, |world| {
+        world.nodes[2].disk.durable().state(rules).is_none()
+    });
+    ensure(fenced, "it does not learn of its removal")?;
+    let is_back = |world: &World| version(world, 1, "k") != Some(before);
+    let says_so = |world: &World| {
+        let view = world.view(1);
+        view.is_some_and(|view| !view.taking_back.is_empty())
+    };
+    world.until(LONG, |world| says_so(world) || is_back(world));
+    ensure(says_so(&world), "it does not say so")?;
+    world.until(LONG, |world| is_lost(world) || is_back(world));
+    ensure(!is_lost(&world), "it passes for lost")?;
+    ensure(is_back(&world), "it is not taken back")?;
+    world.ends_well()
+}
+
+/// A new life takes a value back and is cut off before anybody hears of it; the one after it takes it back again.
+pub(crate) fn a_value_is_taken_back_by_a_later_life_if_nobody_heard_of_the_first(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "k", "only copy")?;
+    world.all_serve()?;
+    let before = version(&world, 2, "k");
+    let first = world.incarnation(2);
+    world.removed(0, 2)?;
+    world.until(LONG, |world| {
+        world.incarnation(2) != first && world.is_ready(2)
+    });
+    world.isolate(2);
+    let back = world.until(LONG, |world| version(world, 2, "k") != before);
+    ensure(back, "the first life does not take it back")?;
+    ensure(version(&world, 0, "k") == before, "somebody heard of it")?;
+    world.removed(0, 2)?;
+    world.ends_well()?;
+    let (of, _) = held(&world, 2, "k").ok_or("the only copy is gone")?;
+    ensure(Some(of) == version(&world, 1, "k"), "it is not in force")
 }

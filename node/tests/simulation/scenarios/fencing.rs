@@ -19,6 +19,7 @@ scenarios! {
     a_database_that_went_back_is_fenced
     a_late_message_for_an_earlier_life_leaves_no_gap
     an_engine_that_is_loaded_anew_takes_no_old_answers
+    a_database_that_went_back_unnoticed_gets_what_it_wrote
 }
 
 /// Two halves of a cluster remove each other: the earlier removal stands, and somebody serves.
@@ -181,4 +182,23 @@ pub(crate) fn an_engine_that_is_loaded_anew_takes_no_old_answers(rules: Rules) -
         written.held_by == 2,
         "nobody believes its greetings any more",
     )
+}
+
+/// Those to whom a node had told what it wrote are lost when it goes back: only one has it, from them, and cannot know.
+pub(crate) fn a_database_that_went_back_unnoticed_gets_what_it_wrote(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "old")?;
+    world.put(0, "deleted", "old")?;
+    world.all_serve()?;
+    world.network.part(0, 1);
+    world.pass(Duration::from_secs(5));
+    let earlier = world.nodes[0].disk.durable().clone();
+    world.put(0, "k", "new")?;
+    world.delete(0, "deleted")?;
+    world.all_serve()?;
+    world.roll_back(0, earlier);
+    world.wipe(2);
+    world.ends_well()?;
+    let value = world.value(0, "k");
+    ensure(value.as_deref() == Some("new"), format!("it has {value:?}"))
 }

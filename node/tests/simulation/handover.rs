@@ -1,0 +1,102 @@
+//! FEDERATED: what the API and the link do beside the engine. They ask owners to write, and hand over what a leaving node owns.
+
+use std::time::Duration;
+
+use opensecureconf_node::{
+    cluster::{AckLevel, Address, Change, Holder, Mode, Seen, Write},
+    domain::{Identity, Row},
+};
+use rand::seq::IndexedRandom;
+
+use crate::world::{Happening, NodeId, World};
+
+/// How often a leaving node hands values over.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl World {
+    /// Where a write that reaches a node goes to, and over what: live entries are changed by their owners. `None` where the
+    /// API refuses.
+    pub(crate) fn as_the_api_does(
+        &mut self,
+        node: NodeId,
+        row: Option<&Row>,
+        mut write: Write,
+    ) -> Option<(NodeId, Write)> {
+        let Some(row) = row.filter(|row| !row.is_tombstone()) else {
+            return Some((node, write));
+        };
+        if self.mode != Mode::Federated {
+            return Some((node, write));
+        }
+        match self.view(node)?.holder(row.version.incarnation) {
+            Holder::Here => Some((node, write)),
+            Holder::At(place) => {
+                let owner = self.node_at(&place.address)?;
+                self.passes(node, owner).then_some((owner, write))
+            }
+            Holder::Gone if write.change == Change::Delete => None,
+            Holder::Gone => {
+                write.seen = Seen::Lost(row.version);
+                Some((node, write))
+            }
+            Holder::Silent { .. } | Holder::Unclear { .. } => None,
+        }
+    }
+
+    /// Leaving nodes hand over what they own, some values each to some member.
+    pub(crate) fn hand_over(&mut self) {
+        self.later(PAUSE, Happening::HandOver);
+        for node in self.present() {
+            let Some(view) = self.view(node).filter(|view| view.state == "leaving") else {
+                continue;
+            };
+            let ready = view
+                .members
+                .iter()
+                .filter(|member| member.state == "member" && member.ready && member.reachable);
+            let ready: Vec<_> = ready.filter_map(|member| member.address.clone()).collect();
+            let Some(address) = ready.choose(&mut self.random) else {
+                continue;
+            };
+            let Some(receiver) = self.node_at(address) else {
+                continue;
+            };
+            for (identity, seen, token) in self.owned(node) {
+                if self.passes(node, receiver) {
+                    let after = self.network.delay(&mut self.random);
+                    let write = Write {
+                        identity,
+                        seen,
+                        named: None,
+                        change: Change::Adopt { token },
+                    };
+                    self.write_after(after, receiver, write, AckLevel::Local);
+                }
+            }
+        }
+    }
+
+    /// Values of entries as they stand, as many as a message has.
+    fn owned(&self, node: NodeId) -> Vec<(Identity, Seen, String)> {
+        let contents = self.nodes[node].disk.durable();
+        let owned = contents
+            .values
+            .iter()
+            .filter(|(identity, (version, _))| contents.version(identity) == Some(*version));
+        owned
+            .take(self.profile.page)
+            .map(|(identity, (version, token))| {
+                (identity.clone(), Seen::Version(*version), token.clone())
+            })
+            .collect()
+    }
+
+    fn node_at(&self, address: &Address) -> Option<NodeId> {
+        let mut nodes = self.present().into_iter();
+        nodes.find(|node| self.nodes[*node].address == *address)
+    }
+
+    fn passes(&mut self, from: NodeId, to: NodeId) -> bool {
+        self.network.passes(from, to, &mut self.random)
+    }
+}
