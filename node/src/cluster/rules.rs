@@ -7,6 +7,8 @@ pub enum Rule {
     StampAboveStored,
     /// A new stamp is later than the one that its caller names.
     StampAboveNamed,
+    /// A caller names nothing that is far ahead of all that this node has heard of.
+    NamedVersionsAreBounded,
     /// The clock takes over every reading that it sees, however far ahead.
     MergeClocks,
     /// A tombstone for an entry that was never seen is kept.
@@ -84,6 +86,7 @@ impl Rule {
     pub const ALL: &[Self] = &[
         Self::StampAboveStored,
         Self::StampAboveNamed,
+        Self::NamedVersionsAreBounded,
         Self::MergeClocks,
         Self::KeepUnknownTombstones,
         Self::PurgeWaitsForAll,

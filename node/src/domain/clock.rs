@@ -169,11 +169,18 @@ impl HybridClock {
 
     /// The stamp of a new write: later than every reading so far and than the version that it replaces.
     pub fn tick(&mut self, now: Timestamp, replaced: Option<Clock>) -> Clock {
-        let after_replaced = replaced.map_or(Clock::default(), Clock::next);
-        self.high_water = Clock::at(now)
-            .max(self.high_water.next())
-            .max(after_replaced);
+        self.high_water = self.following(now, replaced);
         self.high_water
+    }
+
+    /// The stamp that a write would get now; none that is plausible where the readings are used up.
+    pub fn following(&self, now: Timestamp, replaced: Option<Clock>) -> Clock {
+        let after_replaced = replaced.map_or(Clock::default(), Clock::next);
+        // A wall clock beyond all plausible time says nothing, and must not use the readings up.
+        let wall = Some(Clock::at(now)).filter(|wall| wall.is_plausible());
+        wall.unwrap_or_default()
+            .max(self.high_water.next())
+            .max(after_replaced)
     }
 }
 
@@ -181,6 +188,14 @@ impl HybridClock {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_wall_clock_beyond_all_plausible_time_does_not_use_the_readings_up() {
+        let start = Clock::at(Timestamp::from_micros(1_768_471_845_000_000));
+        let mut clock = HybridClock::resume(start);
+        let stamp = clock.tick(Timestamp::from_micros(i64::MAX >> 1), None);
+        assert_eq!(stamp, start.next());
+    }
 
     proptest! {
         #[test]

@@ -47,6 +47,7 @@ switches! {
     strangers_are_refused: shown_by(StrangersAreRefused, strangers::e15_clone);
     stamps_are_above_what_is_stored: shown_by(StampAboveStored, purging::a_snapshot_is_written_over_by_a_slower_clock);
     stamps_are_above_what_is_named: shown_by(StampAboveNamed, writing::e01_skewed_pair);
+    named_versions_are_bounded: shown_by(NamedVersionsAreBounded, writing::an_invented_version_moves_no_clock);
     clocks_are_merged: shown_by(MergeClocks, purging::e04_future_stamp);
     unknown_tombstones_are_kept: shown_by(KeepUnknownTombstones, purging::an_unknown_tombstone_is_kept);
     purges_wait_for_all: shown_by(PurgeWaitsForAll, purging::a_purge_waits_for_who_is_down);

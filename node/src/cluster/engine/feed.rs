@@ -70,7 +70,8 @@ impl Engine {
                 continue;
             }
             // A damaged row must neither travel nor stop the ones behind it.
-            if change.row.hash() == change.hash {
+            let is_sound = change.row.version.clock.is_plausible();
+            if is_sound && change.row.hash() == change.hash {
                 rows.push(WireRow::new(&change.row, change.hash));
             } else if self.damaged.insert(change.row.identity.clone()) {
                 out.push(Output::Event(Event::DamagedRow(change.row.identity)));
@@ -98,6 +99,15 @@ impl Engine {
             // Said before, and perhaps long ago: an entry may have been deleted and its tombstone purged since.
             return Ok(true);
         }
+        let count = rows.len();
+        let rows: Vec<_> = rows.into_iter().filter_map(WireRow::into_row).collect();
+        if rows.len() < count {
+            // What is not here must not count as held here. It was whole when it was sent, and is sent again.
+            out.push(Output::Event(Event::DamagedArrival {
+                name: hello.name.clone(),
+            }));
+            return Ok(false);
+        }
         self.take_rows(tables, now, hello, rows, out)?;
         self.set_received(hello, to);
         if to >= hello.head {
@@ -109,26 +119,19 @@ impl Engine {
     }
 
     /// Applies rows of a member, whatever they are.
-    pub(super) fn take_rows<T: Tables>(
+    fn take_rows<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,
         hello: &Hello,
-        rows: Vec<WireRow>,
+        rows: Vec<(Row, RowHash)>,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        for row in rows {
-            match row.into_row() {
-                Some((row, hash)) => {
-                    let before = self.last;
-                    self.apply(tables, now, &row, hash, out)?;
-                    if self.last > before && row.version.incarnation == hello.incarnation {
-                        self.told_by_writers.insert(self.last);
-                    }
-                }
-                None => out.push(Output::Event(Event::DamagedArrival {
-                    name: hello.name.clone(),
-                })),
+        for (row, hash) in rows {
+            let before = self.last;
+            self.apply(tables, now, &row, hash, out)?;
+            if self.last > before && row.version.incarnation == hello.incarnation {
+                self.told_by_writers.insert(self.last);
             }
         }
         while self.told_by_writers.len() > TOLD {

@@ -1,5 +1,7 @@
 //! A client's write: checked against what is stored, stamped, and held back until enough nodes have it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
@@ -7,6 +9,10 @@ use crate::{
     cluster::{AckLevel, Rule, Seq, Standing, State, Tables, acknowledgement::Audience},
     domain::{Category, Clock, Content, Identity, Row, Timestamp, Version},
 };
+
+/// How far ahead of this node's wall clock a caller may name a version that this node has not heard of: more than the wall
+/// clocks of nodes differ by, and nothing that the clocks of the cluster would suffer from.
+const NAMED_AHEAD: Duration = Duration::from_hours(1);
 
 /// One change of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +186,9 @@ impl Engine {
         let replaced = stored.as_ref().map(|row| row.version.clock);
         let replaced = replaced.filter(|_| self.setup.rules.hold(Rule::StampAboveStored));
         let named = named.filter(|_| self.setup.rules.hold(Rule::StampAboveNamed));
+        if let Some(reason) = self.why_no_stamp(now, replaced, named) {
+            return Ok(Err(WriteRefusal::NotServing(reason)));
+        }
         let version = Version {
             clock: self.clock.tick(now.wall, replaced.max(named)),
             incarnation: self.incarnation,
@@ -226,6 +235,26 @@ impl Engine {
             held_by: 1,
             wanted: 1,
         }))
+    }
+
+    /// Why a write cannot come after these readings; `None` when it can. What a client names may be invented: it moves the
+    /// clocks of the whole cluster by an hour at most, or to where this node has heard that they are.
+    fn why_no_stamp(
+        &self,
+        now: Now,
+        replaced: Option<Clock>,
+        named: Option<Clock>,
+    ) -> Option<&'static str> {
+        let ahead = u64::try_from(NAMED_AHEAD.as_micros()).unwrap_or(u64::MAX);
+        let soon = Timestamp::from_micros(now.wall.as_micros().saturating_add_unsigned(ahead));
+        let known = Clock::at(soon).max(self.clock.high_water());
+        if named > Some(known) && self.setup.rules.hold(Rule::NamedVersionsAreBounded) {
+            return Some(
+                "the version that the request names is later than any that this node has heard of",
+            );
+        }
+        let stamp = self.clock.following(now.wall, replaced.max(named));
+        (!stamp.is_plausible()).then_some("the clocks of the cluster have come to their end")
     }
 
     /// Numbers the next change that this node makes itself.

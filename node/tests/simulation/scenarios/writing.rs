@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opensecureconf_node::{
     cluster::{AckLevel, Change, Rules, Seen, Write, WriteRefusal},
-    domain::Content,
+    domain::{Clock, Content, Timestamp},
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 
 scenarios! {
     e01_skewed_pair
+    an_invented_version_moves_no_clock
     e02_large_row
     e02_damaged_row
     e07_changing_owner
@@ -54,6 +55,30 @@ pub(crate) fn e01_skewed_pair(rules: Rules) -> Outcome {
         world.value(2, "k").is_none(),
         "the delete lost against what it named",
     )
+}
+
+/// A client names a version that nobody wrote, at the end of all time: the clocks do not follow it there. One that a node with
+/// a clock far ahead wrote is named wherever it was heard of.
+pub(crate) fn an_invented_version_moves_no_clock(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    let end = Clock::at(Timestamp::from_micros(7_258_118_399_999_000));
+    let last = Clock::from_raw(end.raw() + 0xfffd);
+    let id = world.change(0, "poison", put("x"), AckLevel::Healthy, Some(last));
+    let refused = matches!(
+        world.history.writes[id].outcome,
+        Some(Err(WriteRefusal::NotServing(_)))
+    );
+    for key in ["a", "b", "c"] {
+        world.put(0, key, "value")?;
+    }
+    ensure(refused, "it is believed")?;
+    world.nodes[1].skew = 3 * 86_400_000_000;
+    let ahead = world.put(1, "k", "ahead")?;
+    world.all_serve()?;
+    let named = Some(ahead.version.clock);
+    let id = world.change(0, "k", Change::Delete, AckLevel::Healthy, named);
+    world.stands(id)?;
+    world.ends_well()
 }
 
 /// A row larger than a whole message goes alone, and those behind it follow.
