@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Address, Boot, Cutoff, FoundingId, MemberName, Mode, Roster, Seq, WireDigest};
+use super::{Address, Boot, Cursor, Cutoff, FoundingId, MemberName, Mode, Roster, Seq, WireDigest};
 use crate::crypto::Salt;
 use crate::domain::{
     Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
@@ -249,8 +249,8 @@ pub enum Refusal {
     NameTaken,
     /// You are removed; here is the roster that says so.
     Removed(Roster),
-    /// Your database went back to an earlier state.
-    RolledBack,
+    /// Your database went back to an earlier state than this one that I know of, if you are not only late.
+    RolledBack(Cursor),
     /// Your changes begin after what I hold; my hello says where to begin.
     Gap,
     /// I am blank, joining, fenced or left: ask another.

@@ -25,6 +25,8 @@ pub enum Rule {
     FenceRemoved,
     /// A node whose database went back is fenced.
     FenceRolledBack,
+    /// A node that is said to have gone back checks that: the other may have judged by a late greeting.
+    NodesCheckThatTheyWentBack,
     /// A node acknowledges nothing before it is a member.
     JoinersDoNotAcknowledge,
     /// A push that would leave a gap is refused.
@@ -95,6 +97,7 @@ impl Rule {
         Self::RosterByIncarnation,
         Self::FenceRemoved,
         Self::FenceRolledBack,
+        Self::NodesCheckThatTheyWentBack,
         Self::JoinersDoNotAcknowledge,
         Self::RefuseGaps,
         Self::WritersAreToldWhatTheyMayLack,

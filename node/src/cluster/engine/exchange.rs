@@ -218,7 +218,10 @@ impl Engine {
             Refusal::Removed(roster) if hello.founding == self.membership.founding => {
                 self.merge_roster(tables, roster, out)?;
             }
-            Refusal::RolledBack => self.fence(tables, FenceReason::RolledBack, out)?,
+            // It may have judged by a greeting that was late: an earlier process made it, or this one long ago.
+            Refusal::RolledBack(known) if self.went_back_behind(known, hello) => {
+                self.fence(tables, FenceReason::RolledBack, out)?;
+            }
             Refusal::NotServing | Refusal::NameTaken => self.abort_join(tables)?,
             // After a gap the greeting says where to begin; the others say nothing of this node.
             _ => {}

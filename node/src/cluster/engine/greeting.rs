@@ -2,7 +2,10 @@
 
 use super::{Engine, Event, Now, Output, exchange::sent_after};
 use crate::{
-    cluster::{Address, FenceReason, Hello, Protocol, Refusal, Rule, Seq, Standing, State, Tables},
+    cluster::{
+        Address, Boot, Cursor, FenceReason, Hello, Protocol, Refusal, Rule, Seq, Standing, State,
+        Tables,
+    },
     domain::Incarnation,
 };
 
@@ -124,10 +127,10 @@ impl Engine {
         let is_fresh = exchange_began.is_some() || self.is_fresh(hello);
         if is_news
             && is_fresh
-            && self.went_back(hello)
+            && let Some(known) = self.went_back(hello)
             && self.setup.rules.hold(Rule::FenceRolledBack)
         {
-            return Ok(Err(Refusal::RolledBack));
+            return Ok(Err(Refusal::RolledBack(known)));
         }
         self.pass_over_snapshot(hello);
         self.judge_myself(tables, hello, out)?;
@@ -158,16 +161,27 @@ impl Engine {
             .is_some_and(|(boot, turn)| boot == self.setup.boot && turn > self.began_at_turn)
     }
 
-    /// Whether a node's database went back behind what it had told.
-    fn went_back(&self, hello: &Hello) -> bool {
-        let Some(cursor) = self.cursors.get(&hello.incarnation) else {
-            return false;
+    /// Behind what a node's database went back, if it did, or if its greeting is late.
+    fn went_back(&self, hello: &Hello) -> Option<Cursor> {
+        let told = Told {
+            received: hello
+                .received
+                .and_then(|(of, seq)| (of == self.incarnation).then_some(seq)),
+            head: hello.head,
+            boot: (hello.boot, hello.boot_began),
         };
-        let forgot = hello
-            .received
-            .is_some_and(|(of, seq)| of == self.incarnation && seq < cursor.acknowledged);
-        let rebooted = cursor.boot != hello.boot && cursor.boot != crate::cluster::Boot::default();
-        forgot || hello.head < cursor.received || (rebooted && hello.boot_began < cursor.received)
+        let known = self.cursors.get(&hello.incarnation)?;
+        told.is_behind(known).then_some(*known)
+    }
+
+    /// Whether this node's database went back behind what a member knows of it.
+    pub(super) fn went_back_behind(&self, known: &Cursor, member: &Hello) -> bool {
+        let told = Told {
+            received: Some(self.received_from(member)),
+            head: self.last,
+            boot: self.membership.boot,
+        };
+        told.is_behind(known) || !self.setup.rules.hold(Rule::NodesCheckThatTheyWentBack)
     }
 
     /// What another member's greeting says of this node.
@@ -261,5 +275,25 @@ impl Engine {
     /// How far a member says that it holds this node's feed; where it never said, from the start.
     pub(super) fn held_by(&self, member: Incarnation) -> Option<Seq> {
         self.contacts.received_by(member, self.incarnation)
+    }
+}
+
+/// What a node tells of its database.
+struct Told {
+    /// How far it holds the feed of whoever it tells.
+    received: Option<Seq>,
+    /// Its last change.
+    head: Seq,
+    /// Its process, and its last change when that began.
+    boot: (Boot, Seq),
+}
+
+impl Told {
+    /// Whether it says less than was known of the database before.
+    fn is_behind(&self, known: &Cursor) -> bool {
+        let (boot, began) = self.boot;
+        let forgot = self.received.is_some_and(|seq| seq < known.acknowledged);
+        let rebooted = known.boot != boot && known.boot != Boot::default();
+        forgot || self.head < known.received || (rebooted && began < known.received)
     }
 }
