@@ -57,6 +57,8 @@ switches! {
     the_roster_goes_by_incarnation: shown_by(RosterByIncarnation, leaving::e03_same_name_new_life);
     removed_nodes_are_fenced: shown_by(FenceRemoved, leaving::e30_left_too_early);
     rolled_back_nodes_are_fenced: shown_by(FenceRolledBack, fencing::a_database_that_went_back_is_fenced);
+    nodes_check_that_they_went_back:
+        shown_by(NodesCheckThatTheyWentBack, fencing::late_greetings_of_two_processes_fence_nobody);
     joiners_do_not_acknowledge: shown_by(JoinersDoNotAcknowledge, joining::e19_acknowledgement_of_a_joiner);
     gaps_are_refused: shown_by(RefuseGaps, fencing::a_late_message_for_an_earlier_life_leaves_no_gap);
     snapshots_are_fed_to_those_behind:

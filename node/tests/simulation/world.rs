@@ -227,6 +227,15 @@ impl World {
         );
     }
 
+    /// Lets the requests that a process made and that are on their way to a node arrive later.
+    pub(crate) fn hold_up_requests_of(&mut self, from: NodeId, to: NodeId, by: Duration) {
+        let life = self.nodes[from].life;
+        self.hold_up(by, |happening| {
+            matches!(happening, Happening::Request { to: target, asker, .. }
+                if *target == to && asker.node == from && asker.life == life)
+        });
+    }
+
     /// Lets the page of a snapshot that is on its way to a node arrive later.
     pub(crate) fn hold_up_page(&mut self, to: NodeId, by: Duration) {
         self.hold_up(by, |happening| happening.is_page_for(to));

@@ -18,6 +18,7 @@ scenarios! {
     a_fenced_node_brings_back_no_deleted_entry
     a_database_that_went_back_is_fenced
     a_late_message_for_an_earlier_life_leaves_no_gap
+    late_greetings_of_two_processes_fence_nobody
     an_engine_that_is_loaded_anew_takes_no_old_answers
     a_database_that_went_back_unnoticed_gets_what_it_wrote
 }
@@ -166,6 +167,38 @@ pub(crate) fn a_late_message_for_an_earlier_life_leaves_no_gap(rules: Rules) -> 
     world.retire(2);
     world.reconnect(0);
     world.ends_well()
+}
+
+/// A greeting of a node's earlier process arrives so late that one of the current process, made before that node had
+/// acknowledged what it holds now, passes for news.
+pub(crate) fn late_greetings_of_two_processes_fence_nobody(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.all_serve()?;
+    let id = world.change(0, "first", put("value"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.hold_up_requests_of(0, 1, Duration::from_secs(30));
+    let late = world.time + Duration::from_secs(30);
+    world.crash(0);
+    world.start(0);
+    ensure(
+        world.until(LONG, |world| world.is_ready(0)),
+        "it is not ready again",
+    )?;
+    let before = late.saturating_sub(world.time + Duration::from_secs(1));
+    world.pass(before);
+    let id = world.change(0, "second", put("value"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.hold_up_requests_of(0, 1, Duration::from_millis(1500));
+    // Its answers to node 1 say meanwhile that it holds these.
+    for key in ["a", "b", "c"] {
+        ensure(
+            world.put(1, key, "value")?.held_by == 2,
+            "node 0 does not hold it",
+        )?;
+    }
+    let same = world.incarnation(0);
+    world.ends_well()?;
+    ensure(world.incarnation(0) == same, "it is fenced")
 }
 
 /// A commit fails: the engine that is loaded anew starts its counting where nobody has been.
