@@ -11,7 +11,7 @@ help: ## Show this list
 
 run: toolchain ## Run three nodes on this machine, without Kubernetes (ARGS="--port 9100")
 	@cargo build --release --locked -p opensecureconf-node -p opensecureconf-operator
-	@exec target/release/osc-operator local -f $(NODES) $(ARGS)
+	@exec "$${CARGO_TARGET_DIR:-target}/release/osc-operator" local -f $(NODES) $(ARGS)
 
 test: toolchain test-tools ## Run every test that needs no Kubernetes
 	cargo test --workspace --locked
