@@ -21,7 +21,7 @@ base=${BASE:-$("$here/images/base.sh")}
 pack() { # image, Dockerfile, binary
   local context=$cache/pack/$3
   rm -rf "$context"; mkdir -p "$context/data/opensecureconf"
-  install -m0755 "$top/target/release/$3" "$context/"
+  install -m0755 "${CARGO_TARGET_DIR:-$top/target}/release/$3" "$context/"
   docker build -q -t "$1:$version" --target packed --build-arg "BASE=$base" -f "$top/$2" "$context" >"$cache/pack.log" 2>&1 || { cat "$cache/pack.log" >&2; return 1; }
   local own=$(($(size "$1:$version") - $(size "$base")))
   say "$1:$version: $((own / 1024)) KiB on top of its base"

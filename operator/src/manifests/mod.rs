@@ -86,6 +86,18 @@ mod tests {
     use crate::cluster::{resource::OpenSecureConfCluster, validate::validate};
 
     #[test]
+    fn the_files_of_the_repository_are_what_the_types_say() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        output(&crds().unwrap(), &top.join("crds"), true).unwrap();
+        output(
+            &install_and_samples().unwrap(),
+            &top.join("manifests"),
+            true,
+        )
+        .unwrap();
+    }
+
+    #[test]
     fn every_sample_is_a_valid_resource() {
         for (name, text) in install_and_samples()
             .unwrap()
