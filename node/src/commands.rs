@@ -122,10 +122,10 @@ pub(crate) fn adopt(config: &Config) -> anyhow::Result<Outcome> {
 
 /// Tells the running node with these settings to found its cluster, once no listed node knows of one.
 pub(crate) fn init(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let founding = wait_for(peers::init(config, arguments.get_flag("force")))?;
+    let peers::Founding { node, id } = wait_for(peers::init(config, arguments.get_flag("force")))?;
     writeln!(
         io::stdout(),
-        "the cluster is founded ({founding}); the other nodes join it by themselves"
+        "node '{node}' has founded the cluster ({id}); the other nodes join it by themselves"
     )?;
     Ok(Outcome::Done)
 }

@@ -1,53 +1,124 @@
 //! `osc-node init`: founds a cluster by hand, after every listed node was asked whether it knows of one.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::running::RunningNode;
-use crate::config::Config;
+use super::running::{RunningNode, Status};
+use crate::config::{Config, PeerAddress};
 
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A founded cluster.
+#[derive(Debug)]
+pub struct Founding {
+    /// The node that founded it.
+    pub node: String,
+    /// Its id.
+    pub id: String,
+}
 
 #[derive(Debug, Deserialize)]
 struct Founded {
     founding: String,
 }
 
-/// Tells the running node with this configuration to found its cluster. Gives the founding's id.
+/// A node that may found.
+struct Candidate {
+    address: PeerAddress,
+    name: String,
+    status: Status,
+}
+
+/// Tells one of the listed nodes to found the cluster: the one with data, otherwise the one whose name comes first, so that
+/// several who begin at once tell the same. With `force` no other node is asked, and the node with this configuration is told.
 ///
 /// # Errors
-/// Where a listed node does not answer or belongs to a cluster (`force` goes on all the same), or the node refuses.
-pub async fn init(config: &Config, force: bool) -> anyhow::Result<String> {
+/// Where a listed node does not answer or belongs to a cluster, where listed nodes have different salts, or the node refuses.
+pub async fn init(config: &Config, force: bool) -> anyhow::Result<Founding> {
     let (Some(cluster), Some(cluster_keys)) = (&config.cluster, &config.cluster_keys) else {
         bail!(
             "this node belongs to no cluster; run init with the settings of the node that it is about (OSC_CLUSTER_ENABLED=true)"
         )
     };
     let node = RunningNode::of(config)?;
-    let me = node
+    let status = node
         .status()
         .await
         .with_context(|| format!("the node at {} must be up to be told", node.address))?;
+    let has_founded = status.details.founding.is_some();
+    let mut candidates = vec![Candidate::new(node.address.clone(), status)];
     if !force {
         for peer in &cluster.peers.now {
             let status = node.status_of(peer).await.with_context(|| {
                 format!("the listed node {peer} does not answer, and may belong to a cluster already; start it, or go on without it: --force")
             })?;
-            if let Some(founding) = status.details.founding
-                && status.node_id != me.node_id
-            {
-                bail!(
-                    "node '{}' at {peer} belongs to a cluster already (founding {founding}); this one is going to join it",
-                    status.node_id.unwrap_or_default()
-                );
-            }
+            candidates.push(Candidate::new(peer.clone(), status));
         }
     }
-    let order = serde_json::json!({ "incarnation": me.details.incarnation });
+    let chosen = if has_founded {
+        candidates.into_iter().next()
+    } else {
+        choose(candidates)?
+    };
+    let Candidate {
+        address,
+        name,
+        status,
+    } = chosen.context("no node can be told")?;
+    let order = serde_json::json!({ "incarnation": status.details.incarnation });
     let founded: Founded = node
-        .order("/cluster/found", cluster_keys, &order, PATIENCE)
+        .order_to(&address, "/cluster/found", cluster_keys, &order, PATIENCE)
         .await?;
-    Ok(founded.founding)
+    Ok(Founding {
+        node: name,
+        id: founded.founding,
+    })
+}
+
+impl Candidate {
+    fn new(address: PeerAddress, status: Status) -> Self {
+        let name = status.node_id.clone().unwrap_or_default();
+        Self {
+            address,
+            name,
+            status,
+        }
+    }
+}
+
+/// The first of the candidates is this node.
+fn choose(mut candidates: Vec<Candidate>) -> anyhow::Result<Option<Candidate>> {
+    for Candidate {
+        address,
+        name,
+        status,
+    } in &candidates
+    {
+        if let Some(founding) = &status.details.founding {
+            bail!(
+                "node '{name}' at {address} belongs to a cluster already (founding {founding}); this one is going to join it"
+            );
+        }
+    }
+    let salts: BTreeSet<_> = candidates
+        .iter()
+        .filter_map(|candidate| candidate.status.details.salt_fingerprint.clone())
+        .collect();
+    if salts.len() > 1 {
+        bail!(
+            "the listed nodes have different salts, and what one has the others could not read: empty the data folders of all but those with one salt"
+        );
+    }
+    candidates.sort_by(|one, other| {
+        let rank = |candidate: &Candidate| {
+            (
+                candidate.status.details.salt_fingerprint.is_none(),
+                candidate.name.clone(),
+            )
+        };
+        rank(one).cmp(&rank(other))
+    });
+    Ok(candidates.into_iter().next())
 }

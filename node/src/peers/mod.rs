@@ -16,7 +16,7 @@ pub use client::{EXCHANGE_PATH, PeerClient};
 pub use import::{
     IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, Imported, ImportedEntry, import,
 };
-pub use init::init;
+pub use init::{Founding, init};
 pub use values::{
     DamagedValue, FoundValue, HandedOver, NewValue, OwnersWrite, Question, VALUES_PATH,
     ValueAnswer, ValueRefusal, ValueRequest,

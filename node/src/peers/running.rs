@@ -91,11 +91,24 @@ impl RunningNode {
         order: &impl Serialize,
         patience: Duration,
     ) -> anyhow::Result<T> {
+        self.order_to(&self.address, path, cluster_keys, order, patience)
+            .await
+    }
+
+    /// Gives a listed node an order of the cluster's owner.
+    pub(super) async fn order_to<T: DeserializeOwned>(
+        &self,
+        node: &PeerAddress,
+        path: &str,
+        cluster_keys: &AccessKeys,
+        order: &impl Serialize,
+        patience: Duration,
+    ) -> anyhow::Result<T> {
         let mut key = HeaderValue::from_bytes(&cluster_keys.first())?;
         key.set_sensitive(true);
         let answer = self
             .http
-            .post(format!("{}://{}{path}", self.scheme, self.address))
+            .post(format!("{}://{node}{path}", self.scheme))
             .header(CLUSTER_KEY, key)
             .timeout(patience)
             .json(order)

@@ -62,6 +62,45 @@ async fn founding_is_repeated_without_harm_and_refused_where_a_cluster_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_who_begin_at_once_begin_one_cluster() {
+    let cluster = Cluster::blank(3).await;
+    let inits: Vec<_> = cluster.nodes.iter().map(|node| node.init(3)).collect();
+    for init in inits {
+        init.wait_with_output().unwrap();
+    }
+    cluster.all_ready().await;
+    cluster.one_salt().await;
+    for api in cluster.apis() {
+        let details = &api.status().await["details"];
+        assert_eq!(details["members"].as_array().unwrap().len(), 2, "{details}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_begins_where_the_data_is() {
+    let mut cluster = Cluster::founded(2).await;
+    cluster.api(1).create("entry", "kept").await.with(201);
+    cluster.converged().await;
+    for node in &mut cluster.nodes {
+        node.stop().await;
+    }
+    let copied = cluster.nodes[1].run_to_its_end(&["backup", "--output", "../copy.db"]);
+    assert_eq!(copied.0, Some(0), "{}", copied.1);
+    for node in &mut cluster.nodes {
+        node.wipe();
+    }
+    let restore = ["restore", "--input", "../copy.db", "--new-cluster"];
+    let restored = cluster.nodes[1].run_to_its_end(&restore);
+    assert_eq!(restored.0, Some(0), "{}", restored.1);
+    cluster.start_all().await;
+    let init = cluster.nodes[0].init(2).wait_with_output().unwrap();
+    let said = String::from_utf8(init.stdout).unwrap();
+    assert!(said.contains("node 'n1' has founded the cluster"), "{said}");
+    cluster.all_ready().await;
+    assert_eq!(cluster.api(0).value("entry").await, "kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_foundings_refuse_each_other_and_both_go_on() {
     let cluster = Cluster::split(4, &[2, 3]).await;
     cluster.found(0).await.with(200);

@@ -129,6 +129,19 @@ impl Node {
         (output.status.code(), complaint)
     }
 
+    /// `osc-node init` with the settings of this node, which runs, and with the places of all.
+    pub(crate) fn init(&self, nodes: usize) -> Child {
+        let places = (0..nodes).filter_map(|node| self.places.of(node));
+        let places: Vec<_> = places.map(|place| place.to_string()).collect();
+        let port = self.places.of(self.number).unwrap().port();
+        let mut command = self.command();
+        command
+            .arg("init")
+            .env("OSC_HOST_PORT", port.to_string())
+            .env("OSC_CLUSTER_NODES", places.join(","));
+        command.spawn().unwrap()
+    }
+
     /// Whether any file of its disk holds ciphertext.
     pub(crate) fn holds_ciphertext(&self) -> bool {
         fs::read_dir(&self.folder).unwrap().any(|file| {
