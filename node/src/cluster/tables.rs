@@ -21,6 +21,8 @@ pub trait Tables {
 
     /// The row of an identity, tombstones included.
     fn row(&mut self, identity: &Identity) -> Result<Option<Row>, Self::Error>;
+    /// The hash with which it is stored; another one than the row's own shows damage.
+    fn row_hash(&mut self, identity: &Identity) -> Result<Option<RowHash>, Self::Error>;
     /// Writes a row with its hash over whatever stands under its identity, as the change with this sequence.
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Result<(), Self::Error>;
     /// FEDERATED: the value of an entry that this node holds, and the version that it is.
@@ -56,6 +58,7 @@ pub trait Tables {
         bytes: usize,
     ) -> Result<Vec<FeedRow>, Self::Error>;
     /// Rows after an identity, in (environment, key) byte order; at least one where there is any, then as many as fit.
+    /// Without those whose names are damaged beyond reading.
     fn page(
         &mut self,
         after: Option<&Identity>,

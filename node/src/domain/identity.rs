@@ -16,6 +16,14 @@ impl ConfigKey {
         (!text.is_empty() && text.chars().count() <= Self::MAX_CHARACTERS).then_some(Self(text))
     }
 
+    /// What of a damaged text can be a name: its beginning, or a mark where it is empty.
+    pub(crate) fn of_damaged(text: &str) -> Self {
+        if text.is_empty() {
+            return Self(char::REPLACEMENT_CHARACTER.to_string());
+        }
+        Self(text.chars().take(Self::MAX_CHARACTERS).collect())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

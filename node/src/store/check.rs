@@ -4,10 +4,17 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, error::is_corruption, file::DatabaseFile, meta, row, schema, values};
+use super::{
+    OpenError,
+    error::is_corruption,
+    file::DatabaseFile,
+    meta,
+    row::{self, Found},
+    schema, values,
+};
 use crate::{
     crypto::token_time,
-    domain::{Content, Incarnation, RowHash},
+    domain::{Content, Incarnation},
 };
 
 /// Damages listed at most; a thoroughly broken file would fill the screen.
@@ -102,21 +109,20 @@ impl Findings {
         let mut rows = statement.query([])?;
         while let Some(found) = rows.next()? {
             let id: i64 = found.get("id")?;
-            let entry = match row::read(found) {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.damaged(format!("row {id}: {error}"));
-                    continue;
-                }
-            };
+            let Found {
+                row: entry,
+                unreadable,
+            } = row::examine(found)?;
             let name = format!(
                 "row {id}, key '{}' in environment '{}'",
                 entry.identity.key.as_str(),
                 entry.identity.environment.as_str()
             );
-            let stored: Vec<u8> = found.get("row_hash")?;
-            let RowHash(computed) = entry.hash();
-            if stored != computed {
+            if let Some(what) = unreadable {
+                self.damaged(format!("{name}: {what}"));
+                continue;
+            }
+            if row::read_hash(found, 10)? != entry.hash() {
                 self.damaged(format!("{name}: its content does not fit its hash"));
             }
             let Some(content) = &entry.content else {

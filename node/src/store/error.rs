@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::cluster::Mode;
+use crate::{cluster::Mode, domain::Identity};
 
 /// Why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -110,12 +110,34 @@ pub enum ReadError {
     /// SQLite says no.
     #[error("failed to read from the database")]
     Sqlite(#[from] rusqlite::Error),
+    /// The disk damaged the entry.
+    #[error(
+        "the entry '{key}' in environment '{environment}' is damaged ({what}); write it anew after DELETE /admin/configs"
+    )]
+    Damaged {
+        /// The entry's name.
+        key: String,
+        /// Its environment.
+        environment: String,
+        /// What cannot be read of it.
+        what: &'static str,
+    },
     /// All connections for lists were taken for too long.
     #[error("too many lists are being read")]
     Busy,
     /// The reading task ended without a result.
     #[error("the reader ended without an answer")]
     Ended,
+}
+
+impl ReadError {
+    pub(super) fn damaged(identity: &Identity, what: &'static str) -> Self {
+        Self::Damaged {
+            key: identity.key.as_str().to_owned(),
+            environment: identity.environment.as_str().to_owned(),
+            what,
+        }
+    }
 }
 
 /// Why a write was not made. Nothing of it is stored.

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
-use super::{OpenError, SaltFileError, meta, salt, schema, tables::SqliteTables, values};
+use super::{OpenError, SaltFileError, meta, row, salt, schema, tables::SqliteTables, values};
 use crate::{
     cluster::Tables,
     crypto::Salt,
@@ -141,6 +141,11 @@ impl ImportSource {
             last: found.last().map(|row| row.row.identity.clone()),
             ..ImportPage::default()
         };
+        if after.is_none() {
+            // No page has them.
+            let unnamed = row::unreadable_names(&self.copy);
+            page.damaged = unnamed.map_err(|error| self.failed(error))?;
+        }
         for row in found {
             if row.row.hash() != row.hash {
                 page.damaged.push(row.row.identity);

@@ -214,11 +214,22 @@ impl Store {
             .readers
             .read(|connection| values::find_row(connection, identity))
             .await?
-            .map(Arc::new);
+            .map(|found| match found.unreadable {
+                None => Ok(Arc::new(found.row)),
+                Some(what) => Err(ReadError::damaged(identity, what)),
+            })
+            .transpose()?;
         if let Some(row) = &row {
             self.cache.put(identity.clone(), count, row);
         }
         Ok(row)
+    }
+
+    /// The same without the value, as far as it can be read: for whoever wants to be rid of it.
+    pub async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
+        self.readers
+            .read(|connection| row::find(connection, identity))
+            .await
     }
 
     /// Commits a write, durable here when this returns `Ok`, and on as many nodes as it says. Refused when the row is no

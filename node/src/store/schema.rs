@@ -131,7 +131,7 @@ pub(super) fn migrate_copy(
     bring_up(connection, original, None, incarnation)
 }
 
-fn bring_up(
+pub(super) fn bring_up(
     connection: &mut Connection,
     original: Option<Original>,
     copy: Option<&Path>,

@@ -65,22 +65,12 @@ impl Snapshot<'_> {
         mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let columns = "environment, key, category, token, created_at, updated_at";
-        let (sql, parameters) = query(columns, selection, "");
+        let (sql, parameters) = query(columns, selection);
         let mut statement = self.0.prepare_cached(&sql)?;
         let mut rows = statement.query(parameters.as_slice())?;
         while let Some(row) = rows.next()? {
-            let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-            let entry = ListedEntry {
-                environment: text(0)?,
-                key: text(1)?,
-                category: row
-                    .get_ref(2)?
-                    .as_str_or_null()
-                    .map_err(rusqlite::Error::from)?,
-                token: text(3)?,
-                created_at: Timestamp::from_micros(row.get(4)?),
-                updated_at: Timestamp::from_micros(row.get(5)?),
-            };
+            // What cannot be read is an entry that no user key opens.
+            let entry = ListedEntry::read(row).unwrap_or(ListedEntry::CLOSED);
             if visit(entry).is_break() {
                 break;
             }
@@ -90,15 +80,45 @@ impl Snapshot<'_> {
 
     /// The first selected entries in (environment, key) order, with their values where those are held here.
     pub fn rows(&self, selection: &Selection, most: usize) -> Result<Vec<Row>, ReadError> {
-        let limit = format!(" LIMIT {most}");
-        let (sql, parameters) = query(row::COLUMNS, selection, &limit);
+        let (sql, parameters) = query(row::COLUMNS, selection);
         let mut statement = self.0.prepare_cached(&sql)?;
-        let rows = statement.query_map(parameters.as_slice(), row::read)?;
-        rows.map(|row| Ok(values::attach(self.0, row?)?)).collect()
+        let mut rows = statement.query(parameters.as_slice())?;
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some(found) = rows.next()?
+        {
+            // The next part begins after the name of this one's last row.
+            if row::read_identity(found)?.is_some() {
+                taken.push(values::attach(self.0, row::read(found)?)?);
+            }
+        }
+        Ok(taken)
     }
 }
 
 impl<'a> ListedEntry<'a> {
+    /// Stands for an entry that cannot be read.
+    const CLOSED: Self = Self {
+        environment: "",
+        key: "",
+        category: None,
+        token: "",
+        created_at: Timestamp::from_micros(0),
+        updated_at: Timestamp::from_micros(0),
+    };
+
+    fn read(row: &'a rusqlite::Row<'_>) -> Option<Self> {
+        let text = |column| row.get_ref(column).ok()?.as_str().ok();
+        Some(Self {
+            environment: text(0)?,
+            key: text(1)?,
+            category: row.get_ref(2).ok()?.as_str_or_null().ok()?,
+            token: text(3)?,
+            created_at: Timestamp::from_micros(row.get(4).ok()?),
+            updated_at: Timestamp::from_micros(row.get(5).ok()?),
+        })
+    }
+
     /// A live row whose value is at hand.
     pub fn of(row: &'a Row) -> Option<Self> {
         let token = row.content.as_ref()?.token()?;
@@ -114,7 +134,7 @@ impl<'a> ListedEntry<'a> {
 }
 
 /// Only the conditions that are wanted, so that the index on (environment, key) is used for each of them.
-fn query<'s>(columns: &str, selection: &'s Selection, limit: &str) -> (String, Vec<&'s dyn ToSql>) {
+fn query<'s>(columns: &str, selection: &'s Selection) -> (String, Vec<&'s dyn ToSql>) {
     let Selection {
         environment,
         category,
@@ -135,7 +155,7 @@ fn query<'s>(columns: &str, selection: &'s Selection, limit: &str) -> (String, V
         parameters.extend([environment as &dyn ToSql, key]);
     }
     let sql = format!(
-        "SELECT {columns} FROM entries WHERE {conditions} ORDER BY environment, key{limit}"
+        "SELECT {columns} FROM entries INDEXED BY entries_identity WHERE {conditions} ORDER BY environment, key"
     );
     (sql, parameters)
 }

@@ -118,6 +118,10 @@ impl Tables for SqliteTables<'_> {
         Ok(row)
     }
 
+    fn row_hash(&mut self, identity: &Identity) -> rusqlite::Result<Option<RowHash>> {
+        row::hash_of(self.connection, identity)
+    }
+
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> rusqlite::Result<()> {
         let before = self.was_live(&row.identity)?;
         row::put(self.write()?, row, hash, seq)?;
@@ -147,7 +151,7 @@ impl Tables for SqliteTables<'_> {
         than: Incarnation,
         most: usize,
     ) -> rusqlite::Result<Vec<Identity>> {
-        values::earlier(self.connection, than, count(most))
+        values::earlier(self.connection, than, most)
     }
 
     fn has_values(&mut self) -> rusqlite::Result<bool> {
@@ -176,7 +180,8 @@ impl Tables for SqliteTables<'_> {
             "SELECT {}, row_hash, seq FROM entries WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             row::COLUMNS
         ))?;
-        take_while_they_fit(statement.query((after.raw(), count(most)))?, bytes)
+        let rows = statement.query((after.raw(), count(most)))?;
+        take_while_they_fit(rows, Names::All, most, bytes)
     }
 
     fn page(
@@ -190,10 +195,13 @@ impl Tables for SqliteTables<'_> {
             (after.environment.as_str(), after.key.as_str())
         });
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {}, row_hash, seq FROM entries WHERE (environment, key) > (?1, ?2) ORDER BY environment, key LIMIT ?3",
+            "SELECT {}, row_hash, seq FROM entries INDEXED BY entries_identity \
+             WHERE (environment, key) > (?1, ?2) ORDER BY environment, key",
             row::COLUMNS
         ))?;
-        take_while_they_fit(statement.query((environment, key, count(most)))?, bytes)
+        let rows = statement.query((environment, key))?;
+        // The next page begins after the name of this one's last row.
+        take_while_they_fit(rows, Names::Readable, most, bytes)
     }
 
     fn tombstones(
@@ -204,14 +212,17 @@ impl Tables for SqliteTables<'_> {
     ) -> rusqlite::Result<Vec<(Seq, Identity)>> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {}, row_hash, seq FROM entries INDEXED BY entries_tombstones \
-             WHERE token IS NULL AND seq <= ?1 AND updated_at < ?2 ORDER BY seq LIMIT ?3",
+             WHERE token IS NULL AND seq <= ?1 AND updated_at < ?2 ORDER BY seq",
             row::COLUMNS
         ))?;
-        let rows = statement.query((up_to.raw(), before.as_micros(), count(most)))?;
-        Ok(take_while_they_fit(rows, usize::MAX)?
-            .into_iter()
-            .map(|row| (row.seq, row.row.identity))
-            .collect())
+        let rows = statement.query((up_to.raw(), before.as_micros()))?;
+        // By another name than its own, a tombstone would be another one.
+        Ok(
+            take_while_they_fit(rows, Names::Readable, most, usize::MAX)?
+                .into_iter()
+                .map(|row| (row.seq, row.row.identity))
+                .collect(),
+        )
     }
 
     fn put_conflict(
@@ -285,13 +296,29 @@ fn count(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 
+/// Which rows are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// All of them, with what can be read of their names.
+    All,
+    /// Those that are found by the names which are read.
+    Readable,
+}
+
 /// At least one row, then as many as have this much ciphertext together.
 fn take_while_they_fit(
     mut rows: rusqlite::Rows<'_>,
+    names: Names,
+    most: usize,
     bytes: usize,
 ) -> rusqlite::Result<Vec<FeedRow>> {
     let (mut taken, mut size) = (Vec::new(), 0_usize);
-    while let Some(found) = rows.next()? {
+    while taken.len() < most
+        && let Some(found) = rows.next()?
+    {
+        if names == Names::Readable && row::read_identity(found)?.is_none() {
+            continue;
+        }
         let row = feed_row(found)?;
         size = size.saturating_add(
             row.row
@@ -310,7 +337,41 @@ fn take_while_they_fit(
 fn feed_row(found: &SqlRow<'_>) -> rusqlite::Result<FeedRow> {
     Ok(FeedRow {
         row: row::read(found)?,
-        hash: RowHash(found.get(10)?),
+        hash: row::read_hash(found, 10)?,
         seq: Seq::from_raw(found.get(11)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema;
+
+    #[test]
+    fn pages_and_changes_go_on_past_rows_whose_names_nobody_can_read() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
+        let names = ["'a'", "x'61ff'", "x'6280'", "'b\u{e9}'", "x'ff'"];
+        for (seq, name) in (1..).zip(names) {
+            let sql = format!(
+                "INSERT INTO entries (environment, key, created_at, updated_at, clock, incarnation, row_hash, clocks, seq) \
+                 VALUES ('', CAST({name} AS TEXT), 0, 0, 1, 1, x'ff', x'', {seq})"
+            );
+            connection.execute(&sql, []).unwrap();
+        }
+        let mut tables = SqliteTables::new(&connection);
+        let (mut after, mut seen) = (None, Vec::new());
+        while let Some(row) = tables.page(after.as_ref(), 1, 0).unwrap().pop() {
+            seen.push(row.row.identity.key.as_str().to_owned());
+            after = Some(row.row.identity);
+        }
+        assert_eq!(seen, ["a", "b\u{e9}"]);
+        let changes = tables.changes(Seq::START, 10, usize::MAX).unwrap();
+        assert_eq!(changes.len(), names.len());
+        assert!(changes.iter().all(|row| row.row.hash() != row.hash));
+        let before = Timestamp::from_micros(1);
+        let tombstones = tables.tombstones(Seq::from_raw(9), before, 2).unwrap();
+        assert_eq!(tombstones.len(), 2);
+        assert_eq!(tombstones[1].0, Seq::from_raw(4));
+    }
 }

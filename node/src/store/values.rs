@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{ReadError, Store, row};
+use super::{
+    ReadError, Store,
+    row::{self, Found},
+};
 use crate::domain::{Clock, Content, Identity, Incarnation, Row, Version};
 
 /// A value that this node owns, with its row in the directory.
@@ -27,7 +30,7 @@ pub(super) fn find(
                 clock: Clock::from_raw(row.get(0)?),
                 incarnation: Incarnation::from_raw(row.get(1)?),
             };
-            Ok((version, row.get(2)?))
+            Ok((version, row::read_text(row, 2)?))
         })
         .optional()
 }
@@ -65,13 +68,15 @@ pub(super) fn remove(connection: &Connection, identity: &Identity) -> rusqlite::
 pub(super) fn earlier(
     connection: &Connection,
     than: Incarnation,
-    most: i64,
+    most: usize,
 ) -> rusqlite::Result<Vec<Identity>> {
     connection
         .prepare_cached(
-            "SELECT environment, key FROM owned_values WHERE incarnation < ?1 OR incarnation > ?1 LIMIT ?2",
+            "SELECT environment, key FROM owned_values WHERE incarnation < ?1 OR incarnation > ?1",
         )?
-        .query_map((than.raw(), most), row::read_identity)?
+        .query_map([than.raw()], row::read_identity)?
+        .filter_map(Result::transpose)
+        .take(most)
         .collect()
 }
 
@@ -91,10 +96,12 @@ pub(super) fn count(connection: &Connection) -> rusqlite::Result<i64> {
 pub(super) fn find_row(
     connection: &Connection,
     identity: &Identity,
-) -> rusqlite::Result<Option<Row>> {
-    row::find(connection, identity)?
-        .map(|row| attach(connection, row))
-        .transpose()
+) -> rusqlite::Result<Option<Found>> {
+    let Some(mut found) = row::look_up(connection, identity)? else {
+        return Ok(None);
+    };
+    found.row = attach(connection, found.row)?;
+    Ok(Some(found))
 }
 
 /// A row with its value where that is held here.
@@ -129,7 +136,7 @@ impl Store {
                 let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
                 let (mut owned, mut size) = (Vec::new(), 0_usize);
                 while let Some(found) = rows.next()? {
-                    let token: String = found.get(10)?;
+                    let token = row::read_text(found, 10)?;
                     size = size.saturating_add(token.len());
                     if size > bytes && !owned.is_empty() {
                         break;

@@ -13,6 +13,7 @@ mod acknowledgement;
 mod api;
 mod checker;
 mod cluster;
+mod damage;
 mod digests;
 mod disk;
 mod disturbance;

@@ -63,6 +63,10 @@ impl Tables for Transaction<'_> {
             .map(|stored| stored.row.clone()))
     }
 
+    fn row_hash(&mut self, identity: &Identity) -> Never<Option<RowHash>> {
+        Ok(self.read().rows.get(identity).map(|stored| stored.hash))
+    }
+
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Never<()> {
         let stored = Stored {
             row: row.clone(),

@@ -255,27 +255,71 @@ async fn check_finds_damage_and_says_so_with_exit_code_3() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_utf_8_is_damage_and_no_crash() {
+async fn text_that_is_no_utf_8_is_damage_of_that_entry_alone() {
     let folder = folder_with("k").await;
     for column in ["category", "token"] {
         let database = Connection::open(folder.path().join("configurations.db")).unwrap();
         let sql = format!("UPDATE entries SET {column} = CAST(x'67ff41' AS TEXT)");
         database.execute(&sql, []).unwrap();
         drop(database);
-        let node = TestNode::start_in(folder_copy(&folder), &[]);
-        for path in ["/configs/k", "/configs"] {
-            let answer = node.call(Method::GET, path, None).await;
-            assert_eq!(answer.status, 500, "{path} {}", answer.text);
-            assert_eq!(answer.json()["detail"], "Internal error");
-            assert!(answer.json()["error_id"].is_string());
-        }
+        let (code, text) = run(folder.path(), &["check"]);
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.contains("key 'k' in environment ''"), "{text}");
+
+        let owner = [("OSC_CLUSTER_KEY", "the cluster key of the tests")];
+        let node = TestNode::start_in(folder_copy(&folder), &owner);
         let body = json!({"key": "other", "value": 1});
         let other = node.call(Method::POST, "/configs", Some(body)).await;
         assert_eq!(other.status, 201, "other entries do not suffer");
-        node.stop().await;
-        let (code, text) = run(folder.path(), &["check"]);
-        assert_eq!(code, Some(3), "{text}");
+        for (method, body) in [
+            (Method::GET, None),
+            (Method::PUT, Some(json!({"value": 2}))),
+            (Method::DELETE, None),
+        ] {
+            let answer = node.call(method, "/configs/k", body).await;
+            assert_eq!(answer.status, 500, "{}", answer.text);
+            assert_eq!(answer.json()["detail"], "Internal error");
+            assert!(answer.json()["error_id"].is_string());
+        }
+        for path in ["/configs", "/configs?values=false", "/configs?limit=1"] {
+            let list = node.call(Method::GET, path, None).await;
+            assert_eq!(list.status, 200, "{path} {}", list.text);
+            assert_eq!(list.json().as_array().unwrap().len(), 1, "{path}");
+            assert_eq!(list.json()[0]["key"], "other", "{path}");
+            assert_eq!(list.header("x-osc-skipped"), Some("1"), "{path}");
+        }
+        let remove = node
+            .client
+            .delete(format!("{}/admin/configs/k", node.url))
+            .header("X-Cluster-Key", owner[0].1);
+        assert_eq!(remove.send().await.unwrap().status(), 200);
+        let body = json!({"key": "k", "value": 3});
+        let again = node.call(Method::POST, "/configs", Some(body)).await;
+        assert_eq!(again.status, 201, "the name is free");
+        let read = node.call(Method::GET, "/configs/k", None).await;
+        assert_eq!(read.json()["value"], 3);
+        let healed = node.stop().await;
+        assert_eq!(run(healed.path(), &["check"]).0, Some(0));
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_utf_8_is_left_out_and_found_by_check() {
+    let folder = folder_with("k").await;
+    let database = Connection::open(folder.path().join("configurations.db")).unwrap();
+    let sql = "UPDATE entries SET key = CAST(x'6bff41' AS TEXT)";
+    database.execute(sql, []).unwrap();
+    drop(database);
+    let (code, text) = run(folder.path(), &["check"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("row 1, key 'k\u{fffd}A'"), "{text}");
+    let node = TestNode::start_in(folder, &[]);
+    let body = json!({"key": "k", "value": 1});
+    let again = node.call(Method::POST, "/configs", Some(body)).await;
+    assert_eq!(again.status, 201, "{}", again.text);
+    let list = node.call(Method::GET, "/configs", None).await;
+    assert_eq!(list.json().as_array().unwrap().len(), 1, "{}", list.text);
+    node.stop().await;
 }
 
 fn folder_copy(folder: &TempDir) -> TempDir {

@@ -270,6 +270,10 @@ impl Tables for Disk {
         Ok(self.read().rows.get(identity).map(|row| row.row.clone()))
     }
 
+    fn row_hash(&mut self, identity: &Identity) -> Result<Option<RowHash>, Failed> {
+        Ok(self.read().rows.get(identity).map(|row| row.hash))
+    }
+
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Result<(), Failed> {
         let replaced = self.read().version(&row.identity);
         self.write()?.put(row, hash, seq);

@@ -17,7 +17,7 @@ use crate::{
         FoundValue, HandedOver, OwnersWrite, Question, VALUES_PATH, ValueAnswer, ValueRefusal,
         ValueRequest,
     },
-    store::WriteError,
+    store::{ReadError, WriteError},
 };
 
 /// Where questions go.
@@ -52,7 +52,11 @@ async fn answer(node: &NodeState, question: Question) -> Result<ValueAnswer, Api
             let (mut found, mut size) = (Vec::new(), 0_usize);
             for entry in entries {
                 let row = match entry.into_identity() {
-                    Some(identity) => node.store.find(&identity).await?,
+                    Some(identity) => match node.store.find(&identity).await {
+                        // The others that are asked for do not suffer.
+                        Err(ReadError::Damaged { .. }) => None,
+                        found => found?,
+                    },
                     None => None,
                 };
                 let content = row.as_deref().and_then(|row| row.content.as_ref());

@@ -86,7 +86,9 @@ impl Engine {
                     self.changes_after(tables, hello.incarnation, after, out)?;
                 Answer::Changes { to, rows }
             }
-            Request::Entries(wanted) if feeds => Answer::Entries(self.entries(tables, wanted)?),
+            Request::Entries(wanted) if feeds => {
+                Answer::Entries(self.entries(tables, wanted, out)?)
+            }
             Request::Digest { cutoff, root } if feeds => self.show_digest(cutoff, root),
             Request::Snapshot { after } => self.snapshot_page(tables, now, hello, after)?,
             Request::Roster(_)

@@ -3,7 +3,7 @@
 use super::{Engine, Event, Now, Output};
 use crate::{
     cluster::{Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
-    domain::{Incarnation, Row, RowHash},
+    domain::{Identity, Incarnation, Row, RowHash},
 };
 
 /// Rows in one message at most.
@@ -73,8 +73,8 @@ impl Engine {
             let is_sound = change.row.version.clock.is_plausible();
             if is_sound && change.row.hash() == change.hash {
                 rows.push(WireRow::new(&change.row, change.hash));
-            } else if self.damaged.insert(change.row.identity.clone()) {
-                out.push(Output::Event(Event::DamagedRow(change.row.identity)));
+            } else {
+                self.note_damage(change.row.identity, out);
             }
         }
         Ok(Changes { to, rows })
@@ -245,6 +245,13 @@ impl Engine {
         );
     }
 
+    /// Notes that a row is damaged: it is said once, and other members are asked for it.
+    fn note_damage(&mut self, identity: Identity, out: &mut Vec<Output>) {
+        if self.damaged.insert(identity.clone()) {
+            out.push(Output::Event(Event::DamagedRow(identity)));
+        }
+    }
+
     /// What to ask a member for, so that damaged rows become whole.
     pub(super) fn repair_request(&self) -> Option<Request> {
         let wanted: Vec<_> = self
@@ -261,6 +268,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         wanted: Vec<WireIdentity>,
+        out: &mut Vec<Output>,
     ) -> Result<Vec<WireRow>, T::Error> {
         let mut rows = Vec::new();
         for identity in wanted
@@ -271,8 +279,13 @@ impl Engine {
             if self.damaged.contains(&identity) {
                 continue;
             }
-            if let Some(row) = tables.row(&identity)? {
-                rows.push(WireRow::new(&row, row.hash()));
+            let Some(row) = tables.row(&identity)? else {
+                continue;
+            };
+            // Under a new hash, damage would pass for what was written.
+            match tables.row_hash(&identity)? {
+                Some(hash) if hash == row.hash() => rows.push(WireRow::new(&row, hash)),
+                _ => self.note_damage(identity, out),
             }
         }
         Ok(rows)
