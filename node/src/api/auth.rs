@@ -9,9 +9,12 @@ use std::{
 use axum::{extract::FromRequestParts, http::request::Parts};
 use axum_server::tls::TlsInfo;
 
-use super::{Node, NodeState, client_address::client_address, error::ApiError};
+use super::{
+    Node, NodeState, client_address::client_address, error::ApiError, failure_limit::Charge,
+};
 use crate::{
     crypto::{Derivation, UserKey},
+    domain::Timestamp,
     metrics::AuthFailure,
 };
 
@@ -115,9 +118,11 @@ impl FromRequestParts<Node> for CallerKey {
 
 /// The caller's data key, until it has proved itself.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(super) struct Caller<'n> {
     pub(super) derivation: Derivation,
     address: IpAddr,
+    /// Its failure, where it was counted in advance.
+    charge: Option<Charge<'n>>,
 }
 
 impl CallerKey {
@@ -126,28 +131,49 @@ impl CallerKey {
         node.keys().is_ok_and(|keys| keys.is_cached(&self.user_key))
     }
 
-    /// Derives the data key. A key that proved itself lately is always accepted; others wait their turn, and an
-    /// address with too many wrong ones waits longer.
-    pub(super) async fn derive(&self, node: &NodeState) -> Result<Caller, ApiError> {
+    /// Derives the data key. A key that opened something older than itself lately is always accepted; others wait their
+    /// turn, and an address with too many wrong ones waits longer.
+    pub(super) async fn derive<'n>(&self, node: &'n NodeState) -> Result<Caller<'n>, ApiError> {
         let keys = node.keys()?;
-        let derivation = if let Some(derivation) = keys.cached(&self.user_key) {
-            derivation
+        let (derivation, charge) = if let Some(derivation) = keys.cached(&self.user_key) {
+            let charge = match derivation.cached() {
+                // One's own create proves nothing. Requests with the same key at the same time are one guess.
+                Some(cached) if !cached.has_opened() && !cached.pay() => {
+                    let charge = node.charge(self.address);
+                    let charge = charge.inspect_err(|_| cached.paid_no_more())?;
+                    Some(charge.stands_for(cached))
+                }
+                _ => None,
+            };
+            (derivation, charge)
         } else {
-            node.may_try_keys(self.address)?;
-            keys.derive(&self.user_key).await?
+            let admit = || node.charge(self.address);
+            keys.derive(&self.user_key, (node.clock)(), admit).await?
         };
         Ok(Caller {
             derivation,
             address: self.address,
+            charge,
         })
     }
 }
 
-impl Caller {
-    /// The key opened or created something.
-    pub(super) fn proved(&self, node: &NodeState) {
+impl Caller<'_> {
+    /// The key is about to create something. Noted before it does: what it creates must not pass for older than the key.
+    pub(super) fn creates(&self, node: &NodeState) {
         if let Ok(keys) = node.keys() {
             keys.remember(&self.derivation);
+        }
+    }
+
+    /// The key opened something that came into being then.
+    pub(super) fn opened(&self, node: &NodeState, created_at: Timestamp) {
+        if let Ok(keys) = node.keys() {
+            if self.derivation.is_older(created_at) {
+                keys.opened(&self.derivation);
+            } else {
+                keys.remember(&self.derivation);
+            }
         }
     }
 
@@ -156,8 +182,46 @@ impl Caller {
         node.metrics.auth_failed(AuthFailure::UserKey);
         // Also of a key that opened something else before: it is never refused itself, but who tries it on what is not
         // his gets no further guesses from it.
-        node.note_failure(self.address);
+        match &self.charge {
+            Some(charge) => charge.keep(),
+            None => node.note_failure(self.address),
+        }
     }
+
+    /// What the key had of a list. Tells whether that was nothing although there was something.
+    pub(super) fn listed(&self, node: &NodeState, seen: &Listed) -> bool {
+        let Ok(keys) = node.keys() else {
+            return false;
+        };
+        let derivation = &self.derivation;
+        let nothing = seen.opened == 0;
+        if seen.older {
+            keys.opened(derivation);
+        } else if seen.skipped > 0 {
+            let counts = match derivation.cached() {
+                Some(cached) if cached.has_opened() => nothing,
+                None if nothing => true,
+                // What it created itself says nothing. Once is enough: who has a new key may look often.
+                _ => keys.listed_in_vain(derivation),
+            };
+            if counts {
+                self.failed(node);
+            }
+        } else if !nothing {
+            keys.remember(derivation);
+        }
+        nothing && seen.skipped > 0
+    }
+}
+
+/// What a key had of a list.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// What it opened, and what not.
+    pub(super) opened: usize,
+    pub(super) skipped: usize,
+    /// Whether something of it is older than the key.
+    pub(super) older: bool,
 }
 
 impl NodeState {
@@ -170,6 +234,14 @@ impl NodeState {
                 Err(ApiError::TooManyFailures { retry_after: wait })
             }
         }
+    }
+
+    /// Counts a failure in advance, or refuses an address that has too many.
+    fn charge(&self, address: IpAddr) -> Result<Charge<'_>, ApiError> {
+        Charge::take(&self.failures, address).map_err(|retry_after| {
+            self.metrics.throttled();
+            ApiError::TooManyFailures { retry_after }
+        })
     }
 
     fn note_failure(&self, address: IpAddr) {

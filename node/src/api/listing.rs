@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Node,
-    auth::CallerKey,
+    auth::{CallerKey, Listed},
     entry_json::{Form, Shown},
     error::{ApiError, AuthRefusal, LOST, PARTIAL, missing_nodes},
     gathering::Gathering,
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     config::Patience,
     crypto::DataKey,
+    domain::Timestamp,
     json::Json,
     store::{ListedEntry, ReadError, Snapshot},
 };
@@ -37,8 +38,7 @@ const ONE_PASS: usize = 1 << 20;
 
 /// What is known before the first byte is sent.
 struct Head {
-    opened: usize,
-    skipped: usize,
+    listed: Listed,
     /// Nodes whose entries may be missing.
     missing: BTreeSet<String>,
     /// Entries whose values are lost.
@@ -59,6 +59,7 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
         let store = node.store.clone();
         let reading = Reading {
             key: Arc::clone(&caller.derivation.key),
+            since: caller.derivation.since(),
             page: page.clone(),
             patience: node.patience,
         };
@@ -76,10 +77,8 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
     };
     let head = head?;
     let mut response = Response::new(head.body);
-    if head.opened > 0 {
-        caller.proved(&node);
-    } else if head.skipped > 0 {
-        caller.failed(&node);
+    let skipped = head.listed.skipped;
+    if caller.listed(&node, &head.listed) {
         response.extensions_mut().insert(AuthRefusal {
             key: "user_key",
             reason: "opens nothing",
@@ -91,8 +90,8 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
         HeaderValue::from_static("application/json"),
     );
     // Entries under other user keys are nobody's business here, but that there are some is.
-    if head.skipped > 0 {
-        headers.insert(SKIPPED, head.skipped.into());
+    if skipped > 0 {
+        headers.insert(SKIPPED, skipped.into());
     }
     if !head.missing.is_empty() {
         headers.insert(PARTIAL, HeaderValue::from_static("true"));
@@ -109,6 +108,8 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
 
 struct Reading {
     key: Arc<DataKey>,
+    /// What is older than this was not created by who asks, as far as the cache knows.
+    since: Timestamp,
     page: Page,
     patience: Patience,
 }
@@ -127,6 +128,8 @@ struct Rest {
 struct FirstPass {
     opened: usize,
     skipped: usize,
+    /// Whether something of the opened ones is older than the key.
+    older: bool,
     /// Skipped after the last entry of the page: the next page counts them, if there is one.
     trailing: usize,
     /// How many of the opened entries are in the buffer, and the last of them.
@@ -167,8 +170,11 @@ impl Reading {
         let rest = first.opened - first.buffered;
         let next = first.last_opened.take().filter(|_| first.more);
         let mut head = Head {
-            opened: first.opened,
-            skipped: first.skipped,
+            listed: Listed {
+                opened: first.opened,
+                skipped: first.skipped,
+                older: first.older,
+            },
             missing: gathering.missing.clone(),
             lost: gathering.lost,
             next,
@@ -232,6 +238,7 @@ impl Reading {
             return Ok(ControlFlow::Continue(()));
         }
         first.opened += 1;
+        first.older |= entry.created_at < self.since;
         if buffers {
             first.buffered += 1;
             if buffer.len() >= ONE_PASS {

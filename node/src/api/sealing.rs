@@ -12,7 +12,7 @@ use crate::{
 const MAX_STORED_DEPTH: usize = 2000;
 
 /// The value of a row, for a caller whose key opens it.
-pub(super) fn open(node: &NodeState, caller: &Caller, row: &Row) -> Result<Json, ApiError> {
+pub(super) fn open(node: &NodeState, caller: &Caller<'_>, row: &Row) -> Result<Json, ApiError> {
     let token = row
         .content
         .as_ref()
@@ -24,7 +24,7 @@ pub(super) fn open(node: &NodeState, caller: &Caller, row: &Row) -> Result<Json,
             key: row.identity.key.as_str().to_owned(),
         });
     };
-    caller.proved(node);
+    caller.opened(node, row.created_at);
     node.metrics.decrypted();
     let (environment, key) = (row.identity.environment.as_str(), row.identity.key.as_str());
     read_plaintext(&plaintext).map_err(|reason| unreadable(environment, key, reason))

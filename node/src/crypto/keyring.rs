@@ -6,6 +6,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     time::{Duration, Instant},
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::{DataKey, Iterations, Salt, UserKey, derive};
-use crate::metrics::KeyMetrics;
+use crate::{domain::Timestamp, metrics::KeyMetrics};
 
 /// Derivations that may wait for each thread; one takes about 55 ms of CPU.
 const QUEUE_PER_THREAD: usize = 64;
@@ -28,25 +29,86 @@ const CACHE_ABSOLUTE: Duration = Duration::from_hours(1);
 pub struct KeyRing {
     index_key: [u8; 32],
     /// Each key once: when its entry goes, it is wiped.
-    cache: Cache<Index, Arc<DataKey>>,
-    running: Running,
+    cache: Cache<Index, Arc<CachedKey>>,
+    running: AllRunning,
     jobs: SyncSender<Job>,
     metrics: KeyMetrics,
 }
 
-/// A data key of one request, and whether the cache holds it already.
+/// A data key of one request, and what the cache knows of it already.
 #[derive(Debug)]
 pub struct Derivation {
     /// The key.
     pub key: Arc<DataKey>,
     index: Index,
-    cached: bool,
+    /// When it was asked for first: what it creates itself comes after that.
+    since: Timestamp,
+    cached: Option<Arc<CachedKey>>,
+    /// As long as the request that started it lasts, others with the same key join it.
+    _started: Option<Started>,
+}
+
+/// A derivation that others can join until this is dropped.
+#[derive(Debug)]
+struct Started {
+    running: AllRunning,
+    index: Index,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.index);
+    }
 }
 
 impl Derivation {
-    /// Whether the key had proved itself before.
-    pub fn was_cached(&self) -> bool {
-        self.cached
+    /// What the cache knows of the key, where it held it.
+    pub(crate) fn cached(&self) -> Option<&Arc<CachedKey>> {
+        self.cached.as_ref()
+    }
+
+    /// When the key was asked for first.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Whether something came into being before the key was asked for, so that opening it proves more than a create of
+    /// one's own.
+    pub fn is_older(&self, created_at: Timestamp) -> bool {
+        created_at < self.since
+    }
+}
+
+/// A key in the cache, and what it showed since it is there.
+#[derive(Debug)]
+pub(crate) struct CachedKey {
+    key: Arc<DataKey>,
+    since: Timestamp,
+    /// It opened something older than `since`.
+    opened: AtomicBool,
+    /// A list that showed it nothing older was counted.
+    listed: AtomicBool,
+    /// A request with it is under way that paid for its failure in advance.
+    paid: AtomicBool,
+}
+
+impl CachedKey {
+    /// Whether it opened something that it cannot have created itself to be cached.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request with this key has paid already; if not, this one has.
+    pub(crate) fn pay(&self) -> bool {
+        self.paid.swap(true, Ordering::Relaxed)
+    }
+
+    /// The request that paid is over.
+    pub(crate) fn paid_no_more(&self) {
+        self.paid.store(false, Ordering::Relaxed);
     }
 }
 
@@ -59,11 +121,12 @@ pub struct DerivationQueueFull;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Index([u8; 32]);
 
-type Running = Arc<Mutex<HashMap<Index, watch::Receiver<Option<Arc<DataKey>>>>>>;
+/// A derivation under way.
+type Running = watch::Receiver<Option<Arc<DataKey>>>;
+type AllRunning = Arc<Mutex<HashMap<Index, Running>>>;
 
 struct Job {
     user_key: UserKey,
-    index: Index,
     done: watch::Sender<Option<Arc<DataKey>>>,
 }
 
@@ -78,11 +141,9 @@ impl KeyRing {
     ) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_PER_THREAD * threads.get());
         let queue = Arc::new(Mutex::new(queue));
-        let running = Running::default();
         for number in 0..threads.get() {
             let deriver = Deriver {
                 queue: Arc::clone(&queue),
-                running: Arc::clone(&running),
                 salt: salt.clone(),
                 iterations,
                 metrics: metrics.clone(),
@@ -94,7 +155,7 @@ impl KeyRing {
         Ok(Self {
             index_key,
             cache: cache(CACHE_IDLE),
-            running,
+            running: AllRunning::default(),
             jobs,
             metrics,
         })
@@ -103,12 +164,14 @@ impl KeyRing {
     /// The data key of a user key that proved itself lately.
     pub fn cached(&self, user_key: &UserKey) -> Option<Derivation> {
         let index = self.index(user_key);
-        let key = self.cache.get(&index);
-        self.metrics.looked_up(key.is_some());
-        key.map(|key| Derivation {
-            key,
+        let cached = self.cache.get(&index);
+        self.metrics.looked_up(cached.is_some());
+        cached.map(|cached| Derivation {
+            key: Arc::clone(&cached.key),
             index,
-            cached: true,
+            since: cached.since,
+            cached: Some(cached),
+            _started: None,
         })
     }
 
@@ -127,28 +190,74 @@ impl KeyRing {
         self.cache.entry_count()
     }
 
-    /// The data key of a user key, from a derivation that already runs for it, or from a new one.
-    pub async fn derive(&self, user_key: &UserKey) -> Result<Derivation, DerivationQueueFull> {
+    /// The data key of a user key, from a derivation that already runs for it, or from a new one, to which `admit` agrees.
+    /// What that gave comes along.
+    pub async fn derive<T, E: From<DerivationQueueFull>>(
+        &self,
+        user_key: &UserKey,
+        now: Timestamp,
+        admit: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(Derivation, Option<T>), E> {
         let index = self.index(user_key);
-        let mut done = self.join_or_start(user_key, index)?;
+        let (mut done, started) = self.join_or_start(user_key, index, admit)?;
+        let (started, admitted) = started.unzip();
         let key = match done.wait_for(Option::is_some).await {
             Ok(key) => key.clone(),
             Err(_) => None,
         };
-        Ok(Derivation {
+        let derivation = Derivation {
             key: key.ok_or(DerivationQueueFull)?,
             index,
-            cached: false,
-        })
+            since: now,
+            cached: None,
+            _started: started,
+        };
+        Ok((derivation, admitted))
     }
 
-    /// Keeps a key that opened or created something, so that the next request finds it. Others are never kept:
+    /// Keeps a key that opens or creates something, so that the next request finds it. Others are never kept:
     /// a flood of wrong keys must not push out the right ones.
     pub fn remember(&self, derivation: &Derivation) {
-        if !derivation.cached {
-            self.cache
-                .insert(derivation.index, Arc::clone(&derivation.key));
+        if derivation.cached.is_none() {
+            self.keep(derivation);
         }
+    }
+
+    /// Keeps a key that opened something older than itself.
+    pub fn opened(&self, derivation: &Derivation) {
+        let mark = |cached: &CachedKey| {
+            // Read first: keys in use are shared by many requests.
+            if !cached.has_opened() {
+                cached.opened.store(true, Ordering::Relaxed);
+            }
+        };
+        match &derivation.cached {
+            Some(cached) => mark(cached),
+            None => mark(&self.keep(derivation)),
+        }
+    }
+
+    /// Keeps a key to which a list showed nothing older than itself; tells whether that was the first one.
+    pub fn listed_in_vain(&self, derivation: &Derivation) -> bool {
+        let mark = |cached: &CachedKey| !cached.listed.swap(true, Ordering::Relaxed);
+        match &derivation.cached {
+            Some(cached) => mark(cached),
+            None => mark(&self.keep(derivation)),
+        }
+    }
+
+    fn keep(&self, derivation: &Derivation) -> Arc<CachedKey> {
+        // What another request of the key noted meanwhile stays.
+        let entry = self.cache.entry(derivation.index).or_insert_with(|| {
+            Arc::new(CachedKey {
+                key: Arc::clone(&derivation.key),
+                since: derivation.since,
+                opened: AtomicBool::new(false),
+                listed: AtomicBool::new(false),
+                paid: AtomicBool::new(false),
+            })
+        });
+        entry.into_value()
     }
 
     fn index(&self, user_key: &UserKey) -> Index {
@@ -164,20 +273,21 @@ impl KeyRing {
         )
     }
 
-    fn join_or_start(
+    fn join_or_start<T, E: From<DerivationQueueFull>>(
         &self,
         user_key: &UserKey,
         index: Index,
-    ) -> Result<watch::Receiver<Option<Arc<DataKey>>>, DerivationQueueFull> {
+        admit: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(Running, Option<(Started, T)>), E> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(done) = running.get(&index) {
-            return Ok(done.clone());
+            return Ok((done.clone(), None));
         }
+        let admitted = admit()?;
         let (done, result) = watch::channel(None);
         self.jobs
             .try_send(Job {
                 user_key: user_key.clone(),
-                index,
                 done,
             })
             .map_err(|_| {
@@ -186,11 +296,15 @@ impl KeyRing {
             })?;
         self.metrics.queued();
         running.insert(index, result.clone());
-        Ok(result)
+        let started = Started {
+            running: Arc::clone(&self.running),
+            index,
+        };
+        Ok((result, Some((started, admitted))))
     }
 }
 
-fn cache(idle: Duration) -> Cache<Index, Arc<DataKey>> {
+fn cache(idle: Duration) -> Cache<Index, Arc<CachedKey>> {
     Cache::builder()
         .max_capacity(CACHED_KEYS)
         .time_to_idle(idle)
@@ -201,7 +315,6 @@ fn cache(idle: Duration) -> Cache<Index, Arc<DataKey>> {
 /// One thread of the pool.
 struct Deriver {
     queue: Arc<Mutex<Receiver<Job>>>,
-    running: Running,
     salt: Salt,
     iterations: Iterations,
     metrics: KeyMetrics,
@@ -210,21 +323,11 @@ struct Deriver {
 impl Deriver {
     /// Derives until the key ring is gone.
     fn serve(&self) {
-        while let Some(Job {
-            user_key,
-            index,
-            done,
-        }) = self.next()
-        {
+        while let Some(Job { user_key, done }) = self.next() {
             let start = Instant::now();
             let key = derive(&user_key, &self.salt, self.iterations);
             self.metrics.derived(start.elapsed());
-            // Sent before it is taken out: a request that comes in between finds the result.
             done.send_replace(Some(Arc::new(key)));
-            self.running
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&index);
         }
     }
 
@@ -258,14 +361,44 @@ mod tests {
         .unwrap()
     }
 
+    async fn derived(ring: &KeyRing, user_key: &UserKey) -> Derivation {
+        let now = Timestamp::from_micros(2);
+        let derived = ring.derive(user_key, now, || Ok::<_, DerivationQueueFull>(()));
+        derived.await.unwrap().0
+    }
+
     #[tokio::test]
     async fn a_key_is_cached_only_after_it_was_remembered() {
         let ring = ring(1);
         let user_key = UserKey::from_header(b"correct horse");
-        let derived = ring.derive(&user_key).await.unwrap();
+        let derived = derived(&ring, &user_key).await;
         assert!(ring.cached(&user_key).is_none());
         ring.remember(&derived);
-        assert!(ring.cached(&user_key).unwrap().was_cached());
+        assert!(ring.cached(&user_key).unwrap().cached().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_a_key_showed_is_kept_when_another_request_remembers_it_too() {
+        let ring = ring(1);
+        let user_key = UserKey::from_header(b"correct horse");
+        let slow = derived(&ring, &user_key).await;
+        let quick = derived(&ring, &user_key).await;
+        ring.remember(&quick);
+        assert!(ring.listed_in_vain(&quick), "the first");
+        assert!(!ring.listed_in_vain(&slow));
+        let has_opened = || {
+            ring.cached(&user_key)
+                .unwrap()
+                .cached()
+                .unwrap()
+                .has_opened()
+        };
+        assert!(!has_opened(), "a create says nothing");
+        ring.opened(&quick);
+        ring.remember(&slow);
+        assert!(has_opened());
+        assert!(slow.is_older(Timestamp::from_micros(1)));
+        assert!(!slow.is_older(Timestamp::from_micros(2)));
     }
 
     #[tokio::test]
@@ -273,7 +406,7 @@ mod tests {
         let (idle, mut ring) = (Duration::from_millis(50), ring(1));
         ring.cache = cache(idle);
         let user_key = UserKey::from_header(b"correct horse");
-        let derived = ring.derive(&user_key).await.unwrap();
+        let derived = derived(&ring, &user_key).await;
         ring.remember(&derived);
         let key = Arc::downgrade(&derived.key);
         drop(derived);
@@ -291,18 +424,22 @@ mod tests {
     async fn new_keys_beyond_the_queue_are_turned_away_and_running_ones_are_shared() {
         let ring = ring(5_000_000);
         let key = |n: usize| UserKey::from_header(format!("key {n}").as_bytes());
+        let admitted = || Ok::<_, DerivationQueueFull>(());
         let mut waiting = Vec::new();
         let refused = (0..QUEUE_PER_THREAD + 2).filter(|n| {
-            match ring.join_or_start(&key(*n), ring.index(&key(*n))) {
-                Ok(done) => {
-                    waiting.push(done);
+            match ring.join_or_start(&key(*n), ring.index(&key(*n)), admitted) {
+                Ok((done, new)) => {
+                    assert!(new.is_some());
+                    waiting.push((done, new));
                     false
                 }
                 Err(DerivationQueueFull) => true,
             }
         });
         assert!(refused.count() >= 1);
-        let shared = ring.join_or_start(&key(0), ring.index(&key(0))).unwrap();
-        assert!(shared.same_channel(&waiting[0]));
+        let shared = ring.join_or_start(&key(0), ring.index(&key(0)), admitted);
+        let (shared, admitted_again) = shared.unwrap();
+        assert!(shared.same_channel(&waiting[0].0));
+        assert!(admitted_again.is_none(), "it is the same guess");
     }
 }

@@ -9,6 +9,7 @@ mod token;
 mod user_key;
 
 pub use data_key::{DataKey, Iterations, NotOpened, derive};
+pub(crate) use keyring::CachedKey;
 pub use keyring::{Derivation, DerivationQueueFull, KeyRing};
 pub use salt::{Fingerprint, Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
 pub use token::token_time;

@@ -12,12 +12,20 @@ use crate::{
     process::Process,
 };
 
+/// A node that started after the entry was created, and whose owner has read it.
 async fn with_entry(more: &[(&str, &str)]) -> TestNode {
-    let node = TestNode::start_in(TempDir::new().unwrap(), more);
-    let body = json!({"key": "k", "value": 1});
-    let created = node.call(Method::POST, "/configs", Some(body)).await;
-    assert_eq!(created.status, 201);
+    let node = TestNode::start();
+    create(&node, USER_KEY, "k").await;
+    let node = TestNode::start_in(node.stop().await, more);
+    let read = node.call(Method::GET, "/configs/k", None).await;
+    assert_eq!(read.status, 200);
     node
+}
+
+async fn create(node: &TestNode, user_key: &str, key: &str) {
+    let body = json!({"key": key, "value": 1});
+    let created = node.call_as(user_key, Method::POST, "/configs", Some(body));
+    assert_eq!(created.await.status, 201);
 }
 
 async fn guess(node: &TestNode, n: usize) -> Answer {
@@ -53,10 +61,13 @@ async fn wrong_keys_are_limited_and_owners_are_not_locked_out() {
 
 #[tokio::test]
 async fn a_key_that_proved_itself_elsewhere_is_no_way_around_the_limit() {
-    let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "3")]).await;
-    let body = json!({"key": "own", "value": 1});
-    let own = node.call_as(OTHER_USER_KEY, Method::POST, "/configs", Some(body));
-    assert_eq!(own.await.status, 201);
+    let node = TestNode::start();
+    create(&node, USER_KEY, "k").await;
+    create(&node, OTHER_USER_KEY, "own").await;
+    let more = [("OSC_AUTH_FAILURES_PER_MINUTE", "3")];
+    let node = TestNode::start_in(node.stop().await, &more);
+    let own = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/own", None);
+    assert_eq!(own.await.status, 200);
     for _ in 0..3 {
         let foreign = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/k", None);
         assert_eq!(foreign.await.status, 403);
@@ -64,6 +75,108 @@ async fn a_key_that_proved_itself_elsewhere_is_no_way_around_the_limit() {
     assert_eq!(guess(&node, 1).await.status, 429);
     let own = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/own", None);
     assert_eq!(own.await.status, 200, "it is never refused itself");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_create_of_ones_own_does_not_make_a_guess_free() {
+    let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "3")]).await;
+    for n in 0..3 {
+        let guess = format!("a wrong key, number {n}");
+        create(&node, &guess, &format!("x{n}")).await;
+        let list = node.call_as(&guess, Method::GET, "/configs?keys_only=true", None);
+        assert_eq!(list.await.status, 200);
+    }
+    let body = json!({"key": "x3", "value": 1});
+    let next = node.call_as(
+        "a wrong key, number 3",
+        Method::POST,
+        "/configs",
+        Some(body),
+    );
+    assert_eq!(next.await.status, 429);
+    let cached = node.call_as("a wrong key, number 0", Method::GET, "/configs", None);
+    assert_eq!(cached.await.status, 429, "it opened nothing but its own");
+    let metrics = node.call(Method::GET, "/metrics", None).await.text;
+    let failures = "osc_auth_failures_total{key=\"user_key\"} 3";
+    assert!(metrics.contains(failures), "once for each key: {metrics}");
+    let owner = node.call(Method::GET, "/configs/k", None).await;
+    assert_eq!(owner.status, 200);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_only_created_something_is_refused_after_its_failures() {
+    let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "3")]).await;
+    create(&node, OTHER_USER_KEY, "own").await;
+    for status in [403, 403, 403, 429, 429] {
+        let foreign = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/k", None);
+        assert_eq!(foreign.await.status, status);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_a_new_key_may_list_often() {
+    let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "2")]).await;
+    create(&node, OTHER_USER_KEY, "own").await;
+    for _ in 0..10 {
+        let list = node
+            .call_as(OTHER_USER_KEY, Method::GET, "/configs", None)
+            .await;
+        assert_eq!(
+            (list.status.as_u16(), list.header("x-osc-skipped")),
+            (200, Some("1"))
+        );
+    }
+    assert_eq!(guess(&node, 1).await.status, 403);
+    assert_eq!(guess(&node, 2).await.status, 429);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_keys_at_the_same_time_do_not_pass_together() {
+    let folder = TempDir::new().unwrap();
+    // The real number of rounds, so that they overlap.
+    let node = Process::start(folder.path(), &[("OSC_AUTH_FAILURES_PER_MINUTE", "5")]);
+    let request = |method, path: &str, key: String| {
+        crate::node::client()
+            .request(method, format!("{}{path}", node.url))
+            .header("X-API-Key", API_KEY)
+            .header("X-User-Key", key)
+    };
+    let create = request(Method::POST, "/configs", USER_KEY.to_owned());
+    let create = create.json(&json!({"key": "k", "value": 1}));
+    assert_eq!(create.send().await.unwrap().status(), 201);
+    let mut guesses = JoinSet::new();
+    for n in 0..30 {
+        let key = format!("a wrong key, number {n}");
+        guesses.spawn(request(Method::GET, "/configs/k", key).send());
+    }
+    let answers = guesses.join_all().await.into_iter();
+    let mut statuses: Vec<_> = answers
+        .map(|answer| answer.unwrap().status().as_u16())
+        .collect();
+    statuses.sort_unstable();
+    let tried = statuses.iter().filter(|status| **status == 403).count();
+    // One more is forgiven each twelve seconds.
+    assert!((5..=6).contains(&tried), "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&429));
+    node.kill();
+}
+
+#[tokio::test]
+async fn many_requests_with_one_new_key_are_one_guess() {
+    let node = TestNode::start();
+    create(&node, USER_KEY, "k").await;
+    let more = [("OSC_AUTH_FAILURES_PER_MINUTE", "1")];
+    let node = TestNode::start_in(node.stop().await, &more);
+    let reads = (0..50).map(|_| node.call(Method::GET, "/configs/k", None));
+    for read in futures::future::join_all(reads).await {
+        assert_eq!(read.status, 200);
+    }
+    assert_eq!(guess(&node, 1).await.status, 403, "nothing stayed counted");
+    assert_eq!(guess(&node, 2).await.status, 429);
     node.stop().await;
 }
 

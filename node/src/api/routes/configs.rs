@@ -67,11 +67,11 @@ pub(in crate::api) async fn create(
         category: category.clone(),
         token: seal(&node, &caller.derivation.key, &value)?,
     };
+    caller.creates(&node);
     let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
     loop {
         let create = commit(&node, &identity, seen, change.clone(), terms);
         if let Some(written) = create.await? {
-            caller.proved(&node);
             node.metrics.encrypted();
             created(&identity);
             return Ok(shown(
@@ -230,7 +230,7 @@ impl Update<'_> {
     async fn commit(
         &self,
         node: &NodeState,
-        caller: &Caller,
+        caller: &Caller<'_>,
         stored: &Found,
     ) -> Result<Option<Response>, ApiError> {
         let live = stored.live();
@@ -238,6 +238,9 @@ impl Update<'_> {
             open(node, caller, row)?;
         }
         self.check(live)?;
+        if live.is_none() {
+            caller.creates(node);
+        }
         let kept = live.and_then(|row| row.category.as_ref());
         let category = self.category.or(kept).cloned();
         let put = Some(NewValue {
@@ -257,7 +260,6 @@ impl Update<'_> {
         let Some(written) = written else {
             return Ok(None);
         };
-        caller.proved(node);
         node.metrics.encrypted();
         let status = if live.is_some() {
             updated(self.identity);

@@ -6,7 +6,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::{
     api::{
         Node,
-        auth::{CallerKey, Client},
+        auth::{CallerKey, Client, Listed},
         entry_json::rfc_3339,
         error::ApiError,
         openapi::{ConflictResponse, KeyHeaders, ListRefusals},
@@ -30,7 +30,7 @@ pub(in crate::api) async fn conflicts(
     caller: CallerKey,
 ) -> Result<Json<Vec<Value>>, ApiError> {
     let caller = caller.derive(&node).await?;
-    let (mut shown, mut skipped) = (Vec::new(), 0);
+    let (mut shown, mut seen) = (Vec::new(), Listed::default());
     for row in node.store.conflicts().await? {
         let token = row
             .content
@@ -38,9 +38,11 @@ pub(in crate::api) async fn conflicts(
             .and_then(Content::token)
             .unwrap_or_default();
         let Ok(plaintext) = caller.derivation.key.open(token) else {
-            skipped += 1;
+            seen.skipped += 1;
             continue;
         };
+        seen.opened += 1;
+        seen.older |= caller.derivation.is_older(row.created_at);
         let Ok(value) = read_plaintext(&plaintext) else {
             continue;
         };
@@ -57,10 +59,6 @@ pub(in crate::api) async fn conflicts(
             "updated_at": rfc_3339(row.updated_at),
         }));
     }
-    if shown.is_empty() && skipped > 0 {
-        caller.failed(&node);
-    } else if !shown.is_empty() {
-        caller.proved(&node);
-    }
+    caller.listed(&node, &seen);
     Ok(Json(shown))
 }
