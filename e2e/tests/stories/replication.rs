@@ -21,10 +21,12 @@ const NODES: &str = "
 from urllib.parse import urlsplit
 def node(ordinal):
     name, namespace = urlsplit(os.environ['ENDPOINT']).hostname.split('.')[:2]
-    return connect(f'http://{name}-{ordinal}.{name}-nodes.{namespace}.svc:9000')
+    return OpenSecureConfClient(
+        base_url=f'http://{name}-{ordinal}.{name}-nodes.{namespace}.svc:9000',
+        user_key=os.environ['USER_KEY'], api_key=os.environ['API_KEY'])
 ";
 
-pub(crate) async fn run(stage: &Stage, script: &str) -> anyhow::Result<String> {
+async fn run(stage: &Stage, script: &str) -> anyhow::Result<String> {
     let workload = Workload {
         stage,
         cluster: "config",
@@ -32,7 +34,7 @@ pub(crate) async fn run(stage: &Stage, script: &str) -> anyhow::Result<String> {
     workload.run(&format!("{NODES}{script}")).await
 }
 
-pub(crate) async fn three_nodes(stage: &Stage) -> anyhow::Result<DynamicObject> {
+async fn three_nodes(stage: &Stage) -> anyhow::Result<DynamicObject> {
     let applied = Instant::now();
     stage.apply_sample("three-nodes.yaml").await?;
     let cluster = stage.until_condition("config", "Ready", "True").await?;
@@ -237,7 +239,7 @@ async fn scale(stage: &Stage, replicas: i32) -> anyhow::Result<()> {
 }
 
 /// The first three pods: which they are, and how often their containers were restarted.
-pub(crate) async fn lives(stage: &Stage) -> anyhow::Result<Vec<(Option<String>, Vec<i32>)>> {
+async fn lives(stage: &Stage) -> anyhow::Result<Vec<(Option<String>, Vec<i32>)>> {
     let mut lives = Vec::new();
     for ordinal in 0..3 {
         let pod = stage.api::<Pod>().get(&format!("config-{ordinal}")).await?;
