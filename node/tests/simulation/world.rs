@@ -299,7 +299,10 @@ impl World {
     pub(crate) fn send(&mut self, asker: Peer, to: &Address, text: &str, patience: Duration) {
         let target = self.nodes.iter().position(|node| node.address == *to);
         let give_up = Happening::Answer { asker, text: None };
-        let Some(target) = target.filter(|target| !self.nodes[*target].retired) else {
+        let leads_there = |target: &NodeId| {
+            !self.nodes[*target].retired && !self.network.unnamed.contains(target)
+        };
+        let Some(target) = target.filter(leads_there) else {
             self.later(Duration::from_millis(20), give_up);
             return;
         };

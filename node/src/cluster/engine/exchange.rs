@@ -130,9 +130,13 @@ impl Engine {
         if let Some(route) = self.contacts.routes.get_mut(from) {
             route.failures = 0;
             route.tried = true;
+            let was_me = route.is_me;
             route.is_me = hello.boot == self.setup.boot;
             route.who = Some(hello.incarnation);
             if route.is_me {
+                if !was_me {
+                    self.readiness.found_itself(now);
+                }
                 return Ok(());
             }
         }
