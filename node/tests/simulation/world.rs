@@ -61,6 +61,8 @@ pub(crate) enum Happening {
     HandOver,
     /// A node starts again.
     Start(NodeId),
+    /// The address of a node leads to it.
+    Named(NodeId),
     /// The list of addresses of a node changes.
     List(NodeId, Vec<Address>),
 }
@@ -284,6 +286,7 @@ impl World {
             Happening::Owner => self.owner_acts(),
             Happening::HandOver => self.hand_over(),
             Happening::Start(node) => self.start(node),
+            Happening::Named(node) => drop(self.network.unnamed.remove(&node)),
             Happening::List(node, list) => self.list(node, list),
         }
     }
