@@ -19,6 +19,8 @@ pub enum Rule {
     PurgeWaitsForWhatIsUnderWay,
     /// A node below a purge mark joins anew.
     HonourPurgeMarks,
+    /// So does one below a mark that stood before another one's snapshot was made.
+    PurgeMarksAreInherited,
     /// What the roster says, it says of an incarnation, not of a name.
     RosterByIncarnation,
     /// A removed or superseded node is fenced.
@@ -94,6 +96,7 @@ impl Rule {
         Self::PurgeWaitsForAll,
         Self::PurgeWaitsForWhatIsUnderWay,
         Self::HonourPurgeMarks,
+        Self::PurgeMarksAreInherited,
         Self::RosterByIncarnation,
         Self::FenceRemoved,
         Self::FenceRolledBack,

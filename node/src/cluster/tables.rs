@@ -185,6 +185,9 @@ impl FenceReason {
     }
 }
 
+/// Up to where members had purged the tombstones of their own feeds.
+pub type PurgeMarks = Vec<(Incarnation, Seq)>;
+
 /// Where the rows of a joined node came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotOrigin {
@@ -212,6 +215,9 @@ pub struct Membership {
     pub purged: Seq,
     /// The highest clock of a purged tombstone.
     pub purged_clock: Clock,
+    /// What the sources of its snapshot had purged by then: it has not held those tombstones.
+    #[serde(default)]
+    pub inherited: PurgeMarks,
     /// Where its rows came from, if by snapshot.
     pub origin: Option<SnapshotOrigin>,
     /// The last sequence when the current boot began, and that boot.

@@ -53,6 +53,7 @@ switches! {
     purges_wait_for_all: shown_by(PurgeWaitsForAll, purging::a_purge_waits_for_who_is_down);
     purges_wait_for_what_is_under_way:
         shown_by(PurgeWaitsForWhatIsUnderWay, purging::a_purge_waits_for_what_is_under_way);
+    purge_marks_are_inherited: shown_by(PurgeMarksAreInherited, purging::a_purge_is_known_to_whoever_took_a_snapshot_after_it);
     purge_marks_are_honoured: shown_by(HonourPurgeMarks, purging::a_snapshot_from_before_a_purge_is_taken_again);
     the_roster_goes_by_incarnation: shown_by(RosterByIncarnation, leaving::e03_same_name_new_life);
     removed_nodes_are_fenced: shown_by(FenceRemoved, leaving::e30_left_too_early);
