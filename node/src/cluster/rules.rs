@@ -53,6 +53,8 @@ pub enum Rule {
     ReadyWaitsForHeads,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
+    /// A node that is refused as a removed one tells what it knows of the roster: the removal may be void.
+    RemovalsAreJudgedTogether,
     /// A write commits only over the row that its caller saw.
     WritesCheckWhatWasSeen,
     /// What members hold differently for two rounds of digests is repaired.
@@ -113,6 +115,7 @@ impl Rule {
         Self::LeavingPushesAll,
         Self::ReadyWaitsForHeads,
         Self::EarlierRemovalsWin,
+        Self::RemovalsAreJudgedTogether,
         Self::WritesCheckWhatWasSeen,
         Self::DigestsAreCompared,
         Self::OneMemberBringsNothingBack,

@@ -69,6 +69,7 @@ switches! {
     stamps_stay_their_own: shown_by(OwnStamps, fencing::e20_reissued_write);
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
     ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
+    removals_are_judged_together: shown_by(RemovalsAreJudgedTogether, fencing::a_removal_is_void_whose_issuer_is_gone);
     earlier_removals_win: shown_by(EarlierRemovalsWin, fencing::e09_mutual_removal);
     digests_are_compared: shown_by(DigestsAreCompared, digests::a_row_that_a_fault_took_away_comes_back);
     one_member_brings_nothing_back:
