@@ -18,6 +18,7 @@ use crate::{
 scenarios! {
     e12_owner_restored
     e13_owner_lost
+    an_owner_that_went_back_unnoticed_keeps_what_it_has_aside
     a_database_with_entries_founds_a_directory
     a_directory_travels_without_values
     a_conflict_is_kept_by_the_owner_of_the_loser
@@ -163,6 +164,30 @@ pub(crate) fn e12_owner_restored(rules: Rules) -> Outcome {
     )?;
     let conflicts = &world.nodes[2].disk.durable().conflicts;
     let values: Vec<_> = conflicts
+        .iter()
+        .filter_map(|row| row.content.as_ref()?.token())
+        .collect();
+    ensure(values == ["old"], format!("{values:?} are kept aside"))
+}
+
+/// An owner goes back, and those to whom it had told what it wrote are lost: only one has the rows, from them, and cannot
+/// know. What the owner has passes for nothing later.
+pub(crate) fn an_owner_that_went_back_unnoticed_keeps_what_it_has_aside(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(0, "changed", "old")?;
+    world.put(0, "deleted", "gone")?;
+    world.all_serve()?;
+    world.network.part(0, 1);
+    world.pass(Duration::from_secs(5));
+    let earlier = world.nodes[0].disk.durable().clone();
+    world.put(0, "changed", "new")?;
+    world.delete(0, "deleted")?;
+    world.all_serve()?;
+    world.roll_back(0, earlier);
+    world.wipe(2);
+    world.ends_well()?;
+    let aside = &world.nodes[0].disk.durable().conflicts;
+    let values: Vec<_> = aside
         .iter()
         .filter_map(|row| row.content.as_ref()?.token())
         .collect();
