@@ -83,6 +83,8 @@ pub enum Rule {
     EarlierValuesDoNotStandIn,
     /// FEDERATED: an earlier value of an entry whose value is lost is kept as the loser of a conflict.
     EarlierValuesAreSetAside,
+    /// FEDERATED: an earlier value that was set aside is taken back where the directory turns out to name it.
+    ValuesAreFoundAgain,
     /// FEDERATED: a node that has values to take back says so: nobody may take them for lost.
     TakingBackIsTold,
 }
@@ -130,6 +132,7 @@ impl Rule {
         Self::ValuesAreTakenBack,
         Self::EarlierValuesDoNotStandIn,
         Self::EarlierValuesAreSetAside,
+        Self::ValuesAreFoundAgain,
         Self::TakingBackIsTold,
     ];
 }

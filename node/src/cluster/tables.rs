@@ -81,6 +81,9 @@ pub trait Tables {
         seen_at: Timestamp,
     ) -> Result<(), Self::Error>;
 
+    /// Takes the loser out whose ciphertext is the one that a row of a directory names; gives that.
+    fn take_conflict(&mut self, named: &Row) -> Result<Option<String>, Self::Error>;
+
     /// How far each member's feed was read, and how far each has acknowledged ours.
     fn cursors(&mut self) -> Result<Vec<(Incarnation, Cursor)>, Self::Error>;
     /// Writes one of them.

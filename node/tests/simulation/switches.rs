@@ -94,6 +94,7 @@ switches! {
         shown_by(OwnersWriteNothingNew, federated::a_value_that_was_deleted_is_not_taken_back_over_that);
     values_are_taken_back: shown_by(ValuesAreTakenBack, federated::e12_owner_restored);
     earlier_values_do_not_stand_in: shown_by(EarlierValuesDoNotStandIn, federated::e12_owner_restored);
+    values_are_found_again: shown_by(ValuesAreFoundAgain, federated::a_value_that_was_set_aside_is_found_again);
     earlier_values_are_set_aside: shown_by(EarlierValuesAreSetAside, federated::e12_owner_restored);
     taking_back_is_told: shown_by(TakingBackIsTold, federated::values_that_are_being_taken_back_are_not_lost);
 }

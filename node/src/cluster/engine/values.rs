@@ -97,6 +97,28 @@ impl Engine {
         Ok(())
     }
 
+    /// A value of an earlier life was set aside, or taken back under an earlier version, because nobody had told the source
+    /// of a snapshot of it; now the directory names it after all.
+    pub(super) fn find_value_again<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        row: &Row,
+    ) -> Result<(), T::Error> {
+        let is_missed = self.is_federated()
+            && !row.is_tombstone()
+            && !self.belongs_still(row.version.incarnation)
+            && self.setup.rules.hold(Rule::ValuesAreFoundAgain);
+        if is_missed
+            && tables.value(&row.identity)?.is_none()
+            && let Some(token) = tables.take_conflict(row)?
+        {
+            tables.put_value(&row.identity, row.version, &token)?;
+            self.takes_back = true;
+            self.changed.rows = true;
+        }
+        Ok(())
+    }
+
     /// Keeps an earlier value of an entry as the loser of a conflict.
     fn set_aside<T: Tables>(
         &mut self,
