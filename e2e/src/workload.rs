@@ -13,8 +13,10 @@ const IMAGE: &str = "opensecureconf-e2e/python-client:2.3.1-1";
 const PRELUDE: &str = "
 import os
 from opensecureconf_client import OpenSecureConfClient
-client = OpenSecureConfClient(
-    base_url=os.environ['ENDPOINT'], user_key=os.environ['USER_KEY'], api_key=os.environ['API_KEY'])
+def connect(base_url=os.environ['ENDPOINT'], **options):
+    return OpenSecureConfClient(
+        base_url=base_url, user_key=os.environ['USER_KEY'], api_key=os.environ['API_KEY'], **options)
+client = connect()
 ";
 
 /// A script that talks to one cluster.
@@ -26,9 +28,14 @@ pub struct Workload<'a> {
     pub cluster: &'a str,
 }
 
-impl Workload<'_> {
+impl<'a> Workload<'a> {
     /// Runs a script to its end and returns what it printed; fails when the script does.
     pub async fn run(&self, script: &str) -> anyhow::Result<String> {
+        self.start(script).await?.end().await
+    }
+
+    /// Starts a script and leaves it running. Nothing but the script ends it, so it had better look for a word in the store.
+    pub async fn start(&self, script: &str) -> anyhow::Result<RunningScript<'a>> {
         let Self { stage, cluster } = self;
         let pods = stage.api::<Pod>();
         let pod: Pod = serde_json::from_value(json!({
@@ -49,15 +56,30 @@ impl Workload<'_> {
             },
         }))?;
         let made = pods.create(&PostParams::default(), &pod).await?;
-        let name = made.metadata.name.context("a pod without a name")?;
-        let phase = |pod: &Pod| {
-            pod.status
-                .as_ref()
-                .and_then(|status| status.phase.clone())
-                .unwrap_or_default()
-        };
+        let pod = made.metadata.name.context("a pod without a name")?;
+        stage
+            .until(pods, &pod, "started", |found| {
+                found.is_none_or(|pod| !["", "Pending"].contains(&phase(pod)))
+            })
+            .await?;
+        Ok(RunningScript { stage, pod })
+    }
+}
+
+/// A script that was started.
+#[derive(Debug)]
+pub struct RunningScript<'a> {
+    stage: &'a Stage,
+    pod: String,
+}
+
+impl RunningScript<'_> {
+    /// Waits for its end and returns what it printed; fails when the script does.
+    pub async fn end(self) -> anyhow::Result<String> {
+        let Self { stage, pod: name } = self;
+        let pods = stage.api::<Pod>();
         let ended = |found: Option<&Pod>| {
-            found.is_none_or(|pod| ["Succeeded", "Failed"].contains(&phase(pod).as_str()))
+            found.is_none_or(|pod| ["Succeeded", "Failed"].contains(&phase(pod)))
         };
         let pod = stage
             .until(pods.clone(), &name, "ended", ended)
@@ -70,4 +92,11 @@ impl Workload<'_> {
         pods.delete(&name, &DeleteParams::default()).await?;
         Ok(output)
     }
+}
+
+fn phase(pod: &Pod) -> &str {
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them one after the other.
 
 mod replication;
+mod rolling;
 
 use std::{collections::BTreeMap, io::Write, time::Instant};
 
@@ -239,22 +240,19 @@ async fn replace_pod(stage: &Stage, name: &str) -> anyhow::Result<()> {
 
 /// Waits until another pod of this name serves.
 async fn until_replaced(stage: &Stage, name: &str, before: Option<String>) -> anyhow::Result<()> {
-    let serves = |found: Option<&Pod>| {
-        found.is_some_and(|pod| {
-            let conditions = pod
-                .status
-                .iter()
-                .flat_map(|status| status.conditions.iter().flatten());
-            pod.uid() != before
-                && conditions
-                    .into_iter()
-                    .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        })
-    };
+    let another = |found: Option<&Pod>| found.is_some_and(|pod| pod.uid() != before && serves(pod));
     stage
-        .until(stage.api::<Pod>(), name, "replaced", serves)
+        .until(stage.api::<Pod>(), name, "replaced", another)
         .await
         .map(drop)
+}
+
+fn serves(pod: &Pod) -> bool {
+    let mut conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Deletes a child and waits for another one of its name.

@@ -21,12 +21,10 @@ const NODES: &str = "
 from urllib.parse import urlsplit
 def node(ordinal):
     name, namespace = urlsplit(os.environ['ENDPOINT']).hostname.split('.')[:2]
-    return OpenSecureConfClient(
-        base_url=f'http://{name}-{ordinal}.{name}-nodes.{namespace}.svc:9000',
-        user_key=os.environ['USER_KEY'], api_key=os.environ['API_KEY'])
+    return connect(f'http://{name}-{ordinal}.{name}-nodes.{namespace}.svc:9000')
 ";
 
-async fn run(stage: &Stage, script: &str) -> anyhow::Result<String> {
+pub(crate) async fn run(stage: &Stage, script: &str) -> anyhow::Result<String> {
     let workload = Workload {
         stage,
         cluster: "config",
@@ -34,7 +32,7 @@ async fn run(stage: &Stage, script: &str) -> anyhow::Result<String> {
     workload.run(&format!("{NODES}{script}")).await
 }
 
-async fn three_nodes(stage: &Stage) -> anyhow::Result<DynamicObject> {
+pub(crate) async fn three_nodes(stage: &Stage) -> anyhow::Result<DynamicObject> {
     let applied = Instant::now();
     stage.apply_sample("three-nodes.yaml").await?;
     let cluster = stage.until_condition("config", "Ready", "True").await?;
@@ -239,7 +237,7 @@ async fn scale(stage: &Stage, replicas: i32) -> anyhow::Result<()> {
 }
 
 /// The first three pods: which they are, and how often their containers were restarted.
-async fn lives(stage: &Stage) -> anyhow::Result<Vec<(Option<String>, Vec<i32>)>> {
+pub(crate) async fn lives(stage: &Stage) -> anyhow::Result<Vec<(Option<String>, Vec<i32>)>> {
     let mut lives = Vec::new();
     for ordinal in 0..3 {
         let pod = stage.api::<Pod>().get(&format!("config-{ordinal}")).await?;

@@ -251,6 +251,13 @@ impl Contacts {
             .all(|route| route.tried)
     }
 
+    /// Whether an address of the list may turn out to be this node's own.
+    pub(super) fn may_find_itself(&self) -> bool {
+        let is_found = self.routes.values().any(|route| route.is_me);
+        let mut listed = self.routes.values().filter(|route| route.listed);
+        !is_found && listed.any(|route| route.who.is_none())
+    }
+
     /// How far a member is known to hold this node's feed, by its last hello.
     pub(super) fn received_by(&self, member: Incarnation, me: Incarnation) -> Option<Seq> {
         let (of, seq) = self.known.get(&member)?.hello.received?;

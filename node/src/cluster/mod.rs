@@ -33,5 +33,6 @@ pub use protocol::{
 pub use roster::{Phase, Roster, RosterEntry, State};
 pub use rules::{Rule, Rules};
 pub use tables::{
-    Cursor, FeedRow, FenceReason, Membership, SnapshotOrigin, Standing, Tables, Takeover,
+    Cursor, FeedRow, FenceReason, Membership, PurgeMarks, SnapshotOrigin, Standing, Tables,
+    Takeover,
 };

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Address, Boot, Cursor, Cutoff, FoundingId, MemberName, Mode, Roster, Seq, WireDigest};
+use super::{
+    Address, Boot, Cursor, Cutoff, FoundingId, MemberName, Mode, PurgeMarks, Roster, Seq,
+    WireDigest,
+};
 use crate::crypto::Salt;
 use crate::domain::{
     Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
@@ -83,6 +86,9 @@ pub struct Hello {
     pub head: Seq,
     /// Its highest purged sequence.
     pub purged: Seq,
+    /// What the sources of its snapshot had purged by then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inherited: PurgeMarks,
     /// Where its rows came from, if by snapshot: (source, the source's head, its own last sequence of them).
     pub origin: Option<(Incarnation, Seq, Seq)>,
     /// How far it durably holds the addressee's feed, and of which incarnation; an acknowledgement if it acknowledges.
@@ -191,6 +197,9 @@ pub struct SnapshotHead {
     pub clock: Clock,
     /// The highest clock of a tombstone that the source has purged.
     pub purged_clock: Clock,
+    /// What the source, and the sources before it, have purged.
+    #[serde(default)]
+    pub purge_marks: PurgeMarks,
     /// How far the source holds each member's feed, itself included.
     pub received: Vec<(Incarnation, Seq, Boot)>,
 }

@@ -19,6 +19,8 @@ pub enum Rule {
     PurgeWaitsForWhatIsUnderWay,
     /// A node below a purge mark joins anew.
     HonourPurgeMarks,
+    /// So does one below a mark that stood before another one's snapshot was made.
+    PurgeMarksAreInherited,
     /// What the roster says, it says of an incarnation, not of a name.
     RosterByIncarnation,
     /// A removed or superseded node is fenced.
@@ -51,6 +53,8 @@ pub enum Rule {
     ReadyWaitsForHeads,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
+    /// A node that is refused as a removed one tells what it knows of the roster: the removal may be void.
+    RemovalsAreJudgedTogether,
     /// A write commits only over the row that its caller saw.
     WritesCheckWhatWasSeen,
     /// What members hold differently for two rounds of digests is repaired.
@@ -79,6 +83,8 @@ pub enum Rule {
     EarlierValuesDoNotStandIn,
     /// FEDERATED: an earlier value of an entry whose value is lost is kept as the loser of a conflict.
     EarlierValuesAreSetAside,
+    /// FEDERATED: an earlier value that was set aside is taken back where the directory turns out to name it.
+    ValuesAreFoundAgain,
     /// FEDERATED: a node that has values to take back says so: nobody may take them for lost.
     TakingBackIsTold,
 }
@@ -94,6 +100,7 @@ impl Rule {
         Self::PurgeWaitsForAll,
         Self::PurgeWaitsForWhatIsUnderWay,
         Self::HonourPurgeMarks,
+        Self::PurgeMarksAreInherited,
         Self::RosterByIncarnation,
         Self::FenceRemoved,
         Self::FenceRolledBack,
@@ -110,6 +117,7 @@ impl Rule {
         Self::LeavingPushesAll,
         Self::ReadyWaitsForHeads,
         Self::EarlierRemovalsWin,
+        Self::RemovalsAreJudgedTogether,
         Self::WritesCheckWhatWasSeen,
         Self::DigestsAreCompared,
         Self::OneMemberBringsNothingBack,
@@ -124,6 +132,7 @@ impl Rule {
         Self::ValuesAreTakenBack,
         Self::EarlierValuesDoNotStandIn,
         Self::EarlierValuesAreSetAside,
+        Self::ValuesAreFoundAgain,
         Self::TakingBackIsTold,
     ];
 }

@@ -81,6 +81,9 @@ pub trait Tables {
         seen_at: Timestamp,
     ) -> Result<(), Self::Error>;
 
+    /// Takes the loser out whose ciphertext is the one that a row of a directory names; gives that.
+    fn take_conflict(&mut self, named: &Row) -> Result<Option<String>, Self::Error>;
+
     /// How far each member's feed was read, and how far each has acknowledged ours.
     fn cursors(&mut self) -> Result<Vec<(Incarnation, Cursor)>, Self::Error>;
     /// Writes one of them.
@@ -185,6 +188,9 @@ impl FenceReason {
     }
 }
 
+/// Up to where members had purged the tombstones of their own feeds.
+pub type PurgeMarks = Vec<(Incarnation, Seq)>;
+
 /// Where the rows of a joined node came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotOrigin {
@@ -212,6 +218,9 @@ pub struct Membership {
     pub purged: Seq,
     /// The highest clock of a purged tombstone.
     pub purged_clock: Clock,
+    /// What the sources of its snapshot had purged by then: it has not held those tombstones.
+    #[serde(default)]
+    pub inherited: PurgeMarks,
     /// Where its rows came from, if by snapshot.
     pub origin: Option<SnapshotOrigin>,
     /// The last sequence when the current boot began, and that boot.

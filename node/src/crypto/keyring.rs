@@ -1,26 +1,23 @@
-//! Data keys for requests: a bounded pool of derivation threads, and a cache of keys that proved themselves.
+//! Data keys for requests: derived once for all that ask at the same time, and cached once they proved themselves.
 
 use std::{
     collections::HashMap,
     fmt,
     num::NonZeroUsize,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
 
-use super::{DataKey, Iterations, Salt, UserKey, derive};
+use super::{
+    DataKey, DerivationQueueFull, Iterations, Salt, UserKey,
+    cached_key::CachedKey,
+    derivation_pool::{DerivationPool, Running},
+};
 use crate::{domain::Timestamp, metrics::KeyMetrics};
 
-/// Derivations that may wait for each thread; one takes about 55 ms of CPU.
-const QUEUE_PER_THREAD: usize = 64;
 const CACHED_KEYS: u64 = 10_000;
 const CACHE_IDLE: Duration = Duration::from_mins(5);
 const CACHE_ABSOLUTE: Duration = Duration::from_hours(1);
@@ -31,7 +28,7 @@ pub struct KeyRing {
     /// Each key once: when its entry goes, it is wiped.
     cache: Cache<Index, Arc<CachedKey>>,
     running: AllRunning,
-    jobs: SyncSender<Job>,
+    pool: DerivationPool,
     metrics: KeyMetrics,
 }
 
@@ -82,53 +79,11 @@ impl Derivation {
     }
 }
 
-/// A key in the cache, and what it showed since it is there.
-#[derive(Debug)]
-pub(crate) struct CachedKey {
-    key: Arc<DataKey>,
-    since: Timestamp,
-    /// It opened something older than `since`.
-    opened: AtomicBool,
-    /// A list that showed it nothing older was counted.
-    listed: AtomicBool,
-    /// A request with it is under way that paid for its failure in advance.
-    paid: AtomicBool,
-}
-
-impl CachedKey {
-    /// Whether it opened something that it cannot have created itself to be cached.
-    pub(crate) fn has_opened(&self) -> bool {
-        self.opened.load(Ordering::Relaxed)
-    }
-
-    /// Whether a request with this key has paid already; if not, this one has.
-    pub(crate) fn pay(&self) -> bool {
-        self.paid.swap(true, Ordering::Relaxed)
-    }
-
-    /// The request that paid is over.
-    pub(crate) fn paid_no_more(&self) {
-        self.paid.store(false, Ordering::Relaxed);
-    }
-}
-
-/// Too many new user keys at once; try again later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many key derivations are waiting")]
-pub struct DerivationQueueFull;
-
 /// A keyed hash of a user key: finds it in the cache without the cache holding it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Index([u8; 32]);
 
-/// A derivation under way.
-type Running = watch::Receiver<Option<Arc<DataKey>>>;
 type AllRunning = Arc<Mutex<HashMap<Index, Running>>>;
-
-struct Job {
-    user_key: UserKey,
-    done: watch::Sender<Option<Arc<DataKey>>>,
-}
 
 impl KeyRing {
     /// Starts the threads. `index_key` is random and lives as long as the process.
@@ -139,24 +94,11 @@ impl KeyRing {
         index_key: [u8; 32],
         metrics: KeyMetrics,
     ) -> std::io::Result<Self> {
-        let (jobs, queue) = sync_channel(QUEUE_PER_THREAD * threads.get());
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..threads.get() {
-            let deriver = Deriver {
-                queue: Arc::clone(&queue),
-                salt: salt.clone(),
-                iterations,
-                metrics: metrics.clone(),
-            };
-            std::thread::Builder::new()
-                .name(format!("derive-{number}"))
-                .spawn(move || deriver.serve())?;
-        }
         Ok(Self {
             index_key,
             cache: cache(CACHE_IDLE),
             running: AllRunning::default(),
-            jobs,
+            pool: DerivationPool::start(salt, iterations, threads, metrics.clone())?,
             metrics,
         })
     }
@@ -167,9 +109,9 @@ impl KeyRing {
         let cached = self.cache.get(&index);
         self.metrics.looked_up(cached.is_some());
         cached.map(|cached| Derivation {
-            key: Arc::clone(&cached.key),
+            key: Arc::clone(cached.key()),
             index,
-            since: cached.since,
+            since: cached.since(),
             cached: Some(cached),
             _started: None,
         })
@@ -225,37 +167,25 @@ impl KeyRing {
 
     /// Keeps a key that opened something older than itself.
     pub fn opened(&self, derivation: &Derivation) {
-        let mark = |cached: &CachedKey| {
-            // Read first: keys in use are shared by many requests.
-            if !cached.has_opened() {
-                cached.opened.store(true, Ordering::Relaxed);
-            }
-        };
         match &derivation.cached {
-            Some(cached) => mark(cached),
-            None => mark(&self.keep(derivation)),
+            Some(cached) => cached.opened(),
+            None => self.keep(derivation).opened(),
         }
     }
 
     /// Keeps a key to which a list showed nothing older than itself; tells whether that was the first one.
     pub fn listed_in_vain(&self, derivation: &Derivation) -> bool {
-        let mark = |cached: &CachedKey| !cached.listed.swap(true, Ordering::Relaxed);
         match &derivation.cached {
-            Some(cached) => mark(cached),
-            None => mark(&self.keep(derivation)),
+            Some(cached) => cached.listed_in_vain(),
+            None => self.keep(derivation).listed_in_vain(),
         }
     }
 
     fn keep(&self, derivation: &Derivation) -> Arc<CachedKey> {
         // What another request of the key noted meanwhile stays.
         let entry = self.cache.entry(derivation.index).or_insert_with(|| {
-            Arc::new(CachedKey {
-                key: Arc::clone(&derivation.key),
-                since: derivation.since,
-                opened: AtomicBool::new(false),
-                listed: AtomicBool::new(false),
-                paid: AtomicBool::new(false),
-            })
+            let key = Arc::clone(&derivation.key);
+            Arc::new(CachedKey::new(key, derivation.since))
         });
         entry.into_value()
     }
@@ -284,17 +214,7 @@ impl KeyRing {
             return Ok((done.clone(), None));
         }
         let admitted = admit()?;
-        let (done, result) = watch::channel(None);
-        self.jobs
-            .try_send(Job {
-                user_key: user_key.clone(),
-                done,
-            })
-            .map_err(|_| {
-                self.metrics.refused();
-                DerivationQueueFull
-            })?;
-        self.metrics.queued();
+        let result = self.pool.derive(user_key.clone())?;
         running.insert(index, result.clone());
         let started = Started {
             running: Arc::clone(&self.running),
@@ -312,33 +232,6 @@ fn cache(idle: Duration) -> Cache<Index, Arc<CachedKey>> {
         .build()
 }
 
-/// One thread of the pool.
-struct Deriver {
-    queue: Arc<Mutex<Receiver<Job>>>,
-    salt: Salt,
-    iterations: Iterations,
-    metrics: KeyMetrics,
-}
-
-impl Deriver {
-    /// Derives until the key ring is gone.
-    fn serve(&self) {
-        while let Some(Job { user_key, done }) = self.next() {
-            let start = Instant::now();
-            let key = derive(&user_key, &self.salt, self.iterations);
-            self.metrics.derived(start.elapsed());
-            done.send_replace(Some(Arc::new(key)));
-        }
-    }
-
-    fn next(&self) -> Option<Job> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let job = queue.recv().ok()?;
-        self.metrics.taken();
-        Some(job)
-    }
-}
-
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} cached)", self.cache.entry_count())
@@ -348,6 +241,7 @@ impl fmt::Debug for KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::derivation_pool;
 
     fn ring(iterations: u32) -> KeyRing {
         let salt = Salt::from_bytes(&[1; 64]).unwrap();
@@ -426,7 +320,7 @@ mod tests {
         let key = |n: usize| UserKey::from_header(format!("key {n}").as_bytes());
         let admitted = || Ok::<_, DerivationQueueFull>(());
         let mut waiting = Vec::new();
-        let refused = (0..QUEUE_PER_THREAD + 2).filter(|n| {
+        let refused = (0..derivation_pool::QUEUE_PER_THREAD + 2).filter(|n| {
             match ring.join_or_start(&key(*n), ring.index(&key(*n)), admitted) {
                 Ok((done, new)) => {
                     assert!(new.is_some());

@@ -2,15 +2,18 @@
 //!
 //! PBKDF2-HMAC-SHA256 turns the caller's user key into a data key; a Fernet token under it holds one value.
 
+mod cached_key;
 mod data_key;
+mod derivation_pool;
 mod keyring;
 mod salt;
 mod token;
 mod user_key;
 
+pub(crate) use cached_key::CachedKey;
 pub use data_key::{DataKey, Iterations, NotOpened, derive};
-pub(crate) use keyring::CachedKey;
-pub use keyring::{Derivation, DerivationQueueFull, KeyRing};
+pub use derivation_pool::DerivationQueueFull;
+pub use keyring::{Derivation, KeyRing};
 pub use salt::{Fingerprint, Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
 pub use token::token_time;
 pub use user_key::UserKey;

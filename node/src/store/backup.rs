@@ -128,6 +128,7 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
             standing: Standing::Blank,
             purged: Seq::START,
             purged_clock: Clock::default(),
+            inherited: Vec::new(),
             origin: None,
             ..membership
         };

@@ -241,6 +241,14 @@ impl Tables for SqliteTables<'_> {
             .map(drop)
     }
 
+    fn take_conflict(&mut self, named: &Row) -> rusqlite::Result<Option<String>> {
+        let Some((id, token)) = values::set_aside(self.connection, named)? else {
+            return Ok(None);
+        };
+        values::remove_set_aside(self.write()?, id)?;
+        Ok(Some(token))
+    }
+
     fn cursors(&mut self) -> rusqlite::Result<Vec<(Incarnation, Cursor)>> {
         membership::cursors(self.connection)
     }

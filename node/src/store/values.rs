@@ -64,6 +64,32 @@ pub(super) fn remove(connection: &Connection, identity: &Identity) -> rusqlite::
         .map(drop)
 }
 
+/// The value that a row names where it was set aside, and its place among the conflicts.
+pub(super) fn set_aside(
+    connection: &Connection,
+    named: &Row,
+) -> rusqlite::Result<Option<(i64, String)>> {
+    let Identity { environment, key } = &named.identity;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, token FROM conflicts WHERE environment = ?1 AND key = ?2 AND token IS NOT NULL",
+    )?;
+    let mut kept = statement.query((environment.as_str(), key.as_str()))?;
+    while let Some(loser) = kept.next()? {
+        let token = row::read_text(loser, 1)?;
+        if named.content.as_ref().is_some_and(|it| it.is_of(&token)) {
+            return Ok(Some((loser.get(0)?, token)));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn remove_set_aside(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM conflicts WHERE id = ?1")?
+        .execute([id])
+        .map(drop)
+}
+
 /// Entries whose values another database than this one wrote.
 pub(super) fn earlier(
     connection: &Connection,

@@ -138,6 +138,10 @@ impl Tables for Transaction<'_> {
         Ok(Vec::new())
     }
 
+    fn take_conflict(&mut self, _: &Row) -> Never<Option<String>> {
+        Ok(None)
+    }
+
     fn put_conflict(&mut self, _: &Row, _: RowHash, _: Timestamp) -> Never<()> {
         Ok(())
     }

@@ -195,8 +195,9 @@ impl World {
                 let contents = self.nodes[node].disk.durable().clone();
                 self.nodes[node].snapshots.push(contents);
             }
-            Fault::Part => self.network.part(node, other),
-            Fault::OneWay => self.network.cut(node, other),
+            Fault::Part if node != other => self.network.part(node, other),
+            Fault::OneWay if node != other => self.network.cut(node, other),
+            Fault::Part | Fault::OneWay => {}
             Fault::Heal => self.network.heal(),
             Fault::Storm => {
                 self.network.loss = self.random.random_range(0.0..0.5);
@@ -239,9 +240,12 @@ impl World {
         }
     }
 
-    /// One node at a time, and only while all others serve.
+    /// One node at a time, and only while all others serve. A pod that is back has no name for a moment.
     fn restart_calmly(&mut self, node: NodeId) {
         if self.owner.is_idle() && self.present().iter().all(|node| self.is_ready(*node)) {
+            self.network.unnamed.insert(node);
+            let named = Duration::from_millis(self.random.random_range(0..4000));
+            self.later(named, Happening::Named(node));
             self.crash(node);
             self.start_soon(node);
         }

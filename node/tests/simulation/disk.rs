@@ -389,6 +389,24 @@ impl Tables for Disk {
             .collect())
     }
 
+    fn take_conflict(&mut self, named: &Row) -> Result<Option<String>, Failed> {
+        let is_it = |row: &Row| {
+            let token = row.content.as_ref().and_then(Content::token);
+            row.identity == named.identity
+                && token
+                    .is_some_and(|token| named.content.as_ref().is_some_and(|it| it.is_of(token)))
+        };
+        let Some(place) = self.read().conflicts.iter().position(is_it) else {
+            return Ok(None);
+        };
+        let taken = self.write()?.conflicts.remove(place);
+        Ok(taken
+            .content
+            .as_ref()
+            .and_then(Content::token)
+            .map(str::to_owned))
+    }
+
     fn put_conflict(&mut self, row: &Row, _: RowHash, _: Timestamp) -> Result<(), Failed> {
         self.write()?.conflicts.push(row.clone());
         Ok(())

@@ -75,6 +75,8 @@ pub(crate) struct History {
     pub(crate) repaired: usize,
     pub(crate) held_by_one_only: usize,
     births: BTreeMap<(Version, Identity), Birth>,
+    /// Stamps of databases before they went back.
+    used_before: BTreeSet<(Version, Identity)>,
     /// The latest version of each entry that a database ever held.
     held: BTreeMap<(Incarnation, Identity), Version>,
     /// Databases that had joined while somebody who had not heard of them purged.
@@ -153,8 +155,10 @@ impl History {
         let me = contents.incarnation;
         self.held.retain(|(whose, _), _| *whose != me);
         // A database that went back may use a stamp again.
-        self.births
-            .retain(|(version, _), _| version.incarnation != me);
+        let used = self
+            .births
+            .extract_if(.., |(version, _), _| version.incarnation == me);
+        self.used_before.extend(used.map(|(stamp, _)| stamp));
         for (identity, row) in &contents.rows {
             self.held.insert((me, identity.clone()), row.row.version);
         }
@@ -256,7 +260,8 @@ impl History {
 
     /// FEDERATED: whether the owner of a row's value gave it up for a later version of its own, which may be gone with it.
     pub(crate) fn was_given_up(&self, row: &Row) -> bool {
-        self.births.keys().any(|(version, identity)| {
+        let mut used = self.births.keys().chain(&self.used_before);
+        used.any(|(version, identity)| {
             *identity == row.identity
                 && version.incarnation == row.version.incarnation
                 && *version > row.version

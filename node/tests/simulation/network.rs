@@ -11,6 +11,8 @@ use crate::world::NodeId;
 pub(crate) struct Network {
     /// Ways that are cut: (from, to).
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Nodes whose addresses lead nowhere yet: nobody can call them, and they can call others.
+    pub(crate) unnamed: BTreeSet<NodeId>,
     /// A node that speaks the protocol's version before digests.
     pub(crate) older_release: Option<NodeId>,
     /// The part of messages that are lost.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use opensecureconf_node::{
     cluster::{
         AckLevel, Change, MemberName, Mode, OwnerAnswer, OwnerOrder, OwnerRefusal, Rules, Seen,
-        Write, WriteRefusal, Written,
+        Standing, Write, WriteRefusal, Written,
     },
     domain::{Clock, ConfigKey, Environment, Identity, Incarnation},
 };
@@ -131,6 +131,12 @@ impl World {
     /// The database of a node.
     pub(crate) fn incarnation(&self, node: NodeId) -> Incarnation {
         self.nodes[node].disk.durable().incarnation
+    }
+
+    /// Whether a node is fenced.
+    pub(crate) fn is_fenced(&self, node: NodeId) -> bool {
+        let membership = self.nodes[node].disk.durable().membership.as_ref();
+        membership.is_some_and(|membership| matches!(membership.standing, Standing::Fenced(_)))
     }
 
     /// Gives an order and waits for its outcome.

@@ -53,6 +53,7 @@ switches! {
     purges_wait_for_all: shown_by(PurgeWaitsForAll, purging::a_purge_waits_for_who_is_down);
     purges_wait_for_what_is_under_way:
         shown_by(PurgeWaitsForWhatIsUnderWay, purging::a_purge_waits_for_what_is_under_way);
+    purge_marks_are_inherited: shown_by(PurgeMarksAreInherited, purging::a_purge_is_known_to_whoever_took_a_snapshot_after_it);
     purge_marks_are_honoured: shown_by(HonourPurgeMarks, purging::a_snapshot_from_before_a_purge_is_taken_again);
     the_roster_goes_by_incarnation: shown_by(RosterByIncarnation, leaving::e03_same_name_new_life);
     removed_nodes_are_fenced: shown_by(FenceRemoved, leaving::e30_left_too_early);
@@ -68,6 +69,7 @@ switches! {
     stamps_stay_their_own: shown_by(OwnStamps, fencing::e20_reissued_write);
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
     ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
+    removals_are_judged_together: shown_by(RemovalsAreJudgedTogether, fencing::a_removal_is_void_whose_issuer_is_gone);
     earlier_removals_win: shown_by(EarlierRemovalsWin, fencing::e09_mutual_removal);
     digests_are_compared: shown_by(DigestsAreCompared, digests::a_row_that_a_fault_took_away_comes_back);
     one_member_brings_nothing_back:
@@ -92,6 +94,7 @@ switches! {
         shown_by(OwnersWriteNothingNew, federated::a_value_that_was_deleted_is_not_taken_back_over_that);
     values_are_taken_back: shown_by(ValuesAreTakenBack, federated::e12_owner_restored);
     earlier_values_do_not_stand_in: shown_by(EarlierValuesDoNotStandIn, federated::e12_owner_restored);
+    values_are_found_again: shown_by(ValuesAreFoundAgain, federated::a_value_that_was_set_aside_is_found_again);
     earlier_values_are_set_aside: shown_by(EarlierValuesAreSetAside, federated::e12_owner_restored);
     taking_back_is_told: shown_by(TakingBackIsTold, federated::values_that_are_being_taken_back_are_not_lost);
 }

@@ -61,6 +61,8 @@ pub(crate) enum Happening {
     HandOver,
     /// A node starts again.
     Start(NodeId),
+    /// The address of a node leads to it.
+    Named(NodeId),
     /// The list of addresses of a node changes.
     List(NodeId, Vec<Address>),
 }
@@ -284,6 +286,7 @@ impl World {
             Happening::Owner => self.owner_acts(),
             Happening::HandOver => self.hand_over(),
             Happening::Start(node) => self.start(node),
+            Happening::Named(node) => drop(self.network.unnamed.remove(&node)),
             Happening::List(node, list) => self.list(node, list),
         }
     }
@@ -299,7 +302,10 @@ impl World {
     pub(crate) fn send(&mut self, asker: Peer, to: &Address, text: &str, patience: Duration) {
         let target = self.nodes.iter().position(|node| node.address == *to);
         let give_up = Happening::Answer { asker, text: None };
-        let Some(target) = target.filter(|target| !self.nodes[*target].retired) else {
+        let leads_there = |target: &NodeId| {
+            !self.nodes[*target].retired && !self.network.unnamed.contains(target)
+        };
+        let Some(target) = target.filter(leads_there) else {
             self.later(Duration::from_millis(20), give_up);
             return;
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, ExchangeId, Now, Output, ReplyId, feed::Changes, joining::Page};
 use crate::cluster::{
-    Address, Answer, Envelope, FenceReason, Hello, Refusal, Request, Rule, Standing, Tables,
+    Address, Answer, Envelope, FenceReason, Hello, Refusal, Request, Rule, Standing, State, Tables,
     contacts::Exchange,
 };
 
@@ -29,6 +29,11 @@ impl Engine {
             Answer::Noted
         } else {
             let address = hello.address.clone();
+            if let Request::Roster(roster) = &body
+                && self.rejects(&hello)
+            {
+                self.merge_roster(tables, roster, out)?;
+            }
             match self.meet(tables, now, &hello, address.as_ref(), None, out)? {
                 Ok(()) => self.answer(tables, now, &hello, body, out)?,
                 Err(refusal) => {
@@ -48,6 +53,14 @@ impl Engine {
             message: Box::new(envelope),
         });
         Ok(())
+    }
+
+    /// Whether this node takes a node of its cluster for a removed one. That one may know better.
+    fn rejects(&self, hello: &Hello) -> bool {
+        let is_removed = self.states.get(&hello.incarnation) == Some(&State::Removed);
+        is_removed
+            && hello.founding == self.membership.founding
+            && self.setup.rules.hold(Rule::RemovalsAreJudgedTogether)
     }
 
     fn answer<T: Tables>(
@@ -130,15 +143,19 @@ impl Engine {
         if let Some(route) = self.contacts.routes.get_mut(from) {
             route.failures = 0;
             route.tried = true;
+            let was_me = route.is_me;
             route.is_me = hello.boot == self.setup.boot;
             route.who = Some(hello.incarnation);
             if route.is_me {
+                if !was_me {
+                    self.readiness.found_itself(now);
+                }
                 return Ok(());
             }
         }
         if let Err(refusal) = self.meet(tables, now, &hello, Some(from), began, out)? {
             // Each may have removed the other: only together do the removals tell which one stands.
-            if let Answer::Refused(Refusal::Removed(roster)) = &body
+            if let Answer::Refused(Refusal::Removed(roster)) | Answer::Roster(roster) = &body
                 && hello.founding == self.membership.founding
             {
                 self.merge_roster(tables, roster, out)?;

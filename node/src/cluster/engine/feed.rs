@@ -185,7 +185,8 @@ impl Engine {
         if (is_news && !dropped) || mends {
             let seq = self.next_seq(&row.identity);
             tables.put_row(row, hash, seq)?;
-            self.let_value_go(tables, row)?;
+            self.let_value_go(tables, now, row, out)?;
+            self.find_value_again(tables, row)?;
         }
         if self.setup.rules.hold(Rule::MergeClocks) && row.version.clock > self.clock.high_water() {
             self.clock.merge(row.version.clock);

@@ -3,8 +3,8 @@
 use super::{Engine, Event, Now, Output, exchange::sent_after};
 use crate::{
     cluster::{
-        Address, Boot, Cursor, FenceReason, Hello, Protocol, Refusal, Rule, Seq, Standing, State,
-        Tables,
+        Address, Boot, Cursor, FenceReason, Hello, Protocol, PurgeMarks, Refusal, Rule, Seq,
+        Standing, State, Tables,
     },
     domain::Incarnation,
 };
@@ -44,6 +44,7 @@ impl Engine {
             has_rows: self.has_rows,
             head: self.last,
             purged: membership.purged,
+            inherited: membership.inherited.clone(),
             origin: membership
                 .origin
                 .map(|origin| (origin.source, origin.source_head, origin.last)),
@@ -198,13 +199,25 @@ impl Engine {
         if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
             return self.fence(tables, FenceReason::RolledBack, out);
         }
+        let missed = hello.purged > self.received_from(hello) && rules.hold(Rule::HonourPurgeMarks);
+        let missed_before =
+            self.missed_any(&hello.inherited) && rules.hold(Rule::PurgeMarksAreInherited);
         // Nobody waits for one that has left, and it waits for its removal.
-        let below =
-            hello.purged > self.received_from(hello) && self.my_state() != Some(State::Left);
-        if below && rules.hold(Rule::HonourPurgeMarks) {
+        if (missed || missed_before) && self.my_state() != Some(State::Left) {
             return self.fence(tables, FenceReason::BelowPurgeMark, out);
         }
         Ok(())
+    }
+
+    /// Whether this node misses deletes that were purged before the snapshot of another one was made. What a removed member
+    /// purged counts for nothing: it did not wait for those who had removed it.
+    fn missed_any(&self, inherited: &PurgeMarks) -> bool {
+        inherited.iter().any(|(of, purged)| {
+            let held = self.cursors.get(of).map(|cursor| cursor.received);
+            *of != self.incarnation
+                && self.states.get(of) != Some(&State::Removed)
+                && held.unwrap_or_default() < *purged
+        })
     }
 
     /// Stops serving until a new snapshot is in force.

@@ -182,12 +182,17 @@ impl Engine {
             .map(|(member, cursor)| (*member, cursor.received, cursor.boot))
             .collect();
         received.push((self.incarnation, self.last, self.setup.boot));
+        let mut purge_marks = self.membership.inherited.clone();
+        if self.membership.purged > Seq::START {
+            purge_marks.push((self.incarnation, self.membership.purged));
+        }
         let head = SnapshotHead {
             founding,
             salt: WireSalt::new(&salt),
             roster: self.roster.clone(),
             clock: self.clock.high_water(),
             purged_clock: self.membership.purged_clock,
+            purge_marks,
             received,
         };
         Ok(Answer::Page {
@@ -297,6 +302,7 @@ impl Engine {
         self.membership.founding = Some(head.founding);
         self.membership.standing = Standing::Member;
         self.membership.purged = Seq::START;
+        self.membership.inherited = head.purge_marks;
         self.membership.purged_clock = self.membership.purged_clock.max(head.purged_clock);
         self.membership.boot = (self.setup.boot, self.last);
         self.membership.origin = Some(SnapshotOrigin {

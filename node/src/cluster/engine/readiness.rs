@@ -8,13 +8,16 @@ use crate::{
     domain::Incarnation,
 };
 
+/// For so long a node that starts waits at most for its own address to lead to it.
+const LOOKS_FOR_ITSELF: Duration = Duration::from_secs(10);
+
 /// Whether the node serves, and what it waits for until then.
 #[derive(Debug)]
 pub(super) struct Readiness {
     ready: bool,
     /// Members that answered as ones whose next writes wait for this node.
     told: BTreeSet<Incarnation>,
-    /// When this node became a member, if it joined in this life: what was asked before tells nothing.
+    /// When this node became a member, if it joined in this life, or found itself: what was asked before tells nothing.
     since: Option<Duration>,
 }
 
@@ -29,6 +32,12 @@ impl Readiness {
 
     pub(super) fn restart(&mut self) {
         *self = Self::new(false);
+    }
+
+    /// From now on others can call this node: before, they could not tell it what they wrote, and did not wait for it.
+    pub(super) fn found_itself(&mut self, now: Now) {
+        self.told.clear();
+        self.since = Some(now.elapsed);
     }
 }
 
@@ -154,9 +163,21 @@ impl Engine {
         }
     }
 
+    /// Whether others, of whom there are some, may be about to find this node: a pod that starts has no name for a moment.
+    fn looks_for_itself(&self, now: Now) -> bool {
+        now.elapsed < LOOKS_FOR_ITSELF
+            && self.contacts.may_find_itself()
+            && self.counting().next().is_some()
+    }
+
     fn behind(&self, now: Now) -> Option<String> {
         if !self.contacts.went_round() {
             return Some("it has not heard from every listed node yet".to_owned());
+        }
+        if self.looks_for_itself(now) {
+            return Some(
+                "its own address does not lead to it yet, so nobody can call it".to_owned(),
+            );
         }
         self.contacts.known.iter().find_map(|(member, contact)| {
             let waited_for = contact.is_alive(now.elapsed)

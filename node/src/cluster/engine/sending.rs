@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        Address, Envelope, Request, Standing, State, Tables,
+        Address, Envelope, Refusal, Request, Rule, Standing, State, Tables,
         contacts::{Exchange, Route},
     },
     domain::Incarnation,
@@ -61,8 +61,17 @@ impl Engine {
             moment.map_or(Duration::MAX, |moment| now.elapsed.saturating_sub(moment))
         };
         let heartbeat = |due: bool| due.then_some((Exchange::Heartbeat, Request::Heartbeat));
-        if route.refusal.is_some() {
-            return Ok(heartbeat(since(route.sent_at) >= REFUSED));
+        if let Some(refusal) = &route.refusal {
+            // Each may have removed the other, or believe so: only together do the removals tell which one stands.
+            let tells = matches!(refusal, Refusal::Removed(_))
+                && self.membership.standing == Standing::Member
+                && self.setup.rules.hold(Rule::RemovalsAreJudgedTogether);
+            let said = if tells {
+                (Exchange::Roster, Request::Roster(self.roster.clone()))
+            } else {
+                (Exchange::Heartbeat, Request::Heartbeat)
+            };
+            return Ok((since(route.sent_at) >= REFUSED).then_some(said));
         }
         if let Some(after) = self.page_wanted(address) {
             return Ok(Some((Exchange::Snapshot, Request::Snapshot { after })));

@@ -58,6 +58,7 @@ impl Setup {
             standing: Standing::Blank,
             purged: Seq::START,
             purged_clock: Clock::default(),
+            inherited: Vec::new(),
             origin: None,
             boot: (self.boot, Seq::START),
         }

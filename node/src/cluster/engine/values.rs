@@ -70,23 +70,71 @@ impl Engine {
         Ok(Content::Fingerprint(Fingerprint::of(&token)))
     }
 
-    /// Drops the value of an entry whose later version came from another node.
+    /// Lets the value of an entry go whose later version came from a member.
     pub(super) fn let_value_go<T: Tables>(
         &mut self,
         tables: &mut T,
-        now: &Row,
+        now: Now,
+        row: &Row,
+        out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        // A version of its own that it does not know shows a node that it went back: what it has is perhaps all there is.
-        let is_elsewhere = now.version.incarnation != self.incarnation;
-        if self.is_federated()
-            && is_elsewhere
-            && self.setup.rules.hold(Rule::ValuesFollowTheDirectory)
-            && let Some((held, _)) = tables.value(&now.identity)?
-            && held != now.version
-        {
-            tables.drop_value(&now.identity)?;
+        if !self.is_federated() || !self.setup.rules.hold(Rule::ValuesFollowTheDirectory) {
+            return Ok(());
+        }
+        let Some((held, token)) = tables.value(&row.identity)? else {
+            return Ok(());
+        };
+        if held == row.version {
+            return Ok(());
+        }
+        tables.drop_value(&row.identity)?;
+        // A version of its own that it does not know shows a node that it went back: what it has is all there is.
+        let went_back = row.version.incarnation == self.incarnation && !row.is_tombstone();
+        if went_back && self.setup.rules.hold(Rule::EarlierValuesAreSetAside) {
+            out.push(Output::Event(Event::Conflict(row.identity.clone())));
+            self.set_aside(tables, now, row.clone(), (held, token))?;
         }
         Ok(())
+    }
+
+    /// A value of an earlier life was set aside, or taken back under an earlier version, because nobody had told the source
+    /// of a snapshot of it; now the directory names it after all.
+    pub(super) fn find_value_again<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        row: &Row,
+    ) -> Result<(), T::Error> {
+        let is_missed = self.is_federated()
+            && !row.is_tombstone()
+            && !self.belongs_still(row.version.incarnation)
+            && self.setup.rules.hold(Rule::ValuesAreFoundAgain);
+        if is_missed
+            && tables.value(&row.identity)?.is_none()
+            && let Some(token) = tables.take_conflict(row)?
+        {
+            tables.put_value(&row.identity, row.version, &token)?;
+            self.takes_back = true;
+            self.changed.rows = true;
+        }
+        Ok(())
+    }
+
+    /// Keeps an earlier value of an entry as the loser of a conflict.
+    fn set_aside<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        row: Row,
+        (held, token): (Version, String),
+    ) -> Result<(), T::Error> {
+        let earlier = Row {
+            content: Some(Content::Token(token)),
+            version: held,
+            clocks: [(held.incarnation, held.clock)].into(),
+            ..row
+        };
+        self.changed.rows = true;
+        tables.put_conflict(&earlier, earlier.hash(), now.wall)
     }
 
     /// Drops the value of an entry that is deleted here.
@@ -213,13 +261,7 @@ impl Engine {
                     continue;
                 }
                 (Fate::SetAside, Some(row)) => {
-                    let earlier = Row {
-                        content: Some(Content::Token(token)),
-                        version: held,
-                        clocks: [(held.incarnation, held.clock)].into(),
-                        ..row
-                    };
-                    tables.put_conflict(&earlier, earlier.hash(), now.wall)?;
+                    self.set_aside(tables, now, row, (held, token))?;
                     set_aside += 1;
                 }
                 _ => {}

@@ -18,6 +18,8 @@ use crate::{
 scenarios! {
     e12_owner_restored
     e13_owner_lost
+    a_value_that_was_set_aside_is_found_again
+    an_owner_that_went_back_unnoticed_keeps_what_it_has_aside
     a_database_with_entries_founds_a_directory
     a_directory_travels_without_values
     a_conflict_is_kept_by_the_owner_of_the_loser
@@ -163,6 +165,54 @@ pub(crate) fn e12_owner_restored(rules: Rules) -> Outcome {
     )?;
     let conflicts = &world.nodes[2].disk.durable().conflicts;
     let values: Vec<_> = conflicts
+        .iter()
+        .filter_map(|row| row.content.as_ref()?.token())
+        .collect();
+    ensure(values == ["old"], format!("{values:?} are kept aside"))
+}
+
+/// A removed owner joins again from one who has not heard of what it wrote; somebody who has comes back later.
+pub(crate) fn a_value_that_was_set_aside_is_found_again(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.isolate(0);
+    world.pass(Duration::from_secs(5));
+    world.put(2, "k", "only copy")?;
+    let heard = |world: &World| version(world, 1, "k").is_some();
+    ensure(world.until(LONG, heard), "nobody has heard of it")?;
+    world.isolate(1);
+    world.removed(0, 2)?;
+    world.network.join(0, 2);
+    let before = world.incarnation(2);
+    let set_aside = |world: &World| world.incarnation(2) != before && held(world, 2, "k").is_none();
+    ensure(world.until(LONG, set_aside), "it is not set aside")?;
+    world.reconnect(1);
+    world.ends_well()?;
+    let value = held(&world, 2, "k").map(|(_, value)| value);
+    ensure(value.as_deref() == Some("only copy"), "the value is gone")?;
+    ensure(
+        world.nodes[2].disk.durable().conflicts.is_empty(),
+        "it is listed as a loser still",
+    )
+}
+
+/// An owner goes back, and those to whom it had told what it wrote are lost: only one has the rows, from them, and cannot
+/// know. What the owner has passes for nothing later.
+pub(crate) fn an_owner_that_went_back_unnoticed_keeps_what_it_has_aside(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(0, "changed", "old")?;
+    world.put(0, "deleted", "gone")?;
+    world.all_serve()?;
+    world.network.part(0, 1);
+    world.pass(Duration::from_secs(5));
+    let earlier = world.nodes[0].disk.durable().clone();
+    world.put(0, "changed", "new")?;
+    world.delete(0, "deleted")?;
+    world.all_serve()?;
+    world.roll_back(0, earlier);
+    world.wipe(2);
+    world.ends_well()?;
+    let aside = &world.nodes[0].disk.durable().conflicts;
+    let values: Vec<_> = aside
         .iter()
         .filter_map(|row| row.content.as_ref()?.token())
         .collect();

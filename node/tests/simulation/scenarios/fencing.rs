@@ -12,6 +12,7 @@ use crate::{
 
 scenarios! {
     e09_mutual_removal
+    a_removal_is_void_whose_issuer_is_gone
     e20_reissued_write
     e23_version_of_a_dead_life
     e29_chain_of_removals
@@ -41,6 +42,33 @@ pub(crate) fn e09_mutual_removal(rules: Rules) -> Outcome {
     ensure(
         world.value(1, "k").is_some(),
         "each goes on without the other",
+    )
+}
+
+/// Two remove each other. Who issued the later removal is gone, and a third node has heard of that one only.
+pub(crate) fn a_removal_is_void_whose_issuer_is_gone(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    let stays = world.incarnation(0);
+    world.isolate(0);
+    world.removed(0, 1)?;
+    world.pass(Duration::from_secs(1));
+    world.removed(1, 0)?;
+    world.pass(Duration::from_secs(2));
+    world.crash(1);
+    world.removed(2, 1)?;
+    world.reconnect(0);
+    world.pass(Duration::from_secs(20));
+    world.put(0, "k", "value")?;
+    world.pass(Duration::from_secs(2));
+    ensure(
+        world.value(2, "k").is_some(),
+        "each goes on without the other",
+    )?;
+    world.start(1);
+    world.ends_well()?;
+    ensure(
+        world.incarnation(0) == stays,
+        "a removal by a removed node counts",
     )
 }
 

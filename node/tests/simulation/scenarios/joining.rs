@@ -17,6 +17,8 @@ scenarios! {
     a_snapshot_is_fed_to_those_behind_its_source
     a_node_is_ready_once_it_holds_what_was_acknowledged
     a_node_is_ready_in_time_although_the_others_are_written_to_without_pause
+    a_node_is_ready_once_others_can_call_it
+    a_node_that_nobody_can_call_serves_all_the_same_after_a_while
 }
 
 /// Whoever joins acknowledges nothing until it is a member: it may leave at once, and then leaves nothing behind.
@@ -146,5 +148,53 @@ pub(crate) fn a_node_is_ready_in_time_although_the_others_are_written_to_without
         let why = world.view(2).and_then(|view| view.not_ready);
         ensure(in_time, format!("not ready after start {round}: {why:?}"))?;
     }
+    world.ends_well()
+}
+
+/// A pod that is back has no name for a moment: nobody can tell it of writes, so none of them waits for it.
+pub(crate) fn a_node_is_ready_once_others_can_call_it(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.profile.is_calm = true;
+    world.crash(2);
+    world.pass(Duration::from_secs(3));
+    world.network.unnamed.insert(2);
+    world.start(2);
+    for number in 0..20 {
+        world.pass(Duration::from_millis(100));
+        world.put(0, &format!("k{number}"), "value")?;
+        world.check_what_ready_nodes_hold();
+    }
+    world.network.unnamed.clear();
+    let in_time = Duration::from_secs(2);
+    ensure(
+        world.until(in_time, |world| world.is_ready(2)),
+        "it is not ready soon after it can be called",
+    )?;
+    world.check_what_ready_nodes_hold();
+    for number in 20..40 {
+        world.put(1, &format!("k{number}"), "value")?;
+        world.check_what_ready_nodes_hold();
+    }
+    world.whole()?;
+    world.ends_well()
+}
+
+/// Where a node's own address never leads to it, it is of more use stale than silent.
+pub(crate) fn a_node_that_nobody_can_call_serves_all_the_same_after_a_while(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.crash(2);
+    world.put(0, "k", "value")?;
+    world.network.unnamed.insert(2);
+    world.start(2);
+    ensure(
+        world.until(Duration::from_secs(15), |world| world.is_ready(2)),
+        "it never serves",
+    )?;
+    ensure(
+        world.value(2, "k").is_some(),
+        "it does not hold what was there",
+    )?;
     world.ends_well()
 }

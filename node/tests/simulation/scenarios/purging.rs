@@ -19,6 +19,7 @@ scenarios! {
     a_purge_comes_although_all_are_written_to_without_pause
     an_unknown_tombstone_is_kept
     a_snapshot_from_before_a_purge_is_taken_again
+    a_purge_is_known_to_whoever_took_a_snapshot_after_it
     a_snapshot_is_written_over_by_a_slower_clock
 }
 
@@ -236,6 +237,47 @@ pub(crate) fn a_snapshot_from_before_a_purge_is_taken_again(rules: Rules) -> Out
         world.value(joiner, "k0").is_none(),
         "a deleted entry is back",
     )
+}
+
+/// A member that is removed while it is away has taken in a newcomer that the others do not know of, and joins again from
+/// that one; the newcomer joins again from the others, and only then do the two meet.
+pub(crate) fn a_purge_is_known_to_whoever_took_a_snapshot_after_it(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    world.network.part(0, 1);
+    let newcomer = world.join("node-2");
+    world.network.part(0, newcomer);
+    let is_ready = |world: &World| world.is_ready(newcomer);
+    ensure(world.until(LONG, is_ready), "it does not join")?;
+    world.removed(0, 1)?;
+    world.delete(0, "k")?;
+    let purged = |world: &World| world.nodes[0].disk.durable().rows.is_empty();
+    ensure(world.until(LONG, purged), "the tombstone is not purged")?;
+
+    let removed = world.incarnation(1);
+    let fenced = |world: &World| world.is_fenced(1);
+    world.network.join(0, 1);
+    ensure(world.until(LONG, fenced), "it is not told of its removal")?;
+    world.network.part(0, 1);
+    let joined = |world: &World| world.incarnation(1) != removed;
+    ensure(world.until(LONG, joined), "it does not join again")?;
+
+    let first = world.incarnation(newcomer);
+    world.network.part(1, newcomer);
+    world.network.join(0, newcomer);
+    let joined = |world: &World| world.incarnation(newcomer) != first;
+    ensure(
+        world.until(LONG, joined),
+        "the newcomer does not join again",
+    )?;
+    world.network.join(1, newcomer);
+    world.pass(Duration::from_secs(10));
+    ensure(
+        world.value(newcomer, "k").is_none(),
+        "a deleted entry is back",
+    )?;
+    world.ends_well()?;
+    ensure(world.value(0, "k").is_none(), "a deleted entry is back")
 }
 
 /// The later pages of a snapshot come from a clock that runs ahead, and their source is lost: what is written over them
