@@ -134,14 +134,15 @@ impl Engine {
             (Standing::Blank, _) if self.join.is_some() => {
                 Some("it is taking a snapshot".to_owned())
             }
-            (Standing::Blank, _) => Some(
+            (Standing::Blank, _) => Some(format!(
                 "it belongs to no cluster: it joins when it reaches a ready member; a new cluster is founded with \
-                 osc-node init"
-                    .to_owned(),
-            ),
+                 osc-node init{}",
+                self.strangers()
+            )),
             (Standing::Fenced(reason), _) => Some(format!(
-                "it is fenced: {}; it joins anew when it reaches a ready member",
-                reason.text()
+                "it is fenced: {}; it joins anew when it reaches a ready member{}",
+                reason.text(),
+                self.strangers()
             )),
             (Standing::Member, Some(State::Leaving)) => {
                 Some("it is leaving the cluster".to_owned())
@@ -152,6 +153,19 @@ impl Engine {
             }
             (Standing::Member, Some(State::Member | State::Joining)) => self.behind(now),
         }
+    }
+
+    /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is nobody.
+    fn strangers(&self) -> String {
+        let apart = self.contacts.routes.iter().filter_map(|(address, route)| {
+            let refusal = route.refusal.as_ref().filter(|refusal| refusal.stays())?;
+            let address = address.as_str();
+            Some(format!(
+                "; it does not talk with {address}: {}",
+                refusal.advice()
+            ))
+        });
+        apart.collect()
     }
 
     fn behind(&self, now: Now) -> Option<String> {
