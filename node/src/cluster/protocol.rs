@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Address, Boot, Cutoff, FoundingId, MemberName, Mode, Refusal, Roster, Seq, WireDigest};
+use super::{
+    Address, Boot, Cutoff, FoundingId, MemberName, Mode, Refusal, Roster, Seq, WireDigest,
+};
 use crate::crypto::Salt;
 use crate::domain::{
     Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,

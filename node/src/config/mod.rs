@@ -8,12 +8,8 @@ mod raw;
 mod settings;
 
 use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    num::{NonZeroU64, NonZeroUsize},
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
+    collections::BTreeMap, fmt::Display, net::SocketAddr, num::NonZeroUsize, ops::RangeInclusive,
+    path::PathBuf, str::FromStr, time::Duration,
 };
 
 pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
@@ -30,6 +26,9 @@ use crate::{
     crypto::SaltPolicy,
     log::{LogFormat, LogLevel},
 };
+
+/// A value may grow fourfold as JSON and by a third as a token, and must fit a message between nodes.
+const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// A configuration that holds together.
 #[derive(Debug)]
@@ -115,8 +114,8 @@ impl Config {
         let port: u16 = values.parse("HOST_PORT", "a port from 0 to 65535");
         let host = listening::host(&mut values);
         let api_key_required = values.boolean("API_KEY_REQUIRED");
-        let workers = values.parse_optional("WORKERS", "a number of threads from 1");
-        let drain: u64 = values.parse("DRAIN_SECONDS", "a number of seconds");
+        let workers = values.within("WORKERS", "a number of threads", 1..=1024);
+        let drain = values.within("DRAIN_SECONDS", "a number of seconds", 0..=3600);
         let cluster_enabled = values.boolean("CLUSTER_ENABLED");
         let salt_policy = values.one_of(
             "BOOTSTRAP",
@@ -126,11 +125,12 @@ impl Config {
             "CLUSTER_MODE",
             &[("replica", Mode::Replica), ("federated", Mode::Federated)],
         );
-        let sync_interval = values.positive_seconds("CLUSTER_SYNC_INTERVAL");
+        let sync_interval =
+            values.within("CLUSTER_SYNC_INTERVAL", "a number of seconds", 1..=86_400);
 
         let config = Self {
             listen: SocketAddr::new(host, port),
-            workers: workers.unwrap_or_else(|| {
+            workers: workers.and_then(NonZeroUsize::new).unwrap_or_else(|| {
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
             }),
             database_path: values.parse("DATABASE_PATH", "a path"),
@@ -164,7 +164,7 @@ impl Config {
                 id: values.text("CLUSTER_ID"),
                 mode: mode.unwrap_or(Mode::Replica),
                 peers: peers::list(&mut values),
-                sync_interval,
+                sync_interval: Duration::from_secs(sync_interval.unwrap_or(1)),
                 may_make_salt: salt_policy == Some(SaltPolicy::Generate),
             }),
             write_ack: values
@@ -177,14 +177,16 @@ impl Config {
                     ],
                 )
                 .unwrap_or_default(),
-            max_body_bytes: values.parse("MAX_BODY_BYTES", "a number of bytes"),
+            max_body_bytes: values
+                .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
+                .unwrap_or(MAX_BODY_BYTES),
             log_level: values
                 .one_of("LOG_LEVEL", LogLevel::NAMES)
                 .unwrap_or_default(),
             log_format: values
                 .one_of("LOG_FORMAT", LogFormat::NAMES)
                 .unwrap_or_default(),
-            drain: Duration::from_secs(drain),
+            drain: Duration::from_secs(drain.unwrap_or_default()),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
             patience: Patience::default(),
             ineffective: values.ineffective(),
@@ -270,10 +272,21 @@ impl Values<'_> {
         choice
     }
 
-    /// A whole number of seconds, at least one.
-    fn positive_seconds(&mut self, name: &str) -> Duration {
-        let seconds: Option<NonZeroU64> = self.parse_optional(name, "a number of seconds from 1");
-        Duration::from_secs(seconds.map_or(1, NonZeroU64::get))
+    /// A whole number from a range.
+    fn within<T: FromStr + PartialOrd + Display>(
+        &mut self,
+        name: &str,
+        unit: &str,
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        let value = text.parse().ok().filter(|value| range.contains(value));
+        if value.is_none() {
+            let (least, most) = (range.start(), range.end());
+            let fault = format!("must be {unit} from {least} to {most}, not '{text}'");
+            self.faults.add(&variable(name), &fault);
+        }
+        value
     }
 
     fn boolean(&mut self, name: &str) -> bool {

@@ -197,3 +197,42 @@ fn debug_output_shows_no_key() {
     let layers = Layers::new(&flags, [], []);
     assert!(!format!("{layers:?}").contains("hunter2"));
 }
+
+#[test]
+fn numbers_that_nobody_can_mean_are_refused_with_their_range() {
+    for (variable, value, wanted) in [
+        (
+            "OSC_DRAIN_SECONDS",
+            "1000000000000",
+            "a number of seconds from 0 to 3600",
+        ),
+        (
+            "OSC_WORKERS",
+            "1000000",
+            "a number of threads from 1 to 1024",
+        ),
+        ("OSC_WORKERS", "0", "a number of threads from 1 to 1024"),
+        (
+            "OSC_MAX_BODY_BYTES",
+            "0",
+            "a number of bytes from 1 to 8388608",
+        ),
+        (
+            "OSC_MAX_BODY_BYTES",
+            "1000000000000",
+            "a number of bytes from 1 to 8388608",
+        ),
+        (
+            "OSC_CLUSTER_SYNC_INTERVAL",
+            "18446744073709551615",
+            "a number of seconds from 1 to 86400",
+        ),
+    ] {
+        assert_eq!(
+            config(&[], &[(variable, value)], &[])
+                .map_err(|error| error.0)
+                .err(),
+            Some(vec![format!("{variable} must be {wanted}, not '{value}'")])
+        );
+    }
+}

@@ -139,14 +139,7 @@ async fn a_node_that_takes_no_writes_yet_says_so() {
     assert_eq!(put(&client, &node.url, "early").await, 503);
     for path in ["health", "ready"] {
         let url = format!("{}/{path}", node.url);
-        let said: Value = client
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+        let said: Value = client.get(url).send().await.unwrap().json().await.unwrap();
         assert_eq!(said["writes"], "refused: not ready", "{path}: {said}");
     }
 }
