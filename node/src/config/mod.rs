@@ -216,13 +216,9 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// The value of a setting, or its default; blank counts as not set.
+    /// The value of a setting, or its default.
     fn text(&self, name: &str) -> Option<String> {
-        self.layers
-            .get(name)
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
+        self.layers.get(name).map(str::trim).map(str::to_owned)
     }
 
     /// Settings that need another one which is off: somebody may believe that they protect him.

@@ -33,7 +33,8 @@ impl fmt::Debug for Layers {
 }
 
 impl Layers {
-    /// Lays the sources over each other. `environment` and `dotenv` are pairs of whole variable names and values.
+    /// Lays the sources over each other; what is given blank has its default. `environment` and `dotenv` are pairs of whole
+    /// variable names and values.
     pub fn new(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -47,6 +48,7 @@ impl Layers {
                     let value = flags
                         .get_one::<String>(setting.name)
                         .or_else(|| environment.get(&setting.variable()))
+                        .filter(|value| !value.trim().is_empty())
                         .cloned()
                         .or_else(|| setting.default.map(str::to_owned))?;
                     Some((setting.name, value))

@@ -236,3 +236,11 @@ fn numbers_that_nobody_can_mean_are_refused_with_their_range() {
         );
     }
 }
+
+#[test]
+fn a_setting_that_is_given_empty_has_its_default() {
+    let empty: Vec<_> = SETTINGS.iter().map(|setting| (setting.variable(), "")).collect();
+    let empty: Vec<_> = empty.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let config = |environment| format!("{:?}", config(&[], environment, &[]).unwrap());
+    assert_eq!(config(&empty), config(&[]));
+}
