@@ -133,7 +133,7 @@ impl Config {
             workers: workers.and_then(NonZeroUsize::new).unwrap_or_else(|| {
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
             }),
-            database_path: values.parse("DATABASE_PATH", "a path"),
+            database_path: values.database_path(),
             salt_file_path: values.parse("SALT_FILE_PATH", "a path"),
             salt_secret_file: values.parse_optional("SALT_SECRET_FILE", "a path"),
             salt_policy: if cluster_enabled {
@@ -250,6 +250,19 @@ impl Values<'_> {
 
     fn parse<T: FromStr + Default>(&mut self, name: &str, wanted: &str) -> T {
         self.parse_optional(name, wanted).unwrap_or_default()
+    }
+
+    /// The path of a file that SQLite takes for one.
+    fn database_path(&mut self) -> PathBuf {
+        let path = self.text("DATABASE_PATH").unwrap_or_default();
+        if path == ":memory:" || path.starts_with("file:") {
+            let fault = format!(
+                "must be the path of a file, not '{path}', which SQLite takes for something else; a file of this name is \
+                 './{path}'"
+            );
+            self.faults.add("OSC_DATABASE_PATH", &fault);
+        }
+        path.into()
     }
 
     fn one_of<T: Clone>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {

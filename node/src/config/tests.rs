@@ -244,3 +244,15 @@ fn a_setting_that_is_given_empty_has_its_default() {
     let config = |environment| format!("{:?}", config(&[], environment, &[]).unwrap());
     assert_eq!(config(&empty), config(&[]));
 }
+
+#[test]
+fn a_database_is_a_file() {
+    for name in [":memory:", "file:configurations.db", "file::memory:?cache=shared"] {
+        assert_eq!(
+            faults(&[("OSC_DATABASE_PATH", name)]),
+            [format!(
+                "OSC_DATABASE_PATH must be the path of a file, not '{name}', which SQLite takes for something else; a file of this name is './{name}'"
+            )]
+        );
+    }
+}
