@@ -252,6 +252,21 @@ impl Values<'_> {
         self.parse_optional(name, wanted).unwrap_or_default()
     }
 
+    /// The items of a list; a fault names all that are none.
+    fn items<'t, T>(
+        &mut self,
+        variable: &str,
+        wanted: &str,
+        texts: impl Iterator<Item = &'t str>,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        read_items(texts, read).unwrap_or_else(|bad| {
+            self.faults
+                .add(variable, &format!("must {wanted}, not {bad}"));
+            Vec::new()
+        })
+    }
+
     /// The path of a file that SQLite takes for one.
     fn database_path(&mut self) -> PathBuf {
         let path = self.text("DATABASE_PATH").unwrap_or_default();
@@ -301,6 +316,25 @@ impl Values<'_> {
     fn boolean(&mut self, name: &str) -> bool {
         self.one_of(name, &[("true", true), ("false", false)])
             .unwrap_or_default()
+    }
+}
+
+/// The items of a list, blank ones left out; the error lists all that are none.
+fn read_items<'t, T>(
+    texts: impl Iterator<Item = &'t str>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, String> {
+    let (mut items, mut bad) = (Vec::new(), Vec::new());
+    for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
+        match read(text) {
+            Some(item) => items.push(item),
+            None => bad.push(format!("'{text}'")),
+        }
+    }
+    if bad.is_empty() {
+        Ok(items)
+    } else {
+        Err(bad.join(", "))
     }
 }
 

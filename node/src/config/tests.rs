@@ -239,20 +239,59 @@ fn numbers_that_nobody_can_mean_are_refused_with_their_range() {
 
 #[test]
 fn a_setting_that_is_given_empty_has_its_default() {
-    let empty: Vec<_> = SETTINGS.iter().map(|setting| (setting.variable(), "")).collect();
-    let empty: Vec<_> = empty.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let empty: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| (setting.variable(), ""))
+        .collect();
+    let empty: Vec<_> = empty
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
     let config = |environment| format!("{:?}", config(&[], environment, &[]).unwrap());
     assert_eq!(config(&empty), config(&[]));
 }
 
 #[test]
 fn a_database_is_a_file() {
-    for name in [":memory:", "file:configurations.db", "file::memory:?cache=shared"] {
+    for name in [
+        ":memory:",
+        "file:configurations.db",
+        "file::memory:?cache=shared",
+    ] {
         assert_eq!(
             faults(&[("OSC_DATABASE_PATH", name)]),
             [format!(
                 "OSC_DATABASE_PATH must be the path of a file, not '{name}', which SQLite takes for something else; a file of this name is './{name}'"
             )]
         );
+    }
+}
+
+#[test]
+fn every_bad_item_of_a_list_is_named() {
+    for (variable, list, fault) in [
+        (
+            "OSC_CLUSTER_NODES",
+            "a:1, b, c:1, d:x",
+            "must list host:port, not 'b', 'd:x'",
+        ),
+        (
+            "OSC_TRUSTED_PROXIES",
+            "10.0.0.0/8, x, 10.0.0.1, y",
+            "must list addresses or networks, not 'x', 'y'",
+        ),
+        (
+            "CORS_ORIGINS",
+            "https://a, b, ftp://c",
+            "must be * or list origins such as https://console.example.org, not 'b', 'ftp://c'",
+        ),
+    ] {
+        let environment = [
+            ("OSC_CLUSTER_ENABLED", "true"),
+            ("OSC_CLUSTER_KEY", "a cluster key of the tests"),
+            ("OSC_CLUSTER_NODES", "a:1"),
+            (variable, list),
+        ];
+        assert_eq!(faults(&environment), [format!("{variable} {fault}")]);
     }
 }
