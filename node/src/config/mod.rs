@@ -84,6 +84,8 @@ pub struct Config {
     pub patience: Patience,
     /// What was set but has no effect, one line each.
     pub ineffective: Vec<String>,
+    /// What protects less than it seems to, one line each.
+    pub weak: Vec<String>,
 }
 
 /// Membership in a cluster.
@@ -127,7 +129,7 @@ impl Config {
         let sync_interval =
             values.within("CLUSTER_SYNC_INTERVAL", "a number of seconds", 1..=86_400);
 
-        let config = Self {
+        let mut config = Self {
             listen: SocketAddr::new(host, port),
             workers: workers.and_then(NonZeroUsize::new).unwrap_or_else(|| {
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
@@ -189,6 +191,7 @@ impl Config {
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
             patience: Patience::default(),
             ineffective: values.ineffective(),
+            weak: Vec::new(),
         };
         if mode == Some(Mode::Federated) && !cluster_enabled {
             faults.add(
@@ -202,6 +205,16 @@ impl Config {
             faults.add(
                 "OSC_CLUSTER_KEY",
                 "is also an API key; workloads that may read configuration must not pass as nodes",
+            );
+        }
+        if config
+            .cluster_keys
+            .as_ref()
+            .is_some_and(AccessKeys::are_weak)
+        {
+            config.weak.push(
+                "OSC_CLUSTER_KEY is shorter than 16 characters: whoever guesses it is a node of the cluster; make a random one"
+                    .to_owned(),
             );
         }
         faults.into_result(config)

@@ -295,3 +295,36 @@ fn every_bad_item_of_a_list_is_named() {
         assert_eq!(faults(&environment), [format!("{variable} {fault}")]);
     }
 }
+
+#[test]
+fn a_key_that_no_header_can_carry_is_refused() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"good\nbroken\rin two\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    for (api_key_required, variable, key) in [
+        ("true", "OSC_API_KEY", "one\ntwo"),
+        ("true", "OSC_API_KEY", "bell\u{7}"),
+        ("true", "OSC_API_KEY_FILE", path),
+        ("false", "OSC_CLUSTER_KEY", "one\r\ntwo"),
+    ] {
+        let environment = [("OSC_API_KEY_REQUIRED", api_key_required), (variable, key)];
+        assert_eq!(
+            faults(&environment),
+            [format!(
+                "{variable} holds a key with a line break or another control character, which no HTTP header can carry; make another key"
+            )]
+        );
+    }
+}
+
+#[test]
+fn a_cluster_key_that_is_soon_guessed_is_told() {
+    let weak = |key| config(&[], &[("OSC_CLUSTER_KEY", key)], &[]).unwrap().weak;
+    assert_eq!(
+        weak("k"),
+        [
+            "OSC_CLUSTER_KEY is shorter than 16 characters: whoever guesses it is a node of the cluster; make a random one"
+        ]
+    );
+    assert!(weak("0123456789abcdef").is_empty());
+}
