@@ -133,6 +133,9 @@ impl OpenedDatabase {
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;
         schema::migrate(&mut connection, file.path(), incarnation)?;
+        if let Some(what) = meta::missing(&connection)?.first() {
+            return Err(OpenError::Incomplete(what));
+        }
         Ok(Self { file, connection })
     }
 
