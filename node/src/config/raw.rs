@@ -147,7 +147,7 @@ fn subcommands() -> [Command; 7] {
                  Values travel as they are, encrypted; nobody needs a user key. So both must have the same salt. Entries keep \
                  their names, categories and times of creation, and become ordinary writes of the node. An entry whose name is \
                  taken there is left out and named: nothing is ever replaced. Run it again at will: what is there already is \
-                 not written again.",
+                 not written again; but what was deleted meanwhile comes back.",
             )
             .after_help(
                 "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable,\n\

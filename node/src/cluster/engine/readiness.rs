@@ -1,6 +1,9 @@
 //! When a node may serve: once it holds what the others held when it started or joined.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Engine, Event, Now, Output};
 use crate::{
@@ -157,15 +160,20 @@ impl Engine {
 
     /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is nobody.
     fn strangers(&self) -> String {
-        let apart = self.contacts.routes.iter().filter_map(|(address, route)| {
-            let refusal = route.refusal.as_ref().filter(|refusal| refusal.stays())?;
-            let address = address.as_str();
-            Some(format!(
-                "; it does not talk with {address}: {}",
-                refusal.advice()
-            ))
-        });
-        apart.collect()
+        let mut apart = BTreeMap::<_, Vec<_>>::new();
+        for (address, route) in &self.contacts.routes {
+            if let Some(refusal) = route.refusal.as_ref().filter(|refusal| refusal.stays()) {
+                let addresses = apart.entry(refusal.advice()).or_default();
+                addresses.push(address.as_str());
+            }
+        }
+        apart
+            .into_iter()
+            .map(|(advice, addresses)| {
+                let addresses = addresses.join(", ");
+                format!("; it does not talk with {addresses}: {advice}")
+            })
+            .collect()
     }
 
     fn behind(&self, now: Now) -> Option<String> {
