@@ -199,7 +199,13 @@ impl Config {
                 "is federated, which needs OSC_CLUSTER_ENABLED=true",
             );
         }
-        if let (Some(cluster_keys), Some(api_keys)) = (&config.cluster_keys, &config.api_keys)
+        config.judge_keys(&mut faults);
+        faults.into_result(config)
+    }
+
+    /// What is wrong with keys that are each usable.
+    fn judge_keys(&mut self, faults: &mut Faults) {
+        if let (Some(cluster_keys), Some(api_keys)) = (&self.cluster_keys, &self.api_keys)
             && cluster_keys.shares_a_key_with(api_keys)
         {
             faults.add(
@@ -207,17 +213,12 @@ impl Config {
                 "is also an API key; workloads that may read configuration must not pass as nodes",
             );
         }
-        if config
-            .cluster_keys
-            .as_ref()
-            .is_some_and(AccessKeys::are_weak)
-        {
-            config.weak.push(
+        if self.cluster_keys.as_ref().is_some_and(AccessKeys::are_weak) {
+            self.weak.push(
                 "OSC_CLUSTER_KEY is shorter than 16 characters: whoever guesses it is a node of the cluster; make a random one"
                     .to_owned(),
             );
         }
-        faults.into_result(config)
     }
 }
 

@@ -167,13 +167,11 @@ impl Engine {
                 addresses.push(address.as_str());
             }
         }
-        apart
-            .into_iter()
-            .map(|(advice, addresses)| {
-                let addresses = addresses.join(", ");
-                format!("; it does not talk with {addresses}: {advice}")
-            })
-            .collect()
+        let strangers = apart.into_iter().map(|(advice, addresses)| {
+            let addresses = addresses.join(", ");
+            format!("; it does not talk with {addresses}: {advice}")
+        });
+        strangers.collect::<Vec<_>>().concat()
     }
 
     fn behind(&self, now: Now) -> Option<String> {
