@@ -30,7 +30,6 @@ pub(crate) fn show_config(layers: &Layers) -> anyhow::Result<Outcome> {
         let variable = setting.variable();
         match layers.get(setting.name) {
             None => writeln!(out, "# {variable} is not set")?,
-            Some("") => writeln!(out, "{variable}=")?,
             Some(_) if setting.is_secret() => writeln!(out, "{variable}=***")?,
             Some(value) => writeln!(out, "{variable}={value}")?,
         }

@@ -54,6 +54,9 @@ impl BoundNode {
         for warning in &config.ineffective {
             tracing::warn!(warning, "setting_without_effect");
         }
+        for warning in &config.weak {
+            tracing::warn!(warning, "setting_weak");
+        }
         let tls = config
             .tls
             .clone()

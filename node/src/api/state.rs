@@ -173,14 +173,24 @@ impl NodeState {
             .draining
             .load(Ordering::Relaxed)
             .then(|| "draining".to_owned());
-        let view = self.store.view();
-        let closed = (view.not_ready.is_none() && self.opener.get().is_none())
-            .then(|| "it has no salt yet".to_owned());
-        draining
-            .into_iter()
-            .chain(view.not_ready.clone())
-            .chain(closed)
-            .collect()
+        draining.into_iter().chain(self.closed()).collect()
+    }
+
+    /// What creates and updates meet: `accepted`, or why they are refused.
+    pub fn writes(&self) -> &'static str {
+        match self.closed() {
+            Some(_) => "refused: not ready",
+            None => self.store.write_health().text(),
+        }
+    }
+
+    /// Why this node opens no entry; `None` while it does.
+    fn closed(&self) -> Option<String> {
+        let salt_missing = || {
+            let missing = self.opener.get().is_none();
+            missing.then(|| "it has no salt yet".to_owned())
+        };
+        self.store.view().not_ready.clone().or_else(salt_missing)
     }
 }
 

@@ -12,6 +12,7 @@ mod engine;
 mod identity;
 mod merge;
 mod protocol;
+mod refusal;
 mod roster;
 mod rules;
 mod tables;
@@ -27,9 +28,9 @@ pub use engine::{
 pub use identity::{Address, Boot, FoundingId, MemberName, Mode, Seq};
 pub use merge::{Merge, merge};
 pub use protocol::{
-    Answer, Envelope, Hello, Protocol, Refusal, Request, SnapshotHead, WireIdentity, WireRow,
-    WireSalt,
+    Answer, Envelope, Hello, Protocol, Request, SnapshotHead, WireIdentity, WireRow, WireSalt,
 };
+pub use refusal::Refusal;
 pub use roster::{Phase, Roster, RosterEntry, State};
 pub use rules::{Rule, Rules};
 pub use tables::{

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{
-    Address, Boot, Cursor, Cutoff, FoundingId, MemberName, Mode, PurgeMarks, Roster, Seq,
+    Address, Boot, Cutoff, FoundingId, MemberName, Mode, PurgeMarks, Refusal, Roster, Seq,
     WireDigest,
 };
 use crate::crypto::Salt;
@@ -225,45 +225,6 @@ impl std::fmt::Debug for WireSalt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("WireSalt(***)")
     }
-}
-
-/// Why a node refuses another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "reason")]
-pub enum Refusal {
-    /// Another major version of the protocol.
-    Protocol,
-    /// Another `OSC_CLUSTER_ID`.
-    OtherCluster {
-        /// The refusing node's.
-        mine: String,
-    },
-    /// Another mode.
-    OtherMode {
-        /// The refusing node's.
-        #[serde(default)]
-        mine: Mode,
-    },
-    /// Another founding.
-    OtherFounding {
-        /// The refusing node's.
-        mine: FoundingId,
-    },
-    /// Another salt.
-    OtherSalt {
-        /// The refusing node's fingerprint.
-        mine: String,
-    },
-    /// A live node has the same name.
-    NameTaken,
-    /// You are removed; here is the roster that says so.
-    Removed(Roster),
-    /// Your database went back to an earlier state than this one that I know of, if you are not only late.
-    RolledBack(Cursor),
-    /// Your changes begin after what I hold; my hello says where to begin.
-    Gap,
-    /// I am blank, joining, fenced or left: ask another.
-    NotServing,
 }
 
 /// A row as it travels. Its hash is the writer's, never recomputed on the way.

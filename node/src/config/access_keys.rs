@@ -6,11 +6,15 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::{Values, settings::DEFAULT_API_KEY};
+
+/// Fewer bytes than this may be guessed.
+const SHORTEST_SAFE: usize = 16;
 
 /// The SHA-256 of a key, so that a comparison tells nothing of its length.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,6 +46,21 @@ struct Keys {
     accepted: Vec<AccessKey>,
     /// The first key itself; only nodes show theirs to each other.
     first: Zeroizing<Vec<u8>>,
+    /// Bytes of the shortest.
+    shortest: usize,
+}
+
+impl Keys {
+    fn new(keys: &[&[u8]]) -> Result<Self, KeyFileError> {
+        if keys.iter().any(|key| HeaderValue::from_bytes(key).is_err()) {
+            return Err(KeyFileError::Unsendable);
+        }
+        Ok(Self {
+            accepted: keys.iter().map(|key| AccessKey::new(key)).collect(),
+            first: Zeroizing::new(keys.first().map(|key| key.to_vec()).unwrap_or_default()),
+            shortest: keys.iter().map(|key| key.len()).min().unwrap_or_default(),
+        })
+    }
 }
 
 impl fmt::Debug for AccessKeys {
@@ -69,6 +88,11 @@ pub enum KeyFileError {
     /// A workload that may read configuration must not pass as a node.
     #[error("holds a key that is an API key and a cluster key at once")]
     Shared,
+    /// It holds a key that nobody can send.
+    #[error(
+        "holds a key with a line break or another control character, which no HTTP header can carry; make another key"
+    )]
+    Unsendable,
     /// It holds the key that everybody knows.
     #[error("holds the well-known default key; make one of your own")]
     WellKnown,
@@ -99,6 +123,12 @@ impl AccessKeys {
             .iter()
             .fold(none, |found, key| found | key.0.ct_eq(&presented.0))
             .into()
+    }
+
+    /// Whether one of them is so short that somebody may guess it.
+    pub(super) fn are_weak(&self) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        !keys.accepted.is_empty() && keys.shortest < SHORTEST_SAFE
     }
 
     /// Whether any key is in both.
@@ -162,16 +192,13 @@ fn parse_key_file(text: &[u8]) -> Result<Keys, KeyFileError> {
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
         .collect();
-    let Some(first) = lines.first() else {
+    if lines.is_empty() {
         return Err(KeyFileError::Empty(PathBuf::new()));
-    };
+    }
     if lines.contains(&DEFAULT_API_KEY.as_bytes()) {
         return Err(KeyFileError::WellKnown);
     }
-    Ok(Keys {
-        first: Zeroizing::new(first.to_vec()),
-        accepted: lines.into_iter().map(AccessKey::new).collect(),
-    })
+    Keys::new(&lines)
 }
 
 /// The API keys of a node that requires one.
@@ -209,18 +236,17 @@ fn keys(values: &mut Values<'_>, name: &str, given: Option<String>) -> Option<Ac
                 &format!("OSC_{name}"),
                 &format!("and {file_variable} are both set; keep one"),
             );
-            Keys::default()
+            Ok(Keys::default())
         }
-        (Some(key), None) => Keys {
-            accepted: vec![AccessKey::new(key.as_bytes())],
-            first: Zeroizing::new(key.into_bytes()),
-        },
+        (Some(key), None) => Keys::new(&[Zeroizing::new(key).as_bytes()])
+            .map_err(|error| (format!("OSC_{name}"), error)),
         (None, None) => return None,
-        (None, Some(path)) => read_file(path).unwrap_or_else(|error| {
-            values.faults.add(&file_variable, &error.to_string());
-            Keys::default()
-        }),
+        (None, Some(path)) => read_file(path).map_err(|error| (file_variable, error)),
     };
+    let accepted = accepted.unwrap_or_else(|(variable, error)| {
+        values.faults.add(&variable, &error.to_string());
+        Keys::default()
+    });
     Some(AccessKeys::new(accepted, file))
 }
 

@@ -97,50 +97,35 @@ pub(super) fn tls_files(values: &mut Values<'_>) -> Option<TlsFiles> {
 
 pub(super) fn trusted_proxies(values: &mut Values<'_>) -> Vec<IpNet> {
     let list = values.text("TRUSTED_PROXIES").unwrap_or_default();
-    let mut networks = Vec::new();
-    for entry in list
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-    {
-        let network = entry
-            .parse::<IpNet>()
-            .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
-        match network {
-            Ok(network) => networks.push(network),
-            Err(_) => values.faults.add(
-                "OSC_TRUSTED_PROXIES",
-                &format!("must list addresses or networks, not '{entry}'"),
-            ),
-        }
-    }
-    networks
+    let read = |text: &str| {
+        let network = text.parse();
+        network
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .ok()
+    };
+    values.items(
+        "OSC_TRUSTED_PROXIES",
+        "list addresses or networks",
+        list.split(','),
+        read,
+    )
 }
 
 pub(super) fn cors_origins(values: &mut Values<'_>) -> Option<CorsOrigins> {
     let list = values.text("CORS_ORIGINS")?;
-    let entries: Vec<_> = list
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .collect();
-    if entries == ["*"] {
+    if list.trim_matches([',', ' ']) == "*" {
         return Some(CorsOrigins::Any);
     }
-    let mut origins = Vec::new();
-    for entry in entries {
-        let is_origin = entry.split_once("://").is_some_and(|(scheme, host)| {
-            matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '*'])
-        });
-        match entry.parse() {
-            Ok(origin) if is_origin => origins.push(origin),
-            _ => values.faults.add(
-                "CORS_ORIGINS",
-                &format!(
-                    "must be * or list origins such as https://console.example.org, not '{entry}'"
-                ),
-            ),
-        }
-    }
-    Some(CorsOrigins::These(origins))
+    let read = |text: &str| {
+        let (scheme, host) = text.split_once("://")?;
+        let is_origin =
+            matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains(['/', '*']);
+        text.parse().ok().filter(|_| is_origin)
+    };
+    Some(CorsOrigins::These(values.items(
+        "CORS_ORIGINS",
+        "be * or list origins such as https://console.example.org",
+        list.split(','),
+        read,
+    )))
 }

@@ -6,15 +6,9 @@ mod patience;
 mod peers;
 mod raw;
 mod settings;
+mod values;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    num::{NonZeroU64, NonZeroUsize},
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
 pub use listening::{CorsOrigins, TlsFiles};
@@ -24,12 +18,16 @@ pub use raw::{Layers, UsageError, command};
 pub use settings::{SETTINGS, Setting};
 
 use ipnet::IpNet;
+use values::{Faults, Values, read_items};
 
 use crate::{
     cluster::{AckLevel, Mode},
     crypto::SaltPolicy,
     log::{LogFormat, LogLevel},
 };
+
+/// A value may grow fourfold as JSON and by a third as a token, and must fit a message between nodes.
+const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// A configuration that holds together.
 #[derive(Debug)]
@@ -86,6 +84,8 @@ pub struct Config {
     pub patience: Patience,
     /// What was set but has no effect, one line each.
     pub ineffective: Vec<String>,
+    /// What protects less than it seems to, one line each.
+    pub weak: Vec<String>,
 }
 
 /// Membership in a cluster.
@@ -115,8 +115,8 @@ impl Config {
         let port: u16 = values.parse("HOST_PORT", "a port from 0 to 65535");
         let host = listening::host(&mut values);
         let api_key_required = values.boolean("API_KEY_REQUIRED");
-        let workers = values.parse_optional("WORKERS", "a number of threads from 1");
-        let drain: u64 = values.parse("DRAIN_SECONDS", "a number of seconds");
+        let workers = values.within("WORKERS", "a number of threads", 1..=1024);
+        let drain = values.within("DRAIN_SECONDS", "a number of seconds", 0..=3600);
         let cluster_enabled = values.boolean("CLUSTER_ENABLED");
         let salt_policy = values.one_of(
             "BOOTSTRAP",
@@ -126,14 +126,15 @@ impl Config {
             "CLUSTER_MODE",
             &[("replica", Mode::Replica), ("federated", Mode::Federated)],
         );
-        let sync_interval = values.positive_seconds("CLUSTER_SYNC_INTERVAL");
+        let sync_interval =
+            values.within("CLUSTER_SYNC_INTERVAL", "a number of seconds", 1..=86_400);
 
-        let config = Self {
+        let mut config = Self {
             listen: SocketAddr::new(host, port),
-            workers: workers.unwrap_or_else(|| {
+            workers: workers.and_then(NonZeroUsize::new).unwrap_or_else(|| {
                 std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
             }),
-            database_path: values.parse("DATABASE_PATH", "a path"),
+            database_path: values.database_path(),
             salt_file_path: values.parse("SALT_FILE_PATH", "a path"),
             salt_secret_file: values.parse_optional("SALT_SECRET_FILE", "a path"),
             salt_policy: if cluster_enabled {
@@ -164,7 +165,7 @@ impl Config {
                 id: values.text("CLUSTER_ID"),
                 mode: mode.unwrap_or(Mode::Replica),
                 peers: peers::list(&mut values),
-                sync_interval,
+                sync_interval: Duration::from_secs(sync_interval.unwrap_or(1)),
                 may_make_salt: salt_policy == Some(SaltPolicy::Generate),
             }),
             write_ack: values
@@ -177,17 +178,20 @@ impl Config {
                     ],
                 )
                 .unwrap_or_default(),
-            max_body_bytes: values.parse("MAX_BODY_BYTES", "a number of bytes"),
+            max_body_bytes: values
+                .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
+                .unwrap_or(MAX_BODY_BYTES),
             log_level: values
                 .one_of("LOG_LEVEL", LogLevel::NAMES)
                 .unwrap_or_default(),
             log_format: values
                 .one_of("LOG_FORMAT", LogFormat::NAMES)
                 .unwrap_or_default(),
-            drain: Duration::from_secs(drain),
+            drain: Duration::from_secs(drain.unwrap_or_default()),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
             patience: Patience::default(),
             ineffective: values.ineffective(),
+            weak: Vec::new(),
         };
         if mode == Some(Mode::Federated) && !cluster_enabled {
             faults.add(
@@ -195,7 +199,13 @@ impl Config {
                 "is federated, which needs OSC_CLUSTER_ENABLED=true",
             );
         }
-        if let (Some(cluster_keys), Some(api_keys)) = (&config.cluster_keys, &config.api_keys)
+        config.judge_keys(&mut faults);
+        faults.into_result(config)
+    }
+
+    /// What is wrong with keys that are each usable.
+    fn judge_keys(&mut self, faults: &mut Faults) {
+        if let (Some(cluster_keys), Some(api_keys)) = (&self.cluster_keys, &self.api_keys)
             && cluster_keys.shares_a_key_with(api_keys)
         {
             faults.add(
@@ -203,109 +213,12 @@ impl Config {
                 "is also an API key; workloads that may read configuration must not pass as nodes",
             );
         }
-        faults.into_result(config)
-    }
-}
-
-/// Reads settings by name and notes what is wrong with them.
-struct Values<'a> {
-    layers: &'a Layers,
-    faults: &'a mut Faults,
-}
-
-impl Values<'_> {
-    /// The value of a setting, or its default; blank counts as not set.
-    fn text(&self, name: &str) -> Option<String> {
-        self.layers
-            .get(name)
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    }
-
-    /// Settings that need another one which is off: somebody may believe that they protect him.
-    fn ineffective(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (name, switch) in [
-            ("API_KEY_FILE", "API_KEY_REQUIRED"),
-            ("SSL_CERTFILE", "HTTPS_ENABLED"),
-            ("SSL_KEYFILE", "HTTPS_ENABLED"),
-            ("SSL_CA_CERTS", "HTTPS_ENABLED"),
-        ] {
-            if self.text(name).is_some() && !self.boolean(switch) {
-                let (variable, switch) = (variable(name), variable(switch));
-                lines.push(format!("{variable} has no effect without {switch}=true"));
-            }
-        }
-        lines
-    }
-
-    fn parse_optional<T: FromStr>(&mut self, name: &str, wanted: &str) -> Option<T> {
-        let text = self.text(name)?;
-        let value = text.parse().ok();
-        if value.is_none() {
-            self.faults
-                .add(&variable(name), &format!("must be {wanted}, not '{text}'"));
-        }
-        value
-    }
-
-    fn parse<T: FromStr + Default>(&mut self, name: &str, wanted: &str) -> T {
-        self.parse_optional(name, wanted).unwrap_or_default()
-    }
-
-    fn one_of<T: Clone>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.text(name)?;
-        let choice = choices
-            .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(&text))
-            .map(|(_, value)| value.clone());
-        if choice.is_none() {
-            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            self.faults.add(
-                &variable(name),
-                &format!("must be {}, not '{text}'", words.join(" or ")),
+        if self.cluster_keys.as_ref().is_some_and(AccessKeys::are_weak) {
+            self.weak.push(
+                "OSC_CLUSTER_KEY is shorter than 16 characters: whoever guesses it is a node of the cluster; make a random one"
+                    .to_owned(),
             );
         }
-        choice
-    }
-
-    /// A whole number of seconds, at least one.
-    fn positive_seconds(&mut self, name: &str) -> Duration {
-        let seconds: Option<NonZeroU64> = self.parse_optional(name, "a number of seconds from 1");
-        Duration::from_secs(seconds.map_or(1, NonZeroU64::get))
-    }
-
-    fn boolean(&mut self, name: &str) -> bool {
-        self.one_of(name, &[("true", true), ("false", false)])
-            .unwrap_or_default()
-    }
-}
-
-fn variable(name: &str) -> String {
-    let setting = SETTINGS.iter().find(|setting| setting.name == name);
-    setting.map_or_else(|| name.to_owned(), Setting::variable)
-}
-
-/// What is wrong with a configuration, by variable.
-#[derive(Debug, Default)]
-struct Faults(BTreeMap<String, String>);
-
-impl Faults {
-    fn add(&mut self, variable: &str, fault: &str) {
-        self.0.insert(variable.to_owned(), fault.to_owned());
-    }
-
-    fn into_result(self, config: Config) -> Result<Config, UsageError> {
-        if self.0.is_empty() {
-            return Ok(config);
-        }
-        Err(UsageError(
-            self.0
-                .into_iter()
-                .map(|(variable, fault)| format!("{variable} {fault}"))
-                .collect(),
-        ))
     }
 }
 

@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
-use super::Values;
+use super::{Values, read_items};
 
 /// The addresses of a cluster's nodes, and the file that may bring others.
 #[derive(Debug, Clone)]
@@ -42,11 +42,10 @@ impl PeerAddress {
     pub fn read_file(path: &Path) -> anyhow::Result<Vec<Self>> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the peer list {}", path.display()))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let list = lines
-            .map(|line| Self::parse(line).with_context(|| format!("'{line}' is no host:port")))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        anyhow::ensure!(!list.is_empty(), "{} names no node", path.display());
+        let path = path.display();
+        let list = read_items(text.lines(), Self::parse)
+            .map_err(|bad| anyhow!("{path} must list host:port, not {bad}"))?;
+        anyhow::ensure!(!list.is_empty(), "{path} names no node");
         Ok(list)
     }
 
@@ -77,7 +76,7 @@ fn addresses(values: &mut Values<'_>) -> Vec<PeerAddress> {
         values.text("CLUSTER_NODES"),
         values.text("CLUSTER_NODES_FILE"),
     );
-    let (variable, entries): (_, Vec<String>) = match (list, file) {
+    let (variable, list) = match (list, file) {
         (Some(_), Some(_)) => {
             values.faults.add(
                 "OSC_CLUSTER_NODES",
@@ -92,15 +91,9 @@ fn addresses(values: &mut Values<'_>) -> Vec<PeerAddress> {
             );
             return Vec::new();
         }
-        (Some(list), None) => (
-            "OSC_CLUSTER_NODES",
-            list.split(',').map(str::to_owned).collect(),
-        ),
+        (Some(list), None) => ("OSC_CLUSTER_NODES", list.replace(',', "\n")),
         (None, Some(path)) => match fs::read_to_string(&path) {
-            Ok(text) => (
-                "OSC_CLUSTER_NODES_FILE",
-                text.lines().map(str::to_owned).collect(),
-            ),
+            Ok(text) => ("OSC_CLUSTER_NODES_FILE", text),
             Err(error) => {
                 values.faults.add(
                     "OSC_CLUSTER_NODES_FILE",
@@ -110,27 +103,11 @@ fn addresses(values: &mut Values<'_>) -> Vec<PeerAddress> {
             }
         },
     };
-    let entries: Vec<_> = entries
-        .iter()
-        .map(|entry| entry.trim())
-        .filter(|entry| !entry.is_empty())
-        .collect();
-    let addresses: Vec<_> = entries
-        .iter()
-        .filter_map(|entry| PeerAddress::parse(entry))
-        .collect();
-    if let Some(bad) = entries
-        .iter()
-        .find(|entry| PeerAddress::parse(entry).is_none())
-    {
-        values
-            .faults
-            .add(variable, &format!("must list host:port, not '{bad}'"));
-    } else if addresses.is_empty() {
+    if list.trim_matches(char::is_whitespace).is_empty() {
         values.faults.add(
             variable,
             "names no node; a cluster of one lists this node itself",
         );
     }
-    addresses
+    values.items(variable, "list host:port", list.lines(), PeerAddress::parse)
 }

@@ -33,7 +33,8 @@ impl fmt::Debug for Layers {
 }
 
 impl Layers {
-    /// Lays the sources over each other. `environment` and `dotenv` are pairs of whole variable names and values.
+    /// Lays the sources over each other; what is given blank has its default. `environment` and `dotenv` are pairs of whole
+    /// variable names and values.
     pub fn new(
         flags: &ArgMatches,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -47,6 +48,7 @@ impl Layers {
                     let value = flags
                         .get_one::<String>(setting.name)
                         .or_else(|| environment.get(&setting.variable()))
+                        .filter(|value| !value.trim().is_empty())
                         .cloned()
                         .or_else(|| setting.default.map(str::to_owned))?;
                     Some((setting.name, value))
@@ -145,7 +147,7 @@ fn subcommands() -> [Command; 7] {
                  Values travel as they are, encrypted; nobody needs a user key. So both must have the same salt. Entries keep \
                  their names, categories and times of creation, and become ordinary writes of the node. An entry whose name is \
                  taken there is left out and named: nothing is ever replaced. Run it again at will: what is there already is \
-                 not written again.",
+                 not written again; but what was deleted meanwhile comes back.",
             )
             .after_help(
                 "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable,\n\

@@ -66,7 +66,7 @@ pub const SETTINGS: &[Setting] = &[
         "WORKERS",
         None,
         "THREADS",
-        "Threads that serve requests [default: number of cores]",
+        "Threads that serve requests, 1024 at most [default: number of cores]",
     ),
     setting(
         "DATABASE_PATH",
@@ -175,7 +175,7 @@ pub const SETTINGS: &[Setting] = &[
         "CLUSTER_SYNC_INTERVAL",
         Some("30"),
         "SECONDS",
-        "How often each other node is asked for its changes, whether it pushes them or not",
+        "How often each other node is asked for its changes, whether it pushes them or not; 86400 at most",
     ),
     setting(
         "CLUSTER_WRITE_ACK",
@@ -187,7 +187,7 @@ pub const SETTINGS: &[Setting] = &[
         "MAX_BODY_BYTES",
         Some("1048576"),
         "BYTES",
-        "Largest request body that is accepted",
+        "Largest request body that is accepted, 8388608 at most",
     ),
     setting(
         "MIN_FREE_BYTES",
@@ -265,7 +265,7 @@ pub const SETTINGS: &[Setting] = &[
         "DRAIN_SECONDS",
         Some("0"),
         "SECONDS",
-        "How long requests are still accepted after SIGTERM, while /ready already says 503",
+        "How long requests are still accepted after SIGTERM, while /ready already says 503; 3600 at most",
     ),
     setting(
         "STOP_ON_STDIN_EOF",

@@ -197,3 +197,134 @@ fn debug_output_shows_no_key() {
     let layers = Layers::new(&flags, [], []);
     assert!(!format!("{layers:?}").contains("hunter2"));
 }
+
+#[test]
+fn numbers_that_nobody_can_mean_are_refused_with_their_range() {
+    for (variable, value, wanted) in [
+        (
+            "OSC_DRAIN_SECONDS",
+            "1000000000000",
+            "a number of seconds from 0 to 3600",
+        ),
+        (
+            "OSC_WORKERS",
+            "1000000",
+            "a number of threads from 1 to 1024",
+        ),
+        ("OSC_WORKERS", "0", "a number of threads from 1 to 1024"),
+        (
+            "OSC_MAX_BODY_BYTES",
+            "0",
+            "a number of bytes from 1 to 8388608",
+        ),
+        (
+            "OSC_MAX_BODY_BYTES",
+            "1000000000000",
+            "a number of bytes from 1 to 8388608",
+        ),
+        (
+            "OSC_CLUSTER_SYNC_INTERVAL",
+            "18446744073709551615",
+            "a number of seconds from 1 to 86400",
+        ),
+    ] {
+        assert_eq!(
+            config(&[], &[(variable, value)], &[])
+                .map_err(|error| error.0)
+                .err(),
+            Some(vec![format!("{variable} must be {wanted}, not '{value}'")])
+        );
+    }
+}
+
+#[test]
+fn a_setting_that_is_given_empty_has_its_default() {
+    let empty: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| (setting.variable(), ""))
+        .collect();
+    let empty: Vec<_> = empty
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
+    let config = |environment| format!("{:?}", config(&[], environment, &[]).unwrap());
+    assert_eq!(config(&empty), config(&[]));
+}
+
+#[test]
+fn a_database_is_a_file() {
+    for name in [
+        ":memory:",
+        "file:configurations.db",
+        "file::memory:?cache=shared",
+    ] {
+        assert_eq!(
+            faults(&[("OSC_DATABASE_PATH", name)]),
+            [format!(
+                "OSC_DATABASE_PATH must be the path of a file, not '{name}', which SQLite takes for something else; a file of this name is './{name}'"
+            )]
+        );
+    }
+}
+
+#[test]
+fn every_bad_item_of_a_list_is_named() {
+    for (variable, list, fault) in [
+        (
+            "OSC_CLUSTER_NODES",
+            "a:1, b, c:1, d:x",
+            "must list host:port, not 'b', 'd:x'",
+        ),
+        (
+            "OSC_TRUSTED_PROXIES",
+            "10.0.0.0/8, x, 10.0.0.1, y",
+            "must list addresses or networks, not 'x', 'y'",
+        ),
+        (
+            "CORS_ORIGINS",
+            "https://a, b, ftp://c",
+            "must be * or list origins such as https://console.example.org, not 'b', 'ftp://c'",
+        ),
+    ] {
+        let environment = [
+            ("OSC_CLUSTER_ENABLED", "true"),
+            ("OSC_CLUSTER_KEY", "a cluster key of the tests"),
+            ("OSC_CLUSTER_NODES", "a:1"),
+            (variable, list),
+        ];
+        assert_eq!(faults(&environment), [format!("{variable} {fault}")]);
+    }
+}
+
+#[test]
+fn a_key_that_no_header_can_carry_is_refused() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"good\nbroken\rin two\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    for (api_key_required, variable, key) in [
+        ("true", "OSC_API_KEY", "one\ntwo"),
+        ("true", "OSC_API_KEY", "bell\u{7}"),
+        ("true", "OSC_API_KEY_FILE", path),
+        ("false", "OSC_CLUSTER_KEY", "one\r\ntwo"),
+    ] {
+        let environment = [("OSC_API_KEY_REQUIRED", api_key_required), (variable, key)];
+        assert_eq!(
+            faults(&environment),
+            [format!(
+                "{variable} holds a key with a line break or another control character, which no HTTP header can carry; make another key"
+            )]
+        );
+    }
+}
+
+#[test]
+fn a_cluster_key_that_is_soon_guessed_is_told() {
+    let weak = |key| config(&[], &[("OSC_CLUSTER_KEY", key)], &[]).unwrap().weak;
+    assert_eq!(
+        weak("k"),
+        [
+            "OSC_CLUSTER_KEY is shorter than 16 characters: whoever guesses it is a node of the cluster; make a random one"
+        ]
+    );
+    assert!(weak("0123456789abcdef").is_empty());
+}

@@ -144,7 +144,7 @@ fn tell(event: &Event) {
             peer = %name,
             peer_cluster = cluster,
             reason = ?refusal,
-            advice = "these two nodes do not belong together; look at OSC_CLUSTER_ID, the mode, the salt and the peer list",
+            advice = refusal.advice(),
             "peer_refused"
         ),
         Event::RowsOutsideTheCluster { name } => tracing::error!(

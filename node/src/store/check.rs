@@ -51,6 +51,9 @@ pub fn check(path: &Path) -> Result<Findings, OpenError> {
         return Ok(findings);
     }
     schema::verify(&connection)?;
+    for what in meta::missing(&connection)? {
+        findings.damaged(format!("it lacks its {what}"));
+    }
     findings.salt(&connection)?;
     findings.rows(&connection)?;
     findings.owned_values = values::count(&connection)?.unsigned_abs();
@@ -149,5 +152,46 @@ impl Findings {
             self.damaged(format!("{name}: {wrong}"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::OpenedDatabase;
+
+    /// A new database from which somebody took the single values.
+    fn without_meta() -> (TempDir, std::path::PathBuf) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("configurations.db");
+        drop(OpenedDatabase::open(&path, Incarnation::from_raw(1)).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        connection.execute("DELETE FROM meta", []).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn single_values_that_are_gone_are_damage() {
+        let (_folder, path) = without_meta();
+        assert_eq!(
+            check(&path).unwrap().damage,
+            [
+                "it lacks its identity",
+                "it lacks its latest clock reading",
+                "it lacks its last sequence",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_database_without_its_single_values_does_not_open_and_says_why() {
+        let (_folder, path) = without_meta();
+        let error = OpenedDatabase::open(&path, Incarnation::from_raw(2)).unwrap_err();
+        assert!(
+            matches!(error, OpenError::Incomplete("identity")),
+            "{error:?}"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! The single values of a database.
 
-use rusqlite::{Connection, OptionalExtension, ToSql, types::FromSql};
+use rusqlite::{
+    Connection, OptionalExtension, ToSql,
+    types::{FromSql, Value},
+};
 
 /// The database's random identity.
 pub(super) const INCARNATION: &str = "incarnation";
@@ -15,6 +18,24 @@ pub(super) const LAST_SEQ: &str = "last_seq";
 pub(super) const MEMBERSHIP: &str = "membership";
 /// Who belongs to the cluster, as JSON.
 pub(super) const ROSTER: &str = "roster";
+
+/// What every database has, and what it is called.
+const ALWAYS: [(&str, &str); 3] = [
+    (INCARNATION, "identity"),
+    (CLOCK_HIGH_WATER, "latest clock reading"),
+    (LAST_SEQ, "last sequence"),
+];
+
+/// What is not there although every database has it.
+pub(super) fn missing(connection: &Connection) -> rusqlite::Result<Vec<&'static str>> {
+    let mut missing = Vec::new();
+    for (name, called) in ALWAYS {
+        if !matches!(get(connection, name)?, Some(Value::Integer(_))) {
+            missing.push(called);
+        }
+    }
+    Ok(missing)
+}
 
 pub(super) fn get<T: FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
     connection

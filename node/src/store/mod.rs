@@ -51,7 +51,8 @@ use crate::{
         AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder,
         OwnerRefusal, Request, Scan, Setup, View, Write, Written,
     },
-    domain::{Identity, Incarnation, Row, Timestamp, Version},
+    crypto::token_time,
+    domain::{Content, Identity, Incarnation, Row, Timestamp, Version},
     metrics::StoreMetrics,
 };
 use health::SharedWriteHealth;
@@ -133,6 +134,9 @@ impl OpenedDatabase {
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;
         schema::migrate(&mut connection, file.path(), incarnation)?;
+        if let Some(what) = meta::missing(&connection)?.first() {
+            return Err(OpenError::Incomplete(what));
+        }
         Ok(Self { file, connection })
     }
 
@@ -214,10 +218,12 @@ impl Store {
             .readers
             .read(|connection| values::find_row(connection, identity))
             .await?
-            .map(|found| match found.unreadable {
-                None => Ok(Arc::new(found.row)),
-                Some(what) => Err(ReadError::damaged(identity, what)),
-            })
+            .map(
+                |found| match found.unreadable.or_else(|| no_token(&found.row)) {
+                    None => Ok(Arc::new(found.row)),
+                    Some(what) => Err(ReadError::damaged(identity, what)),
+                },
+            )
             .transpose()?;
         if let Some(row) = &row {
             self.cache.put(identity.clone(), count, row);
@@ -385,4 +391,12 @@ impl Store {
             let _ = done.await;
         }
     }
+}
+
+/// What is wrong with a value that no user key could ever open.
+fn no_token(row: &Row) -> Option<&'static str> {
+    let token = row.content.as_ref().and_then(Content::token)?;
+    token_time(token)
+        .is_none()
+        .then_some("its value is no Fernet token")
 }

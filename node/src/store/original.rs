@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, Transaction, types::Value};
+use rusqlite::{
+    Connection, Transaction,
+    types::{Value, ValueRef},
+};
 
 use super::{
     OpenError, meta,
@@ -74,12 +77,12 @@ impl Original {
             let mut seq = 0;
             while let Some(found) = rows.next()? {
                 let fields: [Value; 6] = [
-                    found.get(0)?,
-                    found.get(1)?,
-                    found.get(2)?,
-                    found.get(3)?,
-                    found.get(4)?,
-                    found.get(5)?,
+                    field(found, 0)?,
+                    field(found, 1)?,
+                    field(found, 2)?,
+                    field(found, 3)?,
+                    field(found, 4)?,
+                    field(found, 5)?,
                 ];
                 let entry = entry(&fields).and_then(|entry| {
                     match row::find(transaction, &entry.identity) {
@@ -154,6 +157,17 @@ pub(super) fn copy_aside(
     Ok(copy)
 }
 
+/// One value of a row. Text that is no UTF-8 comes as its bytes, which are no text: it makes no entry, and stops no other.
+fn field(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Value> {
+    match row.get_ref(index)? {
+        ValueRef::Text(bytes) => Ok(match std::str::from_utf8(bytes) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Blob(bytes.to_owned()),
+        }),
+        _ => row.get(index),
+    }
+}
+
 /// The entry of a row, or why it is none.
 fn entry(
     [environment, key, category, token, created_at, updated_at]: &[Value; 6],
@@ -206,6 +220,67 @@ fn parse_time(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::schema;
+
+    /// An original with two rows, of which one has in this column what no UTF-8 decoder reads.
+    fn with_broken_text_in(column: &str) -> Connection {
+        const TOKEN: &str = "gAAAAABpaL0lAAECAwQFBgcICQoLDA0OD1xn5CYLb5yvmI0MNhNKjBTeuJjEnEHo8yb6f04frKWYJnzvVp2kjhNYvdjQV_4pUckf7AoZoZTmy2pnKnhYr-wbpeqj1aWyDATAa3ONAsyTyjet8cCnPWQi1UjORMtIdw==";
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE configurations (id INTEGER PRIMARY KEY, key TEXT, encrypted_value TEXT, category TEXT,
+                 environment TEXT, created_at DATETIME, updated_at DATETIME)",
+            )
+            .unwrap();
+        for key in ["whole", "broken"] {
+            connection
+                .execute(
+                    "INSERT INTO configurations (key, encrypted_value, category, environment, created_at, updated_at)
+                     VALUES (?1, ?2, 'c', 'e', '2026-01-15 10:10:45', '2026-01-15 10:10:45')",
+                    (key, TOKEN),
+                )
+                .unwrap();
+        }
+        let sql = format!(
+            "UPDATE configurations SET {column} = CAST(x'61ff' AS TEXT) WHERE key = 'broken'"
+        );
+        connection.execute(&sql, []).unwrap();
+        connection
+    }
+
+    fn count(connection: &Connection, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_row_whose_text_is_no_utf_8_is_set_aside_and_stops_no_other() {
+        for column in ["key", "encrypted_value", "category", "environment"] {
+            let mut connection = with_broken_text_in(column);
+            schema::migrate_copy(&mut connection, Incarnation::from_raw(1)).unwrap();
+            assert_eq!(count(&connection, "entries"), 1, "{column}");
+            assert_eq!(count(&connection, "set_aside"), 1, "{column}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_aside_keeps_its_bytes() {
+        let mut connection = with_broken_text_in("key");
+        schema::migrate_copy(&mut connection, Incarnation::from_raw(1)).unwrap();
+        let key: Vec<u8> = connection
+            .query_row("SELECT CAST(key AS BLOB) FROM set_aside", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(key, b"a\xff");
+    }
+
+    #[test]
+    fn a_time_that_is_no_utf_8_is_as_good_as_none() {
+        let mut connection = with_broken_text_in("created_at");
+        schema::migrate_copy(&mut connection, Incarnation::from_raw(1)).unwrap();
+        assert_eq!(count(&connection, "entries"), 2);
+    }
 
     #[test]
     fn times_of_the_original_are_utc() {

@@ -304,6 +304,26 @@ async fn text_that_is_no_utf_8_is_damage_of_that_entry_alone() {
 }
 
 #[tokio::test]
+async fn a_value_that_is_no_token_is_damage_and_no_wrong_key() {
+    let folder = folder_with("k").await;
+    let database = Connection::open(folder.path().join("configurations.db")).unwrap();
+    database
+        .execute("UPDATE entries SET token = 'no token'", [])
+        .unwrap();
+    drop(database);
+    let node = TestNode::start_in(folder, &[]);
+    for (method, body) in [
+        (Method::GET, None),
+        (Method::PUT, Some(json!({"value": 2}))),
+        (Method::DELETE, None),
+    ] {
+        let answer = node.call(method, "/configs/k", body).await;
+        assert_eq!(answer.status, 500, "{}", answer.text);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_name_that_is_no_utf_8_is_left_out_and_found_by_check() {
     let folder = folder_with("k").await;
     let database = Connection::open(folder.path().join("configurations.db")).unwrap();

@@ -132,6 +132,19 @@ async fn a_node_serves_nothing_before_somebody_told_it_to_found() {
 }
 
 #[tokio::test]
+async fn a_node_that_takes_no_writes_yet_says_so() {
+    let lonely = Lonely::new();
+    let node = lonely.start();
+    let client = client();
+    assert_eq!(put(&client, &node.url, "early").await, 503);
+    for path in ["health", "ready"] {
+        let url = format!("{}/{path}", node.url);
+        let said: Value = client.get(url).send().await.unwrap().json().await.unwrap();
+        assert_eq!(said["writes"], "refused: not ready", "{path}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_restored_backup_waits_for_its_cluster_unless_that_is_lost() {
     let lonely = Lonely::new();
     let node = lonely.start();

@@ -71,7 +71,7 @@ fn details(node: &NodeState, view: &View) -> Value {
         "salt_fingerprint": node.salt().map(|salt| salt.fingerprint().to_string()),
         "entries": node.store.live_entries(),
         "digest": view.digest.as_ref().map(digest),
-        "writes": node.store.write_health().text(),
+        "writes": node.writes(),
         "members": view.members.iter().map(member).collect::<Vec<_>>(),
         "unknown_nodes": view.unknown,
     })

@@ -16,7 +16,7 @@ use crate::api::{
     responses((status = 200, body = Health, description = "It lives")),
 )]
 pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
-    Json(json!({ "status": "healthy", "writes": node.store.write_health().text() }))
+    Json(json!({ "status": "healthy", "writes": node.writes() }))
 }
 
 /// Whether this node can serve correct reads
@@ -33,7 +33,7 @@ pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json
         tracing::error!(error = %error, "database_not_readable");
         reasons.push("database not readable".to_owned());
     }
-    let writes = node.store.write_health().text();
+    let writes = node.writes();
     if reasons.is_empty() {
         return (
             StatusCode::OK,

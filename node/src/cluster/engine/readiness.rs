@@ -1,6 +1,9 @@
 //! When a node may serve: once it holds what the others held when it started or joined.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Engine, Event, Now, Output};
 use crate::{
@@ -143,14 +146,15 @@ impl Engine {
             (Standing::Blank, _) if self.join.is_some() => {
                 Some("it is taking a snapshot".to_owned())
             }
-            (Standing::Blank, _) => Some(
+            (Standing::Blank, _) => Some(format!(
                 "it belongs to no cluster: it joins when it reaches a ready member; a new cluster is founded with \
-                 osc-node init"
-                    .to_owned(),
-            ),
+                 osc-node init{}",
+                self.strangers()
+            )),
             (Standing::Fenced(reason), _) => Some(format!(
-                "it is fenced: {}; it joins anew when it reaches a ready member",
-                reason.text()
+                "it is fenced: {}; it joins anew when it reaches a ready member{}",
+                reason.text(),
+                self.strangers()
             )),
             (Standing::Member, Some(State::Leaving)) => {
                 Some("it is leaving the cluster".to_owned())
@@ -168,6 +172,22 @@ impl Engine {
         now.elapsed < LOOKS_FOR_ITSELF
             && self.contacts.may_find_itself()
             && self.counting().next().is_some()
+    }
+
+    /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is nobody.
+    fn strangers(&self) -> String {
+        let mut apart = BTreeMap::<_, Vec<_>>::new();
+        for (address, route) in &self.contacts.routes {
+            if let Some(refusal) = route.refusal.as_ref().filter(|refusal| refusal.stays()) {
+                let addresses = apart.entry(refusal.advice()).or_default();
+                addresses.push(address.as_str());
+            }
+        }
+        let strangers = apart.into_iter().map(|(advice, addresses)| {
+            let addresses = addresses.join(", ");
+            format!("; it does not talk with {addresses}: {advice}")
+        });
+        strangers.collect::<Vec<_>>().concat()
     }
 
     fn behind(&self, now: Now) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opensecureconf_node::cluster::{Refusal, Rules};
+use opensecureconf_node::cluster::{Mode, Refusal, Rules};
 
 use crate::{
     scenarios::scenarios,
@@ -13,6 +13,7 @@ use crate::{
 scenarios! {
     e14_two_lists_merged
     e15_clone
+    a_node_that_is_refused_says_why
 }
 
 /// Two clusters get one common list: they refuse each other, and both go on serving.
@@ -79,6 +80,33 @@ pub(crate) fn e15_clone(rules: Rules) -> Outcome {
         ensure(
             world.value(node, "k").is_some(),
             "staging's delete reached production",
+        )?;
+    }
+    Ok(())
+}
+
+/// Nodes that cannot join, for their name, their cluster's name or their mode: each says which setting it is.
+pub(crate) fn a_node_that_is_refused_says_why(rules: Rules) -> Outcome {
+    let mut world = World::with_nodes(rules, &["a", "a", "b", "c"]);
+    "another".clone_into(&mut world.nodes[2].cluster);
+    for node in 0..3 {
+        world.start(node);
+    }
+    world.mode = Mode::Federated;
+    world.start(3);
+    world.mode = Mode::Replica;
+    world.found(0)?;
+    for (node, setting) in [
+        (1, "OSC_CLUSTER_NODE_ID"),
+        (2, "OSC_CLUSTER_ID"),
+        (3, "OSC_CLUSTER_MODE"),
+    ] {
+        let said = |world: &World| world.view(node).and_then(|view| view.not_ready);
+        ensure(
+            world.until(LONG, |world| {
+                said(world).is_some_and(|said| said.contains(setting))
+            }),
+            format!("node {node} does not name {setting}: {:?}", said(&world)),
         )?;
     }
     Ok(())

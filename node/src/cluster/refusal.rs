@@ -1,0 +1,87 @@
+//! Why two nodes do not talk, and what a person can do about it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cursor, FoundingId, Mode, Roster};
+
+/// Why a node refuses another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum Refusal {
+    /// Another major version of the protocol.
+    Protocol,
+    /// Another `OSC_CLUSTER_ID`.
+    OtherCluster {
+        /// The refusing node's.
+        mine: String,
+    },
+    /// Another mode.
+    OtherMode {
+        /// The refusing node's.
+        #[serde(default)]
+        mine: Mode,
+    },
+    /// Another founding.
+    OtherFounding {
+        /// The refusing node's.
+        mine: FoundingId,
+    },
+    /// Another salt.
+    OtherSalt {
+        /// The refusing node's fingerprint.
+        mine: String,
+    },
+    /// A live node has the same name.
+    NameTaken,
+    /// You are removed; here is the roster that says so.
+    Removed(Roster),
+    /// Your database went back to an earlier state than this one that I know of, if you are not only late.
+    RolledBack(Cursor),
+    /// Your changes begin after what I hold; my hello says where to begin.
+    Gap,
+    /// I am blank, joining, fenced or left: ask another.
+    NotServing,
+}
+
+impl Refusal {
+    /// What is wrong between the two nodes, whichever of them refuses, and what mends it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Protocol => {
+                "these two nodes speak different versions of the protocol; bring both to one release"
+            }
+            Self::OtherCluster { .. } => {
+                "these two nodes differ in OSC_CLUSTER_ID; give the nodes of one cluster the same, and list no others"
+            }
+            Self::OtherMode { .. } => {
+                "these two nodes differ in OSC_CLUSTER_MODE; give the nodes of one cluster the same"
+            }
+            Self::OtherFounding { .. } => {
+                "these two nodes belong to two clusters; each list (OSC_CLUSTER_NODES or its file) must name the nodes of one"
+            }
+            Self::OtherSalt { .. } => {
+                "these two nodes have different salts; give the nodes of one cluster the same (OSC_SALT_SECRET_FILE), or list \
+                 no others"
+            }
+            Self::NameTaken => {
+                "another live node has the same name or a copy of the same database; give each node an OSC_CLUSTER_NODE_ID of \
+                 its own, and start no copy of a database beside it"
+            }
+            Self::Removed(_) => {
+                "one of these two nodes is removed from the cluster; it joins anew with a new snapshot"
+            }
+            Self::RolledBack(_) => {
+                "the database of one of these two nodes went back to an earlier state; it takes a new snapshot"
+            }
+            Self::Gap | Self::NotServing => "this passes by itself",
+        }
+    }
+
+    /// Whether it stays so until a person changes something.
+    pub(super) fn stays(&self) -> bool {
+        !matches!(
+            self,
+            Self::Removed(_) | Self::RolledBack(_) | Self::Gap | Self::NotServing
+        )
+    }
+}

@@ -1,0 +1,161 @@
+//! Reads settings one by one, and gathers what is wrong with them.
+
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr};
+
+use super::{Config, Layers, SETTINGS, Setting, UsageError};
+
+/// Reads settings by name and notes what is wrong with them.
+pub(super) struct Values<'a> {
+    pub(super) layers: &'a Layers,
+    pub(super) faults: &'a mut Faults,
+}
+
+impl Values<'_> {
+    /// The value of a setting, or its default.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.layers.get(name).map(str::trim).map(str::to_owned)
+    }
+
+    /// Settings that need another one which is off: somebody may believe that they protect him.
+    pub(super) fn ineffective(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, switch) in [
+            ("API_KEY_FILE", "API_KEY_REQUIRED"),
+            ("SSL_CERTFILE", "HTTPS_ENABLED"),
+            ("SSL_KEYFILE", "HTTPS_ENABLED"),
+            ("SSL_CA_CERTS", "HTTPS_ENABLED"),
+        ] {
+            if self.text(name).is_some() && !self.boolean(switch) {
+                let (variable, switch) = (variable(name), variable(switch));
+                lines.push(format!("{variable} has no effect without {switch}=true"));
+            }
+        }
+        lines
+    }
+
+    pub(super) fn parse_optional<T: FromStr>(&mut self, name: &str, wanted: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.faults
+                .add(&variable(name), &format!("must be {wanted}, not '{text}'"));
+        }
+        value
+    }
+
+    pub(super) fn parse<T: FromStr + Default>(&mut self, name: &str, wanted: &str) -> T {
+        self.parse_optional(name, wanted).unwrap_or_default()
+    }
+
+    /// The items of a list; a fault names all that are none.
+    pub(super) fn items<'t, T>(
+        &mut self,
+        variable: &str,
+        wanted: &str,
+        texts: impl Iterator<Item = &'t str>,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        read_items(texts, read).unwrap_or_else(|bad| {
+            self.faults
+                .add(variable, &format!("must {wanted}, not {bad}"));
+            Vec::new()
+        })
+    }
+
+    /// The path of a file that SQLite takes for one.
+    pub(super) fn database_path(&mut self) -> PathBuf {
+        let path = self.text("DATABASE_PATH").unwrap_or_default();
+        if path == ":memory:" || path.starts_with("file:") {
+            let fault = format!(
+                "must be the path of a file, not '{path}', which SQLite takes for something else; a file of this name is \
+                 './{path}'"
+            );
+            self.faults.add("OSC_DATABASE_PATH", &fault);
+        }
+        path.into()
+    }
+
+    pub(super) fn one_of<T: Clone>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let choice = choices
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(&text))
+            .map(|(_, value)| value.clone());
+        if choice.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            self.faults.add(
+                &variable(name),
+                &format!("must be {}, not '{text}'", words.join(" or ")),
+            );
+        }
+        choice
+    }
+
+    /// A whole number from a range.
+    pub(super) fn within<T: FromStr + PartialOrd + Display>(
+        &mut self,
+        name: &str,
+        unit: &str,
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        let value = text.parse().ok().filter(|value| range.contains(value));
+        if value.is_none() {
+            let (least, most) = (range.start(), range.end());
+            let fault = format!("must be {unit} from {least} to {most}, not '{text}'");
+            self.faults.add(&variable(name), &fault);
+        }
+        value
+    }
+
+    pub(super) fn boolean(&mut self, name: &str) -> bool {
+        self.one_of(name, &[("true", true), ("false", false)])
+            .unwrap_or_default()
+    }
+}
+
+/// The items of a list, blank ones left out; the error lists all that are none.
+pub(super) fn read_items<'t, T>(
+    texts: impl Iterator<Item = &'t str>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, String> {
+    let (mut items, mut bad) = (Vec::new(), Vec::new());
+    for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
+        match read(text) {
+            Some(item) => items.push(item),
+            None => bad.push(format!("'{text}'")),
+        }
+    }
+    if bad.is_empty() {
+        Ok(items)
+    } else {
+        Err(bad.join(", "))
+    }
+}
+
+fn variable(name: &str) -> String {
+    let setting = SETTINGS.iter().find(|setting| setting.name == name);
+    setting.map_or_else(|| name.to_owned(), Setting::variable)
+}
+
+/// What is wrong with a configuration, by variable.
+#[derive(Debug, Default)]
+pub(super) struct Faults(BTreeMap<String, String>);
+
+impl Faults {
+    pub(super) fn add(&mut self, variable: &str, fault: &str) {
+        self.0.insert(variable.to_owned(), fault.to_owned());
+    }
+
+    pub(super) fn into_result(self, config: Config) -> Result<Config, UsageError> {
+        if self.0.is_empty() {
+            return Ok(config);
+        }
+        Err(UsageError(
+            self.0
+                .into_iter()
+                .map(|(variable, fault)| format!("{variable} {fault}"))
+                .collect(),
+        ))
+    }
+}
