@@ -6,11 +6,10 @@ use rusqlite::Connection;
 
 use super::{
     OpenError,
+    columns::{self, Found},
     error::is_corruption,
     file::DatabaseFile,
-    meta,
-    row::{self, Found},
-    schema, values,
+    meta, row, schema, values,
 };
 use crate::{
     crypto::token_time,
@@ -115,7 +114,7 @@ impl Findings {
             let Found {
                 row: entry,
                 unreadable,
-            } = row::examine(found)?;
+            } = columns::examine(found)?;
             let name = format!(
                 "row {id}, key '{}' in environment '{}'",
                 entry.identity.key.as_str(),
@@ -125,7 +124,7 @@ impl Findings {
                 self.damaged(format!("{name}: {what}"));
                 continue;
             }
-            if row::read_hash(found, 10)? != entry.hash() {
+            if columns::read_hash(found, 10)? != entry.hash() {
                 self.damaged(format!("{name}: its content does not fit its hash"));
             }
             let Some(content) = &entry.content else {

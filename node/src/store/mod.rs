@@ -4,6 +4,7 @@
 
 mod backup;
 mod check;
+mod columns;
 mod disk;
 mod error;
 mod file;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, ToSql};
 
-use super::{ReadError, Store, row, values};
+use super::{ReadError, Store, columns, row, values};
 use crate::domain::{Category, Row, Timestamp};
 
 /// Which entries a list is about.
@@ -88,8 +88,8 @@ impl Snapshot<'_> {
             && let Some(found) = rows.next()?
         {
             // The next part begins after the name of this one's last row.
-            if row::read_identity(found)?.is_some() {
-                taken.push(values::attach(self.0, row::read(found)?)?);
+            if columns::read_identity(found)?.is_some() {
+                taken.push(values::attach(self.0, columns::read(found)?)?);
             }
         }
         Ok(taken)

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row as SqlRow};
 
-use super::{membership, meta, row, staging, values};
+use super::{columns, membership, meta, row, staging, values};
 use crate::{
     cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover},
     crypto::Salt,
@@ -324,7 +324,7 @@ fn take_while_they_fit(
     while taken.len() < most
         && let Some(found) = rows.next()?
     {
-        if names == Names::Readable && row::read_identity(found)?.is_none() {
+        if names == Names::Readable && columns::read_identity(found)?.is_none() {
             continue;
         }
         let row = feed_row(found)?;
@@ -344,8 +344,8 @@ fn take_while_they_fit(
 
 fn feed_row(found: &SqlRow<'_>) -> rusqlite::Result<FeedRow> {
     Ok(FeedRow {
-        row: row::read(found)?,
-        hash: row::read_hash(found, 10)?,
+        row: columns::read(found)?,
+        hash: columns::read_hash(found, 10)?,
         seq: Seq::from_raw(found.get(11)?),
     })
 }

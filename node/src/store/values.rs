@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     ReadError, Store,
-    row::{self, Found},
+    columns::{self, Found},
+    row,
 };
 use crate::domain::{Clock, Content, Identity, Incarnation, Row, Version};
 
@@ -30,7 +31,7 @@ pub(super) fn find(
                 clock: Clock::from_raw(row.get(0)?),
                 incarnation: Incarnation::from_raw(row.get(1)?),
             };
-            Ok((version, row::read_text(row, 2)?))
+            Ok((version, columns::read_text(row, 2)?))
         })
         .optional()
 }
@@ -75,7 +76,7 @@ pub(super) fn set_aside(
     )?;
     let mut kept = statement.query((environment.as_str(), key.as_str()))?;
     while let Some(loser) = kept.next()? {
-        let token = row::read_text(loser, 1)?;
+        let token = columns::read_text(loser, 1)?;
         if named.content.as_ref().is_some_and(|it| it.is_of(&token)) {
             return Ok(Some((loser.get(0)?, token)));
         }
@@ -100,7 +101,7 @@ pub(super) fn earlier(
         .prepare_cached(
             "SELECT environment, key FROM owned_values WHERE incarnation < ?1 OR incarnation > ?1",
         )?
-        .query_map([than.raw()], row::read_identity)?
+        .query_map([than.raw()], columns::read_identity)?
         .filter_map(Result::transpose)
         .take(most)
         .collect()
@@ -162,13 +163,13 @@ impl Store {
                 let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
                 let (mut owned, mut size) = (Vec::new(), 0_usize);
                 while let Some(found) = rows.next()? {
-                    let token = row::read_text(found, 10)?;
+                    let token = columns::read_text(found, 10)?;
                     size = size.saturating_add(token.len());
                     if size > bytes && !owned.is_empty() {
                         break;
                     }
                     owned.push(OwnedValue {
-                        row: row::read(found)?,
+                        row: columns::read(found)?,
                         token,
                     });
                 }
