@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Engine, Event, ExchangeId, Now, Output};
+use super::{Engine, Event, ExchangeId, Now, Output, feed::arrived};
 use crate::{
     cluster::{
         Answer, Cutoff, Digest, Hello, Merge, Request, Rule, Scan, Seq, State, Tables, WireDigest,
@@ -395,13 +395,7 @@ impl Engine {
             .into_iter()
             .map(|missing: Missing| (missing.identity, missing.stamp))
             .collect();
-        for row in rows {
-            let Some((row, hash)) = row.into_row() else {
-                out.push(Output::Event(Event::DamagedArrival {
-                    name: hello.name.clone(),
-                }));
-                continue;
-            };
+        for (row, hash) in arrived(hello, rows, out).unwrap_or_default() {
             // A later version comes with the feed.
             let is_the_one = wanted
                 .get(&row.identity)

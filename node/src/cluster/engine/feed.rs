@@ -99,15 +99,9 @@ impl Engine {
             // Said before, and perhaps long ago: an entry may have been deleted and its tombstone purged since.
             return Ok(true);
         }
-        let count = rows.len();
-        let rows: Vec<_> = rows.into_iter().filter_map(WireRow::into_row).collect();
-        if rows.len() < count {
-            // What is not here must not count as held here. It was whole when it was sent, and is sent again.
-            out.push(Output::Event(Event::DamagedArrival {
-                name: hello.name.clone(),
-            }));
+        let Some(rows) = arrived(hello, rows, out) else {
             return Ok(false);
-        }
+        };
         self.take_rows(tables, now, hello, rows, out)?;
         self.set_received(hello, to);
         if to >= hello.head {
@@ -291,4 +285,19 @@ impl Engine {
         }
         Ok(rows)
     }
+}
+
+/// The rows of a message, unless one was damaged on its way: then none counts as held here, and all are sent again.
+pub(super) fn arrived(
+    sender: &Hello,
+    rows: Vec<WireRow>,
+    out: &mut Vec<Output>,
+) -> Option<Vec<(Row, RowHash)>> {
+    let rows: Option<Vec<_>> = rows.into_iter().map(WireRow::into_row).collect();
+    if rows.is_none() {
+        out.push(Output::Event(Event::DamagedArrival {
+            name: sender.name.clone(),
+        }));
+    }
+    rows
 }

@@ -1,6 +1,6 @@
 //! Joining: a complete snapshot of one ready member, staged beside the rows and taken over in one durable step.
 
-use super::{Engine, Event, Now, Output};
+use super::{Engine, Event, Now, Output, feed::arrived};
 use crate::{
     cluster::{
         Address, Answer, Cursor, Hello, Phase, Refusal, RosterEntry, Rule, Seq, SnapshotHead,
@@ -229,11 +229,12 @@ impl Engine {
         else {
             return Ok(());
         };
-        let count = rows.len();
-        let rows: Vec<(Row, RowHash)> = rows.into_iter().filter_map(WireRow::into_row).collect();
         let salt = head.salt.to_salt();
         let last = last.and_then(WireIdentity::into_identity);
-        if rows.len() < count || salt.is_none() || (more && last.is_none()) {
+        let Some(rows) = arrived(hello, rows, out) else {
+            return self.abort_join(tables);
+        };
+        if salt.is_none() || (more && last.is_none()) {
             out.push(Output::Event(Event::DamagedArrival {
                 name: hello.name.clone(),
             }));
