@@ -1,8 +1,15 @@
 //! Reads settings one by one, and gathers what is wrong with them.
 
-use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use super::{Config, Layers, SETTINGS, Setting, UsageError};
+use crate::store::names_a_file;
 
 /// Reads settings by name and notes what is wrong with them.
 pub(super) struct Values<'a> {
@@ -65,7 +72,7 @@ impl Values<'_> {
     /// The path of a file that SQLite takes for one.
     pub(super) fn database_path(&mut self) -> PathBuf {
         let path = self.text("DATABASE_PATH").unwrap_or_default();
-        if path == ":memory:" || path.starts_with("file:") {
+        if !names_a_file(Path::new(&path)) {
             let fault = format!(
                 "must be the path of a file, not '{path}', which SQLite takes for something else; a file of this name is \
                  './{path}'"

@@ -8,7 +8,13 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OpenError, file::DatabaseFile, membership, meta, path::open_private, schema};
+use super::{
+    OpenError,
+    file::DatabaseFile,
+    membership, meta,
+    path::{names_a_file, open_private},
+    schema,
+};
 use crate::{
     cluster::{FenceReason, MemberName, Membership, Seq, Standing},
     crypto::Salt,
@@ -21,6 +27,9 @@ pub enum BackupError {
     /// The target exists.
     #[error("{0} exists; choose another file")]
     Exists(PathBuf),
+    /// SQLite takes the name for something else than a file.
+    #[error("'{0}' is no path of a file for SQLite; a file of this name is './{0}'")]
+    NoFile(PathBuf),
     /// The database to be replaced exists.
     #[error("{0} exists; --force replaces it")]
     WouldReplace(PathBuf),
@@ -59,6 +68,9 @@ pub struct Copied {
 
 /// Copies a database, also one that a node is using, as it is at one moment.
 pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
+    if !names_a_file(output) {
+        return Err(BackupError::NoFile(output.to_owned()));
+    }
     if output.exists() {
         return Err(BackupError::Exists(output.to_owned()));
     }
@@ -90,6 +102,9 @@ pub fn restore(
     force: bool,
     life: &NewLife,
 ) -> Result<Copied, BackupError> {
+    if !names_a_file(input) {
+        return Err(BackupError::NoFile(input.to_owned()));
+    }
     let source = open_verified(input)?;
     refuse_other_salt(&source, input, salt_file)?;
     if database.exists() && !force {

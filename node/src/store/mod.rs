@@ -42,6 +42,7 @@ pub use check::{Findings, check};
 pub use error::{OpenError, OtherMode, ReadError, WriteError};
 pub use health::WriteHealth;
 pub use import_source::{ImportError, ImportPage, ImportSource};
+pub use path::names_a_file;
 pub use salt::{SaltFileError, SaltPlaces, keep_salt, settle_salt};
 pub use snapshot::{ListedEntry, Selection, Snapshot};
 pub use values::OwnedValue;

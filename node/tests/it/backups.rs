@@ -304,6 +304,17 @@ async fn text_that_is_no_utf_8_is_damage_of_that_entry_alone() {
 }
 
 #[tokio::test]
+async fn a_backup_goes_to_a_file_or_nowhere() {
+    let folder = folder_with("k").await;
+    let (code, text) = run(folder.path(), &["backup", "--output", "file:copy.db"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("a file of this name is './file:copy.db'"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn a_value_that_is_no_token_is_damage_and_no_wrong_key() {
     let folder = folder_with("k").await;
     let database = Connection::open(folder.path().join("configurations.db")).unwrap();
