@@ -10,26 +10,24 @@ use std::{
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, ResourceExt,
+    Api, Client, ResourceExt,
     api::{ListParams, LogParams},
 };
 
-use crate::stage::{Stage, top};
-
 const OPERATOR_NAMESPACE: &str = "opensecureconf-system";
 
-/// Keeps logs, events and resources of the story and the operator in a new folder, and names it.
+/// Keeps logs, events and resources of a story's namespace and of the operator in a new folder below another, and names it.
 /// Whatever cannot be had is left out: the failure itself is what matters.
-pub(crate) async fn keep(stage: &Stage, story: &str) {
+pub(crate) async fn keep(client: &Client, namespace: &str, story: &str, below: &Path) {
     let time = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map(|time| time.as_secs())
         .unwrap_or_default();
-    let folder = top().join(".e2e").join(format!("{story}-{time}"));
-    for namespace in [stage.namespace.as_str(), OPERATOR_NAMESPACE] {
+    let folder = below.join(format!("{story}-{time}"));
+    for namespace in [namespace, OPERATOR_NAMESPACE] {
         let folder = folder.join(namespace);
         if fs::create_dir_all(&folder).is_ok() {
-            logs(stage, namespace, &folder).await;
+            logs(client, namespace, &folder).await;
             // Secrets are named, but their content stays where it is.
             kubectl(
                 namespace,
@@ -52,8 +50,8 @@ pub(crate) async fn keep(stage: &Stage, story: &str) {
     );
 }
 
-async fn logs(stage: &Stage, namespace: &str, folder: &Path) {
-    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), namespace);
+async fn logs(client: &Client, namespace: &str, folder: &Path) {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let Ok(found) = pods.list(&ListParams::default()).await else {
         return;
     };

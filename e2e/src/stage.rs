@@ -58,7 +58,8 @@ impl Stage {
                 let outcome = AssertUnwindSafe(story(stage.clone())).catch_unwind().await;
                 let outcome = outcome.unwrap_or_else(|_| bail!("the story panicked"));
                 if outcome.is_err() {
-                    diagnostics::keep(&stage, name).await;
+                    let folder = top().join(".e2e");
+                    diagnostics::keep(&stage.client, &stage.namespace, name, &folder).await;
                 }
                 let closed = stage.close().await;
                 // What the story says comes first: after it a namespace often does not go away either.
