@@ -7,7 +7,7 @@ use crate::{
         SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity, WireRow, WireSalt,
     },
     crypto::Salt,
-    domain::{Identity, Incarnation, Row, RowHash, Version},
+    domain::{Identity, Incarnation, Version},
 };
 
 /// Rows and bytes of one page at most.
