@@ -9,9 +9,7 @@ use std::{
 use axum::{extract::FromRequestParts, http::request::Parts};
 use axum_server::tls::TlsInfo;
 
-use super::{
-    Node, NodeState, client_address::client_address, error::ApiError, failure_limit::Charge,
-};
+use super::{Node, NodeState, charge::Charge, client_address::client_address, error::ApiError};
 use crate::{
     crypto::{Derivation, UserKey},
     domain::Timestamp,

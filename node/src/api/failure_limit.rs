@@ -3,14 +3,8 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
-
-use crate::crypto::CachedKey;
 
 const MINUTE: Duration = Duration::from_mins(1);
 /// Addresses remembered at most; beyond it the forgiven ones are dropped, then all: a flood from everywhere is no reason to grow.
@@ -59,69 +53,13 @@ impl FailureLimit {
     }
 
     /// Takes a failure back that was noted in advance, as far as it still counts.
-    fn give_back(&mut self, address: IpAddr, until: Instant, now: Instant) {
+    pub(super) fn give_back(&mut self, address: IpAddr, until: Instant, now: Instant) {
         let Some(interval) = self.interval else {
             return;
         };
         if let Some(forgiven_at) = self.forgiven_at.get_mut(&block(address)) {
             let left = until.saturating_duration_since(now).min(interval);
             *forgiven_at = forgiven_at.checked_sub(left).unwrap_or(now);
-        }
-    }
-}
-
-/// A failure that is counted before it is known, so that guesses at the same time do not pass together. Given back when it is
-/// dropped, unless it was kept: a client that went away learned nothing.
-#[derive(Debug)]
-pub(super) struct Charge<'a> {
-    limit: &'a Mutex<FailureLimit>,
-    address: IpAddr,
-    /// `None` where there is no limit.
-    until: Option<Instant>,
-    /// The cached key for which it stands.
-    key: Option<Arc<CachedKey>>,
-    kept: AtomicBool,
-}
-
-impl<'a> Charge<'a> {
-    /// Counts one more failure, or tells how long the address has to wait.
-    pub(super) fn take(limit: &'a Mutex<FailureLimit>, address: IpAddr) -> Result<Self, Duration> {
-        let mut limiting = limit.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if let Some(wait) = limiting.wait(address, now) {
-            return Err(wait);
-        }
-        Ok(Self {
-            limit,
-            address,
-            until: limiting.failed(address, now),
-            key: None,
-            kept: AtomicBool::new(false),
-        })
-    }
-
-    /// The same, of a key that is cached: requests with it that come meanwhile need none.
-    pub(super) fn stands_for(mut self, key: &Arc<CachedKey>) -> Self {
-        self.key = Some(Arc::clone(key));
-        self
-    }
-
-    /// It was a failure.
-    pub(super) fn keep(&self) {
-        self.kept.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Charge<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = &self.key {
-            key.paid_no_more();
-        }
-        if let Some(until) = self.until.filter(|_| !*self.kept.get_mut()) {
-            self.limit
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .give_back(self.address, until, Instant::now());
         }
     }
 }
@@ -191,17 +129,6 @@ mod tests {
             limit.give_back(guesser, *until, later);
         }
         assert!(limit.wait(guesser, later).is_some());
-    }
-
-    #[test]
-    fn a_charge_is_given_back_unless_it_was_kept() {
-        let limit = Mutex::new(FailureLimit::new(1));
-        let guesser = address("192.0.2.1");
-        let charge = Charge::take(&limit, guesser).unwrap();
-        assert!(Charge::take(&limit, guesser).is_err(), "it counts already");
-        drop(charge);
-        Charge::take(&limit, guesser).unwrap().keep();
-        assert!(Charge::take(&limit, guesser).is_err());
     }
 
     #[test]

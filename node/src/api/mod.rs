@@ -4,6 +4,7 @@
 
 mod auth;
 mod body;
+mod charge;
 mod client_address;
 mod conditional;
 mod entry_json;
