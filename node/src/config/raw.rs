@@ -1,10 +1,16 @@
 //! Where settings come from, before anybody judges them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::SETTINGS;
+use super::{SETTINGS, Setting};
+
+/// Names that begin like a setting's: of the operator, which may start nodes on its own machine, and of tests.
+const OF_OTHERS: [&str; 2] = ["OSC_OPERATOR_", "OSC_TEST_"];
 
 /// Everything that is wrong with a configuration, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +29,15 @@ impl std::error::Error for UsageError {}
 
 /// The settings that were given, by name without `OSC_`: flags over environment over `.env` over defaults.
 #[derive(Default)]
-pub struct Layers(BTreeMap<&'static str, String>);
+pub struct Layers {
+    values: BTreeMap<&'static str, String>,
+    unknown: BTreeSet<String>,
+}
 
 /// Only the names: values may be secrets, also where a secret stands in the wrong place.
 impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -41,25 +50,36 @@ impl Layers {
         dotenv: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
         let environment: BTreeMap<_, _> = dotenv.into_iter().chain(environment).collect();
-        Self(
-            SETTINGS
-                .iter()
-                .filter_map(|setting| {
-                    let value = flags
-                        .get_one::<String>(setting.name)
-                        .or_else(|| environment.get(&setting.variable()))
-                        .filter(|value| !value.trim().is_empty())
-                        .cloned()
-                        .or_else(|| setting.default.map(str::to_owned))?;
-                    Some((setting.name, value))
-                })
-                .collect(),
-        )
+        let values = SETTINGS.iter().filter_map(|setting| {
+            let value = flags
+                .get_one::<String>(setting.name)
+                .or_else(|| environment.get(&setting.variable()))
+                .filter(|value| !value.trim().is_empty())
+                .cloned()
+                .or_else(|| setting.default.map(str::to_owned))?;
+            Some((setting.name, value))
+        });
+        let values = values.collect();
+        let known: BTreeSet<_> = SETTINGS.iter().map(Setting::variable).collect();
+        let unknown = environment.into_keys().filter(|name| {
+            name.starts_with("OSC_")
+                && !known.contains(name)
+                && !OF_OTHERS.iter().any(|prefix| name.starts_with(prefix))
+        });
+        Self {
+            values,
+            unknown: unknown.collect(),
+        }
+    }
+
+    /// Variables that look like settings and are none, such as mistyped ones.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(String::as_str)
     }
 
     /// One value by its name without `OSC_`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 }
 

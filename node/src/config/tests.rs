@@ -161,6 +161,60 @@ fn settings_without_effect_are_told() {
 }
 
 #[test]
+fn a_name_that_is_no_setting_is_told() {
+    let environment = [
+        ("OSC_API_KEY_REQUIERD", "true"),
+        // Of the operator, and of tests that run beside it.
+        ("OSC_OPERATOR_NAMESPACES", "default"),
+        ("OSC_TEST_FAULT", "1"),
+        ("PATH", "/bin"),
+    ];
+    let dotenv = [("OSC_DATABASE", "a.db"), ("OSC_API_KEY_REQUIERD", "true")];
+    let config = config(&[], &environment, &dotenv).unwrap();
+    assert_eq!(
+        config.ineffective,
+        [
+            "OSC_API_KEY_REQUIERD is no setting of this node and has no effect; osc-node --help lists all",
+            "OSC_DATABASE is no setting of this node and has no effect; osc-node --help lists all",
+        ]
+    );
+}
+
+#[test]
+fn an_api_key_that_nobody_has_to_show_is_told() {
+    let weak = |environment: &[(&str, &str)]| config(&[], environment, &[]).unwrap().weak;
+    let key = ("OSC_API_KEY", "an api key of the tests");
+    assert_eq!(
+        weak(&[key]),
+        [
+            "OSC_API_KEY is set and OSC_API_KEY_REQUIRED is not: nobody has to show a key; set OSC_API_KEY_REQUIRED=true"
+        ]
+    );
+    assert!(weak(&[key, ("OSC_API_KEY_REQUIRED", "true")]).is_empty());
+    assert!(weak(&[]).is_empty(), "whoever set no key expects none");
+}
+
+#[test]
+fn a_node_that_the_network_reaches_without_a_key_is_told() {
+    let weak = |environment: &[(&str, &str)]| config(&[], environment, &[]).unwrap().weak;
+    for host in ["0.0.0.0", "::"] {
+        assert_eq!(
+            weak(&[("OSC_HOST", host)]),
+            [format!(
+                "OSC_HOST is {host} and OSC_API_KEY_REQUIRED is not set: whoever reaches this node needs no API key; set \
+                 OSC_API_KEY_REQUIRED=true and a key"
+            )]
+        );
+    }
+    let required = [
+        ("OSC_API_KEY_REQUIRED", "true"),
+        ("OSC_API_KEY", "an api key of the tests"),
+    ];
+    assert!(weak(&[&[("OSC_HOST", "0.0.0.0")][..], &required].concat()).is_empty());
+    assert!(weak(&[("OSC_HOST", "::1")]).is_empty());
+}
+
+#[test]
 fn a_host_may_be_a_name() {
     let listen = |host| config(&[], &[("OSC_HOST", host)], &[]).map(|config| config.listen.ip());
     assert_eq!(listen("localhost").unwrap().to_string(), "127.0.0.1");
