@@ -85,48 +85,59 @@ impl Layers {
 
 /// The command line, with every setting as a flag.
 pub fn command() -> Command {
-    let flags = SETTINGS.iter().map(|setting| {
-        let default = setting
-            .default
-            .map(|value| format!(" [default: {value}]"))
-            .unwrap_or_default();
-        Arg::new(setting.name)
-            .long(setting.name.to_lowercase().replace('_', "-"))
-            .value_name(setting.value)
-            .help(format!(
-                "{}{default} [env: {}]",
-                setting.help,
-                setting.variable()
-            ))
-            .global(true)
-    });
     Command::new("osc-node")
         .version(env!("CARGO_PKG_VERSION"))
         .about("One node of OpenSecureConf: an encrypted configuration store with a REST API")
         .long_about(
             "One node of OpenSecureConf: an encrypted configuration store with a REST API.\n\n\
              Each value is encrypted under a key that only its caller holds (header X-User-Key).\n\
-             Every setting below is a flag, an environment variable and a line of a .env file in the working\n\
-             directory; a flag wins over the environment, the environment over the file. In .env, quote a value with\n\
+             Every setting below is a flag, an environment variable and a line of a .env file in the working \
+             directory; a flag wins over the environment, the environment over the file. In .env, quote a value with \
              blanks or #; inside double quotes \\ and $ have a meaning, inside single quotes nothing has.",
         )
         .after_help(
-            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage,\n\
+            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage, \
              4 'import' left something out.\n\n\
              Examples:\n  \
              OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000\n  \
              osc-node backup --output backup.db",
         )
-        .args(flags)
+        .args(SETTINGS.iter().map(flag))
         .subcommands(subcommands())
+}
+
+fn flag(setting: &Setting) -> Arg {
+    let default = setting
+        .default
+        .map(|value| format!(" [default: {value}]"))
+        .unwrap_or_default();
+    Arg::new(setting.name)
+        .long(setting.name.to_lowercase().replace('_', "-"))
+        .value_name(setting.value)
+        .help(format!(
+            "{}{default} [env: {}]",
+            setting.help,
+            setting.variable()
+        ))
+        .global(true)
+}
+
+/// A command whose help shows these settings only; it takes all, since they are judged as a whole.
+fn about_a_file(command: Command, shown: &[&str]) -> Command {
+    let others = SETTINGS
+        .iter()
+        .filter(|setting| !shown.contains(&setting.name));
+    command
+        .args(others.map(|setting| flag(setting).hide(true)))
+        .after_help("Every other setting is accepted too: osc-node --help")
 }
 
 fn subcommands() -> [Command; 7] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
-        Command::new("check")
-            .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged"),
-        Command::new("backup")
+        about_a_file(Command::new("check")
+            .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged"), &["DATABASE_PATH"]),
+        about_a_file(Command::new("backup")
             .about("Copy the database consistently, also while a node is writing to it, and stop")
             .arg(
                 Arg::new("output")
@@ -134,8 +145,8 @@ fn subcommands() -> [Command; 7] {
                     .value_name("FILE")
                     .required(true)
                     .help("Where the copy goes; must not exist. It holds the salt too, so keep it secret"),
-            ),
-        Command::new("restore")
+            ), &["DATABASE_PATH"]),
+        about_a_file(Command::new("restore")
             .about("Put a backup in the database's place, while no node is using it, and stop")
             .arg(
                 Arg::new("input")
@@ -155,7 +166,7 @@ fn subcommands() -> [Command; 7] {
                     .long("new-cluster")
                     .action(ArgAction::SetTrue)
                     .help("The cluster that the backup comes from is lost: forget it, so that a new one can be founded with these entries. Without it the node joins the living cluster anew"),
-            ),
+            ), &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"]),
         Command::new("import")
             .about("Bring the entries of another database in through the running node with these settings, and stop; exit code 4 where some were left out")
             .long_about(
@@ -170,7 +181,7 @@ fn subcommands() -> [Command; 7] {
                  not written again; but what was deleted meanwhile comes back.",
             )
             .after_help(
-                "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable,\n\
+                "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable, \
                  4 done, but some entries were left out: they are named.\n\n\
                  Examples:\n  \
                  osc-node import --from old/configurations.db --dry-run\n  \
@@ -195,9 +206,9 @@ fn subcommands() -> [Command; 7] {
                     .action(ArgAction::SetTrue)
                     .help("Only tell what would be written and what would be left out"),
             ),
-        Command::new("adopt").about(
+        about_a_file(Command::new("adopt").about(
             "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
-        ),
+        ), &["DATABASE_PATH", "CLUSTER_NODE_ID"]),
         Command::new("init")
             .about("Tell the running node with these settings to found its cluster, once, and stop")
             .arg(

@@ -69,6 +69,18 @@ fn all_faults_are_listed_at_once() {
 }
 
 #[test]
+fn help_names_every_level_that_is_accepted() {
+    let level = SETTINGS.iter().find(|setting| setting.name == "LOG_LEVEL");
+    for (name, _) in LogLevel::NAMES {
+        let words = level
+            .unwrap()
+            .help
+            .split(|letter: char| !letter.is_alphabetic());
+        assert!(words.into_iter().any(|word| word == *name), "{name}");
+    }
+}
+
+#[test]
 fn federated_mode_is_for_clusters() {
     let faults = faults(&[("OSC_CLUSTER_MODE", "federated")]);
     assert_eq!(

@@ -28,6 +28,76 @@ fn help_explains_every_setting() {
 }
 
 #[test]
+fn help_breaks_lines_where_words_end_and_speaks_of_what_a_command_takes() {
+    let folder = TempDir::new().unwrap();
+    for columns in ["60", "80", "100"] {
+        for arguments in [&["--help"][..], &["import", "--help"]] {
+            let (code, text) = output(
+                osc_node(folder.path())
+                    .env("COLUMNS", columns)
+                    .args(arguments),
+            );
+            assert_eq!(code, Some(0));
+            let lines: Vec<_> = text.lines().collect();
+            for broken in lines.windows(2).filter(|pair| {
+                // A line that ends early although the next one's first word fits was broken twice.
+                let next = pair[1].split_whitespace().next().unwrap_or_default();
+                let prose = |line: &str| !line.starts_with(' ') && line.contains(' ');
+                prose(pair[0])
+                    && prose(pair[1])
+                    && !pair[0].ends_with(['.', ':'])
+                    && pair[0].chars().count() + 1 + next.chars().count()
+                        <= columns.parse().unwrap()
+            }) {
+                panic!("{arguments:?} at {columns}: {broken:#?}");
+            }
+        }
+    }
+    let (_, text) = output(osc_node(folder.path()).arg("--help"));
+    for file in ["API_KEY", "CLUSTER_KEY", "CLUSTER_NODES"] {
+        assert!(text.contains(&format!("instead of OSC_{file}")), "{file}");
+    }
+    let (_, text) = output(osc_node(folder.path()).args(["backup", "--help"]));
+    assert!(text.contains("--output <FILE>") && text.contains("--database-path"));
+    assert!(!text.contains("--host-port"), "{text}");
+}
+
+#[test]
+fn a_setting_counts_before_and_behind_the_command_that_hides_it() {
+    let folder = TempDir::new().unwrap();
+    for arguments in [
+        ["--host-port", "x", "backup", "--output", "b.db"],
+        ["backup", "--output", "b.db", "--host-port", "x"],
+    ] {
+        let (code, text) = output(osc_node(folder.path()).args(arguments));
+        assert_eq!(code, Some(2));
+        assert!(text.contains("OSC_HOST_PORT must be a port"), "{text}");
+    }
+}
+
+#[test]
+fn init_says_where_it_has_the_address_of_the_node_from() {
+    let folder = TempDir::new().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let (code, text) = output(osc_node(folder.path()).args([
+        "init",
+        "--cluster-enabled=true",
+        "--cluster-key=a cluster key of the tests",
+        "--cluster-nodes=127.0.0.1:9000",
+        &format!("--host-port={}", address.port()),
+    ]));
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains(&format!(
+            "the node at {address} (OSC_HOST, OSC_HOST_PORT) must be up to be told"
+        )),
+        "{text}"
+    );
+}
+
+#[test]
 fn unusable_settings_end_with_exit_code_2_and_every_fault() {
     let folder = TempDir::new().unwrap();
     let (code, text) =
