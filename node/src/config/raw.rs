@@ -103,7 +103,7 @@ pub fn command() -> Command {
              osc-node backup --output backup.db",
         )
         .args(SETTINGS.iter().map(flag))
-        .subcommands(subcommands())
+        .subcommands(subcommands().map(with_settings))
 }
 
 fn flag(setting: &Setting) -> Arg {
@@ -122,8 +122,14 @@ fn flag(setting: &Setting) -> Arg {
         .global(true)
 }
 
-/// A command whose help shows these settings only; it takes all, since they are judged as a whole.
-fn about_a_file(command: Command, shown: &[&str]) -> Command {
+/// A command about a file shows only the settings that matter to it, and takes all, since they are judged as a whole.
+fn with_settings(command: Command) -> Command {
+    let shown: &[&str] = match command.get_name() {
+        "check" | "backup" => &["DATABASE_PATH"],
+        "restore" => &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"],
+        "adopt" => &["DATABASE_PATH", "CLUSTER_NODE_ID"],
+        _ => return command,
+    };
     let others = SETTINGS
         .iter()
         .filter(|setting| !shown.contains(&setting.name));
@@ -135,9 +141,9 @@ fn about_a_file(command: Command, shown: &[&str]) -> Command {
 fn subcommands() -> [Command; 7] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
-        about_a_file(Command::new("check")
-            .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged"), &["DATABASE_PATH"]),
-        about_a_file(Command::new("backup")
+        Command::new("check")
+            .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged"),
+        Command::new("backup")
             .about("Copy the database consistently, also while a node is writing to it, and stop")
             .arg(
                 Arg::new("output")
@@ -145,8 +151,8 @@ fn subcommands() -> [Command; 7] {
                     .value_name("FILE")
                     .required(true)
                     .help("Where the copy goes; must not exist. It holds the salt too, so keep it secret"),
-            ), &["DATABASE_PATH"]),
-        about_a_file(Command::new("restore")
+            ),
+        Command::new("restore")
             .about("Put a backup in the database's place, while no node is using it, and stop")
             .arg(
                 Arg::new("input")
@@ -166,7 +172,7 @@ fn subcommands() -> [Command; 7] {
                     .long("new-cluster")
                     .action(ArgAction::SetTrue)
                     .help("The cluster that the backup comes from is lost: forget it, so that a new one can be founded with these entries. Without it the node joins the living cluster anew"),
-            ), &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"]),
+            ),
         Command::new("import")
             .about("Bring the entries of another database in through the running node with these settings, and stop; exit code 4 where some were left out")
             .long_about(
@@ -206,9 +212,9 @@ fn subcommands() -> [Command; 7] {
                     .action(ArgAction::SetTrue)
                     .help("Only tell what would be written and what would be left out"),
             ),
-        about_a_file(Command::new("adopt").about(
+        Command::new("adopt").about(
             "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
-        ), &["DATABASE_PATH", "CLUSTER_NODE_ID"]),
+        ),
         Command::new("init")
             .about("Tell the running node with these settings to found its cluster, once, and stop")
             .arg(
