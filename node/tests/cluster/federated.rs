@@ -1,4 +1,4 @@
-//! FEDERATED: values stay with the nodes that received them, and every node serves them.
+//! Federated: values stay with the nodes that received them, and every node serves them.
 
 use std::{collections::BTreeSet, process::Command};
 
