@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::ArgMatches;
 use opensecureconf_node::{
     cluster::MemberName,
@@ -39,7 +39,7 @@ pub(crate) fn show_config(layers: &Layers) -> anyhow::Result<Outcome> {
 
 /// Checks the database.
 pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
-    let findings = store::check(&config.database_path)?;
+    let findings = store::check(database(config)?)?;
     let Findings {
         entries,
         owned_values,
@@ -70,11 +70,11 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
 /// Copies the database.
 pub(crate) fn backup(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let output = path(arguments, "output")?;
-    let copied = store::backup(&config.database_path, output)?;
+    let copied = store::backup(database(config)?, output)?;
     writeln!(
         io::stdout(),
-        "{} entries and the salt are in {}; keep it secret",
-        copied.entries,
+        "{} and the salt are in {}; keep it secret",
+        counted(copied.entries),
         output.display()
     )?;
     Ok(Outcome::Done)
@@ -82,7 +82,8 @@ pub(crate) fn backup(config: &Config, arguments: &ArgMatches) -> anyhow::Result<
 
 /// Puts a backup in the database's place.
 pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let input = path(arguments, "input")?;
+    let input = existing(path(arguments, "input")?, "--input")?;
+    let cluster_is_lost = arguments.get_flag("new-cluster");
     let copied = store::restore(
         input,
         &config.database_path,
@@ -91,22 +92,30 @@ pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result
         &NewLife {
             incarnation: fresh_incarnation()?,
             name: MemberName::new(config.node_id.clone()),
-            cluster_is_lost: arguments.get_flag("new-cluster"),
+            cluster_is_lost,
         },
     )?;
+    let mut out = io::stdout().lock();
     writeln!(
-        io::stdout(),
-        "{} entries are in {}; the next start writes the salt file",
-        copied.entries,
+        out,
+        "{} {} in {}; the next start writes the salt file",
+        counted(copied.entries),
+        if copied.entries == 1 { "is" } else { "are" },
         config.database_path.display()
     )?;
+    if cluster_is_lost {
+        writeln!(
+            out,
+            "start the nodes, then tell one to found the new cluster: osc-node init"
+        )?;
+    }
     Ok(Outcome::Done)
 }
 
 /// Gives the database this node's name.
 pub(crate) fn adopt(config: &Config) -> anyhow::Result<Outcome> {
     let name = MemberName::new(config.node_id.clone());
-    let before = store::adopt(&config.database_path, &name)?;
+    let before = store::adopt(database(config)?, &name)?;
     let database = config.database_path.display();
     if before == name {
         writeln!(io::stdout(), "{database} belongs to '{name}' already")?;
@@ -131,7 +140,7 @@ pub(crate) fn init(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
 
 /// Brings the entries of another database in through the running node with these settings.
 pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let from = path(arguments, "from")?;
+    let from = existing(path(arguments, "from")?, "--from")?;
     let salt = arguments.get_one::<String>("salt").map(Path::new);
     let dry_run = arguments.get_flag("dry-run");
     let mut progress = io::stderr();
@@ -177,6 +186,30 @@ fn wait_for<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
         .enable_all()
         .build()?;
     runtime.block_on(command)
+}
+
+/// The node's own database, which is there.
+fn database(config: &Config) -> anyhow::Result<&Path> {
+    existing(&config.database_path, "--database-path (OSC_DATABASE_PATH)")
+}
+
+/// A database that is there; SQLite's own words for one that is not name no option.
+fn existing<'a>(path: &'a Path, option: &str) -> anyhow::Result<&'a Path> {
+    // What cannot be looked at is told better by whoever opens it.
+    let absent = matches!(path.try_exists(), Ok(false));
+    ensure!(
+        !absent,
+        "there is no database at {}; name it with {option}",
+        std::path::absolute(path)?.display()
+    );
+    Ok(path)
+}
+
+fn counted(entries: u64) -> String {
+    match entries {
+        1 => "1 entry".to_owned(),
+        many => format!("{many} entries"),
+    }
 }
 
 fn path<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a Path> {

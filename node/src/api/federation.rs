@@ -1,4 +1,4 @@
-//! FEDERATED: entries whose values are with other nodes. Each request asks one node at most once or twice, and only the
+//! Federated: entries whose values are with other nodes. Each request asks one node at most once or twice, and only the
 //! owner of the entry; what it sends is opened here, so that user keys stay here.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -1,4 +1,4 @@
-//! FEDERATED: the values of a list, from their owners: one call to each for a part of the list, all at the same time.
+//! Federated: the values of a list, from their owners: one call to each for a part of the list, all at the same time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

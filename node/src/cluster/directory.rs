@@ -1,4 +1,4 @@
-//! FEDERATED: what a node's directory can tell, and whom it must ask.
+//! Federated: what a node's directory can tell, and whom it must ask.
 
 use std::collections::BTreeMap;
 

@@ -77,7 +77,7 @@ pub struct Hello {
     pub acknowledges: bool,
     /// Whether it is fenced.
     pub fenced: bool,
-    /// FEDERATED: whether it holds values of an earlier life that it has not taken back yet, or of one that is over.
+    /// Federated: whether it holds values of an earlier life that it has not taken back yet, or of one that is over.
     #[serde(default)]
     pub takes_back: bool,
     /// Whether it has any rows.

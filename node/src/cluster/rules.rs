@@ -65,27 +65,27 @@ pub enum Rule {
     RepairsWaitForTheFeed,
     /// A difference is shown only once both members hold each other's feed to where it was found first.
     MismatchesWaitForTheFeed,
-    /// FEDERATED: a founding database owns the values of the entries that it has.
+    /// Federated: a founding database owns the values of the entries that it has.
     FoundersOwnTheirEntries,
-    /// FEDERATED: a value is held exactly as long as the directory names it.
+    /// Federated: a value is held exactly as long as the directory names it.
     ValuesFollowTheDirectory,
-    /// FEDERATED: the loser of a conflict is kept by its owner, with its value, and by nobody without.
+    /// Federated: the loser of a conflict is kept by its owner, with its value, and by nobody without.
     LosersKeepTheirValues,
-    /// FEDERATED: a node has not left before others own what it owned.
+    /// Federated: a node has not left before others own what it owned.
     LeavingHandsValuesOver,
-    /// FEDERATED: a value is taken over only where it is the one that the directory names.
+    /// Federated: a value is taken over only where it is the one that the directory names.
     AdoptedValuesAreTheOnes,
-    /// FEDERATED: a value that changes its owner comes right after the version that it had: it beats nothing later.
+    /// Federated: a value that changes its owner comes right after the version that it had: it beats nothing later.
     OwnersWriteNothingNew,
-    /// FEDERATED: a node that began a new life owns the values of its earlier one again.
+    /// Federated: a node that began a new life owns the values of its earlier one again.
     ValuesAreTakenBack,
-    /// FEDERATED: an earlier value does not pass for the one that is lost.
+    /// Federated: an earlier value does not pass for the one that is lost.
     EarlierValuesDoNotStandIn,
-    /// FEDERATED: an earlier value of an entry whose value is lost is kept as the loser of a conflict.
+    /// Federated: an earlier value of an entry whose value is lost is kept as the loser of a conflict.
     EarlierValuesAreSetAside,
-    /// FEDERATED: an earlier value that was set aside is taken back where the directory turns out to name it.
+    /// Federated: an earlier value that was set aside is taken back where the directory turns out to name it.
     ValuesAreFoundAgain,
-    /// FEDERATED: a node that has values to take back says so: nobody may take them for lost.
+    /// Federated: a node that has values to take back says so: nobody may take them for lost.
     TakingBackIsTold,
 }
 

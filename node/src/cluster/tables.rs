@@ -25,7 +25,7 @@ pub trait Tables {
     fn row_hash(&mut self, identity: &Identity) -> Result<Option<RowHash>, Self::Error>;
     /// Writes a row with its hash over whatever stands under its identity, as the change with this sequence.
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Result<(), Self::Error>;
-    /// FEDERATED: the value of an entry that this node holds, and the version that it is.
+    /// Federated: the value of an entry that this node holds, and the version that it is.
     fn value(&mut self, identity: &Identity) -> Result<Option<(Version, String)>, Self::Error>;
     /// Keeps the value of an entry in the place of an earlier one.
     fn put_value(

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -212,6 +213,27 @@ pub(super) fn api_keys(values: &mut Values<'_>) -> AccessKeys {
         );
         AccessKeys::new(Keys::default(), None)
     })
+}
+
+/// What a node that requires no API key may be believed to protect.
+pub(super) fn unrequired(values: &Values<'_>, host: IpAddr) -> Vec<String> {
+    let mut lines = Vec::new();
+    if values
+        .text("API_KEY")
+        .is_some_and(|key| key != DEFAULT_API_KEY)
+    {
+        lines.push(
+            "OSC_API_KEY is set and OSC_API_KEY_REQUIRED is not: nobody has to show a key; set OSC_API_KEY_REQUIRED=true"
+                .to_owned(),
+        );
+    }
+    if !host.to_canonical().is_loopback() {
+        lines.push(format!(
+            "OSC_HOST is {host} and OSC_API_KEY_REQUIRED is not set: whoever reaches this node needs no API key; set \
+             OSC_API_KEY_REQUIRED=true and a key"
+        ));
+    }
+    lines
 }
 
 /// The keys that nodes and operators show; `None` where none is set.

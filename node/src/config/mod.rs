@@ -191,7 +191,11 @@ impl Config {
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
             patience: Patience::default(),
             ineffective: values.ineffective(),
-            weak: Vec::new(),
+            weak: if api_key_required {
+                Vec::new()
+            } else {
+                access_keys::unrequired(&values, host)
+            },
         };
         if mode == Some(Mode::Federated) && !cluster_enabled {
             faults.add(

@@ -1,10 +1,16 @@
 //! Where settings come from, before anybody judges them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::SETTINGS;
+use super::{SETTINGS, Setting};
+
+/// Names that begin like a setting's: of the operator, which may start nodes on its own machine, and of tests.
+const OF_OTHERS: [&str; 2] = ["OSC_OPERATOR_", "OSC_TEST_"];
 
 /// Everything that is wrong with a configuration, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +29,15 @@ impl std::error::Error for UsageError {}
 
 /// The settings that were given, by name without `OSC_`: flags over environment over `.env` over defaults.
 #[derive(Default)]
-pub struct Layers(BTreeMap<&'static str, String>);
+pub struct Layers {
+    values: BTreeMap<&'static str, String>,
+    unknown: BTreeSet<String>,
+}
 
 /// Only the names: values may be secrets, also where a secret stands in the wrong place.
 impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -41,64 +50,92 @@ impl Layers {
         dotenv: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
         let environment: BTreeMap<_, _> = dotenv.into_iter().chain(environment).collect();
-        Self(
-            SETTINGS
-                .iter()
-                .filter_map(|setting| {
-                    let value = flags
-                        .get_one::<String>(setting.name)
-                        .or_else(|| environment.get(&setting.variable()))
-                        .filter(|value| !value.trim().is_empty())
-                        .cloned()
-                        .or_else(|| setting.default.map(str::to_owned))?;
-                    Some((setting.name, value))
-                })
-                .collect(),
-        )
+        let values = SETTINGS.iter().filter_map(|setting| {
+            let value = flags
+                .get_one::<String>(setting.name)
+                .or_else(|| environment.get(&setting.variable()))
+                .filter(|value| !value.trim().is_empty())
+                .cloned()
+                .or_else(|| setting.default.map(str::to_owned))?;
+            Some((setting.name, value))
+        });
+        let values = values.collect();
+        let known: BTreeSet<_> = SETTINGS.iter().map(Setting::variable).collect();
+        let unknown = environment.into_keys().filter(|name| {
+            name.starts_with("OSC_")
+                && !known.contains(name)
+                && !OF_OTHERS.iter().any(|prefix| name.starts_with(prefix))
+        });
+        Self {
+            values,
+            unknown: unknown.collect(),
+        }
+    }
+
+    /// Variables that look like settings and are none, such as mistyped ones.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(String::as_str)
     }
 
     /// One value by its name without `OSC_`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 }
 
 /// The command line, with every setting as a flag.
 pub fn command() -> Command {
-    let flags = SETTINGS.iter().map(|setting| {
-        let default = setting
-            .default
-            .map(|value| format!(" [default: {value}]"))
-            .unwrap_or_default();
-        Arg::new(setting.name)
-            .long(setting.name.to_lowercase().replace('_', "-"))
-            .value_name(setting.value)
-            .help(format!(
-                "{}{default} [env: {}]",
-                setting.help,
-                setting.variable()
-            ))
-            .global(true)
-    });
     Command::new("osc-node")
         .version(env!("CARGO_PKG_VERSION"))
         .about("One node of OpenSecureConf: an encrypted configuration store with a REST API")
         .long_about(
             "One node of OpenSecureConf: an encrypted configuration store with a REST API.\n\n\
              Each value is encrypted under a key that only its caller holds (header X-User-Key).\n\
-             Every setting below is a flag, an environment variable and a line of a .env file in the working\n\
-             directory; a flag wins over the environment, the environment over the file. In .env, quote a value with\n\
+             Every setting below is a flag, an environment variable and a line of a .env file in the working \
+             directory; a flag wins over the environment, the environment over the file. In .env, quote a value with \
              blanks or #; inside double quotes \\ and $ have a meaning, inside single quotes nothing has.",
         )
         .after_help(
-            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage,\n\
+            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage, \
              4 'import' left something out.\n\n\
              Examples:\n  \
              OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000\n  \
              osc-node backup --output backup.db",
         )
-        .args(flags)
-        .subcommands(subcommands())
+        .args(SETTINGS.iter().map(flag))
+        .subcommands(subcommands().map(with_settings))
+}
+
+fn flag(setting: &Setting) -> Arg {
+    let default = setting
+        .default
+        .map(|value| format!(" [default: {value}]"))
+        .unwrap_or_default();
+    Arg::new(setting.name)
+        .long(setting.name.to_lowercase().replace('_', "-"))
+        .value_name(setting.value)
+        .help(format!(
+            "{}{default} [env: {}]",
+            setting.help,
+            setting.variable()
+        ))
+        .global(true)
+}
+
+/// A command about a file shows only the settings that matter to it, and takes all, since they are judged as a whole.
+fn with_settings(command: Command) -> Command {
+    let shown: &[&str] = match command.get_name() {
+        "check" | "backup" => &["DATABASE_PATH"],
+        "restore" => &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"],
+        "adopt" => &["DATABASE_PATH", "CLUSTER_NODE_ID"],
+        _ => return command,
+    };
+    let others = SETTINGS
+        .iter()
+        .filter(|setting| !shown.contains(&setting.name));
+    command
+        .args(others.map(|setting| flag(setting).hide(true)))
+        .after_help("Every other setting is accepted too: osc-node --help")
 }
 
 fn subcommands() -> [Command; 7] {
@@ -150,7 +187,7 @@ fn subcommands() -> [Command; 7] {
                  not written again; but what was deleted meanwhile comes back.",
             )
             .after_help(
-                "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable,\n\
+                "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable, \
                  4 done, but some entries were left out: they are named.\n\n\
                  Examples:\n  \
                  osc-node import --from old/configurations.db --dry-run\n  \

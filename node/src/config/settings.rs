@@ -109,7 +109,7 @@ pub const SETTINGS: &[Setting] = &[
         "API_KEY_FILE",
         None,
         "FILE",
-        "File with one API key per line, all of them accepted; instead of API_KEY",
+        "File with one API key per line, all of them accepted; instead of OSC_API_KEY",
     ),
     setting(
         "AUTH_FAILURES_PER_MINUTE",
@@ -157,7 +157,7 @@ pub const SETTINGS: &[Setting] = &[
         "CLUSTER_KEY_FILE",
         None,
         "FILE",
-        "File with one cluster key per line; instead of CLUSTER_KEY",
+        "File with one cluster key per line; instead of OSC_CLUSTER_KEY",
     ),
     setting(
         "CLUSTER_NODES",
@@ -169,7 +169,7 @@ pub const SETTINGS: &[Setting] = &[
         "CLUSTER_NODES_FILE",
         None,
         "FILE",
-        "File with one HOST:PORT per line; instead of CLUSTER_NODES",
+        "File with one HOST:PORT per line; instead of OSC_CLUSTER_NODES",
     ),
     setting(
         "CLUSTER_SYNC_INTERVAL",
@@ -247,7 +247,7 @@ pub const SETTINGS: &[Setting] = &[
         "LOG_LEVEL",
         Some("INFO"),
         "LEVEL",
-        "DEBUG, INFO, WARNING, ERROR or CRITICAL",
+        "DEBUG, INFO, WARNING (or WARN), ERROR, CRITICAL (or FATAL)",
     ),
     setting(
         "LOG_FORMAT",

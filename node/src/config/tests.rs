@@ -1,4 +1,4 @@
-use std::io::Write;
+mod keys;
 
 use super::*;
 
@@ -69,78 +69,24 @@ fn all_faults_are_listed_at_once() {
 }
 
 #[test]
+fn help_names_every_level_that_is_accepted() {
+    let level = SETTINGS.iter().find(|setting| setting.name == "LOG_LEVEL");
+    for (name, _) in LogLevel::NAMES {
+        let words = level
+            .unwrap()
+            .help
+            .split(|letter: char| !letter.is_alphabetic());
+        assert!(words.into_iter().any(|word| word == *name), "{name}");
+    }
+}
+
+#[test]
 fn federated_mode_is_for_clusters() {
     let faults = faults(&[("OSC_CLUSTER_MODE", "federated")]);
     assert_eq!(
         faults,
         ["OSC_CLUSTER_MODE is federated, which needs OSC_CLUSTER_ENABLED=true"]
     );
-}
-
-#[test]
-fn a_required_api_key_must_be_ones_own() {
-    for environment in [
-        &[("OSC_API_KEY_REQUIRED", "true")][..],
-        &[
-            ("OSC_API_KEY_REQUIRED", "TRUE"),
-            ("OSC_API_KEY", settings::DEFAULT_API_KEY),
-        ],
-        &[("OSC_API_KEY_REQUIRED", "true"), ("OSC_API_KEY", "  ")],
-    ] {
-        assert!(faults(environment)[0].starts_with("OSC_API_KEY is missing"));
-    }
-}
-
-#[test]
-fn every_key_of_a_file_is_accepted_and_no_other() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"first\n\n  second \r\n").unwrap();
-    let path = file.path().to_str().unwrap();
-    let environment = [("OSC_API_KEY_REQUIRED", "true"), ("OSC_API_KEY_FILE", path)];
-    let keys = config(&[], &environment, &[]).unwrap().api_keys.unwrap();
-    assert!(keys.accept(b"first") && keys.accept(b"second"));
-    assert!(!keys.accept(b"") && !keys.accept(b"firs") && !keys.accept(b"first\n"));
-}
-
-#[test]
-fn a_cluster_needs_its_own_key_and_a_peer_list() {
-    assert_eq!(faults(&[("OSC_CLUSTER_ENABLED", "true")]).len(), 2);
-    let cluster = |key: &'static str, nodes: &'static str| {
-        config(
-            &[],
-            &[
-                ("OSC_API_KEY_REQUIRED", "true"),
-                ("OSC_API_KEY", "api"),
-                ("OSC_CLUSTER_ENABLED", "true"),
-                ("OSC_CLUSTER_KEY", key),
-                ("OSC_CLUSTER_NODES", nodes),
-            ],
-            &[],
-        )
-    };
-    assert!(
-        cluster("api", "a:1")
-            .unwrap_err()
-            .to_string()
-            .contains("OSC_CLUSTER_KEY is also an API key")
-    );
-    assert!(
-        cluster("own", "a:1, http://b:2")
-            .unwrap_err()
-            .to_string()
-            .contains("not 'http://b:2'")
-    );
-    let config = cluster("own", "a:1, [::1]:2,").unwrap();
-    assert_eq!(config.salt_policy, SaltPolicy::Wait);
-    let hosts: Vec<_> = config
-        .cluster
-        .unwrap()
-        .peers
-        .now
-        .into_iter()
-        .map(|peer| (peer.host, peer.port))
-        .collect();
-    assert_eq!(hosts, [("a".to_owned(), 1), ("::1".to_owned(), 2)]);
 }
 
 #[test]
@@ -156,6 +102,26 @@ fn settings_without_effect_are_told() {
         [
             "OSC_API_KEY_FILE has no effect without OSC_API_KEY_REQUIRED=true",
             "OSC_SSL_CERTFILE has no effect without OSC_HTTPS_ENABLED=true",
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_is_no_setting_is_told() {
+    let environment = [
+        ("OSC_API_KEY_REQUIERD", "true"),
+        // Of the operator, and of tests that run beside it.
+        ("OSC_OPERATOR_NAMESPACES", "default"),
+        ("OSC_TEST_FAULT", "1"),
+        ("PATH", "/bin"),
+    ];
+    let dotenv = [("OSC_DATABASE", "a.db"), ("OSC_API_KEY_REQUIERD", "true")];
+    let config = config(&[], &environment, &dotenv).unwrap();
+    assert_eq!(
+        config.ineffective,
+        [
+            "OSC_API_KEY_REQUIERD is no setting of this node and has no effect; osc-node --help lists all",
+            "OSC_DATABASE is no setting of this node and has no effect; osc-node --help lists all",
         ]
     );
 }
@@ -177,25 +143,6 @@ fn an_empty_user_key_is_never_long_enough() {
         faults(&[("OSC_MIN_USER_KEY_LENGTH", "0")]),
         ["OSC_MIN_USER_KEY_LENGTH must be a number of characters from 1, not '0'"]
     );
-}
-
-#[test]
-fn debug_output_shows_no_key() {
-    let config = config(
-        &[],
-        &[
-            ("OSC_API_KEY_REQUIRED", "true"),
-            ("OSC_API_KEY", "hunter2hunter2"),
-        ],
-        &[],
-    )
-    .unwrap();
-    assert!(!format!("{config:?}").contains("hunter2"));
-    let flags = command()
-        .try_get_matches_from(["osc-node", "--api-key", "hunter2"])
-        .unwrap();
-    let layers = Layers::new(&flags, [], []);
-    assert!(!format!("{layers:?}").contains("hunter2"));
 }
 
 #[test]
@@ -294,37 +241,4 @@ fn every_bad_item_of_a_list_is_named() {
         ];
         assert_eq!(faults(&environment), [format!("{variable} {fault}")]);
     }
-}
-
-#[test]
-fn a_key_that_no_header_can_carry_is_refused() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"good\nbroken\rin two\n").unwrap();
-    let path = file.path().to_str().unwrap();
-    for (api_key_required, variable, key) in [
-        ("true", "OSC_API_KEY", "one\ntwo"),
-        ("true", "OSC_API_KEY", "bell\u{7}"),
-        ("true", "OSC_API_KEY_FILE", path),
-        ("false", "OSC_CLUSTER_KEY", "one\r\ntwo"),
-    ] {
-        let environment = [("OSC_API_KEY_REQUIRED", api_key_required), (variable, key)];
-        assert_eq!(
-            faults(&environment),
-            [format!(
-                "{variable} holds a key with a line break or another control character, which no HTTP header can carry; make another key"
-            )]
-        );
-    }
-}
-
-#[test]
-fn a_cluster_key_that_is_soon_guessed_is_told() {
-    let weak = |key| config(&[], &[("OSC_CLUSTER_KEY", key)], &[]).unwrap().weak;
-    assert_eq!(
-        weak("k"),
-        [
-            "OSC_CLUSTER_KEY is shorter than 16 characters: whoever guesses it is a node of the cluster; make a random one"
-        ]
-    );
-    assert!(weak("0123456789abcdef").is_empty());
 }

@@ -23,9 +23,14 @@ impl Values<'_> {
         self.layers.get(name).map(str::trim).map(str::to_owned)
     }
 
-    /// Settings that need another one which is off: somebody may believe that they protect him.
+    /// Settings that need another one which is off, and names that are none: somebody may believe that they protect him.
     pub(super) fn ineffective(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let unknown = self.layers.unknown().map(|name| {
+            format!(
+                "{name} is no setting of this node and has no effect; osc-node --help lists all"
+            )
+        });
+        let mut lines: Vec<_> = unknown.collect();
         for (name, switch) in [
             ("API_KEY_FILE", "API_KEY_REQUIRED"),
             ("SSL_CERTFILE", "HTTPS_ENABLED"),

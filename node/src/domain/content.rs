@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// Begins a fingerprint; no Fernet token has a colon.
 pub(crate) const FINGERPRINT: &str = "sha256:";
 
-/// What a row holds in its value's place: the ciphertext, or, where the ciphertext stays with its owner (FEDERATED), what
+/// What a row holds in its value's place: the ciphertext, or, where the ciphertext stays with its owner (federated), what
 /// it is recognised by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {

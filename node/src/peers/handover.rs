@@ -1,4 +1,4 @@
-//! FEDERATED: a node that leaves hands the values that it owns over to other members, before it has left.
+//! Federated: a node that leaves hands the values that it owns over to other members, before it has left.
 
 use std::{sync::Arc, time::Duration};
 

@@ -127,10 +127,12 @@ pub async fn import(
     let source = ImportSource::open(from, salt_file)?;
     let salt = source.salt().fingerprint().to_string();
     let node = RunningNode::of(config)?;
-    let status = node
-        .status()
-        .await
-        .context("the node that is to take the entries must be up")?;
+    let status = node.status().await.with_context(|| {
+        format!(
+            "the node at {} (OSC_HOST, OSC_HOST_PORT), which is to take the entries, must be up",
+            node.address
+        )
+    })?;
     match status.details.salt_fingerprint {
         None => bail!("the node has no salt yet: let it found or join its cluster first"),
         Some(theirs) if theirs != salt => bail!(

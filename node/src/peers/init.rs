@@ -43,10 +43,12 @@ pub async fn init(config: &Config, force: bool) -> anyhow::Result<Founding> {
         )
     };
     let node = RunningNode::of(config)?;
-    let status = node
-        .status()
-        .await
-        .with_context(|| format!("the node at {} must be up to be told", node.address))?;
+    let status = node.status().await.with_context(|| {
+        format!(
+            "the node at {} (OSC_HOST, OSC_HOST_PORT) must be up to be told",
+            node.address
+        )
+    })?;
     let has_founded = status.details.founding.is_some();
     let mut candidates = vec![Candidate::new(node.address.clone(), status)];
     if !force {

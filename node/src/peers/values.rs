@@ -1,4 +1,4 @@
-//! FEDERATED: what nodes ask each other of the values that they own. One question to one node, which never passes it on.
+//! Federated: what nodes ask each other of the values that they own. One question to one node, which never passes it on.
 
 use std::time::Duration;
 

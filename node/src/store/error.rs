@@ -18,7 +18,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// Another process serves this database.
-    #[error("the database {0} is in use by another osc-node")]
+    #[error("the database {0} is in use by another osc-node; stop it first")]
     InUse(PathBuf),
     /// SQLite's own check found damage.
     #[error("the database {path} is damaged ({finding}); restore it from a backup")]

@@ -157,7 +157,7 @@ impl ImportSource {
         Ok(page)
     }
 
-    /// FEDERATED: an entry with the value that this database owns; one that another node owns stays without.
+    /// Federated: an entry with the value that this database owns; one that another node owns stays without.
     fn with_own_value(&self, mut row: Row) -> rusqlite::Result<Row> {
         if matches!(row.content, Some(Content::Fingerprint(_)))
             && let Some((version, token)) = values::find(&self.copy, &row.identity)?

@@ -1,4 +1,4 @@
-//! FEDERATED: the ciphertexts that this node owns, beside the directory of all entries.
+//! Federated: the ciphertexts that this node owns, beside the directory of all entries.
 
 use rusqlite::{Connection, OptionalExtension};
 

@@ -1,5 +1,4 @@
-//! The faults B1 to B13 of the original, each shown to be absent. B10 and B11 are faults of its FEDERATED mode: see
-//! `federated.rs`.
+//! Faults that clusters of the original have, each shown to be absent. Those of its federated mode: see `federated.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +34,7 @@ async fn derivations(api: &Api) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b1_one_update_is_passed_on_a_bounded_number_of_times() {
+async fn one_update_is_passed_on_a_bounded_number_of_times() {
     let cluster = Cluster::founded(3).await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.converged().await;
@@ -54,7 +53,7 @@ async fn b1_one_update_is_passed_on_a_bounded_number_of_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b2_the_last_acknowledged_update_is_what_all_nodes_answer() {
+async fn the_last_acknowledged_update_is_what_all_nodes_answer() {
     let cluster = Cluster::founded(3).await;
     let mut last = cluster.api(0).create("entry", 0).await.with(201).version();
     for number in 1..=60 {
@@ -78,7 +77,7 @@ async fn b2_the_last_acknowledged_update_is_what_all_nodes_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b3_a_node_that_was_down_has_all_it_missed_and_nothing_that_was_deleted() {
+async fn a_node_that_was_down_has_all_it_missed_and_nothing_that_was_deleted() {
     let mut cluster = Cluster::founded(2).await;
     cluster.api(0).create("to-delete", 1).await.with(201);
     cluster.converged().await;
@@ -94,7 +93,7 @@ async fn b3_a_node_that_was_down_has_all_it_missed_and_nothing_that_was_deleted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b4_another_user_key_changes_and_deletes_nothing_on_any_node() {
+async fn another_user_key_changes_and_deletes_nothing_on_any_node() {
     let cluster = Cluster::founded(3).await;
     let written = cluster.api(0).create("entry", "mine").await.with(201);
     cluster.everywhere("entry", &written.version()).await;
@@ -112,7 +111,7 @@ async fn b4_another_user_key_changes_and_deletes_nothing_on_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b5_entries_of_others_do_not_break_the_list_of_any_node() {
+async fn entries_of_others_do_not_break_the_list_of_any_node() {
     let cluster = Cluster::founded(3).await;
     cluster.api(0).create("mine", 1).await.with(201);
     let body = json!({"key": "theirs", "value": 2});
@@ -132,7 +131,7 @@ async fn b5_entries_of_others_do_not_break_the_list_of_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b6_creates_that_race_with_the_founding_are_refused_or_can_be_read() {
+async fn creates_that_race_with_the_founding_are_refused_or_can_be_read() {
     let cluster = Cluster::blank(3).await;
     let clients = (0..24).map(|number| {
         let api = cluster.api(number % 3);
@@ -156,7 +155,7 @@ async fn b6_creates_that_race_with_the_founding_are_refused_or_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b7_nodes_without_their_founder_wait_for_it_and_make_no_salt() {
+async fn nodes_without_their_founder_wait_for_it_and_make_no_salt() {
     let mut cluster = Cluster::prepared(3).await;
     cluster.nodes[1].start().await;
     cluster.nodes[2].start().await;
@@ -185,7 +184,7 @@ async fn b7_nodes_without_their_founder_wait_for_it_and_make_no_salt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b8_a_cluster_starts_with_the_default_salt_path() {
+async fn a_cluster_starts_with_the_default_salt_path() {
     let cluster = Cluster::founded(2).await;
     for node in &cluster.nodes {
         let file = std::fs::read(node.folder.join("encryption.salt")).unwrap();
@@ -194,7 +193,7 @@ async fn b8_a_cluster_starts_with_the_default_salt_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b9_a_node_that_is_on_its_own_list_is_no_peer_of_itself() {
+async fn a_node_that_is_on_its_own_list_is_no_peer_of_itself() {
     let cluster = Cluster::founded(1).await;
     let api = cluster.api(0);
     let status = cluster
@@ -223,7 +222,7 @@ async fn b9_a_node_that_is_on_its_own_list_is_no_peer_of_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b12_writes_while_a_node_starts_are_there_when_it_is_ready() {
+async fn writes_while_a_node_starts_are_there_when_it_is_ready() {
     let mut cluster = Cluster::founded(2).await;
     for round in 0..3 {
         cluster.nodes[1].kill();
@@ -251,7 +250,7 @@ async fn b12_writes_while_a_node_starts_are_there_when_it_is_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b13_a_create_costs_a_few_messages_and_no_derivation_elsewhere() {
+async fn a_create_costs_a_few_messages_and_no_derivation_elsewhere() {
     let cluster = Cluster::founded(3).await;
     cluster.api(0).create("first", 1).await.with(201);
     // Not the list: reading needs the key.

@@ -1,4 +1,4 @@
-//! FEDERATED: values stay with the nodes that received them, and every node serves them.
+//! Federated: values stay with the nodes that received them, and every node serves them.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -96,7 +96,7 @@ async fn a_value_stays_with_its_owner_while_every_node_serves_changes_and_delete
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b10_a_miss_asks_nobody_and_a_read_asks_one_node_once() {
+async fn a_miss_asks_nobody_and_a_read_asks_one_node_once() {
     let cluster = Cluster::federated(3).await;
     for node in 0..3 {
         let key = format!("of-n{node}");
@@ -123,7 +123,7 @@ async fn b10_a_miss_asks_nobody_and_a_read_asks_one_node_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b11_a_name_exists_once_and_only_its_user_key_changes_it_from_anywhere() {
+async fn a_name_exists_once_and_only_its_user_key_changes_it_from_anywhere() {
     let cluster = Cluster::federated(3).await;
     let created = cluster.api(0).create("entry", "mine").await.with(201);
     cluster.everywhere("entry", &created.version()).await;

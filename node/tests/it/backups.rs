@@ -202,9 +202,38 @@ async fn nothing_is_restored_under_a_running_node() {
         Some(0)
     );
     let _node = Process::start(folder.path(), &[]);
-    let (code, text) = run(folder.path(), &["restore", "--force", "--input", "b.db"]);
-    assert_eq!(code, Some(1));
-    assert!(text.contains("is in use by another osc-node"), "{text}");
+    for command in [&["restore", "--force", "--input", "b.db"][..], &["check"]] {
+        let (code, text) = run(folder.path(), command);
+        assert_eq!(code, Some(1));
+        assert!(
+            text.contains("is in use by another osc-node; stop it first"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_restore_says_what_comes_next() {
+    let folder = folder_with("k").await;
+    let (code, text) = run(folder.path(), &["backup", "--output", "b.db"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            Some(0),
+            "1 entry and the salt are in b.db; keep it secret\n"
+        )
+    );
+    let restored = "1 entry is in configurations.db; the next start writes the salt file\n";
+    let restore = ["restore", "--force", "--input", "b.db"];
+    assert_eq!(run(folder.path(), &restore), (Some(0), restored.to_owned()));
+    let (code, text) = run(folder.path(), &[&restore[..], &["--new-cluster"]].concat());
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        text,
+        format!(
+            "{restored}start the nodes, then tell one to found the new cluster: osc-node init\n"
+        )
+    );
 }
 
 #[tokio::test]
@@ -247,10 +276,50 @@ async fn check_finds_damage_and_says_so_with_exit_code_3() {
             && text.contains("; restore it from a backup"),
         "{text}"
     );
+}
+
+#[test]
+fn where_no_database_is_every_command_says_so_and_names_the_option() {
+    let folder = TempDir::new().unwrap();
+    let absolute = |name: &str| folder.path().canonicalize().unwrap().join(name);
+    for (arguments, file, advice) in [
+        (
+            &["check"][..],
+            "configurations.db",
+            "--database-path (OSC_DATABASE_PATH)",
+        ),
+        (
+            &["backup", "--output", "b.db"],
+            "configurations.db",
+            "--database-path (OSC_DATABASE_PATH)",
+        ),
+        (
+            &["adopt"],
+            "configurations.db",
+            "--database-path (OSC_DATABASE_PATH)",
+        ),
+        (&["restore", "--input", "nofile"], "nofile", "--input"),
+        (
+            &["import", "--from", "nofile", "--api-key", "k"],
+            "nofile",
+            "--from",
+        ),
+    ] {
+        let (code, text) = run(folder.path(), arguments);
+        assert_eq!(code, Some(1), "{arguments:?}");
+        assert_eq!(
+            text,
+            format!(
+                "osc-node: there is no database at {}; name it with {advice}\n",
+                absolute(file).display()
+            ),
+            "{arguments:?}"
+        );
+    }
     assert_eq!(
-        run(TempDir::new().unwrap().path(), &["check"]).0,
-        Some(1),
-        "there is nothing to check"
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "nothing is created"
     );
 }
 

@@ -27,6 +27,81 @@ fn help_explains_every_setting() {
     }
 }
 
+/// Whether a line of prose ends although the next one's first word had room in it.
+fn is_broken_early(line: &str, next: &str, columns: usize) -> bool {
+    let is_prose = |line: &str| !line.starts_with(' ') && line.contains(' ');
+    let word = next.split_whitespace().next().unwrap_or_default();
+    is_prose(line)
+        && is_prose(next)
+        && !line.ends_with(['.', ':'])
+        && line.chars().count() + 1 + word.chars().count() <= columns
+}
+
+#[test]
+fn help_breaks_its_lines_where_they_are_full() {
+    let folder = TempDir::new().unwrap();
+    for columns in [60, 80, 100] {
+        for arguments in [&["--help"][..], &["import", "--help"]] {
+            let mut command = osc_node(folder.path());
+            command.env("COLUMNS", columns.to_string()).args(arguments);
+            let (code, text) = output(&mut command);
+            assert_eq!(code, Some(0));
+            let lines: Vec<_> = text.lines().collect();
+            for pair in lines.windows(2) {
+                assert!(!is_broken_early(pair[0], pair[1], columns), "{pair:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn help_speaks_of_what_a_command_takes() {
+    let folder = TempDir::new().unwrap();
+    let (_, text) = output(osc_node(folder.path()).arg("--help"));
+    for variable in ["OSC_API_KEY", "OSC_CLUSTER_KEY", "OSC_CLUSTER_NODES"] {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&format!("instead of {variable}")), "{text}");
+    }
+    let (_, text) = output(osc_node(folder.path()).args(["backup", "--help"]));
+    assert!(text.contains("--output <FILE>") && text.contains("--database-path"));
+    assert!(!text.contains("--host-port"), "{text}");
+}
+
+#[test]
+fn a_setting_counts_before_and_behind_the_command_that_hides_it() {
+    let folder = TempDir::new().unwrap();
+    for arguments in [
+        ["--host-port", "x", "backup", "--output", "b.db"],
+        ["backup", "--output", "b.db", "--host-port", "x"],
+    ] {
+        let (code, text) = output(osc_node(folder.path()).args(arguments));
+        assert_eq!(code, Some(2));
+        assert!(text.contains("OSC_HOST_PORT must be a port"), "{text}");
+    }
+}
+
+#[test]
+fn init_says_where_it_has_the_address_of_the_node_from() {
+    let folder = TempDir::new().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let (code, text) = output(osc_node(folder.path()).args([
+        "init",
+        "--cluster-enabled=true",
+        "--cluster-key=a cluster key of the tests",
+        "--cluster-nodes=127.0.0.1:9000",
+        &format!("--host-port={}", address.port()),
+    ]));
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains(&format!(
+            "the node at {address} (OSC_HOST, OSC_HOST_PORT) must be up to be told"
+        )),
+        "{text}"
+    );
+}
+
 #[test]
 fn unusable_settings_end_with_exit_code_2_and_every_fault() {
     let folder = TempDir::new().unwrap();

@@ -101,6 +101,16 @@ fn cases() -> Vec<Case> {
             (422, MISSING_USER_KEY),
         ),
         case(
+            "no user key for what the cluster holds",
+            (Method::GET, "/cluster/configs"),
+            API_KEY_ONLY,
+            "",
+            (
+                422,
+                r#"{"detail":[{"type":"missing","loc":["header","x-user-key"],"msg":"Field required"}]}"#,
+            ),
+        ),
+        case(
             "user key with underscores",
             get(),
             &[("x-api-key", API_KEY), ("x_user_key", USER_KEY)],

@@ -110,13 +110,13 @@ pub(crate) enum Trace {
     Purged(Identity, Version),
     /// A snapshot took the place of all rows.
     TakenOver,
-    /// FEDERATED: a value of an earlier life passes for the one of this row from now on.
+    /// Federated: a value of an earlier life passes for the one of this row from now on.
     TakenBack {
         held: Version,
         token: String,
         stood: Option<Row>,
     },
-    /// FEDERATED: a value was given up.
+    /// Federated: a value was given up.
     ValueDropped(Identity, Version),
 }
 

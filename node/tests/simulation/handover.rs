@@ -1,4 +1,4 @@
-//! FEDERATED: what the API and the link do beside the engine. They ask owners to write, and hand over what a leaving node owns.
+//! Federated: what the API and the link do beside the engine. They ask owners to write, and hand over what a leaving node owns.
 
 use std::time::Duration;
 

@@ -81,7 +81,7 @@ pub(crate) struct History {
     held: BTreeMap<(Incarnation, Identity), Version>,
     /// Databases that had joined while somebody who had not heard of them purged.
     pub(crate) unheard_of: BTreeSet<Incarnation>,
-    /// FEDERATED: entries whose values a lost disk, or one that went back, took with it, and who wrote those.
+    /// Federated: entries whose values a lost disk, or one that went back, took with it, and who wrote those.
     pub(crate) lost_values: BTreeSet<(Identity, Incarnation)>,
     /// The latest tombstone of each entry that a database purged.
     purged: BTreeMap<Identity, BTreeMap<Incarnation, Version>>,
@@ -258,7 +258,7 @@ impl History {
         })
     }
 
-    /// FEDERATED: whether the owner of a row's value gave it up for a later version of its own, which may be gone with it.
+    /// Federated: whether the owner of a row's value gave it up for a later version of its own, which may be gone with it.
     pub(crate) fn was_given_up(&self, row: &Row) -> bool {
         let mut used = self.births.keys().chain(&self.used_before);
         used.any(|(version, identity)| {
@@ -268,7 +268,7 @@ impl History {
         })
     }
 
-    /// FEDERATED: a promised write that is later than the one whose value a row has. Whoever becomes the owner of a value
+    /// Federated: a promised write that is later than the one whose value a row has. Whoever becomes the owner of a value
     /// writes nothing new, and comes right after the version that he found.
     pub(crate) fn overruled(&self, row: &Row) -> Option<String> {
         let content = row.content.as_ref()?;

@@ -1,4 +1,4 @@
-//! FEDERATED: what must be so of the values, which only their owners have.
+//! Federated: what must be so of the values, which only their owners have.
 
 use opensecureconf_node::{
     cluster::Mode,

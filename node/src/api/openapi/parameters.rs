@@ -60,7 +60,7 @@ pub(in crate::api) struct EntryQuery {
     /// `full` adds times.
     #[param(pattern = "short|full")]
     mode: Option<String>,
-    /// FEDERATED: `allow` makes a 503 for want of another node a 404.
+    /// Federated: `allow` makes a 503 for want of another node a 404.
     #[param(pattern = "allow|deny")]
     partial: Option<String>,
 }
@@ -77,7 +77,7 @@ pub(in crate::api) struct EnvironmentQuery {
 pub(in crate::api) struct DeleteQuery {
     /// The environment; absent or empty is the default one.
     environment: Option<String>,
-    /// FEDERATED: `allow` makes a 503 for want of another node a 404.
+    /// Federated: `allow` makes a 503 for want of another node a 404.
     #[param(pattern = "allow|deny")]
     partial: Option<String>,
 }
@@ -89,7 +89,7 @@ pub(in crate::api) struct UpdateQuery {
     environment: Option<String>,
     /// Create the configuration where it is absent.
     upsert: Option<bool>,
-    /// FEDERATED: `allow` makes a 503 for want of another node a 404.
+    /// Federated: `allow` makes a 503 for want of another node a 404.
     #[param(pattern = "allow|deny")]
     partial: Option<String>,
 }

@@ -16,7 +16,7 @@ pub(in crate::api) enum NewEntry {
     /// The API key is missing or wrong
     #[response(status = 403)]
     Forbidden(#[to_schema] Refusal),
-    /// Others change the configuration all the time; nothing was written (FEDERATED)
+    /// Others change the configuration all the time; nothing was written (federated)
     #[response(status = 409)]
     Changed(#[to_schema] Refusal),
     /// The body is too large
@@ -50,10 +50,10 @@ pub(in crate::api) enum ExistingEntry {
     /// The API key is missing or wrong, or the user key does not open the configuration
     #[response(status = 403)]
     Forbidden(#[to_schema] Refusal),
-    /// There is no such configuration; with `X-OSC-Lost` its value is lost with the node that had it (FEDERATED)
+    /// There is no such configuration; with `X-OSC-Lost` its value is lost with the node that had it (federated)
     #[response(status = 404)]
     NotFound(#[to_schema] Refusal),
-    /// Others change the configuration all the time; nothing was written (FEDERATED)
+    /// Others change the configuration all the time; nothing was written (federated)
     #[response(status = 409)]
     Changed(#[to_schema] Refusal),
     /// A condition of the request does not hold
@@ -71,7 +71,7 @@ pub(in crate::api) enum ExistingEntry {
     /// The fault is the node's
     #[response(status = 500)]
     Internal(#[to_schema] Refusal),
-    /// Nothing was done; try again, see `Retry-After`. In FEDERATED mode `X-OSC-Missing-Nodes` names who would have to answer
+    /// Nothing was done; try again, see `Retry-After`. In federated mode `X-OSC-Missing-Nodes` names who would have to answer
     #[response(status = 503)]
     Unavailable(#[to_schema] Refusal),
     /// The disk is full

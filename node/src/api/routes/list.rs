@@ -20,9 +20,9 @@ use crate::api::{
     params(ListQuery, KeyHeaders),
     responses((status = 200, body = [ConfigResponse], description = "The entries", headers(
         ("X-OSC-Skipped" = u64, description = "How many entries the user key does not open; absent for none"),
-        ("X-OSC-Partial" = bool, description = "FEDERATED: entries of other nodes are missing; absent where none are"),
-        ("X-OSC-Missing-Nodes" = String, description = "FEDERATED: these nodes, separated by commas"),
-        ("X-OSC-Lost" = u64, description = "FEDERATED: how many values are lost with the nodes that had them; absent for none"),
+        ("X-OSC-Partial" = bool, description = "Federated: entries of other nodes are missing; absent where none are"),
+        ("X-OSC-Missing-Nodes" = String, description = "Federated: these nodes, separated by commas"),
+        ("X-OSC-Lost" = u64, description = "Federated: how many values are lost with the nodes that had them; absent for none"),
         ("Link" = String, description = "The next page, `rel=\"next\"`; absent at the end"))), ListRefusals),
 )]
 pub(in crate::api) async fn list(

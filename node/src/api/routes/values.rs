@@ -1,4 +1,4 @@
-//! FEDERATED: what other nodes ask of the values that this node owns. Answered from what is here, never passed on.
+//! Federated: what other nodes ask of the values that this node owns. Answered from what is here, never passed on.
 
 use std::time::Duration;
 

@@ -76,7 +76,7 @@ pub struct Engine {
     leaving: Option<Leaving>,
     damaged: BTreeSet<Identity>,
     rounds: Rounds,
-    /// FEDERATED: whether it holds values of an earlier life that it has not taken back yet.
+    /// Federated: whether it holds values of an earlier life that it has not taken back yet.
     takes_back: bool,
     /// Whether the log knows that this node holds rows outside the cluster that it met.
     told_of_rows: bool,

@@ -1,4 +1,4 @@
-//! FEDERATED: the rows are a directory, and the ciphertexts stay in a table of their own with the node that wrote them.
+//! Federated: the rows are a directory, and the ciphertexts stay in a table of their own with the node that wrote them.
 //!
 //! Whoever wrote the current version of an entry is its owner. Its value is held exactly as long as the directory names
 //! that version; only a node that began a new life holds values of its earlier one, until it has taken them back.

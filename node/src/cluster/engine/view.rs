@@ -27,7 +27,7 @@ pub struct View {
     pub members: Vec<MemberView>,
     /// Listed nodes whose name nobody knows yet.
     pub unknown: usize,
-    /// FEDERATED: nodes that hold values of an earlier life and have not taken them back yet, whatever they are to the
+    /// Federated: nodes that hold values of an earlier life and have not taken them back yet, whatever they are to the
     /// cluster just now.
     pub taking_back: Vec<String>,
 }

@@ -36,7 +36,7 @@ pub enum Seen {
     NothingLive,
     /// This version, live or a tombstone.
     Version(Version),
-    /// FEDERATED: this version, whose value is lost with its owner: what is written over it is a new entry.
+    /// Federated: this version, whose value is lost with its owner: what is written over it is a new entry.
     Lost(Version),
 }
 
@@ -76,7 +76,7 @@ pub enum Change {
     },
     /// Replace the entry by a tombstone.
     Delete,
-    /// FEDERATED: become the owner of the value that the entry has, which its owner hands over.
+    /// Federated: become the owner of the value that the entry has, which its owner hands over.
     Adopt {
         /// The value.
         token: String,

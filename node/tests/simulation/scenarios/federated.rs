@@ -1,4 +1,4 @@
-//! FEDERATED: values that only their owner has, and what becomes of them when it goes back, is lost or leaves.
+//! Federated: values that only their owner has, and what becomes of them when it goes back, is lost or leaves.
 
 use std::time::Duration;
 
