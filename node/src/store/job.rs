@@ -31,6 +31,8 @@ pub(super) enum Job {
     ),
     Listed(Vec<Address>),
     Tick,
+    /// Shows what is so after all jobs before it.
+    Look(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -88,7 +90,7 @@ impl Waiters {
             Job::Scanned(id, digest) => Input::Scanned { id, digest },
             Job::Listed(addresses) => Input::Listed(addresses),
             Job::Tick => Input::Tick,
-            Job::Close(_) => return None,
+            Job::Look(_) | Job::Close(_) => return None,
         })
     }
 

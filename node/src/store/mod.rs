@@ -324,6 +324,18 @@ impl Store {
         Arc::clone(&self.view.borrow())
     }
 
+    /// The same, with all that was answered before this is asked. A disk that hangs puts that off for `patience` at most.
+    pub async fn current_view(&self, patience: Duration) -> Arc<View> {
+        let (reply, shown) = oneshot::channel();
+        let look = async {
+            self.ask(Job::Look(reply)).await?;
+            shown.await.map_err(|_| Ended)
+        };
+        // Whatever became of that, what was shown last is the latest that is known.
+        let _ = tokio::time::timeout(patience, look).await;
+        self.view()
+    }
+
     /// The same, for those who wait for a change.
     pub fn watch_view(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()

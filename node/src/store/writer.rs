@@ -135,16 +135,22 @@ impl Writer {
         );
         let mut inputs = Vec::with_capacity(batch.len());
         let (mut writes, mut look) = (0, false);
+        let mut lookers = Vec::new();
         for job in batch {
             let Some(job) = self.admit(job, room) else {
                 continue;
             };
             writes += usize::from(matches!(job, Job::Write(..)));
             look |= !matches!(job, Job::Write(..) | Job::Answered { .. });
-            if let Job::Listed(addresses) = &job {
-                self.listed.clone_from(addresses);
+            match job {
+                Job::Look(reply) => lookers.push(reply),
+                job => {
+                    if let Job::Listed(addresses) = &job {
+                        self.listed.clone_from(addresses);
+                    }
+                    inputs.extend(self.waiters.input(job));
+                }
             }
-            inputs.extend(self.waiters.input(job));
         }
         let start = Instant::now();
         match self.transaction(inputs) {
@@ -166,6 +172,9 @@ impl Writer {
                 self.let_go(outputs);
             }
             Err(error) => self.give_up(&error, writes),
+        }
+        for reply in lookers {
+            let _ = reply.send(());
         }
     }
 

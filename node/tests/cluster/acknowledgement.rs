@@ -37,6 +37,23 @@ async fn a_write_that_asks_for_all_tells_when_one_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_status_knows_what_was_acknowledged_before_it_was_asked() {
+    let cluster = Cluster::founded(3).await;
+    cluster.network.around(&[2], Way::Swallowed);
+    let api = cluster.api(2);
+    for number in 1..=20 {
+        let key = format!("k{number}");
+        api.create_with(&key, 1, &LOCAL).await.with(201);
+        let status = api.status().await;
+        let members = status["details"]["members"].as_array().unwrap();
+        for member in members {
+            let lag = member["lag"].as_u64();
+            assert!(lag >= Some(number), "after {number}: {member}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn writes_wait_for_a_silent_node_once() {
     let cluster = Cluster::founded(3).await;
     cluster.network.around(&[2], Way::Swallowed);

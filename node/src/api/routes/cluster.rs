@@ -1,5 +1,7 @@
 //! What a node tells of itself and its cluster.
 
+use std::time::Duration;
+
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
@@ -13,6 +15,9 @@ use crate::{
     },
     cluster::{DigestView, MemberView, View},
 };
+
+/// So long the details wait for a disk: what they say of others must count what was acknowledged here.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Node health, in the original's shape
 #[utoipa::path(
@@ -34,7 +39,12 @@ pub(in crate::api) async fn status(
     _: Client,
     query: Query,
 ) -> Json<Value> {
-    let view = node.store.view();
+    let wants_details = query.get("details") == Some("true");
+    let view = if wants_details && node.clustered {
+        node.store.current_view(PATIENCE).await
+    } else {
+        node.store.view()
+    };
     let mut status = if node.clustered {
         let (total, healthy) = other_nodes(&view);
         json!({
@@ -47,7 +57,7 @@ pub(in crate::api) async fn status(
     } else {
         json!({ "enabled": false, "mode": null, "node_id": null, "total_nodes": null, "healthy_nodes": null })
     };
-    if let (Some("true"), Some(members)) = (query.get("details"), status.as_object_mut()) {
+    if let Some(members) = status.as_object_mut().filter(|_| wants_details) {
         members.insert("details".into(), details(&node, &view));
     }
     Json(status)
