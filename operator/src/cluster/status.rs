@@ -69,6 +69,8 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
         .and_then(|stateful_set| stateful_set.status.clone())
         .unwrap_or_default();
     let ready = members.iter().filter(|member| member.ready).count();
+    let staying = verdicts::staying(seen, &members);
+    let staying_ready = staying.iter().filter(|member| member.ready).count();
     let versions: Vec<_> = members
         .iter()
         .filter_map(|member| member.version.clone())
@@ -81,7 +83,7 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
         replicas: running.replicas,
         ready_replicas: i32::try_from(ready).unwrap_or(i32::MAX),
         updated_replicas: running.updated_replicas.unwrap_or_default(),
-        nodes_ready: format!("{ready}/{}", cluster.spec.replicas),
+        nodes_ready: format!("{staying_ready}/{}", cluster.spec.replicas),
         entries: members
             .iter()
             .filter_map(|member| member.entries)

@@ -298,10 +298,7 @@ fn a_federated_cluster_says_where_its_values_are_and_its_data_opens_in_no_other_
     fs::write(&file, FEDERATED).unwrap();
     let mut local = Local::start_file(&file, &node);
     let printed = local.until("Ctrl-C stops all nodes.").join("\n");
-    assert!(
-        printed.contains("federated   Federated   3/3"),
-        "{printed}"
-    );
+    assert!(printed.contains("federated   Federated   3/3"), "{printed}");
     assert!(
         printed.contains("each value is on the node that received it"),
         "{printed}"
@@ -336,5 +333,8 @@ fn a_cluster_that_runs_already_is_told_of_before_its_ports() {
         &program,
     ));
 
-    assert!(said.contains("in use by another osc-operator local"), "{said}");
+    assert!(
+        said.contains("in use by another osc-operator local"),
+        "{said}"
+    );
 }
