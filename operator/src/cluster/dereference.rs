@@ -107,6 +107,10 @@ fn founder(secret: Option<&Secret>) -> Founder {
         .map(String::as_str);
     Founder {
         mark: FounderMark::of(text),
+        unmanaged: metadata.is_some_and(|metadata| {
+            let labels = metadata.labels.as_ref();
+            !labels.is_some_and(|labels| labels.contains_key(LABEL_MANAGED_BY))
+        }),
         resource_version: metadata.and_then(|metadata| metadata.resource_version.clone()),
     }
 }

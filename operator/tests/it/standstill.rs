@@ -57,6 +57,20 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
         message(&stalled).contains("Restore the Secret"),
         "{stalled}"
     );
+    for command in [
+        "kubectl port-forward -n team svc/demo 9000",
+        "kubectl get secret demo-cluster-key -n team -o jsonpath='{.data.cluster-key}'",
+        "http://127.0.0.1:9000/cluster/salt",
+        "kubectl create secret generic demo-salt -n team --from-file=salt=salt",
+    ] {
+        assert!(message(&stalled).contains(command), "{stalled}");
+    }
+    let deletion = message(&stalled).find("delete these claims").unwrap();
+    let restoring = message(&stalled).find("Restore the Secret").unwrap();
+    assert!(
+        message(&stalled)[restoring..deletion].contains(". "),
+        "what loses data has a sentence of its own: {stalled}"
+    );
     // Its node serves all the same, and the status says so.
     assert_eq!(condition(&server, "Available")["status"], "True");
     let status = server.object(STATUS).unwrap();

@@ -70,6 +70,8 @@ impl SaltSecret {
 pub struct Founder {
     /// The mark.
     pub mark: FounderMark,
+    /// Whether the Secret names nobody who manages it, as one that was restored by hand.
+    pub unmanaged: bool,
     /// The Secret's version: the mark is only ever changed from what was read.
     pub resource_version: Option<String>,
 }

@@ -67,7 +67,7 @@ fn the_claims_that_may_go_are_named_one_by_one() {
     .unwrap_err()
     .to_string();
     assert!(
-        error.contains("delete the claims data-prod-0, data-prod-1 to begin anew"),
+        error.contains("exist (data-prod-0, data-prod-1): without"),
         "{error}"
     );
 }
