@@ -15,7 +15,7 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use tokio::try_join;
 
-pub use found::{ApiKey, Child, Found, Founder, KeySecret, SaltSecret};
+pub use found::{ApiKey, Child, Found, Founder, KeySecret, PendingClaim, SaltSecret};
 
 use super::{founder_mark::FounderMark, validate::ValidatedCluster};
 use crate::{
@@ -44,7 +44,7 @@ pub async fn dereference(
         secrets.get_opt(&salt_name),
         secrets.get_opt(&api_key_name),
         secrets.get_opt(&cluster_key_name),
-        claims.list_metadata(&no_filter),
+        claims.list(&no_filter),
         service_monitor(client, cluster),
     )?;
     // The user's own Secret is his, whatever its labels say.
@@ -72,15 +72,16 @@ pub async fn dereference(
         children.0, children.1, children.2, children.3, children.4, children.5, children.6, monitor,
     ];
     let prefix = name.claim_prefix();
+    let claims: Vec<_> = claims
+        .items
+        .into_iter()
+        .filter(|claim| is_claim(&claim.name_any(), &prefix))
+        .collect();
     Ok(Found {
         founder: founder(salt.as_ref()),
         salt: salt_of(salt.as_ref()),
-        claims: claims
-            .items
-            .iter()
-            .map(ResourceExt::name_any)
-            .filter(|claim| is_claim(claim, &prefix))
-            .collect(),
+        pending_claims: claims.iter().filter_map(pending).collect(),
+        claims: claims.iter().map(ResourceExt::name_any).collect(),
         api_key,
         cluster_key,
         children: children.into_iter().flatten().collect(),
@@ -135,6 +136,15 @@ pub fn fingerprint(salt: &[u8]) -> String {
         .first_chunk::<8>()
         .map_or(0, |bytes| u64::from_be_bytes(*bytes));
     format!("{first:016x}")
+}
+
+fn pending(claim: &PersistentVolumeClaim) -> Option<PendingClaim> {
+    let phase = claim.status.as_ref()?.phase.as_deref()?;
+    let class = claim.spec.as_ref()?.storage_class_name.clone();
+    (phase == "Pending").then(|| PendingClaim {
+        name: claim.name_any(),
+        class,
+    })
 }
 
 /// `data-prod-0` is a claim of `prod`, `data-prod-eu-0` is not.

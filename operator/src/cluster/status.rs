@@ -12,6 +12,7 @@ use kube::{
 };
 
 use super::{
+    dereference::PendingClaim,
     node_status::NodeDetails,
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
     stalled::Stalled,
@@ -37,6 +38,8 @@ pub struct Seen<'a> {
     pub stalled: Option<&'a Stalled>,
     /// What somebody has to do before nodes can be taken away.
     pub blocked: Option<&'a str>,
+    /// The claims that have no volume yet.
+    pub pending_claims: &'a [PendingClaim],
 }
 
 /// What is known of the ServiceMonitor.

@@ -220,3 +220,30 @@ async fn a_resource_that_does_not_parse_is_told_so_once() {
         "nothing new to be told"
     );
 }
+
+#[tokio::test]
+async fn a_claim_that_finds_no_class_is_told_of_until_it_is_bound() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    let claim = |phase: &str| {
+        json!({
+            "metadata": { "name": "data-demo-0" },
+            "spec": { "storageClassName": "fast" },
+            "status": { "phase": phase },
+        })
+    };
+    let path = format!("{CORE}/persistentvolumeclaims/data-demo-0");
+    reconcile(&server, &mut cluster, &context).await;
+    server.put(&path, claim("Pending"));
+    reconcile(&server, &mut cluster, &context).await;
+    let ready = condition(&server, "Ready");
+    assert!(
+        message(&ready).contains("volume data-demo-0 waits for StorageClass 'fast'"),
+        "{ready}"
+    );
+
+    server.put(&path, claim("Bound"));
+    reconcile(&server, &mut cluster, &context).await;
+    let ready = condition(&server, "Ready");
+    assert!(!message(&ready).contains("StorageClass"), "{ready}");
+}

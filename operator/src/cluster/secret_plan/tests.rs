@@ -16,6 +16,7 @@ fn found(salt: SaltSecret, claims: &[&str]) -> Found {
         founder: Founder::default(),
         salt,
         claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
+        pending_claims: Vec::new(),
         api_key: None,
         cluster_key: None,
         children: Vec::new(),

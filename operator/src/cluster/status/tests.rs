@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::{node_status::NodeMember, validate::validate};
+use crate::cluster::{dereference::PendingClaim, node_status::NodeMember, validate::validate};
 
 fn cluster(replicas: i32) -> ValidatedCluster {
     let yaml = format!(
@@ -70,6 +70,7 @@ fn seen<'a>(
         monitoring: Monitoring::Unknown,
         stalled: None,
         blocked: None,
+        pending_claims: &[],
     }
 }
 
@@ -388,4 +389,66 @@ fn a_leaving_node_does_not_stand_in_for_one_that_is_to_stay() {
         Some(("False", "NodesNotReady"))
     );
     assert_eq!(status.nodes_ready, "1/2");
+}
+
+/// What `Ready` says of a cluster with one pod that waits.
+fn waiting(pod: &serde_json::Value, claims: &[PendingClaim]) -> String {
+    let mut status = pod.clone();
+    status["conditions"] = serde_json::json!([{"type": "Ready", "status": "False"}]);
+    let pod: Pod = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "prod-0"}, "spec": {"containers": []}, "status": status,
+    }))
+    .unwrap();
+    let (cluster, stateful_set, pods) = (cluster(1), stateful_set(1, 1), [(pod, None)]);
+    let seen = Seen {
+        pending_claims: claims,
+        ..seen(&cluster, &stateful_set, &pods)
+    };
+    let status = observed(&seen, &ClusterStatus::default(), &time(1));
+    let ready = status
+        .conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Ready");
+    ready.unwrap().message
+}
+
+#[test]
+fn a_pod_whose_container_waits_says_why() {
+    let waits = |reason: &str, message: &str| {
+        let container = serde_json::json!({"name": "node", "image": "registry/node:9", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"waiting": {"reason": reason, "message": message}}});
+        waiting(&serde_json::json!({"containerStatuses": [container]}), &[])
+    };
+    assert_eq!(
+        waits("ImagePullBackOff", "Back-off pulling image"),
+        "0 of 1 nodes serve; pod prod-0: ImagePullBackOff of image registry/node:9; look at the events and logs of pod prod-0"
+    );
+    assert!(
+        waits("CreateContainerConfigError", "secret not found")
+            .contains("prod-0: CreateContainerConfigError: secret not found;")
+    );
+    assert!(waits("CrashLoopBackOff", "back-off 5m0s").contains("prod-0: CrashLoopBackOff"));
+    assert_eq!(
+        waits("ContainerCreating", ""),
+        "0 of 1 nodes serve; look at the events and logs of pod prod-0",
+        "nothing is wrong"
+    );
+}
+
+#[test]
+fn a_volume_that_waits_for_its_class_is_named_with_it() {
+    let claim = |class: Option<&str>| PendingClaim {
+        name: "data-prod-0".into(),
+        class: class.map(str::to_owned),
+    };
+    let named = waiting(&serde_json::json!({}), &[claim(Some("fast"))]);
+    assert!(
+        named.contains("volume data-prod-0 waits for StorageClass 'fast'"),
+        "{named}"
+    );
+    let default = waiting(&serde_json::json!({}), &[claim(None)]);
+    assert!(
+        default.contains("volume data-prod-0 waits for a default StorageClass"),
+        "{default}"
+    );
 }

@@ -1,6 +1,7 @@
 //! What is said of a cluster, condition by condition.
 
 mod leaving;
+mod waiting;
 
 use kube::ResourceExt;
 
@@ -77,7 +78,8 @@ fn progress(
     let ready = staying.iter().filter(|member| member.ready).count();
     if ready < wanted || rollout.is_some() {
         let reason = "NodesNotReady";
-        let summary = format!("{ready} of {wanted} nodes serve{}", not_ready(&staying));
+        let (why, where_) = (waiting::reasons(seen, wanted), not_ready(&staying));
+        let summary = format!("{ready} of {wanted} nodes serve{why}{where_}");
         let message =
             rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));
         return vec![
