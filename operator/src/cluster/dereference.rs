@@ -21,7 +21,7 @@ use super::{founder_mark::FounderMark, validate::ValidatedCluster};
 use crate::{
     names::{
         ANNOTATION_FOUNDER, API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY,
-        OPERATOR, SALT_ENTRY,
+        OPERATOR, SALT_ENTRY, previous_entry,
     },
     service_monitor::ServiceMonitor,
 };
@@ -90,14 +90,16 @@ pub async fn dereference(
 }
 
 fn key_secret(secret: &Secret, entry: &str, ours: bool, cluster: &ValidatedCluster) -> KeySecret {
-    let data = secret.data.as_ref().and_then(|data| data.get(entry));
+    let key = |entry: &str| {
+        let data = secret.data.as_ref()?.get(entry)?;
+        Some(first_line(&data.0)).filter(|key| !key.is_empty())
+    };
+    // While callers move, the previous one: a node may not have read the new one yet.
+    let shown = key(entry).map(|new| key(&previous_entry(entry)).unwrap_or(new));
     KeySecret {
         ours,
         owned: controller(&secret.metadata) == Some(cluster.uid.as_str()),
-        key: data
-            .map(|key| first_line(&key.0))
-            .filter(|key| !key.is_empty())
-            .map(ApiKey),
+        key: shown.map(ApiKey),
     }
 }
 
@@ -225,7 +227,31 @@ fn controller(metadata: &ObjectMeta) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_line, is_claim};
+    use super::*;
+    use crate::cluster::validate::validate;
+
+    #[test]
+    fn the_operator_shows_the_previous_key_while_there_is_one() {
+        let yaml = "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {}}";
+        let cluster = validate(&serde_saphyr::from_str(yaml).unwrap(), "node:1").unwrap();
+        let shown = |data: serde_json::Value| {
+            let secret = serde_json::from_value(serde_json::json!({ "data": data })).unwrap();
+            let found = key_secret(&secret, API_KEY_ENTRY, true, &cluster);
+            found.key.map(|ApiKey(key)| key)
+        };
+        let (new, old) = ("bmV3", "b2xk");
+        let both = serde_json::json!({ "api-key": new, "api-key-previous": old });
+        assert_eq!(shown(both), Some(b"old".to_vec()));
+        assert_eq!(
+            shown(serde_json::json!({ "api-key": new })),
+            Some(b"new".to_vec())
+        );
+        assert_eq!(
+            shown(serde_json::json!({ "api-key-previous": old })),
+            None,
+            "the key itself is missing"
+        );
+    }
 
     #[test]
     fn claims_of_clusters_with_longer_names_are_not_ours() {
