@@ -82,7 +82,7 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It has no line with a key.
     #[error("holds no key ({0})")]
@@ -189,7 +189,7 @@ fn read_files(path: &Path, previous: Option<&Path>) -> Result<Keys, KeyFileError
         Some(text) => text?,
         None => Zeroizing::default(),
     };
-    parse_key_files(&*read(path)?, &previous).map_err(|error| match error {
+    parse_key_files(&read(path)?, &previous).map_err(|error| match error {
         KeyFileError::Empty(_) => KeyFileError::Empty(path.to_owned()),
         error => error,
     })

@@ -78,8 +78,10 @@ fn progress(
     let ready = staying.iter().filter(|member| member.ready).count();
     if ready < wanted || rollout.is_some() {
         let reason = "NodesNotReady";
-        let (why, where_) = (waiting::reasons(seen, wanted), not_ready(&staying));
-        let summary = format!("{ready} of {wanted} nodes serve{why}{where_}");
+        let mut told = vec![format!("{ready} of {wanted} nodes serve")];
+        told.extend(waiting::reasons(seen, wanted));
+        told.extend(not_ready(&staying));
+        let summary = told.join("; ");
         let message =
             rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));
         return vec![
@@ -188,17 +190,13 @@ fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
     }
 }
 
-fn not_ready(members: &[&MemberStatus]) -> String {
+fn not_ready(members: &[&MemberStatus]) -> Option<String> {
     let names: Vec<_> = members
         .iter()
         .filter(|member| !member.ready)
         .map(|member| member.name.as_str())
         .collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!("; look at the events and logs of pod {}", names.join(", "))
-    }
+    (!names.is_empty()).then(|| format!("look at the events and logs of pod {}", names.join(", ")))
 }
 
 /// What a rollout still waits for.

@@ -9,8 +9,8 @@ use crate::cluster::{dereference::PendingClaim, status::Seen};
 /// What begins every pod: nothing is wrong.
 const UNDER_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
-/// What volumes and containers wait for, each behind a semicolon.
-pub(super) fn reasons(seen: &Seen<'_>, wanted: usize) -> String {
+/// What volumes and containers wait for.
+pub(super) fn reasons(seen: &Seen<'_>, wanted: usize) -> Vec<String> {
     let volumes = seen
         .pending_claims
         .iter()
@@ -21,10 +21,7 @@ pub(super) fn reasons(seen: &Seen<'_>, wanted: usize) -> String {
         .iter()
         .filter(|(pod, _)| stays(&pod.name_any(), wanted))
         .filter_map(|(pod, _)| container(pod));
-    volumes
-        .chain(pods)
-        .map(|reason| format!("; {reason}"))
-        .collect()
+    volumes.chain(pods).collect()
 }
 
 fn volume(PendingClaim { name, class }: &PendingClaim) -> String {
