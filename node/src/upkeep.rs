@@ -27,12 +27,12 @@ fn watch_keys(state: &Node) -> Vec<JoinHandle<()>> {
         (api, cluster, "OSC_API_KEY_FILE"),
         (cluster, api, "OSC_CLUSTER_KEY_FILE"),
     ] {
-        let Some((keys, file)) = keys.as_ref().and_then(|keys| Some((keys, keys.file()?))) else {
+        let Some(keys) = keys.as_ref().filter(|keys| !keys.files().is_empty()) else {
             continue;
         };
         let (keys, other_kind) = (AccessKeys::clone(keys), other_kind.clone());
         watches.push(tokio::spawn(reload::on_change(
-            vec![file.to_owned()],
+            keys.files(),
             move || match keys.reload(other_kind.as_ref()) {
                 Ok(true) => tracing::info!(setting, "keys_reloaded"),
                 Ok(false) => {}

@@ -49,6 +49,8 @@ pub const CONFIG_PATH: &str = "/etc/opensecureconf";
 
 /// Key of the API-key Secret.
 pub const API_KEY_ENTRY: &str = "api-key";
+/// The file with the key before that one; in the Secret its entry is called like that of the key.
+pub const API_KEY_PREVIOUS_FILE: &str = "api-key-previous";
 /// Key of the cluster-key Secret.
 pub const CLUSTER_KEY_ENTRY: &str = "cluster-key";
 /// Key of the salt Secret.
@@ -143,6 +145,11 @@ impl fmt::Display for ClusterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The entry with the API key before the one in `entry`: nodes accept it while callers move.
+pub fn previous_entry(entry: &str) -> String {
+    format!("{entry}-previous")
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::cluster::resource::{LogFormat, LogLevel, Mode, WriteAck};
+use crate::{
+    cluster::resource::{LogFormat, LogLevel, Mode, WriteAck},
+    names::API_KEY_PREVIOUS_FILE,
+};
 
 /// The settings of one node, except its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub struct NodeFiles {
     pub salt: PathBuf,
     /// The cluster's salt.
     pub cluster_salt: PathBuf,
-    /// API keys; `None` where none is required.
+    /// API keys; `None` where none is required. The previous ones are beside it.
     pub api_key: Option<PathBuf>,
     /// Cluster keys.
     pub cluster_key: PathBuf,
@@ -103,11 +106,13 @@ impl NodeSettings {
             ("OSC_LOG_FORMAT", log_format.setting().to_owned()),
             ("OSC_DRAIN_SECONDS", drain_seconds.to_string()),
         ];
-        variables.extend(
-            api_key
-                .as_ref()
-                .map(|file| ("OSC_API_KEY_FILE", path(file))),
-        );
+        if let Some(file) = api_key {
+            let previous = file.with_file_name(API_KEY_PREVIOUS_FILE);
+            variables.extend([
+                ("OSC_API_KEY_FILE", path(file)),
+                ("OSC_API_KEY_PREVIOUS_FILE", path(&previous)),
+            ]);
+        }
         variables
     }
 }

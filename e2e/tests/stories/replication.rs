@@ -25,10 +25,11 @@ def node(ordinal):
 ";
 
 pub(crate) async fn run(stage: &Stage, script: &str) -> anyhow::Result<String> {
-    let workload = Workload {
-        stage,
-        cluster: "config",
-    };
+    run_with(stage, "config", script).await
+}
+
+async fn run_with(stage: &Stage, cluster: &str, script: &str) -> anyhow::Result<String> {
+    let workload = Workload { stage, cluster };
     workload.run(&format!("{NODES}{script}")).await
 }
 
@@ -138,7 +139,7 @@ fn nodes_come_and_go_without_a_restart_and_without_a_loss() {
         .await?;
 
         let scaled = Instant::now();
-        scale(&stage, 5).await?;
+        scale(&stage, "config", 5).await?;
         report("from 3 to 5 nodes", scaled);
         // Each on the node that answers, also on those that are about to go.
         run(
@@ -148,7 +149,7 @@ fn nodes_come_and_go_without_a_restart_and_without_a_loss() {
         .await?;
 
         let scaled = Instant::now();
-        scale(&stage, 3).await?;
+        scale(&stage, "config", 3).await?;
         stage
             .until(
                 stage.api::<StatefulSet>(),
@@ -175,7 +176,7 @@ for ordinal in range(3):
 
         // Their volumes are still there, with databases that were removed from the cluster.
         let scaled = Instant::now();
-        scale(&stage, 5).await?;
+        scale(&stage, "config", 5).await?;
         report("from 3 to 5 nodes, with the volumes of before", scaled);
         run(
             &stage,
@@ -194,10 +195,11 @@ fn a_federated_value_lives_on_one_node_is_served_by_all_and_moves_when_its_node_
     Stage::tell("federated", |stage| async move {
         let applied = Instant::now();
         stage.apply_sample("federated.yaml").await?;
-        stage.until_condition("config", "Ready", "True").await?;
+        stage.until_condition("federated", "Ready", "True").await?;
         report("from apply to three federated nodes Ready", applied);
-        run(
+        run_with(
             &stage,
+            "federated",
             "
 for owner in range(3):
     node(owner).create(f'from-{owner}', {'n': owner})
@@ -212,10 +214,11 @@ for reader in range(3):
         .await?;
 
         let scaled = Instant::now();
-        scale(&stage, 2).await?;
+        scale(&stage, "federated", 2).await?;
         report("from 3 to 2 federated nodes", scaled);
-        run(
+        run_with(
             &stage,
+            "federated",
             "
 for reader in range(2):
     assert node(reader).read('from-2')['value'] == {'n': 'changed elsewhere'}, reader
@@ -226,13 +229,24 @@ for reader in range(2):
     });
 }
 
-async fn scale(stage: &Stage, replicas: i32) -> anyhow::Result<()> {
+/// Scales, and waits until nodes have come or gone: while they go, the others are ready all the time.
+async fn scale(stage: &Stage, cluster: &str, replicas: i32) -> anyhow::Result<()> {
     let patch = json!({ "spec": { "replicas": replicas } });
     stage
         .clusters()
-        .patch("config", &PatchParams::default(), &Patch::Merge(&patch))
+        .patch(cluster, &PatchParams::default(), &Patch::Merge(&patch))
         .await?;
-    stage.until_condition("config", "Ready", "True").await?;
+    let settled = |found: Option<&DynamicObject>| {
+        found.is_some_and(|found| {
+            condition(found, "Reconciling").is_none()
+                && condition(found, "Ready").is_some_and(|(status, _, generation)| {
+                    status == "True" && generation == found.metadata.generation
+                })
+        })
+    };
+    stage
+        .until(stage.clusters(), cluster, "scaled", settled)
+        .await?;
     Ok(())
 }
 

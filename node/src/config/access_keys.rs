@@ -1,7 +1,7 @@
 //! Access keys: from a setting or a file, kept as digests, compared in constant time, exchanged while the node runs.
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -39,6 +39,8 @@ impl fmt::Debug for AccessKey {
 pub struct AccessKeys {
     keys: Arc<RwLock<Keys>>,
     file: Option<PathBuf>,
+    /// Keys that are accepted as well while callers move to others; it may be absent.
+    previous: Option<PathBuf>,
 }
 
 /// What is accepted, and what is shown to others.
@@ -81,7 +83,7 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It has no line with a key.
     #[error("holds no key ({0})")]
@@ -104,6 +106,7 @@ impl AccessKeys {
         Self {
             keys: Arc::new(RwLock::new(keys)),
             file,
+            previous: None,
         }
     }
 
@@ -149,18 +152,18 @@ impl AccessKeys {
         self.current().contains(key)
     }
 
-    /// The file that the keys came from.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    /// The files that the keys came from; none where they came from a setting.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.file.iter().chain(&self.previous).cloned().collect()
     }
 
-    /// Reads the file again and tells whether it holds other keys than before. What was accepted stays accepted where the
+    /// Reads the files again and tells whether they hold other keys than before. What was accepted stays accepted where the
     /// file is of no use now, or holds a key of the other kind.
     pub fn reload(&self, other_kind: Option<&Self>) -> Result<bool, KeyFileError> {
         let Some(file) = &self.file else {
             return Ok(false);
         };
-        let keys = read_file(file)?;
+        let keys = read_files(file, self.previous.as_deref())?;
         if keys
             .accepted
             .iter()
@@ -175,38 +178,62 @@ impl AccessKeys {
     }
 }
 
-/// One key per line; blank lines and blanks around a key do not count.
-fn read_file(path: &Path) -> Result<Keys, KeyFileError> {
-    let text = Zeroizing::new(fs::read(path).map_err(|source| KeyFileError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?);
-    parse_key_file(&text).map_err(|error| match error {
+/// One key per line; blank lines and blanks around a key do not count. Only the file of the previous keys may be absent
+/// or empty.
+fn read_files(path: &Path, previous: Option<&Path>) -> Result<Keys, KeyFileError> {
+    let previous = match previous.map(read) {
+        Some(Err(KeyFileError::Unreadable { source, .. }))
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            Zeroizing::default()
+        }
+        Some(text) => text?,
+        None => Zeroizing::default(),
+    };
+    parse_key_files(&read(path)?, &previous).map_err(|error| match error {
         KeyFileError::Empty(_) => KeyFileError::Empty(path.to_owned()),
         error => error,
     })
 }
 
-fn parse_key_file(text: &[u8]) -> Result<Keys, KeyFileError> {
-    let lines: Vec<_> = text
-        .split(|byte| *byte == b'\n')
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    let text = fs::read(path).map_err(|source| KeyFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Zeroizing::new(text))
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
-        .collect();
-    if lines.is_empty() {
+}
+
+fn parse_key_files(text: &[u8], previous: &[u8]) -> Result<Keys, KeyFileError> {
+    if lines(text).next().is_none() {
         return Err(KeyFileError::Empty(PathBuf::new()));
     }
-    if lines.contains(&DEFAULT_API_KEY.as_bytes()) {
+    // The previous one first: it is shown to nodes that may not have read the new one yet.
+    let keys: Vec<_> = lines(previous).chain(lines(text)).collect();
+    if keys.contains(&DEFAULT_API_KEY.as_bytes()) {
         return Err(KeyFileError::WellKnown);
     }
-    Keys::new(&lines)
+    Keys::new(&keys)
 }
 
 /// The API keys of a node that requires one.
 pub(super) fn api_keys(values: &mut Values<'_>) -> AccessKeys {
     // The default is there for contract's sake; where a file is given it does not contradict it.
     let given = values.text("API_KEY").filter(|key| key != DEFAULT_API_KEY);
-    keys(values, "API_KEY", given).unwrap_or_else(|| {
+    let previous = values.text("API_KEY_PREVIOUS_FILE").map(PathBuf::from);
+    if previous.is_some() && values.text("API_KEY_FILE").is_none() {
+        values.faults.add(
+            "OSC_API_KEY_PREVIOUS_FILE",
+            "needs OSC_API_KEY_FILE, which holds the keys that stay",
+        );
+    }
+    keys(values, "API_KEY", given, previous).unwrap_or_else(|| {
         values.faults.add(
             "OSC_API_KEY",
             "is missing: OSC_API_KEY_REQUIRED=true needs a key of your own: set OSC_API_KEY_FILE or OSC_API_KEY (the well-known default is refused)",
@@ -239,7 +266,7 @@ pub(super) fn unrequired(values: &Values<'_>, host: IpAddr) -> Vec<String> {
 /// The keys that nodes and operators show; `None` where none is set.
 pub(super) fn cluster_keys(values: &mut Values<'_>, required: bool) -> Option<AccessKeys> {
     let given = values.text("CLUSTER_KEY");
-    let keys = keys(values, "CLUSTER_KEY", given);
+    let keys = keys(values, "CLUSTER_KEY", given, None);
     if required && keys.is_none() {
         values.faults.add(
             "OSC_CLUSTER_KEY",
@@ -249,7 +276,12 @@ pub(super) fn cluster_keys(values: &mut Values<'_>, required: bool) -> Option<Ac
     keys
 }
 
-fn keys(values: &mut Values<'_>, name: &str, given: Option<String>) -> Option<AccessKeys> {
+fn keys(
+    values: &mut Values<'_>,
+    name: &str,
+    given: Option<String>,
+    previous: Option<PathBuf>,
+) -> Option<AccessKeys> {
     let file = values.text(&format!("{name}_FILE")).map(PathBuf::from);
     let file_variable = format!("OSC_{name}_FILE");
     let accepted = match (given, &file) {
@@ -263,13 +295,18 @@ fn keys(values: &mut Values<'_>, name: &str, given: Option<String>) -> Option<Ac
         (Some(key), None) => Keys::new(&[Zeroizing::new(key).as_bytes()])
             .map_err(|error| (format!("OSC_{name}"), error)),
         (None, None) => return None,
-        (None, Some(path)) => read_file(path).map_err(|error| (file_variable, error)),
+        (None, Some(path)) => {
+            read_files(path, previous.as_deref()).map_err(|error| (file_variable, error))
+        }
     };
     let accepted = accepted.unwrap_or_else(|(variable, error)| {
         values.faults.add(&variable, &error.to_string());
         Keys::default()
     });
-    Some(AccessKeys::new(accepted, file))
+    Some(AccessKeys {
+        previous,
+        ..AccessKeys::new(accepted, file)
+    })
 }
 
 #[cfg(test)]
@@ -282,7 +319,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("keys");
         fs::write(&path, "old\n").unwrap();
-        let keys = AccessKeys::new(read_file(&path).unwrap(), Some(path.clone()));
+        let keys = AccessKeys::new(read_files(&path, None).unwrap(), Some(path.clone()));
         fs::write(&path, "old\nnew\n").unwrap();
         assert!(keys.reload(None).unwrap());
         assert!(keys.accept(b"old") && keys.accept(b"new"));
@@ -294,7 +331,7 @@ mod tests {
         assert!(!keys.accept(b"old"));
         assert!(!keys.reload(None).unwrap(), "nothing changed");
         fs::write(&path, "new\nof the other kind\n").unwrap();
-        let other = AccessKeys::new(parse_key_file(b"of the other kind").unwrap(), None);
+        let other = AccessKeys::new(parse_key_files(b"of the other kind", b"").unwrap(), None);
         assert!(matches!(
             keys.reload(Some(&other)),
             Err(KeyFileError::Shared)
@@ -305,7 +342,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_line_of_any_file_is_accepted_as_it_stands(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(accepted) = parse_key_file(&bytes) {
+            if let Ok(accepted) = parse_key_files(&bytes, b"") {
                 let keys = AccessKeys::new(accepted, None);
                 for line in bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
                     prop_assert_eq!(keys.accept(line), !line.is_empty());

@@ -112,6 +112,12 @@ pub const SETTINGS: &[Setting] = &[
         "File with one API key per line, all of them accepted; instead of OSC_API_KEY",
     ),
     setting(
+        "API_KEY_PREVIOUS_FILE",
+        None,
+        "FILE",
+        "File with the API keys before those of API_KEY_FILE, accepted as well; it may be absent, and come and go",
+    ),
+    setting(
         "AUTH_FAILURES_PER_MINUTE",
         Some("30"),
         "COUNT",

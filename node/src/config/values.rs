@@ -33,6 +33,7 @@ impl Values<'_> {
         let mut lines: Vec<_> = unknown.collect();
         for (name, switch) in [
             ("API_KEY_FILE", "API_KEY_REQUIRED"),
+            ("API_KEY_PREVIOUS_FILE", "API_KEY_REQUIRED"),
             ("SSL_CERTFILE", "HTTPS_ENABLED"),
             ("SSL_KEYFILE", "HTTPS_ENABLED"),
             ("SSL_CA_CERTS", "HTTPS_ENABLED"),

@@ -51,6 +51,37 @@ async fn an_api_key_is_rotated_without_a_restart() {
 }
 
 #[tokio::test]
+async fn the_previous_api_key_is_accepted_as_long_as_its_file_is_there() {
+    let folder = TempDir::new().unwrap();
+    let (file, previous) = (folder.path().join("key"), folder.path().join("previous"));
+    fs::write(&file, "old key\n").unwrap();
+    let mut command = osc_node(folder.path());
+    command
+        .env("OSC_HOST_PORT", "0")
+        .env("OSC_API_KEY_REQUIRED", "true")
+        .env("OSC_API_KEY_FILE", &file)
+        .env("OSC_API_KEY_PREVIOUS_FILE", &previous);
+    let mut node = Process::start_command(&mut command);
+    let status = |url: &str, key: &'static str| {
+        let request = client().get(format!("{url}/")).header("X-API-Key", key);
+        async { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(status(&node.url, "old key").await, 200);
+
+    fs::write(&previous, "old key\n").unwrap();
+    node.event("keys_reloaded");
+    fs::write(&file, "new key\n").unwrap();
+    node.event("keys_reloaded");
+    assert_eq!(status(&node.url, "old key").await, 200);
+    assert_eq!(status(&node.url, "new key").await, 200);
+
+    fs::remove_file(&previous).unwrap();
+    node.event("keys_reloaded");
+    assert_eq!(status(&node.url, "old key").await, 403);
+    assert_eq!(status(&node.url, "new key").await, 200);
+}
+
+#[tokio::test]
 async fn a_cluster_key_is_rotated_and_never_becomes_an_api_key() {
     let folder = TempDir::new().unwrap();
     let (api, cluster) = (

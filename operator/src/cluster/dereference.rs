@@ -15,13 +15,13 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use tokio::try_join;
 
-pub use found::{ApiKey, Child, Found, Founder, KeySecret, SaltSecret};
+pub use found::{ApiKey, Child, Found, Founder, KeySecret, PendingClaim, SaltSecret};
 
 use super::{founder_mark::FounderMark, validate::ValidatedCluster};
 use crate::{
     names::{
         ANNOTATION_FOUNDER, API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY,
-        OPERATOR, SALT_ENTRY,
+        OPERATOR, SALT_ENTRY, previous_entry,
     },
     service_monitor::ServiceMonitor,
 };
@@ -44,7 +44,7 @@ pub async fn dereference(
         secrets.get_opt(&salt_name),
         secrets.get_opt(&api_key_name),
         secrets.get_opt(&cluster_key_name),
-        claims.list_metadata(&no_filter),
+        claims.list(&no_filter),
         service_monitor(client, cluster),
     )?;
     // The user's own Secret is his, whatever its labels say.
@@ -72,15 +72,16 @@ pub async fn dereference(
         children.0, children.1, children.2, children.3, children.4, children.5, children.6, monitor,
     ];
     let prefix = name.claim_prefix();
+    let claims: Vec<_> = claims
+        .items
+        .into_iter()
+        .filter(|claim| is_claim(&claim.name_any(), &prefix))
+        .collect();
     Ok(Found {
         founder: founder(salt.as_ref()),
         salt: salt_of(salt.as_ref()),
-        claims: claims
-            .items
-            .iter()
-            .map(ResourceExt::name_any)
-            .filter(|claim| is_claim(claim, &prefix))
-            .collect(),
+        pending_claims: claims.iter().filter_map(pending).collect(),
+        claims: claims.iter().map(ResourceExt::name_any).collect(),
         api_key,
         cluster_key,
         children: children.into_iter().flatten().collect(),
@@ -89,14 +90,16 @@ pub async fn dereference(
 }
 
 fn key_secret(secret: &Secret, entry: &str, ours: bool, cluster: &ValidatedCluster) -> KeySecret {
-    let data = secret.data.as_ref().and_then(|data| data.get(entry));
+    let key = |entry: &str| {
+        let data = secret.data.as_ref()?.get(entry)?;
+        Some(first_line(&data.0)).filter(|key| !key.is_empty())
+    };
+    // While callers move, the previous one: a node may not have read the new one yet.
+    let shown = key(entry).map(|new| key(&previous_entry(entry)).unwrap_or(new));
     KeySecret {
         ours,
         owned: controller(&secret.metadata) == Some(cluster.uid.as_str()),
-        key: data
-            .map(|key| first_line(&key.0))
-            .filter(|key| !key.is_empty())
-            .map(ApiKey),
+        key: shown.map(ApiKey),
     }
 }
 
@@ -107,6 +110,10 @@ fn founder(secret: Option<&Secret>) -> Founder {
         .map(String::as_str);
     Founder {
         mark: FounderMark::of(text),
+        unmanaged: metadata.is_some_and(|metadata| {
+            let labels = metadata.labels.as_ref();
+            !labels.is_some_and(|labels| labels.contains_key(LABEL_MANAGED_BY))
+        }),
         resource_version: metadata.and_then(|metadata| metadata.resource_version.clone()),
     }
 }
@@ -131,6 +138,15 @@ pub fn fingerprint(salt: &[u8]) -> String {
         .first_chunk::<8>()
         .map_or(0, |bytes| u64::from_be_bytes(*bytes));
     format!("{first:016x}")
+}
+
+fn pending(claim: &PersistentVolumeClaim) -> Option<PendingClaim> {
+    let phase = claim.status.as_ref()?.phase.as_deref()?;
+    let class = claim.spec.as_ref()?.storage_class_name.clone();
+    (phase == "Pending").then(|| PendingClaim {
+        name: claim.name_any(),
+        class,
+    })
 }
 
 /// `data-prod-0` is a claim of `prod`, `data-prod-eu-0` is not.
@@ -211,7 +227,31 @@ fn controller(metadata: &ObjectMeta) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_line, is_claim};
+    use super::*;
+    use crate::cluster::validate::validate;
+
+    #[test]
+    fn the_operator_shows_the_previous_key_while_there_is_one() {
+        let yaml = "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {}}";
+        let cluster = validate(&serde_saphyr::from_str(yaml).unwrap(), "node:1").unwrap();
+        let shown = |data: serde_json::Value| {
+            let secret = serde_json::from_value(serde_json::json!({ "data": data })).unwrap();
+            let found = key_secret(&secret, API_KEY_ENTRY, true, &cluster);
+            found.key.map(|ApiKey(key)| key)
+        };
+        let (new, old) = ("bmV3", "b2xk");
+        let both = serde_json::json!({ "api-key": new, "api-key-previous": old });
+        assert_eq!(shown(both), Some(b"old".to_vec()));
+        assert_eq!(
+            shown(serde_json::json!({ "api-key": new })),
+            Some(b"new".to_vec())
+        );
+        assert_eq!(
+            shown(serde_json::json!({ "api-key-previous": old })),
+            None,
+            "the key itself is missing"
+        );
+    }
 
     #[test]
     fn claims_of_clusters_with_longer_names_are_not_ours() {

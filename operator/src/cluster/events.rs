@@ -1,5 +1,6 @@
 //! Events: what was done to a cluster, and how its readiness changed.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Resource,
     runtime::events::{Event, EventType, Recorder},
@@ -12,11 +13,12 @@ use super::{
 
 /// An event for something done to a child.
 pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recorder: &Recorder) {
-    let (reason, note) = match step {
-        Done::Created { kind, name } => ("Created", format!("created {kind} {name}")),
-        Done::Deleted { kind, name } => ("Deleted", format!("deleted {kind} {name}")),
+    let (reason, note, kind, name) = match step {
+        Done::Created { kind, name } => ("Created", format!("created {kind} {name}"), kind, name),
+        Done::Deleted { kind, name } => ("Deleted", format!("deleted {kind} {name}"), kind, name),
     };
-    publish(cluster, EventType::Normal, reason, note, recorder).await;
+    let related = object(cluster, kind, name);
+    publish(cluster, EventType::Normal, reason, note, related, recorder).await;
 }
 
 /// What a node was told.
@@ -36,12 +38,13 @@ pub(super) async fn announce_order(
     told: &Told,
     recorder: &Recorder,
 ) {
-    let (reason, note) = match told {
-        Told::Found { node } => ("Founded", format!("{node} was told to found the cluster")),
-        Told::Leave { node } => ("Leaving", format!("{node} was told to leave the cluster")),
-        Told::Removed { node } => ("Removed", format!("{node} has left and was removed")),
+    let (reason, node, what) = match told {
+        Told::Found { node } => ("Founded", node, "was told to found the cluster"),
+        Told::Leave { node } => ("Leaving", node, "was told to leave the cluster"),
+        Told::Removed { node } => ("Removed", node, "has left and was removed"),
     };
-    publish(cluster, EventType::Normal, reason, note, recorder).await;
+    let (note, related) = (format!("{node} {what}"), object(cluster, "Pod", node));
+    publish(cluster, EventType::Normal, reason, note, related, recorder).await;
 }
 
 /// An event for each change of `Ready`, with the condition's own words.
@@ -67,14 +70,31 @@ pub(super) async fn announce_change(
     } else {
         EventType::Warning
     };
-    publish(cluster, type_, &now.reason, now.message, recorder).await;
+    // The state that it is said of: another one may be told in other words.
+    let related = ObjectReference {
+        resource_version: cluster.metadata.resource_version.clone(),
+        ..cluster.object_ref(&())
+    };
+    publish(cluster, type_, &now.reason, now.message, related, recorder).await;
 }
 
+/// Something of the cluster's that an event is about.
+fn object(cluster: &OpenSecureConfCluster, kind: &str, name: &str) -> ObjectReference {
+    ObjectReference {
+        kind: Some(kind.to_owned()),
+        name: Some(name.to_owned()),
+        namespace: cluster.metadata.namespace.clone(),
+        ..ObjectReference::default()
+    }
+}
+
+/// Events of one reason about one thing are folded, and keep the first one's words: `related` keeps others apart.
 async fn publish(
     cluster: &OpenSecureConfCluster,
     type_: EventType,
     reason: &str,
     note: String,
+    related: ObjectReference,
     recorder: &Recorder,
 ) {
     let event = Event {
@@ -82,7 +102,7 @@ async fn publish(
         reason: reason.to_owned(),
         note: Some(shortened(note)),
         action: "Reconcile".to_owned(),
-        secondary: None,
+        secondary: Some(related),
     };
     if let Err(error) = recorder.publish(&event, &cluster.object_ref(&())).await {
         tracing::warn!(error = %error, reason, "event_not_published");

@@ -1,5 +1,7 @@
 //! Orders to the nodes themselves: one founds the cluster, and those that go leave it first.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod, core::v1::Secret};
 use kube::{
     Api,
@@ -8,7 +10,7 @@ use kube::{
 
 use super::{
     context::Context,
-    dereference::{ApiKey, Found},
+    dereference::{ApiKey, Found, Founder},
     events::{self, Told},
     founding::{FoundingStep, decide},
     node_status::{self, NodeDetails, NodeOrder},
@@ -162,12 +164,7 @@ impl Orders<'_> {
     /// Writes the mark, if it still is what was read: the API server's order decides between two operators.
     async fn mark(&self, incarnation: &str) -> bool {
         let api: Api<Secret> = Api::namespaced(self.context.client.clone(), &self.valid.namespace);
-        let patch = serde_json::json!({
-            "metadata": {
-                "resourceVersion": self.found.founder.resource_version,
-                "annotations": { ANNOTATION_FOUNDER: incarnation },
-            },
-        });
+        let patch = mark_patch(self.valid, &self.found.founder, incarnation);
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -200,5 +197,47 @@ impl Orders<'_> {
                 false
             }
         }
+    }
+}
+
+/// The mark, where the Secret still is what was read. One that was put back by hand gets the labels that it is found by;
+/// one that somebody manages stays his.
+fn mark_patch(
+    cluster: &ValidatedCluster,
+    founder: &Founder,
+    incarnation: &str,
+) -> serde_json::Value {
+    let labels = if founder.unmanaged {
+        cluster.name.labels()
+    } else {
+        BTreeMap::new()
+    };
+    serde_json::json!({
+        "metadata": {
+            "resourceVersion": founder.resource_version,
+            "annotations": { ANNOTATION_FOUNDER: incarnation },
+            "labels": labels,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::validate::validate;
+
+    #[test]
+    fn a_salt_that_was_put_back_by_hand_gets_its_labels_with_the_mark() {
+        let yaml = "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {}}";
+        let cluster = validate(&serde_saphyr::from_str(yaml).unwrap(), "node:1").unwrap();
+        let patch = |unmanaged| {
+            let founder = Founder {
+                unmanaged,
+                ..Founder::default()
+            };
+            mark_patch(&cluster, &founder, "a")["metadata"]["labels"].clone()
+        };
+        assert_eq!(patch(true)["app.kubernetes.io/instance"], "prod");
+        assert_eq!(patch(false), serde_json::json!({}), "it stays his");
     }
 }

@@ -204,6 +204,7 @@ async fn steps(
         monitoring: monitoring(&valid, &found, stalled.as_ref()),
         stalled: stalled.as_ref(),
         blocked: plan.blocked(),
+        pending_claims: &found.pending_claims,
     };
     Ok(status::observed(&seen, before, &now()))
 }

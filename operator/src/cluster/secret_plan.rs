@@ -32,11 +32,22 @@ pub enum SaltPlan {
 pub enum Error {
     /// Volumes without their salt.
     #[error(
-        "Secret {secret} is missing, but volumes of this cluster exist: without their salt no value on them can be opened. Restore the Secret from a backup (entry 'salt', 64 bytes: the file encryption.salt on any of the volumes), or delete the claims {} to begin anew", .claims.join(", ")
+        "Secret {secret} is missing, but volumes of this cluster exist ({claims}): without their salt no value on them can be opened. \
+         Restore the Secret from a backup (entry 'salt', 64 bytes), or take the salt from a node that serves: \
+         kubectl port-forward -n {namespace} svc/{cluster} 9000 & \
+         curl -f --retry 5 --retry-connrefused -o salt -H \"X-Cluster-Key: $(kubectl get secret {cluster}-cluster-key -n {namespace} \
+         -o jsonpath='{{.data.{CLUSTER_KEY_ENTRY}}}' | base64 -d | head -n 1)\" http://127.0.0.1:9000/cluster/salt && \
+         kubectl create secret generic {secret} -n {namespace} --from-file=salt=salt. \
+         If no copy of the salt is left anywhere, the entries are lost: then delete these claims to begin anew without them",
+        claims = .claims.join(", ")
     )]
     SaltMissing {
         /// The Secret's name.
         secret: String,
+        /// The cluster's name.
+        cluster: String,
+        /// Its namespace.
+        namespace: String,
         /// The claims by name: a pattern would name another cluster's too.
         claims: Vec<String>,
     },
@@ -100,6 +111,8 @@ pub fn plan(cluster: &ValidatedCluster, found: &Found) -> Result<SecretPlan, Err
         SaltSecret::Missing if !found.claims.is_empty() => {
             return Err(Error::SaltMissing {
                 secret: cluster.name.salt(),
+                cluster: cluster.name.to_string(),
+                namespace: cluster.namespace.clone(),
                 claims: found.claims.clone(),
             });
         }

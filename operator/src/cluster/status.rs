@@ -12,6 +12,7 @@ use kube::{
 };
 
 use super::{
+    dereference::PendingClaim,
     node_status::NodeDetails,
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
     stalled::Stalled,
@@ -37,6 +38,8 @@ pub struct Seen<'a> {
     pub stalled: Option<&'a Stalled>,
     /// What somebody has to do before nodes can be taken away.
     pub blocked: Option<&'a str>,
+    /// The claims that have no volume yet.
+    pub pending_claims: &'a [PendingClaim],
 }
 
 /// What is known of the ServiceMonitor.
@@ -69,6 +72,8 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
         .and_then(|stateful_set| stateful_set.status.clone())
         .unwrap_or_default();
     let ready = members.iter().filter(|member| member.ready).count();
+    let staying = verdicts::staying(seen, &members);
+    let staying_ready = staying.iter().filter(|member| member.ready).count();
     let versions: Vec<_> = members
         .iter()
         .filter_map(|member| member.version.clone())
@@ -81,7 +86,7 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
         replicas: running.replicas,
         ready_replicas: i32::try_from(ready).unwrap_or(i32::MAX),
         updated_replicas: running.updated_replicas.unwrap_or_default(),
-        nodes_ready: format!("{ready}/{}", cluster.spec.replicas),
+        nodes_ready: format!("{staying_ready}/{}", cluster.spec.replicas),
         entries: members
             .iter()
             .filter_map(|member| member.entries)

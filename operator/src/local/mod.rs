@@ -50,8 +50,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let begun = Instant::now();
     let cluster = read(&settings.file)?;
     let binary = node_binary(settings.node_binary)?;
-    let ports = free_ports(settings.port, cluster.spec.replicas)?;
+    // Before the ports: where this cluster runs already, other ports would not help.
     let folder = ClusterFolder::open(&settings.data_dir.join(cluster.name.as_str()))?;
+    let ports = free_ports(settings.port, cluster.spec.replicas)?;
     folder.write_peers(&build_peer_list(
         &cluster,
         |ordinal| match usize::try_from(ordinal)

@@ -205,6 +205,8 @@ impl NodeProcess {
             .get(lines.len().saturating_sub(3)..)
             .unwrap_or_default()
             .join("\n")
+            // Whoever reads this sets the one and not the other.
+            .replace("another OSC_DATABASE_PATH", "another --data-dir")
     }
 
     fn say(&self, what: &str) {

@@ -9,7 +9,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{files::ClusterFolder, process::NodeProcess};
-use crate::cluster::{node_status, validate::ValidatedCluster};
+use crate::cluster::{node_status, resource::Mode, validate::ValidatedCluster};
 
 /// Prints the status table, the address, and requests to begin with.
 pub(super) async fn ready(
@@ -60,12 +60,13 @@ pub(super) async fn ready(
     let width = name.len().max(4);
     writeln!(
         out,
-        "{:width$}   MODE      READY   STATUS          ENTRIES   VERSION   AGE",
+        "{:width$}   MODE        READY   STATUS          ENTRIES   VERSION   AGE",
         "NAME"
     )?;
     writeln!(
         out,
-        "{name:width$}   Replica   {:5}   {status:13}   {entries:<7}   {version:7}   {}s",
+        "{name:width$}   {:9}   {:5}   {status:13}   {entries:<7}   {version:7}   {}s",
+        format!("{:?}", cluster.spec.mode),
         format!("{serving}/{wanted}"),
         begun.elapsed().as_secs()
     )?;
@@ -78,7 +79,8 @@ pub(super) async fn ready(
         let others: Vec<_> = nodes.iter().skip(1).map(NodeProcess::address).collect();
         writeln!(
             out,
-            "Every node has every entry; the others are at {}.",
+            "{}; the others are at {}.",
+            where_values_are(cluster.spec.mode),
             others.join(", ")
         )?;
     }
@@ -100,6 +102,16 @@ pub(super) async fn ready(
     writeln!(out, "\nCtrl-C stops all nodes.")?;
     out.flush()?;
     Ok(())
+}
+
+/// What the loss of one node's folder would cost.
+fn where_values_are(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Replica => "Every node has every entry",
+        Mode::Federated => {
+            "Every node serves every entry, and each value is on the node that received it: back every node up"
+        }
+    }
 }
 
 /// Store, read, list: each works as printed, in this order, and a second time too.

@@ -142,6 +142,18 @@ impl ApiServer {
         self.0.lock().unwrap().objects.get(path).cloned()
     }
 
+    /// The words of the events so far.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let state = self.0.lock().unwrap();
+        let events = state
+            .objects
+            .iter()
+            .filter(|(path, _)| path.contains("/events/"));
+        events
+            .map(|(_, event)| event["note"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
     /// Answers the next call of this kind with a failure, and does nothing.
     pub(crate) fn refuse(&self, method: Method, path: &str, status: StatusCode) {
         self.0.lock().unwrap().refusal = Some(((method, path.to_owned()), status));

@@ -70,6 +70,33 @@ fn everything_that_can_be_set() {
 }
 
 #[test]
+fn a_previous_api_key_may_come_and_go_without_another_pod() {
+    let sources = |yaml: &str| {
+        let set = serde_json::to_value(build(&valid(yaml)).stateful_set).unwrap();
+        let volumes = set["spec"]["template"]["spec"]["volumes"].clone();
+        let volume = volumes.as_array().unwrap().iter();
+        volume
+            .clone()
+            .find(|volume| volume["name"] == "api-key")
+            .unwrap()["projected"]["sources"]
+            .clone()
+    };
+    for (yaml, secret, key) in [
+        (ONE_NODE, "demo-api-key", "api-key"),
+        (EVERYTHING, "mine", "token"),
+    ] {
+        let item = |key: String, path| serde_json::json!({"key": key, "path": path});
+        assert_eq!(
+            sources(yaml),
+            serde_json::json!([
+                {"secret": {"name": secret, "items": [item(key.into(), "api-key")]}},
+                {"secret": {"name": secret, "optional": true, "items": [item(format!("{key}-previous"), "api-key-previous")]}},
+            ])
+        );
+    }
+}
+
+#[test]
 fn what_is_switched_off_is_not_built() {
     let off = build(&valid(
         "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, monitoring: {serviceMonitor: {enabled: false}}, apiKey: {required: false}}}",

@@ -23,6 +23,7 @@ const THREE_NODES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../manifests/samples/three-nodes.yaml"
 );
+const FEDERATED: &str = include_str!("../../../manifests/samples/federated.yaml");
 
 /// A running `osc-operator local`; it ends with the test.
 struct Local {
@@ -33,14 +34,12 @@ struct Local {
 
 impl Local {
     fn start(node_binary: &Path) -> Self {
+        Self::start_file(Path::new(THREE_NODES), node_binary)
+    }
+
+    fn start_file(file: &Path, node_binary: &Path) -> Self {
         let data = TempDir::new().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_osc-operator"))
-            .args(["local", "-f", THREE_NODES, "--data-dir"])
-            .arg(data.path())
-            .arg("--port")
-            .arg(three_free_ports().to_string())
-            .arg("--node-binary")
-            .arg(node_binary)
+        let mut process = command(file, data.path(), three_free_ports(), node_binary)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -85,6 +84,25 @@ impl Local {
         });
         status.unwrap()
     }
+}
+
+fn command(file: &Path, data: &Path, port: u16, node_binary: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_osc-operator"));
+    command
+        .args(["local", "-f"])
+        .arg(file)
+        .arg("--data-dir")
+        .arg(data)
+        .args(["--port", &port.to_string(), "--node-binary"])
+        .arg(node_binary);
+    command
+}
+
+/// What it says when it does not run.
+fn refusal(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 impl Drop for Local {
@@ -261,19 +279,62 @@ fn a_signal_before_the_nodes_serve_is_enough() {
 fn a_node_that_cannot_start_ends_it_all_with_its_words() {
     let folder = TempDir::new().unwrap();
     let program = stand_in(&folder, "echo 'the disk is on fire' >&2; exit 3");
-    let output = Command::new(env!("CARGO_BIN_EXE_osc-operator"))
-        .args(["local", "-f", THREE_NODES, "--data-dir"])
-        .arg(folder.path())
-        .arg("--port")
-        .arg(three_free_ports().to_string())
-        .arg("--node-binary")
-        .arg(&program)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = refusal(command(
+        Path::new(THREE_NODES),
+        folder.path(),
+        three_free_ports(),
+        &program,
+    ));
     assert!(
         said.contains("did not start") && said.contains("the disk is on fire"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_federated_cluster_says_where_its_values_are_and_its_data_opens_in_no_other_mode() {
+    let (folder, node) = (TempDir::new().unwrap(), node_binary());
+    let file = folder.path().join("federated.yaml");
+    fs::write(&file, FEDERATED).unwrap();
+    let mut local = Local::start_file(&file, &node);
+    let printed = local.until("Ctrl-C stops all nodes.").join("\n");
+    assert!(printed.contains("federated   Federated   3/3"), "{printed}");
+    assert!(
+        printed.contains("each value is on the node that received it"),
+        "{printed}"
+    );
+    local.signal("TERM");
+    assert!(local.end().success());
+
+    fs::write(&file, FEDERATED.replace("mode: Federated", "mode: Replica")).unwrap();
+    let said = refusal(command(&file, local.data.path(), three_free_ports(), &node));
+    assert!(said.contains("belongs to a federated cluster"), "{said}");
+    assert!(
+        said.contains("--data-dir") && !said.contains("OSC_DATABASE_PATH"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_cluster_that_runs_already_is_told_of_before_its_ports() {
+    let folder = TempDir::new().unwrap();
+    let program = stand_in(&folder, ": >started; read -r never");
+    let local = Local::start(&program);
+    wait("a node's start", || {
+        local.data.path().join("config/config-0/started").exists()
+    });
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+
+    let said = refusal(command(
+        Path::new(THREE_NODES),
+        local.data.path(),
+        port,
+        &program,
+    ));
+
+    assert!(
+        said.contains("in use by another osc-operator local"),
         "{said}"
     );
 }

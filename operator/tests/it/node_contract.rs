@@ -28,6 +28,7 @@ const API_KEY: &str = "the clients' key";
 fn lay_out(root: &Path) {
     for (file, content) in [
         ("api-key/api-key", API_KEY.to_owned()),
+        ("api-key/api-key-previous", "the one before".to_owned()),
         ("cluster-key/cluster-key", "4567".repeat(16)),
         (
             "peers/nodes",
@@ -88,7 +89,8 @@ fn a_pods_environment_is_a_nodes_configuration() {
         config.salt_secret_file.unwrap(),
         root.path().join("salt/salt")
     );
-    assert!(config.api_keys.is_some());
+    let api_keys = config.api_keys.unwrap();
+    assert!(api_keys.accept(API_KEY.as_bytes()) && api_keys.accept(b"the one before"));
     assert_eq!(config.min_user_key_length, 12);
     assert_eq!(config.log_level, LogLevel::Info);
     assert_eq!(config.log_format, LogFormat::Json);

@@ -234,3 +234,30 @@ async fn secrets_that_outlived_their_resource_are_used_again() {
         "no pod serves yet"
     );
 }
+
+#[tokio::test]
+async fn each_child_and_each_change_of_readiness_has_an_event_of_its_own() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    cluster.metadata.resource_version = Some("1".to_owned());
+    reconcile(&server, &mut cluster, &context).await;
+    let told = |note: &str| server.notes().iter().any(|told| told == note);
+    for child in [
+        "Secret demo-salt",
+        "Secret demo-api-key",
+        "Service demo",
+        "Service demo-nodes",
+        "StatefulSet demo",
+    ] {
+        assert!(told(&format!("created {child}")), "{:#?}", server.notes());
+    }
+    assert!(told("0 of 1 nodes serve"), "{:#?}", server.notes());
+
+    // Later it is said again, of another number of nodes.
+    cluster.metadata.resource_version = Some("2".to_owned());
+    cluster.spec.replicas = 3;
+    cluster.status = None;
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert!(told("0 of 3 nodes serve"), "{:#?}", server.notes());
+}

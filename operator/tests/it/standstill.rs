@@ -57,6 +57,20 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
         message(&stalled).contains("Restore the Secret"),
         "{stalled}"
     );
+    for command in [
+        "kubectl port-forward -n team svc/demo 9000",
+        "kubectl get secret demo-cluster-key -n team -o jsonpath='{.data.cluster-key}'",
+        "http://127.0.0.1:9000/cluster/salt",
+        "kubectl create secret generic demo-salt -n team --from-file=salt=salt",
+    ] {
+        assert!(message(&stalled).contains(command), "{stalled}");
+    }
+    let deletion = message(&stalled).find("delete these claims").unwrap();
+    let restoring = message(&stalled).find("Restore the Secret").unwrap();
+    assert!(
+        message(&stalled)[restoring..deletion].contains(". "),
+        "what loses data has a sentence of its own: {stalled}"
+    );
     // Its node serves all the same, and the status says so.
     assert_eq!(condition(&server, "Available")["status"], "True");
     let status = server.object(STATUS).unwrap();
@@ -205,4 +219,31 @@ async fn a_resource_that_does_not_parse_is_told_so_once() {
         Vec::<String>::new(),
         "nothing new to be told"
     );
+}
+
+#[tokio::test]
+async fn a_claim_that_finds_no_class_is_told_of_until_it_is_bound() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    let claim = |phase: &str| {
+        json!({
+            "metadata": { "name": "data-demo-0" },
+            "spec": { "storageClassName": "fast" },
+            "status": { "phase": phase },
+        })
+    };
+    let path = format!("{CORE}/persistentvolumeclaims/data-demo-0");
+    reconcile(&server, &mut cluster, &context).await;
+    server.put(&path, claim("Pending"));
+    reconcile(&server, &mut cluster, &context).await;
+    let ready = condition(&server, "Ready");
+    assert!(
+        message(&ready).contains("volume data-demo-0 waits for StorageClass 'fast'"),
+        "{ready}"
+    );
+
+    server.put(&path, claim("Bound"));
+    reconcile(&server, &mut cluster, &context).await;
+    let ready = condition(&server, "Ready");
+    assert!(!message(&ready).contains("StorageClass"), "{ready}");
 }

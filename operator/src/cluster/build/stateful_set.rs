@@ -5,10 +5,11 @@ use k8s_openapi::{
         apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec},
         core::v1::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
-            EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector, PersistentVolumeClaim,
-            PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-            SeccompProfile, SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume,
-            VolumeMount, VolumeResourceRequirements,
+            EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector,
+            PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext, PodSpec,
+            PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile, SecretProjection,
+            SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+            VolumeProjection, VolumeResourceRequirements,
         },
     },
     apimachinery::pkg::{
@@ -23,8 +24,9 @@ use crate::{
         validate::ValidatedCluster,
     },
     names::{
-        API_KEY_ENTRY, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM, DATA_PATH, NODE_CONTAINER,
-        NODE_PORT, NODE_PORT_NAME, PEERS_ENTRY, SALT_ENTRY, USER_ID,
+        API_KEY_ENTRY, API_KEY_PREVIOUS_FILE, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM,
+        DATA_PATH, NODE_CONTAINER, NODE_PORT, NODE_PORT_NAME, PEERS_ENTRY, SALT_ENTRY, USER_ID,
+        previous_entry,
     },
     node_settings::{NODE_ID_VARIABLE, NodeFiles},
 };
@@ -85,6 +87,9 @@ fn claim(cluster: &ValidatedCluster) -> PersistentVolumeClaim {
         status: None,
     }
 }
+
+/// Readable through the file system group only.
+const SECRET_MODE: i32 = 0o440;
 
 fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
     let (spec, additions) = (&cluster.spec, &cluster.additions);
@@ -304,25 +309,37 @@ fn own_volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
                 ..named(folder)
             },
             _ => Volume {
-                secret: Some(api_key_secret(cluster)),
+                projected: Some(api_keys(cluster)),
                 ..named(folder)
             },
         });
     std::iter::once(tmp).chain(folders).collect()
 }
 
-fn api_key_secret(cluster: &ValidatedCluster) -> SecretVolumeSource {
-    use k8s_openapi::api::core::v1::KeyToPath;
-    match &cluster.spec.api_key.secret_ref {
-        None => secret(cluster.name.api_key(), false),
-        Some(reference) => SecretVolumeSource {
+/// The key, and the one before it where there is one: it may come and go without another pod.
+fn api_keys(cluster: &ValidatedCluster) -> ProjectedVolumeSource {
+    let (name, entry) = match &cluster.spec.api_key.secret_ref {
+        None => (cluster.name.api_key(), API_KEY_ENTRY.to_owned()),
+        Some(reference) => (reference.name.clone(), reference.key.clone()),
+    };
+    let source = |key: String, path: &str, optional: bool| VolumeProjection {
+        secret: Some(SecretProjection {
+            name: name.clone(),
             items: Some(vec![KeyToPath {
-                key: reference.key.clone(),
-                path: API_KEY_ENTRY.to_owned(),
+                key,
+                path: path.to_owned(),
                 mode: None,
             }]),
-            ..secret(reference.name.clone(), false)
-        },
+            optional: optional.then_some(true),
+        }),
+        ..VolumeProjection::default()
+    };
+    ProjectedVolumeSource {
+        sources: Some(vec![
+            source(entry.clone(), API_KEY_ENTRY, false),
+            source(previous_entry(&entry), API_KEY_PREVIOUS_FILE, true),
+        ]),
+        default_mode: Some(SECRET_MODE),
     }
 }
 
@@ -330,8 +347,7 @@ fn secret(name: String, optional: bool) -> SecretVolumeSource {
     SecretVolumeSource {
         secret_name: Some(name),
         optional: optional.then_some(true),
-        // Readable through the file system group only.
-        default_mode: Some(0o440),
+        default_mode: Some(SECRET_MODE),
         ..SecretVolumeSource::default()
     }
 }

@@ -11,6 +11,8 @@ pub struct Found {
     pub founder: Founder,
     /// Names of this cluster's volume claims.
     pub claims: Vec<String>,
+    /// Those of them that have no volume yet.
+    pub pending_claims: Vec<PendingClaim>,
     /// The Secret with the clients' key: the operator's, or the one that the resource names.
     pub api_key: Option<KeySecret>,
     /// The Secret with the cluster key.
@@ -39,6 +41,15 @@ impl Found {
         let secret = self.api_key.as_ref().filter(|secret| secret.ours)?;
         secret.key.as_ref()
     }
+}
+
+/// A claim without a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingClaim {
+    /// Its name.
+    pub name: String,
+    /// The storage class that it names; `None` where there was no default one.
+    pub class: Option<String>,
 }
 
 /// The salt Secret.
@@ -70,6 +81,8 @@ impl SaltSecret {
 pub struct Founder {
     /// The mark.
     pub mark: FounderMark,
+    /// Whether the Secret names nobody who manages it, as one that was restored by hand.
+    pub unmanaged: bool,
     /// The Secret's version: the mark is only ever changed from what was read.
     pub resource_version: Option<String>,
 }

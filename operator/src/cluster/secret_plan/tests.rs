@@ -16,6 +16,7 @@ fn found(salt: SaltSecret, claims: &[&str]) -> Found {
         founder: Founder::default(),
         salt,
         claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
+        pending_claims: Vec::new(),
         api_key: None,
         cluster_key: None,
         children: Vec::new(),
@@ -67,7 +68,7 @@ fn the_claims_that_may_go_are_named_one_by_one() {
     .unwrap_err()
     .to_string();
     assert!(
-        error.contains("delete the claims data-prod-0, data-prod-1 to begin anew"),
+        error.contains("exist (data-prod-0, data-prod-1): without"),
         "{error}"
     );
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::{node_status::NodeMember, validate::validate};
+use crate::cluster::{dereference::PendingClaim, node_status::NodeMember, validate::validate};
 
 fn cluster(replicas: i32) -> ValidatedCluster {
     let yaml = format!(
@@ -70,6 +70,7 @@ fn seen<'a>(
         monitoring: Monitoring::Unknown,
         stalled: None,
         blocked: None,
+        pending_claims: &[],
     }
 }
 
@@ -317,5 +318,137 @@ fn nobody_vouches_for_a_salt_that_no_node_has_told() {
     assert_eq!(
         condition(&status, "Ready"),
         Some(("False", "NodesNotAsked"))
+    );
+}
+
+/// Nodes of a cluster that shrinks: its StatefulSet has `there` pods, of which the first `staying` are to stay.
+fn shrinking(staying: i32, there: i32, last: impl Fn(&mut NodeDetails)) -> ClusterStatus {
+    let pods: Vec<_> = (0..there)
+        .map(|ordinal| {
+            let mut details = answer("aa", 1);
+            if ordinal + 1 == there {
+                details.iter_mut().for_each(&last);
+            }
+            (pod(ordinal, true), details)
+        })
+        .collect();
+    status(&cluster(staying), &stateful_set(there, there), &pods)
+}
+
+#[test]
+fn while_nodes_leave_the_others_are_ready() {
+    let status = shrinking(2, 4, |leaving| {
+        leaving.state = "leaving".into();
+        leaving.ready = false;
+    });
+    assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
+    assert_eq!(condition(&status, "InSync"), Some(("True", "AllInSync")));
+    assert_eq!(
+        condition(&status, "Reconciling"),
+        Some(("True", "NodesLeaving"))
+    );
+    let told = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Reconciling");
+    assert_eq!(told.unwrap().message, "2 nodes are leaving; 2 stay");
+    assert_eq!(status.nodes_ready, "2/2");
+    assert_eq!(status.ready_replicas, 4);
+}
+
+#[test]
+fn a_node_that_left_and_is_not_removed_yet_makes_nobody_unready() {
+    let left = NodeMember {
+        name: "prod-1".into(),
+        state: "left".into(),
+        reachable: false,
+        ..NodeMember::default()
+    };
+    let mut stays = answer("aa", 1);
+    stays.as_mut().unwrap().members = vec![left];
+    let mut lowered = stateful_set(2, 1);
+    lowered.metadata.generation = Some(2);
+    lowered.spec = serde_json::from_value(serde_json::json!({
+        "replicas": 1, "selector": {}, "template": {},
+    }))
+    .unwrap();
+    let status = status(&cluster(1), &lowered, &[(pod(0, true), stays)]);
+    assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
+    assert_eq!(
+        condition(&status, "Reconciling"),
+        Some(("True", "NodesLeaving"))
+    );
+}
+
+#[test]
+fn a_leaving_node_does_not_stand_in_for_one_that_is_to_stay() {
+    let pods = [0, 1, 2].map(|ordinal| (pod(ordinal, ordinal != 1), answer("aa", 1)));
+    let status = status(&cluster(2), &stateful_set(3, 3), &pods);
+    assert_eq!(
+        condition(&status, "Ready"),
+        Some(("False", "NodesNotReady"))
+    );
+    assert_eq!(status.nodes_ready, "1/2");
+}
+
+/// What `Ready` says of a cluster with one pod that waits.
+fn waiting(pod: &serde_json::Value, claims: &[PendingClaim]) -> String {
+    let mut status = pod.clone();
+    status["conditions"] = serde_json::json!([{"type": "Ready", "status": "False"}]);
+    let pod: Pod = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "prod-0"}, "spec": {"containers": []}, "status": status,
+    }))
+    .unwrap();
+    let (cluster, stateful_set, pods) = (cluster(1), stateful_set(1, 1), [(pod, None)]);
+    let seen = Seen {
+        pending_claims: claims,
+        ..seen(&cluster, &stateful_set, &pods)
+    };
+    let status = observed(&seen, &ClusterStatus::default(), &time(1));
+    let ready = status
+        .conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Ready");
+    ready.unwrap().message
+}
+
+#[test]
+fn a_pod_whose_container_waits_says_why() {
+    let waits = |reason: &str, message: &str| {
+        let container = serde_json::json!({"name": "node", "image": "registry/node:9", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"waiting": {"reason": reason, "message": message}}});
+        waiting(&serde_json::json!({"containerStatuses": [container]}), &[])
+    };
+    assert_eq!(
+        waits("ImagePullBackOff", "Back-off pulling image"),
+        "0 of 1 nodes serve; pod prod-0: ImagePullBackOff of image registry/node:9; look at the events and logs of pod prod-0"
+    );
+    assert!(
+        waits("CreateContainerConfigError", "secret not found")
+            .contains("prod-0: CreateContainerConfigError: secret not found;")
+    );
+    assert!(waits("CrashLoopBackOff", "back-off 5m0s").contains("prod-0: CrashLoopBackOff"));
+    assert_eq!(
+        waits("ContainerCreating", ""),
+        "0 of 1 nodes serve; look at the events and logs of pod prod-0",
+        "nothing is wrong"
+    );
+}
+
+#[test]
+fn a_volume_that_waits_for_its_class_is_named_with_it() {
+    let claim = |class: Option<&str>| PendingClaim {
+        name: "data-prod-0".into(),
+        class: class.map(str::to_owned),
+    };
+    let named = waiting(&serde_json::json!({}), &[claim(Some("fast"))]);
+    assert!(
+        named.contains("volume data-prod-0 waits for StorageClass 'fast'"),
+        "{named}"
+    );
+    let default = waiting(&serde_json::json!({}), &[claim(None)]);
+    assert!(
+        default.contains("volume data-prod-0 waits for a default StorageClass"),
+        "{default}"
     );
 }

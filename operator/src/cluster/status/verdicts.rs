@@ -1,9 +1,14 @@
 //! What is said of a cluster, condition by condition.
 
+mod leaving;
+mod waiting;
+
 use kube::ResourceExt;
 
 use super::{Monitoring, Seen, Stalled};
 use crate::cluster::resource::MemberStatus;
+pub(super) use leaving::staying;
+use leaving::{is_lowered, stays};
 
 /// A condition without its bookkeeping.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +47,16 @@ pub(super) fn verdicts(seen: &Seen<'_>, members: &[MemberStatus], ready: usize) 
     let salt = salt_consistent(seen, members);
     let mut verdicts = match seen.stalled {
         Some(stalled) => standstill(stalled).to_vec(),
-        None => progress(seen, members, ready, wanted, &salt),
+        None => progress(seen, members, wanted, &salt),
     };
+    if let Some(message) = leaving::message(seen, wanted)
+        && seen.stalled.is_none()
+        && verdicts
+            .iter()
+            .all(|verdict| verdict.type_ != "Reconciling")
+    {
+        verdicts.push(verdict("Reconciling", true, "NodesLeaving", message));
+    }
     verdicts.extend([
         available(ready),
         salt,
@@ -57,14 +70,18 @@ pub(super) fn verdicts(seen: &Seen<'_>, members: &[MemberStatus], ready: usize) 
 fn progress(
     seen: &Seen<'_>,
     members: &[MemberStatus],
-    ready: usize,
     wanted: usize,
     salt: &Verdict,
 ) -> Vec<Verdict> {
-    let rollout = rollout(seen, members, wanted);
-    if ready < wanted || members.len() != wanted || rollout.is_some() {
+    let rollout = rollout(seen, wanted);
+    let staying = staying(seen, members);
+    let ready = staying.iter().filter(|member| member.ready).count();
+    if ready < wanted || rollout.is_some() {
         let reason = "NodesNotReady";
-        let summary = format!("{ready} of {wanted} nodes serve{}", not_ready(members));
+        let mut told = vec![format!("{ready} of {wanted} nodes serve")];
+        told.extend(waiting::reasons(seen, wanted));
+        told.extend(not_ready(&staying));
+        let summary = told.join("; ");
         let message =
             rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));
         return vec![
@@ -119,6 +136,7 @@ fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
     let answers: Vec<_> = seen
         .pods
         .iter()
+        .filter(|(pod, _)| stays(&pod.name_any(), wanted))
         .filter_map(|(pod, details)| Some((pod.name_any(), details.as_ref()?)))
         .collect();
     if answers.is_empty() {
@@ -141,6 +159,7 @@ fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
         let member = details
             .members
             .iter()
+            .filter(|member| stays(&member.name, wanted))
             .find(|member| !member.reachable || member.lag > UNDER_WAY)?;
         Some(if member.reachable {
             let lag = member.lag;
@@ -171,33 +190,24 @@ fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
     }
 }
 
-fn not_ready(members: &[MemberStatus]) -> String {
+fn not_ready(members: &[&MemberStatus]) -> Option<String> {
     let names: Vec<_> = members
         .iter()
         .filter(|member| !member.ready)
         .map(|member| member.name.as_str())
         .collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!("; look at the events and logs of pod {}", names.join(", "))
-    }
+    (!names.is_empty()).then(|| format!("look at the events and logs of pod {}", names.join(", ")))
 }
 
 /// What a rollout still waits for.
-fn rollout(seen: &Seen<'_>, members: &[MemberStatus], wanted: usize) -> Option<String> {
+fn rollout(seen: &Seen<'_>, wanted: usize) -> Option<String> {
     let stateful_set = seen.stateful_set?;
     let status = stateful_set.status.as_ref()?;
-    if status.observed_generation < stateful_set.metadata.generation {
+    if status.observed_generation < stateful_set.metadata.generation && !is_lowered(stateful_set) {
         return Some("waiting for Kubernetes to take up the new StatefulSet".to_owned());
     }
     let updated = usize::try_from(status.updated_replicas.unwrap_or_default()).unwrap_or_default();
-    if updated < wanted {
-        return Some(format!(
-            "{updated} of {wanted} nodes run the current pod template"
-        ));
-    }
-    (members.len() > wanted).then(|| format!("{} nodes are going away", members.len() - wanted))
+    (updated < wanted).then(|| format!("{updated} of {wanted} nodes run the current pod template"))
 }
 
 const DIFFERENT_SALT: &str = "DifferentSalt";

@@ -1,0 +1,60 @@
+//! Who stays in a cluster that shrinks. Those who leave do not make the others unready.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::ResourceExt;
+
+use crate::cluster::{resource::MemberStatus, status::Seen};
+
+/// Whether the node of this name is one of those that are wanted.
+pub(super) fn stays(name: &str, wanted: usize) -> bool {
+    ordinal(name).is_none_or(|ordinal| ordinal < wanted)
+}
+
+/// The nodes that are wanted, of those that are there.
+pub(in crate::cluster::status) fn staying<'a>(
+    seen: &Seen<'_>,
+    members: &'a [MemberStatus],
+) -> Vec<&'a MemberStatus> {
+    let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
+    members
+        .iter()
+        .filter(|member| stays(&member.name, wanted))
+        .collect()
+}
+
+/// Whether fewer pods are wanted than there are: such a change of the StatefulSet restarts nobody.
+pub(super) fn is_lowered(stateful_set: &StatefulSet) -> bool {
+    let wanted = stateful_set.spec.as_ref().and_then(|spec| spec.replicas);
+    let there = stateful_set.status.as_ref().map(|status| status.replicas);
+    wanted
+        .zip(there)
+        .is_some_and(|(wanted, there)| wanted < there)
+}
+
+/// What is said while nodes leave, until the others have forgotten them.
+pub(super) fn message(seen: &Seen<'_>, wanted: usize) -> Option<String> {
+    let pods = seen.pods.iter().map(|(pod, _)| pod.name_any());
+    let known = seen
+        .pods
+        .iter()
+        .filter_map(|(_, details)| details.as_ref())
+        .flat_map(|details| &details.members)
+        .filter(|member| ["leaving", "left"].contains(&member.state.as_str()))
+        .map(|member| member.name.clone());
+    let leaving: BTreeSet<_> = pods
+        .chain(known)
+        .filter(|name| !stays(name, wanted))
+        .collect();
+    let stay = if wanted == 1 { "stays" } else { "stay" };
+    match leaving.len() {
+        0 => None,
+        1 => Some(format!("1 node is leaving; {wanted} {stay}")),
+        leaving => Some(format!("{leaving} nodes are leaving; {wanted} {stay}")),
+    }
+}
+
+fn ordinal(name: &str) -> Option<usize> {
+    name.rsplit('-').next()?.parse().ok()
+}

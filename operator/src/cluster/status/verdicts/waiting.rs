@@ -1,0 +1,58 @@
+//! Why pods wait, as far as Kubernetes says so.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt;
+
+use super::leaving::stays;
+use crate::cluster::{dereference::PendingClaim, status::Seen};
+
+/// What begins every pod: nothing is wrong.
+const UNDER_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+/// What volumes and containers wait for.
+pub(super) fn reasons(seen: &Seen<'_>, wanted: usize) -> Vec<String> {
+    let volumes = seen
+        .pending_claims
+        .iter()
+        .filter(|claim| stays(&claim.name, wanted))
+        .map(volume);
+    let pods = seen
+        .pods
+        .iter()
+        .filter(|(pod, _)| stays(&pod.name_any(), wanted))
+        .filter_map(|(pod, _)| container(pod));
+    volumes.chain(pods).collect()
+}
+
+fn volume(PendingClaim { name, class }: &PendingClaim) -> String {
+    match class {
+        Some(class) => format!(
+            "volume {name} waits for StorageClass '{class}'; if there is none of that name (kubectl get storageclass), create it, or \
+             create the cluster anew with another storage.storageClassName"
+        ),
+        None => format!(
+            "volume {name} waits for a default StorageClass; mark one as the default, or create the cluster anew with storage.storageClassName"
+        ),
+    }
+}
+
+fn container(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let containers = status.container_statuses.iter().flatten();
+    let said = containers.into_iter().find_map(waits)?;
+    Some(format!("pod {}: {said}", pod.name_any()))
+}
+
+fn waits(container: &ContainerStatus) -> Option<String> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref()?;
+    let message = waiting.message.as_deref().unwrap_or_default();
+    match reason {
+        _ if UNDER_WAY.contains(&reason) => None,
+        _ if reason.contains("Image") => Some(format!("{reason} of image {}", container.image)),
+        // Its message counts seconds: a status that changes with it would be written again and again.
+        "CrashLoopBackOff" => Some(reason.to_owned()),
+        _ if message.is_empty() => Some(reason.to_owned()),
+        _ => Some(format!("{reason}: {message}")),
+    }
+}
