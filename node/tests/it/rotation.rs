@@ -1,6 +1,6 @@
 //! Keys and certificates that are exchanged while the node runs.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, Client, Identity};
@@ -11,27 +11,39 @@ use crate::{
     process::{Process, osc_node},
 };
 
+/// Requests that show a key: their paths and headers.
+const ROOT: (&str, &str) = ("/", "X-API-Key");
+const SALT: (&str, &str) = ("/cluster/salt", "X-Cluster-Key");
+
+/// A node that requires an API key and reads its keys from files.
+fn node_with_keys(folder: &Path, files: &[(&str, &Path)]) -> Process {
+    let mut command = osc_node(folder);
+    command
+        .env("OSC_HOST_PORT", "0")
+        .env("OSC_API_KEY_REQUIRED", "true")
+        .envs(files.iter().copied());
+    Process::start_command(&mut command)
+}
+
+async fn status(node: &Process, (path, header): (&str, &str), key: &str) -> u16 {
+    let request = client()
+        .get(format!("{}{path}", node.url))
+        .header(header, key);
+    request.send().await.unwrap().status().as_u16()
+}
+
 #[tokio::test]
 async fn an_api_key_is_rotated_without_a_restart() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("api-keys");
     fs::write(&file, "old key\n").unwrap();
-    let mut command = osc_node(folder.path());
-    command
-        .env("OSC_HOST_PORT", "0")
-        .env("OSC_API_KEY_REQUIRED", "true")
-        .env("OSC_API_KEY_FILE", &file);
-    let mut node = Process::start_command(&mut command);
-    let status = |url: &str, key: &'static str| {
-        let request = client().get(format!("{url}/")).header("X-API-Key", key);
-        async { request.send().await.unwrap().status().as_u16() }
-    };
-    assert_eq!(status(&node.url, "new key").await, 403);
+    let mut node = node_with_keys(folder.path(), &[("OSC_API_KEY_FILE", &*file)]);
+    assert_eq!(status(&node, ROOT, "new key").await, 403);
 
     fs::write(&file, "old key\nnew key\n").unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node.url, "old key").await, 200);
-    assert_eq!(status(&node.url, "new key").await, 200);
+    assert_eq!(status(&node, ROOT, "old key").await, 200);
+    assert_eq!(status(&node, ROOT, "new key").await, 200);
 
     fs::write(&file, "\n").unwrap();
     let event = node.event("keys_not_reloaded");
@@ -40,14 +52,14 @@ async fn an_api_key_is_rotated_without_a_restart() {
         "{event}"
     );
     assert_eq!(
-        status(&node.url, "new key").await,
+        status(&node, ROOT, "new key").await,
         200,
         "what was accepted stays"
     );
 
     fs::write(&file, "new key\n").unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node.url, "old key").await, 403);
+    assert_eq!(status(&node, ROOT, "old key").await, 403);
 }
 
 #[tokio::test]
@@ -55,30 +67,26 @@ async fn the_previous_api_key_is_accepted_as_long_as_its_file_is_there() {
     let folder = TempDir::new().unwrap();
     let (file, previous) = (folder.path().join("key"), folder.path().join("previous"));
     fs::write(&file, "old key\n").unwrap();
-    let mut command = osc_node(folder.path());
-    command
-        .env("OSC_HOST_PORT", "0")
-        .env("OSC_API_KEY_REQUIRED", "true")
-        .env("OSC_API_KEY_FILE", &file)
-        .env("OSC_API_KEY_PREVIOUS_FILE", &previous);
-    let mut node = Process::start_command(&mut command);
-    let status = |url: &str, key: &'static str| {
-        let request = client().get(format!("{url}/")).header("X-API-Key", key);
-        async { request.send().await.unwrap().status().as_u16() }
-    };
-    assert_eq!(status(&node.url, "old key").await, 200);
+    let mut node = node_with_keys(
+        folder.path(),
+        &[
+            ("OSC_API_KEY_FILE", &*file),
+            ("OSC_API_KEY_PREVIOUS_FILE", &*previous),
+        ],
+    );
+    assert_eq!(status(&node, ROOT, "old key").await, 200);
 
     fs::write(&previous, "old key\n").unwrap();
     node.event("keys_reloaded");
     fs::write(&file, "new key\n").unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node.url, "old key").await, 200);
-    assert_eq!(status(&node.url, "new key").await, 200);
+    assert_eq!(status(&node, ROOT, "old key").await, 200);
+    assert_eq!(status(&node, ROOT, "new key").await, 200);
 
     fs::remove_file(&previous).unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node.url, "old key").await, 403);
-    assert_eq!(status(&node.url, "new key").await, 200);
+    assert_eq!(status(&node, ROOT, "old key").await, 403);
+    assert_eq!(status(&node, ROOT, "new key").await, 200);
 }
 
 #[tokio::test]
@@ -90,24 +98,18 @@ async fn a_cluster_key_is_rotated_and_never_becomes_an_api_key() {
     );
     fs::write(&api, "api key\n").unwrap();
     fs::write(&cluster, "old key\n").unwrap();
-    let mut command = osc_node(folder.path());
-    command
-        .env("OSC_HOST_PORT", "0")
-        .env("OSC_API_KEY_REQUIRED", "true")
-        .env("OSC_API_KEY_FILE", &api)
-        .env("OSC_CLUSTER_KEY_FILE", &cluster);
-    let mut node = Process::start_command(&mut command);
-    let status = |url: &str, key: &'static str| {
-        let request = client()
-            .get(format!("{url}/cluster/salt"))
-            .header("X-Cluster-Key", key);
-        async { request.send().await.unwrap().status().as_u16() }
-    };
-    assert_eq!(status(&node.url, "old key").await, 200);
+    let mut node = node_with_keys(
+        folder.path(),
+        &[
+            ("OSC_API_KEY_FILE", &*api),
+            ("OSC_CLUSTER_KEY_FILE", &*cluster),
+        ],
+    );
+    assert_eq!(status(&node, SALT, "old key").await, 200);
     fs::write(&cluster, "old key\nnew key\n").unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node.url, "old key").await, 200);
-    assert_eq!(status(&node.url, "new key").await, 200);
+    assert_eq!(status(&node, SALT, "old key").await, 200);
+    assert_eq!(status(&node, SALT, "new key").await, 200);
 
     fs::write(&cluster, "new key\napi key\n").unwrap();
     let event = node.event("keys_not_reloaded");
@@ -116,7 +118,7 @@ async fn a_cluster_key_is_rotated_and_never_becomes_an_api_key() {
         event["error"].as_str().unwrap().contains("at once"),
         "{event}"
     );
-    assert_eq!(status(&node.url, "api key").await, 403);
+    assert_eq!(status(&node, SALT, "api key").await, 403);
     fs::write(&api, "api key\nnew key\n").unwrap();
     let event = node.event("keys_not_reloaded");
     assert_eq!(event["setting"], "OSC_API_KEY_FILE");
