@@ -22,6 +22,8 @@ use kube::{
 use opensecureconf_e2e::{Stage, Workload, condition};
 use serde_json::json;
 
+/// Where the operator notes who founded a cluster.
+const FOUNDER: &str = "opensecureconf.io/founder";
 const SURVIVES: &str = "print(client.read('survivor')['value'])";
 
 fn report(what: &str, since: Instant) {
@@ -78,6 +80,20 @@ print('all of it works')
         ensure!(workload.run(SURVIVES).await?.contains("'answer': 42"));
 
         let keys = secrets(&stage).await?;
+        comes_back::<Secret>(&stage, "demo-salt").await?;
+        ensure!(
+            secrets(&stage).await? == keys,
+            "the salt is not what it was"
+        );
+        let marked = |found: Option<&Secret>| {
+            let founder = |secret: &Secret| secret.annotations().get(FOUNDER).cloned();
+            found.and_then(founder).is_some()
+        };
+        stage
+            .until(stage.api(), "demo-salt", "marked", marked)
+            .await?;
+        ensure!(workload.run(SURVIVES).await?.contains("'answer': 42"));
+
         stage
             .clusters()
             .delete("demo", &DeleteParams::default())
@@ -110,6 +126,11 @@ print('all of it works')
             "the Secrets are not what they were"
         );
 
+        // Nobody but the volume knows the salt now.
+        stage
+            .api::<Secret>()
+            .delete("demo-salt", &DeleteParams::default())
+            .await?;
         stage.apply_sample("one-node.yaml").await?;
         stage.until_condition("demo", "Ready", "True").await?;
         ensure!(

@@ -19,6 +19,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     build::{ClusterResources, build_api_key_secret, build_cluster_key_secret, build_salt_secret},
     dereference::Found,
+    founder_mark::FounderMark,
+    salt::{NodeSalt, Salt},
     secret_plan::{SaltPlan, SecretPlan},
     validate::ValidatedCluster,
 };
@@ -76,6 +78,13 @@ pub enum Done {
         /// Its name.
         name: String,
     },
+    /// A lost salt is back.
+    Restored {
+        /// The Secret's name.
+        secret: String,
+        /// The node that had it.
+        node: String,
+    },
     /// A child that is not wanted any more is gone.
     Deleted {
         /// Its kind.
@@ -98,26 +107,31 @@ pub async fn create_secrets(
         create_cluster_key,
     } = plan;
     let mut wanted = Vec::new();
-    if *salt == SaltPlan::Create {
-        wanted.push(build_salt_secret(
-            cluster,
-            random::bytes().map_err(Error::Random)?,
-        ));
+    match salt {
+        SaltPlan::Create => {
+            let salt = Salt::new(random::bytes().map_err(Error::Random)?);
+            wanted.push((
+                build_salt_secret(cluster, &salt, &FounderMark::Nobody),
+                None,
+            ));
+        }
+        SaltPlan::Restore(NodeSalt { node, salt }) => {
+            // Without a mark: a cluster may be there, and is asked for.
+            let secret = build_salt_secret(cluster, salt, &FounderMark::Absent);
+            wanted.push((secret, Some(node)));
+        }
+        SaltPlan::Use(_) | SaltPlan::Await(_) => {}
     }
     if *create_api_key {
-        wanted.push(build_api_key_secret(
-            cluster,
-            random::key().map_err(Error::Random)?,
-        ));
+        let key = random::key().map_err(Error::Random)?;
+        wanted.push((build_api_key_secret(cluster, key), None));
     }
     if *create_cluster_key {
-        wanted.push(build_cluster_key_secret(
-            cluster,
-            random::key().map_err(Error::Random)?,
-        ));
+        let key = random::key().map_err(Error::Random)?;
+        wanted.push((build_cluster_key_secret(cluster, key), None));
     }
     let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
-    for secret in &wanted {
+    for (secret, from) in &wanted {
         let name = secret.name_any();
         // Somebody who was faster made it: the next reconcile reads what he made.
         let parameters = PostParams {
@@ -127,9 +141,15 @@ pub async fn create_secrets(
         api.create(&parameters, secret)
             .await
             .map_err(|source| failed::<Secret>("create", &name, source))?;
-        done.push(Done::Created {
-            kind: "Secret".to_owned(),
-            name,
+        done.push(match from {
+            Some(node) => Done::Restored {
+                secret: name,
+                node: (*node).clone(),
+            },
+            None => Done::Created {
+                kind: "Secret".to_owned(),
+                name,
+            },
         });
     }
     Ok(())

@@ -17,7 +17,7 @@ use tokio::try_join;
 
 pub use found::{ApiKey, Child, Found, Founder, KeySecret, PendingClaim, SaltSecret};
 
-use super::{founder_mark::FounderMark, validate::ValidatedCluster};
+use super::{founder_mark::FounderMark, salt::Salt, validate::ValidatedCluster};
 use crate::{
     names::{
         ANNOTATION_FOUNDER, API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY,
@@ -122,22 +122,13 @@ fn salt_of(secret: Option<&Secret>) -> SaltSecret {
     let Some(secret) = secret else {
         return SaltSecret::Missing;
     };
-    match secret.data.as_ref().and_then(|data| data.get(SALT_ENTRY)) {
-        Some(salt) if salt.0.len() == 64 => SaltSecret::Present {
-            fingerprint: fingerprint(&salt.0),
+    let data = secret.data.as_ref().and_then(|data| data.get(SALT_ENTRY));
+    match data.and_then(|data| Salt::read(&data.0)) {
+        Some(salt) => SaltSecret::Present {
+            fingerprint: salt.fingerprint(),
         },
-        _ => SaltSecret::Malformed,
+        None => SaltSecret::Malformed,
     }
-}
-
-/// What may be shown of a salt, as nodes show it.
-pub fn fingerprint(salt: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(salt);
-    let first = digest
-        .first_chunk::<8>()
-        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    format!("{first:016x}")
 }
 
 fn pending(claim: &PersistentVolumeClaim) -> Option<PendingClaim> {

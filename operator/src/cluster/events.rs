@@ -14,8 +14,18 @@ use super::{
 /// An event for something done to a child.
 pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recorder: &Recorder) {
     let (reason, note, kind, name) = match step {
-        Done::Created { kind, name } => ("Created", format!("created {kind} {name}"), kind, name),
-        Done::Deleted { kind, name } => ("Deleted", format!("deleted {kind} {name}"), kind, name),
+        Done::Created { kind, name } => {
+            let note = format!("created {kind} {name}");
+            ("Created", note, kind.as_str(), name)
+        }
+        Done::Deleted { kind, name } => {
+            let note = format!("deleted {kind} {name}");
+            ("Deleted", note, kind.as_str(), name)
+        }
+        Done::Restored { secret, node } => {
+            let note = format!("restored Secret {secret} with the salt of {node}");
+            ("Restored", note, "Secret", secret)
+        }
     };
     let related = object(cluster, kind, name);
     publish(cluster, EventType::Normal, reason, note, related, recorder).await;

@@ -21,6 +21,15 @@ impl FounderMark {
             Some(incarnation) => Self::Chosen(incarnation.to_owned()),
         }
     }
+
+    /// What is written; `None` where nothing is.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Absent => None,
+            Self::Nobody => Some(""),
+            Self::Chosen(incarnation) => Some(incarnation),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -33,5 +42,8 @@ mod tests {
         assert_eq!(FounderMark::of(Some("")), FounderMark::Nobody);
         let chosen = FounderMark::Chosen("ab".to_owned());
         assert_eq!(FounderMark::of(Some("ab\n")), chosen);
+        for mark in [FounderMark::Absent, FounderMark::Nobody, chosen] {
+            assert_eq!(FounderMark::of(mark.text()), mark);
+        }
     }
 }

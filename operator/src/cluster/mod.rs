@@ -5,7 +5,7 @@
 //! | validate | [`validate`] | nothing but think |
 //! | dereference | [`dereference`] | read from the API server |
 //! | observe | `observe.rs` | read pods, ask the nodes |
-//! | plan | [`founding`], [`scaling`], [`secret_plan`] | nothing but think |
+//! | plan | [`founding`], [`scaling`], [`salt`], [`secret_plan`] | nothing but think |
 //! | build | [`build`] | nothing but think |
 //! | apply | [`apply`] | write children |
 //! | order | `membership.rs` | tell nodes to found, to leave, to remove |
@@ -25,6 +25,7 @@ pub mod node_status;
 mod observe;
 pub mod reconcile;
 pub mod resource;
+pub mod salt;
 pub mod scaling;
 pub mod secret_plan;
 pub mod stalled;

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Client, header::HeaderValue};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::dereference::ApiKey;
+use super::{dereference::ApiKey, salt::Salt};
 
 /// A node that does not answer within this time counts as unreachable.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+const CLUSTER_KEY_HEADER: &str = "X-Cluster-Key";
 
 /// The answer of `GET /cluster/status?details=true`, as far as the operator reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -69,6 +71,16 @@ pub async fn ask(client: &Client, address: &str, api_key: Option<&ApiKey>) -> Op
     Some(answer.json::<NodeStatus>().await.ok()?.details)
 }
 
+/// Asks one node for its salt; `None` when it has none, or gives no sensible answer in time.
+pub async fn salt(client: &Client, address: &str, cluster_key: &ApiKey) -> Option<Salt> {
+    let request = client
+        .get(format!("http://{address}/cluster/salt"))
+        .header(CLUSTER_KEY_HEADER, header(cluster_key)?)
+        .timeout(TIMEOUT);
+    let answer = request.send().await.ok()?.error_for_status().ok()?;
+    Salt::read(&answer.bytes().await.ok()?)
+}
+
 /// Something that only the owner of a cluster orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeOrder<'a> {
@@ -126,15 +138,12 @@ pub async fn order(
             "/cluster/members/{name}/remove?incarnation={incarnation}"
         ))),
     };
-    let mut key = reqwest::header::HeaderValue::from_bytes(&cluster_key.0).map_err(|_| {
-        OrderError::Refused {
-            address: address.to_owned(),
-            text: "the cluster key cannot be sent in a header".to_owned(),
-        }
+    let key = header(cluster_key).ok_or_else(|| OrderError::Refused {
+        address: address.to_owned(),
+        text: "the cluster key cannot be sent in a header".to_owned(),
     })?;
-    key.set_sensitive(true);
     let answer = request
-        .header("X-Cluster-Key", key)
+        .header(CLUSTER_KEY_HEADER, key)
         .timeout(TIMEOUT)
         .send()
         .await
@@ -149,4 +158,11 @@ pub async fn order(
         address: address.to_owned(),
         text: answer.text().await.unwrap_or_default(),
     })
+}
+
+/// A key that no log shows; `None` where no header carries it.
+fn header(ApiKey(key): &ApiKey) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(key).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }

@@ -7,6 +7,7 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 use super::{
     dereference::{ApiKey, Found},
     node_status::{self, NodeDetails},
+    salt::NodeSalt,
     validate::ValidatedCluster,
 };
 use crate::names::NODE_PORT;
@@ -37,6 +38,25 @@ pub(super) async fn nodes(
         (pod, details)
     });
     Ok(join_all(answers).await)
+}
+
+/// The salts that nodes have, in the order of their pods; asked only where the cluster's own is lost.
+pub(super) async fn salts(
+    http: &reqwest::Client,
+    pods: &[(Pod, Option<NodeDetails>)],
+    found: &Found,
+) -> Vec<NodeSalt> {
+    let key = found.cluster_key.as_ref().and_then(|secret| {
+        let ours = secret.ours && found.is_salt_lost();
+        secret.key.as_ref().filter(|_| ours)
+    });
+    let Some(key) = key else { return Vec::new() };
+    let answers = pods.iter().map(|(pod, _)| async {
+        let salt = node_status::salt(http, &address(pod)?, key).await?;
+        let node = pod.name_any();
+        Some(NodeSalt { node, salt })
+    });
+    join_all(answers).await.into_iter().flatten().collect()
 }
 
 async fn pods(client: &Client, cluster: &ValidatedCluster) -> Result<Vec<Pod>, kube::Error> {

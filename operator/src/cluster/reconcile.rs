@@ -20,7 +20,7 @@ use super::{
     events::{announce, announce_change},
     figures, membership, observe,
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
-    secret_plan,
+    secret_plan::{self, SecretPlan},
     stalled::Stalled,
     status::{self, Monitoring, Seen},
     validate::{self, ValidatedCluster},
@@ -87,9 +87,14 @@ pub async fn reconcile_cluster(
     };
     let next = if holds("NotFounded") {
         FOUNDING
-    } else if ["Reconciling", "CatchingUp", "MemberUnreachable"]
-        .into_iter()
-        .any(holds)
+    } else if [
+        "Reconciling",
+        "CatchingUp",
+        "MemberUnreachable",
+        "SaltMissing",
+    ]
+    .into_iter()
+    .any(holds)
     {
         PROGRESSING
     } else {
@@ -176,19 +181,27 @@ async fn steps(
         .await
         .map_err(Error::reading)?;
     let plan = membership::plan(&valid, &found, there.as_ref(), &pods);
-    let outcome = match refused {
+    let secrets = match refused {
         Some(error) => Err(error.into()),
         None => {
-            converge(
-                cluster,
-                &valid.with_replicas(plan.replicas()),
-                &found,
-                context,
-            )
-            .await?
+            let offered = observe::salts(&context.http, &pods, &found).await;
+            let had = before.salt_fingerprint.as_deref();
+            secret_plan::plan(&valid, &found, &offered, had).map_err(Stalled::from)
+        }
+    };
+    let outcome = match &secrets {
+        Err(stalled) => Err(stalled.clone()),
+        Ok(secrets) => {
+            let now = valid.with_replicas(plan.replicas());
+            converge(cluster, &now, &found, secrets, context).await?
         }
     };
     let (stateful_set, stalled) = match outcome {
+        // Nobody is told to found, to leave or to go before its mark can be read.
+        Ok(applied) if found.is_salt_lost() => {
+            let missing = secrets.ok().and_then(SecretPlan::missing_salt);
+            (Some(applied), missing.map(Stalled::from))
+        }
         Ok(applied) => {
             let stalled = membership::act(cluster, &valid, &found, &pods, &plan, context).await;
             (Some(applied), stalled)
@@ -209,24 +222,21 @@ async fn steps(
     Ok(status::observed(&seen, before, &now()))
 }
 
-/// Plans, builds and writes. The outer error is worth another try, the inner one waits for somebody.
+/// Builds and writes. The outer error is worth another try, the inner one waits for somebody.
 async fn converge(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
     found: &Found,
+    secrets: &SecretPlan,
     context: &Context,
 ) -> Result<Result<StatefulSet, Stalled>, Error> {
     let resources = build::build(valid);
     if let Some(stalled) = Stalled::name_taken(found, &resources) {
         return Ok(Err(stalled));
     }
-    let plan = match secret_plan::plan(valid, found) {
-        Ok(plan) => plan,
-        Err(error) => return Ok(Err(error.into())),
-    };
     let mut done = Vec::new();
     let applied = async {
-        apply::create_secrets(&context.client, valid, &plan, &mut done).await?;
+        apply::create_secrets(&context.client, valid, secrets, &mut done).await?;
         apply::apply(&context.client, valid, &resources, found, &mut done).await
     }
     .await;

@@ -3,6 +3,7 @@
 use super::{
     dereference::{Found, KeySecret, SaltSecret},
     resource::Retention,
+    salt::{NodeSalt, SaltMissing, restorable},
     validate::ValidatedCluster,
 };
 use crate::names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR};
@@ -10,12 +11,22 @@ use crate::names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAG
 /// What to do about the Secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretPlan {
-    /// Make a salt, or use the one that is there.
+    /// Make a salt, use the one that is there, or put it back.
     pub salt: SaltPlan,
     /// Make an API key.
     pub create_api_key: bool,
     /// Make a cluster key.
     pub create_cluster_key: bool,
+}
+
+impl SecretPlan {
+    /// The salt that has to be waited for.
+    pub fn missing_salt(self) -> Option<SaltMissing> {
+        match self.salt {
+            SaltPlan::Await(missing) => Some(missing),
+            SaltPlan::Create | SaltPlan::Use(_) | SaltPlan::Restore(_) => None,
+        }
+    }
 }
 
 /// What to do about the salt.
@@ -25,32 +36,15 @@ pub enum SaltPlan {
     Create,
     /// Use the one with this fingerprint.
     Use(String),
+    /// Put back the one that this node has.
+    Restore(NodeSalt),
+    /// Wait for one that can be put back. The rest goes on: nodes never make a salt, and those that start bring theirs.
+    Await(SaltMissing),
 }
 
 /// Why nothing can be made before somebody acts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Volumes without their salt.
-    #[error(
-        "Secret {secret} is missing, but volumes of this cluster exist ({claims}): without their salt no value on them can be opened. \
-         Restore the Secret from a backup (entry 'salt', 64 bytes), or take the salt from a node that serves: \
-         kubectl port-forward -n {namespace} svc/{cluster} 9000 & \
-         curl -f --retry 5 --retry-connrefused -o salt -H \"X-Cluster-Key: $(kubectl get secret {cluster}-cluster-key -n {namespace} \
-         -o jsonpath='{{.data.{CLUSTER_KEY_ENTRY}}}' | base64 -d | head -n 1)\" http://127.0.0.1:9000/cluster/salt && \
-         kubectl create secret generic {secret} -n {namespace} --from-file=salt=salt. \
-         If no copy of the salt is left anywhere, the entries are lost: then delete these claims to begin anew without them",
-        claims = .claims.join(", ")
-    )]
-    SaltMissing {
-        /// The Secret's name.
-        secret: String,
-        /// The cluster's name.
-        cluster: String,
-        /// Its namespace.
-        namespace: String,
-        /// The claims by name: a pattern would name another cluster's too.
-        claims: Vec<String>,
-    },
     /// A Secret of that name that holds no salt.
     #[error("Secret {0} does not hold 64 bytes under 'salt'; put back the right one")]
     SaltMalformed(String),
@@ -93,7 +87,6 @@ impl Error {
     /// The reason of condition `Stalled`.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::SaltMissing { .. } => "SaltMissing",
             Self::SaltMalformed(_) => "SaltMalformed",
             Self::ApiKeyMissing { .. } => "ApiKeyMissing",
             Self::KeyMissing { .. } => "KeyMissing",
@@ -103,19 +96,24 @@ impl Error {
     }
 }
 
-/// Decides. One salt ever: it is made only where neither a salt nor a volume exists.
-pub fn plan(cluster: &ValidatedCluster, found: &Found) -> Result<SecretPlan, Error> {
+/// Decides. One salt ever: it is made only where neither a salt nor a volume exists. Where it is lost, `offered` is what
+/// nodes have, and `had` the fingerprint that the status remembers.
+///
+/// # Errors
+/// Where nothing may be written before somebody acts.
+pub fn plan(
+    cluster: &ValidatedCluster,
+    found: &Found,
+    offered: &[NodeSalt],
+    had: Option<&str>,
+) -> Result<SecretPlan, Error> {
     let salt = match &found.salt {
         SaltSecret::Present { fingerprint } => SaltPlan::Use(fingerprint.clone()),
         SaltSecret::Malformed => return Err(Error::SaltMalformed(cluster.name.salt())),
-        SaltSecret::Missing if !found.claims.is_empty() => {
-            return Err(Error::SaltMissing {
-                secret: cluster.name.salt(),
-                cluster: cluster.name.to_string(),
-                namespace: cluster.namespace.clone(),
-                claims: found.claims.clone(),
-            });
-        }
+        SaltSecret::Missing if found.is_salt_lost() => match restorable(offered, had) {
+            Ok(salt) => SaltPlan::Restore(salt),
+            Err(why) => SaltPlan::Await(SaltMissing::new(cluster, &found.claims, why)),
+        },
         SaltSecret::Missing => SaltPlan::Create,
     };
     let api_key = &cluster.spec.api_key;

@@ -4,6 +4,7 @@ use super::{
     apply,
     build::ClusterResources,
     dereference::Found,
+    salt::SaltMissing,
     secret_plan,
     validate::{self, ValidatedCluster},
 };
@@ -32,6 +33,15 @@ impl From<secret_plan::Error> for Stalled {
         Self {
             reason: error.reason(),
             message: error.to_string(),
+        }
+    }
+}
+
+impl From<SaltMissing> for Stalled {
+    fn from(missing: SaltMissing) -> Self {
+        Self {
+            reason: "SaltMissing",
+            message: missing.to_string(),
         }
     }
 }

@@ -101,7 +101,10 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
             .join(","),
         version: versions.first().filter(|_| same_version).cloned(),
         image: cluster.image.clone(),
-        salt_fingerprint: salt_fingerprint.map(str::to_owned),
+        // Also while the Secret is lost: another salt is never put back.
+        salt_fingerprint: salt_fingerprint
+            .map(str::to_owned)
+            .or_else(|| before.salt_fingerprint.clone()),
         api_key_secret_name: match &cluster.spec.api_key.secret_ref {
             Some(reference) => reference.name.clone(),
             None if cluster.spec.api_key.required => cluster.name.api_key(),

@@ -1,8 +1,12 @@
 //! What is built, object by object. A change of a builder shows as a change of a file under `golden/`
 //! (accept it with `INSTA_UPDATE=always cargo test -p opensecureconf-operator`).
 
-use opensecureconf_operator::cluster::build::{
-    ClusterResources, build, build_api_key_secret, build_cluster_key_secret, build_salt_secret,
+use opensecureconf_operator::cluster::{
+    build::{
+        ClusterResources, build, build_api_key_secret, build_cluster_key_secret, build_salt_secret,
+    },
+    founder_mark::FounderMark,
+    salt::Salt,
 };
 use serde::Serialize;
 
@@ -25,7 +29,11 @@ fn documents(yaml: &str) -> String {
         stateful_set,
     } = build(&cluster);
     [
-        document(&build_salt_secret(&cluster, [7; 64])),
+        document(&build_salt_secret(
+            &cluster,
+            &Salt::new([7; 64]),
+            &FounderMark::Nobody,
+        )),
         document(&build_api_key_secret(&cluster, "0123".repeat(16))),
         document(&build_cluster_key_secret(&cluster, "4567".repeat(16))),
         document(&service_account),

@@ -13,23 +13,28 @@ use opensecureconf_operator::{
         build::{build, build_node_settings, build_peer_list},
         dereference::ApiKey,
         node_status::{self, NodeOrder},
+        salt::Salt,
     },
     names::{CONFIG_PATH, DATA_PATH, NODE_PORT},
     node_settings::{NODE_ID_VARIABLE, NodeFiles},
 };
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{THREE_NODES, valid};
 
 const API_KEY: &str = "the clients' key";
+/// What nodes show each other, and the operator shows them.
+pub(crate) const CLUSTER_KEY: &str =
+    "4567456745674567456745674567456745674567456745674567456745674567";
 
 /// What the mounted files of a pod would hold, under their paths.
 fn lay_out(root: &Path) {
     for (file, content) in [
         ("api-key/api-key", API_KEY.to_owned()),
         ("api-key/api-key-previous", "the one before".to_owned()),
-        ("cluster-key/cluster-key", "4567".repeat(16)),
+        ("cluster-key/cluster-key", CLUSTER_KEY.to_owned()),
         (
             "peers/nodes",
             build_peer_list(&valid(THREE_NODES), |ordinal| {
@@ -101,7 +106,7 @@ fn a_pods_environment_is_a_nodes_configuration() {
 }
 
 /// The settings of a local process: the same builder, other files.
-fn local_variables(root: &Path) -> Vec<(String, String)> {
+fn local_variables(root: &Path, host: &str, port: u16) -> Vec<(String, String)> {
     let file = |name: &str| root.join(name);
     let files = NodeFiles {
         database: file("configurations.db"),
@@ -111,7 +116,7 @@ fn local_variables(root: &Path) -> Vec<(String, String)> {
         cluster_key: file("cluster-key/cluster-key"),
         nodes: file("peers/nodes"),
     };
-    build_node_settings(&valid(THREE_NODES), "127.0.0.1", 0, files, 0)
+    build_node_settings(&valid(THREE_NODES), host, port, files, 0)
         .variables()
         .into_iter()
         .chain([(NODE_ID_VARIABLE, "config-0".to_owned())])
@@ -124,7 +129,7 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
 
-    let config = parse(local_variables(root.path()));
+    let config = parse(local_variables(root.path(), "127.0.0.1", 0));
 
     assert_eq!(config.node_id, "config-0");
     assert!(config.listen.ip().is_loopback());
@@ -133,20 +138,40 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
     assert_eq!(config.cluster.unwrap().peers.now.len(), 3);
 }
 
+/// A node that belongs to no cluster yet, with the salt that was mounted.
+pub(crate) struct RunningNode {
+    address: String,
+    stop: CancellationToken,
+    served: JoinHandle<anyhow::Result<()>>,
+    _files: TempDir,
+}
+
+impl RunningNode {
+    pub(crate) fn at(host: &str, port: u16) -> Self {
+        let files = TempDir::new().unwrap();
+        lay_out(files.path());
+        let config = parse(local_variables(files.path(), host, port));
+        let node = BoundNode::start(config, Iterations(1), LogControl::silent()).unwrap();
+        let stop = CancellationToken::new();
+        Self {
+            address: node.address().unwrap().to_string(),
+            served: tokio::spawn(node.serve(stop.clone())),
+            stop,
+            _files: files,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.served.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_operator_reads_what_a_node_says_of_itself() {
-    let root = TempDir::new().unwrap();
-    lay_out(root.path());
     let client = crate::api_server::http_client();
-    let node = BoundNode::start(
-        parse(local_variables(root.path())),
-        Iterations(1),
-        LogControl::silent(),
-    )
-    .unwrap();
-    let address = node.address().unwrap().to_string();
-    let stop = CancellationToken::new();
-    let served = tokio::spawn(node.serve(stop.clone()));
+    let node = RunningNode::at("127.0.0.1", 0);
+    let address = node.address.clone();
 
     let key = ApiKey(API_KEY.into());
     let said = node_status::ask(&client, &address, Some(&key))
@@ -158,15 +183,24 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
         (said.state.as_str(), said.founding, said.ready),
         ("blank", None, false)
     );
-    let fingerprint = opensecureconf_operator::cluster::dereference::fingerprint(&[7; 64]);
-    assert_eq!(said.salt_fingerprint, Some(fingerprint));
+    let salt = Salt::new([7; 64]);
+    assert_eq!(said.salt_fingerprint, Some(salt.fingerprint()));
     assert_eq!(
         node_status::ask(&client, &address, None).await,
         None,
         "without the key"
     );
 
-    let cluster_key = ApiKey("4567".repeat(16).into_bytes());
+    let cluster_key = ApiKey(CLUSTER_KEY.into());
+    assert_eq!(
+        node_status::salt(&client, &address, &cluster_key).await,
+        Some(salt)
+    );
+    assert_eq!(
+        node_status::salt(&client, &address, &key).await,
+        None,
+        "an API key shows no salt"
+    );
     let order = NodeOrder::Found {
         incarnation: &said.incarnation,
     };
@@ -179,6 +213,5 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
     assert_eq!(founded.state, "member");
     assert!(founded.founding.is_some());
 
-    stop.cancel();
-    served.await.unwrap().unwrap();
+    node.stop().await;
 }

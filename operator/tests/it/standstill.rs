@@ -1,15 +1,21 @@
 //! What stops a cluster until somebody acts: what its status says then, and what is left alone.
 
 use http::{Method, StatusCode};
+use k8s_openapi::ByteString;
 use kube::core::error_boundary::InvalidObject;
-use opensecureconf_operator::cluster::{
-    context::Context, reconcile::reconcile_malformed, resource::OpenSecureConfCluster,
+use opensecureconf_operator::{
+    cluster::{
+        context::Context, reconcile::reconcile_malformed, resource::OpenSecureConfCluster,
+        salt::Salt,
+    },
+    names::NODE_PORT,
 };
 use serde_json::{Value, json};
 
 use crate::{
     ONE_NODE,
     api_server::ApiServer,
+    node_contract::{CLUSTER_KEY, RunningNode},
     reconcile::{CORE, SERVICE_MONITOR, STATEFUL_SET, STATUS, condition, has_condition, reconcile},
     resource,
 };
@@ -45,28 +51,19 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
 
     reconcile(&server, &mut cluster, &context).await;
 
-    assert_eq!(
-        server.writes(),
-        [format!("PATCH {STATUS}")],
-        "only the status"
+    let writes = server.writes();
+    assert!(
+        !writes.iter().any(|write| write.contains("/secrets")),
+        "{writes:?}"
     );
+    // Nodes that start bring theirs.
+    assert!(writes.contains(&format!("PATCH {STATEFUL_SET}")));
     let stalled = condition(&server, "Stalled");
     assert_eq!(stalled["status"], "True");
     assert_eq!(stalled["reason"], "SaltMissing");
-    assert!(
-        message(&stalled).contains("Restore the Secret"),
-        "{stalled}"
-    );
-    for command in [
-        "kubectl port-forward -n team svc/demo 9000",
-        "kubectl get secret demo-cluster-key -n team -o jsonpath='{.data.cluster-key}'",
-        "http://127.0.0.1:9000/cluster/salt",
-        "kubectl create secret generic demo-salt -n team --from-file=salt=salt",
-    ] {
-        assert!(message(&stalled).contains(command), "{stalled}");
-    }
+    let restoring = "kubectl create secret generic demo-salt -n team --from-file=salt=FILE";
+    let restoring = message(&stalled).find(restoring).unwrap();
     let deletion = message(&stalled).find("delete these claims").unwrap();
-    let restoring = message(&stalled).find("Restore the Secret").unwrap();
     assert!(
         message(&stalled)[restoring..deletion].contains(". "),
         "what loses data has a sentence of its own: {stalled}"
@@ -75,6 +72,68 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
     assert_eq!(condition(&server, "Available")["status"], "True");
     let status = server.object(STATUS).unwrap();
     assert_eq!(status["status"]["nodesReady"], "1/1");
+}
+
+#[tokio::test]
+async fn a_lost_salt_is_put_back_from_a_node_that_has_it() {
+    let (server, context, mut cluster) = running().await;
+    let secret = format!("{CORE}/secrets/demo-salt");
+    server.put(
+        &format!("{CORE}/secrets/demo-cluster-key"),
+        json!({
+            "metadata": { "name": "demo-cluster-key", "labels": {
+                "app.kubernetes.io/managed-by": "opensecureconf-operator",
+                "app.kubernetes.io/instance": "demo",
+            } },
+            "data": { "cluster-key": ByteString(CLUSTER_KEY.into()) },
+        }),
+    );
+    server.put(
+        &format!("{CORE}/persistentvolumeclaims/data-demo-0"),
+        json!({ "metadata": { "name": "data-demo-0" } }),
+    );
+    // Pods all have the same port, so each process takes a loopback address of its own.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = format!("127.77.{high}.{low}");
+    let node = RunningNode::at(&address, NODE_PORT.try_into().unwrap());
+    server.put(
+        &format!("{CORE}/pods/demo-0"),
+        json!({ "metadata": { "name": "demo-0" }, "status": { "podIP": address } }),
+    );
+    let of_node = Salt::new([7; 64]);
+
+    // The status knows the one that the operator made: that of the node is another.
+    reconcile(&server, &mut cluster, &context).await;
+    let made = server.object(&secret);
+    server.remove(&secret);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.object(&secret), None);
+    assert_eq!(condition(&server, "Stalled")["reason"], "SaltMissing");
+
+    cluster.status.as_mut().unwrap().salt_fingerprint = Some(of_node.fingerprint());
+    reconcile(&server, &mut cluster, &context).await;
+
+    let restored = server.object(&secret).unwrap();
+    let data: ByteString = serde_json::from_value(restored["data"]["salt"].clone()).unwrap();
+    assert_eq!(data.0, of_node.bytes());
+    assert_eq!(restored["immutable"], true);
+    let made = made.unwrap();
+    assert_eq!(restored["metadata"]["labels"], made["metadata"]["labels"]);
+    assert_eq!(
+        restored["metadata"]["annotations"],
+        Value::Null,
+        "whether a cluster is there is asked anew"
+    );
+    let told = "restored Secret demo-salt with the salt of demo-0";
+    assert!(
+        server.notes().iter().any(|note| note == told),
+        "{:?}",
+        server.notes()
+    );
+
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(!has_condition(&server, "Stalled"));
+    node.stop().await;
 }
 
 #[tokio::test]

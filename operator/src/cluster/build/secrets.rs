@@ -6,21 +6,21 @@ use k8s_openapi::{
 
 use super::metadata;
 use crate::{
-    cluster::{resource::Retention, validate::ValidatedCluster},
+    cluster::{
+        founder_mark::FounderMark, resource::Retention, salt::Salt, validate::ValidatedCluster,
+    },
     names::{ANNOTATION_FOUNDER, API_KEY_ENTRY, CLUSTER_KEY_ENTRY, SALT_ENTRY},
 };
 
-/// The salt: immutable, and without an owner, so that nothing ever collects it. Its mark says that nobody was chosen to
-/// found the cluster yet: beside a fresh salt there can be none.
-pub fn build_salt_secret(cluster: &ValidatedCluster, salt: [u8; 64]) -> Secret {
+/// The salt: immutable, and without an owner, so that nothing ever collects it.
+pub fn build_salt_secret(cluster: &ValidatedCluster, salt: &Salt, mark: &FounderMark) -> Secret {
     let mut metadata = metadata::unowned(cluster, cluster.name.salt());
-    metadata
-        .annotations
-        .get_or_insert_default()
-        .insert(ANNOTATION_FOUNDER.to_owned(), String::new());
+    metadata.annotations = mark
+        .text()
+        .map(|text| [(ANNOTATION_FOUNDER.to_owned(), text.to_owned())].into());
     Secret {
         immutable: Some(true),
-        ..secret(metadata, SALT_ENTRY, salt.to_vec())
+        ..secret(metadata, SALT_ENTRY, salt.bytes().to_vec())
     }
 }
 

@@ -36,6 +36,11 @@ impl Found {
             .find(|child| child.ours && child.kind == kind && child.name == name)
     }
 
+    /// Whether volumes are there, and the salt that they need is not.
+    pub(in crate::cluster) fn is_salt_lost(&self) -> bool {
+        self.salt == SaltSecret::Missing && !self.claims.is_empty()
+    }
+
     /// The key that the operator shows to nodes.
     pub(in crate::cluster) fn operators_key(&self) -> Option<&ApiKey> {
         let secret = self.api_key.as_ref().filter(|secret| secret.ours)?;

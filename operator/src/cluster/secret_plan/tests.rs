@@ -1,6 +1,7 @@
 use super::*;
 use crate::cluster::{
     dereference::{ApiKey, Founder},
+    salt::Salt,
     validate::validate,
 };
 
@@ -31,45 +32,51 @@ fn a_salt_is_made_only_where_nothing_was_ever_stored() {
     let present = SaltSecret::Present {
         fingerprint: "f".into(),
     };
-    assert_eq!(
-        plan(&cluster, &found(SaltSecret::Missing, &[]))
-            .unwrap()
-            .salt,
-        SaltPlan::Create
-    );
-    assert_eq!(
-        plan(&cluster, &found(SaltSecret::Missing, volumes))
-            .unwrap_err()
-            .reason(),
-        "SaltMissing"
-    );
+    let salt = |secret: SaltSecret, claims: &[&str]| {
+        let plan = plan(&cluster, &found(secret, claims), &[], None);
+        plan.map(|plan| plan.salt)
+    };
+    assert_eq!(salt(SaltSecret::Missing, &[]), Ok(SaltPlan::Create));
+    assert!(matches!(
+        salt(SaltSecret::Missing, volumes),
+        Ok(SaltPlan::Await(_))
+    ));
     for claims in [&[], volumes] {
+        assert_eq!(salt(present.clone(), claims), Ok(SaltPlan::Use("f".into())));
         assert_eq!(
-            plan(&cluster, &found(present.clone(), claims))
-                .unwrap()
-                .salt,
-            SaltPlan::Use("f".into())
-        );
-        assert_eq!(
-            plan(&cluster, &found(SaltSecret::Malformed, claims))
-                .unwrap_err()
-                .reason(),
+            salt(SaltSecret::Malformed, claims).unwrap_err().reason(),
             "SaltMalformed"
         );
     }
 }
 
 #[test]
+fn a_lost_salt_is_put_back_and_never_another_one() {
+    let cluster = cluster("{}");
+    let lost = found(SaltSecret::Missing, &["data-prod-0"]);
+    let offered = [NodeSalt {
+        node: "prod-0".to_owned(),
+        salt: Salt::new([1; 64]),
+    }];
+    let had = offered[0].salt.fingerprint();
+    for had in [None, Some(had.as_str())] {
+        let plan = plan(&cluster, &lost, &offered, had).unwrap();
+        assert_eq!(plan.salt, SaltPlan::Restore(offered[0].clone()));
+    }
+    let another = plan(&cluster, &lost, &offered, Some("0000000000000000")).unwrap();
+    assert!(matches!(another.salt, SaltPlan::Await(_)), "{another:?}");
+    let made = plan(&cluster, &found(SaltSecret::Missing, &[]), &offered, None).unwrap();
+    assert_eq!(made.salt, SaltPlan::Create, "nothing was ever stored");
+}
+
+#[test]
 fn the_claims_that_may_go_are_named_one_by_one() {
-    let error = plan(
-        &cluster("{}"),
-        &found(SaltSecret::Missing, &["data-prod-0", "data-prod-1"]),
-    )
-    .unwrap_err()
-    .to_string();
+    let lost = found(SaltSecret::Missing, &["data-prod-0", "data-prod-1"]);
+    let plan = plan(&cluster("{}"), &lost, &[], None).unwrap();
+    let text = plan.missing_salt().unwrap().to_string();
     assert!(
-        error.contains("exist (data-prod-0, data-prod-1): without"),
-        "{error}"
+        text.contains("exist (data-prod-0, data-prod-1): without"),
+        "{text}"
     );
 }
 
@@ -92,7 +99,7 @@ fn keys(
         cluster_key,
         ..found(SaltSecret::Missing, &[])
     };
-    plan(&cluster(spec), &found)
+    plan(&cluster(spec), &found, &[], None)
         .map(|plan| (plan.create_api_key, plan.create_cluster_key))
         .map_err(|error| error.reason())
 }
