@@ -219,12 +219,11 @@ fn controller(metadata: &ObjectMeta) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::validate::validate;
+    use crate::cluster::{resource::prod, validate::validate};
 
     #[test]
     fn the_operator_shows_the_previous_key_while_there_is_one() {
-        let yaml = "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {}}";
-        let cluster = validate(&serde_saphyr::from_str(yaml).unwrap(), "node:1").unwrap();
+        let cluster = validate(&prod("{}"), "node:1").unwrap();
         let shown = |data: serde_json::Value| {
             let secret = serde_json::from_value(serde_json::json!({ "data": data })).unwrap();
             let found = key_secret(&secret, API_KEY_ENTRY, true, &cluster);

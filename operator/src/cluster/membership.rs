@@ -224,12 +224,11 @@ fn mark_patch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::validate::validate;
+    use crate::cluster::{resource::prod, validate::validate};
 
     #[test]
     fn a_salt_that_was_put_back_by_hand_gets_its_labels_with_the_mark() {
-        let yaml = "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {}}";
-        let cluster = validate(&serde_saphyr::from_str(yaml).unwrap(), "node:1").unwrap();
+        let cluster = validate(&prod("{}"), "node:1").unwrap();
         let patch = |unmanaged| {
             let founder = Founder {
                 unmanaged,

@@ -181,13 +181,12 @@ async fn steps(
         .await
         .map_err(Error::reading)?;
     let plan = membership::plan(&valid, &found, there.as_ref(), &pods);
-    let secrets = match refused {
-        Some(error) => Err(error.into()),
-        None => {
-            let offered = observe::salts(&context.http, &pods, &found).await;
-            let had = before.salt_fingerprint.as_deref();
-            secret_plan::plan(&valid, &found, &offered, had).map_err(Stalled::from)
-        }
+    let secrets = if let Some(error) = refused {
+        Err(error.into())
+    } else {
+        let offered = observe::salts(&context.http, &pods, &found).await;
+        let had = before.salt_fingerprint.as_deref();
+        secret_plan::plan(&valid, &found, &offered, had).map_err(Stalled::from)
     };
     let outcome = match &secrets {
         Err(stalled) => Err(stalled.clone()),

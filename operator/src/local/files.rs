@@ -1,9 +1,9 @@
 //! The folder of a local cluster: its keys, its one salt, and a folder for each node.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -28,7 +28,10 @@ impl ClusterFolder {
     /// Opens or makes the folder, with the salt and the keys.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let path = std::path::absolute(path)?;
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let mut made = DirBuilder::new();
+        made.recursive(true).mode(0o700);
+        made.create(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         let lock = private()
             .append(true)
             .create(true)
@@ -103,8 +106,8 @@ impl ClusterFolder {
     }
 
     /// Writes the peer list.
-    pub(super) fn write_peers(&self, peers: &str) -> io::Result<()> {
-        fs::write(self.path.join("nodes"), peers)
+    pub(super) fn write_peers(&self, peers: &str) -> anyhow::Result<()> {
+        replace(&self.path.join("nodes"), peers.as_bytes())
     }
 
     /// The whole folder.
@@ -203,14 +206,9 @@ mod tests {
         assert_eq!(read(), first);
         assert_eq!((first[0].len(), first[1].len()), (64, 65));
         assert_ne!(first[1], first[2]);
-        assert_eq!(
-            fs::metadata(path.join("salt"))
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o777,
-            0o600
-        );
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path.join("salt")), 0o600);
+        assert_eq!(mode(&path), 0o700, "logs and peer lists are his too");
     }
 
     #[test]

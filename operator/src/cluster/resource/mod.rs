@@ -14,3 +14,12 @@ pub use spec::{
     StorageSpec, WriteAck,
 };
 pub use status::{CONDITIONS, ClusterStatus, MemberStatus};
+
+/// The cluster `prod` of the tests, with this spec.
+#[cfg(test)]
+pub(in crate::cluster) fn prod(spec: &str) -> OpenSecureConfCluster {
+    let yaml = format!(
+        "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod}}\nspec: {spec}\n"
+    );
+    serde_saphyr::from_str(&yaml).unwrap()
+}

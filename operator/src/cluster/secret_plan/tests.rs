@@ -1,15 +1,13 @@
 use super::*;
 use crate::cluster::{
     dereference::{ApiKey, Founder},
+    resource::prod,
     salt::Salt,
     validate::validate,
 };
 
 fn cluster(spec: &str) -> ValidatedCluster {
-    let yaml = format!(
-        "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod}}\nspec: {spec}\n"
-    );
-    validate(&serde_saphyr::from_str(&yaml).unwrap(), "node:1").unwrap()
+    validate(&prod(spec), "node:1").unwrap()
 }
 
 fn found(salt: SaltSecret, claims: &[&str]) -> Found {

@@ -1,11 +1,13 @@
 use super::*;
-use crate::cluster::{dereference::PendingClaim, node_status::NodeMember, validate::validate};
+use crate::cluster::{
+    dereference::PendingClaim, node_status::NodeMember, resource::prod, validate::validate,
+};
 
 fn cluster(replicas: i32) -> ValidatedCluster {
-    let yaml = format!(
-        "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod, namespace: shop, generation: 4}}\nspec: {{replicas: {replicas}}}\n"
-    );
-    validate(&serde_saphyr::from_str(&yaml).unwrap(), "node:1").unwrap()
+    let mut cluster = prod(&format!("{{replicas: {replicas}}}"));
+    cluster.metadata.namespace = Some("shop".to_owned());
+    cluster.metadata.generation = Some(4);
+    validate(&cluster, "node:1").unwrap()
 }
 
 fn stateful_set(replicas: i32, updated: i32) -> StatefulSet {

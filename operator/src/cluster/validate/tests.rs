@@ -1,14 +1,12 @@
 use super::*;
+use crate::cluster::resource::prod;
 
 fn outcome(pod_template: &str) -> Result<ValidatedCluster, Error> {
     resource(&format!("{{podTemplate: {pod_template}}}"))
 }
 
 fn resource(spec: &str) -> Result<ValidatedCluster, Error> {
-    let yaml = format!(
-        "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod}}\nspec: {spec}\n"
-    );
-    validate(&serde_saphyr::from_str(&yaml).unwrap(), "node:1")
+    validate(&prod(spec), "node:1")
 }
 
 #[test]
