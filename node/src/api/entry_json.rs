@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     domain::{Category, Identity, Row, Timestamp, entry_id},
-    json::{Json, Text},
+    json::{Json, write_string},
     store::ListedEntry,
 };
 
@@ -72,7 +72,7 @@ impl Shown<'_> {
             r#"{{"id":{},"key":"#,
             entry_id(self.environment, self.key)
         );
-        text(self.key, out);
+        write_string(self.key, out);
         out.push_str(r#","category":"#);
         optional(self.category, out);
         out.push_str(r#","environment":"#);
@@ -89,13 +89,9 @@ impl Shown<'_> {
     }
 }
 
-fn text(text: &str, out: &mut String) {
-    Json::String(Text::from(text)).write_wire(out);
-}
-
 fn optional(value: Option<&str>, out: &mut String) {
     match value {
-        Some(value) => text(value, out),
+        Some(value) => write_string(value, out),
         None => out.push_str("null"),
     }
 }

@@ -1,8 +1,11 @@
 //! What the handlers share.
 
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use ipnet::IpNet;
@@ -54,6 +57,8 @@ pub struct NodeState {
     pub federation: Option<Federation>,
     /// This node's name in logs and status.
     pub node_id: String,
+    /// Where the owner of the cluster mounts its salt, perhaps only after this node started.
+    pub mounted_salt: Option<PathBuf>,
     /// Whether this node is meant for a cluster.
     pub clustered: bool,
     /// Wall-clock time.
@@ -114,6 +119,7 @@ impl NodeState {
             log,
             federation,
             node_id: config.node_id,
+            mounted_salt: config.salt_secret_file,
             clustered: config.cluster.is_some(),
             clock,
             draining: AtomicBool::new(false),

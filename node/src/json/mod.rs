@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 
 pub use number::Number;
 pub use parse::{ParseError, parse};
+pub use write::write_string;
 
 /// One JSON value, without loss against Python's reading of the same text.
 #[derive(Debug, Clone, PartialEq)]

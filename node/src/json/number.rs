@@ -1,5 +1,7 @@
 //! Numbers in Python's spelling.
 
+use std::borrow::Cow;
+
 /// A number as Python holds it after `json.loads`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Number {
@@ -11,10 +13,10 @@ pub enum Number {
 
 impl Number {
     /// The spelling of Python's `repr`, except for `NaN`, `Infinity` and `-Infinity`, which are as in `json.dumps`.
-    pub fn python_text(&self) -> String {
+    pub fn python_text(&self) -> Cow<'_, str> {
         match self {
-            Self::Integer(digits) => digits.clone(),
-            Self::Float(value) => float_text(*value),
+            Self::Integer(digits) => Cow::Borrowed(digits),
+            Self::Float(value) => Cow::Owned(float_text(*value)),
         }
     }
 

@@ -79,10 +79,7 @@ impl Text {
                     .and_then(|bytes| std::str::from_utf8(bytes).ok())
                     .unwrap_or_default(),
             };
-            match spelling {
-                Spelling::Wire => write_wire(valid, out),
-                Spelling::Python => write_python(valid, out),
-            }
+            spelling.write(valid, out);
             rest = rest.get(valid.len()..).unwrap_or_default();
             if let Some((surrogate, after)) = rest.split_first_chunk::<3>() {
                 let [_, middle, last] = surrogate.map(u16::from);
@@ -94,24 +91,39 @@ impl Text {
     }
 }
 
-fn write_wire(text: &str, out: &mut String) {
-    for c in text.chars() {
-        if !write_short_escape(c, out) {
-            match c {
-                '\0'..='\u{1f}' => write_units(c, out),
-                _ => out.push(c),
-            }
-        }
-    }
+/// Appends a text as a JSON string, spelled as in [`Json::to_wire`].
+pub fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    Spelling::Wire.write(text, out);
+    out.push('"');
 }
 
-fn write_python(text: &str, out: &mut String) {
-    for c in text.chars() {
-        if !write_short_escape(c, out) {
-            match c {
-                ' '..='~' => out.push(c),
-                _ => write_units(c, out),
+impl Spelling {
+    /// Appends what stands between the quotes: runs of what stands for itself as they are, the rest escaped.
+    fn write(self, text: &str, out: &mut String) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let plain = rest.bytes().position(|byte| !self.keeps(byte));
+            let (run, after) = plain
+                .and_then(|at| rest.split_at_checked(at))
+                .unwrap_or((rest, ""));
+            out.push_str(run);
+            let mut escaped = after.chars();
+            if let Some(c) = escaped.next()
+                && !write_short_escape(c, out)
+            {
+                write_units(c, out);
             }
+            rest = escaped.as_str();
+        }
+    }
+
+    /// Whether a byte of a text stands for itself.
+    fn keeps(self, byte: u8) -> bool {
+        match byte {
+            b'"' | b'\\' | ..b' ' => false,
+            b' '..=b'~' => true,
+            0x7F.. => matches!(self, Self::Wire),
         }
     }
 }

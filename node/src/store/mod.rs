@@ -43,7 +43,7 @@ pub use error::{OpenError, OtherMode, ReadError, WriteError};
 pub use health::WriteHealth;
 pub use import_source::{ImportError, ImportPage, ImportSource};
 pub use path::names_a_file;
-pub use salt::{SaltFileError, SaltPlaces, keep_salt, settle_salt};
+pub use salt::{SaltFileError, SaltPlaces, keep_salt, read_file as read_salt_file, settle_salt};
 pub use snapshot::{ListedEntry, Selection, Snapshot};
 pub use values::OwnedValue;
 pub use writer::Outbox;

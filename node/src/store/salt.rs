@@ -129,7 +129,11 @@ fn tell(sources: &SaltSources, salt: &Salt, generated: bool) {
     }
 }
 
-pub(super) fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
+/// The salt in a file; `None` where there is no such file.
+///
+/// # Errors
+/// Where the file holds something else, or cannot be read.
+pub fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
     match fs::read(path) {
         Ok(bytes) => match Salt::from_bytes(&bytes) {
             Some(salt) => Ok(Some(salt)),

@@ -118,7 +118,10 @@ impl Process {
                 answer: answer.map(Box::new),
             },
             Event::ToldToFound(incarnation) => Input::Order {
-                order: OwnerOrder::Found { incarnation },
+                order: OwnerOrder::Found {
+                    incarnation,
+                    mounted: None,
+                },
                 reply,
             },
         }

@@ -42,7 +42,15 @@ impl Lonely {
     }
 
     fn start(&self) -> Process {
-        Process::start_command(osc_node(self.folder.path()).envs(self.settings("one")))
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, more: &[(&str, &str)]) -> Process {
+        let mut command = osc_node(self.folder.path());
+        command
+            .envs(self.settings("one"))
+            .envs(more.iter().copied());
+        Process::start_command(&mut command)
     }
 
     fn run(&self, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
@@ -129,6 +137,26 @@ async fn a_node_serves_nothing_before_somebody_told_it_to_found() {
     let (node, client) = (lonely.start(), crate::node::client());
     becomes_ready(&client, &node.url).await;
     assert_eq!(get(&client, &node.url, "k").await, 200);
+}
+
+#[tokio::test]
+async fn a_salt_that_is_mounted_late_is_there_for_the_founding() {
+    let lonely = Lonely::new();
+    let mounted = lonely.folder.path().join("mounted-salt");
+    let more = [
+        ("OSC_SALT_SECRET_FILE", mounted.to_str().unwrap()),
+        ("OSC_BOOTSTRAP", "never"),
+    ];
+    let node = lonely.start_with(&more);
+    let (code, text) = lonely.run("one", &["init"]);
+    assert_ne!(code, Some(0), "it makes none of its own: {text}");
+
+    std::fs::write(&mounted, [7; 64]).unwrap();
+    let (code, text) = lonely.run("one", &["init"]);
+    assert_eq!(code, Some(0), "{text}");
+    becomes_ready(&client(), &node.url).await;
+    let own = lonely.folder.path().join("encryption.salt");
+    assert_eq!(std::fs::read(own).unwrap(), [7; 64]);
 }
 
 #[tokio::test]

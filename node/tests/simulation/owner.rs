@@ -117,7 +117,13 @@ impl World {
     fn next_order(&mut self) -> Option<(NodeId, OwnerOrder)> {
         if !self.owner.founded {
             let (node, incarnation) = self.owner.mark?;
-            return Some((node, OwnerOrder::Found { incarnation }));
+            return Some((
+                node,
+                OwnerOrder::Found {
+                    incarnation,
+                    mounted: None,
+                },
+            ));
         }
         match self.owner.task.clone()? {
             Task::Leave { node, .. } => Some((node, OwnerOrder::Leave)),

@@ -98,7 +98,13 @@ impl World {
     pub(crate) fn found(&mut self, node: NodeId) -> Outcome {
         self.pass(Duration::from_secs(1));
         let incarnation = self.incarnation(node);
-        match self.told(node, OwnerOrder::Found { incarnation }) {
+        match self.told(
+            node,
+            OwnerOrder::Found {
+                incarnation,
+                mounted: None,
+            },
+        ) {
             Some(Ok(OwnerAnswer::Founded(_))) => {
                 self.owner.founded = true;
                 Ok(())

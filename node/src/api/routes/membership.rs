@@ -18,7 +18,9 @@ use crate::{
         query::Query,
     },
     cluster::{MemberName, OwnerAnswer, OwnerOrder, State as MemberState},
+    crypto::Salt,
     domain::Incarnation,
+    store::read_salt_file,
 };
 
 #[derive(Debug, Deserialize)]
@@ -45,7 +47,11 @@ pub(in crate::api) async fn found(
     let order: Order = serde_json::from_slice(&bytes)
         .map_err(|_| ApiError::Invalid(vec![Problem::missing(&["body", "incarnation"])]))?;
     let incarnation = incarnation(&order.incarnation, &["body", "incarnation"])?;
-    carry_out(&node, OwnerOrder::Found { incarnation }).await
+    let order = OwnerOrder::Found {
+        incarnation,
+        mounted: mounted_salt(&node),
+    };
+    carry_out(&node, order).await
 }
 
 /// Make this node leave the cluster
@@ -100,6 +106,18 @@ fn incarnation(text: &str, at: &[&str]) -> Result<Incarnation, ApiError> {
             "an incarnation: 16 hexadecimal digits, as /cluster/status?details=true tells it",
         )])
     })
+}
+
+/// The salt that was mounted after a node started without one.
+fn mounted_salt(node: &NodeState) -> Option<Salt> {
+    let path = node.mounted_salt.as_deref()?;
+    match read_salt_file(path) {
+        Ok(salt) => salt,
+        Err(error) => {
+            tracing::warn!(error = %error, "mounted_salt_not_read");
+            None
+        }
+    }
 }
 
 async fn carry_out(node: &NodeState, order: OwnerOrder) -> Result<Json<Value>, ApiError> {

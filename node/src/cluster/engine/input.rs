@@ -84,6 +84,8 @@ pub enum OwnerOrder {
     Found {
         /// The incarnation that is meant: another database must not take the order.
         incarnation: Incarnation,
+        /// A salt that was mounted after the node started; used only where it has none.
+        mounted: Option<Salt>,
     },
     /// Leave the cluster.
     Leave,

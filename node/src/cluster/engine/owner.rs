@@ -32,7 +32,10 @@ impl Engine {
     ) -> Result<(), T::Error> {
         let result = if self.setup.clustered {
             match order {
-                OwnerOrder::Found { incarnation } => self.found(tables, now, incarnation, out)?,
+                OwnerOrder::Found {
+                    incarnation,
+                    mounted,
+                } => self.found(tables, now, incarnation, mounted, out)?,
                 OwnerOrder::Leave => self.leave(tables, now, out)?,
                 OwnerOrder::Remove {
                     name,
@@ -53,6 +56,7 @@ impl Engine {
         tables: &mut T,
         now: Now,
         incarnation: Incarnation,
+        mounted: Option<Salt>,
         out: &mut Vec<Output>,
     ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
         if incarnation != self.incarnation {
@@ -87,6 +91,7 @@ impl Engine {
                 name: contact.hello.name.clone(),
             }));
         }
+        self.salt = self.salt.take().or(mounted);
         self.found_here(tables, now, out)
     }
 

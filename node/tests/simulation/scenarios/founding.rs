@@ -91,6 +91,7 @@ pub(crate) fn e17_forgetful_founder(rules: Rules) -> Outcome {
     world.found(0)?;
     let told = OwnerOrder::Found {
         incarnation: world.incarnation(0),
+        mounted: None,
     };
     world.crash(0);
     world.wipe(0);
@@ -114,6 +115,7 @@ pub(crate) fn e18_late_promise(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "b"]);
     let late = OwnerOrder::Found {
         incarnation: world.incarnation(0),
+        mounted: None,
     };
     world.wipe(0);
     world.start(0);
@@ -131,7 +133,13 @@ pub(crate) fn e18_late_promise(rules: Rules) -> Outcome {
         format!("founded again: {answer:?}"),
     )?;
     let incarnation = world.incarnation(0);
-    let answer = world.told(0, OwnerOrder::Found { incarnation });
+    let answer = world.told(
+        0,
+        OwnerOrder::Found {
+            incarnation,
+            mounted: None,
+        },
+    );
     ensure(
         matches!(answer, Some(Err(OwnerRefusal::AlreadyMember { .. }))),
         format!("founded again: {answer:?}"),
@@ -233,7 +241,13 @@ fn with_a_lost_founder(rules: Rules, cut: (NodeId, NodeId)) -> Result<World, Str
     }
     let incarnation = world.incarnation(0);
     world.pass(Duration::from_secs(1));
-    world.order(0, OwnerOrder::Found { incarnation });
+    world.order(
+        0,
+        OwnerOrder::Found {
+            incarnation,
+            mounted: None,
+        },
+    );
     ensure(
         world.until(LONG, |world| world.page_is_under_way(2)),
         "nobody gives a snapshot",
@@ -282,6 +296,7 @@ pub(crate) fn a_founding_waits_for_what_a_lost_founder_sent(rules: Rules) -> Out
     world.network.part(1, 2);
     let order = OwnerOrder::Found {
         incarnation: world.incarnation(1),
+        mounted: None,
     };
     let answer = world.told(1, order.clone());
     world.pass(Duration::from_secs(30));
