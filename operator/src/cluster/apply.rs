@@ -20,7 +20,7 @@ use super::{
     build::{ClusterResources, build_api_key_secret, build_cluster_key_secret, build_salt_secret},
     dereference::Found,
     founder_mark::FounderMark,
-    salt::{NodeSalt, Salt},
+    salt::{MemberSalt, Salt},
     secret_plan::{SaltPlan, SecretPlan},
     validate::ValidatedCluster,
 };
@@ -115,10 +115,14 @@ pub async fn create_secrets(
                 None,
             ));
         }
-        SaltPlan::Restore(NodeSalt { node, salt }) => {
-            // Without a mark: a cluster may be there, and is asked for.
-            let secret = build_salt_secret(cluster, salt, &FounderMark::Absent);
-            wanted.push((secret, Some(node)));
+        SaltPlan::Restore(MemberSalt {
+            node,
+            incarnation,
+            salt,
+        }) => {
+            // As for every founded cluster that is met: nobody is told to found another one.
+            let mark = FounderMark::Chosen(incarnation.clone());
+            wanted.push((build_salt_secret(cluster, salt, &mark), Some(node)));
         }
         SaltPlan::Use(_) | SaltPlan::Await(_) => {}
     }

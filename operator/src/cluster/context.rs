@@ -51,6 +51,8 @@ impl Context {
             http: reqwest::Client::builder()
                 .connect_timeout(Duration::from_secs(1))
                 .no_proxy()
+                // Keys go to nodes and nowhere else.
+                .redirect(reqwest::redirect::Policy::none())
                 .build()?,
             client,
             metrics,

@@ -78,6 +78,8 @@ pub async fn salt(client: &Client, address: &str, cluster_key: &ApiKey) -> Optio
         .header(CLUSTER_KEY_HEADER, header(cluster_key)?)
         .timeout(TIMEOUT);
     let answer = request.send().await.ok()?.error_for_status().ok()?;
+    // Nothing longer is read.
+    (answer.content_length() == Some(64)).then_some(())?;
     Salt::read(&answer.bytes().await.ok()?)
 }
 

@@ -7,7 +7,7 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 use super::{
     dereference::{ApiKey, Found},
     node_status::{self, NodeDetails},
-    salt::NodeSalt,
+    salt::{MemberSalt, Witnesses},
     validate::ValidatedCluster,
 };
 use crate::names::NODE_PORT;
@@ -40,23 +40,48 @@ pub(super) async fn nodes(
     Ok(join_all(answers).await)
 }
 
-/// The salts that nodes have, in the order of their pods; asked only where the cluster's own is lost.
-pub(super) async fn salts(
+/// What the cluster's own nodes say of their salt; asked only where the Secret is lost.
+pub(super) async fn witnesses(
     http: &reqwest::Client,
+    cluster: &ValidatedCluster,
+    stateful_set: Option<&StatefulSet>,
     pods: &[(Pod, Option<NodeDetails>)],
-    found: &Found,
-) -> Vec<NodeSalt> {
-    let key = found.cluster_key.as_ref().and_then(|secret| {
-        let ours = secret.ours && found.is_salt_lost();
-        secret.key.as_ref().filter(|_| ours)
-    });
-    let Some(key) = key else { return Vec::new() };
-    let answers = pods.iter().map(|(pod, _)| async {
-        let salt = node_status::salt(http, &address(pod)?, key).await?;
-        let node = pod.name_any();
-        Some(NodeSalt { node, salt })
-    });
-    join_all(answers).await.into_iter().flatten().collect()
+    key: Option<&ApiKey>,
+) -> Witnesses {
+    let running = stateful_set.and_then(|there| there.spec.as_ref()?.replicas);
+    let names = (0..running.unwrap_or(cluster.spec.replicas)).map(|n| cluster.name.pod(n));
+    let answers = join_all(names.map(|node| async {
+        let pod = pods.iter().find(|(pod, _)| pod.name_any() == node);
+        let (pod, details) = pod.filter(|(pod, _)| belongs_to(pod, stateful_set))?;
+        let details = details.as_ref()?;
+        if details.founding.is_none() {
+            return Some(None);
+        }
+        let salt = node_status::salt(http, &address(pod)?, key?).await?;
+        let incarnation = details.incarnation.clone();
+        Some(Some(MemberSalt {
+            node,
+            incarnation,
+            salt,
+        }))
+    }))
+    .await;
+    let mut witnesses = Witnesses::default();
+    for (ordinal, answer) in (0..).zip(answers) {
+        match answer {
+            Some(member) => witnesses.members.extend(member),
+            None => witnesses.silent.push(cluster.name.pod(ordinal)),
+        }
+    }
+    witnesses
+}
+
+/// Whether a pod is the StatefulSet's own, and stays: one that goes may be of an earlier life.
+fn belongs_to(pod: &Pod, stateful_set: Option<&StatefulSet>) -> bool {
+    let owner = stateful_set.and_then(ResourceExt::uid);
+    let mut owners = pod.owner_references().iter();
+    owner.is_some_and(|uid| owners.any(|owner| owner.uid == uid))
+        && pod.metadata.deletion_timestamp.is_none()
 }
 
 async fn pods(client: &Client, cluster: &ValidatedCluster) -> Result<Vec<Pod>, kube::Error> {

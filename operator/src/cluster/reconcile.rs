@@ -20,6 +20,7 @@ use super::{
     events::{announce, announce_change},
     figures, membership, observe,
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
+    salt::Witnesses,
     secret_plan::{self, SecretPlan},
     stalled::Stalled,
     status::{self, Monitoring, Seen},
@@ -85,16 +86,13 @@ pub async fn reconcile_cluster(
         told.into_iter()
             .any(|condition| condition.type_ == reason || condition.reason == reason)
     };
-    let next = if holds("NotFounded") {
+    let next = if holds("SaltMissing") {
+        PROGRESSING
+    } else if holds("NotFounded") {
         FOUNDING
-    } else if [
-        "Reconciling",
-        "CatchingUp",
-        "MemberUnreachable",
-        "SaltMissing",
-    ]
-    .into_iter()
-    .any(holds)
+    } else if ["Reconciling", "CatchingUp", "MemberUnreachable"]
+        .into_iter()
+        .any(holds)
     {
         PROGRESSING
     } else {
@@ -184,9 +182,14 @@ async fn steps(
     let secrets = if let Some(error) = refused {
         Err(error.into())
     } else {
-        let offered = observe::salts(&context.http, &pods, &found).await;
+        let witnesses = if found.is_salt_lost() {
+            let key = found.nodes_key();
+            observe::witnesses(&context.http, &valid, there.as_ref(), &pods, key).await
+        } else {
+            Witnesses::default()
+        };
         let had = before.salt_fingerprint.as_deref();
-        secret_plan::plan(&valid, &found, &offered, had).map_err(Stalled::from)
+        secret_plan::plan(&valid, &found, &witnesses, had).map_err(Stalled::from)
     };
     let outcome = match &secrets {
         Err(stalled) => Err(stalled.clone()),

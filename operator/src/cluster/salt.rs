@@ -40,66 +40,73 @@ impl std::fmt::Debug for Salt {
     }
 }
 
-/// The salt that a node has.
+/// The salt of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeSalt {
+pub struct MemberSalt {
     /// The node's name.
     pub node: String,
+    /// Its database's identity.
+    pub incarnation: String,
     /// Its salt.
     pub salt: Salt,
+}
+
+/// What the nodes say of a lost salt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Witnesses {
+    /// Those who belong to the cluster: only they surely have its salt. A blank node has what was mounted when it started.
+    pub members: Vec<MemberSalt>,
+    /// Names of nodes that should run and do not answer.
+    pub silent: Vec<String>,
 }
 
 /// Why a lost salt is not put back now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unrestored {
-    /// No node that answers has it.
-    #[error("no node that answers has it yet, and the first one that does brings it back")]
+    /// No member is left that has it.
+    #[error("no node belongs to the cluster, so none surely has it")]
     Nowhere,
-    /// Nodes have several salts, and nothing tells which one is the cluster's.
-    #[error("its nodes have different salts ({0}), so which one was lost is for you to say")]
+    /// Somebody who may know better does not answer.
+    #[error(
+        "the operator puts it back from a node that belongs to the cluster, and waits for {0} to answer"
+    )]
+    Silent(String),
+    /// Members of several clusters answer.
+    #[error("nodes have different salts ({0}), so which one was lost is for you to say")]
     Disputed(String),
-    /// Nodes have another one than the cluster had.
-    #[error("its nodes have another salt ({found}) than the cluster had ({had})")]
-    Another {
-        /// Fingerprint of the lost one.
-        had: String,
-        /// What the nodes have.
-        found: String,
-    },
 }
 
-/// Chooses from what the nodes have. `had` is the fingerprint of the lost one, where the status remembers it: without it
-/// all nodes that have a salt must have the same.
+/// Chooses whose salt is put back. `had` is the fingerprint of the lost one, where the status remembers it: a member that
+/// has that one is enough, otherwise all nodes are heard first.
 ///
 /// # Errors
-/// Where none of them is surely the lost one.
-pub fn restorable(offered: &[NodeSalt], had: Option<&str>) -> Result<NodeSalt, Unrestored> {
-    let first = offered.first().ok_or(Unrestored::Nowhere)?;
-    let named = || {
-        let each = offered
-            .iter()
-            .map(|NodeSalt { node, salt }| format!("{node}: {}", salt.fingerprint()));
-        each.collect::<Vec<_>>().join(", ")
-    };
-    if let Some(had) = had {
-        let same = offered.iter().find(|offer| offer.salt.fingerprint() == had);
-        return same.cloned().ok_or_else(|| Unrestored::Another {
-            had: had.to_owned(),
-            found: named(),
-        });
+/// Where none is surely the lost one.
+pub fn restorable(witnesses: &Witnesses, had: Option<&str>) -> Result<MemberSalt, Unrestored> {
+    let Witnesses { members, silent } = witnesses;
+    if let Some(first) = members.first()
+        && members.iter().any(|member| member.salt != first.salt)
+    {
+        let each = members.iter();
+        let each = each.map(|member| format!("{}: {}", member.node, member.salt.fingerprint()));
+        return Err(Unrestored::Disputed(each.collect::<Vec<_>>().join(", ")));
     }
-    if offered.iter().any(|offer| offer.salt != first.salt) {
-        return Err(Unrestored::Disputed(named()));
+    let same = |member: &&MemberSalt| had.is_some_and(|had| member.salt.fingerprint() == had);
+    if let Some(member) = members.iter().find(same) {
+        return Ok(member.clone());
     }
-    Ok(first.clone())
+    if !silent.is_empty() {
+        return Err(Unrestored::Silent(silent.join(", ")));
+    }
+    members.first().cloned().ok_or(Unrestored::Nowhere)
 }
 
 /// A salt that is missing beside the volumes that need it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "Secret {secret} is missing, but volumes of this cluster exist ({claims}): without their salt no value on them can be opened; {why}. \
-     From a backup: kubectl create secret generic {secret} -n {namespace} --from-file=salt=FILE (64 bytes). \
-     If no copy of the salt is left anywhere, the entries are lost: then delete these claims to begin anew without them",
+     From a backup: kubectl create secret generic {secret} -n {namespace} --from-file=salt=FILE (64 bytes). {beyond}\
+     If no copy of the salt is left anywhere, the entries are lost: then delete the OpenSecureConfCluster, then these claims, and \
+     apply it again to begin anew without them",
     claims = .claims.join(", ")
 )]
 pub struct SaltMissing {
@@ -107,16 +114,27 @@ pub struct SaltMissing {
     namespace: String,
     claims: Vec<String>,
     why: Unrestored,
+    /// What to do about volumes whose nodes are not to run; empty where there are none.
+    beyond: String,
 }
 
 impl SaltMissing {
     /// Of this cluster, whose claims are named one by one: a pattern would name another cluster's too.
     pub fn new(cluster: &ValidatedCluster, claims: &[String], why: Unrestored) -> Self {
+        let count = i32::try_from(claims.len()).unwrap_or(i32::MAX);
+        let beyond = if count > cluster.spec.replicas {
+            format!(
+                "Some of these volumes have no node now: with {count} replicas theirs are asked too. "
+            )
+        } else {
+            String::new()
+        };
         Self {
             secret: cluster.name.salt(),
             namespace: cluster.namespace.clone(),
             claims: claims.to_vec(),
             why,
+            beyond,
         }
     }
 }
@@ -125,31 +143,55 @@ impl SaltMissing {
 mod tests {
     use super::*;
 
-    fn of(node: &str, byte: u8) -> NodeSalt {
-        NodeSalt {
+    fn of(node: &str, byte: u8) -> MemberSalt {
+        MemberSalt {
             node: node.to_owned(),
+            incarnation: "i".to_owned(),
             salt: Salt::new([byte; 64]),
         }
     }
 
-    #[test]
-    fn a_lost_salt_is_what_all_nodes_have_that_have_one() {
-        let offered = [of("a", 1), of("b", 1)];
-        assert_eq!(restorable(&offered, None), Ok(of("a", 1)));
-        assert_eq!(restorable(&[], None), Err(Unrestored::Nowhere));
-        let disputed = restorable(&[of("a", 1), of("b", 2)], None).unwrap_err();
-        let text = disputed.to_string();
-        assert!(text.contains("a: ") && text.contains("b: "), "{text}");
+    fn heard(members: &[MemberSalt], silent: &[&str]) -> Witnesses {
+        Witnesses {
+            members: members.to_vec(),
+            silent: silent.iter().map(|name| (*name).to_owned()).collect(),
+        }
     }
 
     #[test]
-    fn where_the_status_remembers_it_nothing_else_is_put_back() {
-        let had = Salt::new([2; 64]).fingerprint();
-        let offered = [of("a", 1), of("b", 2)];
-        assert_eq!(restorable(&offered, Some(&had)), Ok(of("b", 2)));
-        let another = restorable(&[of("a", 1)], Some(&had)).unwrap_err();
-        assert!(another.to_string().contains(&had), "{another}");
-        assert_eq!(restorable(&[], Some(&had)), Err(Unrestored::Nowhere));
+    fn where_the_status_knows_it_one_member_is_enough() {
+        let had = Salt::new([1; 64]).fingerprint();
+        let one = heard(&[of("a", 1)], &["b"]);
+        assert_eq!(restorable(&one, Some(&had)), Ok(of("a", 1)));
+    }
+
+    #[test]
+    fn otherwise_all_nodes_are_heard_first() {
+        let other = Salt::new([9; 64]).fingerprint();
+        for had in [None, Some(other.as_str())] {
+            let some = heard(&[of("a", 1)], &["b"]);
+            let waits = Err(Unrestored::Silent("b".to_owned()));
+            assert_eq!(restorable(&some, had), waits);
+            // Whatever the status says: a Secret that was wrong is remembered too.
+            let all = heard(&[of("a", 1), of("b", 1)], &[]);
+            assert_eq!(restorable(&all, had), Ok(of("a", 1)));
+        }
+        let nobody = heard(&[], &["a"]);
+        assert!(matches!(
+            restorable(&nobody, None),
+            Err(Unrestored::Silent(_))
+        ));
+        assert_eq!(restorable(&heard(&[], &[]), None), Err(Unrestored::Nowhere));
+    }
+
+    #[test]
+    fn members_with_different_salts_are_for_a_person() {
+        let had = Salt::new([1; 64]).fingerprint();
+        let both = heard(&[of("a", 1), of("b", 2)], &[]);
+        for had in [None, Some(had.as_str())] {
+            let text = restorable(&both, had).unwrap_err().to_string();
+            assert!(text.contains("a: ") && text.contains("b: "), "{text}");
+        }
     }
 
     #[test]

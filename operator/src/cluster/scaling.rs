@@ -86,6 +86,11 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
         .map(|details| details.state.as_str())
         .or(in_roster.map(|member| member.state.as_str()));
     let (replicas, blocked) = match (state, own) {
+        (None, None) if serving(situation).is_none() => {
+            let message =
+                format!("no node serves that could say what {name} holds; bring one back");
+            (current, Some(message))
+        }
         // Nobody knows it, or it holds nothing that others lack.
         (None | Some("blank" | "left" | "removed" | "fenced"), _) => (current - 1, None),
         (Some("leaving"), Some(_)) => (current, None),
@@ -308,6 +313,13 @@ mod tests {
     fn a_pod_that_never_belonged_is_simply_taken_away() {
         let nodes = [node("member", &[]), None];
         assert_eq!(plan_of(1, Some(2), &nodes).replicas, 1);
+    }
+
+    #[test]
+    fn while_no_node_serves_none_is_taken_away() {
+        let plan = plan_of(1, Some(2), &[None, None]);
+        assert_eq!(plan.replicas, 2);
+        assert!(plan.blocked.unwrap().contains("what prod-1 holds"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     dereference::{Found, KeySecret, SaltSecret},
     resource::Retention,
-    salt::{NodeSalt, SaltMissing, restorable},
+    salt::{MemberSalt, SaltMissing, Witnesses, restorable},
     validate::ValidatedCluster,
 };
 use crate::names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR};
@@ -36,9 +36,9 @@ pub enum SaltPlan {
     Create,
     /// Use the one with this fingerprint.
     Use(String),
-    /// Put back the one that this node has.
-    Restore(NodeSalt),
-    /// Wait for one that can be put back. The rest goes on: nodes never make a salt, and those that start bring theirs.
+    /// Put back the one that this member has.
+    Restore(MemberSalt),
+    /// Wait for one that can be put back. The rest goes on: nodes never make a salt, and members that start bring theirs.
     Await(SaltMissing),
 }
 
@@ -96,21 +96,21 @@ impl Error {
     }
 }
 
-/// Decides. One salt ever: it is made only where neither a salt nor a volume exists. Where it is lost, `offered` is what
-/// nodes have, and `had` the fingerprint that the status remembers.
+/// Decides. One salt ever: it is made only where neither a salt nor a volume exists. Where it is lost, `witnesses` have
+/// theirs, and `had` is the fingerprint that the status remembers.
 ///
 /// # Errors
 /// Where nothing may be written before somebody acts.
 pub fn plan(
     cluster: &ValidatedCluster,
     found: &Found,
-    offered: &[NodeSalt],
+    witnesses: &Witnesses,
     had: Option<&str>,
 ) -> Result<SecretPlan, Error> {
     let salt = match &found.salt {
         SaltSecret::Present { fingerprint } => SaltPlan::Use(fingerprint.clone()),
         SaltSecret::Malformed => return Err(Error::SaltMalformed(cluster.name.salt())),
-        SaltSecret::Missing if found.is_salt_lost() => match restorable(offered, had) {
+        SaltSecret::Missing if found.is_salt_lost() => match restorable(witnesses, had) {
             Ok(salt) => SaltPlan::Restore(salt),
             Err(why) => SaltPlan::Await(SaltMissing::new(cluster, &found.claims, why)),
         },

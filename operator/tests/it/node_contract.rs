@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{THREE_NODES, valid};
 
-const API_KEY: &str = "the clients' key";
+pub(crate) const API_KEY: &str = "the clients' key";
 /// What nodes show each other, and the operator shows them.
 pub(crate) const CLUSTER_KEY: &str =
     "4567456745674567456745674567456745674567456745674567456745674567";
@@ -161,6 +161,21 @@ impl RunningNode {
         }
     }
 
+    /// Founds the cluster here, and gives the node's incarnation.
+    pub(crate) async fn found(&self) -> String {
+        let (client, key) = (crate::api_server::http_client(), ApiKey(API_KEY.into()));
+        let said = node_status::ask(&client, &self.address, Some(&key)).await;
+        let incarnation = said.unwrap().incarnation;
+        let order = NodeOrder::Found {
+            incarnation: &incarnation,
+        };
+        let cluster_key = ApiKey(CLUSTER_KEY.into());
+        node_status::order(&client, &self.address, &cluster_key, &order)
+            .await
+            .unwrap();
+        incarnation
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.served.await.unwrap().unwrap();
@@ -201,12 +216,7 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
         None,
         "an API key shows no salt"
     );
-    let order = NodeOrder::Found {
-        incarnation: &said.incarnation,
-    };
-    node_status::order(&client, &address, &cluster_key, &order)
-        .await
-        .unwrap();
+    node.found().await;
     let founded = node_status::ask(&client, &address, Some(&key))
         .await
         .unwrap();

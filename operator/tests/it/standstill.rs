@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     ONE_NODE,
     api_server::ApiServer,
-    node_contract::{CLUSTER_KEY, RunningNode},
+    node_contract::{API_KEY, CLUSTER_KEY, RunningNode},
     reconcile::{CORE, SERVICE_MONITOR, STATEFUL_SET, STATUS, condition, has_condition, reconcile},
     resource,
 };
@@ -63,7 +63,9 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
     assert_eq!(stalled["reason"], "SaltMissing");
     let restoring = "kubectl create secret generic demo-salt -n team --from-file=salt=FILE";
     let restoring = message(&stalled).find(restoring).unwrap();
-    let deletion = message(&stalled).find("delete these claims").unwrap();
+    let deletion = message(&stalled)
+        .find("then delete the OpenSecureConfCluster")
+        .unwrap();
     assert!(
         message(&stalled)[restoring..deletion].contains(". "),
         "what loses data has a sentence of its own: {stalled}"
@@ -75,19 +77,16 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
 }
 
 #[tokio::test]
-async fn a_lost_salt_is_put_back_from_a_node_that_has_it() {
+async fn a_lost_salt_is_put_back_from_a_member_and_nobody_else() {
     let (server, context, mut cluster) = running().await;
-    let secret = format!("{CORE}/secrets/demo-salt");
-    server.put(
-        &format!("{CORE}/secrets/demo-cluster-key"),
-        json!({
-            "metadata": { "name": "demo-cluster-key", "labels": {
-                "app.kubernetes.io/managed-by": "opensecureconf-operator",
-                "app.kubernetes.io/instance": "demo",
-            } },
-            "data": { "cluster-key": ByteString(CLUSTER_KEY.into()) },
-        }),
-    );
+    let set_key = |secret: &str, entry: &str, key: &str| {
+        let path = format!("{CORE}/secrets/{secret}");
+        let mut secret = server.object(&path).unwrap();
+        secret["data"][entry] = json!(ByteString(key.into()));
+        server.put(&path, secret);
+    };
+    set_key("demo-api-key", "api-key", API_KEY);
+    set_key("demo-cluster-key", "cluster-key", CLUSTER_KEY);
     server.put(
         &format!("{CORE}/persistentvolumeclaims/data-demo-0"),
         json!({ "metadata": { "name": "data-demo-0" } }),
@@ -96,40 +95,41 @@ async fn a_lost_salt_is_put_back_from_a_node_that_has_it() {
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = format!("127.77.{high}.{low}");
     let node = RunningNode::at(&address, NODE_PORT.try_into().unwrap());
-    server.put(
-        &format!("{CORE}/pods/demo-0"),
-        json!({ "metadata": { "name": "demo-0" }, "status": { "podIP": address } }),
-    );
-    let of_node = Salt::new([7; 64]);
-
-    // The status knows the one that the operator made: that of the node is another.
-    reconcile(&server, &mut cluster, &context).await;
-    let made = server.object(&secret);
+    let pod = |owner: &str| {
+        json!({
+            "metadata": { "name": "demo-0", "ownerReferences": [
+                { "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo", "uid": owner },
+            ] },
+            "status": { "podIP": address },
+        })
+    };
+    let pod_path = format!("{CORE}/pods/demo-0");
+    let secret = format!("{CORE}/secrets/demo-salt");
+    let made = server.object(&secret).unwrap();
     server.remove(&secret);
+
+    server.put(&pod_path, pod(&format!("uid of {STATEFUL_SET}")));
     reconcile(&server, &mut cluster, &context).await;
-    assert_eq!(server.object(&secret), None);
+    assert_eq!(server.object(&secret), None, "it belongs to no cluster");
     assert_eq!(condition(&server, "Stalled")["reason"], "SaltMissing");
 
-    cluster.status.as_mut().unwrap().salt_fingerprint = Some(of_node.fingerprint());
+    let incarnation = node.found().await;
+    server.put(&pod_path, pod("somebody else's"));
     reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.object(&secret), None, "the pod is not the cluster's");
 
+    server.put(&pod_path, pod(&format!("uid of {STATEFUL_SET}")));
+    reconcile(&server, &mut cluster, &context).await;
     let restored = server.object(&secret).unwrap();
     let data: ByteString = serde_json::from_value(restored["data"]["salt"].clone()).unwrap();
-    assert_eq!(data.0, of_node.bytes());
+    assert_eq!(data.0, Salt::new([7; 64]).bytes());
     assert_eq!(restored["immutable"], true);
-    let made = made.unwrap();
     assert_eq!(restored["metadata"]["labels"], made["metadata"]["labels"]);
-    assert_eq!(
-        restored["metadata"]["annotations"],
-        Value::Null,
-        "whether a cluster is there is asked anew"
-    );
+    let founder = &restored["metadata"]["annotations"]["opensecureconf.io/founder"];
+    assert_eq!(*founder, incarnation);
     let told = "restored Secret demo-salt with the salt of demo-0";
-    assert!(
-        server.notes().iter().any(|note| note == told),
-        "{:?}",
-        server.notes()
-    );
+    let notes = server.notes();
+    assert!(notes.iter().any(|note| note == told), "{notes:?}");
 
     reconcile(&server, &mut cluster, &context).await;
     assert!(!has_condition(&server, "Stalled"));

@@ -41,6 +41,12 @@ impl Found {
         self.salt == SaltSecret::Missing && !self.claims.is_empty()
     }
 
+    /// The key that nodes show each other.
+    pub(in crate::cluster) fn nodes_key(&self) -> Option<&ApiKey> {
+        let secret = self.cluster_key.as_ref().filter(|secret| secret.ours)?;
+        secret.key.as_ref()
+    }
+
     /// The key that the operator shows to nodes.
     pub(in crate::cluster) fn operators_key(&self) -> Option<&ApiKey> {
         let secret = self.api_key.as_ref().filter(|secret| secret.ours)?;

@@ -31,7 +31,12 @@ fn a_salt_is_made_only_where_nothing_was_ever_stored() {
         fingerprint: "f".into(),
     };
     let salt = |secret: SaltSecret, claims: &[&str]| {
-        let plan = plan(&cluster, &found(secret, claims), &[], None);
+        let plan = plan(
+            &cluster,
+            &found(secret, claims),
+            &Witnesses::default(),
+            None,
+        );
         plan.map(|plan| plan.salt)
     };
     assert_eq!(salt(SaltSecret::Missing, &[]), Ok(SaltPlan::Create));
@@ -52,25 +57,31 @@ fn a_salt_is_made_only_where_nothing_was_ever_stored() {
 fn a_lost_salt_is_put_back_and_never_another_one() {
     let cluster = cluster("{}");
     let lost = found(SaltSecret::Missing, &["data-prod-0"]);
-    let offered = [NodeSalt {
+    let member = MemberSalt {
         node: "prod-0".to_owned(),
+        incarnation: "i".to_owned(),
         salt: Salt::new([1; 64]),
-    }];
-    let had = offered[0].salt.fingerprint();
-    for had in [None, Some(had.as_str())] {
-        let plan = plan(&cluster, &lost, &offered, had).unwrap();
-        assert_eq!(plan.salt, SaltPlan::Restore(offered[0].clone()));
-    }
-    let another = plan(&cluster, &lost, &offered, Some("0000000000000000")).unwrap();
-    assert!(matches!(another.salt, SaltPlan::Await(_)), "{another:?}");
-    let made = plan(&cluster, &found(SaltSecret::Missing, &[]), &offered, None).unwrap();
-    assert_eq!(made.salt, SaltPlan::Create, "nothing was ever stored");
+    };
+    let mut heard = Witnesses {
+        members: vec![member.clone()],
+        silent: Vec::new(),
+    };
+    let salt = |found: &Found, heard: &Witnesses| plan(&cluster, found, heard, None).unwrap().salt;
+    assert_eq!(salt(&lost, &heard), SaltPlan::Restore(member));
+    let fresh = found(SaltSecret::Missing, &[]);
+    assert_eq!(
+        salt(&fresh, &heard),
+        SaltPlan::Create,
+        "nothing was ever stored"
+    );
+    heard.silent.push("prod-1".to_owned());
+    assert!(matches!(salt(&lost, &heard), SaltPlan::Await(_)));
 }
 
 #[test]
 fn the_claims_that_may_go_are_named_one_by_one() {
     let lost = found(SaltSecret::Missing, &["data-prod-0", "data-prod-1"]);
-    let plan = plan(&cluster("{}"), &lost, &[], None).unwrap();
+    let plan = plan(&cluster("{}"), &lost, &Witnesses::default(), None).unwrap();
     let text = plan.missing_salt().unwrap().to_string();
     assert!(
         text.contains("exist (data-prod-0, data-prod-1): without"),
@@ -97,7 +108,7 @@ fn keys(
         cluster_key,
         ..found(SaltSecret::Missing, &[])
     };
-    plan(&cluster(spec), &found, &[], None)
+    plan(&cluster(spec), &found, &Witnesses::default(), None)
         .map(|plan| (plan.create_api_key, plan.create_cluster_key))
         .map_err(|error| error.reason())
 }
