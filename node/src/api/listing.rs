@@ -147,7 +147,8 @@ impl Reading {
         mut gathering: Gathering,
         answer: oneshot::Sender<Result<Head, ApiError>>,
     ) -> Result<(), ReadError> {
-        let mut buffer = String::from("[");
+        let mut buffer = String::with_capacity(CHUNK);
+        buffer.push('[');
         let mut first = FirstPass::default();
         let mut failure = None;
         gathering.scan(snapshot, &self.page.selection, |entry| {

@@ -2,7 +2,7 @@
 //!
 //! The search runs the engines themselves. Between two actions it takes back nothing and forgets nothing: see
 //! [`fingerprint`] for when two worlds count as one. What may happen is in [`action`]; what must hold, in [`judge`].
-//! `FOUNDING_DEPTH` sets how many actions each search takes instead of its usual number.
+//! `FOUNDING_DEPTH` sets how many actions each search takes at least.
 
 #![expect(
     clippy::unwrap_used,
@@ -40,7 +40,7 @@ fn look(what: &str, world: World, actions: usize, faults: usize) -> Report {
     let bounds = Bounds {
         actions: depth
             .as_ref()
-            .map_or(actions, |depth| depth.parse().unwrap()),
+            .map_or(actions, |depth| actions.max(depth.parse().unwrap())),
         faults,
         sample: if depth.is_some() { 20 } else { 500 },
     };

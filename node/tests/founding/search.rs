@@ -171,8 +171,9 @@ impl Search {
     }
 }
 
-/// Seconds in which a cluster that nothing hinders must become ready: the longest pauses are five seconds.
-const ROUNDS: usize = 40;
+/// Seconds in which a cluster that nothing hinders must become ready: whoever heard a founder that was lost waits a minute
+/// for what that one may have sent before it founds.
+const ROUNDS: usize = 80;
 
 impl Reached {
     fn after(&self) -> Self {

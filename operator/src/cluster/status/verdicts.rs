@@ -148,7 +148,11 @@ fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
         .iter()
         .all(|(_, details)| details.founding.is_none())
     {
-        let message = "no node belongs to a cluster yet; one is told to found it";
+        let message = if seen.salt_fingerprint.is_some() {
+            "no node belongs to a cluster yet; one is told to found it"
+        } else {
+            "no node belongs to a cluster yet; one is told to found it once its salt is there"
+        };
         return verdict("InSync", false, "NotFounded", message);
     }
     if let Some((name, details)) = answers.iter().find(|(_, details)| !details.ready) {
