@@ -84,7 +84,7 @@ pub(super) async fn act(
     if let FoundingStep::Lost { incarnation } = &plan.founding {
         return Some(Stalled::founding_lost(valid, incarnation));
     }
-    let key = found.cluster_key.as_ref()?.key.as_ref()?;
+    let key = found.nodes_key()?;
     let orders = Orders {
         valid,
         found,

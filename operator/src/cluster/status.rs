@@ -101,7 +101,7 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
             .join(","),
         version: versions.first().filter(|_| same_version).cloned(),
         image: cluster.image.clone(),
-        // Also while the Secret is lost: another salt is never put back.
+        // Also while the Secret is lost: a member with this very salt can put it back at once.
         salt_fingerprint: salt_fingerprint
             .map(str::to_owned)
             .or_else(|| before.salt_fingerprint.clone()),
