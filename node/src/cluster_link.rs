@@ -105,7 +105,8 @@ fn on_salt(state: Node, file: PathBuf, iterations: Iterations) -> OnSalt {
         if let Err(error) = keep_salt(&file, &salt) {
             tracing::error!(error = %error, "salt_file_not_written");
         }
-        match opener(salt, iterations, state.metrics.keys.clone()) {
+        let (cached_keys, metrics) = (state.cached_keys, state.metrics.keys.clone());
+        match opener(salt, iterations, cached_keys, metrics) {
             Ok(opener) => state.open_values_with(opener),
             Err(error) => {
                 tracing::error!(error = %format_args!("{error:#}"), "values_cannot_be_opened");
@@ -118,9 +119,11 @@ fn on_salt(state: Node, file: PathBuf, iterations: Iterations) -> OnSalt {
 pub(crate) fn opener(
     salt: Salt,
     iterations: Iterations,
+    cached_keys: u64,
     metrics: KeyMetrics,
 ) -> anyhow::Result<Opener> {
-    let keys = KeyRing::start(&salt, iterations, derivation_threads(), random()?, metrics)
+    let threads = derivation_threads();
+    let keys = KeyRing::start(&salt, iterations, threads, random()?, cached_keys, metrics)
         .context("cannot start the derivation threads")?;
     Ok(Opener { salt, keys })
 }

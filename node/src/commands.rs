@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::ArgMatches;
 use opensecureconf_node::{
+    budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
     config::{Config, Layers, SETTINGS},
     peers,
@@ -24,7 +25,8 @@ pub(crate) enum Outcome {
 }
 
 /// Prints the settings in effect, one per line, as a `.env` file has them; secrets are masked.
-pub(crate) fn show_config(layers: &Layers) -> anyhow::Result<Outcome> {
+/// What the node works out itself stands in comments.
+pub(crate) fn show_config(layers: &Layers, config: &Config) -> anyhow::Result<Outcome> {
     let mut out = io::stdout().lock();
     for setting in SETTINGS {
         let variable = setting.variable();
@@ -34,7 +36,41 @@ pub(crate) fn show_config(layers: &Layers) -> anyhow::Result<Outcome> {
             Some(value) => writeln!(out, "{variable}={value}")?,
         }
     }
+    show_memory(&config.memory, config.caches, &mut out)?;
     Ok(Outcome::Done)
+}
+
+/// Prints how much memory each kind of work may take.
+fn show_memory(plan: &MemoryPlan, caches: CacheSizes, out: &mut impl Write) -> io::Result<()> {
+    let source = match plan.source() {
+        MemorySource::Setting => "OSC_MEMORY_BYTES".to_owned(),
+        MemorySource::Cgroup(limit) => format!("60 % of the cgroup's limit of {limit}"),
+        MemorySource::Unlimited => "no limit is set, and the cgroup has none".to_owned(),
+    };
+    writeln!(
+        out,
+        "# memory that is planned with: {} bytes ({source})",
+        plan.total()
+    )?;
+    for share in Share::ALL {
+        writeln!(
+            out,
+            "#   OSC_{} {} bytes",
+            share.setting(),
+            plan.bytes(share)
+        )?;
+    }
+    let CacheSizes {
+        rows,
+        keys,
+        readers,
+        pages,
+    } = caches;
+    writeln!(
+        out,
+        "# of the last: {rows} bytes of rows, {keys} data keys, {pages} bytes of pages for each of {} connections",
+        readers + 1
+    )
 }
 
 /// Checks the database.

@@ -9,11 +9,13 @@
 //! | [`store`] | SQLite: the only module with SQL; runs the engine where it writes | `domain`, `crypto` (the salt), `cluster` |
 //! | [`peers`] | the engine's link to other nodes: the only module with reqwest | `cluster`, `store` |
 //! | [`api`] | the REST API: the only module with axum | all above |
+//! | [`budget`] | how much memory each kind of work may take | nothing |
 //! | [`config`], [`log`], [`metrics`] | settings, log lines, counters | |
 //! | [`reload`], [`tls`] | files that change while the node runs, certificates | |
 //! | [`serve`] | a running node | all above |
 
 pub mod api;
+pub mod budget;
 pub mod cluster;
 mod cluster_link;
 pub mod config;

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Err(error) => return complain(&error, 2),
     };
     let outcome = match name {
-        "config" => commands::show_config(&layers),
+        "config" => commands::show_config(&layers, &config),
         "check" => commands::check(&config),
         "backup" => commands::backup(&config, flags),
         "restore" => commands::restore(&config, flags),

@@ -78,7 +78,7 @@ impl BoundNode {
             .map(|address| listen(address, "OSC_METRICS_BIND"))
             .transpose()?;
         let drain = config.drain;
-        let keys = metrics.keys.clone();
+        let (keys, cached_keys) = (metrics.keys.clone(), config.caches.keys);
         let cluster = ClusterLink::new(&config, outputs, iterations)?;
         let parts = RunningParts {
             store,
@@ -88,7 +88,7 @@ impl BoundNode {
         };
         let state = Arc::new(NodeState::new(config, clock, parts));
         if let Some(salt) = salt {
-            state.open_values_with(opener(salt, iterations, keys)?);
+            state.open_values_with(opener(salt, iterations, cached_keys, keys)?);
         }
         Ok(Self {
             listener,
@@ -224,7 +224,7 @@ fn open_store(
     let (outbox, outputs) = tokio::sync::mpsc::unbounded_channel();
     let started = database.start(StoreSettings {
         clock,
-        readers: config.workers.get() * 2,
+        caches: config.caches,
         min_free_bytes: config.min_free_bytes,
         metrics,
         engine: engine_setup(config, salt.clone())?,

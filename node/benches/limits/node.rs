@@ -9,6 +9,7 @@ use std::{
 };
 
 use opensecureconf_node::{
+    budget::CacheSizes,
     cluster::{AckLevel, Boot, Change, MemberName, Mode, Rules, Seen, Setup, Write},
     crypto::{DataKey, Iterations, Salt, SaltPolicy, UserKey, derive},
     domain::{ConfigKey, Environment, Identity, Incarnation, Timestamp},
@@ -105,7 +106,7 @@ pub(crate) fn folder_with(entries: usize) -> (TempDir, DataKey) {
     let store = database
         .start(StoreSettings {
             clock: Arc::new(move || now),
-            readers: 1,
+            caches: CacheSizes::SMALLEST,
             min_free_bytes: 0,
             metrics: StoreMetrics::unregistered().unwrap(),
             engine: standalone(),

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::{error::ApiError, failure_limit::FailureLimit, federation::Federation};
 use crate::{
+    budget::Budgets,
     cluster::{AckLevel, Mode},
     config::{AccessKeys, Config, CorsOrigins, Patience},
     crypto::{KeyRing, Salt},
@@ -49,6 +50,10 @@ pub struct NodeState {
     pub max_body_bytes: usize,
     /// How long clients may take.
     pub patience: Patience,
+    /// What callers may take of the memory.
+    pub budgets: Budgets,
+    /// Data keys that are cached at most.
+    pub cached_keys: u64,
     /// What is counted.
     pub metrics: Metrics,
     /// The log's level.
@@ -115,6 +120,8 @@ impl NodeState {
             min_user_key_length: config.min_user_key_length,
             max_body_bytes: config.max_body_bytes,
             patience: config.patience,
+            budgets: Budgets::new(config.memory, config.max_body_bytes),
+            cached_keys: config.caches.keys,
             metrics,
             log,
             federation,

@@ -2,6 +2,7 @@
 
 mod access_keys;
 mod listening;
+mod memory;
 mod patience;
 mod peers;
 mod raw;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 use values::{Faults, Values, read_items};
 
 use crate::{
+    budget::{CacheSizes, MemoryPlan},
     cluster::{AckLevel, Mode},
     crypto::SaltPolicy,
     log::{LogFormat, LogLevel},
@@ -68,6 +70,10 @@ pub struct Config {
     pub write_ack: AckLevel,
     /// Largest request body.
     pub max_body_bytes: usize,
+    /// How much memory each kind of work may take.
+    pub memory: MemoryPlan,
+    /// Caches behind the store, and its connections.
+    pub caches: CacheSizes,
     /// Free disk space below which creates and updates are refused.
     pub min_free_bytes: u64,
     /// Least severe level that is logged.
@@ -115,7 +121,7 @@ impl Config {
         let port: u16 = values.parse("HOST_PORT", "a port from 0 to 65535");
         let host = listening::host(&mut values);
         let api_key_required = values.boolean("API_KEY_REQUIRED");
-        let workers = values.within("WORKERS", "a number of threads", 1..=1024);
+        let workers = workers(&mut values);
         let drain = values.within("DRAIN_SECONDS", "a number of seconds", 0..=3600);
         let cluster_enabled = values.boolean("CLUSTER_ENABLED");
         let salt_policy = values.one_of(
@@ -129,11 +135,14 @@ impl Config {
         let sync_interval =
             values.within("CLUSTER_SYNC_INTERVAL", "a number of seconds", 1..=86_400);
 
+        let max_body_bytes = values
+            .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
+            .unwrap_or(MAX_BODY_BYTES);
+        let memory = memory::plan(&mut values, max_body_bytes);
+
         let mut config = Self {
             listen: SocketAddr::new(host, port),
-            workers: workers.and_then(NonZeroUsize::new).unwrap_or_else(|| {
-                std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-            }),
+            workers,
             database_path: values.database_path(),
             salt_file_path: values.parse("SALT_FILE_PATH", "a path"),
             salt_secret_file: values.parse_optional("SALT_SECRET_FILE", "a path"),
@@ -178,9 +187,9 @@ impl Config {
                     ],
                 )
                 .unwrap_or_default(),
-            max_body_bytes: values
-                .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
-                .unwrap_or(MAX_BODY_BYTES),
+            max_body_bytes,
+            caches: memory::caches(&mut values, &memory, workers),
+            memory,
             log_level: values
                 .one_of("LOG_LEVEL", LogLevel::NAMES)
                 .unwrap_or_default(),
@@ -224,6 +233,13 @@ impl Config {
             );
         }
     }
+}
+
+/// Threads that serve requests: as many as there are cores, where no setting says otherwise.
+fn workers(values: &mut Values<'_>) -> NonZeroUsize {
+    let given = values.within("WORKERS", "a number of threads", 1..=1024);
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    given.and_then(NonZeroUsize::new).unwrap_or_else(cores)
 }
 
 #[cfg(test)]

@@ -196,6 +196,48 @@ pub const SETTINGS: &[Setting] = &[
         "Largest request body that is accepted, 8388608 at most",
     ),
     setting(
+        "MEMORY_BYTES",
+        None,
+        "BYTES",
+        "Memory that is planned with; the sizes below are shares of it [default: 60 % of the cgroup's limit, without one 167772160]",
+    ),
+    setting(
+        "CONNECTION_MEMORY_BYTES",
+        None,
+        "BYTES",
+        "Memory for connections and headers [default: 20 % of OSC_MEMORY_BYTES]",
+    ),
+    setting(
+        "BODY_MEMORY_BYTES",
+        None,
+        "BYTES",
+        "Memory for bodies of clients' requests; beyond it they are refused with 503 [default: 15 % of OSC_MEMORY_BYTES]",
+    ),
+    setting(
+        "ANSWER_MEMORY_BYTES",
+        None,
+        "BYTES",
+        "Memory for answers that clients have not taken yet; who waits for it longer than 5 s is refused with 503 [default: 15 % of OSC_MEMORY_BYTES]",
+    ),
+    setting(
+        "VALUE_MEMORY_BYTES",
+        None,
+        "BYTES",
+        "Memory for opening and sealing values over 64 KiB; who waits for it longer than 5 s is refused with 503 [default: 15 % of OSC_MEMORY_BYTES]",
+    ),
+    setting(
+        "PEER_MEMORY_BYTES",
+        None,
+        "BYTES",
+        "Memory for messages of other nodes [default: 15 % of OSC_MEMORY_BYTES]",
+    ),
+    setting(
+        "STORE_MEMORY_BYTES",
+        None,
+        "BYTES",
+        "Memory for SQLite and the caches of rows and keys [default: what the others leave of OSC_MEMORY_BYTES]",
+    ),
+    setting(
         "MIN_FREE_BYTES",
         Some("67108864"),
         "BYTES",

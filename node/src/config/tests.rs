@@ -242,3 +242,43 @@ fn every_bad_item_of_a_list_is_named() {
         assert_eq!(faults(&environment), [format!("{variable} {fault}")]);
     }
 }
+
+#[test]
+fn shares_of_the_memory_that_do_not_fit_are_refused_with_their_names() {
+    let mebibytes = |count: usize| (count << 20).to_string();
+    let (total, bodies) = (mebibytes(100), mebibytes(60));
+    let faults = faults(&[
+        ("OSC_MEMORY_BYTES", &total),
+        ("OSC_BODY_MEMORY_BYTES", &bodies),
+    ]);
+    assert_eq!(faults.len(), 1);
+    assert!(
+        faults[0].starts_with("OSC_MEMORY_BYTES is 104857600, but its shares are"),
+        "{faults:?}"
+    );
+    assert!(faults[0].contains("OSC_BODY_MEMORY_BYTES"), "{faults:?}");
+}
+
+#[test]
+fn a_body_that_no_share_has_room_for_is_refused() {
+    let faults = faults(&[("OSC_MEMORY_BYTES", "6000000")]);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0].starts_with("OSC_MAX_BODY_BYTES is 1048576, but OSC_"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn the_caches_fit_what_the_other_shares_leave() {
+    let (total, store) = ((64_usize << 20).to_string(), "1000");
+    let settings = [("OSC_MEMORY_BYTES", total.as_str()), ("OSC_WORKERS", "64")];
+    let config = config(&[], &settings, &[]).unwrap();
+    let share = config.memory.bytes(crate::budget::Share::Store);
+    assert!(config.caches.pages * (config.caches.readers + 1) <= share / 2);
+    let faults = faults(&[settings[0], ("OSC_STORE_MEMORY_BYTES", store)]);
+    assert!(
+        faults[0].starts_with("OSC_STORE_MEMORY_BYTES has 1000 bytes"),
+        "{faults:?}"
+    );
+}

@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{domain::Timestamp, metrics::KeyMetrics};
 
-const CACHED_KEYS: u64 = 10_000;
 const CACHE_IDLE: Duration = Duration::from_mins(5);
 const CACHE_ABSOLUTE: Duration = Duration::from_hours(1);
 
@@ -86,17 +85,18 @@ struct Index([u8; 32]);
 type AllRunning = Arc<Mutex<HashMap<Index, Running>>>;
 
 impl KeyRing {
-    /// Starts the threads. `index_key` is random and lives as long as the process.
+    /// Starts the threads. `index_key` is random and lives as long as the process; so many keys are cached at most.
     pub fn start(
         salt: &Salt,
         iterations: Iterations,
         threads: NonZeroUsize,
         index_key: [u8; 32],
+        cached_keys: u64,
         metrics: KeyMetrics,
     ) -> std::io::Result<Self> {
         Ok(Self {
             index_key,
-            cache: cache(CACHE_IDLE),
+            cache: cache(cached_keys, CACHE_IDLE),
             running: AllRunning::default(),
             pool: DerivationPool::start(salt, iterations, threads, metrics.clone())?,
             metrics,
@@ -224,9 +224,9 @@ impl KeyRing {
     }
 }
 
-fn cache(idle: Duration) -> Cache<Index, Arc<CachedKey>> {
+fn cache(most: u64, idle: Duration) -> Cache<Index, Arc<CachedKey>> {
     Cache::builder()
-        .max_capacity(CACHED_KEYS)
+        .max_capacity(most)
         .time_to_idle(idle)
         .time_to_live(CACHE_ABSOLUTE)
         .build()
@@ -250,6 +250,7 @@ mod tests {
             Iterations(iterations),
             NonZeroUsize::MIN,
             [2; 32],
+            10,
             KeyMetrics::unregistered().unwrap(),
         )
         .unwrap()
@@ -298,7 +299,7 @@ mod tests {
     #[tokio::test]
     async fn an_expired_key_is_wiped_although_nobody_asks_for_any() {
         let (idle, mut ring) = (Duration::from_millis(50), ring(1));
-        ring.cache = cache(idle);
+        ring.cache = cache(10, idle);
         let user_key = UserKey::from_header(b"correct horse");
         let derived = derived(&ring, &user_key).await;
         ring.remember(&derived);

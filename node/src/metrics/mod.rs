@@ -4,6 +4,7 @@
 
 mod cluster;
 mod keys;
+mod memory;
 mod requests;
 mod store;
 
@@ -17,7 +18,8 @@ pub use keys::{AuthFailure, KeyMetrics};
 pub use requests::Operation;
 pub use store::StoreMetrics;
 
-use crate::cluster::View;
+use crate::{budget::PoolUse, cluster::View};
+use memory::MemoryMetrics;
 use requests::RequestMetrics;
 
 /// The original's buckets.
@@ -30,6 +32,7 @@ const BUCKETS: &[f64] = &[
 pub struct Metrics {
     registry: Registry,
     requests: RequestMetrics,
+    memory: MemoryMetrics,
     /// Of data keys and authentication.
     pub keys: KeyMetrics,
     /// Of the database.
@@ -56,6 +59,8 @@ pub struct Readings<'a> {
     pub other_nodes: (usize, usize),
     /// What this node is to its cluster.
     pub view: &'a View,
+    /// What the shares of the memory hold.
+    pub memory: &'a [PoolUse],
     /// Log lines dropped since the start because the buffer was full.
     pub dropped_log_lines: u64,
 }
@@ -78,6 +83,7 @@ impl Metrics {
         let gauge = |name, help| register(&registry, IntGauge::new(name, help)?);
         Ok(Self {
             requests: RequestMetrics::new(&registry)?,
+            memory: MemoryMetrics::new(&registry)?,
             keys: KeyMetrics::new(&registry)?,
             store: StoreMetrics::new(&registry)?,
             cluster: ClusterMetrics::new(&registry)?,
@@ -119,8 +125,10 @@ impl Metrics {
             cached_keys,
             other_nodes: (others, healthy),
             view,
+            memory,
             dropped_log_lines,
         } = readings;
+        self.memory.show(memory);
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.cluster.show(view);
         self.other_nodes.set(signed(others as u64));

@@ -19,6 +19,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct DatabaseFile {
     path: DatabasePath,
+    /// What each connection may cache of it, in bytes; `None` for SQLite's default.
+    pages: Option<usize>,
     _lock: File,
 }
 
@@ -48,8 +50,24 @@ impl DatabaseFile {
         })?;
         Ok(Self {
             path: DatabasePath::new(path),
+            pages: None,
             _lock: lock,
         })
+    }
+
+    /// Connections that are made from now on cache no more than this, in bytes.
+    pub(super) fn cache_at_most(&mut self, pages: usize) {
+        self.pages = Some(pages);
+    }
+
+    /// Bounds what a connection caches.
+    pub(super) fn bound_cache(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(bytes) = self.pages else {
+            return Ok(());
+        };
+        // SQLite takes a negative size for kibibytes.
+        let kibibytes = i64::try_from(bytes / 1024).unwrap_or(i64::MAX);
+        connection.pragma_update(None, "cache_size", -kibibytes)
     }
 
     /// Where the file is.
@@ -68,6 +86,7 @@ impl DatabaseFile {
         // FULL syncs the log on every commit: what was acknowledged survives power loss.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        self.bound_cache(&connection)?;
         Ok(connection)
     }
 
@@ -81,6 +100,7 @@ impl DatabaseFile {
         // SQLite opens files at the first query. Whoever has the log's index open keeps it there when the writer gives its
         // connection up, and a full disk has no room for another.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        self.bound_cache(&connection)?;
         Ok(connection)
     }
 

@@ -49,6 +49,7 @@ pub use values::OwnedValue;
 pub use writer::Outbox;
 
 use crate::{
+    budget::CacheSizes,
     cluster::{
         AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder,
         OwnerRefusal, Request, Scan, Setup, View, Write, Written,
@@ -94,8 +95,8 @@ pub struct Store {
 pub struct StoreSettings {
     /// Wall-clock time.
     pub clock: WallClock,
-    /// Connections for reading.
-    pub readers: usize,
+    /// Connections for reading, and what is cached.
+    pub caches: CacheSizes,
     /// Free disk space below which creates and updates are refused.
     pub min_free_bytes: u64,
     /// What is counted.
@@ -109,7 +110,7 @@ pub struct StoreSettings {
 impl std::fmt::Debug for StoreSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoreSettings")
-            .field("readers", &self.readers)
+            .field("caches", &self.caches)
             .field("min_free_bytes", &self.min_free_bytes)
             .finish_non_exhaustive()
     }
@@ -144,10 +145,13 @@ impl OpenedDatabase {
 
     /// Starts the writer thread and the readers.
     pub fn start(self, settings: StoreSettings) -> Result<Store, OpenError> {
-        let Self { file, connection } = self;
+        let Self {
+            mut file,
+            connection,
+        } = self;
         let StoreSettings {
             clock,
-            readers,
+            caches,
             min_free_bytes,
             metrics,
             engine: setup,
@@ -159,7 +163,9 @@ impl OpenedDatabase {
             |row| row.get(0),
         )?;
         let live_entries = Arc::new(AtomicU64::new(live_entries.unsigned_abs()));
-        let readers = Arc::new(Readers::open(&file, readers)?);
+        file.cache_at_most(caches.pages);
+        file.bound_cache(&connection)?;
+        let readers = Arc::new(Readers::open(&file, caches.readers)?);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let write_health = SharedWriteHealth::default();
         let path = file.path().clone();
@@ -199,7 +205,7 @@ impl OpenedDatabase {
             view,
             path,
             commits,
-            cache: RowCache::new(),
+            cache: RowCache::new(caches.rows),
             write_health,
             min_free_bytes,
             metrics,

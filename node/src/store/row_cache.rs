@@ -10,9 +10,6 @@ use tokio::sync::Notify;
 
 use crate::domain::{Content, Identity, Row};
 
-/// Ciphertext kept at most, in bytes.
-const CAPACITY: u64 = 4 << 20;
-
 /// Counts the transactions of a store. The writer counts after the commit and before it answers, so a row read at the
 /// current count is at least as new as every acknowledged write.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +47,8 @@ impl Commits {
 pub(super) struct RowCache(Cache<Identity, (CommitCount, Arc<Row>)>);
 
 impl RowCache {
-    pub(super) fn new() -> Self {
+    /// A cache of so many bytes of ciphertext.
+    pub(super) fn new(capacity: usize) -> Self {
         let bytes = |identity: &Identity, (_, row): &(CommitCount, Arc<Row>)| {
             let texts = [
                 Some(identity.key.as_str()),
@@ -64,7 +62,7 @@ impl RowCache {
         Self(
             Cache::builder()
                 .weigher(bytes)
-                .max_capacity(CAPACITY)
+                .max_capacity(u64::try_from(capacity).unwrap_or(u64::MAX))
                 .build(),
         )
     }

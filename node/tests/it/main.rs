@@ -23,6 +23,7 @@ mod imports;
 mod json_against_python;
 mod lists;
 mod logs;
+mod memory;
 mod monitoring;
 mod node;
 mod originals;

@@ -28,6 +28,7 @@ pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response
             cached_keys: node.keys().map_or(0, KeyRing::cached_keys),
             other_nodes: other_nodes(&view),
             view: &view,
+            memory: &node.budgets.in_use(),
             dropped_log_lines: node.log.dropped_lines(),
         })
         .map_err(|error| ApiError::Internal(error.into()))?;

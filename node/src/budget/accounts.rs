@@ -1,0 +1,78 @@
+//! How much each address holds of a share.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Maps that are locked one by one, so that requests of different addresses do not wait for each other.
+const SHARDS: usize = 16;
+/// Accounts of a shard before those that hold nothing are forgotten.
+const TIDY_FROM: usize = 512;
+
+/// What one address holds, in bytes.
+pub(super) type Account = Arc<AtomicUsize>;
+
+/// The accounts of one share.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    shards: [Mutex<HashMap<IpAddr, Account>>; SHARDS],
+    hasher: RandomState,
+}
+
+impl Accounts {
+    pub(super) fn new() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// The account of an address; it is kept at least as long as this is held or it holds something.
+    pub(super) fn of(&self, address: IpAddr) -> Account {
+        let place = usize::try_from(self.hasher.hash_one(address) % SHARDS as u64).unwrap_or(0);
+        let Some(shard) = self.shards.get(place) else {
+            return Account::default();
+        };
+        let mut accounts = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(&address) {
+            return Arc::clone(account);
+        }
+        if accounts.len() >= TIDY_FROM {
+            accounts.retain(|_, account| {
+                Arc::strong_count(account) > 1 || account.load(Ordering::Relaxed) > 0
+            });
+        }
+        Arc::clone(accounts.entry(address).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_hold_nothing_are_forgotten_and_others_are_not() {
+        let accounts = Accounts::new();
+        let held = accounts.of([192, 0, 2, 1].into());
+        held.store(7, Ordering::Relaxed);
+        for number in 0..u32::try_from(SHARDS * TIDY_FROM * 4).unwrap() {
+            accounts.of(std::net::Ipv4Addr::from_bits(number).into());
+        }
+        let kept: usize = accounts
+            .shards
+            .iter()
+            .map(|shard| shard.lock().unwrap().len())
+            .sum();
+        assert!(kept <= SHARDS * TIDY_FROM);
+        assert_eq!(
+            accounts.of([192, 0, 2, 1].into()).load(Ordering::Relaxed),
+            7
+        );
+    }
+}

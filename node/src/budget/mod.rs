@@ -1,0 +1,94 @@
+//! How much memory each kind of work may take, so that no caller can end the node.
+//!
+//! All of it is one figure, `OSC_MEMORY_BYTES`. A [`MemoryPlan`] divides it into shares; each share that callers fill is a
+//! [`Pool`], from which bytes are reserved before they are allocated. What a client waits for is refused when its share
+//! stays full; the other shares do not notice.
+
+mod accounts;
+mod caches;
+mod cgroup;
+mod plan;
+mod pool;
+
+pub use caches::CacheSizes;
+pub use cgroup::memory_limit;
+pub use plan::{MemoryPlan, MemorySource, PlanError, Share};
+pub use pool::{NoRoom, Pool, PoolUse, Reservation};
+
+/// How long a request waits for room in a share before it is refused.
+pub const ROOM_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What counts as small: bodies up to this size, in bytes, have a reserve of their own.
+pub const SMALL_BODY: usize = 16 << 10;
+
+/// Answers up to this size, in bytes, have a reserve of their own; larger values are opened and parsed in their own threads.
+pub const SMALL_ANSWER: usize = 64 << 10;
+
+/// The part of a share that is kept for what is small.
+const SMALL_PART: usize = 4;
+
+fn small_part(share: usize) -> usize {
+    share / SMALL_PART
+}
+
+/// The shares of one node from which callers take.
+#[derive(Debug, Clone)]
+pub struct Budgets {
+    plan: MemoryPlan,
+    /// Connections, their buffers and their headers.
+    pub connections: Pool,
+    /// Bodies of clients that are not known to be small.
+    pub bodies: Pool,
+    /// Bodies up to [`SMALL_BODY`].
+    pub small_bodies: Pool,
+    /// Answers over [`SMALL_ANSWER`], from when they are made until the client has them.
+    pub answers: Pool,
+    /// Answers up to [`SMALL_ANSWER`].
+    pub small_answers: Pool,
+    /// What opening, parsing, sealing and writing one large value takes.
+    pub values: Pool,
+    /// Messages of other nodes.
+    pub peers: Pool,
+}
+
+impl Budgets {
+    /// The pools of a plan. `largest_body` is the size of the largest body that one address may send, whatever its quarter.
+    pub fn new(plan: MemoryPlan, largest_body: usize) -> Self {
+        let [bodies, answers] = [Share::Bodies, Share::Answers].map(|share| plan.bytes(share));
+        Self {
+            connections: Pool::for_addresses("connections", plan.bytes(Share::Connections), 0),
+            bodies: Pool::for_addresses("bodies", bodies - small_part(bodies), largest_body),
+            small_bodies: Pool::for_addresses("small_bodies", small_part(bodies), 0),
+            answers: Pool::for_addresses("answers", answers - small_part(answers), 0),
+            small_answers: Pool::for_addresses("small_answers", small_part(answers), 0),
+            values: Pool::for_addresses("values", plan.bytes(Share::Values), 0),
+            peers: Pool::shared("peers", plan.bytes(Share::Peers)),
+            plan,
+        }
+    }
+
+    /// The largest body or answer for which a share has room, in bytes.
+    pub fn largest(plan: &MemoryPlan, share: Share) -> usize {
+        let all = plan.bytes(share);
+        all - small_part(all)
+    }
+
+    /// How the memory is divided.
+    pub fn plan(&self) -> &MemoryPlan {
+        &self.plan
+    }
+
+    /// What every pool holds now, for the metrics.
+    pub fn in_use(&self) -> [PoolUse; 7] {
+        [
+            &self.connections,
+            &self.bodies,
+            &self.small_bodies,
+            &self.answers,
+            &self.small_answers,
+            &self.values,
+            &self.peers,
+        ]
+        .map(Pool::in_use)
+    }
+}

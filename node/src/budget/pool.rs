@@ -1,0 +1,347 @@
+//! A share from which bytes are reserved, and given back when the reservation is dropped.
+
+use std::{
+    net::IpAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::timeout};
+
+use super::accounts::{Account, Accounts};
+
+/// Requests that may wait for room at the same time: each holds something itself.
+const MOST_WAITING: usize = 256;
+/// The part of a share that one address may hold.
+const PART_OF_ADDRESS: usize = 4;
+
+/// A share is full, or one address has its part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no room for more {share}")]
+pub struct NoRoom {
+    /// The name of the share.
+    pub share: &'static str,
+}
+
+/// What a pool holds, and how often it had no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUse {
+    /// The name of the share.
+    pub share: &'static str,
+    /// Its size in bytes.
+    pub capacity: usize,
+    /// Bytes that are reserved.
+    pub reserved: usize,
+    /// Reservations that were refused since the start.
+    pub refused: u64,
+}
+
+/// A share of the memory. Cheap to clone; all clones are one share.
+#[derive(Debug, Clone)]
+pub struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    share: &'static str,
+    capacity: usize,
+    /// What one address may hold, unless it holds nothing else.
+    most_of_address: usize,
+    reserved: AtomicUsize,
+    refused: AtomicU64,
+    accounts: Accounts,
+    waiting: AtomicUsize,
+    released: Notify,
+}
+
+impl Pool {
+    /// A share of which one address holds a quarter at most, or `at_least` where that is more, or a single reservation.
+    pub fn for_addresses(share: &'static str, capacity: usize, at_least: usize) -> Self {
+        let quarter = capacity / PART_OF_ADDRESS;
+        Self::new(share, capacity, quarter.max(at_least).min(capacity))
+    }
+
+    /// A share that is not divided among addresses.
+    pub fn shared(share: &'static str, capacity: usize) -> Self {
+        Self::new(share, capacity, capacity)
+    }
+
+    fn new(share: &'static str, capacity: usize, most_of_address: usize) -> Self {
+        Self(Arc::new(Inner {
+            share,
+            capacity,
+            most_of_address,
+            reserved: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            accounts: Accounts::new(),
+            waiting: AtomicUsize::new(0),
+            released: Notify::new(),
+        }))
+    }
+
+    /// Its size in bytes.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity
+    }
+
+    /// What it holds now.
+    pub fn in_use(&self) -> PoolUse {
+        let inner = &self.0;
+        PoolUse {
+            share: inner.share,
+            capacity: inner.capacity,
+            reserved: inner.reserved.load(Ordering::Relaxed),
+            refused: inner.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Reserves bytes for an address, or refuses at once. More than the whole share is as much as the whole share.
+    pub fn try_reserve(&self, address: IpAddr, bytes: usize) -> Result<Reservation, NoRoom> {
+        self.take(address, bytes).ok_or_else(|| self.refuse())
+    }
+
+    /// Reserves bytes for an address, and waits for room where there is none; refused where there is none for so long, or
+    /// where too many wait already.
+    pub async fn reserve(
+        &self,
+        address: IpAddr,
+        bytes: usize,
+        patience: Duration,
+    ) -> Result<Reservation, NoRoom> {
+        if let Some(reservation) = self.take(address, bytes) {
+            return Ok(reservation);
+        }
+        let _place = self.wait_in_line()?;
+        let room = async {
+            loop {
+                let mut released = pin!(self.0.released.notified());
+                // Registered before the look: what is given back in between is not missed.
+                released.as_mut().enable();
+                if let Some(reservation) = self.take(address, bytes) {
+                    return reservation;
+                }
+                released.await;
+            }
+        };
+        timeout(patience, room).await.map_err(|_| self.refuse())
+    }
+
+    fn wait_in_line(&self) -> Result<Place<'_>, NoRoom> {
+        let place = Place(self);
+        if self.0.waiting.fetch_add(1, Ordering::SeqCst) < MOST_WAITING {
+            Ok(place)
+        } else {
+            Err(self.refuse())
+        }
+    }
+
+    fn take(&self, address: IpAddr, bytes: usize) -> Option<Reservation> {
+        let mut reservation = Reservation {
+            account: self.0.accounts.of(address),
+            pool: self.clone(),
+            bytes: 0,
+        };
+        let bytes = bytes.min(self.0.capacity);
+        reservation.take(bytes).then_some(reservation)
+    }
+
+    fn refuse(&self) -> NoRoom {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+        NoRoom {
+            share: self.0.share,
+        }
+    }
+}
+
+/// A place among those that wait; given up when it is dropped.
+struct Place<'p>(&'p Pool);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Bytes of a share; given back when this is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    pool: Pool,
+    account: Account,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Reserves more, or refuses at once and keeps what it has.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        if self.take(bytes) {
+            Ok(())
+        } else {
+            Err(self.pool.refuse())
+        }
+    }
+
+    /// Gives some back; more than it has is all of it.
+    pub fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.give_back(bytes);
+    }
+
+    /// Holds no more than this from now on.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.shrink(self.bytes.saturating_sub(bytes));
+    }
+
+    /// Parts with some of it, which is held and given back on its own from now on.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self {
+            pool: self.pool.clone(),
+            account: Arc::clone(&self.account),
+            bytes,
+        }
+    }
+
+    fn take(&mut self, more: usize) -> bool {
+        let inner = &self.pool.0;
+        let of_address = self
+            .account
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |held| {
+                // Who holds nothing may have one thing of any size, or it could never be had.
+                let allowed = held == 0 || held.saturating_add(more) <= inner.most_of_address;
+                allowed.then(|| held.saturating_add(more))
+            });
+        if of_address.is_err() {
+            return false;
+        }
+        let of_all = inner
+            .reserved
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |reserved| {
+                Some(reserved.saturating_add(more)).filter(|sum| *sum <= inner.capacity)
+            });
+        if of_all.is_err() {
+            self.account.fetch_sub(more, Ordering::SeqCst);
+            return false;
+        }
+        self.bytes += more;
+        true
+    }
+
+    fn give_back(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let inner = &self.pool.0;
+        self.account.fetch_sub(bytes, Ordering::SeqCst);
+        inner.reserved.fetch_sub(bytes, Ordering::SeqCst);
+        if inner.waiting.load(Ordering::SeqCst) > 0 {
+            inner.released.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn pool(capacity: usize) -> Pool {
+        Pool::for_addresses("tests", capacity, 0)
+    }
+
+    #[test]
+    fn what_is_dropped_is_given_back() {
+        let pool = pool(400);
+        let mut held = pool.try_reserve(HERE, 60).unwrap();
+        held.grow(20).unwrap();
+        assert_eq!(pool.in_use().reserved, 80);
+        held.shrink(10);
+        let part = held.split(50);
+        drop(held);
+        assert_eq!(pool.in_use().reserved, 50);
+        drop(part);
+        assert_eq!(pool.in_use().reserved, 0);
+    }
+
+    #[test]
+    fn one_address_holds_a_quarter_and_others_still_have_room() {
+        let pool = pool(400);
+        let held: Vec<_> = (0..10)
+            .map_while(|_| pool.try_reserve(HERE, 20).ok())
+            .collect();
+        assert_eq!(held.len(), 5);
+        assert_eq!(pool.in_use().refused, 1);
+        pool.try_reserve(THERE, 100).unwrap();
+    }
+
+    #[test]
+    fn who_holds_nothing_may_have_one_thing_that_is_larger_than_a_quarter() {
+        let pool = pool(400);
+        let large = pool.try_reserve(HERE, 300).unwrap();
+        pool.try_reserve(HERE, 1).unwrap_err();
+        drop(large);
+        let whole = pool.try_reserve(HERE, 9_000).unwrap();
+        assert_eq!(whole.bytes(), 400);
+        pool.try_reserve(THERE, 1).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_what_another_gives_back() {
+        let pool = pool(100);
+        let held = pool.try_reserve(HERE, 100).unwrap();
+        let waiting = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.reserve(THERE, 80, Duration::from_mins(1)).await }
+        });
+        while pool.0.waiting.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        assert_eq!(waiting.await.unwrap().unwrap().bytes(), 80);
+        assert_eq!(pool.0.waiting.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_in_vain_is_refused() {
+        let pool = pool(100);
+        let _held = pool.try_reserve(HERE, 100).unwrap();
+        let refused = pool.reserve(THERE, 1, SHORT).await.unwrap_err();
+        assert_eq!(refused.to_string(), "no room for more tests");
+        assert_eq!(pool.in_use().refused, 1);
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_may_wait() {
+        let pool = pool(100);
+        let _held = pool.try_reserve(HERE, 100).unwrap();
+        let waiting: Vec<_> = (0..MOST_WAITING)
+            .map_while(|_| pool.wait_in_line().ok())
+            .collect();
+        assert_eq!(waiting.len(), MOST_WAITING);
+        pool.reserve(THERE, 1, Duration::from_mins(1))
+            .await
+            .unwrap_err();
+        drop(waiting);
+        pool.reserve(THERE, 1, SHORT).await.unwrap_err();
+        assert_eq!(pool.0.waiting.load(Ordering::SeqCst), 0);
+    }
+}
