@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
@@ -35,6 +35,9 @@ pub(crate) fn show_config(layers: &Layers, config: &Config) -> anyhow::Result<Ou
             Some(_) if setting.is_secret() => writeln!(out, "{variable}=***")?,
             Some(value) => writeln!(out, "{variable}={value}")?,
         }
+    }
+    for name in layers.unknown() {
+        writeln!(out, "# {name} is no setting of this node and has no effect")?;
     }
     show_memory(&config.memory, config.caches, &mut out)?;
     Ok(Outcome::Done)
@@ -177,7 +180,7 @@ pub(crate) fn init(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
 /// Brings the entries of another database in through the running node with these settings.
 pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let from = existing(path(arguments, "from")?, "--from")?;
-    let salt = arguments.get_one::<String>("salt").map(Path::new);
+    let salt = arguments.get_one::<PathBuf>("salt").map(PathBuf::as_path);
     let dry_run = arguments.get_flag("dry-run");
     let mut progress = io::stderr();
     let imported = wait_for(peers::import(config, from, salt, dry_run, &mut progress))?;
@@ -250,7 +253,7 @@ fn counted(entries: u64) -> String {
 
 fn path<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a Path> {
     arguments
-        .get_one::<String>(name)
-        .map(Path::new)
+        .get_one::<PathBuf>(name)
+        .map(PathBuf::as_path)
         .with_context(|| format!("--{name} is missing"))
 }

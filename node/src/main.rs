@@ -30,14 +30,7 @@ fn main() -> ExitCode {
         Some((name, flags)) => (name, flags),
         None => ("serve", &arguments),
     };
-    let dotenv = match dotenv() {
-        Ok(dotenv) => dotenv,
-        Err(error) => return complain(&error, 2),
-    };
-    // Variables that are no text are none of ours.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let layers = Layers::new(flags, environment, dotenv);
+    let layers = Layers::of_process(flags);
     let config = match Config::from_layers(&layers) {
         Ok(config) => config,
         Err(error) => return complain(&error, 2),
@@ -61,19 +54,6 @@ fn main() -> ExitCode {
             complain(&format_args!("{error:#}"), code)
         }
     }
-}
-
-/// The variables of `.env`, if there is one. Its text is not repeated: it may hold secrets.
-fn dotenv() -> Result<Vec<(String, String)>, UsageError> {
-    let unusable = |fault: &str| UsageError(vec![format!(".env {fault}")]);
-    let variables = match dotenvy::from_path_iter(".env") {
-        Ok(variables) => variables,
-        Err(error) if error.not_found() => return Ok(Vec::new()),
-        Err(_) => return Err(unusable("cannot be read")),
-    };
-    variables
-        .collect::<Result<_, _>>()
-        .map_err(|_| unusable("has a line that is not NAME=value (quote a value with blanks)"))
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

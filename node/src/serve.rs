@@ -57,6 +57,9 @@ impl BoundNode {
         for warning in &config.weak {
             tracing::warn!(warning, "setting_weak");
         }
+        for warning in &config.rewritten {
+            tracing::warn!(warning, "setting_rewritten");
+        }
         let tls = config
             .tls
             .clone()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings what the tests compare with, into target/: Python with `cryptography`, the published Python clients, promtool.
+# Brings what the tests compare with, into target/: Python with `cryptography` and `python-dotenv`, the published Python clients, promtool.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 need=e2e/cluster/need.sh
@@ -8,6 +8,7 @@ $need python3
 [ -x target/python/bin/pip ] || python3 -m venv target/python 2>/dev/null ||
   { $need python3-venv && python3 -m venv --clear target/python; }
 target/python/bin/python -c 'import cryptography' 2>/dev/null || target/python/bin/pip install --quiet cryptography==46.0.3
+target/python/bin/python -c 'import dotenv' 2>/dev/null || target/python/bin/pip install --quiet python-dotenv==1.2.4
 for version in 2.0.2 2.3.1 3.1.0; do
   folder=target/python/clients/$version
   [ -e "$folder/opensecureconf_client.py" ] ||

@@ -12,7 +12,11 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::{Values, settings::DEFAULT_API_KEY};
+use super::{
+    Values,
+    line_file::{self, LineFileError},
+    settings::DEFAULT_API_KEY,
+};
 
 /// Fewer bytes than this may be guessed.
 const SHORTEST_SAFE: usize = 16;
@@ -84,6 +88,14 @@ pub enum KeyFileError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A line of it is no key.
+    #[error("cannot be used ({path}): {fault}")]
+    Lines {
+        /// The file.
+        path: PathBuf,
+        /// What it has instead.
+        fault: LineFileError,
     },
     /// It has no line with a key.
     #[error("holds no key ({0})")]
@@ -180,7 +192,11 @@ impl AccessKeys {
 
 /// One key per line; blank lines and blanks around a key do not count. Only the file of the previous keys may be absent
 /// or empty.
+///
+/// # Errors
+/// A file that cannot be read or has no key, and a line that is no key.
 fn read_files(path: &Path, previous: Option<&Path>) -> Result<Keys, KeyFileError> {
+    let previous_path = previous.unwrap_or(path);
     let previous = match previous.map(read) {
         Some(Err(KeyFileError::Unreadable { source, .. }))
             if source.kind() == io::ErrorKind::NotFound =>
@@ -190,10 +206,24 @@ fn read_files(path: &Path, previous: Option<&Path>) -> Result<Keys, KeyFileError
         Some(text) => text?,
         None => Zeroizing::default(),
     };
-    parse_key_files(&read(path)?, &previous).map_err(|error| match error {
-        KeyFileError::Empty(_) => KeyFileError::Empty(path.to_owned()),
-        error => error,
-    })
+    let text = read(path)?;
+    let lines_of = |text, path: &Path| {
+        line_file::items(text).map_err(|fault| KeyFileError::Lines {
+            path: path.to_owned(),
+            fault,
+        })
+    };
+    let current = lines_of(&text, path)?;
+    if current.is_empty() {
+        return Err(KeyFileError::Empty(path.to_owned()));
+    }
+    // The previous one first: it is shown to nodes that may not have read the new one yet.
+    let mut keys = lines_of(&previous, previous_path)?;
+    keys.extend(current);
+    if keys.contains(&DEFAULT_API_KEY.as_bytes()) {
+        return Err(KeyFileError::WellKnown);
+    }
+    Keys::new(&keys)
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
@@ -202,24 +232,6 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
         source,
     })?;
     Ok(Zeroizing::new(text))
-}
-
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
-}
-
-fn parse_key_files(text: &[u8], previous: &[u8]) -> Result<Keys, KeyFileError> {
-    if lines(text).next().is_none() {
-        return Err(KeyFileError::Empty(PathBuf::new()));
-    }
-    // The previous one first: it is shown to nodes that may not have read the new one yet.
-    let keys: Vec<_> = lines(previous).chain(lines(text)).collect();
-    if keys.contains(&DEFAULT_API_KEY.as_bytes()) {
-        return Err(KeyFileError::WellKnown);
-    }
-    Keys::new(&keys)
 }
 
 /// The API keys of a node that requires one.
@@ -331,7 +343,7 @@ mod tests {
         assert!(!keys.accept(b"old"));
         assert!(!keys.reload(None).unwrap(), "nothing changed");
         fs::write(&path, "new\nof the other kind\n").unwrap();
-        let other = AccessKeys::new(parse_key_files(b"of the other kind", b"").unwrap(), None);
+        let other = AccessKeys::new(Keys::new(&[b"of the other kind"]).unwrap(), None);
         assert!(matches!(
             keys.reload(Some(&other)),
             Err(KeyFileError::Shared)
@@ -339,11 +351,40 @@ mod tests {
         assert!(keys.accept(b"new") && !keys.accept(b"of the other kind"));
     }
 
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_key_and_a_comment_is_none() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (path, previous) = (folder.path().join("keys"), folder.path().join("previous"));
+        fs::write(&path, "\u{feff}new\n").unwrap();
+        fs::write(&previous, "\u{feff}old\r\n").unwrap();
+        let keys = AccessKeys::new(read_files(&path, Some(&previous)).unwrap(), None);
+        assert!(keys.accept(b"new") && keys.accept(b"old"));
+        assert_eq!(keys.first().as_slice(), b"old");
+
+        for commented in [&path, &previous] {
+            fs::write(commented, "key\n# mine\n").unwrap();
+            let Err(error) = read_files(&path, Some(&previous)) else {
+                panic!("a comment is a key");
+            };
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "cannot be used ({}): line 2 begins with #, and there are no comments in such a file; take it out",
+                    commented.display()
+                )
+            );
+            fs::write(commented, "key\n").unwrap();
+        }
+    }
+
     proptest! {
         #[test]
         fn every_line_of_any_file_is_accepted_as_it_stands(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(accepted) = parse_key_files(&bytes, b"") {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            io::Write::write_all(&mut file, &bytes).unwrap();
+            if let Ok(accepted) = read_files(file.path(), None) {
                 let keys = AccessKeys::new(accepted, None);
+                let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
                 for line in bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
                     prop_assert_eq!(keys.accept(line), !line.is_empty());
                 }

@@ -1,12 +1,15 @@
 //! The node's configuration: flags before environment before `.env`, judged as a whole.
 
 mod access_keys;
+pub mod dotenv;
+pub mod line_file;
 mod listening;
 mod memory;
 mod patience;
 mod peers;
 mod raw;
 mod settings;
+mod sources;
 mod values;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -92,6 +95,8 @@ pub struct Config {
     pub ineffective: Vec<String>,
     /// What protects less than it seems to, one line each.
     pub weak: Vec<String>,
+    /// Secrets of `.env` that are another text than what stands there, one line each.
+    pub rewritten: Vec<String>,
 }
 
 /// Membership in a cluster.
@@ -112,7 +117,7 @@ pub struct ClusterConfig {
 impl Config {
     /// Judges all settings; the error lists every fault, not only the first.
     pub fn from_layers(layers: &Layers) -> Result<Self, UsageError> {
-        let mut faults = Faults::default();
+        let mut faults = Faults::of(layers);
         let mut values = Values {
             layers,
             faults: &mut faults,
@@ -205,6 +210,7 @@ impl Config {
             } else {
                 access_keys::unrequired(&values, host)
             },
+            rewritten: layers.rewritten.clone(),
         };
         if mode == Some(Mode::Federated) && !cluster_enabled {
             faults.add(

@@ -1,13 +1,13 @@
 //! Addresses of a cluster's nodes.
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, anyhow};
 
-use super::{Values, read_items};
+use super::{Values, line_file, read_items};
 
 /// The addresses of a cluster's nodes, and the file that may bring others.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl fmt::Display for PeerAddress {
 impl PeerAddress {
     /// Reads a file with one address per line.
     pub fn read_file(path: &Path) -> anyhow::Result<Vec<Self>> {
-        let text = fs::read_to_string(path)
+        let text = read_lines(path)
             .with_context(|| format!("cannot read the peer list {}", path.display()))?;
         let path = path.display();
         let list = read_items(text.lines(), Self::parse)
@@ -61,6 +61,14 @@ impl PeerAddress {
             port: port.parse().ok()?,
         })
     }
+}
+
+/// A file's lines that are no blank ones, below a byte order mark.
+fn read_lines(path: &Path) -> io::Result<String> {
+    let unusable = |fault: String| io::Error::new(io::ErrorKind::InvalidData, fault);
+    let bytes = fs::read(path)?;
+    let items = line_file::items(&bytes).map_err(|fault| unusable(fault.to_string()))?;
+    String::from_utf8(items.join(&b'\n')).map_err(|error| unusable(error.to_string()))
 }
 
 /// The addresses of the setting or the file; exactly one of both must be given.
@@ -92,7 +100,7 @@ fn addresses(values: &mut Values<'_>) -> Vec<PeerAddress> {
             return Vec::new();
         }
         (Some(list), None) => ("OSC_CLUSTER_NODES", list.replace(',', "\n")),
-        (None, Some(path)) => match fs::read_to_string(&path) {
+        (None, Some(path)) => match read_lines(Path::new(&path)) {
             Ok(text) => ("OSC_CLUSTER_NODES_FILE", text),
             Err(error) => {
                 values.faults.add(

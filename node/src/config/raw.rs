@@ -2,15 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fmt,
+    path::PathBuf,
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{SETTINGS, Setting};
 
 /// Names that begin like a setting's: of the operator, which may start nodes on its own machine, and of tests.
-const OF_OTHERS: [&str; 2] = ["OSC_OPERATOR_", "OSC_TEST_"];
+pub(super) const OF_OTHERS: [&str; 2] = ["OSC_OPERATOR_", "OSC_TEST_"];
+
+/// What is wrong with bytes that are no UTF-8.
+pub(super) const NO_TEXT: &str = "is no UTF-8 text";
 
 /// Everything that is wrong with a configuration, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,10 @@ impl std::error::Error for UsageError {}
 pub struct Layers {
     values: BTreeMap<&'static str, String>,
     unknown: BTreeSet<String>,
+    /// What cannot be read: where it stands, and what is wrong with it.
+    pub(super) faults: BTreeMap<String, String>,
+    /// Secrets of `.env` that are another text than what stands there, one line each.
+    pub(super) rewritten: Vec<String>,
 }
 
 /// Only the names: values may be secrets, also where a secret stands in the wrong place.
@@ -50,16 +59,25 @@ impl Layers {
         dotenv: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
         let environment: BTreeMap<_, _> = dotenv.into_iter().chain(environment).collect();
-        let values = SETTINGS.iter().filter_map(|setting| {
-            let value = flags
-                .get_one::<String>(setting.name)
-                .or_else(|| environment.get(&setting.variable()))
+        let mut faults = BTreeMap::new();
+        let mut flag = |setting: &Setting| {
+            let value = flags.get_one::<OsString>(setting.name)?;
+            if value.to_str().is_none() {
+                let place = format!("{} ({})", setting.variable(), setting.flag());
+                faults.insert(place, NO_TEXT.to_owned());
+            }
+            value.to_str().map(str::to_owned)
+        };
+        let mut values = BTreeMap::new();
+        for setting in SETTINGS {
+            let value = flag(setting)
+                .or_else(|| environment.get(&setting.variable()).cloned())
                 .filter(|value| !value.trim().is_empty())
-                .cloned()
-                .or_else(|| setting.default.map(str::to_owned))?;
-            Some((setting.name, value))
-        });
-        let values = values.collect();
+                .or_else(|| setting.default.map(str::to_owned));
+            if let Some(value) = value {
+                values.insert(setting.name, value);
+            }
+        }
         let known: BTreeSet<_> = SETTINGS.iter().map(Setting::variable).collect();
         let unknown = environment.into_keys().filter(|name| {
             name.starts_with("OSC_")
@@ -69,11 +87,13 @@ impl Layers {
         Self {
             values,
             unknown: unknown.collect(),
+            faults,
+            rewritten: Vec::new(),
         }
     }
 
     /// Variables that look like settings and are none, such as mistyped ones.
-    pub(super) fn unknown(&self) -> impl Iterator<Item = &str> {
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
         self.unknown.iter().map(String::as_str)
     }
 
@@ -92,8 +112,9 @@ pub fn command() -> Command {
             "One node of OpenSecureConf: an encrypted configuration store with a REST API.\n\n\
              Each value is encrypted under a key that only its caller holds (header X-User-Key).\n\
              Every setting below is a flag, an environment variable and a line of a .env file in the working \
-             directory; a flag wins over the environment, the environment over the file. In .env, quote a value with \
-             blanks or #; inside double quotes \\ and $ have a meaning, inside single quotes nothing has.",
+             directory; a flag wins over the environment, the environment over the file. The file is read as python-dotenv \
+             reads it: between single quotes a value stands as it is (write \\\\ and \\' for \\ and '); without them ${NAME} is \
+             replaced and a # behind a blank begins a comment.",
         )
         .after_help(
             "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage, \
@@ -112,8 +133,10 @@ fn flag(setting: &Setting) -> Arg {
         .map(|value| format!(" [default: {value}]"))
         .unwrap_or_default();
     Arg::new(setting.name)
-        .long(setting.name.to_lowercase().replace('_', "-"))
+        .long(setting.flag().trim_start_matches('-').to_owned())
         .value_name(setting.value)
+        // Bytes that are no text are refused by their setting's name, which clap would not tell.
+        .value_parser(value_parser!(OsString))
         .help(format!(
             "{}{default} [env: {}]",
             setting.help,
@@ -148,6 +171,7 @@ fn subcommands() -> [Command; 7] {
             .arg(
                 Arg::new("output")
                     .long("output")
+                    .value_parser(value_parser!(PathBuf))
                     .value_name("FILE")
                     .required(true)
                     .help("Where the copy goes; must not exist. It holds the salt too, so keep it secret"),
@@ -157,6 +181,7 @@ fn subcommands() -> [Command; 7] {
             .arg(
                 Arg::new("input")
                     .long("input")
+                    .value_parser(value_parser!(PathBuf))
                     .value_name("FILE")
                     .required(true)
                     .help("The backup; it is verified before anything is replaced"),
@@ -196,6 +221,7 @@ fn subcommands() -> [Command; 7] {
             .arg(
                 Arg::new("from")
                     .long("from")
+                    .value_parser(value_parser!(PathBuf))
                     .value_name("FILE")
                     .required(true)
                     .help("The database whose entries are wanted; it is only read"),
@@ -203,6 +229,7 @@ fn subcommands() -> [Command; 7] {
             .arg(
                 Arg::new("salt")
                     .long("salt")
+                    .value_parser(value_parser!(PathBuf))
                     .value_name("FILE")
                     .help("The salt file that goes with it; a database of this software holds its salt itself, one of the original does not"),
             )

@@ -25,6 +25,11 @@ impl Setting {
         }
     }
 
+    /// The flag, with its dashes.
+    pub fn flag(&self) -> String {
+        format!("--{}", self.name.to_lowercase().replace('_', "-"))
+    }
+
     /// Whether its value must not be shown.
     pub fn is_secret(&self) -> bool {
         matches!(

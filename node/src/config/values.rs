@@ -156,6 +156,11 @@ fn variable(name: &str) -> String {
 pub(super) struct Faults(BTreeMap<String, String>);
 
 impl Faults {
+    /// What could not even be read.
+    pub(super) fn of(layers: &Layers) -> Self {
+        Self(layers.faults.clone())
+    }
+
     pub(super) fn add(&mut self, variable: &str, fault: &str) {
         self.0.insert(variable.to_owned(), fault.to_owned());
     }

@@ -1,6 +1,6 @@
 //! The command line, exit codes, and a stop in good order.
 
-use std::{fs, process::Command};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, process::Command};
 
 use tempfile::TempDir;
 
@@ -165,6 +165,105 @@ fn a_dotenv_file_is_read() {
     let node = Process::start_command(&mut osc_node(folder.path()));
     assert!(folder.path().join("encryption.salt").exists());
     node.kill();
+}
+
+/// What a node says of its settings beside such a file.
+fn config_beside(dotenv: &[u8]) -> (Option<i32>, String) {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join(".env"), dotenv).unwrap();
+    let (code, text) = output(osc_node(folder.path()).arg("config"));
+    let folder = fs::canonicalize(folder.path()).unwrap();
+    (code, text.replace(folder.to_str().unwrap(), "FOLDER"))
+}
+
+#[test]
+fn a_dotenv_file_of_others_gives_what_it_says_of_ours() {
+    let (code, text) = config_beside(
+        b"\xef\xbb\xbfOSC_CLUSTER_NODE_ID=S3cr$et\nGREETING=hello world\nJSON={\"a\": 1}\nMSG=it's\nHOME\nNAME=M\xfcller\nOSC_HOST_PORT=9001 # ours",
+    );
+    assert_eq!(code, Some(0), "{text}");
+    for line in ["OSC_CLUSTER_NODE_ID=S3cr$et", "OSC_HOST_PORT=9001"] {
+        assert!(text.lines().any(|told| told == line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn a_dotenv_file_that_cannot_be_used_is_named_with_the_line_and_without_its_text() {
+    let (code, text) = config_beside(
+        b"A=1\nOSC_API_KEY=\"hidden\n\nOSC_HOST_PORT\nOSC_CLUSTER_KEY=a${HIDDEN_AS_WELL}",
+    );
+    assert_eq!(code, Some(2));
+    assert!(!text.contains("\"hidden"), "{text}");
+    for fault in [
+        "FOLDER/.env line 2 is not OSC_API_KEY=value",
+        "FOLDER/.env line 4 has no value: write OSC_HOST_PORT=value",
+        "FOLDER/.env line 5 sets OSC_CLUSTER_KEY to the value of ${HIDDEN_AS_WELL}",
+    ] {
+        assert!(text.contains(fault), "{text}");
+    }
+
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join(".env")).unwrap();
+    let (code, text) = output(osc_node(folder.path()).arg("config"));
+    assert_eq!(code, Some(2));
+    assert!(text.contains("/.env is a folder"), "{text}");
+
+    let (code, text) = config_beside(&vec![b'#'; (1 << 20) + 1]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("FOLDER/.env is larger than"), "{text}");
+}
+
+#[test]
+fn a_key_that_a_dotenv_file_changes_is_told_in_the_log() {
+    let folder = TempDir::new().unwrap();
+    let keys = "OSC_API_KEY_REQUIRED=true\nOSC_API_KEY=a key of the tests #1\nOSC_HOST_PORT=0\n";
+    fs::write(folder.path().join(".env"), keys).unwrap();
+    let node = Process::start_command(&mut osc_node(folder.path()));
+    let log = node.log();
+    node.kill();
+    let told = log
+        .lines()
+        .find(|line| line.contains("setting_rewritten"))
+        .unwrap();
+    assert!(
+        told.contains("/.env line 2: OSC_API_KEY is not what stands there")
+            && !told.contains("a key of the tests"),
+        "{told}"
+    );
+}
+
+#[test]
+fn settings_that_are_no_text_are_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let bad = || OsStr::from_bytes(b"\xff/a.db");
+    let (code, text) = output(osc_node(folder.path()).arg("config").env("OTHER", bad()));
+    assert_eq!(code, Some(0), "{text}");
+    for setting in opensecureconf_node::config::SETTINGS {
+        let variable = setting.variable();
+        let (code, text) = output(osc_node(folder.path()).arg("config").env(&variable, bad()));
+        assert_eq!(code, Some(2), "{text}");
+        let fault = format!("  - {variable} is no UTF-8 text\n");
+        assert!(text.contains(&fault), "{fault}: {text}");
+        let (code, text) = output(osc_node(folder.path()).arg(setting.flag()).arg(bad()));
+        assert_eq!(code, Some(2), "{text}");
+        let fault = format!("  - {variable} ({}) is no UTF-8 text\n", setting.flag());
+        assert!(text.contains(&fault), "{fault}: {text}");
+    }
+    let mut mistyped = osc_node(folder.path());
+    mistyped.env(OsStr::from_bytes(b"OSC_\xff"), "1");
+    let (code, text) = output(mistyped.arg("config"));
+    assert_eq!(code, Some(2), "{text}");
+}
+
+#[test]
+fn names_that_are_no_settings_are_shown_with_the_settings() {
+    let folder = TempDir::new().unwrap();
+    let mut command = osc_node(folder.path());
+    command.env("OSC_DATABASE", "a.db").arg("config");
+    let (code, text) = output(&mut command);
+    assert_eq!(code, Some(0));
+    let line = "# OSC_DATABASE is no setting of this node and has no effect\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

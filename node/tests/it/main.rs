@@ -16,6 +16,7 @@ mod contract;
 mod crash;
 mod disk;
 mod document;
+mod dotenv_against_python;
 mod entries;
 mod founded_by_hand;
 mod hostile;
