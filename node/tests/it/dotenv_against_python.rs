@@ -14,7 +14,7 @@ use crate::python;
 /// For each line of input, a file in hexadecimal digits: its names and values as python-dotenv gives them. What stands between
 /// single quotes is kept from its substitution, which does not know of quotes: the one difference that is meant.
 const PYTHON: &str = r#"
-import io, json, os, sys
+import io, json, logging, os, sys
 from dotenv import dotenv_values, parser
 from dotenv.variables import parse_variables
 
@@ -24,6 +24,7 @@ class SingleQuoted(str):
 decode = parser.decode_escapes
 parser.decode_escapes = lambda regex, text: (
     SingleQuoted(decode(regex, text)) if regex is parser._single_quote_escapes else decode(regex, text))
+logging.disable()
 os.environ.clear()
 os.environ['FROM_OUTSIDE'] = 'outside'
 for line in sys.stdin:
