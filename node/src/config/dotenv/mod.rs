@@ -55,19 +55,19 @@ pub fn read(bytes: &[u8], environment: impl Fn(&str) -> Option<String>) -> DotEn
             );
             continue;
         }
-        file.take(statement, &environment);
+        file.take(&statement, &environment);
     }
     file
 }
 
 impl DotEnv {
-    fn take(&mut self, statement: Statement, environment: &impl Fn(&str) -> Option<String>) {
+    fn take(&mut self, statement: &Statement, environment: &impl Fn(&str) -> Option<String>) {
         if let Some((distance, name)) = swallowed(&statement.text) {
             let fault = format!(
                 "begins a quoted text that goes on over line {}, which sets {name}; end it with its quotes",
                 statement.line + distance
             );
-            self.fault(&statement, &fault);
+            self.fault(statement, &fault);
             return;
         }
         match &statement.content {
@@ -76,12 +76,12 @@ impl DotEnv {
                     let fault = format!(
                         "is not {name}=value: a quote that does not end, or text behind one; put the whole value between single quotes"
                     );
-                    self.fault(&statement, &fault);
+                    self.fault(statement, &fault);
                 }
             }
             Content::Binding { name, value: None } => {
                 if is_setting(name) {
-                    self.fault(&statement, &format!("has no value: write {name}=value"));
+                    self.fault(statement, &format!("has no value: write {name}=value"));
                 }
                 self.values.insert(name.clone(), None);
             }
@@ -89,7 +89,7 @@ impl DotEnv {
                 name,
                 value: Some(value),
             } => {
-                let text = self.substituted(&statement, name, value, environment);
+                let text = self.substituted(statement, name, value, environment);
                 self.values.insert(name.clone(), Some(text));
             }
         }

@@ -50,13 +50,10 @@ pub(super) fn statements(text: &str) -> Vec<Statement> {
             return statements;
         }
         let (from, line) = (cursor.at, cursor.line);
-        let content = match cursor.binding() {
-            Some(binding) => binding,
-            None => {
-                cursor.skip_line();
-                Some(Content::Malformed)
-            }
-        };
+        let content = cursor.binding().unwrap_or_else(|| {
+            cursor.skip_line();
+            Some(Content::Malformed)
+        });
         if let Some(content) = content {
             let text = text.get(from..cursor.at).unwrap_or_default().to_owned();
             statements.push(Statement {
