@@ -1,0 +1,104 @@
+//! Attacks on a node within the memory of a pod, with an honest client beside each. Prints one table.
+//!
+//!     make attack                     # whole, some minutes; every bound decides
+//!     make attack ATTACKS="resets"    # those whose name holds one of these words
+//!
+//! As a part of `make test` each attack runs in a short form: memory and what was learned decide, times are only printed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    reason = "a measurement that cannot go on says so by panicking, and tells people its figures"
+)]
+
+mod aborted_requests;
+mod api_keys;
+mod bodies;
+mod conflicts;
+mod connections;
+mod disk;
+mod guesses;
+mod honest;
+mod http;
+mod lists;
+mod memory_limit;
+mod node;
+mod peers;
+mod refusals;
+mod report;
+mod resets;
+mod scene;
+mod unread_answers;
+mod values;
+
+use futures::future::BoxFuture;
+use report::{Caller, Figures, Row};
+use scene::Scale;
+
+/// One attack: who makes it, what it is called in the table, and how it is run.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    pub(crate) caller: Caller,
+    pub(crate) run: fn(Scale) -> BoxFuture<'static, Figures>,
+}
+
+fn main() {
+    // Cargo and its users pass flags for the standard harness.
+    let wanted: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    if std::env::args().any(|argument| argument == "--list") {
+        return;
+    }
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .unwrap();
+    let scale = if std::env::var("ATTACK_SCALE").is_ok_and(|scale| scale == "full") {
+        Scale::Full
+    } else {
+        Scale::Short
+    };
+    eprintln!("attacked: {}", node::program().display());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let attacks = [
+        unread_answers::ATTACKS,
+        connections::ATTACKS,
+        resets::ATTACKS,
+        refusals::ATTACKS,
+        api_keys::ATTACKS,
+        bodies::ATTACKS,
+        values::ATTACKS,
+        conflicts::ATTACKS,
+        lists::ATTACKS,
+        aborted_requests::ATTACKS,
+        guesses::ATTACKS,
+        peers::ATTACKS,
+        disk::ATTACKS,
+    ];
+    let chosen = attacks.into_iter().flatten().filter(|attack| {
+        wanted.is_empty()
+            || wanted
+                .iter()
+                .any(|word| attack.name.contains(word.as_str()))
+    });
+    let mut rows = Vec::new();
+    for attack in chosen {
+        let figures = runtime.block_on((attack.run)(scale));
+        let row = Row::new(attack, figures, scale);
+        eprintln!("{}", row.line());
+        rows.push(row);
+    }
+    report::print(&rows);
+    if rows.iter().any(Row::failed) {
+        std::process::exit(1);
+    }
+}

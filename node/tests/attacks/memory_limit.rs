@@ -1,0 +1,62 @@
+//! The memory limit of a pod, by a control group of the kernel. Beyond it the kernel kills the node.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+    thread::sleep,
+    time::Duration,
+};
+
+/// What the operator gives a node's container, in bytes.
+pub(crate) const POD_BYTES: u64 = 256 << 20;
+
+/// A control group with one process; removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct MemoryLimit {
+    folder: PathBuf,
+}
+
+impl MemoryLimit {
+    /// A group of its own; `None` where this machine lets the tests make none.
+    pub(crate) fn make() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("opensecureconf-attack-{}-{number}", process::id());
+        // Version 2 and version 1 of the kernel's interface.
+        [
+            ("/sys/fs/cgroup", "memory.max"),
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        ]
+        .iter()
+        .find_map(|(top, limit)| {
+            let folder = Path::new(top).join(&name);
+            // The mount of version 1 is an ordinary folder at the top, where the limit's file would be just a file.
+            let is_group = Path::new(top).join("cgroup.procs").exists();
+            if !is_group || fs::create_dir(&folder).is_err() {
+                return None;
+            }
+            let group = Self { folder };
+            let limit = group.folder.join(limit);
+            (limit.exists() && fs::write(limit, POD_BYTES.to_string()).is_ok()).then_some(group)
+        })
+    }
+
+    /// Where a process writes its number to be limited.
+    pub(crate) fn processes(&self) -> PathBuf {
+        self.folder.join("cgroup.procs")
+    }
+}
+
+impl Drop for MemoryLimit {
+    fn drop(&mut self) {
+        // The kernel needs a moment to see that the process is gone.
+        for _ in 0..50 {
+            if fs::remove_dir(&self.folder).is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The attacked node: a process under the memory limit of a pod.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+use crate::memory_limit::{MemoryLimit, POD_BYTES};
+
+pub(crate) const API_KEY: &str = "the api key of the attacked node";
+pub(crate) const CLUSTER_KEY: &str = "the cluster key of the attacked node, long enough for it";
+
+/// The release build where it is given, as `make` does; else the one that Cargo made for this test.
+pub(crate) fn program() -> PathBuf {
+    env::var_os("OSC_NODE_BINARY").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_osc-node")),
+        PathBuf::from,
+    )
+}
+
+/// A running node; killed when it is dropped.
+pub(crate) struct Node {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: TempDir,
+    settings: Vec<(String, String)>,
+    // After the process, or the group could not be removed.
+    limit: Option<MemoryLimit>,
+}
+
+/// Memory of a process in MiB.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Resident {
+    pub(crate) now: f64,
+    pub(crate) peak: f64,
+}
+
+impl Node {
+    pub(crate) async fn start(more: &[(&str, &str)]) -> Self {
+        let settings = [
+            ("OSC_HOST_PORT", "0"),
+            ("OSC_API_KEY_REQUIRED", "true"),
+            ("OSC_API_KEY", API_KEY),
+            ("OSC_LOG_LEVEL", "WARNING"),
+        ];
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut settings: Vec<_> = settings.iter().map(owned).collect();
+        // What a node finds by itself in a pod; the group of version 1 may not be visible to it.
+        settings.push((
+            "OSC_MEMORY_BYTES".to_owned(),
+            (POD_BYTES * 6 / 10).to_string(),
+        ));
+        settings.extend(more.iter().map(owned));
+        Self::start_in(TempDir::new().unwrap(), settings).await
+    }
+
+    async fn start_in(folder: TempDir, settings: Vec<(String, String)>) -> Self {
+        spawn_blocking(move || {
+            let limit = MemoryLimit::make();
+            let mut command = command(folder.path(), &settings, limit.as_ref(), &[]);
+            let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let address = loop {
+                let line = lines
+                    .next()
+                    .unwrap_or_else(|| panic!("the node did not start: {:?}", child.wait()));
+                let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+                if event["event"] == "node_started" {
+                    break event["address"].as_str().unwrap().parse().unwrap();
+                }
+            };
+            // The pipe must be read, or the node would drop its lines.
+            std::thread::spawn(move || lines.for_each(drop));
+            Self {
+                child,
+                url: format!("http://{address}"),
+                address,
+                folder,
+                settings,
+                limit,
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Stops it in good order, lets its folder be changed, and starts it again.
+    pub(crate) async fn restart_after(self, change: impl FnOnce(&Path)) -> Self {
+        let settings = self.settings.clone();
+        let folder = self.stop().await;
+        change(folder.path());
+        Self::start_in(folder, settings).await
+    }
+
+    /// SIGTERM; gives the folder back once the process has ended.
+    pub(crate) async fn stop(mut self) -> TempDir {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(told.success());
+        spawn_blocking(move || {
+            self.child.wait().unwrap();
+            std::mem::replace(&mut self.folder, TempDir::new().unwrap())
+        })
+        .await
+        .unwrap()
+    }
+
+    /// A command of `osc-node` with the settings of this node, run to its end beside it.
+    pub(crate) fn run(&self, arguments: &[&str]) -> bool {
+        command(self.folder.path(), &self.settings, None, arguments)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    }
+
+    /// Whether the kernel limits its memory.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Its memory; `None` once it has ended.
+    pub(crate) fn resident(&self) -> Option<Resident> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let mebibytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+            Some(kibibytes / 1024.0)
+        };
+        Some(Resident {
+            now: mebibytes("VmRSS:")?,
+            peak: mebibytes("VmHWM:")?,
+        })
+    }
+
+    /// Lets the peak begin anew at what the node holds now.
+    pub(crate) fn forget_peak(&self) {
+        // Where the kernel does not allow it, what filled the node counts as well.
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+}
+
+fn command(
+    folder: &Path,
+    settings: &[(String, String)],
+    limit: Option<&MemoryLimit>,
+    arguments: &[&str],
+) -> Command {
+    let mut command = match limit {
+        Some(limit) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", r#"echo $$ > "$0" && exec "$@""#]);
+            shell.arg(limit.processes()).arg(program());
+            shell
+        }
+        None => Command::new(program()),
+    };
+    command
+        .env_clear()
+        .envs(settings.iter().cloned())
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,162 @@
+//! The figures of an attack, their bounds, and the table.
+
+use std::time::Duration;
+
+use crate::{Attack, honest::Latency, scene::Scale};
+
+/// MiB that a node may hold under any attack.
+const MEMORY_BOUND: f64 = 160.0;
+/// What the honest client waits in any case, before a slowdown counts.
+const LATENCY_FLOOR: Duration = Duration::from_millis(50);
+/// How many times slower the honest client may be than before the attack.
+const SLOWDOWN: u32 = 10;
+
+/// Who attacks, as docs/threat-model.md names them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Caller {
+    /// Can open a connection.
+    Network,
+    /// Has the API key.
+    ApiKey,
+    /// Answers at an address that the node dials.
+    Peer,
+    /// Reads and writes the disk.
+    Disk,
+}
+
+impl Caller {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Network => "anyone",
+            Self::ApiKey => "API key",
+            Self::Peer => "peer's address",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// What the attacker has now that it should not have, with what it may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Learned {
+    pub(crate) count: usize,
+    pub(crate) bound: usize,
+}
+
+/// What an attack came to.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    /// MiB at most; `None` where the attack is none on memory.
+    pub(crate) peak: Option<f64>,
+    /// When the node ended, if it did.
+    pub(crate) ended: Option<Duration>,
+    pub(crate) before: Option<Latency>,
+    pub(crate) under: Option<Latency>,
+    pub(crate) learned: Option<Learned>,
+    /// What the attack did, in a few words.
+    pub(crate) note: String,
+    /// What went wrong beside the three figures.
+    pub(crate) fault: Option<String>,
+}
+
+/// One line of the table.
+pub(crate) struct Row {
+    name: &'static str,
+    caller: Caller,
+    figures: Figures,
+    faults: Vec<String>,
+}
+
+impl Row {
+    pub(crate) fn new(attack: &Attack, figures: Figures, scale: Scale) -> Self {
+        let mut faults = Vec::new();
+        if let Some(ended) = figures.ended {
+            faults.push(format!("the node ended after {:.1} s", ended.as_secs_f64()));
+        }
+        if let Some(peak) = figures.peak.filter(|peak| *peak > MEMORY_BOUND) {
+            faults.push(format!("{peak:.0} MiB are more than {MEMORY_BOUND:.0}"));
+        }
+        if let Some(learned) = figures.learned
+            && learned.count > learned.bound
+        {
+            faults.push(format!(
+                "{} learned, {} allowed",
+                learned.count, learned.bound
+            ));
+        }
+        faults.extend(figures.fault.clone());
+        if let (Scale::Full, Some(before), Some(under)) = (scale, figures.before, figures.under) {
+            let bound = (before.p99 * SLOWDOWN).max(LATENCY_FLOOR);
+            if under.p99 > bound {
+                faults.push(format!(
+                    "an honest p99 of {} is more than {}",
+                    milliseconds(under.p99),
+                    milliseconds(bound)
+                ));
+            }
+        }
+        Self {
+            name: attack.name,
+            caller: attack.caller,
+            figures,
+            faults,
+        }
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    /// The row in Markdown.
+    pub(crate) fn line(&self) -> String {
+        let figures = &self.figures;
+        let peak = figures
+            .peak
+            .map_or("-".to_owned(), |peak| format!("{peak:.0} MiB"));
+        let latency = |latency: Option<Latency>| {
+            latency.map_or("-".to_owned(), |latency| match latency.unanswered {
+                0 => milliseconds(latency.p99),
+                unanswered => format!(
+                    "{}, {unanswered} of {} unanswered",
+                    milliseconds(latency.p99),
+                    latency.requests
+                ),
+            })
+        };
+        let learned = figures.learned.map_or("-".to_owned(), |learned| {
+            format!("{} (bound {})", learned.count, learned.bound)
+        });
+        let verdict = if self.failed() {
+            format!("FAILS: {}", self.faults.join("; "))
+        } else {
+            "holds".to_owned()
+        };
+        let note = match figures.note.as_str() {
+            "" => String::new(),
+            note => format!(": {note}"),
+        };
+        format!(
+            "| {}{note} | {} | {peak} | {} | {} | {learned} | {verdict} |",
+            self.name,
+            self.caller.name(),
+            latency(figures.before),
+            latency(figures.under),
+        )
+    }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+/// Prints the table as docs/threat-model.md shows it.
+pub(crate) fn print(rows: &[Row]) {
+    println!(
+        "\n| attack | caller | memory | honest p99 before | under attack | learned | verdict |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for row in rows {
+        println!("{}", row.line());
+    }
+    let failed = rows.iter().filter(|row| row.failed()).count();
+    println!("\n{} of {} attacks hold", rows.len() - failed, rows.len());
+}

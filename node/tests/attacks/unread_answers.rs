@@ -1,0 +1,109 @@
+//! Answers that are asked for and never read: what the node holds for them, and for how long.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use serde_json::json;
+use tokio::{io::AsyncWriteExt, time::sleep};
+
+use crate::{
+    Attack,
+    honest::USER_KEY,
+    http::{Http2, attacker, connect_narrow, head},
+    report::{Caller, Figures},
+    scene::{Scale, Scene, Spoils},
+};
+
+const ASSET: &str = "/docs/swagger-ui-bundle.js";
+const STREAMS: usize = 256;
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "unread assets, HTTP/2 window 0, 1 connection",
+        caller: Caller::Network,
+        run: |scale| http_2(scale, 1, ASSET).boxed(),
+    },
+    Attack {
+        name: "unread assets, HTTP/2 window 0, 8 connections",
+        caller: Caller::Network,
+        run: |scale| http_2(scale, 8, ASSET).boxed(),
+    },
+    Attack {
+        name: "unread values of 1 MiB, HTTP/2 window 0, 1 connection",
+        caller: Caller::ApiKey,
+        run: |scale| http_2(scale, 1, "/configs/large").boxed(),
+    },
+    Attack {
+        name: "unread values of 1 MiB, HTTP/2 window 0, 8 connections",
+        caller: Caller::ApiKey,
+        run: |scale| http_2(scale, 8, "/configs/large").boxed(),
+    },
+    Attack {
+        name: "unread assets, 600 connections of HTTP/1.1",
+        caller: Caller::Network,
+        run: |scale| http_1(scale, ASSET).boxed(),
+    },
+    Attack {
+        name: "unread values of 1 MiB, 600 connections of HTTP/1.1",
+        caller: Caller::ApiKey,
+        run: |scale| http_1(scale, "/configs/large").boxed(),
+    },
+];
+
+async fn scene(scale: Scale) -> Scene {
+    let scene = Scene::start(scale, &[]).await;
+    scene.create("large", &json!("x".repeat(1_000_000))).await;
+    scene
+}
+
+/// Connections from two addresses; each asks as often as the node lets it.
+async fn http_2(scale: Scale, connections: usize, path: &'static str) -> Figures {
+    let scene = scene(scale).await;
+    let to = scene.node.address;
+    scene
+        .measure(async move {
+            let mut attackers = Vec::new();
+            for number in 0..connections {
+                attackers.push(tokio::spawn(async move {
+                    let mut connection = Http2::connect(to, attacker(number % 2), 0).await.ok()?;
+                    let mut answers = Vec::new();
+                    while answers.len() < STREAMS
+                        && let Some(answer) = connection.get(path, USER_KEY).await
+                    {
+                        answers.push(answer);
+                    }
+                    Some((connection, answers))
+                }));
+            }
+            let held = futures::future::join_all(attackers).await;
+            // Longer than an unread answer may stay in the whole form.
+            sleep(Duration::from_secs(scale.of(4, 30))).await;
+            let held: Vec<_> = held.into_iter().filter_map(|held| held.unwrap()).collect();
+            let asked: usize = held.iter().map(|(_, answers)| answers.len()).sum();
+            let open = held.iter().filter(|(held, _)| held.is_open()).count();
+            Spoils::note(format!("{asked} asked for, {open} connections left"))
+        })
+        .await
+}
+
+/// Connections from four addresses, each with one answer that is not read.
+async fn http_1(scale: Scale, path: &'static str) -> Figures {
+    let scene = scene(scale).await;
+    let to = scene.node.address;
+    scene
+        .measure(async move {
+            let mut held = Vec::new();
+            for number in 0..600 {
+                let Ok(mut connection) = connect_narrow(to, attacker(number % 4)).await else {
+                    continue;
+                };
+                let request = head("GET", path, USER_KEY, "");
+                if connection.write_all(request.as_bytes()).await.is_ok() {
+                    held.push(connection);
+                }
+            }
+            sleep(Duration::from_secs(scale.of(4, 30))).await;
+            Spoils::note(format!("{} sent", held.len()))
+        })
+        .await
+}

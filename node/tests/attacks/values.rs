@@ -1,0 +1,131 @@
+//! Values of many parts: written and read by many at once.
+
+use futures::FutureExt as _;
+use reqwest::{Client, StatusCode};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    Attack,
+    honest::USER_KEY,
+    http::attacker,
+    node::API_KEY,
+    report::{Caller, Figures},
+    scene::{Scale, Scene, Spoils},
+};
+
+/// As many as one value may have, nearly, and nearly 1 MiB of text.
+const MEMBERS: usize = 78_000;
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "values of 78,000 members written by 16",
+        caller: Caller::ApiKey,
+        run: |scale| written(scale, &members()).boxed(),
+    },
+    Attack {
+        name: "values of 340,000 empty lists written by 16",
+        caller: Caller::ApiKey,
+        run: |scale| written(scale, &Value::from(vec![json!([]); 340_000])).boxed(),
+    },
+    Attack {
+        name: "a value of 78,000 members read by 64",
+        caller: Caller::ApiKey,
+        run: |scale| read(scale).boxed(),
+    },
+];
+
+fn members() -> Value {
+    let members = (0..MEMBERS).map(|number| (format!("k{number}"), json!({})));
+    Value::Object(members.collect::<Map<_, _>>())
+}
+
+fn client(number: usize) -> Client {
+    Client::builder()
+        .no_proxy()
+        .local_address(std::net::IpAddr::from(attacker(number)))
+        .build()
+        .unwrap()
+}
+
+/// Counts answers: those that succeeded and those that were refused.
+async fn repeat(until: Instant, request: impl Fn() -> reqwest::RequestBuilder) -> (usize, usize) {
+    let (mut done, mut refused) = (0, 0);
+    while Instant::now() < until {
+        let whole = async { request().send().await?.error_for_status()?.bytes().await };
+        match whole.await {
+            Ok(_) => done += 1,
+            Err(error) => {
+                refused += 1;
+                if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) {
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+    (done, refused)
+}
+
+fn total(counts: Vec<Result<(usize, usize), tokio::task::JoinError>>) -> String {
+    let (done, refused) = counts
+        .into_iter()
+        .map(Result::unwrap)
+        .fold((0, 0), |(done, refused), (more, others)| {
+            (done + more, refused + others)
+        });
+    format!("{done} done, {refused} refused")
+}
+
+fn written(scale: Scale, value: &Value) -> impl Future<Output = Figures> + use<> {
+    let body = json!({ "value": value }).to_string();
+    async move {
+        let scene = Scene::start(scale, &[]).await;
+        let url = format!("{}/configs", scene.node.url);
+        scene
+            .measure(async move {
+                let end = Instant::now() + scale.lasts();
+                let writers = (0..16).map(|number| {
+                    let (body, url) = (body.clone(), format!("{url}/many-{number}?upsert=true"));
+                    tokio::spawn(async move {
+                        let client = client(number % 4);
+                        repeat(end, || {
+                            client
+                                .put(&url)
+                                .header("X-API-Key", API_KEY)
+                                .header("X-User-Key", USER_KEY)
+                                .header("Content-Type", "application/json")
+                                .body(body.clone())
+                        })
+                        .await
+                    })
+                });
+                Spoils::note(total(futures::future::join_all(writers).await))
+            })
+            .await
+    }
+}
+
+async fn read(scale: Scale) -> Figures {
+    let scene = Scene::start(scale, &[]).await;
+    scene.create("many", &members()).await;
+    let url = format!("{}/configs/many", scene.node.url);
+    scene
+        .measure(async move {
+            let end = Instant::now() + scale.lasts();
+            let readers = (0..64).map(|number| {
+                let url = url.clone();
+                tokio::spawn(async move {
+                    let client = client(number % 4);
+                    repeat(end, || {
+                        client
+                            .get(&url)
+                            .header("X-API-Key", API_KEY)
+                            .header("X-User-Key", USER_KEY)
+                    })
+                    .await
+                })
+            });
+            Spoils::note(total(futures::future::join_all(readers).await))
+        })
+        .await
+}
