@@ -2,9 +2,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak simulation images kind kind-down e2e gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
+RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,8 +14,19 @@ run: toolchain ## Run three nodes on this machine, without Kubernetes (ARGS="--p
 	@cargo build --release --locked -p opensecureconf-node -p opensecureconf-operator
 	@exec "$${CARGO_TARGET_DIR:-target}/release/osc-operator" local -f $(NODES) $(ARGS)
 
-test: toolchain test-tools ## Run every test that needs no Kubernetes
-	cargo test --workspace --locked
+test: toolchain test-tools release ## Run every test that needs no Kubernetes
+	OSC_NODE_BINARY=$(RELEASED) cargo test --workspace --locked
+
+attack: toolchain release ## Attack a node within the memory of a pod, and print what holds (ATTACKS="resets lists" for some of it)
+	@ATTACK_SCALE=full OSC_NODE_BINARY=$(RELEASED) cargo test --quiet --locked -p opensecureconf-node --test attacks -- $(ATTACKS)
+
+fuzz: toolchain test-tools release ## Give the node a million inputs made from the corpus (FUZZ_INPUTS=10000000, FUZZ_SEED=1)
+	FUZZ_INPUTS=$(or $(FUZZ_INPUTS),1000000) FUZZ_SEED=$(FUZZ_SEED) OSC_NODE_BINARY=$(RELEASED) \
+	  cargo test --release --locked -p opensecureconf-node --test fuzz -- --nocapture
+
+# The same packages as e2e/images.sh, so that one build serves both.
+release:
+	@cargo build --quiet --release --locked -p opensecureconf-node -p opensecureconf-operator
 
 lint: toolchain ## Check format, lints, documentation, licences and scripts
 	cargo fmt --all --check

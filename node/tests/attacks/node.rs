@@ -49,7 +49,6 @@ impl Node {
             ("OSC_HOST_PORT", "0"),
             ("OSC_API_KEY_REQUIRED", "true"),
             ("OSC_API_KEY", API_KEY),
-            ("OSC_LOG_LEVEL", "WARNING"),
         ];
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut settings: Vec<_> = settings.iter().map(owned).collect();

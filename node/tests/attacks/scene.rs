@@ -76,7 +76,11 @@ impl Scene {
         prepare(&node);
         let scene = Self { node, scale };
         scene.create(ENTRY, &json!({"port": 5432})).await;
-        // Opened once: its key has proved itself.
+        // A key proves itself by what is older than its place in the cache.
+        let scene = Self {
+            node: scene.node.restart_after(|_| {}).await,
+            scale,
+        };
         let read = call(&scene.node.url, Method::GET, &format!("/configs/{ENTRY}")).await;
         assert_eq!(read, StatusCode::OK);
         scene
