@@ -13,7 +13,7 @@ use opensecureconf_node::{
     config::{Config, Layers, SETTINGS},
     peers,
     serve::fresh_incarnation,
-    store::{self, Findings, NewLife},
+    store::{self, Findings, NewLife, Vacuumed},
 };
 
 /// How a command ended, as the exit code says it.
@@ -83,6 +83,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
         entries,
         owned_values,
         tombstones,
+        sealed,
         set_aside,
         damage,
     } = &findings;
@@ -94,6 +95,10 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
         writeln!(out, "own values  {owned_values}")?;
     }
     writeln!(out, "tombstones  {tombstones}")?;
+    writeln!(
+        out,
+        "sealed      {sealed} (by the right seal? only their user keys tell)"
+    )?;
     writeln!(out, "set aside   {set_aside}")?;
     if damage.is_empty() {
         writeln!(out, "damage      none")?;
@@ -104,6 +109,18 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
         writeln!(out, "  - {line}")?;
     }
     Ok(Outcome::Damaged)
+}
+
+/// Writes the database anew.
+pub(crate) fn vacuum(config: &Config) -> anyhow::Result<Outcome> {
+    let path = database(config)?;
+    let Vacuumed { before, after } = store::vacuum(path)?;
+    writeln!(
+        io::stdout(),
+        "{} is written anew: {before} bytes before, {after} now",
+        path.display()
+    )?;
+    Ok(Outcome::Done)
 }
 
 /// Copies the database.

@@ -12,6 +12,7 @@
 //! | [`budget`] | how much memory each kind of work may take | nothing |
 //! | [`config`], [`log`], [`metrics`] | settings, log lines, counters | |
 //! | [`reload`], [`tls`] | files that change while the node runs, certificates | |
+//! | [`process_privacy`] | what keeps others out of the process's memory | nothing |
 //! | [`serve`] | a running node | all above |
 
 pub mod api;
@@ -21,10 +22,12 @@ mod cluster_link;
 pub mod config;
 pub mod crypto;
 pub mod domain;
+mod file_care;
 pub mod json;
 pub mod log;
 pub mod metrics;
 pub mod peers;
+pub mod process_privacy;
 mod random;
 pub mod reload;
 pub mod serve;

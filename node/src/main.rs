@@ -13,6 +13,7 @@ use opensecureconf_node::{
     config::{Config, Layers, UsageError, command},
     crypto::Iterations,
     log::{self, LogTarget},
+    process_privacy,
     serve::{BoundNode, STACK},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // The allocator asks for huge pages, which triple what an idle node allocates. Refused, nothing else changes.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+    process_privacy::withdraw();
     let arguments = command().get_matches();
     let (name, flags) = match arguments.subcommand() {
         Some((name, flags)) => (name, flags),
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match name {
         "config" => commands::show_config(&layers, &config),
         "check" => commands::check(&config),
+        "vacuum" => commands::vacuum(&config),
         "backup" => commands::backup(&config, flags),
         "restore" => commands::restore(&config, flags),
         "adopt" => commands::adopt(&config),

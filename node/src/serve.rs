@@ -20,6 +20,7 @@ use crate::{
     config::{Config, Patience, TlsFiles, UsageError},
     crypto::{Iterations, Salt},
     domain::{Incarnation, Timestamp},
+    file_care::FileCare,
     log::LogControl,
     metrics::{Metrics, StoreMetrics},
     peers::Outputs,
@@ -44,6 +45,7 @@ pub struct BoundNode {
     state: Node,
     drain: Duration,
     cluster: Option<ClusterLink>,
+    files: FileCare,
 }
 
 impl BoundNode {
@@ -75,6 +77,12 @@ impl BoundNode {
             salt,
             outputs,
         } = opened;
+        let mut files = FileCare::new(
+            config.secret_files(),
+            config.tls.as_ref(),
+            metrics.files.clone(),
+        );
+        files.look(clock());
         let listener = listen(config.listen, "OSC_HOST or OSC_HOST_PORT")?;
         let metrics_listener = config
             .metrics_bind
@@ -100,6 +108,7 @@ impl BoundNode {
             state,
             drain,
             cluster,
+            files,
         })
     }
 
@@ -123,6 +132,7 @@ impl BoundNode {
             state,
             drain,
             cluster,
+            files,
         } = self;
         tracing::info!(
             address = %listener.local_addr()?,
@@ -145,7 +155,7 @@ impl BoundNode {
             }
         });
         let patience = state.patience;
-        let mut background = upkeep::start(&state, tls.as_ref());
+        let mut background = upkeep::start(&state, tls.as_ref(), files);
         if let Some(cluster) = cluster {
             background.extend(cluster.connect(&state, tls.as_ref().map(|(files, _)| files)));
         }

@@ -1,23 +1,25 @@
 //! HTTPS: certificates from PEM files.
 
-use std::{fs, io, path::Path, sync::Arc};
+mod certificate;
+mod private_key;
 
-use anyhow::{Context, anyhow, bail};
-use pkcs8::EncryptedPrivateKeyInfo;
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, bail};
+pub use certificate::{CertificateFacts, facts};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    pki_types::{CertificateDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use zeroize::Zeroizing;
 
 use crate::config::TlsFiles;
 
 /// Reads the files and makes sure that they fit together. Called again when they change.
 pub fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
     let chain = certificates(&files.certificate)?;
-    let key = private_key(&files.key, files.key_password.as_ref())
+    let key = private_key::read(&files.key, files.key_password.as_ref())
         .with_context(|| format!("cannot use the private key {}", files.key.display()))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -38,7 +40,7 @@ pub fn server_config(files: &TlsFiles) -> anyhow::Result<ServerConfig> {
     };
     let mut config = builder.with_single_cert(chain, key).with_context(|| {
         format!(
-            "certificate {} and private key {} do not fit together",
+            "certificate {} and private key {} do not fit together, or the chain does not begin with the node's own certificate",
             files.certificate.display(),
             files.key.display()
         )
@@ -60,7 +62,7 @@ pub fn peer_config(files: &TlsFiles) -> anyhow::Result<ClientConfig> {
         roots.add(authority)?;
     }
     let chain = certificates(&files.certificate)?;
-    let key = private_key(&files.key, files.key_password.as_ref())
+    let key = private_key::read(&files.key, files.key_password.as_ref())
         .with_context(|| format!("cannot use the private key {}", files.key.display()))?;
     Ok(builder
         .with_root_certificates(roots)
@@ -75,25 +77,4 @@ fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
         bail!("{} holds no certificate in PEM", path.display());
     }
     Ok(certificates)
-}
-
-fn private_key(
-    path: &Path,
-    passphrase: Option<&Zeroizing<String>>,
-) -> anyhow::Result<PrivateKeyDer<'static>> {
-    let pem = Zeroizing::new(fs::read_to_string(path)?);
-    if !pem.contains("BEGIN ENCRYPTED PRIVATE KEY") {
-        return PrivateKeyDer::from_pem_slice(pem.as_bytes())
-            .map_err(|error| anyhow!("it is no private key in PEM: {error}"));
-    }
-    let Some(passphrase) = passphrase else {
-        bail!("it is encrypted; set OSC_SSL_KEYFILE_PASSWORD");
-    };
-    // This reader allows no blank line before or after.
-    let (_, document) = pkcs8::SecretDocument::from_pem(pem.trim())
-        .map_err(|error| anyhow!("it is no private key in PEM: {error}"))?;
-    let key = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
-        .and_then(|key| key.decrypt(passphrase.as_bytes()))
-        .map_err(|_| io::Error::other("OSC_SSL_KEYFILE_PASSWORD does not open it"))?;
-    Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }

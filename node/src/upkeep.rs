@@ -3,19 +3,28 @@
 use std::{sync::Arc, time::Duration};
 
 use axum_server::tls_rustls::RustlsConfig;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
     api::Node,
     config::{AccessKeys, TlsFiles},
-    reload, tls,
+    file_care::{self, FileCare},
+    reload,
+    store::Store,
+    tls,
 };
 
 /// Starts all of it; ends with the handles' abortion.
-pub(crate) fn start(state: &Node, tls: Option<&(TlsFiles, RustlsConfig)>) -> Vec<JoinHandle<()>> {
+pub(crate) fn start(
+    state: &Node,
+    tls: Option<&(TlsFiles, RustlsConfig)>,
+    files: FileCare,
+) -> Vec<JoinHandle<()>> {
     let mut tasks = watch_keys(state);
     tasks.extend(tls.map(watch_certificates));
     tasks.push(tokio::spawn(wipe_expired_keys(Arc::clone(state))));
+    tasks.push(tokio::spawn(look_after_files(files, Arc::clone(state))));
+    tasks.push(tokio::spawn(empty_log(state.store.clone())));
     tasks
 }
 
@@ -63,6 +72,29 @@ fn watch_certificates((files, config): &(TlsFiles, RustlsConfig)) -> JoinHandle<
             }
         }
     }))
+}
+
+/// Files are looked at again: Kubernetes exchanges those that it mounts.
+async fn look_after_files(mut files: FileCare, state: Node) {
+    let mut ticks = tokio::time::interval(file_care::EVERY);
+    // The start has looked.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        files.look((state.clock)());
+    }
+}
+
+/// Deleted and replaced values do not stay in the log of an idle node.
+async fn empty_log(store: Store) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if store.tidy().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Expired data keys do not stay in the memory of an idle node.

@@ -16,6 +16,7 @@
 mod bare;
 mod cluster;
 mod derivation;
+mod erasure;
 mod federated;
 mod flood;
 mod lists;
@@ -35,6 +36,7 @@ type Measure = fn() -> Vec<Row>;
 const ROWS: &[(&str, Measure)] = &[
     ("read", reads::rows),
     ("create", writes::rows),
+    ("erasing", erasure::rows),
     ("list", lists::rows),
     ("first", derivation::rows),
     ("flood", flood::rows),

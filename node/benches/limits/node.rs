@@ -128,10 +128,12 @@ async fn write(store: &Store, n: usize, key: &DataKey, now: Timestamp) {
         environment: Environment::default(),
         key: ConfigKey::new(format!("k{n}")).unwrap(),
     };
-    let token = key.seal(value(n).as_bytes(), now).unwrap();
+    let names = ("", identity.key.as_str());
+    let (token, seal) = key.seal_value(names, value(n).as_bytes(), now).unwrap();
     let change = Change::Put {
         category: None,
         token,
+        seal: Some(seal),
     };
     let write = Write {
         identity,

@@ -8,7 +8,7 @@ use axum::{
 use http_body_util::LengthLimitError;
 use tokio::time::timeout;
 
-use super::{Node, NodeState, error::ApiError, problem::Problem};
+use super::{Node, NodeState, body_text::decode, error::ApiError, problem::Problem};
 use crate::{
     domain::{Category, ConfigKey, Environment},
     json::{Json, ParseError, Text, parse},
@@ -40,9 +40,8 @@ impl FromRequest<Node> for Fields {
         if !is_json {
             return Err(no_object());
         }
-        let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::UnreadableBody)?;
-        // Python's reader takes a byte order mark for what it is.
-        match parse(text.strip_prefix('\u{feff}').unwrap_or(text), MAX_DEPTH) {
+        let text = decode(&bytes).ok_or(ApiError::UnreadableBody)?;
+        match parse(&text, MAX_DEPTH) {
             Ok(Json::Object(members)) => Ok(Self {
                 members,
                 problems: Vec::new(),

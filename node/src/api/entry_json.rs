@@ -49,6 +49,7 @@ impl<'a> From<ListedEntry<'a>> for Shown<'a> {
             key,
             category,
             token: _,
+            extra: _,
             created_at,
             updated_at,
         } = entry;

@@ -213,6 +213,17 @@ pub(super) async fn free_name(node: &NodeState, identity: &Identity) -> Result<S
     })
 }
 
+/// Whether the node that writes over a live row keeps the seal of the new value.
+pub(super) fn keeps_seals(node: &NodeState, live: Option<&Row>) -> bool {
+    let (Some(row), Some(_)) = (live, &node.federation) else {
+        return true;
+    };
+    match node.store.view().holder(row.version.incarnation) {
+        Holder::At(place) => place.keeps_seals,
+        Holder::Here | Holder::Silent { .. } | Holder::Gone | Holder::Unclear { .. } => true,
+    }
+}
+
 /// Puts a value in the place of the row that was seen, or deletes it, at the node that owns it; `None` when the row changed
 /// meanwhile and must be checked again.
 pub(super) async fn commit_over(
@@ -225,6 +236,12 @@ pub(super) async fn commit_over(
         && !row.is_tombstone()
     {
         match node.store.view().holder(row.version.incarnation) {
+            // Whoever would lose the seal gets a value that needs none.
+            Holder::At(place)
+                if !place.keeps_seals && put.as_ref().is_some_and(|put| put.seal.is_some()) =>
+            {
+                return Ok(None);
+            }
             Holder::At(place) => {
                 return federation.write(node, &place, row, put, terms).await;
             }

@@ -12,6 +12,7 @@ use axum::{
     response::Response,
 };
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use super::{
     Node,
@@ -20,12 +21,12 @@ use super::{
     error::{ApiError, AuthRefusal, LOST, PARTIAL, missing_nodes},
     gathering::Gathering,
     page::{Cursor, Page},
-    sealing::{read_plaintext, unreadable},
+    sealing::{read_plaintext, tell_misplaced, unreadable},
     streaming::{Sender, streamed},
 };
 use crate::{
     config::Patience,
-    crypto::DataKey,
+    crypto::{DataKey, Unopened},
     domain::Timestamp,
     json::Json,
     store::{ListedEntry, ReadError, Snapshot},
@@ -58,6 +59,7 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
     let reading = tokio::spawn({
         let store = node.store.clone();
         let reading = Reading {
+            node: Arc::clone(&node),
             key: Arc::clone(&caller.derivation.key),
             since: caller.derivation.since(),
             page: page.clone(),
@@ -107,6 +109,7 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
 }
 
 struct Reading {
+    node: Node,
     key: Arc<DataKey>,
     /// What is older than this was not created by who asks, as far as the cache knows.
     since: Timestamp,
@@ -211,7 +214,7 @@ impl Reading {
         let full = self.page.limit.is_some_and(|limit| first.opened == limit);
         let buffers = !full && first.buffered == first.opened && buffer.len() < ONE_PASS;
         let opens = if buffers && self.page.form != Form::Names {
-            match self.key.open(entry.token) {
+            match self.open(entry) {
                 Ok(plaintext) => {
                     self.append(entry, &plaintext, buffer)?;
                     true
@@ -300,6 +303,16 @@ impl Reading {
         Ok(())
     }
 
+    /// The plaintext of an entry. One that was written for another entry is told of, and passed over.
+    fn open(&self, entry: ListedEntry<'_>) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        let names = (entry.environment, entry.key);
+        let opened = self.key.open_value(names, entry.token, entry.extra);
+        if opened == Err(Unopened::Misplaced) {
+            tell_misplaced(&self.node, names);
+        }
+        opened
+    }
+
     fn append_if_opened(
         &self,
         entry: ListedEntry<'_>,
@@ -313,8 +326,11 @@ impl Reading {
             }
             return Ok(opens);
         }
-        let Ok(plaintext) = self.key.open(entry.token) else {
-            return Ok(false);
+        let plaintext = match self.open(entry) {
+            Ok(plaintext) => plaintext,
+            Err(Unopened::Closed(_)) => return Ok(false),
+            // The first pass, which looked at the key alone, counted it.
+            Err(Unopened::Misplaced) => return Ok(true),
         };
         self.append(entry, &plaintext, buffer).map_err(|_| {
             tracing::error!(

@@ -4,6 +4,7 @@
 
 mod auth;
 mod body;
+mod body_text;
 mod charge;
 mod client_address;
 mod conditional;

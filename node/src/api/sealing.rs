@@ -1,10 +1,13 @@
 //! Values under the caller's key: opening what is stored, sealing what comes in.
 
+use zeroize::Zeroizing;
+
 use super::{NodeState, auth::Caller, error::ApiError};
 use crate::{
-    crypto::DataKey,
-    domain::{Content, Row},
+    crypto::{DataKey, Names, Unopened},
+    domain::{Content, Identity, Row, Seal},
     json::{Json, parse},
+    store::ReadError,
 };
 
 /// Stored plaintexts were bounded when they came in; those of an old database nest as deep as Python reads and writes,
@@ -18,21 +21,56 @@ pub(super) fn open(node: &NodeState, caller: &Caller<'_>, row: &Row) -> Result<J
         .as_ref()
         .and_then(Content::token)
         .unwrap_or_default();
-    let Ok(plaintext) = caller.derivation.key.open(token) else {
-        caller.failed(node);
-        return Err(ApiError::WrongUserKey {
-            key: row.identity.key.as_str().to_owned(),
-        });
+    let entry @ (environment, key) = names(&row.identity);
+    let key_of_caller = &caller.derivation.key;
+    let plaintext = match key_of_caller.open_value(entry, token, row.extra.as_deref()) {
+        Ok(plaintext) => plaintext,
+        Err(Unopened::Closed(_)) => {
+            caller.failed(node);
+            return Err(ApiError::WrongUserKey {
+                key: key.to_owned(),
+            });
+        }
+        Err(Unopened::Misplaced) => {
+            caller.opened(node, row.created_at);
+            node.metrics.store.misplaced();
+            return Err(ReadError::misplaced(&row.identity).into());
+        }
     };
     caller.opened(node, row.created_at);
     node.metrics.decrypted();
-    let (environment, key) = (row.identity.environment.as_str(), row.identity.key.as_str());
     read_plaintext(&plaintext).map_err(|reason| unreadable(environment, key, reason))
 }
 
-/// The token of a value.
-pub(super) fn seal(node: &NodeState, key: &DataKey, value: &Json) -> Result<String, ApiError> {
-    Ok(key.seal(value.to_python().as_bytes(), (node.clock)())?)
+/// The token of an entry's value, and what binds it to the entry.
+pub(super) fn seal(
+    node: &NodeState,
+    key: &DataKey,
+    identity: &Identity,
+    value: &Json,
+) -> Result<(String, Seal), ApiError> {
+    let plaintext = Zeroizing::new(value.to_python());
+    Ok(key.seal_value(names(identity), plaintext.as_bytes(), (node.clock)())?)
+}
+
+/// The token of a value for a node that keeps no seals.
+pub(super) fn seal_unbound(
+    node: &NodeState,
+    key: &DataKey,
+    value: &Json,
+) -> Result<String, ApiError> {
+    let plaintext = Zeroizing::new(value.to_python());
+    Ok(key.seal(plaintext.as_bytes(), (node.clock)())?)
+}
+
+/// A value that opens for another entry than the one it stands at: told, and passed over.
+pub(super) fn tell_misplaced(node: &NodeState, (environment, key): Names<'_>) {
+    node.metrics.store.misplaced();
+    tracing::error!(key, environment, "value_misplaced");
+}
+
+fn names(identity: &Identity) -> Names<'_> {
+    (identity.environment.as_str(), identity.key.as_str())
 }
 
 /// Reads what a token held.

@@ -33,6 +33,8 @@ pub struct Place {
     pub name: String,
     /// Where it answers.
     pub address: Address,
+    /// Whether it keeps the seals of values: a release from before there were any does not.
+    pub keeps_seals: bool,
 }
 
 /// How far each member's feed goes, at one moment.
@@ -54,10 +56,12 @@ impl View {
                 name,
                 reachable: true,
                 address: Some(address),
+                keeps_seals,
                 ..
             }) => Holder::At(Place {
                 name: name.clone(),
                 address: address.clone(),
+                keeps_seals: *keeps_seals,
             }),
             Some(member) => Holder::Silent {
                 name: member.name.clone(),
@@ -140,6 +144,7 @@ mod tests {
             clock_offset_micros: 0,
             release: String::new(),
             salt: None,
+            keeps_seals: true,
             entries: 0,
             digest: None,
             address: Some(Address::new(format!("n{number}:9000"))),
@@ -172,6 +177,7 @@ mod tests {
         let place = Place {
             name: "n2".into(),
             address: Address::new("n2:9000"),
+            keeps_seals: true,
         };
         assert_eq!(view.holder(life(2)), Holder::At(place));
         let silent = Holder::Silent { name: "n3".into() };

@@ -28,11 +28,16 @@ pub struct Protocol {
 
 impl Protocol {
     /// What this release speaks.
-    pub const CURRENT: Self = Self { major: 1, minor: 1 };
+    pub const CURRENT: Self = Self { major: 1, minor: 2 };
 
     /// Whether a node understands [`Request::Digest`].
     pub(super) fn has_digests(self) -> bool {
         self.minor >= 1
+    }
+
+    /// Whether a node keeps the seal of a value that it is told to write.
+    pub(super) fn has_seals(self) -> bool {
+        self.minor >= 2
     }
 }
 

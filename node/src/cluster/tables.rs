@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Boot, FoundingId, MemberName, Mode, Roster, Seq};
 use crate::{
     crypto::Salt,
-    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp, Version},
+    domain::{Clock, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
 };
 
 /// The tables of one node inside a transaction. Reads see the transaction's own writes; the driver commits it, or drops
@@ -27,12 +27,15 @@ pub trait Tables {
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Result<(), Self::Error>;
     /// Federated: the value of an entry that this node holds, and the version that it is.
     fn value(&mut self, identity: &Identity) -> Result<Option<(Version, String)>, Self::Error>;
+    /// The seal of that value: of another version than the directory's, the row has another one.
+    fn value_seal(&mut self, identity: &Identity) -> Result<Option<Seal>, Self::Error>;
     /// Keeps the value of an entry in the place of an earlier one.
     fn put_value(
         &mut self,
         identity: &Identity,
         version: Version,
         token: &str,
+        seal: Option<Seal>,
     ) -> Result<(), Self::Error>;
     /// Drops the value of an entry.
     fn drop_value(&mut self, identity: &Identity) -> Result<(), Self::Error>;

@@ -115,6 +115,18 @@ pub struct ClusterConfig {
 }
 
 impl Config {
+    /// Files with secrets, beside those of HTTPS.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let keys = [&self.api_keys, &self.cluster_keys].into_iter().flatten();
+        let own = [&self.database_path, &self.salt_file_path];
+        own.into_iter()
+            .chain(&self.salt_secret_file)
+            .cloned()
+            .chain(keys.flat_map(AccessKeys::files))
+            .chain([PathBuf::from(".env")])
+            .collect()
+    }
+
     /// Judges all settings; the error lists every fault, not only the first.
     pub fn from_layers(layers: &Layers) -> Result<Self, UsageError> {
         let mut faults = Faults::of(layers);

@@ -148,7 +148,7 @@ fn flag(setting: &Setting) -> Arg {
 /// A command about a file shows only the settings that matter to it, and takes all, since they are judged as a whole.
 fn with_settings(command: Command) -> Command {
     let shown: &[&str] = match command.get_name() {
-        "check" | "backup" => &["DATABASE_PATH"],
+        "check" | "backup" | "vacuum" => &["DATABASE_PATH"],
         "restore" => &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"],
         "adopt" => &["DATABASE_PATH", "CLUSTER_NODE_ID"],
         _ => return command,
@@ -161,11 +161,14 @@ fn with_settings(command: Command) -> Command {
         .after_help("Every other setting is accepted too: osc-node --help")
 }
 
-fn subcommands() -> [Command; 7] {
+fn subcommands() -> [Command; 8] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
         Command::new("check")
             .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged"),
+        Command::new("vacuum").about(
+            "Write a database anew that no node is using, so that nothing is left of what earlier releases deleted, and stop",
+        ),
         Command::new("backup")
             .about("Copy the database consistently, also while a node is writing to it, and stop")
             .arg(

@@ -1,6 +1,6 @@
 //! From passphrase to data key, and Fernet tokens under it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use fernet::Fernet;
@@ -8,8 +8,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Salt, UserKey};
-use crate::domain::Timestamp;
+use super::{
+    Salt, UserKey,
+    token::{canonical, decode},
+};
+use crate::domain::{Seal, Timestamp};
 
 /// Rounds of PBKDF2. A constructor argument that tests lower, never a setting: every node must use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +23,35 @@ impl Iterations {
     pub const STANDARD: Self = Self(480_000);
 }
 
+/// Ends the plaintext of a value that has a seal. Every reader of JSON ignores it, and the token authenticates it.
+const SEALED: u8 = b' ';
+
 /// The key that seals and opens the values of one user key. Wiped on drop, never printed.
 #[derive(Clone)]
-pub struct DataKey(Zeroizing<[u8; 32]>);
+pub struct DataKey {
+    fernet: Zeroizing<[u8; 32]>,
+    /// Binds values to their entries; derived from the other.
+    seals: Zeroizing<[u8; 32]>,
+}
 
 /// A token is damaged, no token, or sealed under another key: Fernet does not tell which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key does not open the token")]
 pub struct NotOpened;
+
+/// Why the value of an entry is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unopened {
+    /// The key does not open the token.
+    #[error(transparent)]
+    Closed(#[from] NotOpened),
+    /// The key opens it, but it was written for another entry, or its seal is lost.
+    #[error("its value was written for another entry")]
+    Misplaced,
+}
+
+/// The names of an entry: its environment, `""` for the default one, and its key.
+pub type Names<'a> = (&'a str, &'a str);
 
 /// PBKDF2-HMAC-SHA256 with a 32-byte result; about 55 ms of CPU at the standard count.
 pub fn derive(user_key: &UserKey, salt: &Salt, iterations: Iterations) -> DataKey {
@@ -38,10 +62,66 @@ pub fn derive(user_key: &UserKey, salt: &Salt, iterations: Iterations) -> DataKe
         iterations.0,
         key.as_mut(),
     );
-    DataKey(key)
+    DataKey::new(key)
 }
 
 impl DataKey {
+    fn new(fernet: Zeroizing<[u8; 32]>) -> Self {
+        let seals = hmac(fernet.as_ref(), |hmac| {
+            hmac.update(b"opensecureconf seal 1");
+        });
+        Self {
+            fernet,
+            seals: Zeroizing::new(seals),
+        }
+    }
+
+    /// The token of an entry's value, and the seal that binds it to the entry.
+    pub fn seal_value(
+        &self,
+        entry: Names<'_>,
+        plaintext: &[u8],
+        now: Timestamp,
+    ) -> Result<(String, Seal), NotOpened> {
+        let mut marked = Zeroizing::new(Vec::with_capacity(plaintext.len() + 1));
+        marked.extend_from_slice(plaintext);
+        marked.push(SEALED);
+        let token = self.seal(&marked, now)?;
+        let seal = self.seal_of(entry, &token);
+        Ok((token, seal))
+    }
+
+    /// Opens the value of an entry: what was given to [`Self::seal_value`], or what a release without seals wrote. `extra` is
+    /// the row's, in which the seal is.
+    pub fn open_value(
+        &self,
+        entry: Names<'_>,
+        token: &str,
+        extra: Option<&str>,
+    ) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        let mut plaintext = self.open(token)?;
+        if plaintext.last() == Some(&SEALED) {
+            if extra.and_then(Seal::of_extra) != Some(self.seal_of(entry, token)) {
+                return Err(Unopened::Misplaced);
+            }
+            plaintext.pop();
+        }
+        Ok(plaintext)
+    }
+
+    /// What binds a token under this key to an entry. Without the token in it, another one could stand beside it.
+    fn seal_of(&self, (environment, key): Names<'_>, token: &str) -> Seal {
+        let mac = hmac(self.seals.as_ref(), |hmac| {
+            for part in [environment, key, token] {
+                let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+                hmac.update(&length.to_be_bytes());
+                hmac.update(part.as_bytes());
+            }
+        });
+        let (seal, _) = mac.split_at(16);
+        Seal(seal.try_into().unwrap_or_default())
+    }
+
     /// Seals a plaintext into a Fernet token that shows `now` in whole seconds.
     pub fn seal(&self, plaintext: &[u8], now: Timestamp) -> Result<String, NotOpened> {
         let seconds = u64::try_from(now.as_micros() / 1_000_000).unwrap_or_default();
@@ -57,28 +137,41 @@ impl DataKey {
     pub fn open(&self, token: &str) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
         // The crate refuses tokens more than 60 s ahead of the given time and adds 60 to it.
         const END_OF_TIME: u64 = u64::MAX - 60;
-        self.fernet()?
-            .decrypt_at_time(token, None, END_OF_TIME)
-            .map(Zeroizing::new)
-            .map_err(|_| NotOpened)
+        let fernet = self.fernet()?;
+        let open = |token: &str| {
+            let opened = fernet.decrypt_at_time(token, None, END_OF_TIME);
+            opened.map(Zeroizing::new).map_err(|_| NotOpened)
+        };
+        open(token).or_else(|closed| match canonical(token) {
+            Cow::Borrowed(_) => Err(closed),
+            Cow::Owned(token) => open(&token),
+        })
     }
 
     /// Whether the key opens the token, without opening it: the HMAC alone tells.
     pub fn opens(&self, token: &str) -> bool {
-        let Ok(bytes) = URL_SAFE.decode(token) else {
+        let Some(bytes) = decode(token) else {
             return false;
         };
         let Some((signed, signature)) = bytes.split_last_chunk::<32>() else {
             return false;
         };
-        let (signing_key, _) = self.0.split_at(16);
+        let (signing_key, _) = self.fernet.split_at(16);
         Hmac::<Sha256>::new_from_slice(signing_key)
             .is_ok_and(|hmac| hmac.chain_update(signed).verify_slice(signature).is_ok())
     }
 
     fn fernet(&self) -> Result<Fernet, NotOpened> {
-        Fernet::new(&Zeroizing::new(URL_SAFE.encode(self.0.as_ref()))).ok_or(NotOpened)
+        Fernet::new(&Zeroizing::new(URL_SAFE.encode(self.fernet.as_ref()))).ok_or(NotOpened)
     }
+}
+
+fn hmac(key: &[u8], message: impl FnOnce(&mut Hmac<Sha256>)) -> [u8; 32] {
+    // HMAC takes keys of every length.
+    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut hmac| {
+        message(&mut hmac);
+        hmac.finalize().into_bytes().into()
+    })
 }
 
 impl fmt::Debug for DataKey {
@@ -106,7 +199,7 @@ mod tests {
     fn key_text(header: &[u8]) -> String {
         URL_SAFE.encode(
             derive(&UserKey::from_header(header), &salt(), Iterations::STANDARD)
-                .0
+                .fernet
                 .as_ref(),
         )
     }
@@ -161,6 +254,47 @@ mod tests {
                 prop_assert!(key.open(rubbish).is_err() && !key.opens(rubbish));
             }
         }
+    }
+
+    fn key(user_key: &[u8]) -> DataKey {
+        derive(&UserKey::from_header(user_key), &salt(), Iterations(1))
+    }
+
+    const NOW: Timestamp = Timestamp::from_micros(1_768_471_845_000_000);
+
+    #[test]
+    fn a_value_opens_under_its_own_names_only() {
+        let (token, seal) = key(b"k").seal_value(("e", "k"), b"{}", NOW).unwrap();
+        let extra = seal.into_extra(None);
+        let open = |entry, extra| {
+            let opened = key(b"k").open_value(entry, &token, extra);
+            opened.map(|plaintext| plaintext.to_vec())
+        };
+        assert_eq!(open(("e", "k"), Some(&extra)), Ok(b"{}".to_vec()));
+        // The names, their boundary; the seal of another token, and of another key.
+        for other in [("e", "l"), ("", "ek"), ("ek", ""), ("", "k")] {
+            assert_eq!(open(other, Some(&extra)), Err(Unopened::Misplaced));
+        }
+        let (_, earlier) = key(b"k").seal_value(("e", "k"), b"{}", NOW).unwrap();
+        let (_, foreign) = key(b"other").seal_value(("e", "k"), b"{}", NOW).unwrap();
+        let (earlier, foreign) = (earlier.into_extra(None), foreign.into_extra(None));
+        for wrong in [Some(earlier.as_str()), Some(&foreign), Some("{}"), None] {
+            assert_eq!(open(("e", "k"), wrong), Err(Unopened::Misplaced));
+        }
+        let closed = key(b"other").open_value(("e", "k"), &token, Some(&extra));
+        assert_eq!(closed, Err(Unopened::Closed(NotOpened)));
+        assert_eq!(
+            *key(b"k").open(&token).unwrap(),
+            b"{} ",
+            "an older reader sees a blank that JSON ignores"
+        );
+    }
+
+    #[test]
+    fn a_value_from_before_there_were_seals_opens_without() {
+        let token = key(b"k").seal(b"{}", NOW).unwrap();
+        let opened = key(b"k").open_value(("e", "k"), &token, None).unwrap();
+        assert_eq!(*opened, b"{}");
     }
 
     #[test]

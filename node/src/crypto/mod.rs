@@ -11,9 +11,9 @@ mod token;
 mod user_key;
 
 pub(crate) use cached_key::CachedKey;
-pub use data_key::{DataKey, Iterations, NotOpened, derive};
+pub use data_key::{DataKey, Iterations, Names, NotOpened, Unopened, derive};
 pub use derivation_pool::DerivationQueueFull;
 pub use keyring::{Derivation, KeyRing};
 pub use salt::{Fingerprint, Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
-pub use token::token_time;
+pub use token::{canonical, token_time};
 pub use user_key::UserKey;

@@ -1,4 +1,6 @@
-//! What a Fernet token tells without its key.
+//! What a Fernet token tells without its key, and the spellings of it that Python's reader takes.
+
+use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 
@@ -10,9 +12,60 @@ const VERSION: u8 = 0x80;
 /// 2200-01-01. A later time is no time but damage.
 const LATEST_SECONDS: u64 = 7_258_118_400;
 
+/// A token as everybody spells it, from one that Python's `base64.urlsafe_b64decode` reads: that passes over blanks, line
+/// ends and whatever else is not of the alphabet, takes `+/` for `-_`, and stops at the padding. What it does not read is
+/// given back as it is.
+pub fn canonical(token: &str) -> Cow<'_, str> {
+    let mut clean = String::with_capacity(token.len());
+    let mut padding = 0;
+    for byte in token.bytes() {
+        // In a group of four, padding counts after the second character only; elsewhere it is passed over.
+        let place = clean.len() % 4;
+        match byte {
+            b'=' if place >= 2 => {
+                padding += 1;
+                if place + padding == 4 {
+                    break;
+                }
+            }
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {
+                clean.push(char::from(byte));
+                padding = 0;
+            }
+            b'+' => {
+                clean.push('-');
+                padding = 0;
+            }
+            b'/' => {
+                clean.push('_');
+                padding = 0;
+            }
+            _ => {}
+        }
+    }
+    let place = clean.len() % 4;
+    if place != 0 && place + padding != 4 {
+        return Cow::Borrowed(token);
+    }
+    clean.extend(std::iter::repeat_n('=', padding));
+    if clean == token {
+        Cow::Borrowed(token)
+    } else {
+        Cow::Owned(clean)
+    }
+}
+
+/// The bytes of a token in any spelling that Python reads.
+pub(super) fn decode(token: &str) -> Option<Vec<u8>> {
+    URL_SAFE.decode(token).ok().or_else(|| {
+        let token = canonical(token);
+        URL_SAFE.decode(token.as_ref()).ok()
+    })
+}
+
 /// When a token was made, in whole seconds; `None` when the text has not the form of a Fernet token.
 pub fn token_time(token: &str) -> Option<Timestamp> {
-    let bytes = URL_SAFE.decode(token).ok()?;
+    let bytes = decode(token)?;
     let (version, rest) = bytes.split_first()?;
     let seconds = u64::from_be_bytes(*rest.first_chunk::<8>()?);
     let whole_blocks = bytes.len().checked_sub(SHORTEST)? % 16 == 0;
@@ -41,6 +94,27 @@ mod tests {
         );
         assert_eq!(token_time(""), None);
         assert_eq!(token_time("{\"plain\": \"text\"}"), None);
+    }
+
+    #[test]
+    fn what_python_passes_over_is_passed_over() {
+        let cases = [
+            ("gAAA\n", "gAAA"),
+            (" gA AA\r\n", "gAAA"),
+            ("g+/A", "g-_A"),
+            ("gAA=", "gAA="),
+            ("gA==\n", "gA=="),
+            ("gA==AAAA", "gA=="),
+            ("gA=A", "gAA"),
+            ("g=AAA", "gAAA"),
+        ];
+        for (spelt, clean) in cases {
+            let given = canonical(spelt);
+            // Python takes no token without its padding.
+            let expected = if clean.len() % 4 == 0 { clean } else { spelt };
+            assert_eq!(given, expected, "{spelt:?}");
+        }
+        assert_eq!(canonical("gA"), "gA", "left for its reader to refuse");
     }
 
     proptest! {

@@ -6,9 +6,11 @@ mod clock;
 mod content;
 mod identity;
 mod row;
+mod seal;
 
 pub use clock::{Clock, HybridClock, Incarnation, NoVersion, Timestamp, Version};
 pub(crate) use content::FINGERPRINT;
 pub use content::{Content, Fingerprint};
 pub use identity::{Category, ConfigKey, Environment, Identity, entry_id};
 pub use row::{Row, RowHash, Stamp};
+pub use seal::{NoSeal, Seal};

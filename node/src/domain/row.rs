@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use sha2::{Digest, Sha256};
 
-use super::{Category, Clock, Content, Identity, Incarnation, Timestamp, Version};
+use super::{Category, Clock, Content, Identity, Incarnation, Seal, Timestamp, Version};
 
 /// SHA-256 over every field of a row: shows damage, and orders two rows of equal version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +42,8 @@ pub struct Row {
     pub version: Version,
     /// The highest clock of each database in this version's history, the writer's own included.
     pub clocks: BTreeMap<Incarnation, Clock>,
-    /// Fields of a newer release, as JSON text: kept, hashed and passed on exactly as they came.
+    /// The value's seal, and fields of a newer release, as JSON text: kept, hashed and passed on exactly as they came, also by
+    /// releases that know nothing of seals.
     pub extra: Option<String>,
 }
 
@@ -97,6 +98,17 @@ impl Row {
         self.clocks
             .get(&other.version.incarnation)
             .is_some_and(|clock| *clock >= other.version.clock)
+    }
+
+    /// What binds the value to this entry; `None` for values from before there were seals.
+    pub fn seal(&self) -> Option<Seal> {
+        self.extra.as_deref().and_then(Seal::of_extra)
+    }
+
+    /// Puts the seal of another value of the entry in the place of this one's.
+    pub fn set_seal(&mut self, seal: Option<Seal>) {
+        let extra = seal.map(|seal| seal.into_extra(self.extra.as_deref()));
+        self.extra = extra;
     }
 
     /// Whether the entry is deleted.

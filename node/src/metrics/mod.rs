@@ -3,6 +3,7 @@
 //! Names of entries, user keys and addresses are never labels.
 
 mod cluster;
+mod files;
 mod keys;
 mod memory;
 mod requests;
@@ -14,6 +15,7 @@ use prometheus::{
 };
 
 pub use cluster::ClusterMetrics;
+pub use files::FileMetrics;
 pub use keys::{AuthFailure, KeyMetrics};
 pub use requests::Operation;
 pub use store::StoreMetrics;
@@ -39,6 +41,8 @@ pub struct Metrics {
     pub store: StoreMetrics,
     /// Of the cluster.
     pub cluster: ClusterMetrics,
+    /// Of files.
+    pub files: FileMetrics,
     cached_keys: IntGauge,
     entries: IntGauge,
     other_nodes: IntGauge,
@@ -87,6 +91,7 @@ impl Metrics {
             keys: KeyMetrics::new(&registry)?,
             store: StoreMetrics::new(&registry)?,
             cluster: ClusterMetrics::new(&registry)?,
+            files: FileMetrics::new(&registry)?,
             cached_keys: gauge("osc_key_cache_keys", "Data keys in the cache")?,
             entries: gauge(
                 "osc_config_entries_total",

@@ -20,6 +20,7 @@ pub struct StoreMetrics {
     tombstones: IntGauge,
     oldest_tombstone: IntGauge,
     owned_values: IntGauge,
+    misplaced: IntCounter,
 }
 
 impl StoreMetrics {
@@ -74,6 +75,13 @@ impl StoreMetrics {
                 "osc_owned_values",
                 "Values of a federated cluster that only this node has",
             )?,
+            misplaced: register(
+                registry,
+                IntCounter::new(
+                    "osc_misplaced_values_total",
+                    "Values that were opened under another entry than they were written for",
+                )?,
+            )?,
             oldest_tombstone: gauge(
                 "osc_tombstone_oldest_timestamp_seconds",
                 "When the oldest deleted entry that is remembered was deleted; 0 where there is none",
@@ -113,6 +121,11 @@ impl StoreMetrics {
         self.tombstones.set(tombstones);
         self.oldest_tombstone
             .set(oldest.map_or(0, |oldest| oldest.as_micros() / 1_000_000));
+    }
+
+    /// Counts a value that was opened under another entry than it was written for.
+    pub fn misplaced(&self) {
+        self.misplaced.inc();
     }
 
     /// How many values of a federated cluster this node owns.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::running::RunningNode;
 use crate::{
     config::Config,
-    domain::{Content, Identity, Row, Timestamp},
+    domain::{Content, Identity, Row, Seal, Timestamp},
     store::ImportSource,
 };
 
@@ -38,14 +38,43 @@ pub struct ImportedEntry {
     pub key: String,
     /// The category.
     pub category: Option<String>,
-    /// The value's Fernet token.
-    pub token: String,
+    /// The value's Fernet token, where it has no seal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// A value with its seal. A node that would lose the seal finds no token, and takes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealedToken>,
     /// When the entry came into being.
     pub created_at: Timestamp,
 }
 
+/// A value that is bound to its entry.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SealedToken {
+    /// The Fernet token.
+    pub token: String,
+    /// What binds it.
+    pub seal: Seal,
+}
+
+impl ImportedEntry {
+    /// The value's token and its seal; an empty token where the order names none.
+    pub fn value(&mut self) -> (String, Option<Seal>) {
+        match self.sealed.take() {
+            Some(SealedToken { token, seal }) => (token, Some(seal)),
+            None => (self.token.take().unwrap_or_default(), None),
+        }
+    }
+}
+
 impl From<&Row> for ImportedEntry {
     fn from(row: &Row) -> Self {
+        let token = row.content.as_ref().and_then(Content::token);
+        let token = token.unwrap_or_default().to_owned();
+        let (token, sealed) = match row.seal() {
+            Some(seal) => (None, Some(SealedToken { token, seal })),
+            None => (Some(token), None),
+        };
         Self {
             environment: row.identity.environment.as_str().to_owned(),
             key: row.identity.key.as_str().to_owned(),
@@ -53,12 +82,8 @@ impl From<&Row> for ImportedEntry {
                 .category
                 .as_ref()
                 .map(|category| category.as_str().to_owned()),
-            token: row
-                .content
-                .as_ref()
-                .and_then(Content::token)
-                .unwrap_or_default()
-                .to_owned(),
+            token,
+            sealed,
             created_at: row.created_at,
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::PeerClient;
 use crate::{
     cluster::{AckLevel, Address, Change, FoundingId, MemberName, WireIdentity, WireRow, Written},
-    domain::{Category, Clock, Content, Fingerprint, Row, Version},
+    domain::{Category, Clock, Content, Fingerprint, Row, Seal, Version},
 };
 
 /// Where nodes take each other's questions. The number is the protocol's major version.
@@ -60,13 +60,24 @@ pub struct NewValue {
     pub category: Option<Category>,
     /// Its ciphertext.
     pub token: String,
+    /// What binds it to the entry; only for a node that keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
 }
 
 /// What is put in the place of a value; nothing deletes it.
 impl From<Option<NewValue>> for Change {
     fn from(put: Option<NewValue>) -> Self {
         match put {
-            Some(NewValue { category, token }) => Self::Put { category, token },
+            Some(NewValue {
+                category,
+                token,
+                seal,
+            }) => Self::Put {
+                category,
+                token,
+                seal,
+            },
             None => Self::Delete,
         }
     }

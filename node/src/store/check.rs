@@ -28,6 +28,8 @@ pub struct Findings {
     pub owned_values: u64,
     /// Deleted entries that are still remembered.
     pub tombstones: u64,
+    /// Live entries whose values are bound to their names. Whether by the right seal shows only their user keys.
+    pub sealed: u64,
     /// Rows of an imported database that are no entries.
     pub set_aside: u64,
     /// What is damaged, one line each; empty when all is well.
@@ -125,13 +127,14 @@ impl Findings {
                 continue;
             }
             if columns::read_hash(found, 10)? != entry.hash() {
-                self.damaged(format!("{name}: its content does not fit its hash"));
+                self.damaged(format!("{name}: {}", columns::OTHER_CONTENT));
             }
             let Some(content) = &entry.content else {
                 self.tombstones += 1;
                 continue;
             };
             self.entries += 1;
+            self.sealed += u64::from(entry.seal().is_some());
             let token = match content {
                 Content::Token(token) => Some(token.clone()),
                 Content::Fingerprint(_) => values::find(connection, &entry.identity)?
@@ -139,9 +142,7 @@ impl Findings {
                     .map(|(_, token)| token),
             };
             let wrong = match token {
-                Some(token) if !content.is_of(&token) => {
-                    "its value is not the one that was written"
-                }
+                Some(token) if !content.is_of(&token) => columns::OTHER_VALUE,
                 Some(token) if token_time(&token).is_none() => "its value is no Fernet token",
                 None if Some(entry.version.incarnation) == mine => {
                     "its value, which this node alone had, is gone"

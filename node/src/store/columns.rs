@@ -9,6 +9,11 @@ use crate::domain::{
     Timestamp, Version,
 };
 
+/// What is wrong with a row that was changed behind the node's back.
+pub(super) const OTHER_CONTENT: &str = "its content does not fit its hash";
+/// What is wrong with a value that is not the one its row names.
+pub(super) const OTHER_VALUE: &str = "its value is not the one that was written";
+
 /// A row as far as it can be read.
 #[derive(Debug)]
 pub(super) struct Found {

@@ -131,6 +131,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The value under these names was written for other ones.
+    pub(crate) fn misplaced(identity: &Identity) -> Self {
+        Self::damaged(identity, "its value was written for another entry")
+    }
+
     pub(super) fn damaged(identity: &Identity, what: &'static str) -> Self {
         Self::Damaged {
             key: identity.key.as_str().to_owned(),

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{File, TryLockError},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -25,6 +24,9 @@ pub(super) struct DatabaseFile {
 }
 
 impl DatabaseFile {
+    /// How long a connection waits for another one.
+    pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
     /// Takes the lock beside the file, and creates the file where it is missing.
     pub(super) fn claim(path: &Path) -> Result<Self, OpenError> {
         let claimed = Self::lock(path)?;
@@ -81,7 +83,9 @@ impl DatabaseFile {
             self.path.as_path(),
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.busy_timeout(Self::PATIENCE)?;
+        // Overwrites what is deleted or replaced, in every page that it was in.
+        connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         // FULL syncs the log on every commit: what was acknowledged survives power loss.
         connection.pragma_update(None, "synchronous", "full")?;
@@ -96,7 +100,7 @@ impl DatabaseFile {
             self.path.as_path(),
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.busy_timeout(Self::PATIENCE)?;
         // SQLite opens files at the first query. Whoever has the log's index open keeps it there when the writer gives its
         // connection up, and a full disk has no room for another.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -136,18 +140,5 @@ impl DatabaseFile {
                 finding,
             })
         }
-    }
-}
-
-/// Says so where others than the owner may read or write a file. Kubernetes widens modes by fsGroup, so it is no fault.
-pub(super) fn warn_of_wide_mode(path: &Path) {
-    let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode() & 0o777);
-    if mode & 0o177 != 0 {
-        tracing::warn!(
-            path = %path.display(),
-            mode = format!("{mode:04o}"),
-            advice = "chmod 600, unless the group is the node's own",
-            "file_mode_wide"
-        );
     }
 }

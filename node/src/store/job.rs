@@ -9,6 +9,7 @@ use crate::cluster::{
     AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Input, OwnerAnswer, OwnerOrder,
     OwnerRefusal, ReplyId, Request, Write, WriteRefusal, Written,
 };
+use crate::domain::Identity;
 
 /// One thing to do.
 #[derive(Debug)]
@@ -30,7 +31,11 @@ pub(super) enum Job {
         oneshot::Sender<Result<OwnerAnswer, OwnerRefusal>>,
     ),
     Listed(Vec<Address>),
+    /// A reader found a row that does not fit its hash.
+    Damaged(Identity),
     Tick,
+    /// Empties the log where it is time.
+    Tidy,
     /// Shows what is so after all jobs before it.
     Look(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
@@ -89,8 +94,9 @@ impl Waiters {
             },
             Job::Scanned(id, digest) => Input::Scanned { id, digest },
             Job::Listed(addresses) => Input::Listed(addresses),
+            Job::Damaged(identity) => Input::Damaged(identity),
             Job::Tick => Input::Tick,
-            Job::Look(_) | Job::Close(_) => return None,
+            Job::Tidy | Job::Look(_) | Job::Close(_) => return None,
         })
     }
 

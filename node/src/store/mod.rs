@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod columns;
 mod disk;
+mod erasure;
 mod error;
 mod file;
 mod health;
@@ -39,6 +40,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backup::{BackupError, Copied, NewLife, adopt, backup, restore};
 pub use check::{Findings, check};
+pub use erasure::{Vacuumed, vacuum};
 pub use error::{OpenError, OtherMode, ReadError, WriteError};
 pub use health::WriteHealth;
 pub use import_source::{ImportError, ImportPage, ImportSource};
@@ -133,7 +135,6 @@ impl OpenedDatabase {
 
     fn open_claimed(file: file::DatabaseFile, incarnation: Incarnation) -> Result<Self, OpenError> {
         file.recognize()?;
-        file::warn_of_wide_mode(file.path().as_path());
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;
         schema::migrate(&mut connection, file.path(), incarnation)?;
@@ -229,7 +230,11 @@ impl Store {
             .map(
                 |found| match found.unreadable.or_else(|| no_token(&found.row)) {
                     None => Ok(Arc::new(found.row)),
-                    Some(what) => Err(ReadError::damaged(identity, what)),
+                    Some(what) => {
+                        // Members that have it whole are asked for it. Where the queue is full, another read tells.
+                        let _ = self.jobs.try_send(Job::Damaged(identity.clone()));
+                        Err(ReadError::damaged(identity, what))
+                    }
                 },
             )
             .transpose()?;
@@ -345,6 +350,12 @@ impl Store {
     /// The same, for those who wait for a change.
     pub fn watch_view(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
+    }
+
+    /// Empties the write-ahead log where it is time: what was deleted or replaced is in it until then. To be called every
+    /// second or so.
+    pub async fn tidy(&self) -> Result<(), Ended> {
+        self.ask(Job::Tidy).await
     }
 
     async fn ask(&self, job: Job) -> Result<(), Ended> {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cluster::Seq,
-    crypto::token_time,
+    crypto::{canonical, token_time},
     domain::{
         Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, Timestamp,
         Version,
@@ -181,7 +181,8 @@ fn entry(
         Value::Text(text) => Ok(Some(text.clone())),
         _ => Err(problem),
     };
-    let token = text(token).ok_or("the value is no text")?;
+    // As everybody spells it: no byte of the ciphertext changes.
+    let token = canonical(&text(token).ok_or("the value is no text")?).into_owned();
     let written = token_time(&token).ok_or("the value is no Fernet token")?;
     let time = |value: &Value| text(value).and_then(|text| parse_time(&text));
     let clock = Clock::at(written);

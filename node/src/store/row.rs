@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use super::{
-    columns::{Found, encode_clocks, examine, read, read_hash, read_identity},
+    columns::{Found, OTHER_CONTENT, encode_clocks, examine, read, read_hash, read_identity},
     meta,
 };
 use crate::{
@@ -16,21 +16,33 @@ pub(super) const COLUMNS: &str =
 
 /// The row of an identity, tombstones included; as far as it can be read.
 pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<Row>> {
-    Ok(look_up(connection, identity)?.map(|found| found.row))
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM entries WHERE environment = ?1 AND key = ?2"
+        ))?
+        .query_row((identity.environment.as_str(), identity.key.as_str()), read)
+        .optional()
 }
 
-/// The same, saying what cannot be read.
+/// The same, saying what cannot be read, or does not fit the row's hash.
 pub(super) fn look_up(
     connection: &Connection,
     identity: &Identity,
 ) -> rusqlite::Result<Option<Found>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM entries WHERE environment = ?1 AND key = ?2"
+            "SELECT {COLUMNS}, row_hash FROM entries WHERE environment = ?1 AND key = ?2"
         ))?
         .query_row(
             (identity.environment.as_str(), identity.key.as_str()),
-            examine,
+            |found| {
+                let hash = read_hash(found, 10)?;
+                let mut found = examine(found)?;
+                if found.row.hash() != hash {
+                    found.unreadable.get_or_insert(OTHER_CONTENT);
+                }
+                Ok(found)
+            },
         )
         .optional()
 }

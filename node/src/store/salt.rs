@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{OpenError, OpenedDatabase, file::warn_of_wide_mode, meta};
+use super::{OpenError, OpenedDatabase, meta};
 use crate::crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
 
 /// Why the salt could not be settled.
@@ -87,7 +87,6 @@ pub fn settle_salt(
         meta::put(connection, meta::SALT, salt.bytes().as_slice()).map_err(sqlite)?;
     }
     tell(&sources, &salt, generated);
-    warn_of_wide_mode(places.file);
     Ok(Some(salt))
 }
 

@@ -103,6 +103,9 @@ CREATE TABLE owned_values (
 ) STRICT;
 CREATE UNIQUE INDEX owned_values_identity ON owned_values (environment, key);
 CREATE INDEX owned_values_incarnation ON owned_values (incarnation);
+", "
+-- What binds the value to its entry; that of a row is among its extra fields. NULL for values from before.
+ALTER TABLE owned_values ADD COLUMN seal TEXT;
 "];
 
 /// Brings the database to the current schema; a new one gets the given incarnation.

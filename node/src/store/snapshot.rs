@@ -29,6 +29,8 @@ pub struct ListedEntry<'a> {
     pub category: Option<&'a str>,
     /// The value's Fernet token.
     pub token: &'a str,
+    /// The row's extra fields, with the value's seal.
+    pub extra: Option<&'a str>,
     /// When the entry came into being.
     pub created_at: Timestamp,
     /// When this version was written.
@@ -64,7 +66,7 @@ impl Snapshot<'_> {
         selection: &Selection,
         mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let columns = "environment, key, category, token, created_at, updated_at";
+        let columns = "environment, key, category, token, created_at, updated_at, extra";
         let (sql, parameters) = query(columns, selection);
         let mut statement = self.0.prepare_cached(&sql)?;
         let mut rows = statement.query(parameters.as_slice())?;
@@ -103,6 +105,7 @@ impl<'a> ListedEntry<'a> {
         key: "",
         category: None,
         token: "",
+        extra: None,
         created_at: Timestamp::from_micros(0),
         updated_at: Timestamp::from_micros(0),
     };
@@ -116,6 +119,7 @@ impl<'a> ListedEntry<'a> {
             token: text(3)?,
             created_at: Timestamp::from_micros(row.get(4).ok()?),
             updated_at: Timestamp::from_micros(row.get(5).ok()?),
+            extra: row.get_ref(6).ok()?.as_str_or_null().ok()?,
         })
     }
 
@@ -127,6 +131,7 @@ impl<'a> ListedEntry<'a> {
             key: row.identity.key.as_str(),
             category: row.category.as_ref().map(Category::as_str),
             token,
+            extra: row.extra.as_deref(),
             created_at: row.created_at,
             updated_at: row.updated_at,
         })

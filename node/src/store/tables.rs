@@ -6,7 +6,7 @@ use super::{columns, membership, meta, row, staging, values};
 use crate::{
     cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover},
     crypto::Salt,
-    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp, Version},
+    domain::{Clock, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
 };
 
 /// Losing versions that are kept at most; the oldest go first.
@@ -138,8 +138,13 @@ impl Tables for SqliteTables<'_> {
         identity: &Identity,
         version: Version,
         token: &str,
+        seal: Option<Seal>,
     ) -> rusqlite::Result<()> {
-        values::put(self.write()?, identity, version, token)
+        values::put(self.write()?, identity, version, token, seal)
+    }
+
+    fn value_seal(&mut self, identity: &Identity) -> rusqlite::Result<Option<Seal>> {
+        values::seal(self.connection, identity)
     }
 
     fn drop_value(&mut self, identity: &Identity) -> rusqlite::Result<()> {

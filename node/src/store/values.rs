@@ -7,7 +7,7 @@ use super::{
     columns::{self, Found},
     row,
 };
-use crate::domain::{Clock, Content, Identity, Incarnation, Row, Version};
+use crate::domain::{Clock, Content, Identity, Incarnation, Row, Seal, Version};
 
 /// A value that this node owns, with its row in the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +41,14 @@ pub(super) fn put(
     identity: &Identity,
     version: Version,
     token: &str,
+    seal: Option<Seal>,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO owned_values (environment, key, clock, incarnation, token) VALUES (?1, ?2, ?3, ?4, ?5) \
+            "INSERT INTO owned_values (environment, key, clock, incarnation, token, seal) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
              ON CONFLICT (environment, key) DO UPDATE SET clock = excluded.clock, \
-             incarnation = excluded.incarnation, token = excluded.token",
+             incarnation = excluded.incarnation, token = excluded.token, seal = excluded.seal",
         )?
         .execute((
             identity.environment.as_str(),
@@ -54,8 +56,21 @@ pub(super) fn put(
             version.clock.raw(),
             version.incarnation.raw(),
             token,
+            seal.map(String::from),
         ))
         .map(drop)
+}
+
+/// The seal of the value that is held; one that cannot be read is none.
+pub(super) fn seal(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<Seal>> {
+    let seal = connection
+        .prepare_cached("SELECT seal FROM owned_values WHERE environment = ?1 AND key = ?2")?
+        .query_row(
+            (identity.environment.as_str(), identity.key.as_str()),
+            |row| columns::read_text(row, 0),
+        )
+        .optional()?;
+    Ok(seal.and_then(|seal| Seal::try_from(seal).ok()))
 }
 
 pub(super) fn remove(connection: &Connection, identity: &Identity) -> rusqlite::Result<()> {
@@ -127,7 +142,14 @@ pub(super) fn find_row(
     let Some(mut found) = row::look_up(connection, identity)? else {
         return Ok(None);
     };
+    let named = found.row.content.clone();
     found.row = attach(connection, found.row)?;
+    let is_it = found.row.content.as_ref().and_then(Content::token);
+    if let (Some(named), Some(token)) = (named, is_it)
+        && !named.is_of(token)
+    {
+        found.unreadable.get_or_insert(columns::OTHER_VALUE);
+    }
     Ok(Some(found))
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     OpenError, OtherMode, WallClock, WriteError, WriteHealth,
     disk::Room,
+    erasure::LogTidiness,
     file::DatabaseFile,
     health::SharedWriteHealth,
     job::{Job, Waiters},
@@ -41,6 +42,7 @@ pub(super) struct Writer {
     setup: Setup,
     listed: Vec<Address>,
     waiters: Waiters,
+    log: LogTidiness,
     around: Surroundings,
 }
 
@@ -81,6 +83,7 @@ impl Writer {
             setup,
             listed: Vec::new(),
             waiters: Waiters::default(),
+            log: LogTidiness::new(Instant::now()),
             around,
         }
     }
@@ -89,7 +92,7 @@ impl Writer {
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut closing = Vec::new();
         while let Some(first) = jobs.blocking_recv() {
-            let mut batch = Vec::new();
+            let (mut batch, mut tidy) = (Vec::new(), false);
             let mut next = Some(first);
             while let Some(job) = next {
                 match job {
@@ -97,6 +100,7 @@ impl Writer {
                         closing.push(reply);
                         jobs.close();
                     }
+                    Job::Tidy => tidy = true,
                     job => batch.push(job),
                 }
                 next = if batch.len() < BATCH {
@@ -107,6 +111,9 @@ impl Writer {
             }
             if !batch.is_empty() {
                 self.take(batch);
+            }
+            if tidy && let Some(connection) = &self.connection {
+                self.log.tidy(connection, Instant::now());
             }
         }
         self.close(closing);
@@ -252,6 +259,7 @@ impl Writer {
                 .live_entries
                 .fetch_add(outcome.live_change.cast_unsigned(), Ordering::Relaxed);
             self.around.commits.committed();
+            self.log.committed(Instant::now());
         }
         Ok(outputs)
     }

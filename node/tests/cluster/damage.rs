@@ -90,3 +90,28 @@ async fn a_node_joins_from_one_that_has_rows_which_nobody_can_read() {
     cluster.api(1).create("name", "anew").await.with(201);
     assert_eq!(cluster.converged().await.len(), keys.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_changed_on_one_disk_is_refused_there_and_comes_back_whole() {
+    let mut cluster = Cluster::founded(2).await;
+    for key in ["a", "b"] {
+        cluster.api(0).create(key, key).await.with(201);
+    }
+    cluster.converged().await;
+    cluster.nodes[0].stop().await;
+    damage(
+        &cluster,
+        0,
+        "UPDATE entries SET token = (SELECT token FROM entries WHERE key = 'b') WHERE key = 'a'",
+    );
+    cluster.start_all().await;
+    cluster.all_ready().await;
+    let seen = cluster.api(0).get("/configs/a").await;
+    assert_ne!(seen.body["value"], "b", "it is never served");
+    until("n0 has it whole", async || {
+        let read = cluster.api(0).get("/configs/a").await;
+        (read.status == 200 && read.body["value"] == "a").then_some(())
+    })
+    .await;
+    cluster.logged(0, "row_damaged", 1).await;
+}

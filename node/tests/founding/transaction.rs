@@ -5,7 +5,7 @@ use std::{convert::Infallible, rc::Rc};
 use opensecureconf_node::{
     cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover},
     crypto::Salt,
-    domain::{Clock, Identity, Incarnation, Row, RowHash, Timestamp, Version},
+    domain::{Clock, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
 };
 
 use crate::disk::{Disk, Stored};
@@ -81,7 +81,17 @@ impl Tables for Transaction<'_> {
         Ok(self.read().values.get(identity).cloned())
     }
 
-    fn put_value(&mut self, identity: &Identity, version: Version, token: &str) -> Never<()> {
+    fn value_seal(&mut self, _: &Identity) -> Never<Option<Seal>> {
+        Ok(None)
+    }
+
+    fn put_value(
+        &mut self,
+        identity: &Identity,
+        version: Version,
+        token: &str,
+        _: Option<Seal>,
+    ) -> Never<()> {
         let value = (version, token.to_owned());
         self.write().values.insert(identity.clone(), value);
         Ok(())

@@ -2,6 +2,10 @@
 
 use std::{fs, path::Path, process::Output};
 
+use opensecureconf_node::{
+    crypto::{Iterations, Salt, UserKey, derive},
+    domain::Timestamp,
+};
 use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -151,17 +155,15 @@ async fn only_who_has_the_cluster_key_imports() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_the_original_needs_its_salt_file_and_is_only_read() {
     let node = node_with_salt_of(None);
-    put(
-        &node,
-        "/configs/model?",
-        USER_KEY,
-        json!({"value": "a value"}),
-    )
-    .await;
-    let token: String = Connection::open(database(&node))
-        .unwrap()
-        .query_row("SELECT token FROM entries", [], |row| row.get(0))
-        .unwrap();
+    // As the original makes them: bound to no name.
+    let salt = fs::read(node.folder.path().join("encryption.salt")).unwrap();
+    let key = derive(
+        &UserKey::from_header(USER_KEY.as_bytes()),
+        &Salt::from_bytes(&salt).unwrap(),
+        Iterations(10),
+    );
+    let written = Timestamp::from_micros(1_768_471_845_000_000);
+    let token = key.seal(b"\"a value\"", written).unwrap();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("original.db");
     let original = Connection::open(&path).unwrap();

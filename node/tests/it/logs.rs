@@ -103,7 +103,7 @@ fn files_that_others_may_read_are_accepted_with_a_warning() {
     assert!(!short_life(folder.path(), &[]).contains("file_mode_wide"));
     for file in ["configurations.db", "encryption.salt"] {
         let path = folder.path().join(file);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o660)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o664)).unwrap();
     }
     let events = events(&short_life(folder.path(), &[]));
     let wide: Vec<_> = events
@@ -113,7 +113,7 @@ fn files_that_others_may_read_are_accepted_with_a_warning() {
     assert_eq!(wide.len(), 2, "{events:?}");
     for (event, file) in wide.iter().zip(["configurations.db", "encryption.salt"]) {
         assert_eq!(event["level"], "WARNING");
-        assert_eq!(event["mode"], "0660");
+        assert_eq!(event["mode"], "0664");
         assert!(event["path"].as_str().unwrap().ends_with(file));
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod abuse;
+mod at_rest;
 mod backups;
 mod clients;
 mod conditional;
@@ -17,6 +18,7 @@ mod crash;
 mod disk;
 mod document;
 mod dotenv_against_python;
+mod encodings;
 mod entries;
 mod founded_by_hand;
 mod hostile;
@@ -29,6 +31,7 @@ mod monitoring;
 mod node;
 mod originals;
 mod owner;
+mod private_keys;
 mod process;
 mod python;
 mod rotation;

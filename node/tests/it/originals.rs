@@ -248,7 +248,7 @@ fn databases_of_others_and_of_later_releases_are_left_alone() {
     let (code, text) = run(newer.path(), &["--host-port", "0"]);
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("has schema 99, this release knows up to 2"),
+        text.contains("has schema 99, this release knows up to 3"),
         "{text}"
     );
     assert_eq!(fs::read(&path).unwrap(), before, "not a byte changed");
@@ -258,4 +258,101 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = osc_node(folder).args(arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+/// For each line of input, a JSON text: `1` where Python opens it as a token, else `0`.
+const OPENS: &str = "
+import base64, hashlib, json, sys
+from cryptography.fernet import Fernet
+key = base64.urlsafe_b64encode(hashlib.pbkdf2_hmac('sha256', sys.argv[1].encode(), bytes(range(64)), 10, 32))
+for line in sys.stdin:
+    try:
+        Fernet(key).decrypt(json.loads(line).encode())
+        print(1)
+    except Exception:
+        print(0)
+";
+
+/// Spellings of a token that people, editors and other libraries make.
+fn spellings(token: &str) -> Vec<String> {
+    let bare = token.trim_end_matches('=');
+    let middle = token.len() / 2;
+    let (front, back) = token.split_at(middle);
+    let mut spelt = vec![
+        token.to_owned(),
+        bare.to_owned(),
+        format!("{bare}="),
+        format!("{bare}=="),
+        token.replace('-', "+").replace('_', "/"),
+        format!("{token}gAAA"),
+        format!("{token}===="),
+        format!("={token}"),
+        format!("{}=={}", &token[..4], &token[4..]),
+        token[..token.len() - 5].to_owned(),
+        String::new(),
+    ];
+    for blank in ["\n", "\r\n", " ", "\t", "\u{feff}", "é", "!", "\0", "="] {
+        spelt.push(format!("{token}{blank}"));
+        spelt.push(format!("{blank}{token}"));
+        spelt.push(format!("{front}{blank}{back}"));
+        spelt.push(format!("{bare}{blank}"));
+    }
+    spelt
+}
+
+#[tokio::test]
+async fn tokens_in_every_spelling_that_python_opens_open_here() {
+    // Plaintexts of lengths that need no, one and two characters of padding.
+    let mut spelt = Vec::new();
+    for token in tokens(&[
+        "\"v\"",
+        "\"0123456789abcdef\"",
+        "\"0123456789abcdef0123456789abcdef\"",
+    ]) {
+        spelt.extend(spellings(&token));
+    }
+    let lines: Vec<_> = spelt.iter().map(|token| json!(token).to_string()).collect();
+    let input = lines.join("\n") + "\n";
+    let python = python::run(OPENS, &[USER_KEY], input.as_bytes());
+    assert_eq!(python.lines().count(), spelt.len());
+    assert!(python.lines().filter(|opened| *opened == "1").count() > 30);
+
+    let (folder, database) = original(SCHEMA_2_1);
+    for (n, token) in spelt.iter().enumerate() {
+        let sql = "INSERT INTO configurations (key, encrypted_value) VALUES (?1, ?2)";
+        database.execute(sql, (format!("k{n}"), token)).unwrap();
+    }
+    drop(database);
+    let node = TestNode::start_in(folder, &[]);
+    for (n, (token, opened)) in spelt.iter().zip(python.lines()).enumerate() {
+        if opened == "1" {
+            let read = node
+                .call(Method::GET, &format!("/configs/k{n}"), None)
+                .await;
+            assert_eq!(read.status, 200, "{token:?}: {}", read.text);
+        }
+    }
+    let folder = node.stop().await;
+
+    // What stands in our own table in such a spelling opens as well: no byte of it is changed on the way.
+    let database = Connection::open(folder.path().join("configurations.db")).unwrap();
+    let kept: Vec<_> = (0..)
+        .zip(spelt.iter().zip(python.lines()))
+        .filter(|(_, (_, opened))| *opened == "1")
+        .collect();
+    for (n, (token, _)) in &kept {
+        let sql = "UPDATE entries SET token = ?2 WHERE key = ?1";
+        database.execute(sql, (format!("k{n}"), token)).unwrap();
+    }
+    drop(database);
+    let path = folder.path().join("configurations.db");
+    python::run(crate::at_rest::REHASH, &[path.to_str().unwrap()], b"");
+    let node = TestNode::start_in(folder, &[]);
+    for (n, (token, _)) in kept {
+        let read = node
+            .call(Method::GET, &format!("/configs/k{n}"), None)
+            .await;
+        assert_eq!(read.status, 200, "{token:?}: {}", read.text);
+    }
+    node.stop().await;
 }

@@ -9,7 +9,10 @@ use std::{
 use reqwest::Method;
 use serde_json::json;
 
-use crate::node::{TestNode, USER_KEY};
+use crate::{
+    at_rest::REHASH,
+    node::{TestNode, USER_KEY},
+};
 
 /// A Python with `cryptography`; `make test` makes it.
 pub(crate) fn interpreter() -> PathBuf {
@@ -74,6 +77,7 @@ async fn a_user_key_outside_ascii_opens_what_the_original_sealed_under_it() {
     let (database, salt) = (path("configurations.db"), path("encryption.salt"));
     let arguments = [database.as_str(), &salt, KEY, ITERATIONS];
     run(&format!("{DERIVE}{WRITE_UNDER_LATIN_1}"), &arguments, b"");
+    run(REHASH, &arguments, b"");
     let node = TestNode::start_in(folder, &[]);
     let request = node.request(Method::GET, "/configs/k");
     let read = request.header("X-User-Key", KEY.as_bytes()).send();
@@ -108,6 +112,7 @@ async fn what_the_api_stores_python_opens_and_the_reverse() {
     );
 
     run(&format!("{DERIVE}{WRITE}"), &arguments, b"");
+    run(REHASH, &arguments, b"");
     let node = TestNode::start_in(folder, &[]);
     let read = node.call(Method::GET, "/configs/from%20rust", None).await;
     assert_eq!(

@@ -154,6 +154,7 @@ impl World {
         Change::Put {
             category,
             token: format!("value {}", self.history.writes.len()),
+            seal: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use opensecureconf_node::{
         Cursor, Digest, FeedRow, Membership, Roster, Scan, Seq, Standing, State, Tables, Takeover,
     },
     crypto::Salt,
-    domain::{Clock, Content, Identity, Incarnation, Row, RowHash, Timestamp, Version},
+    domain::{Clock, Content, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
 };
 
 /// Everything that a database holds.
@@ -291,11 +291,16 @@ impl Tables for Disk {
         Ok(self.read().values.get(identity).cloned())
     }
 
+    fn value_seal(&mut self, _: &Identity) -> Result<Option<Seal>, Failed> {
+        Ok(None)
+    }
+
     fn put_value(
         &mut self,
         identity: &Identity,
         version: Version,
         token: &str,
+        _: Option<Seal>,
     ) -> Result<(), Failed> {
         let value = (version, token.to_owned());
         let stood = self.row(identity)?;

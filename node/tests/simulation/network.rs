@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use opensecureconf_node::cluster::Protocol;
 use rand::{RngExt, rngs::StdRng};
 
 use crate::world::NodeId;
@@ -29,7 +30,9 @@ impl Network {
     /// A message as its sender's release says it.
     pub(crate) fn said_by(&self, sender: NodeId, text: &str) -> String {
         if self.older_release == Some(sender) {
-            text.replacen(r#""major":1,"minor":1"#, r#""major":1,"minor":0"#, 1)
+            let Protocol { major, minor } = Protocol::CURRENT;
+            let said = |minor| format!(r#""major":{major},"minor":{minor}"#);
+            text.replacen(&said(minor), &said(0), 1)
         } else {
             text.to_owned()
         }

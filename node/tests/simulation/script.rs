@@ -314,5 +314,6 @@ pub(crate) fn put(value: &str) -> Change {
     Change::Put {
         category: None,
         token: value.to_owned(),
+        seal: None,
     }
 }

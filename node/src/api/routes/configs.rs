@@ -15,7 +15,9 @@ use crate::{
         entry_json::{Form, Shown},
         entry_path::{environment_of, identity_of},
         error::ApiError,
-        federation::{Attempts, Found, Partial, commit, commit_over, find, find_live, free_name},
+        federation::{
+            Attempts, Found, Partial, commit, commit_over, find, find_live, free_name, keeps_seals,
+        },
         min_version::await_version,
         openapi::{
             ConfigCreate, ConfigResponse, ConfigUpdate, DeleteQuery, EntryPath, EntryQuery,
@@ -23,7 +25,7 @@ use crate::{
             UpdateQuery, VersionHeaders, WriteHeaders,
         },
         query::Query,
-        sealing::{open, seal},
+        sealing::{open, seal, seal_unbound},
         write_terms::WriteTerms,
     },
     cluster::{Change, Seen, Written},
@@ -63,9 +65,11 @@ pub(in crate::api) async fn create(
         free_name(&node, &identity).await?;
     }
     let caller = caller.derive(&node).await?;
+    let (token, bound) = seal(&node, &caller.derivation.key, &identity, &value)?;
     let change = Change::Put {
         category: category.clone(),
-        token: seal(&node, &caller.derivation.key, &value)?,
+        token,
+        seal: Some(bound),
     };
     caller.creates(&node);
     let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
@@ -243,9 +247,17 @@ impl Update<'_> {
         }
         let kept = live.and_then(|row| row.category.as_ref());
         let category = self.category.or(kept).cloned();
+        let key = &caller.derivation.key;
+        let (token, seal) = if keeps_seals(node, live) {
+            let (token, seal) = seal(node, key, self.identity, self.value)?;
+            (token, Some(seal))
+        } else {
+            (seal_unbound(node, key, self.value)?, None)
+        };
         let put = Some(NewValue {
             category: category.clone(),
-            token: seal(node, &caller.derivation.key, self.value)?,
+            token,
+            seal,
         });
         let written = match stored {
             Found::Row(Some(row)) => commit_over(node, row, put, self.terms).await?,

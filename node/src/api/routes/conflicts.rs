@@ -10,8 +10,9 @@ use crate::{
         entry_json::rfc_3339,
         error::ApiError,
         openapi::{ConflictResponse, KeyHeaders, ListRefusals},
-        sealing::read_plaintext,
+        sealing::{read_plaintext, tell_misplaced},
     },
+    crypto::Unopened,
     domain::{Category, Content},
 };
 
@@ -37,7 +38,15 @@ pub(in crate::api) async fn conflicts(
             .as_ref()
             .and_then(Content::token)
             .unwrap_or_default();
-        let Ok(plaintext) = caller.derivation.key.open(token) else {
+        let entry = (row.identity.environment.as_str(), row.identity.key.as_str());
+        let opened = caller
+            .derivation
+            .key
+            .open_value(entry, token, row.extra.as_deref());
+        let Ok(plaintext) = opened else {
+            if opened == Err(Unopened::Misplaced) {
+                tell_misplaced(&node, entry);
+            }
             seen.skipped += 1;
             continue;
         };

@@ -58,16 +58,17 @@ pub(in crate::api) async fn import(
 
 async fn take(
     node: &NodeState,
-    entry: ImportedEntry,
+    mut entry: ImportedEntry,
     dry_run: bool,
     terms: WriteTerms,
 ) -> Result<ImportOutcome, ApiError> {
+    let (token, seal) = entry.value();
     let ImportedEntry {
         environment,
         key,
         category,
-        token,
         created_at,
+        ..
     } = entry;
     let identity = Identity::of(&environment, &key);
     let category = category.map(Category::new);
@@ -90,6 +91,7 @@ async fn take(
             change: Change::Bring {
                 category: category.clone().flatten(),
                 token: token.clone(),
+                seal,
                 created_at,
             },
         };

@@ -240,6 +240,21 @@ impl Engine {
         );
     }
 
+    /// Looks at a row that a reader found damaged: it may have been mended since.
+    pub(super) fn check_row<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        identity: Identity,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let hash = tables.row_hash(&identity)?;
+        let row = tables.row(&identity)?;
+        if row.is_some_and(|row| Some(row.hash()) != hash) {
+            self.note_damage(identity, out);
+        }
+        Ok(())
+    }
+
     /// Notes that a row is damaged: it is said once, and other members are asked for it.
     fn note_damage(&mut self, identity: Identity, out: &mut Vec<Output>) {
         if self.damaged.insert(identity.clone()) {

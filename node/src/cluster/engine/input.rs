@@ -73,6 +73,8 @@ pub enum Input {
         /// What it found; `None` when it failed.
         digest: Option<Box<Digest>>,
     },
+    /// A reader found a row that does not fit its hash.
+    Damaged(Identity),
     /// Time passed: at least every 100 ms.
     Tick,
 }

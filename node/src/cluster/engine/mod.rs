@@ -231,6 +231,7 @@ impl Engine {
                 self.scanned(now, id, digest);
                 Ok(())
             }
+            Input::Damaged(identity) => self.check_row(tables, identity, out),
             Input::Tick => self.tick(tables, now, out),
         }
     }

@@ -6,7 +6,7 @@
 use super::{Engine, Event, Now, Output};
 use crate::{
     cluster::{Mode, Rule, Rules, Standing, State, Tables},
-    domain::{Content, Fingerprint, Identity, Incarnation, Row, Version},
+    domain::{Content, Fingerprint, Identity, Incarnation, Row, Seal, Version},
 };
 
 /// Values that are taken back in one step at most.
@@ -62,11 +62,12 @@ impl Engine {
         identity: &Identity,
         version: Version,
         token: String,
+        seal: Option<Seal>,
     ) -> Result<Content, T::Error> {
         if !self.is_federated() {
             return Ok(Content::Token(token));
         }
-        tables.put_value(identity, version, &token)?;
+        tables.put_value(identity, version, &token, seal)?;
         Ok(Content::Fingerprint(Fingerprint::of(&token)))
     }
 
@@ -87,12 +88,14 @@ impl Engine {
         if held == row.version {
             return Ok(());
         }
+        let mut row = row.clone();
+        row.set_seal(tables.value_seal(&row.identity)?);
         tables.drop_value(&row.identity)?;
         // A version of its own that it does not know shows a node that it went back: what it has is all there is.
         let went_back = row.version.incarnation == self.incarnation && !row.is_tombstone();
         if went_back && self.setup.rules.hold(Rule::EarlierValuesAreSetAside) {
             out.push(Output::Event(Event::Conflict(row.identity.clone())));
-            self.set_aside(tables, now, row.clone(), (held, token))?;
+            self.set_aside(tables, now, row, (held, token))?;
         }
         Ok(())
     }
@@ -112,14 +115,14 @@ impl Engine {
             && tables.value(&row.identity)?.is_none()
             && let Some(token) = tables.take_conflict(row)?
         {
-            tables.put_value(&row.identity, row.version, &token)?;
+            tables.put_value(&row.identity, row.version, &token, row.seal())?;
             self.takes_back = true;
             self.changed.rows = true;
         }
         Ok(())
     }
 
-    /// Keeps an earlier value of an entry as the loser of a conflict.
+    /// Keeps an earlier value of an entry as the loser of a conflict. `row` has the seal of that value.
     fn set_aside<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -212,7 +215,7 @@ impl Engine {
         };
         row.version = version;
         row.clocks.insert(self.incarnation, version.clock);
-        row.content = Some(self.keep_value(tables, &row.identity, version, token)?);
+        row.content = Some(self.keep_value(tables, &row.identity, version, token, row.seal())?);
         let seq = self.next_own_seq(&row.identity);
         tables.put_row(&row, row.hash(), seq)?;
         Ok(version)
@@ -250,10 +253,15 @@ impl Engine {
             let Some((held, token)) = tables.value(&identity)? else {
                 continue;
             };
-            let row = tables.row(&identity)?;
+            let mut row = tables.row(&identity)?;
             let fate = fate(row.as_ref(), (held, &token), self.setup.rules, |owner| {
                 self.belongs_still(owner)
             });
+            if let Some(row) = &mut row
+                && row.version != held
+            {
+                row.set_seal(tables.value_seal(&identity)?);
+            }
             match (fate, row) {
                 (Fate::TakenBack, Some(row)) => {
                     self.own(tables, now, row, token)?;

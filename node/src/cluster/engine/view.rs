@@ -61,6 +61,8 @@ pub struct MemberView {
     pub release: String,
     /// The fingerprint of its salt.
     pub salt: Option<String>,
+    /// Whether it keeps the seals of values that it is told to write.
+    pub keeps_seals: bool,
     /// Its live entries.
     pub entries: u64,
     /// How its rows compared with this node's, the last time.
@@ -167,6 +169,7 @@ impl Engine {
             clock_offset_micros: contact.map_or(0, |contact| contact.offset_micros),
             release: hello.map(|hello| hello.release.clone()).unwrap_or_default(),
             salt: hello.and_then(|hello| hello.salt.clone()),
+            keeps_seals: hello.is_some_and(|hello| hello.protocol.has_seals()),
             entries: hello.map_or(0, |hello| hello.entries),
             digest: self.rounds.of(incarnation),
             address: self.contacts.route_to(incarnation).cloned(),

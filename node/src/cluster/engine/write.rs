@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
 use crate::{
     cluster::{AckLevel, Rule, Seq, Standing, State, Tables, acknowledgement::Audience},
-    domain::{Category, Clock, Content, Identity, Row, Timestamp, Version},
+    domain::{Category, Clock, Content, Identity, Row, Seal, Timestamp, Version},
 };
 
 /// How far ahead of this node's wall clock a caller may name a version that this node has not heard of: more than the wall
@@ -64,6 +64,8 @@ pub enum Change {
         category: Option<Category>,
         /// The new value as a Fernet token.
         token: String,
+        /// What binds it to the entry.
+        seal: Option<Seal>,
     },
     /// Create the entry with a value that was written elsewhere.
     Bring {
@@ -71,6 +73,8 @@ pub enum Change {
         category: Option<Category>,
         /// The value as a Fernet token.
         token: String,
+        /// What binds it to the entry, where it was written with that.
+        seal: Option<Seal>,
         /// When the entry came into being there.
         created_at: Timestamp,
     },
@@ -203,17 +207,24 @@ impl Engine {
         let created_at = live.map_or(born, |row| row.created_at);
         let mut clocks = stored.map(|row| row.clocks).unwrap_or_default();
         clocks.insert(self.incarnation, version.clock);
-        let (category, content) = match change {
-            Change::Put { category, token }
+        let (category, content, seal) = match change {
+            Change::Put {
+                category,
+                token,
+                seal,
+            }
             | Change::Bring {
-                category, token, ..
+                category,
+                token,
+                seal,
+                ..
             } => {
-                let content = self.keep_value(tables, &identity, version, token)?;
-                (category, Some(content))
+                let content = self.keep_value(tables, &identity, version, token, seal)?;
+                (category, Some(content), seal)
             }
             Change::Delete | Change::Adopt { .. } => {
                 self.delete_value(tables, &identity)?;
-                (None, None)
+                (None, None, None)
             }
         };
         let row = Row {
@@ -224,7 +235,7 @@ impl Engine {
             updated_at: now.wall,
             version,
             clocks,
-            extra: None,
+            extra: seal.map(|seal| seal.into_extra(None)),
         };
         let seq = self.next_own_seq(&row.identity);
         tables.put_row(&row, row.hash(), seq)?;

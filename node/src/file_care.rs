@@ -1,0 +1,185 @@
+//! Looks after the node's files: who else may read them, and when certificates end. It tells, and changes nothing.
+
+use std::{
+    collections::BTreeSet,
+    fs::Metadata,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{config::TlsFiles, domain::Timestamp, metrics::FileMetrics, tls};
+
+/// How often the files are looked at.
+pub(crate) const EVERY: Duration = Duration::from_hours(1);
+/// How long before its end a certificate is told of.
+const SOON: Duration = Duration::from_hours(14 * 24);
+/// How often the same end is told of.
+const AGAIN: Duration = Duration::from_hours(24);
+
+/// The files of one node.
+#[derive(Debug)]
+pub(crate) struct FileCare {
+    /// Nobody else may read or change them.
+    secret: Vec<PathBuf>,
+    /// Nobody else may change them.
+    public: Vec<PathBuf>,
+    certificates: Vec<(&'static str, PathBuf)>,
+    metrics: FileMetrics,
+    told_wide: BTreeSet<PathBuf>,
+    told_end: Option<Timestamp>,
+    told_authority: Option<PathBuf>,
+}
+
+impl FileCare {
+    /// The files with secrets, and those of HTTPS.
+    pub(crate) fn new(
+        mut secret: Vec<PathBuf>,
+        tls: Option<&TlsFiles>,
+        metrics: FileMetrics,
+    ) -> Self {
+        let (mut public, mut certificates) = (Vec::new(), Vec::new());
+        if let Some(files) = tls {
+            secret.push(files.key.clone());
+            certificates.push(("certificate", files.certificate.clone()));
+            let authorities = files.client_authorities.iter().cloned();
+            certificates.extend(authorities.map(|path| ("authorities", path)));
+            public.extend(certificates.iter().map(|(_, path)| path.clone()));
+        }
+        Self {
+            secret,
+            public,
+            certificates,
+            metrics,
+            told_wide: BTreeSet::new(),
+            told_end: None,
+            told_authority: None,
+        }
+    }
+
+    /// Looks at all of them, and tells what is new.
+    pub(crate) fn look(&mut self, now: Timestamp) {
+        self.look_at_modes();
+        self.look_at_ends(now);
+    }
+
+    fn look_at_modes(&mut self) {
+        let files = self.secret.iter().map(|path| (path, Content::Secret));
+        let files = files.chain(self.public.iter().map(|path| (path, Content::Public)));
+        let wide: BTreeSet<_> = files
+            .filter_map(|(path, content)| {
+                let file = std::fs::metadata(path).ok()?;
+                is_wide(&file, content, is_own_group(file.gid())).then(|| path.clone())
+            })
+            .collect();
+        self.metrics.wide(wide.len());
+        for path in wide.difference(&self.told_wide) {
+            let mode = std::fs::metadata(path).map_or(0, |file| file.mode() & 0o777);
+            tracing::warn!(
+                path = %path.display(),
+                mode = format!("{mode:04o}"),
+                advice = "chmod 600; in Kubernetes, defaultMode: 0440 for a Secret, and fsGroup",
+                "file_mode_wide"
+            );
+        }
+        self.told_wide = wide;
+    }
+
+    fn look_at_ends(&mut self, now: Timestamp) {
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        let since = |told: Timestamp| now.as_micros().saturating_sub(told.as_micros());
+        let tells = self
+            .told_end
+            .is_none_or(|told| since(told) >= micros(AGAIN));
+        for (kind, path) in &self.certificates {
+            let Some(facts) = tls::facts(path) else {
+                continue;
+            };
+            self.metrics.certificate_ends(kind, facts.ends);
+            let left = facts.ends.saturating_sub(now.as_micros() / 1_000_000);
+            if tells && left < i64::try_from(SOON.as_secs()).unwrap_or(i64::MAX) {
+                self.told_end = Some(now);
+                warn_of_end(path, left);
+            }
+            if self.told_authority.is_none()
+                && *kind == "certificate"
+                && facts.begins_with_authority
+            {
+                self.told_authority = Some(path.clone());
+                tracing::warn!(
+                    path = %path.display(),
+                    advice = "other nodes refuse it as a node's own; make it anew: openssl req -x509 ... -addext basicConstraints=critical,CA:FALSE",
+                    "certificate_is_authority"
+                );
+            }
+        }
+    }
+}
+
+fn warn_of_end(path: &Path, seconds: i64) {
+    let (path, days) = (path.display(), seconds / 86_400);
+    if seconds <= 0 {
+        tracing::error!(path = %path, advice = "renew it; it is read again while the node runs", "certificate_has_ended");
+    } else {
+        tracing::warn!(path = %path, days, advice = "renew it; it is read again while the node runs", "certificate_ends_soon");
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Secret,
+    Public,
+}
+
+/// Whether others than the node may read what is secret, or change anything. The node's own group is no other:
+/// Kubernetes gives mounted files to it (`fsGroup`), with 0440 or 0660.
+fn is_wide(file: &Metadata, content: Content, own_group: bool) -> bool {
+    let access = match content {
+        Content::Secret => 0o006,
+        Content::Public => 0o002,
+    };
+    let group = if own_group { 0 } else { access << 3 };
+    file.mode() & (access | group) != 0
+}
+
+/// Whether a group is this process's alone: one that it was given beside its main group, as `fsGroup` is, or a main group
+/// with the number of the user, which systems make for one user.
+fn is_own_group(group: u32) -> bool {
+    let given = rustix::process::getgroups().unwrap_or_default();
+    let (main, user) = (rustix::process::getegid(), rustix::process::geteuid());
+    given.iter().any(|it| it.as_raw() == group)
+        || (main.as_raw() == group && main.as_raw() == user.as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_others_may_read_or_change_is_wide_and_what_kubernetes_mounts_is_not() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // Mode, whether the group is the node's own, and whether it is wide: as a secret, and as a certificate.
+        let cases = [
+            (0o600, false, false, false),
+            (0o400, false, false, false),
+            (0o440, true, false, false),
+            (0o660, true, false, false),
+            (0o440, false, true, false),
+            (0o640, false, true, false),
+            (0o660, false, true, true),
+            (0o444, true, true, false),
+            (0o644, true, true, false),
+            (0o666, true, true, true),
+        ];
+        for (mode, own, secret, public) in cases {
+            std::fs::set_permissions(file.path(), PermissionsExt::from_mode(mode)).unwrap();
+            let metadata = file.path().metadata().unwrap();
+            let wide = |content| is_wide(&metadata, content, own);
+            assert_eq!(wide(Content::Secret), secret, "{mode:o} {own}");
+            assert_eq!(wide(Content::Public), public, "{mode:o} {own}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Keeps the memory of the process to itself: no debugger of the same user, and no core.
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
+/// Makes the process not dumpable, and sets the size of its core to zero. What the system refuses stays as it was: a node
+/// that serves is worth more. Pages are not locked: what is locked is never given back, and keys lie among other data.
+pub fn withdraw() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+}

@@ -1,0 +1,144 @@
+//! What was deleted or replaced leaves the disk. SQLite overwrites it in its pages (`secure_delete`); the write-ahead log,
+//! which still has it, is emptied soon after.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use super::{OpenError, file::DatabaseFile, schema};
+
+/// How long nothing must be written until the log is emptied.
+const QUIET: Duration = Duration::from_millis(500);
+/// How old the oldest change in the log may become while others follow: emptying it syncs the database file.
+const OLDEST: Duration = Duration::from_secs(10);
+
+/// Decides when the write-ahead log is emptied.
+#[derive(Debug)]
+pub(super) struct LogTidiness {
+    /// Since when the log has something; `None` where it is empty.
+    filled: Option<Instant>,
+    last_commit: Instant,
+}
+
+impl LogTidiness {
+    /// At the start: what an earlier process left in the log is not known.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            filled: Some(now),
+            last_commit: now,
+        }
+    }
+
+    /// A transaction was written into the log.
+    pub(super) fn committed(&mut self, now: Instant) {
+        self.filled.get_or_insert(now);
+        self.last_commit = now;
+    }
+
+    /// Whether it is time.
+    fn is_due(&self, now: Instant) -> bool {
+        self.filled.is_some_and(|filled| {
+            now.duration_since(self.last_commit) >= QUIET || now.duration_since(filled) >= OLDEST
+        })
+    }
+
+    /// Empties the log where it is time and nobody reads from it; else a later call does.
+    pub(super) fn tidy(&mut self, connection: &Connection, now: Instant) {
+        if self.is_due(now) && empty_log(connection).unwrap_or(false) {
+            self.filled = None;
+        }
+    }
+}
+
+/// Moves the log into the database and cuts it off; `false` where a reader needs it. Waits for nobody: writes would wait too.
+fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        Ok(row.get::<_, i64>(0)? == 0)
+    });
+    connection.busy_timeout(DatabaseFile::PATIENCE)?;
+    emptied
+}
+
+/// Sizes of a database file before and after it was written anew, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vacuumed {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+}
+
+/// Writes a database anew that no node is using: what earlier releases deleted without overwriting it is gone.
+///
+/// # Errors
+/// When a node uses it, or it is not ours, or the disk has no room for a second copy.
+pub fn vacuum(path: &Path) -> Result<Vacuumed, OpenError> {
+    let file = DatabaseFile::lock(path)?;
+    schema::verify(&file.connect_reader()?).map_err(|error| error.of(path))?;
+    let connection = file.connect_writer()?;
+    let (before, _) = file.path().sizes();
+    connection.execute_batch("VACUUM")?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    let (after, _) = file.path().sizes();
+    Ok(Vacuumed { before, after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_emptied_when_it_is_quiet_or_old_and_once_only() {
+        let start = Instant::now();
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = DatabaseFile::claim(&folder.path().join("d.db")).unwrap();
+        let connection = file.connect_writer().unwrap();
+        connection.execute_batch("CREATE TABLE t (x)").unwrap();
+        let log = || file.path().sizes().1;
+        let mut tidiness = LogTidiness::new(start);
+        tidiness.tidy(&connection, start);
+        assert!(log() > 0, "not yet");
+        tidiness.tidy(&connection, start + QUIET);
+        assert_eq!(log(), 0);
+
+        // Writes that never pause.
+        let (mut at, mut emptied) = (start, 0);
+        while at < start + OLDEST * 3 {
+            at += QUIET / 2;
+            connection
+                .execute_batch("INSERT INTO t VALUES (1)")
+                .unwrap();
+            tidiness.committed(at);
+            tidiness.tidy(&connection, at);
+            emptied += i32::from(log() == 0);
+        }
+        assert_eq!(emptied, 2);
+    }
+
+    #[test]
+    fn a_reader_puts_it_off_and_the_next_call_does_it() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = DatabaseFile::claim(&folder.path().join("d.db")).unwrap();
+        let connection = file.connect_writer().unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            .unwrap();
+        let reader = file.connect_reader().unwrap();
+        let reading = reader.unchecked_transaction().unwrap();
+        reading
+            .query_row("SELECT x FROM t", [], |_| Ok(()))
+            .unwrap();
+        connection.execute_batch("DELETE FROM t").unwrap();
+        let mut tidiness = LogTidiness::new(Instant::now());
+        let later = Instant::now() + QUIET;
+        tidiness.tidy(&connection, later);
+        assert!(file.path().sizes().1 > 0);
+        drop(reading);
+        tidiness.tidy(&connection, later);
+        assert_eq!(file.path().sizes().1, 0);
+    }
+}
