@@ -55,7 +55,8 @@ pub fn router(node: Node) -> Router {
 
 /// The service of a port that has nothing but `/metrics`.
 pub fn metrics_router(node: Node) -> Router {
-    Router::from(metrics_routes())
+    Router::new()
+        .route("/metrics", get(metrics::on_its_own_port))
         .fallback(async || ApiError::UnknownRoute)
         .layer(middleware::from_fn_with_state(node.clone(), observe))
         .with_state(node)
