@@ -73,14 +73,14 @@ impl FailureLimit {
         }
     }
 
-    /// Whether a key may be tried; else how long its origin has to wait. One that is being tried goes on.
+    /// Whether a key may be tried; else how long its origin has to wait. One that counts already goes on until it fails.
     pub(super) fn may_try(&self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
         let Some(tried) = self.origins.get(&place.origin()) else {
             return Ok(());
         };
         let known = tried.alive(now).find(|key| key.number == place.number());
         let wait = match known {
-            Some(key) if key.held == 0 => None,
+            Some(key) if key.failures == 0 => None,
             Some(key) if key.failures >= OF_ONE_KEY => Some(key.until - now),
             _ => tried.used_up(self.per_minute, now),
         };

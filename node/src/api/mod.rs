@@ -39,5 +39,5 @@ mod write_terms;
 pub use connection::{ConnectionMark, MarkedConnection};
 pub use federation::Federation;
 pub use observe::MAX_HEADERS;
-pub use router::{metrics_router, openapi_document, router};
+pub use router::{metrics_router, openapi_document, router, routes};
 pub use state::{Node, NodeState, Opener, RunningParts};
