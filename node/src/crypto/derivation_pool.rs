@@ -68,16 +68,13 @@ impl DerivationPool {
             }),
             changed: Condvar::new(),
         });
-        let pool = Self {
-            queue: Arc::clone(&queue),
-            metrics: metrics.clone(),
-        };
+        let pool = Self { queue, metrics };
         for number in 0..threads.get() {
             let deriver = Deriver {
-                queue: Arc::clone(&queue),
+                queue: Arc::clone(&pool.queue),
                 salt: salt.clone(),
                 iterations,
-                metrics: metrics.clone(),
+                metrics: pool.metrics.clone(),
             };
             std::thread::Builder::new()
                 .name(format!("derive-{number}"))
