@@ -69,14 +69,24 @@ fn row(method: &Method, path: &str) -> Option<Vec<Ask>> {
             ask("upsert", "/configs/{key}?upsert=true", value()),
         ],
         ("DELETE", "/configs/{key}") => vec![ask("delete", "/configs/{key}", None)],
-        ("GET", "/" | "/health" | "/ready" | "/docs" | "/docs/{file}" | "/redoc")
-        | ("GET", "/openapi.json" | "/metrics" | "/admin/log-level")
-        | ("GET", "/cluster/status" | "/cluster/health" | "/cluster/salt")
+        (
+            "GET",
+            "/" | "/health" | "/ready" | "/docs" | "/docs/{file}" | "/redoc" | "/openapi.json"
+            | "/metrics" | "/admin/log-level" | "/cluster/status" | "/cluster/health"
+            | "/cluster/salt",
+        )
         | ("PUT", "/admin/log-level")
         | ("DELETE", "/admin/configs/{key}")
-        | ("POST", "/cluster/salt" | "/cluster/found" | "/cluster/leave")
-        | ("POST", "/cluster/members/{name}/remove" | "/cluster/v1/exchange")
-        | ("POST", "/cluster/v1/values" | "/cluster/v1/import") => return None,
+        | (
+            "POST",
+            "/cluster/salt"
+            | "/cluster/found"
+            | "/cluster/leave"
+            | "/cluster/members/{name}/remove"
+            | "/cluster/v1/exchange"
+            | "/cluster/v1/values"
+            | "/cluster/v1/import",
+        ) => return None,
         (method, path) => panic!("{method} {path} is new: give it a row"),
     })
 }
