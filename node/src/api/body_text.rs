@@ -79,7 +79,7 @@ mod tests {
         for bytes in [
             &b"\xff\xfe{"[..],
             b"{\0\0\0}",
-            b"\0\0\xff\xff\0\0\0{",
+            b"\0\0\xfe\xff\0\x11\0\0",
             b"{\xff",
         ] {
             assert_eq!(decode(bytes), None, "{bytes:?}");

@@ -90,6 +90,11 @@ pub fn vacuum(path: &Path) -> Result<Vacuumed, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        cluster::Tables,
+        domain::{Clock, Content, Identity, Incarnation, Row, Timestamp, Version},
+        store::tables::SqliteTables,
+    };
 
     #[test]
     fn the_log_is_emptied_when_it_is_quiet_or_old_and_once_only() {
@@ -117,6 +122,60 @@ mod tests {
             emptied += i32::from(log() == 0);
         }
         assert_eq!(emptied, 2);
+    }
+
+    fn entry(n: usize, token: &str) -> Row {
+        let version = Version {
+            clock: Clock::from_raw(1),
+            incarnation: Incarnation::from_raw(1),
+        };
+        Row {
+            identity: Identity::of("e", &format!("k{n}")).unwrap(),
+            category: None,
+            content: Some(Content::Token(token.to_owned())),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+            version,
+            clocks: [(version.incarnation, version.clock)].into(),
+            extra: None,
+        }
+    }
+
+    #[test]
+    fn conflicts_and_values_of_a_directory_leave_the_files_too() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = DatabaseFile::claim(&folder.path().join("d.db")).unwrap();
+        let mut connection = file.connect_writer().unwrap();
+        schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
+        // From a few bytes to 1 MiB.
+        let mark = |n: usize| format!("mark-{n:02}.");
+        let entries: Vec<_> = (0..18).map(|n| entry(n, &mark(n).repeat(1 << n))).collect();
+        let there = || {
+            let bytes = std::fs::read(file.path().as_path()).unwrap();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            (0..18).filter(|n| text.contains(&mark(*n))).count()
+        };
+        let mut tables = SqliteTables::new(&connection);
+        for row in &entries {
+            let token = row.content.as_ref().and_then(Content::token).unwrap();
+            let now = Timestamp::from_micros(0);
+            tables.put_conflict(row, row.hash(), now).unwrap();
+            tables
+                .put_value(&row.identity, row.version, token, None)
+                .unwrap();
+        }
+        tables.commit(0).unwrap();
+        assert!(empty_log(&connection).unwrap());
+        assert_eq!(there(), 18);
+
+        let mut tables = SqliteTables::new(&connection);
+        for row in &entries {
+            assert!(tables.take_conflict(row).unwrap().is_some());
+            tables.drop_value(&row.identity).unwrap();
+        }
+        tables.commit(0).unwrap();
+        assert!(empty_log(&connection).unwrap());
+        assert_eq!(there(), 0);
     }
 
     #[test]
