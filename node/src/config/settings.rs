@@ -126,7 +126,7 @@ pub const SETTINGS: &[Setting] = &[
         "AUTH_FAILURES_PER_MINUTE",
         Some("30"),
         "COUNT",
-        "Wrong keys per client address and minute before new ones are refused with 429; 0 switches the limit off",
+        "User keys per client address and minute that opened nothing there, before others are refused with 429; 0 switches the limits on keys off",
     ),
     setting(
         "TRUSTED_PROXIES",
