@@ -194,6 +194,32 @@ pub(crate) fn init(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
     Ok(Outcome::Done)
 }
 
+/// Lets the running node with these settings go on with what it has, and lists what may have been deleted.
+pub(crate) fn unfence(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    let dry_run = arguments.get_flag("dry-run");
+    let unfenced = wait_for(peers::unfence(config, dry_run))?;
+    let mut out = io::stdout().lock();
+    if dry_run {
+        writeln!(out, "the node is {}; nothing was done", unfenced.state)?;
+    } else {
+        writeln!(out, "the node goes on with what it has")?;
+    }
+    writeln!(
+        out,
+        "{} here may have been deleted elsewhere",
+        counted(unfenced.count)
+    )?;
+    for entry in &unfenced.entries {
+        let environment = entry.environment.as_deref().unwrap_or("default");
+        writeln!(out, "  - {:?} in environment {environment:?}", entry.key)?;
+    }
+    let rest = unfenced.count.saturating_sub(unfenced.entries.len() as u64);
+    if rest > 0 {
+        writeln!(out, "  - and {rest} more")?;
+    }
+    Ok(Outcome::Done)
+}
+
 /// Brings the entries of another database in through the running node with these settings.
 pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let from = existing(path(arguments, "from")?, "--from")?;

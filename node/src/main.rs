@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         "adopt" => commands::adopt(&config),
         "import" => commands::import(&config, flags),
         "init" => commands::init(&config, flags),
+        "unfence" => commands::unfence(&config, flags),
         _ => run(config),
     };
     match outcome {

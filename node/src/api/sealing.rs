@@ -26,7 +26,10 @@ pub(super) fn open(node: &NodeState, caller: &Caller<'_>, row: &Row) -> Result<J
     let plaintext = match key_of_caller.open_value(entry, token, row.extra.as_deref()) {
         Ok(plaintext) => plaintext,
         Err(Unopened::Closed(_)) => {
-            return Err(caller.failed(node, key));
+            caller.failed(node);
+            return Err(ApiError::WrongUserKey {
+                key: key.to_owned(),
+            });
         }
         Err(Unopened::Misplaced) => {
             caller.opened(node, row.created_at);

@@ -3,19 +3,14 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use ipnet::IpNet;
 
-use super::{
-    error::ApiError,
-    federation::Federation,
-    tries::{AccessKeyTries, UserKeyTries},
-    untrusted_forwarders::UntrustedForwarders,
-};
+use super::{error::ApiError, failure_limit::FailureLimit, federation::Federation};
 use crate::{
     budget::Budgets,
     cluster::{AckLevel, Mode},
@@ -75,9 +70,7 @@ pub struct NodeState {
     pub clock: WallClock,
     /// Set when the node was told to stop.
     pub draining: AtomicBool,
-    pub(super) user_key_tries: UserKeyTries,
-    pub(super) access_key_tries: AccessKeyTries,
-    pub(super) untrusted_forwarders: UntrustedForwarders,
+    pub(super) failures: Mutex<FailureLimit>,
     pub(super) unusual_user_key_seen: AtomicBool,
 }
 
@@ -137,9 +130,7 @@ impl NodeState {
             clustered: config.cluster.is_some(),
             clock,
             draining: AtomicBool::new(false),
-            user_key_tries: UserKeyTries::new(config.auth_failures_per_minute),
-            access_key_tries: AccessKeyTries::new(config.auth_failures_per_minute),
-            untrusted_forwarders: UntrustedForwarders::default(),
+            failures: Mutex::new(FailureLimit::new(config.auth_failures_per_minute)),
             unusual_user_key_seen: AtomicBool::new(false),
         }
     }

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Address, Cutoff, ExchangeId, Hello, MemberName, Refusal, Seq};
+use super::{Address, Boot, Cutoff, ExchangeId, Hello, MemberName, Refusal, Seq};
 use crate::domain::Incarnation;
 
 /// A node that was silent for longer is not healthy.
 pub(super) const SILENCE: Duration = Duration::from_millis(2500);
+/// A node that calls by itself is asked this often all the same: what it says unasked may be forged.
+pub(super) const ASKED_AGAIN: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
@@ -70,6 +72,10 @@ pub(super) struct Route {
     pub(super) tried: bool,
     /// Why the node there and this one do not talk.
     pub(super) refusal: Option<Refusal>,
+    /// When it last answered.
+    pub(super) answered_at: Option<Duration>,
+    /// When it last refused to feed this node.
+    pub(super) declined_at: Option<Duration>,
 }
 
 /// A node that was heard.
@@ -84,6 +90,25 @@ pub(super) struct Contact {
     pub(super) missed: Option<Seq>,
     /// How far its wall clock is ahead of this node's, in microseconds.
     pub(super) offset_micros: i64,
+    /// When `hello` was heard.
+    noted: Duration,
+    /// What it last answered: a greeting that arrives may be forged.
+    pub(super) answered: Option<Answered>,
+}
+
+/// What an answer told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered {
+    /// When it was asked for.
+    pub(super) began: Duration,
+    /// Of which process.
+    pub(super) boot: Boot,
+    /// Its last change.
+    pub(super) head: Seq,
+    /// Whether it gives snapshots.
+    pub(super) source: bool,
+    /// Whether nobody has to wait for what it holds.
+    pub(super) yields: bool,
 }
 
 impl Contact {
@@ -122,30 +147,56 @@ impl Contacts {
             .retain(|_, route| route.listed || route.who.is_some());
     }
 
-    /// Whether a greeting was made after all that arrived before it.
-    pub(super) fn is_news(&self, hello: &Hello) -> bool {
+    /// Whether a greeting was made after all that arrived before it. So was the answer to what was asked after those: where
+    /// its number says otherwise, one of them was forged.
+    pub(super) fn is_news(&self, hello: &Hello, asked: Option<Duration>) -> bool {
         self.known.get(&hello.incarnation).is_none_or(|contact| {
-            contact.hello.boot != hello.boot || contact.hello.turn < hello.turn
+            contact.hello.boot != hello.boot
+                || contact.hello.turn < hello.turn
+                || asked.is_some_and(|began| began > contact.noted)
         })
     }
 
-    /// A node was heard: `address` is where it answered, or where it says that it is.
+    /// Whether an address may be where a node is that says so: it is listed or held already, or the list leads to it nowhere.
+    fn may_be_at(&self, address: &Address, node: Incarnation) -> bool {
+        self.routes.contains_key(address)
+            || !self
+                .routes
+                .values()
+                .any(|route| route.listed && route.who == Some(node))
+    }
+
+    /// A node was heard: `address` is where it answered what it was `asked` at some time, or where it says that it is.
     pub(super) fn heard(
         &mut self,
         hello: &Hello,
         address: Option<&Address>,
         now: Duration,
         offset_micros: i64,
+        asked: Option<Duration>,
     ) {
         let incarnation = hello.incarnation;
-        let is_news = self.is_news(hello);
+        let is_news = self.is_news(hello, asked);
+        let address =
+            address.filter(|address| asked.is_some() || self.may_be_at(address, incarnation));
         let contact = self.known.entry(incarnation).or_insert_with(|| Contact {
             hello: hello.clone(),
             heard: now,
             unreachable: false,
             missed: None,
             offset_micros,
+            noted: now,
+            answered: None,
         });
+        if let Some(began) = asked {
+            contact.answered = Some(Answered {
+                began,
+                boot: hello.boot,
+                head: hello.head,
+                source: hello.source,
+                yields: hello.yields,
+            });
+        }
         contact.heard = now;
         contact.unreachable = false;
         let reborn = contact.hello.boot != hello.boot;
@@ -155,12 +206,18 @@ impl Contacts {
         }
         if is_news {
             contact.hello = hello.clone();
+            contact.noted = now;
             contact.offset_micros = offset_micros;
         }
         if reborn {
-            // Nobody is there any more who could answer what its earlier process was asked.
+            // Nobody is there any more who could answer what its earlier process was asked. Where a forged greeting says so,
+            // an answer that is under way still counts.
+            let is_over = |route: &Route| {
+                let waited = route.sent_at.map(|sent| now.saturating_sub(sent));
+                asked.is_some() || waited >= Some(Exchange::Heartbeat.patience())
+            };
             for route in self.routes.values_mut() {
-                if route.who == Some(incarnation) {
+                if route.who == Some(incarnation) && is_over(route) {
                     route.in_flight = None;
                     route.retry_at = now;
                 }
@@ -202,12 +259,35 @@ impl Contacts {
         }
     }
 
-    /// Where a member may be reached.
+    /// Where a member may be reached: where the list says so, if it does.
     pub(super) fn route_to(&self, member: Incarnation) -> Option<&Address> {
-        self.routes
+        let mut routes: Vec<_> = self
+            .routes
             .iter()
-            .find(|(_, route)| route.who == Some(member))
-            .map(|(address, _)| address)
+            .filter(|(_, route)| route.who == Some(member))
+            .collect();
+        routes.sort_by_key(|(_, route)| !route.listed);
+        routes.first().map(|(address, _)| *address)
+    }
+
+    /// Whether a node answers at an address, and nothing keeps it and this one apart.
+    pub(super) fn answers_well(&self, address: &Address, now: Duration) -> bool {
+        self.routes.get(address).is_some_and(|route| {
+            route.refusal.is_none()
+                && route
+                    .answered_at
+                    .is_some_and(|at| now.saturating_sub(at) <= ASKED_AGAIN + SILENCE)
+        })
+    }
+
+    /// Whether an address is a member's own: where it is listed, or where it is held if the list leads to it nowhere.
+    pub(super) fn is_own_address(&self, address: &Address, member: Incarnation) -> bool {
+        let is_listed =
+            |address: &Address| self.routes.get(address).is_some_and(|route| route.listed);
+        is_listed(address)
+            || !self
+                .route_to(member)
+                .is_some_and(|listed| listed != address && is_listed(listed))
     }
 
     /// A live node with this name and another incarnation.

@@ -160,6 +160,8 @@ mod tests {
             incarnation: life(1),
             state: "member",
             not_ready: None,
+            suspended: None,
+            waits_for_owner: false,
             founding: None,
             head: Seq::START,
             purged_clock: Clock::default(),

@@ -19,7 +19,8 @@ pub enum Merge {
 
 /// Decides between what is stored and what arrives. The same pair gives the same winner on every node.
 pub fn merge(stored: Option<&Row>, arriving: &Row) -> Merge {
-    let Some(stored) = stored else {
+    // A stamp that no clock can have made is damage, and no version is older than that.
+    let Some(stored) = stored.filter(|stored| stored.version.clock.is_plausible()) else {
         return Merge::Newer { lost: false };
     };
     if stored.stamp() >= arriving.stamp() {

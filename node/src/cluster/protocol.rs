@@ -39,6 +39,11 @@ impl Protocol {
     pub(super) fn has_seals(self) -> bool {
         self.minor >= 2
     }
+
+    /// Whether a source of a snapshot admits the node that takes it.
+    pub(super) fn sources_admit(self) -> bool {
+        self.minor >= 2
+    }
 }
 
 /// Who speaks, and everything about it that others act on. Part of every message in both directions.
@@ -82,6 +87,9 @@ pub struct Hello {
     pub acknowledges: bool,
     /// Whether it is fenced.
     pub fenced: bool,
+    /// Whether it will be fenced as soon as another node can give it a snapshot: nobody has to wait for what it holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yields: bool,
     /// Federated: whether it holds values of an earlier life that it has not taken back yet, or of one that is over.
     #[serde(default)]
     pub takes_back: bool,
@@ -150,6 +158,10 @@ pub enum Request {
     Snapshot {
         /// The last entry that I have; `None` for the first page.
         after: Option<WireIdentity>,
+        /// The incarnation that the joining node will have: it is admitted before the last page is given. Nodes of earlier
+        /// releases admit themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life: Option<Incarnation>,
     },
 }
 
@@ -207,6 +219,13 @@ pub struct SnapshotHead {
     pub purge_marks: PurgeMarks,
     /// How far the source holds each member's feed, itself included.
     pub received: Vec<(Incarnation, Seq, Boot)>,
+}
+
+impl SnapshotHead {
+    /// Whether every stamp in it can have come from a clock.
+    pub(super) fn is_plausible(&self) -> bool {
+        self.clock.is_plausible() && self.purged_clock.is_plausible() && self.roster.is_plausible()
+    }
 }
 
 /// The salt on its way to a joining node. Never printed.
@@ -306,7 +325,7 @@ impl WireRow {
         }
     }
 
-    /// The row, if its hash is right and its stamp can have come from a clock.
+    /// The row, if its hash is right and its stamps can have come from a clock.
     pub fn into_row(self) -> Option<(Row, RowHash)> {
         let row = Row {
             identity: Identity {
@@ -325,6 +344,8 @@ impl WireRow {
             extra: self.extra.map(|raw| raw.get().to_owned()),
         };
         let hash = row.hash();
-        (hash.to_string() == self.hash && row.version.clock.is_plausible()).then_some((row, hash))
+        let is_plausible = row.version.clock.is_plausible()
+            && row.clocks.values().all(|clock| clock.is_plausible());
+        (hash.to_string() == self.hash && is_plausible).then_some((row, hash))
     }
 }

@@ -140,6 +140,52 @@ impl Roster {
             .unwrap_or_default()
     }
 
+    /// Whether every stamp in it can have come from a clock.
+    pub fn is_plausible(&self) -> bool {
+        let admitted = self.entries.values().map(|entry| entry.admitted.clock);
+        admitted
+            .chain(self.removals.values().copied())
+            .all(Clock::is_plausible)
+    }
+
+    /// The roster without what no clock can have stamped: an earlier release may have stored that.
+    #[must_use]
+    pub fn without_damage(mut self) -> Self {
+        self.entries
+            .retain(|_, entry| entry.admitted.clock.is_plausible());
+        self.removals.retain(|_, clock| clock.is_plausible());
+        self
+    }
+
+    /// The roster without admissions that this one need not believe: unknown ones, issued by nobody it knows. Who was admitted
+    /// by somebody whom the same roster shows to be admitted counts as known. Releases before this one had each node admit
+    /// itself: `believed` tells of which that is believed.
+    #[must_use]
+    pub fn believable(&self, other: &Self, believed: impl Fn(Incarnation) -> bool) -> Self {
+        let mut known: BTreeSet<_> = self.entries.keys().copied().collect();
+        loop {
+            let admitted: Vec<_> = other
+                .entries
+                .iter()
+                .filter(|(incarnation, _)| !known.contains(incarnation))
+                .filter(|(incarnation, entry)| {
+                    let issuer = entry.admitted.incarnation;
+                    known.contains(&issuer) || (issuer == **incarnation && believed(issuer))
+                })
+                .map(|(incarnation, _)| *incarnation)
+                .collect();
+            if admitted.is_empty() {
+                break;
+            }
+            known.extend(admitted);
+        }
+        let mut believable = other.clone();
+        believable
+            .entries
+            .retain(|incarnation, _| known.contains(incarnation));
+        believable
+    }
+
     /// Takes an incarnation in.
     pub fn admit(&mut self, incarnation: Incarnation, entry: RosterEntry) {
         self.entries.entry(incarnation).or_insert(entry);

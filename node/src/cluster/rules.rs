@@ -27,8 +27,6 @@ pub enum Rule {
     FenceRemoved,
     /// A node whose database went back is fenced.
     FenceRolledBack,
-    /// A node that is said to have gone back checks that: the other may have judged by a late greeting.
-    NodesCheckThatTheyWentBack,
     /// A node acknowledges nothing before it is a member.
     JoinersDoNotAcknowledge,
     /// A push that would leave a gap is refused.
@@ -87,6 +85,22 @@ pub enum Rule {
     ValuesAreFoundAgain,
     /// Federated: a node that has values to take back says so: nobody may take them for lost.
     TakingBackIsTold,
+    /// A greeting that arrives may be forged: what it says counts once its member, asked at its own address, says so too.
+    GreetingsAreAskedFor,
+    /// A node that may have missed deletes gives no snapshots before that is settled.
+    SuspectsGiveNoSnapshots,
+    /// A node that nobody could give a snapshot is not fenced: it waits for its owner.
+    LastSourcesWait,
+    /// A roster or a snapshot with a stamp that no clock can have made is damaged.
+    StampsHaveAnEnd,
+    /// A roster with a stamp that is far ahead is taken from members only.
+    OnlyMembersMoveClocks,
+    /// What another node knows of the roster is asked for: what arrives by itself may be forged.
+    RostersAreAskedFor,
+    /// The source of a snapshot admits the node that takes it, before it gives the last page.
+    SourcesAdmit,
+    /// Somebody whom this node does not know admits nobody.
+    StrangersAdmitNobody,
 }
 
 impl Rule {
@@ -104,7 +118,6 @@ impl Rule {
         Self::RosterByIncarnation,
         Self::FenceRemoved,
         Self::FenceRolledBack,
-        Self::NodesCheckThatTheyWentBack,
         Self::JoinersDoNotAcknowledge,
         Self::RefuseGaps,
         Self::WritersAreToldWhatTheyMayLack,
@@ -134,6 +147,14 @@ impl Rule {
         Self::EarlierValuesAreSetAside,
         Self::ValuesAreFoundAgain,
         Self::TakingBackIsTold,
+        Self::GreetingsAreAskedFor,
+        Self::SuspectsGiveNoSnapshots,
+        Self::LastSourcesWait,
+        Self::StampsHaveAnEnd,
+        Self::OnlyMembersMoveClocks,
+        Self::RostersAreAskedFor,
+        Self::SourcesAdmit,
+        Self::StrangersAdmitNobody,
     ];
 }
 

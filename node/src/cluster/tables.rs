@@ -224,6 +224,9 @@ pub struct Membership {
     /// What the sources of its snapshot had purged by then: it has not held those tombstones.
     #[serde(default)]
     pub inherited: PurgeMarks,
+    /// What members had purged when the owner let this node go on without that (`osc-node unfence`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgiven: PurgeMarks,
     /// Where its rows came from, if by snapshot.
     pub origin: Option<SnapshotOrigin>,
     /// The last sequence when the current boot began, and that boot.

@@ -161,7 +161,7 @@ fn with_settings(command: Command) -> Command {
         .after_help("Every other setting is accepted too: osc-node --help")
 }
 
-fn subcommands() -> [Command; 8] {
+fn subcommands() -> [Command; 9] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
         Command::new("check")
@@ -245,6 +245,14 @@ fn subcommands() -> [Command; 8] {
         Command::new("adopt").about(
             "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
         ),
+        Command::new("unfence")
+            .about("Let the running node with these settings go on with what it has, where it is fenced or suspended and no other node could give it a snapshot; deleted entries may come back, and are listed")
+            .arg(
+                Arg::new("dry-run")
+                    .long("dry-run")
+                    .action(ArgAction::SetTrue)
+                    .help("Only list the entries that may have been deleted"),
+            ),
         Command::new("init")
             .about("Tell the running node with these settings to found its cluster, once, and stop")
             .arg(

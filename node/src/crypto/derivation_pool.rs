@@ -2,22 +2,22 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     time::Instant,
 };
 
 use tokio::sync::watch;
 
-use super::{
-    DataKey, Iterations, Origin, Salt, UserKey, derive,
-    turn_queue::{Full, TurnQueue},
-};
+use super::{DataKey, Iterations, Salt, UserKey, derive};
 use crate::metrics::KeyMetrics;
 
 /// Derivations that may wait for each thread; one takes about 55 ms of CPU.
 pub(super) const QUEUE_PER_THREAD: usize = 64;
 
-/// A derivation under way; its key once that is there. The channel closes where it lost its place.
+/// A derivation under way; its key once that is there.
 pub(super) type Running = watch::Receiver<Option<Arc<DataKey>>>;
 
 /// Too many new user keys at once; try again later.
@@ -30,28 +30,10 @@ struct Job {
     done: watch::Sender<Option<Arc<DataKey>>>,
 }
 
-impl Job {
-    /// Whether a request still waits for it.
-    fn is_wanted(&self) -> bool {
-        !self.done.is_closed()
-    }
-}
-
 /// Derives on threads of its own, which end with it.
 pub(super) struct DerivationPool {
-    queue: Arc<Queue>,
+    jobs: SyncSender<Job>,
     metrics: KeyMetrics,
-}
-
-/// What waits, and whether more may come.
-struct Queue {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-struct Waiting {
-    jobs: TurnQueue<Job>,
-    closed: bool,
 }
 
 impl DerivationPool {
@@ -61,65 +43,37 @@ impl DerivationPool {
         threads: NonZeroUsize,
         metrics: KeyMetrics,
     ) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue {
-            waiting: Mutex::new(Waiting {
-                jobs: TurnQueue::new(QUEUE_PER_THREAD * threads.get()),
-                closed: false,
-            }),
-            changed: Condvar::new(),
-        });
-        let pool = Self { queue, metrics };
+        let (jobs, queue) = sync_channel(QUEUE_PER_THREAD * threads.get());
+        let queue = Arc::new(Mutex::new(queue));
         for number in 0..threads.get() {
             let deriver = Deriver {
-                queue: Arc::clone(&pool.queue),
+                queue: Arc::clone(&queue),
                 salt: salt.clone(),
                 iterations,
-                metrics: pool.metrics.clone(),
+                metrics: metrics.clone(),
             };
             std::thread::Builder::new()
                 .name(format!("derive-{number}"))
                 .spawn(move || deriver.serve())?;
         }
-        Ok(pool)
+        Ok(Self { jobs, metrics })
     }
 
-    /// Begins a derivation where there is room for one more of this origin. It is done only as long as a receiver is left.
-    pub(super) fn derive(
-        &self,
-        user_key: UserKey,
-        origin: Origin,
-    ) -> Result<Running, DerivationQueueFull> {
+    /// Begins a derivation where there is room for one more.
+    pub(super) fn derive(&self, user_key: UserKey) -> Result<Running, DerivationQueueFull> {
         let (done, running) = watch::channel(None);
-        let mut waiting = self.queue.lock();
-        let job = Job { user_key, done };
-        let pushed = waiting.jobs.push(origin, job, Job::is_wanted);
-        self.metrics.waiting(waiting.jobs.len());
-        drop(waiting);
-        pushed.map_err(|Full| {
+        if self.jobs.try_send(Job { user_key, done }).is_err() {
             self.metrics.refused();
-            DerivationQueueFull
-        })?;
-        self.queue.changed.notify_one();
+            return Err(DerivationQueueFull);
+        }
+        self.metrics.queued();
         Ok(running)
-    }
-}
-
-impl Drop for DerivationPool {
-    fn drop(&mut self) {
-        self.queue.lock().closed = true;
-        self.queue.changed.notify_all();
-    }
-}
-
-impl Queue {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One of the threads.
 struct Deriver {
-    queue: Arc<Queue>,
+    queue: Arc<Mutex<Receiver<Job>>>,
     salt: Salt,
     iterations: Iterations,
     metrics: KeyMetrics,
@@ -136,23 +90,10 @@ impl Deriver {
         }
     }
 
-    /// The next job that a request still waits for.
     fn next(&self) -> Option<Job> {
-        let mut waiting = self.queue.lock();
-        loop {
-            if waiting.closed {
-                return None;
-            }
-            let job = waiting.jobs.pop();
-            self.metrics.waiting(waiting.jobs.len());
-            match job {
-                Some(job) if job.is_wanted() => return Some(job),
-                Some(_) => {}
-                None => {
-                    let woken = self.queue.changed.wait(waiting);
-                    waiting = woken.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = queue.recv().ok()?;
+        self.metrics.taken();
+        Some(job)
     }
 }

@@ -28,8 +28,14 @@ pub struct Clock(i64);
 
 impl Clock {
     const COUNTER_BITS: u32 = 16;
-    /// 2200-01-01 in milliseconds since 1970.
-    const YEAR_2200: i64 = 7_258_118_400_000;
+    /// 2190-01-01 in milliseconds since 1970.
+    const YEAR_2190: i64 = 6_942_585_600_000;
+    /// The first reading that is damage, wherever it stands: the year 2190. Releases before this one took stamps up to the
+    /// year 2200, so all that is written here is good there.
+    pub const END: Self = Self(Self::YEAR_2190 << Self::COUNTER_BITS);
+    /// How far ahead of a wall clock a reading may be without an alarm, in microseconds: more than wall clocks that are
+    /// looked after differ by.
+    const AHEAD: i64 = 3_600_000_000;
 
     /// The first reading within a wall-clock millisecond.
     pub fn at(time: Timestamp) -> Self {
@@ -51,9 +57,14 @@ impl Clock {
         self.0
     }
 
-    /// Whether the reading can have come from a clock: not before 1970 and before the year 2200.
+    /// Whether the reading can have come from a clock: not before 1970 and before the year 2190.
     pub fn is_plausible(self) -> bool {
-        (0..Self::YEAR_2200 << Self::COUNTER_BITS).contains(&self.0)
+        (0..Self::END.0).contains(&self.0)
+    }
+
+    /// Whether the reading is more than an hour ahead of a wall clock.
+    pub fn is_far_ahead_of(self, wall: Timestamp) -> bool {
+        self > Self::at(Timestamp(wall.0.saturating_add(Self::AHEAD)))
     }
 
     /// The next reading.
@@ -152,9 +163,13 @@ pub struct HybridClock {
 }
 
 impl HybridClock {
-    /// A clock that continues after its stored high-water mark.
+    /// A clock that continues after its stored high-water mark. One that cannot have come from a clock is damage, and the
+    /// clock begins anew: what is written over an entry comes after that entry's stamp in any case.
     pub fn resume(high_water: Clock) -> Self {
-        Self { high_water }
+        let sound = Some(high_water).filter(|clock| clock.is_plausible());
+        Self {
+            high_water: sound.unwrap_or_default(),
+        }
     }
 
     /// The greatest reading given or seen so far: what must be stored with the write that used it.
@@ -162,9 +177,12 @@ impl HybridClock {
         self.high_water
     }
 
-    /// Takes note of a reading from elsewhere, however far ahead: what is written from now on comes after it.
+    /// Takes note of a reading from elsewhere: what is written from now on comes after it. One of the year 2190 or later is
+    /// damage, and moves nothing.
     pub fn merge(&mut self, seen: Clock) {
-        self.high_water = self.high_water.max(seen);
+        if seen.is_plausible() {
+            self.high_water = self.high_water.max(seen);
+        }
     }
 
     /// The stamp of a new write: later than every reading so far and than the version that it replaces.
@@ -197,6 +215,24 @@ mod tests {
         assert_eq!(stamp, start.next());
     }
 
+    #[test]
+    fn readings_end_with_the_year_2189() {
+        let end = Timestamp::from_micros(6_942_585_600_000_000);
+        assert!(!Clock::at(end).is_plausible());
+        assert!(Clock::at(Timestamp::from_micros(end.as_micros() - 1000)).is_plausible());
+        let mut clock = HybridClock::resume(Clock::from_raw(i64::MAX));
+        clock.merge(Clock::at(end));
+        assert_eq!(clock.high_water(), Clock::default());
+    }
+
+    #[test]
+    fn a_reading_is_far_ahead_an_hour_after_the_wall_clock() {
+        let wall = Timestamp::from_micros(1_768_471_845_000_000);
+        let later = |micros| Clock::at(Timestamp::from_micros(wall.as_micros() + micros));
+        assert!(!later(3_600_000_000).is_far_ahead_of(wall));
+        assert!(later(3_600_001_000).is_far_ahead_of(wall));
+    }
+
     proptest! {
         #[test]
         fn a_version_is_read_as_it_was_written(clock in 0..i64::MAX, incarnation in 0..i64::MAX) {
@@ -213,7 +249,7 @@ mod tests {
 
         #[test]
         fn every_stamp_is_later_than_all_before_even_when_time_jumps(
-            start in 0..i64::MAX >> 20,
+            start in 0..Clock::END.0 >> 2,
             jumps in proptest::collection::vec((0..1i64 << 50, proptest::option::of(0..1i64 << 60)), 1..50),
         ) {
             let mut clock = HybridClock::resume(Clock::from_raw(start));

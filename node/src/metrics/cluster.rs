@@ -14,6 +14,9 @@ pub struct ClusterMetrics {
     digest_mismatches: IntGaugeVec,
     refused_peers: IntCounter,
     fenced: IntCounter,
+    suspicions: IntCounter,
+    future_stamps: IntCounter,
+    suspended: IntGauge,
     purged: IntCounter,
     owner_requests: IntCounterVec,
     lag: IntGaugeVec,
@@ -53,6 +56,21 @@ impl ClusterMetrics {
                 "Times that a node which does not belong here was met",
             )?,
             fenced: counter("osc_fenced_total", "Times that this node was fenced")?,
+            suspicions: counter(
+                "osc_suspicions_total",
+                "Times that a greeting said something against this node, which then asked its member",
+            )?,
+            future_stamps: counter(
+                "osc_future_stamps_total",
+                "Minutes in which stamps arrived that were more than an hour ahead of this node's clock",
+            )?,
+            suspended: register(
+                registry,
+                IntGauge::new(
+                    "osc_node_waits_for_unfence",
+                    "Whether this node needs a snapshot that no other node could give",
+                )?,
+            )?,
             purged: counter(
                 "osc_tombstones_purged_total",
                 "Deleted entries that are forgotten",
@@ -94,6 +112,8 @@ impl ClusterMetrics {
             Event::DigestRepaired { .. } => self.digest_repaired.inc(),
             Event::Mismatch { .. } => self.refused_peers.inc(),
             Event::Fenced(_) => self.fenced.inc(),
+            Event::Suspected { .. } => self.suspicions.inc(),
+            Event::FutureStamp { .. } => self.future_stamps.inc(),
             Event::Purged { count, .. } => self.purged.inc_by(*count),
             _ => {}
         }
@@ -108,6 +128,7 @@ impl ClusterMetrics {
     /// Shows what a node knows of the others just now.
     pub(super) fn show(&self, view: &View) {
         self.ready.set(i64::from(view.not_ready.is_none()));
+        self.suspended.set(i64::from(view.waits_for_owner));
         for gauges in [
             &self.lag,
             &self.behind,

@@ -6,6 +6,7 @@ mod import;
 mod init;
 mod list;
 mod running;
+mod unfence;
 mod values;
 
 use std::{sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ pub use import::{
     IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, Imported, ImportedEntry, import,
 };
 pub use init::{Founding, init};
+pub use unfence::{Unfenced, UnfencedEntry, unfence};
 pub use values::{
     DamagedValue, FoundValue, HandedOver, NewValue, OwnersWrite, Question, VALUES_PATH,
     ValueAnswer, ValueRefusal, ValueRequest,
@@ -132,6 +134,29 @@ fn tell(event: &Event) {
             reason = reason.text(),
             advice = "it takes a new snapshot as soon as it reaches a ready member; rows that only it has become conflicts",
             "node_fenced"
+        ),
+        Event::Suspected { name, reason } => tracing::warn!(
+            peer = %name,
+            reason = reason.text(),
+            advice = "the peer is asked at its own address; until it answers, this node serves reads and nobody relies on it",
+            "node_suspended"
+        ),
+        Event::Acquitted { name } => tracing::warn!(
+            peer = %name,
+            advice = "the peer does not say what a greeting in its name said: where that comes again, somebody else has the cluster key",
+            "suspicion_unfounded"
+        ),
+        Event::WaitsForOwner(reason) => tracing::error!(
+            reason = reason.text(),
+            advice = "no other node could give this one a snapshot: start a member that can, or see osc-node unfence --dry-run",
+            "node_waits_for_unfence"
+        ),
+        Event::Unfenced => tracing::warn!("node_unfenced"),
+        Event::FutureStamp { name, clock } => tracing::error!(
+            peer = %name,
+            stamp_micros = clock.time().as_micros(),
+            advice = "a stamp is more than an hour ahead of this node's clock: look at the clocks of all nodes",
+            "stamp_from_the_future"
         ),
         Event::Leaving => tracing::info!("cluster_leaving"),
         Event::Left => tracing::info!("cluster_left"),

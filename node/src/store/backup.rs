@@ -136,6 +136,13 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
     if life.cluster_is_lost || membership.founding.is_none() {
         copy.execute("DELETE FROM cursors", [])?;
         copy.execute("DELETE FROM meta WHERE name = ?1", [meta::ROSTER])?;
+        // What moved the lost cluster's clocks beyond all rows is gone with it.
+        let latest: Option<i64> = copy.query_row(
+            "SELECT max(clock) FROM entries WHERE clock < ?1",
+            [Clock::END.raw()],
+            |row| row.get(0),
+        )?;
+        meta::put(copy, meta::CLOCK_HIGH_WATER, latest.unwrap_or_default())?;
         // The mode stays: the rows of a directory are of no use in another one.
         let blank = Membership {
             name: life.name.clone(),
@@ -144,6 +151,7 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
             purged: Seq::START,
             purged_clock: Clock::default(),
             inherited: Vec::new(),
+            forgiven: Vec::new(),
             origin: None,
             ..membership
         };

@@ -57,7 +57,7 @@ use crate::{
         OwnerRefusal, Request, Scan, Setup, View, Write, Written,
     },
     crypto::token_time,
-    domain::{Content, Identity, Incarnation, Row, Timestamp, Version},
+    domain::{Clock, Content, Identity, Incarnation, Row, Timestamp, Version},
     metrics::StoreMetrics,
 };
 use health::SharedWriteHealth;
@@ -394,6 +394,21 @@ impl Store {
     pub async fn conflicts(&self) -> Result<Vec<Row>, ReadError> {
         self.readers
             .scan(|connection| Ok(row::conflicts(connection)?))
+            .await
+    }
+
+    /// How many live entries were written before a clock reading, and the names of the first `most` of them, in
+    /// (environment, key) order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn written_before(
+        &self,
+        before: Clock,
+        most: usize,
+    ) -> Result<(u64, Vec<Identity>), ReadError> {
+        self.readers
+            .scan(move |connection| Ok(row::written_before(connection, before, most)?))
             .await
     }
 

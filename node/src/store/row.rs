@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     cluster::{Digest, Scan, Seq},
-    domain::{Category, Clock, Content, Identity, Incarnation, Row, RowHash, Timestamp, Version},
+    domain::{
+        Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
+        Timestamp, Version,
+    },
 };
 
 pub(super) const COLUMNS: &str =
@@ -121,6 +124,34 @@ pub(super) fn conflicts(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
         ))?
         .query_map([], read)?
         .collect()
+}
+
+/// Names of live entries that were written before a clock reading, in (environment, key) order, and how many there are.
+pub(super) fn written_before(
+    connection: &Connection,
+    before: Clock,
+    most: usize,
+) -> rusqlite::Result<(u64, Vec<Identity>)> {
+    let condition = "FROM entries WHERE token IS NOT NULL AND clock < ?1";
+    let count: i64 = connection
+        .prepare_cached(&format!("SELECT count(*) {condition}"))?
+        .query_row([before.raw()], |row| row.get(0))?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let names = connection
+        .prepare_cached(&format!(
+            "SELECT environment, key {condition} ORDER BY environment, key LIMIT ?2"
+        ))?
+        .query_map([before.raw(), most], |row| {
+            let identity = (Environment::new(row.get(0)?), ConfigKey::new(row.get(1)?));
+            Ok(match identity {
+                (Some(environment), Some(key)) => Some(Identity { environment, key }),
+                // A name that cannot be read is damage, and told of elsewhere.
+                _ => None,
+            })
+        })?
+        .filter_map(Result::transpose)
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok((count.unsigned_abs(), names))
 }
 
 /// What a look through the rows finds, all of one moment.

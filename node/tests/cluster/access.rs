@@ -20,6 +20,7 @@ async fn only_the_cluster_key_opens_what_is_between_nodes() {
         (Method::POST, "/cluster/salt".to_owned()),
         (Method::POST, "/cluster/found".to_owned()),
         (Method::POST, "/cluster/leave".to_owned()),
+        (Method::POST, "/cluster/unfence".to_owned()),
         (
             Method::POST,
             format!("/cluster/members/n0/remove?incarnation={incarnation}"),

@@ -20,6 +20,7 @@ mod disturbance;
 mod faults;
 mod federated;
 mod founding;
+mod impostors;
 mod membership;
 mod network;
 mod node;

@@ -30,8 +30,6 @@ fn runner(cases: u32) -> TestRunner {
     })
 }
 
-const CLUSTER_KEY: &str = "the cluster key of the tests";
-
 struct Target {
     runtime: Runtime,
     node: TestNode,
@@ -43,7 +41,7 @@ impl Target {
         let node = runtime.block_on(async {
             let more = [
                 ("OSC_AUTH_FAILURES_PER_MINUTE", "0"),
-                ("OSC_CLUSTER_KEY", CLUSTER_KEY),
+                ("OSC_CLUSTER_KEY", "cluster"),
             ];
             TestNode::start_in(TempDir::new().unwrap(), &more)
         });
@@ -115,7 +113,7 @@ fn any_body() {
             let key = if header == "X-User-Key" {
                 USER_KEY
             } else {
-                CLUSTER_KEY
+                "cluster"
             };
             client
                 .request(method, format!("{url}{path}"))

@@ -15,6 +15,7 @@ mod clients;
 mod disk;
 mod handover;
 mod history;
+mod impostor;
 mod invariants;
 mod network;
 mod node;

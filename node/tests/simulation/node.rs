@@ -13,6 +13,7 @@ use rand::{Rng, RngExt};
 
 use crate::{
     disk::{Disk, Failure},
+    impostor::NO_LIFE,
     world::{Asker, Happening, Job, NodeId, Peer, World},
 };
 
@@ -56,6 +57,10 @@ pub(crate) struct Node {
     committing: Option<Batch>,
     /// Why it and other nodes did not talk.
     pub(crate) refusals: Vec<Refusal>,
+    /// Stamps from the future that it told of.
+    pub(crate) future_stamps: u64,
+    /// Greetings that said something against it.
+    pub(crate) suspicions: u64,
     /// Requests that were sent and not answered.
     pub(crate) open: BTreeMap<ExchangeId, Address>,
 }
@@ -90,6 +95,8 @@ impl Node {
             next_reply: 0,
             committing: None,
             refusals: Vec::new(),
+            future_stamps: 0,
+            suspicions: 0,
             open: BTreeMap::new(),
         }
     }
@@ -334,7 +341,9 @@ impl World {
                     return None;
                 }
                 let reply = await_reply(node, Asker::Peer(peer));
-                self.overhear(id, &message.hello);
+                if peer.life != NO_LIFE {
+                    self.overhear(id, &message.hello);
+                }
                 Some(Input::Request { message, reply })
             }
             Job::Order(order, number) => Some(Input::Order {
@@ -346,6 +355,7 @@ impl World {
 
     /// Notes what a node is told of how far others hold its feed.
     fn overhear(&mut self, id: NodeId, hello: &Hello) {
+        self.said.insert(hello.incarnation, hello.clone());
         if let Some((whose, up_to)) = hello.received
             && hello.acknowledges
             && whose == self.nodes[id].disk.durable().incarnation
@@ -514,6 +524,8 @@ impl World {
             Event::Ready => self.check_what_ready_nodes_hold(),
             Event::Fenced(reason) => self.check_fenced(id, *reason),
             Event::Purged { .. } => self.note_unheard_of(id),
+            Event::FutureStamp { .. } => self.nodes[id].future_stamps += 1,
+            Event::Suspected { .. } => self.nodes[id].suspicions += 1,
             Event::Mismatch { refusal, .. } => self.nodes[id].refusals.push(refusal.clone()),
             Event::DigestRepaired { .. } => self.history.repaired += 1,
             Event::HeldByOneOnly { .. } => self.history.held_by_one_only += 1,

@@ -229,6 +229,8 @@ impl World {
             .into_iter()
             .find(|(who, state)| (state.counts() || *state == State::Left) && !self.exists(*who))?;
         let name = roster.entry(incarnation)?.name.clone();
+        // It may be admitted just now, and take its last page a moment later.
+        self.history.void(incarnation, "removed by its owner");
         let force = true;
         Some((
             at,

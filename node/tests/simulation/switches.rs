@@ -6,7 +6,8 @@ use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
     scenarios::{
-        digests, federated, fencing, founding, joining, leaving, purging, strangers, writing,
+        digests, federated, fencing, founding, impostors, joining, leaving, purging, strangers,
+        writing,
     },
     script::Outcome,
 };
@@ -58,8 +59,6 @@ switches! {
     the_roster_goes_by_incarnation: shown_by(RosterByIncarnation, leaving::e03_same_name_new_life);
     removed_nodes_are_fenced: shown_by(FenceRemoved, leaving::e30_left_too_early);
     rolled_back_nodes_are_fenced: shown_by(FenceRolledBack, fencing::a_database_that_went_back_is_fenced);
-    nodes_check_that_they_went_back:
-        shown_by(NodesCheckThatTheyWentBack, fencing::late_greetings_of_two_processes_fence_nobody);
     joiners_do_not_acknowledge: shown_by(JoinersDoNotAcknowledge, joining::e19_acknowledgement_of_a_joiner);
     gaps_are_refused: shown_by(RefuseGaps, fencing::a_late_message_for_an_earlier_life_leaves_no_gap);
     snapshots_are_fed_to_those_behind:
@@ -97,6 +96,16 @@ switches! {
     values_are_found_again: shown_by(ValuesAreFoundAgain, federated::a_value_that_was_set_aside_is_found_again);
     earlier_values_are_set_aside: shown_by(EarlierValuesAreSetAside, federated::e12_owner_restored);
     taking_back_is_told: shown_by(TakingBackIsTold, federated::values_that_are_being_taken_back_are_not_lost);
+    greetings_are_asked_for: shown_by(GreetingsAreAskedFor, impostors::a_copied_greeting_fences_nobody);
+    cursors_are_asked_for: shown_by(GreetingsAreAskedFor, impostors::a_copied_greeting_moves_no_cursor);
+    suspects_give_no_snapshots:
+        shown_by(SuspectsGiveNoSnapshots, impostors::a_speaker_that_is_true_and_cannot_be_asked);
+    last_sources_wait: shown_by(LastSourcesWait, impostors::a_last_source_waits_for_its_owner);
+    stamps_have_an_end: shown_by(StampsHaveAnEnd, impostors::a_roster_from_beyond_all_time_is_refused);
+    only_members_move_clocks: shown_by(OnlyMembersMoveClocks, impostors::a_stranger_moves_no_clock);
+    rosters_are_asked_for: shown_by(RostersAreAskedFor, impostors::a_copied_member_removes_and_admits_nobody);
+    sources_admit: shown_by(SourcesAdmit, impostors::a_cluster_whose_clock_is_really_ahead);
+    strangers_admit_nobody: shown_by(StrangersAdmitNobody, impostors::a_stranger_admits_nobody);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::{
 
 use opensecureconf_node::{
     cluster::{
-        Address, Answer, Envelope, ExchangeId, FoundingId, Input, Mode, OwnerAnswer, OwnerRefusal,
-        Rules,
+        Address, Answer, Envelope, ExchangeId, FoundingId, Hello, Input, Mode, OwnerAnswer,
+        OwnerRefusal, Rules,
     },
     crypto::Salt,
     domain::{Incarnation, Timestamp},
@@ -124,6 +124,8 @@ pub(crate) struct World {
     pub(crate) orders: Vec<OrderResult>,
     pub(crate) foundings: BTreeSet<FoundingId>,
     pub(crate) salts: BTreeSet<String>,
+    /// The last greeting of each database that anybody heard.
+    pub(crate) said: BTreeMap<Incarnation, Hello>,
     /// The salt that is mounted into every node.
     pub(crate) mounted: Option<Salt>,
     /// Whether all wall clocks have shown the same time so far.
@@ -151,6 +153,7 @@ impl World {
             orders: Vec::new(),
             foundings: BTreeSet::new(),
             salts: BTreeSet::new(),
+            said: BTreeMap::new(),
             mounted: None,
             clocks_agree: true,
             broken: None,

@@ -206,3 +206,24 @@ pub(in crate::api) struct MembershipAnswer {
     #[schema(required = false, example = "leaving")]
     state: Option<String>,
 }
+
+/// Which entries may have been deleted.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct UnfenceAnswer {
+    /// What the node is now.
+    #[schema(example = "member")]
+    state: String,
+    /// How many entries may have been deleted elsewhere.
+    count: u64,
+    /// The first thousand of them.
+    entries: Vec<UnfencedEntry>,
+}
+
+/// An entry that may have been deleted.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct UnfencedEntry {
+    /// Its environment; null for the default one.
+    environment: Option<String>,
+    /// Its name.
+    key: String,
+}

@@ -12,12 +12,12 @@ use utoipa::OpenApi;
 pub(super) use bodies::{
     ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate, ConflictResponse, FoundBody,
     HTTPValidationError, Health, LogLevelBody, MembershipAnswer, Message, Readiness, Refusal,
-    SaltAnswer, ServiceDocument,
+    SaltAnswer, ServiceDocument, UnfenceAnswer,
 };
 pub(super) use complete::complete;
 pub(super) use parameters::{
     ApiKeyHeader, DeleteQuery, EntryPath, EntryQuery, EnvironmentQuery, KeyHeaders, ListQuery,
-    OptionalOwnerHeaders, OwnerHeaders, PreconditionHeaders, RemoveQuery, StatusQuery, UpdateQuery,
+    OwnerHeaders, PreconditionHeaders, RemoveQuery, StatusQuery, UnfenceQuery, UpdateQuery,
     VersionHeaders, WriteHeaders,
 };
 pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals};

@@ -120,16 +120,6 @@ pub(in crate::api) struct StatusQuery {
     details: Option<bool>,
 }
 
-/// The key of whoever runs the cluster, where it makes an answer longer.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "describes headers")]
-pub(in crate::api) struct OptionalOwnerHeaders {
-    /// Shows also what tells of user keys: `osc_key_*` and `osc_auth_throttled_total`.
-    #[param(rename = "X-Cluster-Key")]
-    cluster_key: Option<String>,
-}
-
 /// What is asked of a write.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -160,6 +150,14 @@ pub(in crate::api) struct VersionHeaders {
 }
 
 /// Which member is to be removed.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query")]
+pub(in crate::api) struct UnfenceQuery {
+    /// Whether only the entries are listed.
+    dry_run: Option<bool>,
+}
+
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes a query")]

@@ -78,6 +78,7 @@ fn details(node: &NodeState, view: &View) -> Value {
         "founding": view.founding.map(|founding| founding.to_string()),
         "ready": reasons.is_empty(),
         "reasons": reasons,
+        "suspended": view.suspended,
         "salt_fingerprint": node.salt().map(|salt| salt.fingerprint().to_string()),
         "entries": node.store.live_entries(),
         "digest": view.digest.as_ref().map(digest),

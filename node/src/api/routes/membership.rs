@@ -13,13 +13,16 @@ use crate::{
         auth::Owner,
         body,
         error::ApiError,
-        openapi::{FoundBody, MembershipAnswer, OwnerHeaders, OwnerRefusals, Refusal, RemoveQuery},
+        openapi::{
+            FoundBody, MembershipAnswer, OwnerHeaders, OwnerRefusals, Refusal, RemoveQuery,
+            UnfenceAnswer, UnfenceQuery,
+        },
         problem::Problem,
         query::Query,
     },
-    cluster::{MemberName, OwnerAnswer, OwnerOrder, State as MemberState},
+    cluster::{MemberName, OwnerAnswer, OwnerOrder, Setup, State as MemberState},
     crypto::Salt,
-    domain::Incarnation,
+    domain::{Clock, Incarnation, Timestamp},
     store::read_salt_file,
 };
 
@@ -99,6 +102,49 @@ pub(in crate::api) async fn remove(
     carry_out(&node, order).await
 }
 
+/// Names of entries that an answer lists at most.
+const LISTED: usize = 1000;
+
+/// Let this node go on with what it has
+///
+/// For a node that is fenced or suspended because it may have missed deletes, while no other node could give it a
+/// snapshot. Deleted entries may come back: those that it still has. The answer counts and names the entries for which that
+/// may be; with `dry_run=true` nothing is done.
+#[utoipa::path(
+    post, path = "/cluster/unfence", operation_id = "unfence_node", tag = "cluster",
+    params(UnfenceQuery, OwnerHeaders),
+    responses((status = 200, body = UnfenceAnswer, description = "Which entries may have been deleted"),
+              (status = 409, body = Refusal, description = "It is not fenced, or another node can give it a snapshot"),
+              (status = 503, body = Refusal, description = "Nothing was done; try again, see `Retry-After`"),
+              OwnerRefusals),
+)]
+pub(in crate::api) async fn unfence(
+    State(node): State<Node>,
+    _: Owner,
+    query: Query,
+) -> Result<Json<Value>, ApiError> {
+    let dry_run = query.is_on("dry_run")?;
+    let state = if dry_run {
+        node.store.view().state
+    } else {
+        drop(carry_out(&node, OwnerOrder::Unfence).await?);
+        "member"
+    };
+    // A delete is purged after the grace period, so what is younger was not deleted and purged.
+    let grace = i64::try_from(Setup::GRACE.as_micros()).unwrap_or(i64::MAX);
+    let now = (node.clock)().as_micros();
+    let before = Clock::at(Timestamp::from_micros(now.saturating_sub(grace)));
+    let (count, entries) = node.store.written_before(before, LISTED).await?;
+    let entries = entries.iter().map(|identity| {
+        json!({ "environment": identity.environment.name(), "key": identity.key.as_str() })
+    });
+    Ok(Json(json!({
+        "state": state,
+        "count": count,
+        "entries": entries.collect::<Vec<_>>(),
+    })))
+}
+
 fn incarnation(text: &str, at: &[&str]) -> Result<Incarnation, ApiError> {
     text.parse().map_err(|_| {
         ApiError::Invalid(vec![Problem::no_choice(
@@ -128,5 +174,6 @@ async fn carry_out(node: &NodeState, order: OwnerOrder) -> Result<Json<Value>, A
             json!({ "state": state.map_or("left", MemberState::text) })
         }
         OwnerAnswer::Removed => json!({ "state": "removed" }),
+        OwnerAnswer::Unfenced => json!({ "state": "member" }),
     }))
 }

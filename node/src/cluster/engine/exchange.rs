@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, ExchangeId, Now, Output, ReplyId, feed::Changes, joining::Page};
 use crate::cluster::{
-    Address, Answer, Envelope, FenceReason, Hello, Refusal, Request, Rule, Standing, State, Tables,
+    Address, Answer, Envelope, Hello, Refusal, Request, Rule, Standing, State, Tables,
     contacts::Exchange,
 };
 
@@ -32,12 +32,16 @@ impl Engine {
             if let Request::Roster(roster) = &body
                 && self.rejects(&hello)
             {
-                self.merge_roster(tables, roster, out)?;
+                self.merge_roster(tables, now, &hello, roster, out)?;
             }
             match self.meet(tables, now, &hello, address.as_ref(), None, out)? {
                 Ok(()) => self.answer(tables, now, &hello, body, out)?,
                 Err(refusal) => {
-                    if let Some(address) = &address {
+                    // Where a node is that answers well is no place of one that does not belong here.
+                    if let Some(address) = &address
+                        && (matches!(refusal, Refusal::Removed(_))
+                            || !self.contacts.answers_well(address, now.elapsed))
+                    {
                         self.mismatch(address, &hello, refusal.clone(), out);
                     }
                     Answer::Refused(refusal)
@@ -61,6 +65,7 @@ impl Engine {
         is_removed
             && hello.founding == self.membership.founding
             && self.setup.rules.hold(Rule::RemovalsAreJudgedTogether)
+            && !self.setup.rules.hold(Rule::RostersAreAskedFor)
     }
 
     fn answer<T: Tables>(
@@ -73,20 +78,24 @@ impl Engine {
     ) -> Result<Answer, T::Error> {
         let same_cluster =
             self.membership.founding.is_some() && hello.founding == self.membership.founding;
-        let feeds = same_cluster && self.membership.standing == Standing::Member;
+        let is_fed = same_cluster && self.membership.standing == Standing::Member;
+        let feeds = is_fed && !self.is_suspended();
         Ok(match request {
             Request::Heartbeat => Answer::Noted,
             Request::Roster(roster) if same_cluster => {
-                self.merge_roster(tables, &roster, out)?;
+                // Its greeting said that it knows something else: it is asked for that.
+                if !self.setup.rules.hold(Rule::RostersAreAskedFor) {
+                    self.merge_roster(tables, now, hello, &roster, out)?;
+                }
                 Answer::Roster(self.roster.clone())
             }
             // Made for an earlier life of this node, perhaps; the sender's next one knows of this life.
             Request::Push { .. }
-                if feeds && !self.is_fresh(hello) && self.setup.rules.hold(Rule::RefuseGaps) =>
+                if is_fed && !self.is_fresh(hello) && self.setup.rules.hold(Rule::RefuseGaps) =>
             {
                 Answer::Refused(Refusal::Gap)
             }
-            Request::Push { from, to, rows } if feeds && !hello.fenced => {
+            Request::Push { from, to, rows } if is_fed && !hello.fenced => {
                 let changes = Changes { to, rows };
                 if self.take_changes(tables, now, hello, from, changes, out)? {
                     Answer::Noted
@@ -96,14 +105,23 @@ impl Engine {
             }
             Request::Pull { after } if feeds => {
                 let Changes { to, rows } =
-                    self.changes_after(tables, hello.incarnation, after, out)?;
-                Answer::Changes { to, rows }
+                    self.changes_after(tables, now, hello.incarnation, after, out)?;
+                if to == after && to < self.last {
+                    // What follows is held back.
+                    Answer::Refused(Refusal::NotServing)
+                } else {
+                    Answer::Changes { to, rows }
+                }
             }
-            Request::Entries(wanted) if feeds => {
+            Request::Entries(wanted) if feeds && !self.is_suspected() => {
                 Answer::Entries(self.entries(tables, wanted, out)?)
             }
-            Request::Digest { cutoff, root } if feeds => self.show_digest(cutoff, root),
-            Request::Snapshot { after } => self.snapshot_page(tables, now, hello, after)?,
+            Request::Digest { cutoff, root } if feeds && !self.is_suspected() => {
+                self.show_digest(cutoff, root)
+            }
+            Request::Snapshot { after, life } => {
+                self.snapshot_page(tables, now, hello, after, life)?
+            }
             Request::Roster(_)
             | Request::Push { .. }
             | Request::Pull { .. }
@@ -143,6 +161,7 @@ impl Engine {
         if let Some(route) = self.contacts.routes.get_mut(from) {
             route.failures = 0;
             route.tried = true;
+            route.answered_at = Some(now.elapsed);
             let was_me = route.is_me;
             route.is_me = hello.boot == self.setup.boot;
             route.who = Some(hello.incarnation);
@@ -153,18 +172,26 @@ impl Engine {
                 return Ok(());
             }
         }
-        if let Err(refusal) = self.meet(tables, now, &hello, Some(from), began, out)? {
+        let refused = match &body {
+            Answer::Refused(refusal) => Some(refusal),
+            _ => None,
+        };
+        // Elsewhere than at a member's own address its word counts as if it had come by itself.
+        let asked = began
+            .filter(|_| self.contacts.is_own_address(from, hello.incarnation))
+            .map(|began| (began, refused));
+        if let Err(refusal) = self.meet(tables, now, &hello, Some(from), asked, out)? {
             // Each may have removed the other: only together do the removals tell which one stands.
             if let Answer::Refused(Refusal::Removed(roster)) | Answer::Roster(roster) = &body
                 && hello.founding == self.membership.founding
             {
-                self.merge_roster(tables, roster, out)?;
+                self.merge_roster(tables, now, &hello, roster, out)?;
             }
             self.mismatch(from, &hello, refusal, out);
             return Ok(());
         }
         match body {
-            Answer::Refused(refusal) => self.refused(tables, from, &hello, refusal, out)?,
+            Answer::Refused(refusal) => self.refused(tables, now, from, &hello, refusal, out)?,
             body => {
                 self.accepted(tables, now, &hello, kind, body, out)?;
                 if let Some(route) = self.contacts.routes.get_mut(from) {
@@ -200,7 +227,7 @@ impl Engine {
                 self.compare(tables, hello, cutoff, theirs, out)?;
             }
             (Answer::Roster(roster), _) if hello.founding == self.membership.founding => {
-                self.merge_roster(tables, &roster, out)?;
+                self.merge_roster(tables, now, hello, &roster, out)?;
             }
             (
                 Answer::Page {
@@ -228,6 +255,7 @@ impl Engine {
     fn refused<T: Tables>(
         &mut self,
         tables: &mut T,
+        now: Now,
         from: &Address,
         hello: &Hello,
         refusal: Refusal,
@@ -235,13 +263,14 @@ impl Engine {
     ) -> Result<(), T::Error> {
         match &refusal {
             Refusal::Removed(roster) if hello.founding == self.membership.founding => {
-                self.merge_roster(tables, roster, out)?;
+                self.merge_roster(tables, now, hello, roster, out)?;
             }
-            // It may have judged by a greeting that was late: an earlier process made it, or this one long ago.
-            Refusal::RolledBack(known) if self.went_back_behind(known, hello) => {
-                self.fence(tables, FenceReason::RolledBack, out)?;
+            Refusal::NotServing | Refusal::NameTaken => {
+                if let Some(route) = self.contacts.routes.get_mut(from) {
+                    route.declined_at = Some(now.elapsed);
+                }
+                self.abort_join(tables)?;
             }
-            Refusal::NotServing | Refusal::NameTaken => self.abort_join(tables)?,
             // After a gap the greeting says where to begin; the others say nothing of this node.
             _ => {}
         }
@@ -273,6 +302,7 @@ impl Engine {
             return Ok(());
         }
         self.take_back(tables, now, out)?;
+        self.check_suspicions(tables, now, out)?;
         self.check_leaving(tables, out)?;
         self.begin_round(now, out);
         if !self.setup.rules.hold(Rule::FoundingIsTold) {

@@ -2,7 +2,7 @@
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
+    cluster::{FeedRow, Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
     domain::{Identity, Incarnation, Row, RowHash},
 };
 
@@ -54,14 +54,23 @@ impl Engine {
     pub(super) fn changes_after<T: Tables>(
         &mut self,
         tables: &mut T,
+        now: Now,
         reader: Incarnation,
         after: Seq,
         out: &mut Vec<Output>,
     ) -> Result<Changes, T::Error> {
-        let changes = tables.changes(after, ROWS, BYTES)?;
-        let to = changes
+        let mut changes = tables.changes(after, ROWS, BYTES)?;
+        let mut to = changes
             .last()
             .map_or(self.last.max(after), |change| change.seq);
+        if let Some(oldest) = self.oldest_to_feed(now) {
+            let is_held_back =
+                |change: &FeedRow| !change.row.is_tombstone() && change.row.version.clock < oldest;
+            if let Some(first) = changes.iter().position(is_held_back) {
+                changes.truncate(first);
+                to = changes.last().map_or(after, |change| change.seq);
+            }
+        }
         let mut rows = Vec::with_capacity(changes.len());
         for change in changes {
             let has_told = self.told_by_writers.contains(&change.seq)
@@ -95,6 +104,10 @@ impl Engine {
         if from > received && self.setup.rules.hold(Rule::RefuseGaps) {
             return Ok(false);
         }
+        // Behind its mark there is no trace of what was purged: who follows it there forgets that it missed something.
+        if self.missed_what_it_purged(hello) && self.setup.rules.hold(Rule::GreetingsAreAskedFor) {
+            return Ok(false);
+        }
         if to <= received {
             // Said before, and perhaps long ago: an entry may have been deleted and its tombstone purged since.
             return Ok(true);
@@ -102,6 +115,9 @@ impl Engine {
         let Some(rows) = arrived(hello, rows, out) else {
             return Ok(false);
         };
+        if !self.may_move_clock(now, hello, &rows, out) {
+            return Ok(false);
+        }
         self.take_rows(tables, now, hello, rows, out)?;
         self.set_received(hello, to);
         if to >= hello.head {

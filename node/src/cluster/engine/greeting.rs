@@ -3,8 +3,8 @@
 use super::{Engine, Event, Now, Output, exchange::sent_after};
 use crate::{
     cluster::{
-        Address, Boot, Cursor, FenceReason, Hello, Protocol, PurgeMarks, Refusal, Rule, Seq,
-        Standing, State, Tables,
+        Address, Boot, Cursor, FenceReason, Hello, Protocol, Refusal, Roster, Rule, Seq, Standing,
+        State, Tables,
     },
     domain::Incarnation,
 };
@@ -40,6 +40,7 @@ impl Engine {
             source: self.is_source(),
             acknowledges: self.acknowledges(),
             fenced: matches!(membership.standing, Standing::Fenced(_)),
+            yields: self.waits_for_owner(),
             takes_back: self.takes_back && self.setup.rules.hold(Rule::TakingBackIsTold),
             has_rows: self.has_rows,
             head: self.last,
@@ -94,22 +95,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Meets a node: refuses it, or takes note of what it says. `exchange_began` is set for answers.
+    /// Meets a node: refuses it, or takes note of what it says. `asked` is set for answers: when they were asked for, and why
+    /// they say no, if they do.
     pub(super) fn meet<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,
         hello: &Hello,
         address: Option<&Address>,
-        exchange_began: Option<std::time::Duration>,
+        asked: Option<(std::time::Duration, Option<&Refusal>)>,
         out: &mut Vec<Output>,
     ) -> Result<Result<(), Refusal>, T::Error> {
+        let (exchange_began, refused) = asked.unzip();
         if let Err(refusal) = self.belongs(hello) {
             return Ok(Err(refusal));
         }
-        let is_news = self.contacts.is_news(hello);
+        let is_news = self.contacts.is_news(hello, exchange_began);
         let offset = hello.time.as_micros().saturating_sub(now.wall.as_micros());
-        self.contacts.heard(hello, address, now.elapsed, offset);
+        self.contacts
+            .heard(hello, address, now.elapsed, offset, exchange_began);
         if self.membership.standing != Standing::Member {
             return Ok(Ok(()));
         }
@@ -133,15 +137,26 @@ impl Engine {
         {
             return Ok(Err(Refusal::RolledBack(known)));
         }
-        self.pass_over_snapshot(hello);
-        self.judge_myself(tables, hello, out)?;
+        // A greeting that arrives by itself may be forged: how far it has come it says again when it is asked.
+        let counts = exchange_began.is_some() || !self.setup.rules.hold(Rule::GreetingsAreAskedFor);
+        if counts {
+            self.pass_over_snapshot(hello);
+        }
+        let accusation = match refused.flatten() {
+            // It may have judged by a greeting that was late: an earlier process made it, or this one long ago.
+            Some(Refusal::RolledBack(known)) if self.went_back_behind(known, hello) => {
+                Some(FenceReason::RolledBack)
+            }
+            _ => self.accusation(hello, exchange_began),
+        };
+        self.weigh(tables, now, hello, accusation, exchange_began, out)?;
         if exchange_began.is_some() {
             self.note_answer(hello, exchange_began);
         }
         if let Some((of, seq)) = hello.received
             && of == self.incarnation
         {
-            if hello.acknowledges {
+            if hello.acknowledges && counts && accusation.is_none() {
                 self.acknowledged(hello, seq, out);
             }
             if hello.ready
@@ -182,42 +197,7 @@ impl Engine {
             head: self.last,
             boot: self.membership.boot,
         };
-        told.is_behind(known) || !self.setup.rules.hold(Rule::NodesCheckThatTheyWentBack)
-    }
-
-    /// What another member's greeting says of this node.
-    fn judge_myself<T: Tables>(
-        &mut self,
-        tables: &mut T,
-        hello: &Hello,
-        out: &mut Vec<Output>,
-    ) -> Result<(), T::Error> {
-        let holds_more_than_there_is = hello
-            .received
-            .is_some_and(|(of, seq)| of == self.incarnation && seq > self.last);
-        let rules = self.setup.rules;
-        if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
-            return self.fence(tables, FenceReason::RolledBack, out);
-        }
-        let missed = hello.purged > self.received_from(hello) && rules.hold(Rule::HonourPurgeMarks);
-        let missed_before =
-            self.missed_any(&hello.inherited) && rules.hold(Rule::PurgeMarksAreInherited);
-        // Nobody waits for one that has left, and it waits for its removal.
-        if (missed || missed_before) && self.my_state() != Some(State::Left) {
-            return self.fence(tables, FenceReason::BelowPurgeMark, out);
-        }
-        Ok(())
-    }
-
-    /// Whether this node misses deletes that were purged before the snapshot of another one was made. What a removed member
-    /// purged counts for nothing: it did not wait for those who had removed it.
-    fn missed_any(&self, inherited: &PurgeMarks) -> bool {
-        inherited.iter().any(|(of, purged)| {
-            let held = self.cursors.get(of).map(|cursor| cursor.received);
-            *of != self.incarnation
-                && self.states.get(of) != Some(&State::Removed)
-                && held.unwrap_or_default() < *purged
-        })
+        told.is_behind(known)
     }
 
     /// Stops serving until a new snapshot is in force.
@@ -233,6 +213,7 @@ impl Engine {
         self.membership.standing = Standing::Fenced(reason);
         self.put_membership(tables)?;
         self.look_for_earlier_values(tables)?;
+        self.forget_suspicions();
         self.readiness.restart();
         self.rounds.restart();
         self.leaving = None;
@@ -241,14 +222,35 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes over what another roster knows, and what follows for this node.
+    /// Takes over what another node's roster knows, and what follows for this node.
     pub(super) fn merge_roster<T: Tables>(
         &mut self,
         tables: &mut T,
-        other: &crate::cluster::Roster,
+        now: Now,
+        from: &Hello,
+        other: &Roster,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        if self.roster.is_empty() || !self.roster.merge(other) {
+        if self.roster.is_empty() {
+            return Ok(());
+        }
+        if !other.is_plausible() && self.setup.rules.hold(Rule::StampsHaveAnEnd) {
+            self.tell_of_damage(now, from, out);
+            return Ok(());
+        }
+        // A member vouches for what earlier releases admitted, and a node of such a release for itself.
+        let vouches = self.states.contains_key(&from.incarnation);
+        let is_earlier = !from.protocol.sources_admit();
+        let believed = self.roster.believable(other, |admitted| {
+            vouches
+                || (is_earlier && admitted == from.incarnation)
+                || !self.setup.rules.hold(Rule::StrangersAdmitNobody)
+        });
+        // Who was admitted by somebody whom this node knows is a member, though it is news here.
+        let is_member = vouches || believed.entry(from.incarnation).is_some();
+        if !self.may_move_to(now, from, believed.latest(), is_member, out)
+            || !self.roster.merge(&believed)
+        {
             return Ok(());
         }
         self.clock.merge(self.roster.latest());

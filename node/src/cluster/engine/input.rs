@@ -9,7 +9,7 @@ use crate::{
         Request, Scan, Seq, State,
     },
     crypto::Salt,
-    domain::{Identity, Incarnation, Timestamp},
+    domain::{Clock, Identity, Incarnation, Timestamp},
 };
 
 /// A moment, on both clocks.
@@ -91,6 +91,8 @@ pub enum OwnerOrder {
     },
     /// Leave the cluster.
     Leave,
+    /// Go on with what this node has: it is fenced or suspended, and no other node could give it a snapshot.
+    Unfence,
     /// Remove a member.
     Remove {
         /// Its name.
@@ -111,6 +113,8 @@ pub enum OwnerAnswer {
     Leaving(Option<State>),
     /// The member is removed.
     Removed,
+    /// The node goes on with what it has.
+    Unfenced,
 }
 
 /// Why an order is refused.
@@ -143,6 +147,20 @@ pub enum OwnerRefusal {
     /// A fenced node founds nothing.
     #[error("this node is fenced: {}", .0.text())]
     Fenced(FenceReason),
+    /// There is nothing to take back.
+    #[error("this node is neither fenced nor suspended")]
+    NotFenced,
+    /// It joins anew by itself.
+    #[error(
+        "another member gives snapshots: this node joins anew by itself as soon as it reaches it, and no deleted entry comes back"
+    )]
+    OtherSource,
+    /// It would write under numbers that others know already.
+    #[error(
+        "this node is fenced: {}; that cannot be overlooked. Where all other members are lost, stop it and run osc-node backup, then \
+         osc-node restore --new-cluster", .0.text()
+    )]
+    CannotUnfence(FenceReason),
     /// There is no salt and none may be made.
     #[error(
         "there is no salt, and this node may not make one (OSC_BOOTSTRAP=never); mount the cluster's salt"
@@ -269,6 +287,29 @@ pub enum Event {
     Ready,
     /// It must take a new snapshot.
     Fenced(FenceReason),
+    /// A greeting says something against this node; its member is asked.
+    Suspected {
+        /// Whose greeting it is said to be.
+        name: MemberName,
+        /// What it says.
+        reason: FenceReason,
+    },
+    /// That member was asked, and does not say so.
+    Acquitted {
+        /// Who.
+        name: MemberName,
+    },
+    /// It would have to take a new snapshot, and nobody could give one.
+    WaitsForOwner(FenceReason),
+    /// Its owner lets it go on with what it has.
+    Unfenced,
+    /// A stamp is more than an hour ahead of this node's clock.
+    FutureStamp {
+        /// Who sent it.
+        name: MemberName,
+        /// The stamp.
+        clock: Clock,
+    },
     /// It leaves.
     Leaving,
     /// It has left.

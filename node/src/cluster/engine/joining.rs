@@ -3,8 +3,9 @@
 use super::{Engine, Event, Now, Output, feed::arrived};
 use crate::{
     cluster::{
-        Address, Answer, Cursor, Hello, Phase, Refusal, RosterEntry, Rule, Seq, SnapshotHead,
-        SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity, WireRow, WireSalt,
+        Address, Answer, Cursor, Hello, Phase, Refusal, Request, RosterEntry, Rule, Seq,
+        SnapshotHead, SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity, WireRow,
+        WireSalt,
     },
     crypto::Salt,
     domain::{Identity, Incarnation, Version},
@@ -23,6 +24,9 @@ pub(super) struct Join {
     after: Option<Identity>,
     /// What came with the first page: feeds are followed from there.
     head: Option<SnapshotHead>,
+    /// The incarnation under which the source admits this node; `None` where that is of a release in which each node admits
+    /// itself.
+    life: Option<Incarnation>,
 }
 
 impl Engine {
@@ -79,11 +83,11 @@ impl Engine {
         if self.joins_none(now) {
             return Ok(());
         }
-        let source = self
+        let sources = self
             .contacts
             .known
             .iter()
-            .find_map(|(incarnation, contact)| {
+            .filter_map(|(incarnation, contact)| {
                 let hello = &contact.hello;
                 let usable = hello.source
                     && hello.founding.is_some()
@@ -102,9 +106,14 @@ impl Engine {
                     .routes
                     .get(address)
                     .is_some_and(|route| route.refusal.is_some());
-                (usable && !refused).then(|| (*incarnation, address.clone(), hello.name.clone()))
+                (usable && !refused).then(|| {
+                    let admits = hello.protocol.sources_admit();
+                    (*incarnation, address.clone(), hello.name.clone(), admits)
+                })
             });
-        let Some((source, address, name)) = source else {
+        // One of an earlier release admits nobody: whoever joins it has to be believed that it belongs.
+        let Some((source, address, name, admits)) = sources.max_by_key(|(_, _, _, admits)| *admits)
+        else {
             return Ok(());
         };
         if !self.wants_snapshot() {
@@ -116,24 +125,27 @@ impl Engine {
         }
         tables.clear_staged()?;
         self.changed.rows = true;
+        // No life that was before: what others know of that must not be taken for this one.
+        let life =
+            (admits && self.setup.rules.hold(Rule::SourcesAdmit)).then(|| self.fresh_incarnation());
         self.join = Some(Join {
             source,
             address,
             after: None,
             head: None,
+            life,
         });
         out.push(Output::Event(Event::JoinBegun { source: name }));
         Ok(())
     }
 
     /// The page that is to be asked for at an address next.
-    #[expect(
-        clippy::option_option,
-        reason = "no page, the first page, a later page"
-    )]
-    pub(super) fn page_wanted(&self, address: &Address) -> Option<Option<WireIdentity>> {
+    pub(super) fn page_wanted(&self, address: &Address) -> Option<Request> {
         let join = self.join.as_ref().filter(|join| join.address == *address)?;
-        Some(join.after.as_ref().map(WireIdentity::from))
+        Some(Request::Snapshot {
+            after: join.after.as_ref().map(WireIdentity::from),
+            life: join.life,
+        })
     }
 
     /// Gives a snapshot up; what is staged is cleared when the next one begins.
@@ -152,6 +164,7 @@ impl Engine {
         now: Now,
         hello: &Hello,
         after: Option<WireIdentity>,
+        life: Option<Incarnation>,
     ) -> Result<Answer, T::Error> {
         let (Some(founding), Some(salt), true) =
             (self.membership.founding, &self.salt, self.is_source())
@@ -176,6 +189,11 @@ impl Engine {
             Some(last) => !tables.page(Some(last), 1, 0)?.is_empty(),
             None => false,
         };
+        if let Some(life) = life.filter(|_| !more && self.setup.rules.hold(Rule::SourcesAdmit))
+            && !self.admit(tables, now, hello, life)?
+        {
+            return Ok(Answer::Refused(Refusal::NotServing));
+        }
         let mut received: Vec<_> = self
             .cursors
             .iter()
@@ -207,6 +225,41 @@ impl Engine {
         })
     }
 
+    /// Admits a node that holds all of a snapshot but its last page: from now on purges wait for it. Tells whether it belongs
+    /// under that incarnation.
+    fn admit<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &Hello,
+        life: Incarnation,
+    ) -> Result<bool, T::Error> {
+        if let Some(entry) = self.roster.entry(life) {
+            // Its page was lost, and it asks again.
+            let is_it = entry.name == hello.name && entry.phase == Phase::Joining;
+            return Ok(is_it && self.states.get(&life) == Some(&State::Joining));
+        }
+        let clock = self.clock.following(now.wall, Some(self.roster.latest()));
+        if !clock.is_plausible() {
+            return Ok(false);
+        }
+        self.clock.merge(clock);
+        self.changed.counters = true;
+        self.roster.admit(
+            life,
+            RosterEntry {
+                name: hello.name.clone(),
+                admitted: Version {
+                    clock,
+                    incarnation: self.incarnation,
+                },
+                phase: Phase::Joining,
+            },
+        );
+        self.put_roster(tables)?;
+        Ok(true)
+    }
+
     /// Takes a page; after the last one, the whole snapshot.
     pub(super) fn take_page<T: Tables>(
         &mut self,
@@ -234,12 +287,14 @@ impl Engine {
         let Some(rows) = arrived(hello, rows, out) else {
             return self.abort_join(tables);
         };
-        if salt.is_none() || (more && last.is_none()) {
+        let is_sound = head.is_plausible() || !self.setup.rules.hold(Rule::StampsHaveAnEnd);
+        if salt.is_none() || (more && last.is_none()) || !is_sound {
             out.push(Output::Event(Event::DamagedArrival {
                 name: hello.name.clone(),
             }));
             return self.abort_join(tables);
         }
+        let roster = head.roster.clone();
         join.head.get_or_insert(head);
         join.after = last.or(join.after.take());
         self.changed.rows = true;
@@ -250,8 +305,16 @@ impl Engine {
         if self.joins_none(now) {
             return self.abort_join(tables);
         }
+        let life = self.join.as_ref().and_then(|join| join.life);
+        if life.is_some_and(|life| roster.entry(life).is_none()) {
+            // It did not admit this node.
+            return self.abort_join(tables);
+        }
         match (self.join.take().and_then(|join| join.head), salt) {
-            (Some(head), Some(salt)) => self.take_snapshot(tables, now, hello, head, salt, out),
+            (Some(mut head), Some(salt)) => {
+                head.roster.merge(&roster);
+                self.take_snapshot(tables, now, hello, head, (life, salt), out)
+            }
             _ => Ok(()),
         }
     }
@@ -263,10 +326,12 @@ impl Engine {
         now: Now,
         source: &Hello,
         head: SnapshotHead,
-        salt: Salt,
+        (life, salt): (Option<Incarnation>, Salt),
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        if self.membership.standing != Standing::Blank
+        if let Some(life) = life {
+            self.incarnation = life;
+        } else if self.membership.standing != Standing::Blank
             || head.roster.entry(self.incarnation).is_some()
         {
             // A fenced life is over, and so is one that went back to before it joined; what others know of it must not be
@@ -286,24 +351,31 @@ impl Engine {
         if self.membership.founding == Some(head.founding) {
             self.roster.merge(&old_roster);
         }
+        let latest = head.clock.max(self.roster.latest());
+        if latest > self.clock.high_water() && latest.is_far_ahead_of(now.wall) {
+            self.tell_of_future(now, source, latest, out);
+        }
         // A life that is admitted later is the later one, also on a machine whose clock is behind its predecessor's.
-        self.clock.merge(head.clock.max(self.roster.latest()));
-        let admitted = Version {
-            clock: self.clock.tick(now.wall, None),
-            incarnation: self.incarnation,
-        };
-        self.roster.admit(
-            self.incarnation,
-            RosterEntry {
-                name: self.setup.name.clone(),
-                admitted,
-                phase: Phase::Joining,
-            },
-        );
+        self.clock.merge(latest);
+        if life.is_none() {
+            let admitted = Version {
+                clock: self.clock.tick(now.wall, None),
+                incarnation: self.incarnation,
+            };
+            self.roster.admit(
+                self.incarnation,
+                RosterEntry {
+                    name: self.setup.name.clone(),
+                    admitted,
+                    phase: Phase::Joining,
+                },
+            );
+        }
         self.membership.founding = Some(head.founding);
         self.membership.standing = Standing::Member;
         self.membership.purged = Seq::START;
         self.membership.inherited = head.purge_marks;
+        self.membership.forgiven = Vec::new();
         self.membership.purged_clock = self.membership.purged_clock.max(head.purged_clock);
         self.membership.boot = (self.setup.boot, self.last);
         self.membership.origin = Some(SnapshotOrigin {
@@ -342,6 +414,7 @@ impl Engine {
         }
         self.look_for_earlier_values(tables)?;
         self.settled.clear();
+        self.forget_suspicions();
         self.began_at_turn = self.turn;
         self.contacts.start_over();
         self.readiness.restart();

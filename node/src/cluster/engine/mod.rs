@@ -11,6 +11,8 @@ mod purge;
 mod readiness;
 mod sending;
 mod setup;
+mod stamps;
+mod suspicion;
 mod values;
 mod view;
 mod write;
@@ -40,6 +42,8 @@ use digest::Rounds;
 use joining::Join;
 use owner::Leaving;
 use readiness::Readiness;
+use stamps::Alarms;
+use suspicion::Suspicions;
 
 /// The engine. Lives where the tables are written; everything it is told comes as an [`Input`].
 #[derive(Debug)]
@@ -75,6 +79,8 @@ pub struct Engine {
     join: Option<Join>,
     leaving: Option<Leaving>,
     damaged: BTreeSet<Identity>,
+    suspicions: Suspicions,
+    alarms: Alarms,
     rounds: Rounds,
     /// Federated: whether it holds values of an earlier life that it has not taken back yet.
     takes_back: bool,
@@ -154,7 +160,10 @@ impl Engine {
             clock: HybridClock::resume(clock),
             last,
             last_made: last,
-            roster: tables.roster().map_err(LoadError::Storage)?,
+            roster: tables
+                .roster()
+                .map_err(LoadError::Storage)?
+                .without_damage(),
             states: BTreeMap::new(),
             roster_fingerprint: 0,
             cursors: tables
@@ -176,6 +185,8 @@ impl Engine {
             join: None,
             leaving: None,
             damaged: BTreeSet::new(),
+            suspicions: Suspicions::default(),
+            alarms: Alarms::default(),
             rounds: Rounds::new(now.elapsed),
             takes_back: false,
             told_of_rows: false,
@@ -304,7 +315,7 @@ impl Engine {
     fn acknowledges(&self) -> bool {
         let joined = self.my_state() == Some(State::Member)
             || !self.setup.rules.hold(Rule::JoinersDoNotAcknowledge);
-        self.is_member() && joined && self.writable
+        self.is_member() && joined && self.writable && !self.is_suspended()
     }
 
     /// Other incarnations that count for purges and `all`.

@@ -37,6 +37,7 @@ impl Engine {
                     mounted,
                 } => self.found(tables, now, incarnation, mounted, out)?,
                 OwnerOrder::Leave => self.leave(tables, now, out)?,
+                OwnerOrder::Unfence => self.unfence(tables, out)?,
                 OwnerOrder::Remove {
                     name,
                     incarnation,

@@ -20,6 +20,9 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
+        if self.is_suspected() {
+            return Ok(());
+        }
         let known_to_all = self
             .counting()
             .map(|member| self.settled.get(&member).copied().unwrap_or_default())

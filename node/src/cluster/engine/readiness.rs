@@ -70,7 +70,9 @@ impl Engine {
     /// Whether this node gives snapshots: it holds what the others held. A leaving node gives them too, because those who
     /// have to hold what it holds may need one for that.
     pub(super) fn is_source(&self) -> bool {
-        self.readiness.ready && self.holds_data()
+        let may_lack_deletes =
+            self.is_suspected() && self.setup.rules.hold(Rule::SuspectsGiveNoSnapshots);
+        self.readiness.ready && self.holds_data() && !may_lack_deletes
     }
 
     fn holds_data(&self) -> bool {
@@ -203,6 +205,7 @@ impl Engine {
             let waited_for = contact.is_alive(now.elapsed)
                 && contact.hello.founding == self.membership.founding
                 && !contact.hello.fenced
+                && !contact.answered.is_some_and(|answered| answered.yields)
                 && matches!(
                     self.states.get(member),
                     Some(State::Member | State::Leaving)

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cluster::{
         Address, Envelope, Refusal, Request, Rule, Standing, State, Tables,
-        contacts::{Exchange, Route},
+        contacts::{ASKED_AGAIN, Exchange, Route},
     },
     domain::Incarnation,
 };
@@ -20,6 +20,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(5);
 /// Rosters that differ are exchanged this often at most.
 const ROSTER_PAUSE: Duration = Duration::from_millis(100);
+/// A member that is said to know something against this node is asked this often at most.
+const ASK_PAUSE: Duration = Duration::from_millis(20);
 /// Changes that a node only passes on are collected for so long: whoever made them tells of them at once.
 const RELAY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,6 +63,12 @@ impl Engine {
             moment.map_or(Duration::MAX, |moment| now.elapsed.saturating_sub(moment))
         };
         let heartbeat = |due: bool| due.then_some((Exchange::Heartbeat, Request::Heartbeat));
+        if let Some(who) = route.who
+            && self.asks_about(who)
+            && self.contacts.is_own_address(address, who)
+        {
+            return Ok(heartbeat(since(route.sent_at) >= ASK_PAUSE));
+        }
         if let Some(refusal) = &route.refusal {
             // Each may have removed the other, or believe so: only together do the removals tell which one stands.
             let tells = matches!(refusal, Refusal::Removed(_))
@@ -73,15 +81,16 @@ impl Engine {
             };
             return Ok((since(route.sent_at) >= REFUSED).then_some(said));
         }
-        if let Some(after) = self.page_wanted(address) {
-            return Ok(Some((Exchange::Snapshot, Request::Snapshot { after })));
+        if let Some(page) = self.page_wanted(address) {
+            return Ok(Some((Exchange::Snapshot, page)));
         }
         let contact = route.who.and_then(|who| self.contacts.known.get(&who));
         let Some(contact) = contact.filter(|contact| !contact.unreachable) else {
             return Ok(heartbeat(true).filter(|_| since(route.sent_at) >= HEARTBEAT / 2));
         };
         let (hello, heard) = (contact.hello.clone(), contact.heard);
-        let greets = heartbeat(since(Some(heard)) >= HEARTBEAT);
+        let is_due = since(Some(heard)) >= HEARTBEAT || since(route.answered_at) >= ASKED_AGAIN;
+        let greets = heartbeat(is_due && since(route.sent_at) >= HEARTBEAT / 2);
         if hello.founding.is_none() || hello.founding != self.membership.founding {
             return Ok(greets);
         }
@@ -117,24 +126,28 @@ impl Engine {
         if let Some(held) = self.held_by(hello.incarnation)
             && held < self.last
             && self.feeds()
+            && !self.is_suspended()
             && (self.last_made > held
                 || self.last.since(held) >= FULL
                 || since(route.pushed_at) >= RELAY_PAUSE)
         {
-            let Changes { to, rows } = self.changes_after(tables, hello.incarnation, held, out)?;
-            return Ok(Some((
-                Exchange::Push,
-                Request::Push {
-                    from: held,
-                    to,
-                    rows,
-                },
-            )));
+            let Changes { to, rows } =
+                self.changes_after(tables, now, hello.incarnation, held, out)?;
+            if to > held {
+                return Ok(Some((
+                    Exchange::Push,
+                    Request::Push {
+                        from: held,
+                        to,
+                        rows,
+                    },
+                )));
+            }
         }
         if self.wants_answer(hello.incarnation) && since(route.sent_at) >= ROSTER_PAUSE {
             return Ok(heartbeat(true));
         }
-        if !self.is_ready() && hello.head > received {
+        if !self.is_ready() && hello.head > received && since(route.declined_at) >= HEARTBEAT {
             return Ok(Some(pull));
         }
         Ok(greets)

@@ -59,6 +59,7 @@ impl Setup {
             purged: Seq::START,
             purged_clock: Clock::default(),
             inherited: Vec::new(),
+            forgiven: Vec::new(),
             origin: None,
             boot: (self.boot, Seq::START),
         }

@@ -1,5 +1,7 @@
 //! What a node shows of itself and of the cluster.
 
+use std::collections::BTreeSet;
+
 use super::{DigestView, Engine, Now};
 use crate::{
     cluster::{Address, FoundingId, Seq, Standing, State},
@@ -15,6 +17,10 @@ pub struct View {
     pub state: &'static str,
     /// Why it serves no reads; `None` while it does.
     pub not_ready: Option<String>,
+    /// Why no other node relies on it although it serves; `None` while they do.
+    pub suspended: Option<String>,
+    /// Whether it waits for its owner (`osc-node unfence`).
+    pub waits_for_owner: bool,
     /// The cluster's founding.
     pub founding: Option<FoundingId>,
     /// Its last sequence.
@@ -95,6 +101,8 @@ impl Engine {
             incarnation: self.incarnation,
             state,
             not_ready: self.why_not_ready(now),
+            suspended: self.why_suspended(),
+            waits_for_owner: self.waits_for_owner(),
             founding: self.membership.founding,
             head: self.last,
             purged_clock: self.membership.purged_clock,
@@ -125,12 +133,22 @@ impl Engine {
     }
 
     fn members(&self, now: Now) -> Vec<MemberView> {
+        // A process that joined has the incarnation under which it was admitted, and was another one a moment ago.
+        let joined: BTreeSet<_> = self
+            .contacts
+            .known
+            .iter()
+            .filter(|(incarnation, _)| self.states.contains_key(incarnation))
+            .map(|(_, contact)| contact.hello.boot)
+            .collect();
         let strangers = self
             .contacts
             .known
             .iter()
             .filter(|(incarnation, contact)| {
-                !self.states.contains_key(incarnation) && contact.is_alive(now.elapsed)
+                !self.states.contains_key(incarnation)
+                    && !joined.contains(&contact.hello.boot)
+                    && contact.is_alive(now.elapsed)
             })
             .map(|(incarnation, _)| (*incarnation, "blank"));
         let mut members: Vec<_> = self

@@ -142,6 +142,9 @@ impl Engine {
         match (self.membership.standing, self.my_state()) {
             (Standing::Blank, _) => Some("it belongs to no cluster yet"),
             (Standing::Fenced(reason), _) => Some(reason.text()),
+            (Standing::Member, Some(State::Member)) if self.waits_for_owner() => {
+                Some("it is suspended and waits for its owner (osc-node unfence)")
+            }
             (Standing::Member, Some(State::Member)) => None,
             (Standing::Member, Some(State::Joining)) => Some("it is joining"),
             (Standing::Member, Some(State::Leaving | State::Left)) => Some("it is leaving"),
@@ -188,7 +191,9 @@ impl Engine {
             }));
         }
         let replaced = stored.as_ref().map(|row| row.version.clock);
-        let replaced = replaced.filter(|_| self.setup.rules.hold(Rule::StampAboveStored));
+        let replaced = replaced
+            // What no clock can have made is damage: nothing has to come after it.
+            .filter(|clock| clock.is_plausible() && self.setup.rules.hold(Rule::StampAboveStored));
         let named = named.filter(|_| self.setup.rules.hold(Rule::StampAboveNamed));
         if let Some(reason) = self.why_no_stamp(now, replaced, named) {
             return Ok(Err(WriteRefusal::NotServing(reason)));

@@ -27,9 +27,13 @@ pub(crate) fn e19_acknowledgement_of_a_joiner(rules: Rules) -> Outcome {
     let joiner = world.join("node-2");
     let joining =
         |world: &World| world.nodes[joiner].disk.durable().state(rules) == Some(State::Joining);
-    ensure(world.until(LONG, joining), "it never joins")?;
-    // Node 1 stands still, and the joining node waits until it is sure of that.
+    let takes_page = |world: &World| world.page_is_under_way(joiner);
+    ensure(world.until(LONG, takes_page), "it takes no snapshot")?;
+    // Node 1 stands still in the middle of a write, and the joining node waits until it is sure of that.
     world.nodes[1].commit_time = Duration::from_hours(1);
+    let first = world.change(0, "first", put("value"), AckLevel::Local, None);
+    world.stands(first)?;
+    ensure(world.until(LONG, joining), "it never joins")?;
     let id = world.change(0, "w", put("value"), AckLevel::All, None);
     let written = world.stands(id)?;
     ensure(joining(&world), "it does not wait for node 1")?;
@@ -97,7 +101,11 @@ pub(crate) fn e33_each_waits_for_the_other(rules: Rules) -> Outcome {
 pub(crate) fn a_snapshot_is_fed_to_those_behind_its_source(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.isolate(2);
-    world.put(0, "k", "value")?;
+    // One goes in a message, and after it the newcomer says where its snapshot ends.
+    world.profile.page = 1;
+    for key in ["first", "k"] {
+        world.put(0, key, "value")?;
+    }
     world.wipe(1);
     world.start(1);
     ensure(

@@ -13,6 +13,7 @@ pub(crate) mod digests;
 pub(crate) mod federated;
 pub(crate) mod fencing;
 pub(crate) mod founding;
+pub(crate) mod impostors;
 pub(crate) mod joining;
 pub(crate) mod leaving;
 pub(crate) mod purging;

@@ -284,6 +284,8 @@ pub(crate) fn a_purge_is_known_to_whoever_took_a_snapshot_after_it(rules: Rules)
 /// beats them.
 pub(crate) fn a_snapshot_is_written_over_by_a_slower_clock(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
+    // An admission by the source would bring its clock along.
+    world.network.older_release = Some(0);
     for number in 0..6 {
         world.put(0, &format!("k{number}"), "value")?;
     }
@@ -304,6 +306,5 @@ pub(crate) fn a_snapshot_is_written_over_by_a_slower_clock(rules: Rules) -> Outc
     )?;
     let over = world.put(joiner, "k5", "of today");
     world.whole()?;
-    over?;
-    world.ends_well()
+    over.map(drop)
 }

@@ -1,0 +1,404 @@
+//! What others say against this node: that it went back, or missed deletes that are purged. A greeting that arrives may be
+//! forged, so it fences nothing: the member is asked, at its own address, and only what it answers twice counts. Until then
+//! this node is suspended: it serves reads, and nobody relies on it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Engine, Event, Now, Output, OwnerAnswer, OwnerRefusal};
+use crate::{
+    cluster::{Boot, FenceReason, Hello, PurgeMarks, Rule, Seq, Standing, State, Tables},
+    domain::{Clock, Incarnation, Timestamp},
+};
+
+/// A suspicion that nobody answers for so long suspends no longer: the member may be down, and a forged greeting in its name
+/// must not stop a cluster. Until it is settled this node gives no snapshots, purges nothing, and feeds only what is younger
+/// than the grace period.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// For so long after an answer that settled a suspicion, greetings in that member's name raise none.
+const TRUST: Duration = Duration::from_mins(1);
+
+/// What one member is said to know against this node.
+#[derive(Debug, Clone, Copy)]
+struct Suspicion {
+    reason: FenceReason,
+    since: Duration,
+    /// The first answer that confirmed it: its process, and the number of its greeting.
+    confirmed: Option<(Boot, u64)>,
+    stage: Stage,
+}
+
+/// How far a suspicion has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The member is being asked.
+    Asked,
+    /// It did not answer.
+    Unanswered,
+    /// It confirmed the suspicion, and no other node could give this one a snapshot.
+    Proven,
+}
+
+/// All suspicions, by the member that is said to have raised them.
+#[derive(Debug, Default)]
+pub(super) struct Suspicions {
+    open: BTreeMap<Incarnation, Suspicion>,
+    /// Until when greetings in a member's name raise none.
+    trusted: BTreeMap<Incarnation, Duration>,
+    /// Whether its owner was told that this node waits.
+    told: bool,
+}
+
+impl Engine {
+    /// Whether nobody may rely on this node just now.
+    pub(super) fn is_suspended(&self) -> bool {
+        let mut open = self.suspicions.open.values();
+        open.any(|suspicion| suspicion.stage != Stage::Unanswered)
+    }
+
+    /// The first stamp of a live row that this node feeds others while it may lack deletes; `None` while it lacks none. What
+    /// is younger than the grace period cannot have been deleted and purged.
+    pub(super) fn oldest_to_feed(&self, now: Now) -> Option<Clock> {
+        let grace = i64::try_from(self.setup.grace.as_micros()).unwrap_or(i64::MAX);
+        let since = Timestamp::from_micros(now.wall.as_micros().saturating_sub(grace));
+        let holds_back =
+            self.is_suspected() && self.setup.rules.hold(Rule::SuspectsGiveNoSnapshots);
+        holds_back.then(|| Clock::at(since))
+    }
+
+    /// Whether this node may lack deletes, or what it wrote.
+    pub(super) fn is_suspected(&self) -> bool {
+        !self.suspicions.open.is_empty()
+    }
+
+    /// Whether it waits for its owner: it must take a snapshot, and nobody could give one.
+    pub(super) fn waits_for_owner(&self) -> bool {
+        self.why_waiting().is_some()
+    }
+
+    fn why_waiting(&self) -> Option<FenceReason> {
+        let mut open = self.suspicions.open.values();
+        open.find(|suspicion| suspicion.stage == Stage::Proven)
+            .map(|suspicion| suspicion.reason)
+    }
+
+    /// Why nobody relies on this node, for people.
+    pub(super) fn why_suspended(&self) -> Option<String> {
+        if let Some(reason) = self.why_waiting() {
+            return Some(format!(
+                "{}, and no other node could give it a snapshot: start a member that can, or run osc-node unfence",
+                reason.text()
+            ));
+        }
+        let (member, suspicion) = self.suspicions.open.iter().next()?;
+        let name = self
+            .roster
+            .entry(*member)
+            .map(|entry| entry.name.to_string())
+            .unwrap_or_default();
+        Some(format!(
+            "a greeting of '{name}' says: {}; that node is asked",
+            suspicion.reason.text()
+        ))
+    }
+
+    /// Whether a member has to be asked about a suspicion.
+    pub(super) fn asks_about(&self, member: Incarnation) -> bool {
+        let suspicion = self.suspicions.open.get(&member);
+        suspicion.is_some_and(|suspicion| suspicion.stage == Stage::Asked)
+    }
+
+    /// Weighs what a greeting says against this node. `asked` is when it was asked for; `None` where it arrived by itself.
+    pub(super) fn weigh<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &Hello,
+        accusation: Option<FenceReason>,
+        asked: Option<Duration>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if !self.setup.rules.hold(Rule::GreetingsAreAskedFor) {
+            return match accusation {
+                Some(reason) => self.fence(tables, reason, out),
+                None => Ok(()),
+            };
+        }
+        let member = hello.incarnation;
+        match (accusation, asked) {
+            (None, None) => {}
+            (Some(reason), None) => self.suspect(now, hello, reason, out),
+            (None, Some(began)) => {
+                let settled = self
+                    .suspicions
+                    .open
+                    .get(&member)
+                    .is_some_and(|suspicion| began >= suspicion.since);
+                if settled {
+                    self.suspicions.open.remove(&member);
+                    self.suspicions.trusted.insert(member, now.elapsed + TRUST);
+                    out.push(Output::Event(Event::Acquitted {
+                        name: hello.name.clone(),
+                    }));
+                }
+            }
+            (Some(reason), Some(began)) => {
+                if self.confirm(now, hello, reason, began, out) {
+                    self.fence_or_wait(tables, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of what a greeting says that arrived by itself.
+    fn suspect(&mut self, now: Now, hello: &Hello, reason: FenceReason, out: &mut Vec<Output>) {
+        let member = hello.incarnation;
+        let is_member = self
+            .states
+            .get(&member)
+            .is_some_and(|state| state.counts() || *state == State::Left);
+        let is_trusted = self.suspicions.trusted.get(&member) > Some(&now.elapsed);
+        if is_member && !is_trusted && !self.suspicions.open.contains_key(&member) {
+            self.open_suspicion(now, hello, reason, None, out);
+        }
+    }
+
+    fn open_suspicion(
+        &mut self,
+        now: Now,
+        hello: &Hello,
+        reason: FenceReason,
+        confirmed: Option<(Boot, u64)>,
+        out: &mut Vec<Output>,
+    ) {
+        self.suspicions.open.insert(
+            hello.incarnation,
+            Suspicion {
+                reason,
+                since: now.elapsed,
+                confirmed,
+                stage: Stage::Asked,
+            },
+        );
+        out.push(Output::Event(Event::Suspected {
+            name: hello.name.clone(),
+            reason,
+        }));
+    }
+
+    /// Takes note of an answer that confirms a suspicion; tells whether it is the second one of that process.
+    fn confirm(
+        &mut self,
+        now: Now,
+        hello: &Hello,
+        reason: FenceReason,
+        began: Duration,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let said = (hello.boot, hello.turn);
+        let Some(suspicion) = self.suspicions.open.get_mut(&hello.incarnation) else {
+            self.open_suspicion(now, hello, reason, Some(said), out);
+            return false;
+        };
+        if began < suspicion.since {
+            return false;
+        }
+        suspicion.reason = reason;
+        match suspicion.confirmed {
+            Some((boot, turn)) if boot == said.0 => {
+                if said.1 > turn {
+                    suspicion.stage = Stage::Proven;
+                    return true;
+                }
+            }
+            _ => suspicion.confirmed = Some(said),
+        }
+        false
+    }
+
+    /// Fences this node where a suspicion is proven and another node can give it a snapshot; else it waits.
+    fn fence_or_wait<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let proven = self
+            .suspicions
+            .open
+            .values()
+            .find(|suspicion| suspicion.stage == Stage::Proven)
+            .copied();
+        let Some(suspicion) = proven else {
+            self.suspicions.told = false;
+            return Ok(());
+        };
+        if self.is_another_source(suspicion.since) || !self.setup.rules.hold(Rule::LastSourcesWait)
+        {
+            return self.fence(tables, suspicion.reason, out);
+        }
+        if !self.suspicions.told {
+            self.suspicions.told = true;
+            out.extend(self.abandon());
+            out.push(Output::Event(Event::WaitsForOwner(suspicion.reason)));
+        }
+        Ok(())
+    }
+
+    /// Whether a member answered after a moment that it gives snapshots.
+    fn is_another_source(&self, since: Duration) -> bool {
+        self.contacts.known.iter().any(|(member, contact)| {
+            // One that a database of before its time has not heard of is a member all the same.
+            !matches!(
+                self.states.get(member),
+                Some(State::Removed | State::Superseded)
+            ) && contact
+                .answered
+                .is_some_and(|answered| answered.source && answered.began >= since)
+                && !contact.unreachable
+                && contact.hello.founding == self.membership.founding
+        })
+    }
+
+    /// Looks after the suspicions as time passes.
+    pub(super) fn check_suspicions<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if self.suspicions.open.is_empty() {
+            return Ok(());
+        }
+        // What a node says that does not belong any more counts for nothing.
+        let states = &self.states;
+        self.suspicions.open.retain(|member, _| {
+            !matches!(states.get(member), Some(State::Removed | State::Superseded))
+        });
+        for suspicion in self.suspicions.open.values_mut() {
+            let waited = now.elapsed.saturating_sub(suspicion.since);
+            if suspicion.stage == Stage::Asked && waited >= PATIENCE {
+                suspicion.stage = Stage::Unanswered;
+            }
+        }
+        self.fence_or_wait(tables, out)
+    }
+
+    /// Forgets all suspicions: this node begins anew, or its owner decided.
+    pub(super) fn forget_suspicions(&mut self) {
+        self.suspicions.open.clear();
+        self.suspicions.told = false;
+    }
+
+    /// Whether a purge mark is above the head that its node told when it was asked.
+    fn is_above_head(&self, member: Incarnation, purged: Seq) -> bool {
+        let answered = self
+            .contacts
+            .known
+            .get(&member)
+            .and_then(|contact| contact.answered);
+        answered.is_some_and(|answered| purged > answered.head)
+    }
+
+    /// Up to where this node's owner lets it go on without what a member had purged.
+    pub(super) fn forgiven(&self, member: Incarnation) -> Seq {
+        let mut forgiven = self.membership.forgiven.iter();
+        forgiven
+            .find(|(of, _)| *of == member)
+            .map_or(Seq::START, |(_, seq)| *seq)
+    }
+
+    /// What a greeting says against this node.
+    pub(super) fn accusation(&self, hello: &Hello, asked: Option<Duration>) -> Option<FenceReason> {
+        let rules = self.setup.rules;
+        let holds_more_than_there_is = hello
+            .received
+            .is_some_and(|(of, seq)| of == self.incarnation && seq > self.last);
+        if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
+            return Some(FenceReason::RolledBack);
+        }
+        // A mark above the head that this process told when it was asked is damage.
+        let is_damage = asked.is_none()
+            && rules.hold(Rule::GreetingsAreAskedFor)
+            && self
+                .contacts
+                .known
+                .get(&hello.incarnation)
+                .is_some_and(|contact| {
+                    contact.answered.is_some_and(|answered| {
+                        answered.boot == hello.boot && hello.purged > answered.head
+                    })
+                });
+        let missed = self.missed_what_it_purged(hello) && !is_damage;
+        let missed_before =
+            self.missed_any(&hello.inherited) && rules.hold(Rule::PurgeMarksAreInherited);
+        // Nobody waits for one that has left, and it waits for its removal.
+        ((missed || missed_before) && self.my_state() != Some(State::Left))
+            .then_some(FenceReason::BelowPurgeMark)
+    }
+
+    /// Whether a member purged what this node has not read of its feed.
+    pub(super) fn missed_what_it_purged(&self, hello: &Hello) -> bool {
+        let known = self
+            .received_from(hello)
+            .max(self.forgiven(hello.incarnation));
+        hello.purged > known && self.setup.rules.hold(Rule::HonourPurgeMarks)
+    }
+
+    /// Whether this node misses deletes that were purged before the snapshot of another one was made. What a removed member
+    /// purged counts for nothing: it did not wait for those who had removed it.
+    fn missed_any(&self, inherited: &PurgeMarks) -> bool {
+        inherited.iter().any(|(of, purged)| {
+            let held = self.cursors.get(of).map(|cursor| cursor.received);
+            *of != self.incarnation
+                && self.states.get(of) != Some(&State::Removed)
+                && held.unwrap_or_default().max(self.forgiven(*of)) < *purged
+        })
+    }
+
+    /// Goes on with what this node has, as its owner orders: nobody could give it a snapshot. What members had purged by
+    /// now counts as known.
+    pub(super) fn unfence<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        out: &mut Vec<Output>,
+    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+        let reason = match self.membership.standing {
+            Standing::Fenced(reason) => reason,
+            Standing::Member => match self.why_waiting() {
+                Some(reason) => reason,
+                None if self.is_suspected() => FenceReason::BelowPurgeMark,
+                None => return Ok(Err(OwnerRefusal::NotFenced)),
+            },
+            Standing::Blank => return Ok(Err(OwnerRefusal::NotFenced)),
+        };
+        if reason != FenceReason::BelowPurgeMark {
+            return Ok(Err(OwnerRefusal::CannotUnfence(reason)));
+        }
+        if self.is_another_source(Duration::ZERO) {
+            return Ok(Err(OwnerRefusal::OtherSource));
+        }
+        let marks: Vec<_> = self
+            .contacts
+            .known
+            .iter()
+            .filter(|(_, contact)| contact.answered.is_some())
+            .flat_map(|(member, contact)| {
+                let inherited = contact.hello.inherited.iter().copied();
+                inherited.chain([(*member, contact.hello.purged)])
+            })
+            .filter(|(member, purged)| !self.is_above_head(*member, *purged))
+            .collect();
+        for (member, purged) in marks {
+            if purged > self.forgiven(member) {
+                self.membership.forgiven.retain(|(of, _)| *of != member);
+                self.membership.forgiven.push((member, purged));
+            }
+        }
+        self.membership.standing = Standing::Member;
+        self.abort_join(tables)?;
+        self.put_membership(tables)?;
+        self.forget_suspicions();
+        out.push(Output::Event(Event::Unfenced));
+        Ok(Ok(OwnerAnswer::Unfenced))
+    }
+}

@@ -1,0 +1,52 @@
+//! `osc-node unfence`: lets a node go on that nobody could give a snapshot.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use serde::Deserialize;
+
+use super::running::RunningNode;
+use crate::config::Config;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the node answered.
+#[derive(Debug, Deserialize)]
+pub struct Unfenced {
+    /// What it is now, as `/cluster/status?details=true` names it.
+    pub state: String,
+    /// How many of its entries may have been deleted elsewhere.
+    pub count: u64,
+    /// The first thousand of them.
+    pub entries: Vec<UnfencedEntry>,
+}
+
+/// An entry that may have been deleted.
+#[derive(Debug, Deserialize)]
+pub struct UnfencedEntry {
+    /// Its environment; `None` for the default one.
+    pub environment: Option<String>,
+    /// Its name.
+    pub key: String,
+}
+
+/// Orders it of the running node with these settings; with `dry_run` only asks what may have been deleted.
+///
+/// # Errors
+/// Where the node is not in a cluster, does not answer, or refuses: it is not fenced, or another node can give it a snapshot.
+pub async fn unfence(config: &Config, dry_run: bool) -> anyhow::Result<Unfenced> {
+    let Some(cluster_keys) = config
+        .cluster_keys
+        .as_ref()
+        .filter(|_| config.cluster.is_some())
+    else {
+        bail!(
+            "this node belongs to no cluster; run unfence with the settings of the node that it is about (OSC_CLUSTER_ENABLED=true)"
+        )
+    };
+    let path = format!("/cluster/unfence?dry_run={dry_run}");
+    let order = serde_json::json!({});
+    RunningNode::of(config)?
+        .order(&path, cluster_keys, &order, PATIENCE)
+        .await
+}

@@ -1,0 +1,97 @@
+//! Somebody who has the cluster key and is no member: it copies what members say, and says more.
+
+use opensecureconf_node::{
+    cluster::{
+        Address, Answer, Boot, Envelope, ExchangeId, Hello, Input, MemberName, Request, Roster, Seq,
+    },
+    domain::Incarnation,
+};
+use serde_json::{Value, json};
+
+use crate::script::LONG;
+use crate::world::{Job, NodeId, Peer, World};
+
+/// Nobody is that life: what it is answered goes nowhere.
+pub(crate) const NO_LIFE: u64 = u64::MAX;
+
+impl World {
+    /// The last greeting of a node that others heard, as one copies it who asks them. Its numbers are the next ones.
+    pub(crate) fn copied(&self, node: NodeId, to: NodeId) -> Hello {
+        let said = |node: NodeId| &self.said[&self.incarnation(node)];
+        let mut hello = said(node).clone();
+        hello.turn += 1;
+        hello.heard = Some((said(to).boot, said(to).turn));
+        hello
+    }
+
+    /// A greeting of no member, of the same cluster.
+    pub(crate) fn invented(&self, like: NodeId, to: NodeId) -> Hello {
+        let mut hello = self.copied(like, to);
+        hello.name = MemberName::new("nobody");
+        hello.incarnation = Incarnation::from_raw(4711);
+        hello.boot = Boot::from_raw(4712);
+        hello.address = Some(Address::new("nobody:9000"));
+        hello
+    }
+
+    /// Somebody who has the cluster key says this.
+    pub(crate) fn somebody_says(&mut self, to: NodeId, hello: Hello, body: Request) {
+        let asker = Peer {
+            node: to,
+            life: NO_LIFE,
+            exchange: ExchangeId(0),
+        };
+        let life = self.nodes[to].life;
+        let message = Box::new(Envelope { hello, body });
+        self.arrive(to, life, Job::Request(message, asker));
+    }
+}
+
+impl World {
+    /// Somebody answers with a roster what a node asks at an address.
+    pub(crate) fn somebody_answers(
+        &mut self,
+        to: NodeId,
+        address: Address,
+        mut hello: Hello,
+        roster: &Roster,
+    ) -> Result<(), String> {
+        let asked = |world: &Self| {
+            let mut open = world.nodes[to].open.iter();
+            open.find(|(_, at)| **at == address).map(|(id, _)| *id)
+        };
+        if !self.until(LONG, |world| asked(world).is_some()) {
+            return Err("it is not asked".to_owned());
+        }
+        let exchange = asked(self).unwrap();
+        self.nodes[to].open.remove(&exchange);
+        hello.turn += 1;
+        let answer = Envelope {
+            hello,
+            body: Answer::Roster(roster.clone()),
+        };
+        let life = self.nodes[to].life;
+        let answered = Input::Answered {
+            from: address,
+            exchange,
+            answer: Some(Box::new(answer)),
+        };
+        self.arrive(to, life, Job::Plain(answered));
+        Ok(())
+    }
+}
+
+/// A purge mark that would be above all that anybody holds.
+pub(crate) fn far_mark() -> Seq {
+    Seq::from_raw(1 << 40)
+}
+
+/// A roster with one admission under a stamp of somebody's choice.
+pub(crate) fn roster_with(name: &str, incarnation: i64, issuer: Incarnation, clock: i64) -> Roster {
+    let entry: Value = json!([incarnation, {
+        "name": name,
+        "admitted": { "clock": clock, "incarnation": issuer },
+        "phase": "joining",
+    }]);
+    serde_json::from_value(json!({ "entries": [entry], "removals": [] })).unwrap()
+}

@@ -1,0 +1,353 @@
+//! Somebody who has the cluster key and is no member, and members whose word cannot be checked or comes from the future.
+
+use std::time::Duration;
+
+use opensecureconf_node::{
+    cluster::{AckLevel, Address, Boot, OwnerAnswer, OwnerOrder, Request, Rules, Seq, WireRow},
+    domain::{Clock, Row, Timestamp, Version},
+};
+
+use crate::{
+    impostor::{far_mark, roster_with},
+    scenarios::scenarios,
+    script::{LONG, Outcome, ensure, entry, put},
+    world::{NodeId, World},
+};
+
+scenarios! {
+    a_copied_greeting_fences_nobody
+    a_copied_greeting_moves_no_cursor
+    a_copied_greeting_of_a_node_that_is_down_stops_no_replication
+    a_speaker_that_is_true_and_cannot_be_asked
+    a_last_source_waits_for_its_owner
+    a_roster_from_beyond_all_time_is_refused
+    a_stranger_moves_no_clock
+    a_stranger_admits_nobody
+    a_copied_member_removes_and_admits_nobody
+    a_cluster_whose_clock_is_really_ahead
+}
+
+/// For two seconds somebody greets all nodes in each other's names, with a purge mark above all that anybody holds.
+pub(crate) fn a_copied_greeting_fences_nobody(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    let before: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
+    for _ in 0..40 {
+        for (to, of) in pairs() {
+            let mut hello = world.copied(of, to);
+            // Another process, too: nobody was told its head.
+            for boot in [hello.boot, Boot::from_raw(5)] {
+                hello.boot = boot;
+                hello.boot_began = hello.head;
+                hello.purged = far_mark();
+                hello.head = Seq::from_raw(1 << 41);
+                world.somebody_says(to, hello.clone(), Request::Heartbeat);
+            }
+        }
+        world.pass(Duration::from_millis(50));
+        for node in 0..3 {
+            let id = world.change(node, "k", put("meanwhile"), AckLevel::Local, None);
+            world.stands(id)?;
+            ensure(world.is_ready(node), format!("node {node} serves no reads"))?;
+        }
+    }
+    ensure(
+        (0..3).all(|node| world.nodes[node].suspicions <= 2),
+        "each greeting suspends anew",
+    )?;
+    for node in 0..3 {
+        ensure(!world.is_fenced(node), format!("node {node} is fenced"))?;
+    }
+    world.pass(Duration::from_secs(2));
+    let written = world.put(0, "after", "value")?;
+    ensure(written.held_by == 3, "they do not replicate")?;
+    for node in 0..3 {
+        world.crash(node);
+        world.start(node);
+    }
+    world.ends_well()?;
+    let after: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
+    ensure(before == after, "somebody joined anew")
+}
+
+/// A greeting in a member's name says that it holds more than there is, and that its snapshot reaches far.
+pub(crate) fn a_copied_greeting_moves_no_cursor(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    let before: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
+    for _ in 0..20 {
+        for (to, of) in pairs() {
+            let mut hello = world.copied(of, to);
+            let last = hello.received.map_or(Seq::START, |(_, seq)| seq);
+            hello.turn += 1 << 50;
+            hello.head = Seq::from_raw(1 << 41);
+            hello.acknowledges = true;
+            hello.origin = Some((world.incarnation(to), Seq::START, far_mark()));
+            for received in [far_mark(), last.next()] {
+                hello.received = Some((world.incarnation(to), received));
+                world.somebody_says(to, hello.clone(), Request::Heartbeat);
+            }
+        }
+        world.pass(Duration::from_millis(100));
+    }
+    world.pass(Duration::from_secs(10));
+    let written = world.put(0, "after", "value")?;
+    ensure(written.held_by == 3, "they do not replicate")?;
+    world.ends_well()?;
+    let after: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
+    ensure(before == after, "somebody joined anew")
+}
+
+/// Nobody answers in the name that somebody copies: the others go on replicating, and all is well when it is back.
+pub(crate) fn a_copied_greeting_of_a_node_that_is_down_stops_no_replication(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.pass(Duration::from_secs(2));
+    world.crash(2);
+    for _ in 0..300 {
+        for to in 0..2 {
+            let mut hello = world.copied(2, to);
+            hello.boot = Boot::from_raw(5);
+            hello.boot_began = hello.head;
+            hello.head = Seq::from_raw(1 << 41);
+            hello.purged = far_mark();
+            world.somebody_says(to, hello, Request::Heartbeat);
+        }
+        world.pass(Duration::from_millis(100));
+    }
+    let written = world.put(0, "after", "value")?;
+    ensure(written.held_by == 2, "they do not replicate any more")?;
+    world.start(2);
+    world.ends_well()?;
+    ensure(
+        (0..3).all(|node| {
+            world
+                .view(node)
+                .is_some_and(|view| view.suspended.is_none())
+        }),
+        "a suspicion stays",
+    )
+}
+
+/// A member purged what a newcomer never heard of, and reaches it without being reached: until that is settled the newcomer
+/// gives no snapshot in which the deleted entry would live on.
+pub(crate) fn a_speaker_that_is_true_and_cannot_be_asked(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    let behind = below_a_mark(&mut world, &[0])?;
+    let list = world.addresses(&[0, behind]);
+    world.list(0, list);
+    // It hears node 0 and is not heard.
+    world.network.join(0, behind);
+    world.network.cut(behind, 0);
+    let is_suspected = |world: &World| world.nodes[behind].suspicions > 0;
+    ensure(world.until(LONG, is_suspected), "it suspects nothing")?;
+    world.pass(Duration::from_secs(30));
+    let joiner = world.join("node-3");
+    for other in [0, 1] {
+        world.network.part(joiner, other);
+    }
+    world.pass(Duration::from_secs(20));
+    ensure(
+        world.value(joiner, "k").is_none(),
+        "a deleted entry goes on in a snapshot",
+    )?;
+    world.ends_well()?;
+    ensure(
+        world
+            .present()
+            .into_iter()
+            .all(|node| world.value(node, "k").is_none()),
+        "a deleted entry is back",
+    )
+}
+
+/// A node misses deletes, and who purged them gives no snapshots: it goes on serving reads, and waits for its owner.
+pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.put(0, "other", "value")?;
+    world.network.part(1, 2);
+    let behind = below_a_mark(&mut world, &[0, 2])?;
+    world.retire(1);
+    world.pass(Duration::from_secs(2));
+    world.crash(2);
+    // Node 0 takes itself for one that may miss deletes, too: somebody copies the node that is down.
+    let mut hello = world.copied(2, 0);
+    hello.boot = Boot::from_raw(5);
+    hello.boot_began = hello.head;
+    hello.head = Seq::from_raw(1 << 41);
+    hello.purged = far_mark();
+    world.somebody_says(0, hello, Request::Heartbeat);
+    world.pass(Duration::from_secs(1));
+    world.network.join(0, behind);
+    world.pass(Duration::from_secs(30));
+    ensure(
+        !world.is_fenced(behind) && world.is_ready(behind),
+        "it serves no reads",
+    )?;
+    let waits = |world: &World| world.view(behind).is_some_and(|view| view.waits_for_owner);
+    ensure(waits(&world), "it does not say that it waits")?;
+    let id = world.change(behind, "new", put("value"), AckLevel::Local, None);
+    ensure(world.is_refused(id), "it takes writes")?;
+    // What it gives back then is no resurrection, but what its owner was told.
+    world.crash(0);
+    match world.told(behind, OwnerOrder::Unfence) {
+        Some(Ok(OwnerAnswer::Unfenced)) => {}
+        other => return Err(format!("it does not go on: {other:?}")),
+    }
+    world.pass(Duration::from_secs(20));
+    ensure(!waits(&world), "it waits again")?;
+    let id = world.change(behind, "new", put("value"), AckLevel::Local, None);
+    world.stands(id).map(drop)
+}
+
+/// A roster with an admission under the last stamp that there is.
+pub(crate) fn a_roster_from_beyond_all_time_is_refused(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    for (to, of) in pairs() {
+        for clock in [i64::MAX, Clock::END.raw()] {
+            let roster = roster_with("nobody", 4711, world.incarnation(of), clock);
+            let hello = world.copied(of, to);
+            world.somebody_says(to, hello, Request::Roster(roster.clone()));
+            // Also where it was asked for.
+            let hello = world.copied(of, to);
+            let address = world.nodes[of].address.clone();
+            world.somebody_answers(to, address, hello, &roster)?;
+        }
+    }
+    world.pass(Duration::from_secs(10));
+    for node in 0..3 {
+        world.put(node, "k", "value")?;
+        let knows = world.nodes[node].disk.durable().roster.entries().count();
+        ensure(knows == 3, format!("node {node} knows {knows} members"))?;
+    }
+    world.ends_well()
+}
+
+/// A row of somebody whom nobody admitted, with a stamp of next year.
+pub(crate) fn a_stranger_moves_no_clock(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    let year = 365 * 86_400_000_000;
+    let later = Clock::at(Timestamp::from_micros(world.wall().as_micros() + year));
+    let hello = world.invented(0, 1);
+    let row = world.nodes[0].disk.durable().rows[&entry("k")].row.clone();
+    let row = Row {
+        version: Version {
+            clock: later,
+            incarnation: hello.incarnation,
+        },
+        clocks: [(hello.incarnation, later)].into(),
+        ..row
+    };
+    let push = Request::Push {
+        from: Seq::START,
+        to: Seq::START.next(),
+        rows: vec![WireRow::new(&row, row.hash())],
+    };
+    world.somebody_says(1, hello, push);
+    world.pass(Duration::from_secs(5));
+    for node in 0..2 {
+        let written = world.put(node, "k", "again")?;
+        ensure(
+            !written.version.clock.is_far_ahead_of(world.wall()),
+            format!("the clock of node {node} is {}", written.version),
+        )?;
+        ensure(world.nodes[node].future_stamps <= 1, "it tells of each one")?;
+    }
+    ensure(world.nodes[1].future_stamps == 1, "it tells of none")?;
+    world.ends_well()
+}
+
+/// Somebody whom nobody admitted says that a member's name has a new life.
+pub(crate) fn a_stranger_admits_nobody(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    let before: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
+    for to in 0..3 {
+        let mut hello = world.invented(0, to);
+        // It answers where it says that it is.
+        let liar = world.nodes.len();
+        hello.address = Some(Address::new(format!("liar.{liar}:9000")));
+        let soon = Timestamp::from_micros(world.wall().as_micros() + 60_000_000);
+        let roster = roster_with("node-0", 4711, hello.incarnation, Clock::at(soon).raw());
+        let address = hello.address.clone().unwrap();
+        world.somebody_says(to, hello.clone(), Request::Heartbeat);
+        world.somebody_answers(to, address, hello, &roster)?;
+    }
+    world.ends_well()?;
+    let after: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
+    ensure(before == after, "somebody joined anew")
+}
+
+/// Somebody says in a member's name that another one's name has a new life.
+pub(crate) fn a_copied_member_removes_and_admits_nobody(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    let before: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
+    for (to, of) in pairs() {
+        let hello = world.copied(of, to);
+        let soon = Timestamp::from_micros(world.wall().as_micros() + 60_000_000);
+        let clock = Clock::at(soon).raw();
+        let roster = roster_with("node-0", 4711, hello.incarnation, clock);
+        world.somebody_says(to, hello, Request::Roster(roster));
+    }
+    world.pass(Duration::from_secs(5));
+    world.ends_well()?;
+    let after: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
+    ensure(before == after, "somebody joined anew")
+}
+
+/// A member's clock was days ahead: what it wrote stands, the others say so, and newcomers join.
+pub(crate) fn a_cluster_whose_clock_is_really_ahead(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.nodes[1].skew = 3 * 86_400_000_000;
+    world.clocks_agree = false;
+    world.put(1, "k", "value")?;
+    world.pass(Duration::from_secs(2));
+    ensure(world.nodes[0].future_stamps == 1, "node 0 does not say so")?;
+    world.nodes[1].skew = 0;
+    let over = world.put(0, "k", "again")?;
+    ensure(over.held_by == 3, "they do not replicate")?;
+    let joiner = world.join("node-3");
+    ensure(
+        world.until(LONG, |world| world.is_ready(joiner)),
+        "nobody joins any more",
+    )?;
+    ensure(
+        world.nodes[joiner].future_stamps == 1,
+        "the joiner does not say so",
+    )?;
+    world.put(joiner, "k", "by the joiner")?;
+    world.ends_well()?;
+    ensure(
+        world.value(0, "k").as_deref() == Some("by the joiner"),
+        "a later write is lost",
+    )
+}
+
+/// Each node with each other one.
+fn pairs() -> impl Iterator<Item = (NodeId, NodeId)> {
+    (0..3).flat_map(|to| (0..3).filter(move |of| *of != to).map(move |of| (to, of)))
+}
+
+/// A newcomer that node 0 has not heard of, and that lacks what node 0 purged meanwhile: only node 1, its source, knew of
+/// it, and that is removed and joins no more.
+fn below_a_mark(world: &mut World, apart: &[NodeId]) -> Result<NodeId, String> {
+    world.network.part(0, 1);
+    let behind = world.join("node-9");
+    for other in apart {
+        world.network.part(*other, behind);
+    }
+    let is_ready = |world: &World| world.is_ready(behind);
+    ensure(world.until(LONG, is_ready), "it does not join")?;
+    world.removed(0, 1)?;
+    world.delete(0, "k")?;
+    let purged = |world: &World| {
+        let rows = &world.nodes[0].disk.durable().rows;
+        !rows.contains_key(&entry("k"))
+    };
+    ensure(world.until(LONG, purged), "the tombstone is not purged")?;
+    Ok(behind)
+}
