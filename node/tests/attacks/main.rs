@@ -92,7 +92,12 @@ fn main() {
     });
     let mut rows = Vec::new();
     for attack in chosen {
-        let figures = runtime.block_on((attack.run)(scale));
+        // One that cannot go on leaves the others their turn.
+        let run = runtime.block_on(runtime.spawn((attack.run)(scale)));
+        let figures = run.unwrap_or_else(|broken| Figures {
+            fault: Some(format!("it could not be made ({broken})")),
+            ..Figures::default()
+        });
         let row = Row::new(attack, figures, scale);
         eprintln!("{}", row.line());
         rows.push(row);

@@ -6,7 +6,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
-    time::{interval, sleep},
+    time::{interval, sleep, timeout},
 };
 
 use crate::{
@@ -75,15 +75,27 @@ impl Scene {
         let node = Node::start(more).await;
         prepare(&node);
         let scene = Self { node, scale };
+        scene.ready().await;
         scene.create(ENTRY, &json!({"port": 5432})).await;
         // A key proves itself by what is older than its place in the cache.
         let scene = Self {
             node: scene.node.restart_after(|_| {}).await,
             scale,
         };
+        scene.ready().await;
         let read = call(&scene.node.url, Method::GET, &format!("/configs/{ENTRY}")).await;
         assert_eq!(read, StatusCode::OK);
         scene
+    }
+
+    /// Waits until the node serves reads.
+    pub(crate) async fn ready(&self) {
+        let ready = async {
+            while call(&self.node.url, Method::GET, "/ready").await != StatusCode::OK {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(Duration::from_mins(1), ready).await.unwrap();
     }
 
     /// Creates an entry of the honest client.
