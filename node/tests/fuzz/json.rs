@@ -52,10 +52,12 @@ const COMPARED: usize = 200_000;
 
 const PYTHON: &str = r"
 import json, sys
+# A byte order mark is the body's, not the text's: json.loads would complain of it before the decoder sees it.
+decoder = json.JSONDecoder()
 for line in sys.stdin:
     text = bytes.fromhex(line.strip()).decode()
     try:
-        print('ok', json.dumps(json.loads(text)))
+        print('ok', json.dumps(decoder.decode(text)))
     except json.JSONDecodeError as error:
         print('error', error.pos, error.msg)
     except (ValueError, RecursionError):
@@ -90,7 +92,7 @@ fn round_trip(text: &str) -> Result<(), String> {
 #[test]
 fn any_text_is_read_as_python_reads_it() {
     let mut texts = Vec::new();
-    run("json", Share(500), WORDS, |bytes| {
+    run("json", Share(660), WORDS, |bytes| {
         let text = String::from_utf8_lossy(bytes);
         round_trip(&text)?;
         if texts.len() < COMPARED {
