@@ -14,7 +14,7 @@ use axum_server::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{MAX_HEADERS, Node, NodeState, RunningParts, metrics_router, router},
+    api::{MAX_HEADERS, MarkedConnection, Node, NodeState, RunningParts, metrics_router, router},
     cluster::{Boot, MemberName, Mode, Rules, Setup},
     cluster_link::{ClusterLink, flush, opener},
     config::{Config, Patience, TlsFiles, UsageError},
@@ -160,7 +160,8 @@ impl BoundNode {
             background.extend(cluster.connect(&state, tls.as_ref().map(|(files, _)| files)));
         }
         if let Some(listener) = metrics_listener {
-            let service = metrics_router(Arc::clone(&state)).into_make_service();
+            let service = metrics_router(Arc::clone(&state))
+                .into_make_service_with_connect_info::<MarkedConnection>();
             let server = limited(axum_server::from_tcp(listener)?, patience);
             background.push(tokio::spawn(async move {
                 if let Err(error) = server.serve(service).await {
@@ -169,7 +170,7 @@ impl BoundNode {
             }));
         }
         let service =
-            router(Arc::clone(&state)).into_make_service_with_connect_info::<SocketAddr>();
+            router(Arc::clone(&state)).into_make_service_with_connect_info::<MarkedConnection>();
         let server = limited(axum_server::from_tcp(listener)?, patience).handle(handle);
         let served = match tls {
             None => server.serve(service).await,

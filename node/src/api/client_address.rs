@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::{
-    extract::ConnectInfo,
-    http::{Extensions, HeaderMap},
-};
+use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
+
+use super::{connection::ConnectionMark, untrusted_forwarders::FORWARDED_FOR};
 
 /// The address that failures are counted for.
 pub(super) fn client_address(
@@ -14,11 +13,9 @@ pub(super) fn client_address(
     headers: &HeaderMap,
     trusted: &[IpNet],
 ) -> IpAddr {
-    let peer = extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| {
-            peer.ip().to_canonical()
-        });
+    let peer = ConnectionMark::of(extensions).map_or(Ipv4Addr::UNSPECIFIED.into(), |connection| {
+        connection.peer.ip().to_canonical()
+    });
     forwarded_for(peer, headers, trusted)
 }
 
@@ -30,7 +27,7 @@ fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     }
     let mut nearest = peer;
     let hops = headers
-        .get_all("x-forwarded-for")
+        .get_all(FORWARDED_FOR)
         .iter()
         .rev()
         .filter_map(|value| value.to_str().ok())

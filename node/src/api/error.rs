@@ -87,6 +87,8 @@ pub(super) enum ApiError {
     NoSaltYet,
     UnknownRoute,
     TooManyHeaders,
+    /// This header with a key is there twice.
+    RepeatedKey(&'static str),
     MethodNotAllowed,
     /// The body did not arrive in time.
     SlowBody,
@@ -145,7 +147,7 @@ impl ApiError {
         Some(AuthRefusal { key, reason })
     }
 
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::MissingApiKey
             | Self::InvalidApiKey
@@ -159,7 +161,9 @@ impl ApiError {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::MissingUserKey { .. } | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ShortUserKey { .. } => StatusCode::UNAUTHORIZED,
-            Self::UnreadableBody | Self::AlreadyExists { .. } => StatusCode::BAD_REQUEST,
+            Self::UnreadableBody | Self::AlreadyExists { .. } | Self::RepeatedKey(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound { .. }
             | Self::NotFoundHere { .. }
@@ -243,6 +247,7 @@ impl ApiError {
             }
             Self::UnknownRoute => "Not Found".into(),
             Self::TooManyHeaders => "Too many headers".into(),
+            Self::RepeatedKey(name) => format!("Header {name} is given more than once").into(),
             Self::MethodNotAllowed => "Method Not Allowed".into(),
             Self::Busy => "Too many key derivations are waiting; try again".into(),
             Self::ListsBusy => "Too many lists are being read; try again".into(),

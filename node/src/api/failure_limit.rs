@@ -1,151 +1,212 @@
-//! How many wrong keys one client address may try. The limit is pure: time comes in as an argument.
+//! How many user keys one origin may try that have opened nothing there. Pure: time comes in as an argument.
+//!
+//! A key counts from the moment when it is tried, so that guesses at the same time do not pass together, and counts once a
+//! minute, whatever it is tried on. What opens something gives its count back; nothing else does.
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
     time::{Duration, Instant},
 };
 
-const MINUTE: Duration = Duration::from_mins(1);
-/// Addresses remembered at most; beyond it the forgiven ones are dropped, then all: a flood from everywhere is no reason to grow.
-const REMEMBERED: usize = 100_000;
+use super::leaky_bucket::{LeakyBucket, MINUTE};
+use crate::crypto::{KeyPlace, Origin};
 
-/// Counts failures by client address, leaking: `per_minute` at once, then one for each `minute / per_minute`.
+/// Keys remembered of all origins together: about 16 MB. Beyond it the forgiven ones are dropped, then all: a flood from
+/// everywhere is no reason to grow.
+const REMEMBERED: usize = 500_000;
+/// Keys remembered of one origin, where it may not try more anyway.
+const OF_ONE_ORIGIN: usize = 32;
+/// Failures of one key a minute; each of them may have cost a derivation.
+const OF_ONE_KEY: u32 = 30;
+/// Refusals a minute after which an origin is taken for one that guesses beside honest callers.
+const FLOOD: u32 = 1_000;
+
+/// The keys that origins tried within the last minute.
 #[derive(Debug)]
 pub(super) struct FailureLimit {
-    /// How long one failure counts; `None` switches the limit off.
-    interval: Option<Duration>,
-    /// When the failures of an address are forgiven.
-    forgiven_at: HashMap<IpAddr, Instant>,
+    /// Keys that an origin may try; 0 switches the limit off.
+    per_minute: usize,
+    origins: HashMap<Origin, Tried>,
+    /// Until when some origin may be flooding.
+    flooding_until: Option<Instant>,
+}
+
+/// What one origin tried.
+#[derive(Debug, Default)]
+struct Tried {
+    keys: Vec<TriedKey>,
+    refused: LeakyBucket,
+}
+
+/// A key that counts.
+#[derive(Debug)]
+struct TriedKey {
+    number: u64,
+    until: Instant,
+    /// How many requests with it had an outcome that keeps it counted.
+    held: u32,
+    failures: u32,
+}
+
+impl Tried {
+    fn alive(&self, now: Instant) -> impl Iterator<Item = &TriedKey> {
+        self.keys.iter().filter(move |key| key.until > now)
+    }
+
+    /// How long to wait where so many keys are too many.
+    fn used_up(&self, per_minute: usize, now: Instant) -> Option<Duration> {
+        let first = self.alive(now).map(|key| key.until).min()?;
+        (self.alive(now).count() >= per_minute).then(|| first.saturating_duration_since(now))
+    }
+
+    fn key(&mut self, number: u64) -> Option<&mut TriedKey> {
+        self.keys.iter_mut().find(|key| key.number == number)
+    }
 }
 
 impl FailureLimit {
     pub(super) fn new(per_minute: u32) -> Self {
         Self {
-            interval: MINUTE.checked_div(per_minute),
-            forgiven_at: HashMap::new(),
+            per_minute: usize::try_from(per_minute).unwrap_or(usize::MAX),
+            origins: HashMap::new(),
+            flooding_until: None,
         }
     }
 
-    /// How long this address has to wait before it may try another key; `None` when it may now.
-    pub(super) fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let interval = self.interval?;
-        let forgiven_at = self.forgiven_at.get(&block(address))?;
-        // One more failure must fit into the minute.
-        (*forgiven_at + interval)
-            .checked_duration_since(now + MINUTE)
-            .filter(|wait| !wait.is_zero())
-    }
-
-    /// Notes a wrong key; gives the time until when it counts.
-    pub(super) fn failed(&mut self, address: IpAddr, now: Instant) -> Option<Instant> {
-        let interval = self.interval?;
-        if self.forgiven_at.len() >= REMEMBERED {
-            self.forgiven_at.retain(|_, forgiven_at| *forgiven_at > now);
-            if self.forgiven_at.len() >= REMEMBERED {
-                self.forgiven_at.clear();
-            }
-        }
-        let forgiven_at = self.forgiven_at.entry(block(address)).or_insert(now);
-        // Requests that were under way when the limit was reached add no more than a minute.
-        *forgiven_at = ((*forgiven_at).max(now) + interval).min(now + MINUTE + interval);
-        Some(*forgiven_at)
-    }
-
-    /// Takes a failure back that was noted in advance, as far as it still counts.
-    pub(super) fn give_back(&mut self, address: IpAddr, until: Instant, now: Instant) {
-        let Some(interval) = self.interval else {
-            return;
+    /// Whether a key may be tried; else how long its origin has to wait. One that counts already goes on until it fails.
+    pub(super) fn may_try(&self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
+        let Some(tried) = self.origins.get(&place.origin()) else {
+            return Ok(());
         };
-        if let Some(forgiven_at) = self.forgiven_at.get_mut(&block(address)) {
-            let left = until.saturating_duration_since(now).min(interval);
-            *forgiven_at = forgiven_at.checked_sub(left).unwrap_or(now);
+        let known = tried.alive(now).find(|key| key.number == place.number());
+        let wait = match known {
+            Some(key) if key.failures == 0 => None,
+            Some(key) if key.failures >= OF_ONE_KEY => Some(key.until - now),
+            _ => tried.used_up(self.per_minute, now),
+        };
+        wait.map_or(Ok(()), Err)
+    }
+
+    /// Counts a key that is about to be tried, unless it counts already.
+    ///
+    /// # Errors
+    /// How long its origin has to wait.
+    pub(super) fn count(&mut self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
+        self.may_try(place, now)?;
+        self.counted(place, now);
+        Ok(())
+    }
+
+    /// A request with the key ended so that it stays counted: it opened nothing, or is about to create something.
+    pub(super) fn hold(&mut self, place: &KeyPlace, now: Instant) {
+        if let Some(key) = self.counted(place, now) {
+            key.held = key.held.saturating_add(1);
         }
     }
-}
 
-/// One host of IPv6 usually has a network of 64 bits for itself.
-fn block(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        v4 @ IpAddr::V4(_) => v4,
+    /// The key did not open what it should.
+    pub(super) fn failed(&mut self, place: &KeyPlace, now: Instant) {
+        self.hold(place, now);
+        if let Some(key) = self.counted(place, now) {
+            key.failures = key.failures.saturating_add(1);
+        }
+    }
+
+    /// The same of a key that is exempt: refused where its origin may try no more keys.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(super) fn exempt_failed(&mut self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
+        let tried = self.origins.get(&place.origin());
+        if let Some(wait) = tried.and_then(|tried| tried.used_up(self.per_minute, now)) {
+            return Err(wait);
+        }
+        self.failed(place, now);
+        Ok(())
+    }
+
+    /// The key opened something, or was not tried after all: it does not count, unless another request keeps it counted.
+    pub(super) fn give_back(&mut self, place: &KeyPlace) {
+        if let Some(tried) = self.origins.get_mut(&place.origin()) {
+            tried
+                .keys
+                .retain(|key| key.number != place.number() || key.held > 0);
+        }
+    }
+
+    /// What the key was held for did not take place.
+    pub(super) fn release(&mut self, place: &KeyPlace) {
+        let tried = self.origins.get_mut(&place.origin());
+        if let Some(key) = tried.and_then(|tried| tried.key(place.number())) {
+            key.held = key.held.saturating_sub(1);
+        }
+        self.give_back(place);
+    }
+
+    /// Notes that an origin was refused a user key; tells whether it is flooding.
+    pub(super) fn refused(&mut self, origin: Origin, now: Instant) -> bool {
+        if self.per_minute == 0 {
+            return false;
+        }
+        self.make_room(now);
+        let tried = self.origins.entry(origin).or_default();
+        tried.refused.add(FLOOD, now);
+        let floods = tried.refused.wait(FLOOD, now).is_some();
+        if floods {
+            self.flooding_until = Some(now + MINUTE);
+        }
+        floods
+    }
+
+    /// Whether so many refusals went to an origin within a minute that being exempt there is not enough any more.
+    pub(super) fn is_flooding(&self, origin: Origin, now: Instant) -> bool {
+        let tried = self.origins.get(&origin);
+        tried.is_some_and(|tried| tried.refused.wait(FLOOD, now).is_some())
+    }
+
+    /// Whether any origin may be flooding.
+    pub(super) fn is_any_flooding(&self, now: Instant) -> bool {
+        self.flooding_until.is_some_and(|until| until > now)
+    }
+
+    /// The entry of a key, which counts from now on; `None` where there is no limit, or no room for more of its origin.
+    fn counted(&mut self, place: &KeyPlace, now: Instant) -> Option<&mut TriedKey> {
+        if self.per_minute == 0 {
+            return None;
+        }
+        self.make_room(now);
+        let most = self.most_of_one_origin();
+        let tried = self.origins.entry(place.origin()).or_default();
+        tried.keys.retain(|key| key.until > now);
+        if tried.key(place.number()).is_none() && tried.keys.len() < most {
+            tried.keys.push(TriedKey {
+                number: place.number(),
+                until: now + MINUTE,
+                held: 0,
+                failures: 0,
+            });
+        }
+        tried.key(place.number())
+    }
+
+    fn most_of_one_origin(&self) -> usize {
+        self.per_minute.clamp(OF_ONE_ORIGIN, REMEMBERED)
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        let most = REMEMBERED / self.most_of_one_origin();
+        if self.origins.len() < most {
+            return;
+        }
+        self.origins.retain(|_, tried| {
+            tried.keys.retain(|key| key.until > now);
+            !tried.keys.is_empty() || !tried.refused.is_empty(now)
+        });
+        if self.origins.len() >= most {
+            self.origins.clear();
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn after_the_allowed_failures_an_address_waits_and_others_do_not() {
-        let (start, mut limit) = (Instant::now(), FailureLimit::new(30));
-        let guesser = address("192.0.2.1");
-        for _ in 0..30 {
-            assert_eq!(limit.wait(guesser, start), None);
-            limit.failed(guesser, start);
-        }
-        let wait = limit.wait(guesser, start).unwrap();
-        assert_eq!(wait, Duration::from_secs(2));
-        assert_eq!(limit.wait(address("192.0.2.2"), start), None);
-        assert_eq!(limit.wait(guesser, start + wait), None);
-        limit.failed(guesser, start + wait);
-        assert!(limit.wait(guesser, start + wait).is_some());
-        assert_eq!(limit.wait(guesser, start + wait + MINUTE), None);
-    }
-
-    #[test]
-    fn a_flood_is_forgiven_after_little_more_than_a_minute() {
-        let (start, mut limit) = (Instant::now(), FailureLimit::new(30));
-        let guesser = address("2001:db8::1");
-        for _ in 0..10_000 {
-            limit.failed(guesser, start);
-        }
-        let neighbour = address("2001:db8::2");
-        assert!(limit.wait(neighbour, start).is_some(), "same network");
-        assert_eq!(limit.wait(guesser, start + Duration::from_secs(5)), None);
-    }
-
-    #[test]
-    fn what_was_counted_in_advance_is_given_back_as_far_as_it_still_counts() {
-        let (start, mut limit) = (Instant::now(), FailureLimit::new(30));
-        let guesser = address("192.0.2.1");
-        let charges: Vec<_> = (0..30)
-            .filter_map(|_| limit.failed(guesser, start))
-            .collect();
-        assert!(limit.wait(guesser, start).is_some());
-        limit.give_back(guesser, charges[29], start);
-        assert_eq!(limit.wait(guesser, start), None);
-        limit.failed(guesser, start);
-        // The first half is forgiven by now: given back, it is no room for more.
-        let later = start + MINUTE / 2;
-        for _ in 0..15 {
-            limit.failed(guesser, later);
-        }
-        for until in &charges[..15] {
-            limit.give_back(guesser, *until, later);
-        }
-        assert!(limit.wait(guesser, later).is_some());
-    }
-
-    #[test]
-    fn addresses_are_forgotten_before_they_fill_the_memory() {
-        let (start, mut limit) = (Instant::now(), FailureLimit::new(1));
-        for n in 0..u32::try_from(REMEMBERED).unwrap() * 2 {
-            limit.failed(std::net::Ipv4Addr::from_bits(n).into(), start);
-        }
-        assert!(limit.forgiven_at.len() <= REMEMBERED);
-    }
-
-    #[test]
-    fn zero_switches_the_limit_off() {
-        let (start, mut limit) = (Instant::now(), FailureLimit::new(0));
-        for _ in 0..1000 {
-            limit.failed(address("192.0.2.1"), start);
-        }
-        assert_eq!(limit.wait(address("192.0.2.1"), start), None);
-    }
-}
+mod tests;

@@ -2,33 +2,42 @@
 //!
 //! A request goes: route -> API key -> user key -> body -> data key -> open or seal -> store -> answer.
 
+mod access_limit;
 mod auth;
 mod body;
 mod body_text;
-mod charge;
+mod caller;
 mod client_address;
 mod conditional;
+mod connection;
 mod entry_json;
 mod entry_path;
 mod error;
 mod failure_limit;
 mod federation;
 mod gathering;
+mod leaky_bucket;
 mod listing;
 mod min_version;
 mod observe;
 mod openapi;
 mod page;
 mod problem;
+mod protective_headers;
 mod query;
+mod repeated_keys;
 mod router;
 mod routes;
 mod sealing;
+mod shown_keys;
 mod state;
 mod streaming;
+mod tries;
+mod untrusted_forwarders;
 mod write_terms;
 
+pub use connection::{ConnectionMark, MarkedConnection};
 pub use federation::Federation;
 pub use observe::MAX_HEADERS;
-pub use router::{metrics_router, openapi_document, router};
+pub use router::{metrics_router, openapi_document, router, routes};
 pub use state::{Node, NodeState, Opener, RunningParts};

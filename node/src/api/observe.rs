@@ -13,6 +13,8 @@ use super::{
     Node,
     client_address::client_address,
     error::{ApiError, AuthRefusal, Failure},
+    protective_headers::protect,
+    repeated_keys,
 };
 use crate::metrics::Operation;
 
@@ -41,11 +43,12 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         &node.trusted_proxies,
     );
 
-    // HTTP/2 bounds only their size.
-    let mut response = if request.headers().len() > MAX_HEADERS {
-        ApiError::TooManyHeaders.into_response()
-    } else {
-        next.run(request).await
+    node.untrusted_forwarders
+        .look_at(&request, &node.trusted_proxies);
+
+    let mut response = match judge(&request) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
     };
 
     let status = response.status().as_u16();
@@ -67,6 +70,7 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         tracing::warn!(key, reason, client = %client, status, endpoint = route, method = %method, request_id = request_id_text, "auth_failed");
     }
     tracing::debug!(status, endpoint = route, method = %method, request_id = request_id_text, seconds = start.elapsed().as_secs_f64(), "request");
+    protect(route, response.headers_mut());
     response.headers_mut().insert(header::SERVER, SERVER);
     response.headers_mut().insert(REQUEST_ID, request_id);
     // Or a request may cross with the end of a connection that its client goes on using. HTTP/2 tells its clients itself.
@@ -75,6 +79,15 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         response.headers_mut().insert(header::CONNECTION, close);
     }
     response
+}
+
+/// Refuses a request by its headers alone.
+fn judge(request: &Request) -> Result<(), ApiError> {
+    // HTTP/2 bounds only their size.
+    if request.headers().len() > MAX_HEADERS {
+        return Err(ApiError::TooManyHeaders);
+    }
+    repeated_keys::judge(request.headers())
 }
 
 /// The caller's own id where it is a short printable one, so that its logs and ours meet; else a new one.

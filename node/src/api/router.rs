@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, Method, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -31,11 +31,11 @@ use crate::config::CorsOrigins;
 /// The service of one node.
 pub fn router(node: Node) -> Router {
     let document = OpenApiJson(openapi_document().to_json().unwrap_or_default().into());
-    let mut router = Router::from(documented())
-        .route("/docs/{file}", get(docs::asset))
-        .route(exchange::PATH, post(exchange::exchange))
-        .route(values::PATH, post(values::values))
-        .route(import::PATH, post(import::import))
+    let mut router = undocumented()
+        .into_iter()
+        .fold(Router::from(documented()), |router, (_, path, handler)| {
+            router.route(path, handler)
+        })
         .layer(Extension(document));
     if node.serves_metrics {
         router = router.merge(Router::from(metrics_routes()));
@@ -55,7 +55,8 @@ pub fn router(node: Node) -> Router {
 
 /// The service of a port that has nothing but `/metrics`.
 pub fn metrics_router(node: Node) -> Router {
-    Router::from(metrics_routes())
+    Router::new()
+        .route("/metrics", get(metrics::on_its_own_port))
         .fallback(async || ApiError::UnknownRoute)
         .layer(middleware::from_fn_with_state(node.clone(), observe))
         .with_state(node)
@@ -89,6 +90,36 @@ fn documented() -> OpenApiRouter<Node> {
         .routes(routes!(docs::redoc))
         .routes(routes!(admin::purge))
         .routes(routes!(admin::log_level, admin::set_log_level))
+}
+
+/// What clients have no business with.
+fn undocumented() -> Vec<(Method, &'static str, MethodRouter<Node>)> {
+    vec![
+        (Method::GET, "/docs/{file}", get(docs::asset)),
+        (Method::POST, exchange::PATH, post(exchange::exchange)),
+        (Method::POST, values::PATH, post(values::values)),
+        (Method::POST, import::PATH, post(import::import)),
+    ]
+}
+
+/// Every route there is: its method, and its path with the parameters in braces.
+pub fn routes() -> Vec<(Method, String)> {
+    let documented = openapi_document().paths.paths;
+    let documented = documented.into_iter().flat_map(|(path, item)| {
+        [
+            (Method::GET, item.get),
+            (Method::PUT, item.put),
+            (Method::POST, item.post),
+            (Method::DELETE, item.delete),
+            (Method::PATCH, item.patch),
+        ]
+        .into_iter()
+        .filter_map(move |(method, operation)| operation.map(|_| (method, path.clone())))
+    });
+    let undocumented = undocumented()
+        .into_iter()
+        .map(|(method, path, _)| (method, path.to_owned()));
+    documented.chain(undocumented).collect()
 }
 
 fn metrics_routes() -> OpenApiRouter<Node> {

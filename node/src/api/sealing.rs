@@ -26,10 +26,7 @@ pub(super) fn open(node: &NodeState, caller: &Caller<'_>, row: &Row) -> Result<J
     let plaintext = match key_of_caller.open_value(entry, token, row.extra.as_deref()) {
         Ok(plaintext) => plaintext,
         Err(Unopened::Closed(_)) => {
-            caller.failed(node);
-            return Err(ApiError::WrongUserKey {
-                key: key.to_owned(),
-            });
+            return Err(caller.failed(node, key));
         }
         Err(Unopened::Misplaced) => {
             caller.opened(node, row.created_at);

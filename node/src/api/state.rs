@@ -3,14 +3,19 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use ipnet::IpNet;
 
-use super::{error::ApiError, failure_limit::FailureLimit, federation::Federation};
+use super::{
+    error::ApiError,
+    federation::Federation,
+    tries::{AccessKeyTries, UserKeyTries},
+    untrusted_forwarders::UntrustedForwarders,
+};
 use crate::{
     budget::Budgets,
     cluster::{AckLevel, Mode},
@@ -70,7 +75,9 @@ pub struct NodeState {
     pub clock: WallClock,
     /// Set when the node was told to stop.
     pub draining: AtomicBool,
-    pub(super) failures: Mutex<FailureLimit>,
+    pub(super) user_key_tries: UserKeyTries,
+    pub(super) access_key_tries: AccessKeyTries,
+    pub(super) untrusted_forwarders: UntrustedForwarders,
     pub(super) unusual_user_key_seen: AtomicBool,
 }
 
@@ -130,7 +137,9 @@ impl NodeState {
             clustered: config.cluster.is_some(),
             clock,
             draining: AtomicBool::new(false),
-            failures: Mutex::new(FailureLimit::new(config.auth_failures_per_minute)),
+            user_key_tries: UserKeyTries::new(config.auth_failures_per_minute),
+            access_key_tries: AccessKeyTries::new(config.auth_failures_per_minute),
+            untrusted_forwarders: UntrustedForwarders::default(),
             unusual_user_key_seen: AtomicBool::new(false),
         }
     }

@@ -18,8 +18,22 @@ use super::{
     settings::DEFAULT_API_KEY,
 };
 
-/// Fewer bytes than this may be guessed.
-const SHORTEST_SAFE: usize = 16;
+/// How short a key of one kind may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lengths {
+    /// Shorter ones are refused.
+    least: usize,
+    /// Shorter ones are accepted with a warning.
+    safe: usize,
+}
+
+/// A workload with an API key opens nothing yet; it may try 1,000 keys a minute.
+const API_KEY: Lengths = Lengths { least: 8, safe: 16 };
+/// Who has the cluster key is a node.
+const CLUSTER_KEY: Lengths = Lengths {
+    least: 16,
+    safe: 32,
+};
 
 /// The SHA-256 of a key, so that a comparison tells nothing of its length.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +59,7 @@ pub struct AccessKeys {
     file: Option<PathBuf>,
     /// Keys that are accepted as well while callers move to others; it may be absent.
     previous: Option<PathBuf>,
+    lengths: Lengths,
 }
 
 /// What is accepted, and what is shown to others.
@@ -67,6 +82,17 @@ impl Keys {
             first: Zeroizing::new(keys.first().map(|key| key.to_vec()).unwrap_or_default()),
             shortest: keys.iter().map(|key| key.len()).min().unwrap_or_default(),
         })
+    }
+}
+
+impl Keys {
+    /// Refuses keys that are too short.
+    fn check(&self, Lengths { least, safe }: Lengths) -> Result<(), KeyFileError> {
+        if self.accepted.is_empty() || self.shortest >= least {
+            return Ok(());
+        }
+        let has = self.shortest;
+        Err(KeyFileError::Short { has, least, safe })
     }
 }
 
@@ -108,17 +134,30 @@ pub enum KeyFileError {
         "holds a key with a line break or another control character, which no HTTP header can carry; make another key"
     )]
     Unsendable,
+    /// It holds a key that is tried out in no time.
+    #[error(
+        "holds a key with {has} characters; make a random one with at least {safe} ({least} are the least)"
+    )]
+    Short {
+        /// Bytes of the shortest.
+        has: usize,
+        /// Fewer are refused.
+        least: usize,
+        /// So many are safe.
+        safe: usize,
+    },
     /// It holds the key that everybody knows.
     #[error("holds the well-known default key; make one of your own")]
     WellKnown,
 }
 
 impl AccessKeys {
-    fn new(keys: Keys, file: Option<PathBuf>) -> Self {
+    fn new(keys: Keys, file: Option<PathBuf>, lengths: Lengths) -> Self {
         Self {
             keys: Arc::new(RwLock::new(keys)),
             file,
             previous: None,
+            lengths,
         }
     }
 
@@ -130,7 +169,11 @@ impl AccessKeys {
 
     /// Whether the presented key is one of these; takes the same time whichever it is.
     pub fn accept(&self, presented: &[u8]) -> bool {
-        let presented = AccessKey::new(presented);
+        self.has_shown(&AccessKey::new(presented))
+    }
+
+    /// The same of a key whose digest is at hand.
+    pub fn has_shown(&self, presented: &AccessKey) -> bool {
         let none = Choice::from(0);
         self.keys
             .read()
@@ -141,10 +184,11 @@ impl AccessKeys {
             .into()
     }
 
-    /// Whether one of them is so short that somebody may guess it.
-    pub(super) fn are_weak(&self) -> bool {
+    /// How many characters a key should have, where one of them is shorter.
+    pub(super) fn weakness(&self) -> Option<usize> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        !keys.accepted.is_empty() && keys.shortest < SHORTEST_SAFE
+        let safe = self.lengths.safe;
+        (!keys.accepted.is_empty() && keys.shortest < safe).then_some(safe)
     }
 
     /// Whether any key is in both.
@@ -176,6 +220,7 @@ impl AccessKeys {
             return Ok(false);
         };
         let keys = read_files(file, self.previous.as_deref())?;
+        keys.check(self.lengths)?;
         if keys
             .accepted
             .iter()
@@ -245,12 +290,12 @@ pub(super) fn api_keys(values: &mut Values<'_>) -> AccessKeys {
             "needs OSC_API_KEY_FILE, which holds the keys that stay",
         );
     }
-    keys(values, "API_KEY", given, previous).unwrap_or_else(|| {
+    keys(values, "API_KEY", given, previous, API_KEY).unwrap_or_else(|| {
         values.faults.add(
             "OSC_API_KEY",
             "is missing: OSC_API_KEY_REQUIRED=true needs a key of your own: set OSC_API_KEY_FILE or OSC_API_KEY (the well-known default is refused)",
         );
-        AccessKeys::new(Keys::default(), None)
+        AccessKeys::new(Keys::default(), None, API_KEY)
     })
 }
 
@@ -278,7 +323,7 @@ pub(super) fn unrequired(values: &Values<'_>, host: IpAddr) -> Vec<String> {
 /// The keys that nodes and operators show; `None` where none is set.
 pub(super) fn cluster_keys(values: &mut Values<'_>, required: bool) -> Option<AccessKeys> {
     let given = values.text("CLUSTER_KEY");
-    let keys = keys(values, "CLUSTER_KEY", given, None);
+    let keys = keys(values, "CLUSTER_KEY", given, None, CLUSTER_KEY);
     if required && keys.is_none() {
         values.faults.add(
             "OSC_CLUSTER_KEY",
@@ -293,9 +338,14 @@ fn keys(
     name: &str,
     given: Option<String>,
     previous: Option<PathBuf>,
+    lengths: Lengths,
 ) -> Option<AccessKeys> {
     let file = values.text(&format!("{name}_FILE")).map(PathBuf::from);
     let file_variable = format!("OSC_{name}_FILE");
+    let source = match &file {
+        Some(_) => file_variable.clone(),
+        None => format!("OSC_{name}"),
+    };
     let accepted = match (given, &file) {
         (Some(_), Some(_)) => {
             values.faults.add(
@@ -311,13 +361,17 @@ fn keys(
             read_files(path, previous.as_deref()).map_err(|error| (file_variable, error))
         }
     };
+    let accepted = accepted.and_then(|keys| match keys.check(lengths) {
+        Ok(()) => Ok(keys),
+        Err(error) => Err((source, error)),
+    });
     let accepted = accepted.unwrap_or_else(|(variable, error)| {
         values.faults.add(&variable, &error.to_string());
         Keys::default()
     });
     Some(AccessKeys {
         previous,
-        ..AccessKeys::new(accepted, file)
+        ..AccessKeys::new(accepted, file, lengths)
     })
 }
 
@@ -330,25 +384,34 @@ mod tests {
     fn a_file_that_became_useless_takes_no_key_away() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("keys");
-        fs::write(&path, "old\n").unwrap();
-        let keys = AccessKeys::new(read_files(&path, None).unwrap(), Some(path.clone()));
-        fs::write(&path, "old\nnew\n").unwrap();
+        fs::write(&path, "the old key\n").unwrap();
+        let keys = AccessKeys::new(
+            read_files(&path, None).unwrap(),
+            Some(path.clone()),
+            API_KEY,
+        );
+        fs::write(&path, "the old key\nthe new key\n").unwrap();
         assert!(keys.reload(None).unwrap());
-        assert!(keys.accept(b"old") && keys.accept(b"new"));
+        assert!(keys.accept(b"the old key") && keys.accept(b"the new key"));
         fs::write(&path, "\n \n").unwrap();
         assert!(keys.reload(None).is_err());
-        assert!(keys.accept(b"new"));
-        fs::write(&path, "new\n").unwrap();
+        assert!(keys.accept(b"the new key"));
+        fs::write(&path, "the new key\n").unwrap();
         assert!(keys.reload(None).unwrap());
-        assert!(!keys.accept(b"old"));
+        assert!(!keys.accept(b"the old key"));
         assert!(!keys.reload(None).unwrap(), "nothing changed");
-        fs::write(&path, "new\nof the other kind\n").unwrap();
-        let other = AccessKeys::new(Keys::new(&[b"of the other kind"]).unwrap(), None);
+        fs::write(&path, "the new key\nof the other kind\n").unwrap();
+        let other = AccessKeys::new(Keys::new(&[b"of the other kind"]).unwrap(), None, API_KEY);
         assert!(matches!(
             keys.reload(Some(&other)),
             Err(KeyFileError::Shared)
         ));
-        assert!(keys.accept(b"new") && !keys.accept(b"of the other kind"));
+        fs::write(&path, "the new key\nshort\n").unwrap();
+        assert!(matches!(
+            keys.reload(None),
+            Err(KeyFileError::Short { has: 5, .. })
+        ));
+        assert!(keys.accept(b"the new key") && !keys.accept(b"of the other kind"));
     }
 
     #[test]
@@ -357,7 +420,7 @@ mod tests {
         let (path, previous) = (folder.path().join("keys"), folder.path().join("previous"));
         fs::write(&path, "\u{feff}new\n").unwrap();
         fs::write(&previous, "\u{feff}old\r\n").unwrap();
-        let keys = AccessKeys::new(read_files(&path, Some(&previous)).unwrap(), None);
+        let keys = AccessKeys::new(read_files(&path, Some(&previous)).unwrap(), None, API_KEY);
         assert!(keys.accept(b"new") && keys.accept(b"old"));
         assert_eq!(keys.first().as_slice(), b"old");
 
@@ -383,7 +446,7 @@ mod tests {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             io::Write::write_all(&mut file, &bytes).unwrap();
             if let Ok(accepted) = read_files(file.path(), None) {
-                let keys = AccessKeys::new(accepted, None);
+                let keys = AccessKeys::new(accepted, None, API_KEY);
                 let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
                 for line in bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
                     prop_assert_eq!(keys.accept(line), !line.is_empty());

@@ -244,11 +244,23 @@ impl Config {
                 "is also an API key; workloads that may read configuration must not pass as nodes",
             );
         }
-        if self.cluster_keys.as_ref().is_some_and(AccessKeys::are_weak) {
-            self.weak.push(
-                "OSC_CLUSTER_KEY is shorter than 16 characters: whoever guesses it is a node of the cluster; make a random one"
-                    .to_owned(),
-            );
+        for (setting, keys, danger) in [
+            (
+                "OSC_CLUSTER_KEY",
+                &self.cluster_keys,
+                "is a node of the cluster",
+            ),
+            (
+                "OSC_API_KEY",
+                &self.api_keys,
+                "may create entries and learn their names",
+            ),
+        ] {
+            if let Some(safe) = keys.as_ref().and_then(AccessKeys::weakness) {
+                self.weak.push(format!(
+                    "{setting} is shorter than {safe} characters: whoever guesses it {danger}; make a random one"
+                ));
+            }
         }
     }
 }

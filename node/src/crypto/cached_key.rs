@@ -2,23 +2,22 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicU8, Ordering},
 };
 
 use super::DataKey;
 use crate::domain::Timestamp;
 
-/// A key in the cache, and what it showed since it is there.
+const NOTHING: u8 = 0;
+const ITS_OWN: u8 = 1;
+const OLDER: u8 = 2;
+
+/// A key in the cache, and what it opened for one origin since it is there.
 #[derive(Debug)]
 pub(crate) struct CachedKey {
     key: Arc<DataKey>,
     since: Timestamp,
-    /// It opened something older than `since`.
-    opened: AtomicBool,
-    /// A list that showed it nothing older was counted.
-    listed: AtomicBool,
-    /// A request with it is under way that paid for its failure in advance.
-    paid: AtomicBool,
+    opened: AtomicU8,
 }
 
 impl CachedKey {
@@ -27,9 +26,7 @@ impl CachedKey {
         Self {
             key,
             since,
-            opened: AtomicBool::new(false),
-            listed: AtomicBool::new(false),
-            paid: AtomicBool::new(false),
+            opened: AtomicU8::new(NOTHING),
         }
     }
 
@@ -41,31 +38,22 @@ impl CachedKey {
         self.since
     }
 
-    /// It opened something older than itself.
-    pub(super) fn opened(&self) {
+    /// It opened something, and whether that is older than `since`.
+    pub(super) fn opened(&self, older: bool) {
+        let opened = if older { OLDER } else { ITS_OWN };
         // Read first: keys in use are shared by many requests.
-        if !self.has_opened() {
-            self.opened.store(true, Ordering::Relaxed);
+        if self.opened.load(Ordering::Relaxed) < opened {
+            self.opened.fetch_max(opened, Ordering::Relaxed);
         }
     }
 
-    /// A list showed it nothing older than itself; tells whether that was the first one.
-    pub(super) fn listed_in_vain(&self) -> bool {
-        !self.listed.swap(true, Ordering::Relaxed)
+    /// Whether it opened anything, be it its own.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.opened.load(Ordering::Relaxed) != NOTHING
     }
 
     /// Whether it opened something that it cannot have created itself to be cached.
-    pub(crate) fn has_opened(&self) -> bool {
-        self.opened.load(Ordering::Relaxed)
-    }
-
-    /// Whether a request with this key has paid already; if not, this one has.
-    pub(crate) fn pay(&self) -> bool {
-        self.paid.swap(true, Ordering::Relaxed)
-    }
-
-    /// The request that paid is over.
-    pub(crate) fn paid_no_more(&self) {
-        self.paid.store(false, Ordering::Relaxed);
+    pub(crate) fn has_opened_older(&self) -> bool {
+        self.opened.load(Ordering::Relaxed) == OLDER
     }
 }

@@ -2,22 +2,22 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::Instant,
 };
 
 use tokio::sync::watch;
 
-use super::{DataKey, Iterations, Salt, UserKey, derive};
+use super::{
+    DataKey, Iterations, Origin, Salt, UserKey, derive,
+    turn_queue::{Full, TurnQueue},
+};
 use crate::metrics::KeyMetrics;
 
 /// Derivations that may wait for each thread; one takes about 55 ms of CPU.
 pub(super) const QUEUE_PER_THREAD: usize = 64;
 
-/// A derivation under way; its key once that is there.
+/// A derivation under way; its key once that is there. The channel closes where it lost its place.
 pub(super) type Running = watch::Receiver<Option<Arc<DataKey>>>;
 
 /// Too many new user keys at once; try again later.
@@ -30,10 +30,28 @@ struct Job {
     done: watch::Sender<Option<Arc<DataKey>>>,
 }
 
+impl Job {
+    /// Whether a request still waits for it.
+    fn is_wanted(&self) -> bool {
+        !self.done.is_closed()
+    }
+}
+
 /// Derives on threads of its own, which end with it.
 pub(super) struct DerivationPool {
-    jobs: SyncSender<Job>,
+    queue: Arc<Queue>,
     metrics: KeyMetrics,
+}
+
+/// What waits, and whether more may come.
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+struct Waiting {
+    jobs: TurnQueue<Job>,
+    closed: bool,
 }
 
 impl DerivationPool {
@@ -43,37 +61,65 @@ impl DerivationPool {
         threads: NonZeroUsize,
         metrics: KeyMetrics,
     ) -> std::io::Result<Self> {
-        let (jobs, queue) = sync_channel(QUEUE_PER_THREAD * threads.get());
-        let queue = Arc::new(Mutex::new(queue));
+        let queue = Arc::new(Queue {
+            waiting: Mutex::new(Waiting {
+                jobs: TurnQueue::new(QUEUE_PER_THREAD * threads.get()),
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let pool = Self { queue, metrics };
         for number in 0..threads.get() {
             let deriver = Deriver {
-                queue: Arc::clone(&queue),
+                queue: Arc::clone(&pool.queue),
                 salt: salt.clone(),
                 iterations,
-                metrics: metrics.clone(),
+                metrics: pool.metrics.clone(),
             };
             std::thread::Builder::new()
                 .name(format!("derive-{number}"))
                 .spawn(move || deriver.serve())?;
         }
-        Ok(Self { jobs, metrics })
+        Ok(pool)
     }
 
-    /// Begins a derivation where there is room for one more.
-    pub(super) fn derive(&self, user_key: UserKey) -> Result<Running, DerivationQueueFull> {
+    /// Begins a derivation where there is room for one more of this origin. It is done only as long as a receiver is left.
+    pub(super) fn derive(
+        &self,
+        user_key: UserKey,
+        origin: Origin,
+    ) -> Result<Running, DerivationQueueFull> {
         let (done, running) = watch::channel(None);
-        if self.jobs.try_send(Job { user_key, done }).is_err() {
+        let mut waiting = self.queue.lock();
+        let job = Job { user_key, done };
+        let pushed = waiting.jobs.push(origin, job, Job::is_wanted);
+        self.metrics.waiting(waiting.jobs.len());
+        drop(waiting);
+        pushed.map_err(|Full| {
             self.metrics.refused();
-            return Err(DerivationQueueFull);
-        }
-        self.metrics.queued();
+            DerivationQueueFull
+        })?;
+        self.queue.changed.notify_one();
         Ok(running)
+    }
+}
+
+impl Drop for DerivationPool {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One of the threads.
 struct Deriver {
-    queue: Arc<Mutex<Receiver<Job>>>,
+    queue: Arc<Queue>,
     salt: Salt,
     iterations: Iterations,
     metrics: KeyMetrics,
@@ -90,10 +136,23 @@ impl Deriver {
         }
     }
 
+    /// The next job that a request still waits for.
     fn next(&self) -> Option<Job> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let job = queue.recv().ok()?;
-        self.metrics.taken();
-        Some(job)
+        let mut waiting = self.queue.lock();
+        loop {
+            if waiting.closed {
+                return None;
+            }
+            let job = waiting.jobs.pop();
+            self.metrics.waiting(waiting.jobs.len());
+            match job {
+                Some(job) if job.is_wanted() => return Some(job),
+                Some(_) => {}
+                None => {
+                    let woken = self.queue.changed.wait(waiting);
+                    waiting = woken.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
     }
 }

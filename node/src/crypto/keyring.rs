@@ -1,10 +1,13 @@
 //! Data keys for requests: derived once for all that ask at the same time, and cached once they proved themselves.
+//!
+//! The cache is kept for each origin apart: what a key showed to one client says nothing to another one, and takes it as long
+//! as any key that is tried for the first time.
 
 use std::{
     collections::HashMap,
     fmt,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -12,7 +15,7 @@ use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::{
-    DataKey, DerivationQueueFull, Iterations, Salt, UserKey,
+    DataKey, DerivationQueueFull, Iterations, Origin, Salt, UserKey,
     cached_key::CachedKey,
     derivation_pool::{DerivationPool, Running},
 };
@@ -24,8 +27,8 @@ const CACHE_ABSOLUTE: Duration = Duration::from_hours(1);
 /// Turns user keys into data keys. Derivation never runs on the threads that serve requests.
 pub struct KeyRing {
     index_key: [u8; 32],
-    /// Each key once: when its entry goes, it is wiped.
-    cache: Cache<Index, Arc<CachedKey>>,
+    /// Each key of an origin once: when its last entry goes, it is wiped.
+    cache: Cache<KeyPlace, Arc<CachedKey>>,
     running: AllRunning,
     pool: DerivationPool,
     metrics: KeyMetrics,
@@ -36,36 +39,34 @@ pub struct KeyRing {
 pub struct Derivation {
     /// The key.
     pub key: Arc<DataKey>,
-    index: Index,
+    place: KeyPlace,
     /// When it was asked for first: what it creates itself comes after that.
     since: Timestamp,
     cached: Option<Arc<CachedKey>>,
-    /// As long as the request that started it lasts, others with the same key join it.
-    _started: Option<Started>,
+    /// As long as a request that shares it lasts, others of its origin with the same key join it.
+    _waiting: Option<Arc<Waiting>>,
 }
 
-/// A derivation that others can join until this is dropped.
+/// A derivation that others can join until this is dropped; when the last one goes before it began, it is not done.
 #[derive(Debug)]
-struct Started {
+struct Waiting {
+    done: Running,
+    place: KeyPlace,
     running: AllRunning,
-    index: Index,
 }
 
-impl Drop for Started {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.index);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another one may have taken its place.
+        let is_over = |other: &Weak<Self>| other.strong_count() == 0;
+        if running.get(&self.place.index).is_some_and(is_over) {
+            running.remove(&self.place.index);
+        }
     }
 }
 
 impl Derivation {
-    /// What the cache knows of the key, where it held it.
-    pub(crate) fn cached(&self) -> Option<&Arc<CachedKey>> {
-        self.cached.as_ref()
-    }
-
     /// When the key was asked for first.
     pub fn since(&self) -> Timestamp {
         self.since
@@ -76,16 +77,55 @@ impl Derivation {
     pub fn is_older(&self, created_at: Timestamp) -> bool {
         created_at < self.since
     }
+
+    /// Whether the key opened something for this origin since it is cached.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.cached
+            .as_ref()
+            .is_some_and(|cached| cached.has_opened())
+    }
 }
 
 /// A keyed hash of a user key: finds it in the cache without the cache holding it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Index([u8; 32]);
 
-type AllRunning = Arc<Mutex<HashMap<Index, Running>>>;
+/// Where the cache has a user key of one origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyPlace {
+    index: Index,
+    origin: Origin,
+}
+
+impl KeyPlace {
+    /// Where the requests come from.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_test(key: u32, origin: Origin) -> Self {
+        let mut index = [0; 32];
+        let (first, _) = index.split_at_mut(4);
+        first.copy_from_slice(&key.to_le_bytes());
+        Self {
+            index: Index(index),
+            origin,
+        }
+    }
+
+    /// A number that stands for the key while this process lives. Two keys have the same one as good as never.
+    pub fn number(&self) -> u64 {
+        let (first, _) = self.index.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        u64::from_le_bytes(*first)
+    }
+}
+
+type AllRunning = Arc<Mutex<HashMap<Index, Weak<Waiting>>>>;
 
 impl KeyRing {
-    /// Starts the threads. `index_key` is random and lives as long as the process; so many keys are cached at most.
+    /// Starts the threads. `index_key` is random and lives as long as the process; so many keys are cached at most, each once for
+    /// each origin that uses it.
     pub fn start(
         salt: &Salt,
         iterations: Iterations,
@@ -103,23 +143,17 @@ impl KeyRing {
         })
     }
 
-    /// The data key of a user key that proved itself lately.
-    pub fn cached(&self, user_key: &UserKey) -> Option<Derivation> {
-        let index = self.index(user_key);
-        let cached = self.cache.get(&index);
-        self.metrics.looked_up(cached.is_some());
-        cached.map(|cached| Derivation {
-            key: Arc::clone(cached.key()),
-            index,
-            since: cached.since(),
-            cached: Some(cached),
-            _started: None,
-        })
+    /// Where a user key of this origin would be cached.
+    pub fn place(&self, user_key: &UserKey, origin: Origin) -> KeyPlace {
+        KeyPlace {
+            index: self.index(user_key),
+            origin,
+        }
     }
 
-    /// Whether a user key proved itself lately.
-    pub fn is_cached(&self, user_key: &UserKey) -> bool {
-        self.cache.contains_key(&self.index(user_key))
+    /// What is known of a user key of this origin.
+    pub(crate) fn known(&self, place: &KeyPlace) -> Option<Arc<CachedKey>> {
+        self.cache.get(place)
     }
 
     /// Wipes what has expired. The cache itself does so only when it is used, and an idle node does not use it.
@@ -132,58 +166,64 @@ impl KeyRing {
         self.cache.entry_count()
     }
 
-    /// The data key of a user key, from a derivation that already runs for it, or from a new one, to which `admit` agrees.
-    /// What that gave comes along.
-    pub async fn derive<T, E: From<DerivationQueueFull>>(
+    /// The data key of a user key: from the cache where it opened something for this origin, else from a derivation that
+    /// already runs for it, or from a new one.
+    ///
+    /// # Errors
+    /// [`DerivationQueueFull`] where too many wait.
+    pub(crate) async fn data_key(
         &self,
         user_key: &UserKey,
+        place: KeyPlace,
+        known: Option<Arc<CachedKey>>,
         now: Timestamp,
-        admit: impl FnOnce() -> Result<T, E>,
-    ) -> Result<(Derivation, Option<T>), E> {
-        let index = self.index(user_key);
-        let (mut done, started) = self.join_or_start(user_key, index, admit)?;
-        let (started, admitted) = started.unzip();
+    ) -> Result<Derivation, DerivationQueueFull> {
+        let usable = known.as_ref().filter(|known| known.has_opened());
+        self.metrics.looked_up(usable.is_some());
+        let since = known.as_ref().map_or(now, |known| known.since());
+        if let Some(usable) = usable {
+            return Ok(Derivation {
+                key: Arc::clone(usable.key()),
+                place,
+                since,
+                cached: known,
+                _waiting: None,
+            });
+        }
+        let waiting = self.join_or_start(user_key, place)?;
+        let mut done = waiting.done.clone();
         let key = match done.wait_for(Option::is_some).await {
             Ok(key) => key.clone(),
+            // It lost its place to another origin.
             Err(_) => None,
         };
-        let derivation = Derivation {
+        Ok(Derivation {
             key: key.ok_or(DerivationQueueFull)?,
-            index,
-            since: now,
-            cached: None,
-            _started: started,
-        };
-        Ok((derivation, admitted))
+            place,
+            since,
+            cached: known,
+            _waiting: Some(waiting),
+        })
     }
 
-    /// Keeps a key that opens or creates something, so that the next request finds it. Others are never kept:
-    /// a flood of wrong keys must not push out the right ones.
+    /// Keeps a key that creates something. Others are never kept: a flood of wrong keys must not push out the right ones.
     pub fn remember(&self, derivation: &Derivation) {
         if derivation.cached.is_none() {
             self.keep(derivation);
         }
     }
 
-    /// Keeps a key that opened something older than itself.
-    pub fn opened(&self, derivation: &Derivation) {
+    /// Keeps a key that opened something, so that the next request finds it.
+    pub fn opened(&self, derivation: &Derivation, older: bool) {
         match &derivation.cached {
-            Some(cached) => cached.opened(),
-            None => self.keep(derivation).opened(),
-        }
-    }
-
-    /// Keeps a key to which a list showed nothing older than itself; tells whether that was the first one.
-    pub fn listed_in_vain(&self, derivation: &Derivation) -> bool {
-        match &derivation.cached {
-            Some(cached) => cached.listed_in_vain(),
-            None => self.keep(derivation).listed_in_vain(),
+            Some(cached) => cached.opened(older),
+            None => self.keep(derivation).opened(older),
         }
     }
 
     fn keep(&self, derivation: &Derivation) -> Arc<CachedKey> {
         // What another request of the key noted meanwhile stays.
-        let entry = self.cache.entry(derivation.index).or_insert_with(|| {
+        let entry = self.cache.entry(derivation.place).or_insert_with(|| {
             let key = Arc::clone(&derivation.key);
             Arc::new(CachedKey::new(key, derivation.since))
         });
@@ -203,28 +243,35 @@ impl KeyRing {
         )
     }
 
-    fn join_or_start<T, E: From<DerivationQueueFull>>(
+    fn join_or_start(
         &self,
         user_key: &UserKey,
-        index: Index,
-        admit: impl FnOnce() -> Result<T, E>,
-    ) -> Result<(Running, Option<(Started, T)>), E> {
+        place: KeyPlace,
+    ) -> Result<Arc<Waiting>, DerivationQueueFull> {
+        // Declared before the lock, which it takes when it is dropped.
+        let finished;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(done) = running.get(&index) {
-            return Ok((done.clone(), None));
+        match running.get(&place.index).and_then(Weak::upgrade) {
+            // A finished one tells at once that the key is in use: only to the origin that uses it.
+            Some(other) if other.place.origin != place.origin && other.done.borrow().is_some() => {
+                finished = Some(other);
+            }
+            Some(other) => return Ok(other),
+            None => finished = None,
         }
-        let admitted = admit()?;
-        let result = self.pool.derive(user_key.clone())?;
-        running.insert(index, result.clone());
-        let started = Started {
+        let waiting = Arc::new(Waiting {
+            done: self.pool.derive(user_key.clone(), place.origin)?,
+            place,
             running: Arc::clone(&self.running),
-            index,
-        };
-        Ok((result, Some((started, admitted))))
+        });
+        running.insert(place.index, Arc::downgrade(&waiting));
+        drop(running);
+        drop(finished);
+        Ok(waiting)
     }
 }
 
-fn cache(most: u64, idle: Duration) -> Cache<Index, Arc<CachedKey>> {
+fn cache(most: u64, idle: Duration) -> Cache<KeyPlace, Arc<CachedKey>> {
     Cache::builder()
         .max_capacity(most)
         .time_to_idle(idle)
@@ -240,6 +287,8 @@ impl fmt::Debug for KeyRing {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::crypto::derivation_pool;
 
@@ -256,41 +305,46 @@ mod tests {
         .unwrap()
     }
 
+    fn origin(n: u8) -> Origin {
+        IpAddr::from([192, 0, 2, n]).into()
+    }
+
+    fn user_key() -> UserKey {
+        UserKey::from_header(b"correct horse")
+    }
+
     async fn derived(ring: &KeyRing, user_key: &UserKey) -> Derivation {
-        let now = Timestamp::from_micros(2);
-        let derived = ring.derive(user_key, now, || Ok::<_, DerivationQueueFull>(()));
-        derived.await.unwrap().0
+        let (place, now) = (ring.place(user_key, origin(1)), Timestamp::from_micros(2));
+        let derived = ring.data_key(user_key, place, ring.known(&place), now);
+        derived.await.unwrap()
     }
 
     #[tokio::test]
-    async fn a_key_is_cached_only_after_it_was_remembered() {
+    async fn a_key_is_used_from_the_cache_only_after_it_opened_something_there() {
         let ring = ring(1);
-        let user_key = UserKey::from_header(b"correct horse");
-        let derived = derived(&ring, &user_key).await;
-        assert!(ring.cached(&user_key).is_none());
-        ring.remember(&derived);
-        assert!(ring.cached(&user_key).unwrap().cached().is_some());
+        let here = ring.place(&user_key(), origin(1));
+        let there = ring.place(&user_key(), origin(2));
+        let first = derived(&ring, &user_key()).await;
+        assert!(ring.known(&here).is_none());
+        ring.remember(&first);
+        assert!(!ring.known(&here).unwrap().has_opened());
+        ring.opened(&first, false);
+        assert!(ring.known(&here).unwrap().has_opened());
+        assert!(ring.known(&there).is_none(), "another address");
     }
 
     #[tokio::test]
     async fn what_a_key_showed_is_kept_when_another_request_remembers_it_too() {
         let ring = ring(1);
-        let user_key = UserKey::from_header(b"correct horse");
-        let slow = derived(&ring, &user_key).await;
-        let quick = derived(&ring, &user_key).await;
+        let slow = derived(&ring, &user_key()).await;
+        let quick = derived(&ring, &user_key()).await;
         ring.remember(&quick);
-        assert!(ring.listed_in_vain(&quick), "the first");
-        assert!(!ring.listed_in_vain(&slow));
-        let has_opened = || {
-            ring.cached(&user_key)
-                .unwrap()
-                .cached()
-                .unwrap()
-                .has_opened()
-        };
+        let place = ring.place(&user_key(), origin(1));
+        let has_opened = || ring.known(&place).unwrap().has_opened_older();
         assert!(!has_opened(), "a create says nothing");
-        ring.opened(&quick);
+        ring.opened(&quick, true);
         ring.remember(&slow);
+        ring.opened(&slow, false);
         assert!(has_opened());
         assert!(slow.is_older(Timestamp::from_micros(1)));
         assert!(!slow.is_older(Timestamp::from_micros(2)));
@@ -300,8 +354,7 @@ mod tests {
     async fn an_expired_key_is_wiped_although_nobody_asks_for_any() {
         let (idle, mut ring) = (Duration::from_millis(50), ring(1));
         ring.cache = cache(10, idle);
-        let user_key = UserKey::from_header(b"correct horse");
-        let derived = derived(&ring, &user_key).await;
+        let derived = derived(&ring, &user_key()).await;
         ring.remember(&derived);
         let key = Arc::downgrade(&derived.key);
         drop(derived);
@@ -319,22 +372,37 @@ mod tests {
     async fn new_keys_beyond_the_queue_are_turned_away_and_running_ones_are_shared() {
         let ring = ring(5_000_000);
         let key = |n: usize| UserKey::from_header(format!("key {n}").as_bytes());
-        let admitted = || Ok::<_, DerivationQueueFull>(());
+        let place = |n: usize, from: u8| ring.place(&key(n), origin(from));
         let mut waiting = Vec::new();
         let refused = (0..derivation_pool::QUEUE_PER_THREAD + 2).filter(|n| {
-            match ring.join_or_start(&key(*n), ring.index(&key(*n)), admitted) {
-                Ok((done, new)) => {
-                    assert!(new.is_some());
-                    waiting.push((done, new));
-                    false
-                }
-                Err(DerivationQueueFull) => true,
-            }
+            let started = ring.join_or_start(&key(*n), place(*n, 1));
+            started.map(|started| waiting.push(started)).is_err()
         });
         assert!(refused.count() >= 1);
-        let shared = ring.join_or_start(&key(0), ring.index(&key(0)), admitted);
-        let (shared, admitted_again) = shared.unwrap();
-        assert!(shared.same_channel(&waiting[0].0));
-        assert!(admitted_again.is_none(), "it is the same guess");
+        let shared = ring.join_or_start(&key(0), place(0, 2)).unwrap();
+        assert!(Arc::ptr_eq(&shared, &waiting[0]), "it runs already");
+        assert!(
+            ring.join_or_start(&key(1000), place(1000, 2)).is_ok(),
+            "one origin does not fill the queue for others"
+        );
+        // Requests that went away are derived for no longer.
+        drop((shared, waiting));
+        assert!(ring.running.lock().unwrap().is_empty());
+        let again: Vec<_> = (0..derivation_pool::QUEUE_PER_THREAD / 2)
+            .map(|n| ring.join_or_start(&key(n), place(n, 1)))
+            .collect();
+        assert!(again.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn a_derivation_that_is_over_is_shared_with_its_own_address_alone() {
+        let ring = ring(1);
+        let first = derived(&ring, &user_key()).await;
+        let again = derived(&ring, &user_key()).await;
+        assert!(Arc::ptr_eq(&first.key, &again.key));
+        let elsewhere = ring.place(&user_key(), origin(2));
+        let now = Timestamp::from_micros(2);
+        let elsewhere = ring.data_key(&user_key(), elsewhere, None, now).await;
+        assert!(!Arc::ptr_eq(&first.key, &elsewhere.unwrap().key));
     }
 }

@@ -6,14 +6,17 @@ mod cached_key;
 mod data_key;
 mod derivation_pool;
 mod keyring;
+mod origin;
 mod salt;
 mod token;
+mod turn_queue;
 mod user_key;
 
 pub(crate) use cached_key::CachedKey;
 pub use data_key::{DataKey, Iterations, Names, NotOpened, Unopened, derive};
 pub use derivation_pool::DerivationQueueFull;
-pub use keyring::{Derivation, KeyRing};
+pub use keyring::{Derivation, KeyPlace, KeyRing};
+pub use origin::Origin;
 pub use salt::{Fingerprint, Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
 pub use token::{canonical, token_time};
 pub use user_key::UserKey;

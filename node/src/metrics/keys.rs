@@ -6,6 +6,11 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 
 use super::{BUCKETS, Metrics, register};
 
+/// How the names of metrics begin that tell of data keys.
+pub(super) const KEYS: &str = "osc_key_";
+/// Requests that were refused unseen.
+pub(super) const THROTTLED: &str = "osc_auth_throttled_total";
+
 /// Which key was wrong.
 #[derive(Debug, Clone, Copy)]
 pub enum AuthFailure {
@@ -75,7 +80,7 @@ impl KeyMetrics {
                 &["key"],
             )?,
             throttled: counter(
-                "osc_auth_throttled_total",
+                THROTTLED,
                 "Requests refused because their address had sent too many wrong keys",
             )?,
         })
@@ -92,14 +97,10 @@ impl KeyMetrics {
         self.lookups.with_label_values(&[result]).inc();
     }
 
-    /// A derivation waits for a thread.
-    pub fn queued(&self) {
-        self.waiting.inc();
-    }
-
-    /// A thread took a derivation that waited.
-    pub fn taken(&self) {
-        self.waiting.dec();
+    /// So many derivations wait for a thread.
+    pub fn waiting(&self, derivations: usize) {
+        self.waiting
+            .set(i64::try_from(derivations).unwrap_or(i64::MAX));
     }
 
     /// Counts a derivation.

@@ -21,6 +21,7 @@ pub use requests::Operation;
 pub use store::StoreMetrics;
 
 use crate::{budget::PoolUse, cluster::View};
+use keys::{KEYS, THROTTLED};
 use memory::MemoryMetrics;
 use requests::RequestMetrics;
 
@@ -50,6 +51,22 @@ pub struct Metrics {
     /// Rounds of synchronization with other nodes.
     pub cluster_sync: Histogram,
     dropped_log_lines: IntCounter,
+}
+
+/// Who reads the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Whoever reaches the port of the API.
+    Anybody,
+    /// Whoever runs the node: shows the cluster key, or reaches a port that is made for it.
+    Operator,
+}
+
+impl Reader {
+    /// Counts and times of derivations, cache and throttling would tell a guesser which keys are in use.
+    fn may_see(self, name: &str) -> bool {
+        self == Self::Operator || !(name.starts_with(KEYS) || name == THROTTLED)
+    }
 }
 
 /// What is only known when somebody asks.
@@ -124,7 +141,11 @@ impl Metrics {
     }
 
     /// The page of `/metrics`, in Prometheus' text format.
-    pub fn page(&self, readings: Readings<'_>) -> Result<String, prometheus::Error> {
+    pub fn page(
+        &self,
+        readings: Readings<'_>,
+        reader: Reader,
+    ) -> Result<String, prometheus::Error> {
         let Readings {
             entries,
             cached_keys,
@@ -142,7 +163,9 @@ impl Metrics {
         self.cached_keys.set(signed(cached_keys));
         let more = dropped_log_lines.saturating_sub(self.dropped_log_lines.get());
         self.dropped_log_lines.inc_by(more);
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        let mut families = self.registry.gather();
+        families.retain(|family| reader.may_see(family.name()));
+        TextEncoder::new().encode_to_string(&families)
     }
 }
 

@@ -25,7 +25,9 @@ async fn as_another(api: &Api, method: Method, path: &str, body: Option<Value>) 
 
 /// How many keys a node has derived.
 async fn derivations(api: &Api) -> u64 {
-    let metrics = api.get("/metrics").await.with(200).body;
+    let owner = [("X-Cluster-Key", crate::api::CLUSTER_KEY)];
+    let metrics = api.call_with(Method::GET, "/metrics", None, &owner);
+    let metrics = metrics.await.with(200).body;
     let text = metrics.as_str().unwrap();
     let line = text
         .lines()

@@ -46,7 +46,7 @@ async fn wrong_keys_are_limited_and_owners_are_not_locked_out() {
         r#"{"detail":"Too many wrong keys from this address; try again later"}"#
     );
     let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=13).contains(&seconds), "{seconds}");
+    assert!((1..=61).contains(&seconds), "{seconds}");
     let owner = node.call(Method::GET, "/configs/k", None).await;
     assert_eq!(owner.status, 200, "its key proved itself before");
     assert_eq!(node.call(Method::GET, "/health", None).await.status, 200);
@@ -55,7 +55,6 @@ async fn wrong_keys_are_limited_and_owners_are_not_locked_out() {
         metrics.contains("osc_auth_failures_total{key=\"user_key\"} 5"),
         "{metrics}"
     );
-    assert!(metrics.contains("osc_auth_throttled_total 1"), "{metrics}");
     node.stop().await;
 }
 
@@ -68,13 +67,17 @@ async fn a_key_that_proved_itself_elsewhere_is_no_way_around_the_limit() {
     let node = TestNode::start_in(node.stop().await, &more);
     let own = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/own", None);
     assert_eq!(own.await.status, 200);
+    let foreign = || node.call_as(OTHER_USER_KEY, Method::GET, "/configs/k", None);
     for _ in 0..3 {
-        let foreign = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/k", None);
-        assert_eq!(foreign.await.status, 403);
+        assert_eq!(foreign().await.status, 403);
     }
-    assert_eq!(guess(&node, 1).await.status, 429);
+    for n in 0..2 {
+        assert_eq!(guess(&node, n).await.status, 403, "one key counts once");
+    }
+    assert_eq!(guess(&node, 2).await.status, 429);
+    assert_eq!(foreign().await.status, 429, "as for any other key");
     let own = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/own", None);
-    assert_eq!(own.await.status, 200, "it is never refused itself");
+    assert_eq!(own.await.status, 200, "where it opens it is not refused");
     node.stop().await;
 }
 
@@ -95,11 +98,11 @@ async fn a_create_of_ones_own_does_not_make_a_guess_free() {
         Some(body),
     );
     assert_eq!(next.await.status, 429);
-    let cached = node.call_as("a wrong key, number 0", Method::GET, "/configs", None);
-    assert_eq!(cached.await.status, 429, "it opened nothing but its own");
-    let metrics = node.call(Method::GET, "/metrics", None).await.text;
-    let failures = "osc_auth_failures_total{key=\"user_key\"} 3";
-    assert!(metrics.contains(failures), "once for each key: {metrics}");
+    // One that counts already goes on until it does not open what it is tried on.
+    for status in [403, 429] {
+        let cached = node.call_as("a wrong key, number 0", Method::GET, "/configs/k", None);
+        assert_eq!(cached.await.status, status, "it opened nothing but its own");
+    }
     let owner = node.call(Method::GET, "/configs/k", None).await;
     assert_eq!(owner.status, 200);
     node.stop().await;
@@ -109,10 +112,12 @@ async fn a_create_of_ones_own_does_not_make_a_guess_free() {
 async fn a_key_that_only_created_something_is_refused_after_its_failures() {
     let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "3")]).await;
     create(&node, OTHER_USER_KEY, "own").await;
-    for status in [403, 403, 403, 429, 429] {
-        let foreign = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/k", None);
-        assert_eq!(foreign.await.status, status);
+    let foreign = || node.call_as(OTHER_USER_KEY, Method::GET, "/configs/k", None);
+    assert_eq!(foreign().await.status, 403);
+    for n in 0..2 {
+        assert_eq!(guess(&node, n).await.status, 403);
     }
+    assert_eq!(foreign().await.status, 429);
     node.stop().await;
 }
 
@@ -159,8 +164,8 @@ async fn wrong_keys_at_the_same_time_do_not_pass_together() {
         .collect();
     statuses.sort_unstable();
     let tried = statuses.iter().filter(|status| **status == 403).count();
-    // One more is forgiven each twelve seconds.
-    assert!((5..=6).contains(&tried), "{statuses:?}");
+    // The create counts as one.
+    assert_eq!(tried, 4, "{statuses:?}");
     assert_eq!(statuses.last(), Some(&429));
     node.kill();
 }
@@ -203,7 +208,7 @@ async fn a_list_that_opens_nothing_is_one_failure() {
     let node = with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "1")]).await;
     let list = |key: &'static str| node.call_as(key, Method::GET, "/configs", None);
     assert_eq!(list(OTHER_USER_KEY).await.status, 200);
-    assert_eq!(list(OTHER_USER_KEY).await.status, 429);
+    assert_eq!(list("a third user key").await.status, 429);
     node.stop().await;
 }
 
@@ -214,16 +219,16 @@ async fn addresses_behind_a_trusted_proxy_are_counted_one_by_one() {
         ("OSC_TRUSTED_PROXIES", "127.0.0.1"),
     ])
     .await;
-    let guess_from = |address: &'static str| {
+    let guess_from = |address: &'static str, n: usize| {
         let request = node
             .request(Method::GET, "/configs/k")
-            .header("X-User-Key", OTHER_USER_KEY)
+            .header("X-User-Key", format!("a wrong key, number {n}"))
             .header("X-Forwarded-For", address);
         async { request.send().await.unwrap().status().as_u16() }
     };
-    assert_eq!(guess_from("192.0.2.1").await, 403);
-    assert_eq!(guess_from("192.0.2.1").await, 429);
-    assert_eq!(guess_from("192.0.2.2").await, 403);
+    assert_eq!(guess_from("192.0.2.1", 1).await, 403);
+    assert_eq!(guess_from("192.0.2.1", 2).await, 429);
+    assert_eq!(guess_from("192.0.2.2", 3).await, 403);
     node.stop().await;
 }
 
@@ -233,7 +238,7 @@ async fn without_a_trusted_proxy_nobody_chooses_his_address() {
     for (address, status) in [("192.0.2.1", 403), ("192.0.2.2", 429)] {
         let request = node
             .request(Method::GET, "/configs/k")
-            .header("X-User-Key", OTHER_USER_KEY)
+            .header("X-User-Key", format!("a wrong key from {address}"))
             .header("X-Forwarded-For", address);
         assert_eq!(request.send().await.unwrap().status(), status);
     }
@@ -273,12 +278,6 @@ async fn while_the_queue_of_derivations_is_full_health_and_metrics_answer() {
         let answer = Answer::of(answer.send().await.unwrap()).await;
         assert_eq!(answer.status, 200, "{path}");
         assert!(start.elapsed() < Duration::from_secs(2), "{path}");
-        assert!(
-            path != "/metrics"
-                || !answer
-                    .text
-                    .contains("osc_key_derivations_refused_total 0\n")
-        );
     }
     // Nobody waits for the derivations that are left.
     waiting.abort_all();

@@ -30,6 +30,8 @@ fn runner(cases: u32) -> TestRunner {
     })
 }
 
+const CLUSTER_KEY: &str = "the cluster key of the tests";
+
 struct Target {
     runtime: Runtime,
     node: TestNode,
@@ -41,7 +43,7 @@ impl Target {
         let node = runtime.block_on(async {
             let more = [
                 ("OSC_AUTH_FAILURES_PER_MINUTE", "0"),
-                ("OSC_CLUSTER_KEY", "cluster"),
+                ("OSC_CLUSTER_KEY", CLUSTER_KEY),
             ];
             TestNode::start_in(TempDir::new().unwrap(), &more)
         });
@@ -113,7 +115,7 @@ fn any_body() {
             let key = if header == "X-User-Key" {
                 USER_KEY
             } else {
-                "cluster"
+                CLUSTER_KEY
             };
             client
                 .request(method, format!("{url}{path}"))

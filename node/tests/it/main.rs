@@ -8,6 +8,7 @@
 )]
 
 mod abuse;
+mod access_limits;
 mod at_rest;
 mod backups;
 mod clients;
@@ -20,7 +21,9 @@ mod document;
 mod dotenv_against_python;
 mod encodings;
 mod entries;
+mod every_route;
 mod founded_by_hand;
+mod guesses;
 mod hostile;
 mod imports;
 mod json_against_python;
@@ -33,6 +36,7 @@ mod originals;
 mod owner;
 mod private_keys;
 mod process;
+mod protective_headers;
 mod python;
 mod rotation;
 mod salt;

@@ -42,9 +42,12 @@ fn promtool(arguments: &[&str], folder: &Path, input: &[u8]) -> (bool, String) {
     (output.status.success(), String::from_utf8(text).unwrap())
 }
 
-/// The page after at least one of everything that is counted.
+const CLUSTER_KEY: &str = "the cluster key of the tests";
+
+/// The page for whoever runs the node, after at least one of everything that is counted.
 async fn page() -> String {
-    let node = TestNode::start();
+    let folder = TempDir::new().unwrap();
+    let node = TestNode::start_in(folder, &[("OSC_CLUSTER_KEY", CLUSTER_KEY)]);
     let body = json!({"key": "named", "value": 1});
     node.call(Method::POST, "/configs", Some(body.clone()))
         .await;
@@ -55,7 +58,10 @@ async fn page() -> String {
     node.call(Method::GET, "/configs/missing", None).await;
     node.call(Method::GET, "/configs", None).await;
     node.call(Method::GET, "/no/such/route", None).await;
-    let page = node.call(Method::GET, "/metrics", None).await.text;
+    let page = node
+        .request(Method::GET, "/metrics")
+        .header("X-Cluster-Key", CLUSTER_KEY);
+    let page = page.send().await.unwrap().text().await.unwrap();
     node.stop().await;
     page
 }
@@ -78,7 +84,7 @@ async fn page_beside_another_node() -> String {
                 ("OSC_HOST_PORT", port.as_str()),
                 ("OSC_CLUSTER_ENABLED", "true"),
                 ("OSC_CLUSTER_NODE_ID", port.as_str()),
-                ("OSC_CLUSTER_KEY", "the cluster key of the tests"),
+                ("OSC_CLUSTER_KEY", CLUSTER_KEY),
                 ("OSC_CLUSTER_NODES", list.as_str()),
             ];
             Process::start(folder.path(), &settings)
@@ -135,7 +141,7 @@ async fn operations_are_counted_by_what_became_of_them_and_never_by_name() {
         r#"osc_encryption_operations_total{operation="encrypt"} 1"#,
         r#"osc_encryption_operations_total{operation="decrypt"} 1"#,
         r#"osc_api_errors_total{endpoint="/configs",error_type="validation_error"} 1"#,
-        r#"osc_key_cache_lookups_total{result="miss"} 2"#,
+        r#"osc_key_cache_lookups_total{result="miss"} 3"#,
         "osc_config_entries_total 1",
     ] {
         assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
@@ -145,6 +151,40 @@ async fn operations_are_counted_by_what_became_of_them_and_never_by_name() {
         "{page}"
     );
     assert!(!page.contains("_created"));
+}
+
+#[tokio::test]
+async fn what_tells_of_keys_is_shown_to_whoever_runs_the_node_alone() {
+    const TELLING: [&str; 2] = ["osc_key_", "osc_auth_throttled_total"];
+    for (settings, path) in [
+        (("OSC_CLUSTER_KEY", CLUSTER_KEY), "/metrics"),
+        (("OSC_METRICS_BIND", "127.0.0.1:0"), ""),
+    ] {
+        let node = TestNode::start_in(TempDir::new().unwrap(), &[settings]);
+        let url = match &node.metrics_url {
+            Some(own) => format!("{own}/metrics"),
+            None => format!("{}{path}", node.url),
+        };
+        let page = async |key: Option<&str>| {
+            let mut request = node.client.get(&url);
+            if let Some(key) = key {
+                request = request.header("X-Cluster-Key", key);
+            }
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        };
+        let (status, public) = page(None).await;
+        assert_eq!(status, 200);
+        for name in TELLING {
+            assert_eq!(public.contains(name), node.metrics_url.is_some(), "{name}");
+        }
+        if node.metrics_url.is_none() {
+            let (status, owners) = page(Some(CLUSTER_KEY)).await;
+            assert!(status == 200 && TELLING.iter().all(|name| owners.contains(name)));
+            assert_eq!(page(Some("another cluster key")).await.0, 403);
+        }
+        node.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -36,14 +36,18 @@ async fn status(node: &Process, (path, header): (&str, &str), key: &str) -> u16 
 async fn an_api_key_is_rotated_without_a_restart() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("api-keys");
-    fs::write(&file, "old key\n").unwrap();
+    fs::write(&file, "the old key of the tests\n").unwrap();
     let mut node = node_with_keys(folder.path(), &[("OSC_API_KEY_FILE", &*file)]);
-    assert_eq!(status(&node, ROOT, "new key").await, 403);
+    assert_eq!(status(&node, ROOT, "the new key of the tests").await, 403);
 
-    fs::write(&file, "old key\nnew key\n").unwrap();
+    fs::write(
+        &file,
+        "the old key of the tests\nthe new key of the tests\n",
+    )
+    .unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node, ROOT, "old key").await, 200);
-    assert_eq!(status(&node, ROOT, "new key").await, 200);
+    assert_eq!(status(&node, ROOT, "the old key of the tests").await, 200);
+    assert_eq!(status(&node, ROOT, "the new key of the tests").await, 200);
 
     fs::write(&file, "\n").unwrap();
     let event = node.event("keys_not_reloaded");
@@ -52,21 +56,21 @@ async fn an_api_key_is_rotated_without_a_restart() {
         "{event}"
     );
     assert_eq!(
-        status(&node, ROOT, "new key").await,
+        status(&node, ROOT, "the new key of the tests").await,
         200,
         "what was accepted stays"
     );
 
-    fs::write(&file, "new key\n").unwrap();
+    fs::write(&file, "the new key of the tests\n").unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node, ROOT, "old key").await, 403);
+    assert_eq!(status(&node, ROOT, "the old key of the tests").await, 403);
 }
 
 #[tokio::test]
 async fn the_previous_api_key_is_accepted_as_long_as_its_file_is_there() {
     let folder = TempDir::new().unwrap();
     let (file, previous) = (folder.path().join("key"), folder.path().join("previous"));
-    fs::write(&file, "old key\n").unwrap();
+    fs::write(&file, "the old key of the tests\n").unwrap();
     let mut node = node_with_keys(
         folder.path(),
         &[
@@ -74,19 +78,19 @@ async fn the_previous_api_key_is_accepted_as_long_as_its_file_is_there() {
             ("OSC_API_KEY_PREVIOUS_FILE", &*previous),
         ],
     );
-    assert_eq!(status(&node, ROOT, "old key").await, 200);
+    assert_eq!(status(&node, ROOT, "the old key of the tests").await, 200);
 
-    fs::write(&previous, "old key\n").unwrap();
+    fs::write(&previous, "the old key of the tests\n").unwrap();
     node.event("keys_reloaded");
-    fs::write(&file, "new key\n").unwrap();
+    fs::write(&file, "the new key of the tests\n").unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node, ROOT, "old key").await, 200);
-    assert_eq!(status(&node, ROOT, "new key").await, 200);
+    assert_eq!(status(&node, ROOT, "the old key of the tests").await, 200);
+    assert_eq!(status(&node, ROOT, "the new key of the tests").await, 200);
 
     fs::remove_file(&previous).unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node, ROOT, "old key").await, 403);
-    assert_eq!(status(&node, ROOT, "new key").await, 200);
+    assert_eq!(status(&node, ROOT, "the old key of the tests").await, 403);
+    assert_eq!(status(&node, ROOT, "the new key of the tests").await, 200);
 }
 
 #[tokio::test]
@@ -96,8 +100,8 @@ async fn a_cluster_key_is_rotated_and_never_becomes_an_api_key() {
         folder.path().join("api-keys"),
         folder.path().join("cluster-keys"),
     );
-    fs::write(&api, "api key\n").unwrap();
-    fs::write(&cluster, "old key\n").unwrap();
+    fs::write(&api, "the api key of the tests\n").unwrap();
+    fs::write(&cluster, "the old key of the tests\n").unwrap();
     let mut node = node_with_keys(
         folder.path(),
         &[
@@ -105,21 +109,29 @@ async fn a_cluster_key_is_rotated_and_never_becomes_an_api_key() {
             ("OSC_CLUSTER_KEY_FILE", &*cluster),
         ],
     );
-    assert_eq!(status(&node, SALT, "old key").await, 200);
-    fs::write(&cluster, "old key\nnew key\n").unwrap();
+    assert_eq!(status(&node, SALT, "the old key of the tests").await, 200);
+    fs::write(
+        &cluster,
+        "the old key of the tests\nthe new key of the tests\n",
+    )
+    .unwrap();
     node.event("keys_reloaded");
-    assert_eq!(status(&node, SALT, "old key").await, 200);
-    assert_eq!(status(&node, SALT, "new key").await, 200);
+    assert_eq!(status(&node, SALT, "the old key of the tests").await, 200);
+    assert_eq!(status(&node, SALT, "the new key of the tests").await, 200);
 
-    fs::write(&cluster, "new key\napi key\n").unwrap();
+    fs::write(
+        &cluster,
+        "the new key of the tests\nthe api key of the tests\n",
+    )
+    .unwrap();
     let event = node.event("keys_not_reloaded");
     assert_eq!(event["setting"], "OSC_CLUSTER_KEY_FILE");
     assert!(
         event["error"].as_str().unwrap().contains("at once"),
         "{event}"
     );
-    assert_eq!(status(&node, SALT, "api key").await, 403);
-    fs::write(&api, "api key\nnew key\n").unwrap();
+    assert_eq!(status(&node, SALT, "the api key of the tests").await, 403);
+    fs::write(&api, "the api key of the tests\nthe new key of the tests\n").unwrap();
     let event = node.event("keys_not_reloaded");
     assert_eq!(event["setting"], "OSC_API_KEY_FILE");
 }
@@ -187,7 +199,7 @@ impl TlsFolder {
             .env("OSC_SSL_CERTFILE", "cert.pem")
             .env("OSC_SSL_KEYFILE", "key.pem")
             .env("OSC_SSL_CA_CERTS", "clients.pem")
-            .env("OSC_CLUSTER_KEY", "the cluster key");
+            .env("OSC_CLUSTER_KEY", "the cluster key of the tests");
         Process::start_command(&mut command)
     }
 }
@@ -219,7 +231,7 @@ async fn only_routes_for_owners_demand_a_client_certificate() {
         let request = authority
             .client(identity)
             .get(format!("{}/cluster/salt", node.url));
-        let request = request.header("X-Cluster-Key", "the cluster key");
+        let request = request.header("X-Cluster-Key", "the cluster key of the tests");
         async { request.send().await }
     };
     let create = authority
@@ -250,7 +262,9 @@ async fn the_authorities_of_clients_are_exchanged_without_a_restart() {
     let url = format!("{}/cluster/salt", node.url);
     let salt = |clients: &Authority| {
         let client = authority.client(Some(clients.issue()));
-        let request = client.get(&url).header("X-Cluster-Key", "the cluster key");
+        let request = client
+            .get(&url)
+            .header("X-Cluster-Key", "the cluster key of the tests");
         async { request.send().await.map(|answer| answer.status().as_u16()) }
     };
     assert_eq!(salt(&old).await.unwrap(), 200);

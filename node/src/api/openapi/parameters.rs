@@ -120,6 +120,16 @@ pub(in crate::api) struct StatusQuery {
     details: Option<bool>,
 }
 
+/// The key of whoever runs the cluster, where it makes an answer longer.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes headers")]
+pub(in crate::api) struct OptionalOwnerHeaders {
+    /// Shows also what tells of user keys: `osc_key_*` and `osc_auth_throttled_total`.
+    #[param(rename = "X-Cluster-Key")]
+    cluster_key: Option<String>,
+}
+
 /// What is asked of a write.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]

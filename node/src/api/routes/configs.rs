@@ -60,8 +60,9 @@ pub(in crate::api) async fn create(
     };
     let identity = Identity { environment, key };
 
-    // A taken name is not worth a derivation; where none is needed, the writer looks.
-    if !caller.is_cached(&node) {
+    // Before the cache: what a taken name answers must say nothing of the key. Of an exempt one there is nothing to say, and
+    // the writer looks.
+    if !caller.is_exempt() {
         free_name(&node, &identity).await?;
     }
     let caller = caller.derive(&node).await?;
@@ -75,7 +76,8 @@ pub(in crate::api) async fn create(
     let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
     loop {
         let create = commit(&node, &identity, seen, change.clone(), terms);
-        if let Some(written) = create.await? {
+        let create = create.await.map_err(|error| caller.not_created(error));
+        if let Some(written) = create? {
             node.metrics.encrypted();
             created(&identity);
             return Ok(shown(
@@ -260,16 +262,16 @@ impl Update<'_> {
             seal,
         });
         let written = match stored {
-            Found::Row(Some(row)) => commit_over(node, row, put, self.terms).await?,
+            Found::Row(Some(row)) => commit_over(node, row, put, self.terms).await,
             Found::Row(None) => {
-                commit(node, self.identity, Seen::Nothing, put.into(), self.terms).await?
+                commit(node, self.identity, Seen::Nothing, put.into(), self.terms).await
             }
             Found::Lost(version) => {
                 let seen = Seen::Lost(*version);
-                commit(node, self.identity, seen, put.into(), self.terms).await?
+                commit(node, self.identity, seen, put.into(), self.terms).await
             }
         };
-        let Some(written) = written else {
+        let Some(written) = written.map_err(|error| caller.not_created(error))? else {
             return Ok(None);
         };
         node.metrics.encrypted();

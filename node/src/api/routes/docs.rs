@@ -10,7 +10,7 @@ use axum::{
 };
 use utoipa_swagger_ui::Config;
 
-use crate::api::error::ApiError;
+use crate::api::{error::ApiError, protective_headers::DOCS_POLICY};
 
 /// The OpenAPI document as it is sent.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub(in crate::api) async fn page() -> Result<Response, ApiError> {
     let index = file("index.html")?;
     let html =
         String::from_utf8_lossy(&index.bytes).replace("<head>", "<head><base href=\"/docs/\">");
-    Ok(Html(html).into_response())
+    Ok(([DOCS_POLICY], Html(html)).into_response())
 }
 
 /// `GET /docs/{file}`
@@ -50,7 +50,8 @@ pub(in crate::api) async fn asset(Path(name): Path<String>) -> Result<Response, 
     let file = file(&name)?;
     let content_type = HeaderValue::try_from(file.content_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    Ok(([(header::CONTENT_TYPE, content_type)], file.bytes).into_response())
+    let headers = [(header::CONTENT_TYPE, content_type), DOCS_POLICY];
+    Ok((headers, file.bytes).into_response())
 }
 
 /// The other page of the original

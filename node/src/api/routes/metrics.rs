@@ -1,36 +1,72 @@
-//! `GET /metrics`: public; names of entries are never in it.
+//! `GET /metrics`: names of entries are never in it. What tells of keys is shown only to whoever runs the node.
 
 use axum::{
-    extract::State,
+    RequestPartsExt,
+    extract::{Request, State},
     http::header,
     response::{IntoResponse, Response},
 };
 
 use crate::{
-    api::{Node, error::ApiError, openapi::Refusal, routes::cluster::other_nodes},
+    api::{
+        Node, NodeState,
+        auth::Owner,
+        error::ApiError,
+        openapi::{OptionalOwnerHeaders, Refusal},
+        routes::cluster::other_nodes,
+    },
     crypto::KeyRing,
-    metrics::Readings,
+    metrics::{Reader, Readings},
 };
 
 /// Metrics in Prometheus' text format
+///
+/// Public, but for `osc_key_*` and `osc_auth_throttled_total`: these are shown to callers with the cluster key, and on
+/// `OSC_METRICS_BIND`.
 #[utoipa::path(
-    get, path = "/metrics", operation_id = "metrics_metrics_get", tag = "service",
+    get, path = "/metrics", operation_id = "metrics_metrics_get", tag = "service", params(OptionalOwnerHeaders),
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+              (status = 403, body = Refusal, description = "X-Cluster-Key is wrong"),
+              (status = 429, body = Refusal, description = "Too many wrong keys from this address, see `Retry-After`"),
               (status = 500, body = Refusal, description = "The fault is the node's")),
 )]
-pub(in crate::api) async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
+pub(in crate::api) async fn metrics(
+    State(node): State<Node>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let mut parts = request.into_parts().0;
+    let shows_key = parts.headers.contains_key("x-cluster-key");
+    let reader = if shows_key && node.cluster_keys.is_some() {
+        parts.extract_with_state::<Owner, Node>(&node).await?;
+        Reader::Operator
+    } else {
+        Reader::Anybody
+    };
+    page(&node, reader).await
+}
+
+/// The same on a port of its own, which only whoever runs the node is meant to reach.
+pub(in crate::api) async fn on_its_own_port(
+    State(node): State<Node>,
+) -> Result<Response, ApiError> {
+    page(&node, Reader::Operator).await
+}
+
+async fn page(node: &NodeState, reader: Reader) -> Result<Response, ApiError> {
     node.store.sample().await?;
     let view = node.store.view();
+    let memory = node.budgets.in_use();
+    let readings = Readings {
+        entries: node.store.live_entries(),
+        cached_keys: node.keys().map_or(0, KeyRing::cached_keys),
+        other_nodes: other_nodes(&view),
+        view: &view,
+        memory: &memory,
+        dropped_log_lines: node.log.dropped_lines(),
+    };
     let page = node
         .metrics
-        .page(Readings {
-            entries: node.store.live_entries(),
-            cached_keys: node.keys().map_or(0, KeyRing::cached_keys),
-            other_nodes: other_nodes(&view),
-            view: &view,
-            memory: &node.budgets.in_use(),
-            dropped_log_lines: node.log.dropped_lines(),
-        })
+        .page(readings, reader)
         .map_err(|error| ApiError::Internal(error.into()))?;
     Ok((
         [(

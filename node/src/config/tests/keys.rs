@@ -21,12 +21,12 @@ fn a_required_api_key_must_be_ones_own() {
 #[test]
 fn every_key_of_a_file_is_accepted_and_no_other() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"first\n\n  second \r\n").unwrap();
+    file.write_all(b"the first\n\n  the second \r\n").unwrap();
     let path = file.path().to_str().unwrap();
     let environment = [("OSC_API_KEY_REQUIRED", "true"), ("OSC_API_KEY_FILE", path)];
     let keys = config(&[], &environment, &[]).unwrap().api_keys.unwrap();
-    assert!(keys.accept(b"first") && keys.accept(b"second"));
-    assert!(!keys.accept(b"") && !keys.accept(b"firs") && !keys.accept(b"first\n"));
+    assert!(keys.accept(b"the first") && keys.accept(b"the second"));
+    assert!(!keys.accept(b"") && !keys.accept(b"the firs") && !keys.accept(b"the first\n"));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_cluster_needs_its_own_key_and_a_peer_list() {
             &[],
             &[
                 ("OSC_API_KEY_REQUIRED", "true"),
-                ("OSC_API_KEY", "api"),
+                ("OSC_API_KEY", "the api key of the tests"),
                 ("OSC_CLUSTER_ENABLED", "true"),
                 ("OSC_CLUSTER_KEY", key),
                 ("OSC_CLUSTER_NODES", nodes),
@@ -46,18 +46,18 @@ fn a_cluster_needs_its_own_key_and_a_peer_list() {
         )
     };
     assert!(
-        cluster("api", "a:1")
+        cluster("the api key of the tests", "a:1")
             .unwrap_err()
             .to_string()
             .contains("OSC_CLUSTER_KEY is also an API key")
     );
     assert!(
-        cluster("own", "a:1, http://b:2")
+        cluster("a cluster key of its own", "a:1, http://b:2")
             .unwrap_err()
             .to_string()
             .contains("not 'http://b:2'")
     );
-    let config = cluster("own", "a:1, [::1]:2,").unwrap();
+    let config = cluster("a cluster key of its own", "a:1, [::1]:2,").unwrap();
     assert_eq!(config.salt_policy, SaltPolicy::Wait);
     let hosts: Vec<_> = config
         .cluster
@@ -145,13 +145,34 @@ fn a_key_that_no_header_can_carry_is_refused() {
 }
 
 #[test]
-fn a_cluster_key_that_is_soon_guessed_is_told() {
-    let weak = |key| config(&[], &[("OSC_CLUSTER_KEY", key)], &[]).unwrap().weak;
-    assert_eq!(
-        weak("k"),
-        [
-            "OSC_CLUSTER_KEY is shorter than 16 characters: whoever guesses it is a node of the cluster; make a random one"
-        ]
-    );
-    assert!(weak("0123456789abcdef").is_empty());
+fn a_key_that_is_soon_guessed_stops_the_start_and_a_short_one_is_told() {
+    for (variable, refused, weak, safe) in
+        [("OSC_API_KEY", 7, 15, 16), ("OSC_CLUSTER_KEY", 15, 31, 32)]
+    {
+        let required = if variable == "OSC_API_KEY" {
+            "true"
+        } else {
+            "false"
+        };
+        let with = |length: usize| {
+            let key = "k".repeat(length);
+            let environment = [("OSC_API_KEY_REQUIRED", required), (variable, key.as_str())];
+            config(&[], &environment, &[])
+        };
+        let least = refused + 1;
+        assert_eq!(
+            with(refused).unwrap_err().0,
+            [format!(
+                "{variable} holds a key with {refused} characters; make a random one with at least {safe} ({least} are the least)"
+            )]
+        );
+        for length in [least, weak] {
+            let told = with(length).unwrap().weak;
+            assert_eq!(told.len(), 1);
+            assert!(told[0].starts_with(&format!("{variable} is shorter than {safe} characters")));
+        }
+        assert!(with(safe).unwrap().weak.is_empty());
+    }
+    let unused = config(&[], &[("OSC_API_KEY", "short")], &[]).unwrap();
+    assert_eq!(unused.weak.len(), 1, "nobody has to show it");
 }

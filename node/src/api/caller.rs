@@ -1,0 +1,261 @@
+//! The caller's user key: how often it may be tried, and what it showed.
+//!
+//! A key is exempt from the limit only at addresses where it opened something that is older than its time in the cache. Any
+//! other key counts when it is tried, waits for a derivation until it opened something there, and is refused, before the
+//! cache and the entry are looked at, where its address has used up its tries.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+};
+
+use super::{
+    Node, NodeState, auth::origin_of, connection::ConnectionMark, error::ApiError,
+    tries::UserKeyTries,
+};
+use crate::{
+    crypto::{CachedKey, Derivation, KeyPlace, UserKey},
+    domain::Timestamp,
+    metrics::AuthFailure,
+};
+
+/// The passphrase of the caller's entries, and where the caller is.
+#[derive(Debug)]
+pub(super) struct CallerKey {
+    user_key: UserKey,
+    place: KeyPlace,
+    connection: Option<Arc<ConnectionMark>>,
+    /// What the cache knows of the key at this address.
+    known: Option<Arc<CachedKey>>,
+    exempt: bool,
+}
+
+impl FromRequestParts<Node> for CallerKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
+        let header = parts
+            .headers
+            .get("x-user-key")
+            .ok_or_else(|| ApiError::MissingUserKey {
+                times: if parts.uri.path().starts_with("/cluster/") {
+                    1
+                } else {
+                    2
+                },
+            })?;
+        let user_key = UserKey::from_header(header.as_bytes());
+        if user_key.characters() < node.min_user_key_length {
+            return Err(ApiError::ShortUserKey {
+                minimum: node.min_user_key_length,
+            });
+        }
+        if !user_key.is_ascii() {
+            node.warn_of_unusual_user_key();
+        }
+        node.serves_entries()?;
+        let keys = node.keys()?;
+        let place = keys.place(&user_key, origin_of(parts, node));
+        let known = keys.known(&place);
+        let connection = ConnectionMark::of(&parts.extensions).cloned();
+        let exempt = known.as_ref().is_some_and(|known| {
+            known.has_opened_older() && node.is_exempt(&place, connection.as_deref())
+        });
+        if !exempt {
+            let may_try = node.user_key_tries.limit().may_try(&place, Instant::now());
+            may_try.map_err(|wait| node.refuse_user_key(&place, wait))?;
+        }
+        Ok(Self {
+            user_key,
+            place,
+            connection,
+            known,
+            exempt,
+        })
+    }
+}
+
+/// The caller's data key, until it has proved itself.
+#[derive(Debug)]
+pub(super) struct Caller<'n> {
+    pub(super) derivation: Derivation,
+    tries: &'n UserKeyTries,
+    place: KeyPlace,
+    connection: Option<Arc<ConnectionMark>>,
+    exempt: bool,
+    /// Whether it is counted for something that it is about to create.
+    creates: AtomicBool,
+}
+
+impl CallerKey {
+    /// Whether the key is exempt from the limit at this address, and so nothing is learned of it.
+    pub(super) fn is_exempt(&self) -> bool {
+        self.exempt
+    }
+
+    /// Derives the data key, or takes it from the cache where it opened something for this address. Others wait their turn,
+    /// and an address that tried too many waits longer.
+    pub(super) async fn derive<'n>(&self, node: &'n NodeState) -> Result<Caller<'n>, ApiError> {
+        let keys = node.keys()?;
+        let tries = &node.user_key_tries;
+        if !self.exempt {
+            let counted = tries.limit().count(&self.place, Instant::now());
+            counted.map_err(|wait| node.refuse_user_key(&self.place, wait))?;
+        }
+        let key = keys.data_key(
+            &self.user_key,
+            self.place,
+            self.known.clone(),
+            (node.clock)(),
+        );
+        let derivation = key
+            .await
+            // It was not tried.
+            .inspect_err(|_| tries.limit().give_back(&self.place))?;
+        Ok(Caller {
+            derivation,
+            tries,
+            place: self.place,
+            connection: self.connection.clone(),
+            exempt: self.exempt,
+            creates: AtomicBool::new(false),
+        })
+    }
+}
+
+impl Caller<'_> {
+    /// The key is about to create something. Noted before it does: what it creates must not pass for older than the key. It
+    /// counts until a read opens what it made, whether the create succeeds or not.
+    pub(super) fn creates(&self, node: &NodeState) {
+        if let Ok(keys) = node.keys() {
+            keys.remember(&self.derivation);
+        }
+        if self.derivation.has_opened() {
+            self.give_back();
+        } else if !self.creates.swap(true, Ordering::Relaxed) {
+            self.tries.limit().hold(&self.place, Instant::now());
+        }
+    }
+
+    /// Why nothing was created. Where this node could not do it, the key does not count for it.
+    pub(super) fn not_created(&self, error: ApiError) -> ApiError {
+        let not_carried_out = matches!(
+            error.status(),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+        );
+        if not_carried_out && self.creates.swap(false, Ordering::Relaxed) {
+            self.tries.limit().release(&self.place);
+        }
+        error
+    }
+
+    /// The key opened something that came into being then.
+    pub(super) fn opened(&self, node: &NodeState, created_at: Timestamp) {
+        self.opened_one(node, self.derivation.is_older(created_at));
+    }
+
+    fn opened_one(&self, node: &NodeState, older: bool) {
+        if let Ok(keys) = node.keys() {
+            keys.opened(&self.derivation, older);
+        }
+        if let Some(connection) = &self.connection {
+            connection.prove();
+            connection.keys.opened(self.place.number());
+        }
+        self.give_back();
+    }
+
+    /// The key did not open the entry of this name; what its caller gets to know.
+    pub(super) fn failed(&self, node: &NodeState, key: &str) -> ApiError {
+        node.metrics.auth_failed(AuthFailure::UserKey);
+        let now = Instant::now();
+        let mut limit = self.tries.limit();
+        let failed = if self.exempt {
+            // Who tries it on what is not his gets no further guesses from it.
+            limit.exempt_failed(&self.place, now)
+        } else {
+            limit.failed(&self.place, now);
+            Ok(())
+        };
+        drop(limit);
+        match failed {
+            Ok(()) => {
+                self.tries.refused(&self.place);
+                ApiError::WrongUserKey {
+                    key: key.to_owned(),
+                }
+            }
+            Err(wait) => node.refuse_user_key(&self.place, wait),
+        }
+    }
+
+    /// What the key had of a list. Tells whether that was nothing although there was something.
+    pub(super) fn listed(&self, node: &NodeState, seen: &Listed) -> bool {
+        if seen.opened > 0 {
+            self.opened_one(node, seen.older);
+            return false;
+        }
+        let in_vain = seen.skipped > 0;
+        let (now, mut limit) = (Instant::now(), self.tries.limit());
+        if in_vain {
+            node.metrics.auth_failed(AuthFailure::UserKey);
+            if self.exempt {
+                // Its answer says nothing that a limit could still hide.
+                let _ = limit.exempt_failed(&self.place, now);
+            } else {
+                limit.failed(&self.place, now);
+            }
+        } else if !self.exempt {
+            limit.hold(&self.place, now);
+        }
+        in_vain
+    }
+
+    fn give_back(&self) {
+        if !self.exempt {
+            self.tries.limit().give_back(&self.place);
+        }
+    }
+}
+
+/// What a key had of a list.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// What it opened, and what not.
+    pub(super) opened: usize,
+    pub(super) skipped: usize,
+    /// Whether something of it is older than the key.
+    pub(super) older: bool,
+}
+
+impl NodeState {
+    /// Whether a key that opened something older than itself at an address needs no tries there. Where honest callers share it
+    /// with one that guesses without end, the key must have opened something on the same connection.
+    fn is_exempt(&self, place: &KeyPlace, connection: Option<&ConnectionMark>) -> bool {
+        !self.user_key_tries.is_flooding(place.origin())
+            || connection.is_some_and(|connection| connection.keys.has_opened(place.number()))
+    }
+
+    fn refuse_user_key(&self, place: &KeyPlace, wait: std::time::Duration) -> ApiError {
+        self.user_key_tries.refused(place);
+        self.throttled(wait)
+    }
+
+    fn warn_of_unusual_user_key(&self) {
+        if !self.unusual_user_key_seen.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                advice =
+                    "clients must send the same bytes every time: the header is read as Latin-1",
+                "user_key_outside_ascii"
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a request's connection is known for. The server puts an [`Arc`] of it into the extensions of each request.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use axum::{
+    extract::{ConnectInfo, connect_info::Connected},
+    http::Extensions,
+};
+
+use super::shown_keys::ShownKeys;
+
+/// One connection of a client, shared by its requests.
+#[derive(Debug)]
+pub struct ConnectionMark {
+    /// Where the other side is: the client or a proxy.
+    pub peer: SocketAddr,
+    /// A number that no other connection of this node has.
+    pub id: u64,
+    certified: AtomicBool,
+    proved: AtomicBool,
+    /// Which keys its requests showed.
+    pub(super) keys: ShownKeys,
+    /// Whether it was looked at as one that forwards for others.
+    pub(super) forwards: AtomicBool,
+}
+
+/// The same for a server that makes it from the other side's address.
+#[derive(Debug, Clone)]
+pub struct MarkedConnection(Arc<ConnectionMark>);
+
+impl Connected<SocketAddr> for MarkedConnection {
+    fn connect_info(peer: SocketAddr) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(ConnectionMark::new(peer, number)))
+    }
+}
+
+impl ConnectionMark {
+    /// A connection that has not proved a key yet.
+    pub fn new(peer: SocketAddr, id: u64) -> Self {
+        Self {
+            peer,
+            id,
+            certified: AtomicBool::new(false),
+            proved: AtomicBool::new(false),
+            keys: ShownKeys::default(),
+            forwards: AtomicBool::new(false),
+        }
+    }
+
+    /// A request on this connection had an accepted API or cluster key, or a user key that opened something. Where
+    /// connections become scarce, those without such a request are closed first.
+    pub fn prove(&self) {
+        // Read first: all requests of a connection share it, and most of them come after the proof.
+        if !self.has_proved() {
+            self.proved.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request on this connection had an accepted key.
+    pub fn has_proved(&self) -> bool {
+        self.proved.load(Ordering::Relaxed)
+    }
+
+    /// The client showed a TLS certificate that one of the accepted authorities signed.
+    pub fn certify(&self) {
+        self.certified.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client showed such a certificate.
+    pub fn is_certified(&self) -> bool {
+        self.certified.load(Ordering::Relaxed)
+    }
+
+    /// The connection of a request; `None` where a test calls the router without one.
+    pub(super) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
+        let marked = || extensions.get::<ConnectInfo<MarkedConnection>>();
+        extensions
+            .get()
+            .or_else(|| marked().map(|ConnectInfo(MarkedConnection(mark))| mark))
+    }
+
+    /// Marks the connection of a request as one that proved a key.
+    pub(super) fn prove_for(extensions: &Extensions) {
+        if let Some(mark) = Self::of(extensions) {
+            mark.prove();
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Headers with keys that a request has twice: a proxy and this node might look at different ones.
+
+use axum::http::HeaderMap;
+
+use super::error::ApiError;
+
+/// Their names, as they are on the wire and as people write them.
+const KEYS: [(&str, &str); 3] = [
+    ("x-api-key", "X-API-Key"),
+    ("x-user-key", "X-User-Key"),
+    ("x-cluster-key", "X-Cluster-Key"),
+];
+
+/// Refuses a request that has a key twice, before any key is compared.
+///
+/// # Errors
+/// The header's name.
+pub(super) fn judge(headers: &HeaderMap) -> Result<(), ApiError> {
+    let repeated = |(name, _): &&(&str, &str)| headers.get_all(*name).iter().nth(1).is_some();
+    match KEYS.iter().find(repeated) {
+        None => Ok(()),
+        Some((_, name)) => Err(ApiError::RepeatedKey(name)),
+    }
+}

@@ -1,0 +1,87 @@
+//! Which keys the requests of one connection showed.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::config::AccessKey;
+
+/// User keys remembered of one connection.
+const OPENED: usize = 16;
+/// How often it is noted anew that a connection shows an accepted key; keys are remembered for an hour.
+const NOTED_EVERY: Duration = Duration::from_mins(10);
+
+/// The accepted access key that was noted last, and the user keys that opened something.
+#[derive(Debug, Default)]
+pub(super) struct ShownKeys {
+    /// The last one that opened something, so that a connection with one user key takes no lock. 0 is none.
+    last_opened: AtomicU64,
+    opened: Mutex<Vec<u64>>,
+    noted: Mutex<Option<(AccessKey, Instant)>>,
+}
+
+impl ShownKeys {
+    /// A user key opened something.
+    pub(super) fn opened(&self, number: u64) {
+        if self.last_opened.load(Ordering::Relaxed) == number {
+            return;
+        }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if !opened.contains(&number) {
+            if opened.len() >= OPENED {
+                opened.remove(0);
+            }
+            opened.push(number);
+        }
+        self.last_opened.store(number, Ordering::Relaxed);
+    }
+
+    /// Whether a user key opened something on this connection.
+    pub(super) fn has_opened(&self, number: u64) -> bool {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.contains(&number)
+    }
+
+    /// Whether it is time to note that this access key is accepted here.
+    pub(super) fn is_to_be_noted(&self, key: &AccessKey, now: Instant) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, at)) = &*noted
+            && known == key
+            && now.saturating_duration_since(*at) < NOTED_EVERY
+        {
+            return false;
+        }
+        *noted = Some((key.clone(), now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_keys_of_a_connection_are_remembered() {
+        let keys = ShownKeys::default();
+        for number in 1..=17 {
+            assert!(!keys.has_opened(number));
+            keys.opened(number);
+            keys.opened(number);
+        }
+        assert!(keys.has_opened(17) && keys.has_opened(2) && !keys.has_opened(1));
+    }
+
+    #[test]
+    fn an_accepted_key_is_noted_once_in_a_while() {
+        let (keys, now) = (ShownKeys::default(), Instant::now());
+        let (one, other) = (AccessKey::new(b"one"), AccessKey::new(b"other"));
+        assert!(keys.is_to_be_noted(&one, now));
+        assert!(!keys.is_to_be_noted(&one, now));
+        assert!(keys.is_to_be_noted(&other, now));
+        assert!(keys.is_to_be_noted(&other, now + NOTED_EVERY));
+    }
+}

@@ -1,0 +1,224 @@
+//! What a guesser with the API key learns of user keys, by every route: 30 a minute and address.
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::{
+    every_route::{Ask, asks},
+    node::{API_KEY, Answer, OTHER_USER_KEY, TestNode, USER_KEY, client},
+    process::Process,
+};
+
+const CLUSTER_KEY: &str = "the cluster key of the tests";
+const SETTINGS: [(&str, &str); 2] = [
+    ("OSC_CLUSTER_KEY", CLUSTER_KEY),
+    ("OSC_TRUSTED_PROXIES", "127.0.0.1"),
+];
+
+/// A node whose entry `k` is older than its cache of keys, which is empty.
+async fn node_with_entry(more: &[(&str, &str)]) -> TestNode {
+    let node = TestNode::start();
+    let body = json!({"key": "k", "value": 1});
+    node.call(Method::POST, "/configs", Some(body)).await;
+    TestNode::start_in(node.stop().await, &[&SETTINGS, more].concat())
+}
+
+fn ask_from(node: &TestNode, from: &str, user_key: &str, ask: &Ask, name: &str) -> RequestBuilder {
+    ask.request(node, name)
+        .header("X-User-Key", user_key)
+        .header("X-Forwarded-For", from)
+}
+
+async fn status(request: RequestBuilder) -> u16 {
+    request.send().await.unwrap().status().as_u16()
+}
+
+async fn read(node: &TestNode, client: &Client, from: &str, user_key: &str) -> u16 {
+    let request = client
+        .get(format!("{}/configs/k", node.url))
+        .header("X-API-Key", API_KEY)
+        .header("X-User-Key", user_key)
+        .header("X-Forwarded-For", from);
+    status(request).await
+}
+
+/// How many keys the node has derived.
+async fn derived(node: &TestNode) -> u32 {
+    let request = node
+        .client
+        .get(format!("{}/metrics", node.url))
+        .header("X-Cluster-Key", CLUSTER_KEY);
+    let page = Answer::of(request.send().await.unwrap()).await.text;
+    let name = "osc_key_derivation_duration_seconds_count ";
+    let line = page.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn no_route_tries_more_than_thirty_keys_a_minute_for_one_address() {
+    for (route, ask) in asks() {
+        for name in ["k", "free"] {
+            let node = node_with_entry(&[]).await;
+            for n in 0..80 {
+                let guess = format!("a guess of the tests, number {n}");
+                let request = ask_from(&node, "192.0.2.1", &guess, &ask, &format!("{name}{n}"));
+                let request = if name == "k" {
+                    ask_from(&node, "192.0.2.1", &guess, &ask, "k")
+                } else {
+                    request
+                };
+                status(request).await;
+            }
+            let tried = derived(&node).await;
+            assert!(tried <= 30, "{tried} by {route}, {}, {name}", ask.what);
+            node.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_exempt_only_at_the_address_where_it_opened_something() {
+    let node = node_with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "3")]).await;
+    let (holder, guesser) = ("192.0.2.1", "192.0.2.2");
+    assert_eq!(read(&node, &node.client, holder, USER_KEY).await, 200);
+    for from in [holder, guesser] {
+        for n in 0..3 {
+            let guess = format!("a guess of the tests, number {n}");
+            assert_eq!(read(&node, &node.client, from, &guess).await, 403);
+        }
+    }
+    assert_eq!(
+        read(&node, &node.client, guesser, USER_KEY).await,
+        429,
+        "that its holder works says nothing here"
+    );
+    assert_eq!(read(&node, &node.client, holder, USER_KEY).await, 200);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn where_holder_and_guesser_share_an_address_a_flood_leaves_open_connections_alone() {
+    let node = node_with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "1")]).await;
+    let from = "192.0.2.1";
+    let (holder, guesser) = (client(), client());
+    assert_eq!(read(&node, &holder, from, USER_KEY).await, 200);
+    // Refusals are forgiven with time: enough of them for a slow machine.
+    for n in 0..150 {
+        let guesses = (0..20).map(|m| {
+            let guess = format!("a guess of the tests, number {n}, {m}");
+            let (node, guesser) = (&node, &guesser);
+            async move { read(node, guesser, from, &guess).await }
+        });
+        for status in futures::future::join_all(guesses).await {
+            assert!(matches!(status, 403 | 429));
+        }
+    }
+    assert_eq!(
+        read(&node, &guesser, from, USER_KEY).await,
+        429,
+        "the right key is one guess more"
+    );
+    assert_eq!(read(&node, &holder, from, USER_KEY).await, 200);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn keys_are_prepared_for_guessing_no_faster_than_they_are_guessed() {
+    let node = node_with_entry(&[]).await;
+    let mut prepared = 0;
+    for n in 0..80 {
+        let guess = format!("a guess of the tests, number {n}");
+        let (method, body) = (Method::POST, json!({"key": format!("mine{n}"), "value": 1}));
+        let create = node.call_as(&guess, method, "/configs", Some(body)).await;
+        if create.status != 201 {
+            assert_eq!(create.status, 429);
+            continue;
+        }
+        let path = format!("/configs/mine{n}");
+        let own = node.call_as(&guess, Method::GET, &path, None).await;
+        prepared += u32::from(own.status == 200);
+        // What is deleted leaves a trace in the log and counts all the same.
+        node.call_as(&guess, Method::DELETE, &path, None).await;
+    }
+    assert!((25..=30).contains(&prepared), "{prepared}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_key_creates_as_much_as_it_likes_and_counts_once() {
+    let node = node_with_entry(&[("OSC_AUTH_FAILURES_PER_MINUTE", "2")]).await;
+    for n in 0..40 {
+        let body = json!({"key": format!("mine{n}"), "value": 1});
+        let create = node.call_as(OTHER_USER_KEY, Method::POST, "/configs", Some(body));
+        assert_eq!(create.await.status, 201);
+    }
+    assert_eq!(derived(&node).await, 40, "each waits as a first one does");
+    for _ in 0..5 {
+        let own = node.call_as(OTHER_USER_KEY, Method::GET, "/configs/mine0", None);
+        assert_eq!(own.await.status, 200);
+    }
+    let body = json!({"key": "one more", "value": 1});
+    let create = node.call_as(OTHER_USER_KEY, Method::POST, "/configs", Some(body));
+    assert_eq!(create.await.status, 201);
+    assert_eq!(
+        derived(&node).await,
+        41,
+        "from its first read on it is known"
+    );
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_goes_away_counts_and_is_derived_for_no_longer() {
+    let folder = TempDir::new().unwrap();
+    // The real number of rounds, so that they wait.
+    let node = Process::start(folder.path(), &SETTINGS);
+    let client = client();
+    let list = |from: &str, key: &str| {
+        client
+            .get(format!("{}/configs", node.url))
+            .header("X-API-Key", API_KEY)
+            .header("X-User-Key", key)
+            .header("X-Forwarded-For", from)
+    };
+    let waiting = async || {
+        let owner = client
+            .get(format!("{}/metrics", node.url))
+            .header("X-Cluster-Key", CLUSTER_KEY);
+        let page = owner.send().await.unwrap().text().await.unwrap();
+        let name = "osc_key_derivations_waiting ";
+        let line = page.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().parse::<usize>().unwrap()
+    };
+    let guesser = "192.0.2.1";
+    let mut aborted = JoinSet::new();
+    for n in 0..30 {
+        let key = format!("a guess of the tests, number {n}");
+        aborted.spawn(list(guesser, &key).send());
+    }
+    let mut most = 0;
+    while most < 10 {
+        most = waiting().await.max(most);
+    }
+    aborted.shutdown().await;
+    let mut last = 0;
+    for n in 0..25 {
+        let key = format!("one more of the tests, number {n}");
+        last = status(list(guesser, &key)).await;
+        if last == 429 {
+            break;
+        }
+    }
+    assert_eq!(last, 429, "what was aborted counts");
+    let mut honest = JoinSet::new();
+    for n in 0..22 {
+        let key = format!("an honest new key, number {n}");
+        honest.spawn(list("198.51.100.1", &key).send());
+    }
+    for answer in honest.join_all().await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    node.kill();
+}
