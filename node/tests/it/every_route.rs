@@ -82,6 +82,7 @@ fn row(method: &Method, path: &str) -> Option<Vec<Ask>> {
             "/cluster/salt"
             | "/cluster/found"
             | "/cluster/leave"
+            | "/cluster/unfence"
             | "/cluster/members/{name}/remove"
             | "/cluster/v1/exchange"
             | "/cluster/v1/values"
