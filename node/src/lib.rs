@@ -13,6 +13,7 @@
 //! | [`config`], [`log`], [`metrics`] | settings, log lines, counters | |
 //! | [`reload`], [`tls`] | files that change while the node runs, certificates | |
 //! | [`process_privacy`] | what keeps others out of the process's memory | nothing |
+//! | `server` | connections, and what happens around a request: the only module with hyper | `api`, `budget` |
 //! | [`serve`] | a running node | all above |
 
 pub mod api;
@@ -31,7 +32,7 @@ pub mod process_privacy;
 mod random;
 pub mod reload;
 pub mod serve;
-mod stall_guard;
+mod server;
 pub mod store;
 pub mod tls;
 mod upkeep;

@@ -102,13 +102,16 @@ fn run(config: Config) -> anyhow::Result<Outcome> {
 }
 
 async fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (
+    let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
     );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        // Of a terminal that closes.
+        _ = hangup.recv() => {}
     }
     stop.cancel();
     Ok(())

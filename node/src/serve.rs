@@ -7,32 +7,25 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use axum_server::{
-    Handle, Server,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{MAX_HEADERS, MarkedConnection, Node, NodeState, RunningParts, metrics_router, router},
+    api::{Node, NodeState, RunningParts, metrics_router, router},
     cluster::{Boot, MemberName, Mode, Rules, Setup},
     cluster_link::{ClusterLink, flush, opener},
-    config::{Config, Patience, TlsFiles, UsageError},
+    config::{Config, TlsFiles, UsageError},
     crypto::{Iterations, Salt},
     domain::{Incarnation, Timestamp},
     file_care::FileCare,
     log::LogControl,
-    metrics::{Metrics, StoreMetrics},
+    metrics::{ConnectionMetrics, Metrics, StoreMetrics},
     peers::Outputs,
     random::random,
-    stall_guard::GuardingAcceptor,
+    server::{ConnectionLimits, HealthPort, LiveTls, Port},
     store::{OpenError, OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
     tls, upkeep,
 };
 
-/// How long in-flight requests may take after the node stopped listening.
-const FINISH: Duration = Duration::from_secs(30);
-const MAX_HEADER_BYTES: usize = 64 << 10;
 /// What a thread that serves requests needs for the deepest value that is read.
 pub const STACK: usize = 8 << 20;
 
@@ -41,7 +34,9 @@ pub const STACK: usize = 8 << 20;
 pub struct BoundNode {
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
-    tls: Option<(TlsFiles, RustlsConfig)>,
+    health_listener: Option<TcpListener>,
+    limits: ConnectionLimits,
+    tls: Option<(TlsFiles, LiveTls)>,
     state: Node,
     drain: Duration,
     cluster: Option<ClusterLink>,
@@ -68,7 +63,7 @@ impl BoundNode {
             .map(|files| {
                 let config = tls::server_config(&files)
                     .map_err(|error| UsageError(vec![format!("HTTPS: {error:#}")]))?;
-                anyhow::Ok((files, RustlsConfig::from_config(Arc::new(config))))
+                anyhow::Ok((files, LiveTls::new(config)))
             })
             .transpose()?;
         let opened = open_store(&config, Arc::clone(&clock), metrics.store.clone())?;
@@ -88,6 +83,17 @@ impl BoundNode {
             .metrics_bind
             .map(|address| listen(address, "OSC_METRICS_BIND"))
             .transpose()?;
+        let health_listener = config
+            .health_bind
+            .map(|address| listen(address, "OSC_HEALTH_BIND"))
+            .transpose()?;
+        let limits = ConnectionLimits::of_clients(
+            config.max_connections,
+            health_listener.is_none(),
+            config.max_body_bytes,
+            config.trusted_proxies.clone(),
+            config.patience,
+        );
         let drain = config.drain;
         let (keys, cached_keys) = (metrics.keys.clone(), config.caches.keys);
         let cluster = ClusterLink::new(&config, outputs, iterations)?;
@@ -104,6 +110,8 @@ impl BoundNode {
         Ok(Self {
             listener,
             metrics_listener,
+            health_listener,
+            limits,
             tls,
             state,
             drain,
@@ -122,12 +130,19 @@ impl BoundNode {
         self.metrics_listener.as_ref()?.local_addr().ok()
     }
 
+    /// Where probes are answered, if not only beside the API.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_listener.as_ref()?.local_addr().ok()
+    }
+
     /// Serves until told to stop: then `/ready` says no while requests are still accepted for the drain time,
     /// running requests finish, and the database is closed.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {
             listener,
             metrics_listener,
+            health_listener,
+            limits,
             tls,
             state,
             drain,
@@ -143,42 +158,54 @@ impl BoundNode {
             version = env!("CARGO_PKG_VERSION"),
             "node_started"
         );
-        let handle = Handle::new();
+        let closing = CancellationToken::new();
         let stopping = tokio::spawn({
-            let (handle, state) = (handle.clone(), Arc::clone(&state));
+            let (closing, state) = (closing.clone(), Arc::clone(&state));
             async move {
                 stop.cancelled().await;
                 tracing::info!(drain_seconds = drain.as_secs(), "node_stopping");
                 state.draining.store(true, Ordering::Relaxed);
                 tokio::time::sleep(drain).await;
-                handle.graceful_shutdown(Some(FINISH));
+                closing.cancel();
             }
         });
-        let patience = state.patience;
+        // Until the end: a node that drains still says that it lives.
+        let probed = CancellationToken::new();
+        let _probed = probed.clone().drop_guard();
+        if let Some(listener) = health_listener {
+            let node = Arc::clone(&state);
+            HealthPort { listener, node }.start(probed)?;
+        }
         let mut background = upkeep::start(&state, tls.as_ref(), files);
         if let Some(cluster) = cluster {
             background.extend(cluster.connect(&state, tls.as_ref().map(|(files, _)| files)));
         }
+        let head_room = &state.budgets.connections;
         if let Some(listener) = metrics_listener {
-            let service = metrics_router(Arc::clone(&state))
-                .into_make_service_with_connect_info::<MarkedConnection>();
-            let server = limited(axum_server::from_tcp(listener)?, patience);
+            let port = Port {
+                listener,
+                router: metrics_router(Arc::clone(&state)),
+                tls: None,
+                limits: ConnectionLimits::of_few(state.patience),
+                head_room: head_room.clone(),
+                metrics: ConnectionMetrics::unregistered()?,
+            };
+            let closing = closing.clone();
             background.push(tokio::spawn(async move {
-                if let Err(error) = server.serve(service).await {
+                if let Err(error) = port.serve(closing).await {
                     tracing::error!(error = %error, "metrics_server_ended");
                 }
             }));
         }
-        let service =
-            router(Arc::clone(&state)).into_make_service_with_connect_info::<MarkedConnection>();
-        let server = limited(axum_server::from_tcp(listener)?, patience).handle(handle);
-        let served = match tls {
-            None => server.serve(service).await,
-            Some((_, config)) => {
-                let https = |guarding| RustlsAcceptor::new(config).acceptor(guarding);
-                server.map(https).serve(service).await
-            }
+        let port = Port {
+            listener,
+            router: router(Arc::clone(&state)),
+            tls: tls.map(|(_, tls)| tls),
+            limits,
+            head_room: head_room.clone(),
+            metrics: state.metrics.connections.clone(),
         };
+        let served = port.serve(closing).await;
         stopping.abort();
         flush(&state.store).await;
         for task in background {
@@ -195,23 +222,6 @@ fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-/// Bounds what a client may send before anybody looks at it, and how long it may take to send and to read.
-fn limited(server: Server<SocketAddr>, patience: Patience) -> Server<SocketAddr, GuardingAcceptor> {
-    let Patience { headers, stall, .. } = patience;
-    // hyper's own limit begins with the first byte, and a client may never send one.
-    let mut server = server.first_request_timeout(headers);
-    let http = server.http_builder();
-    http.http1()
-        .header_read_timeout(headers)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEADER_BYTES);
-    http.http2()
-        .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
-        .max_concurrent_streams(256)
-        .keep_alive_interval(Duration::from_secs(20));
-    server.acceptor(GuardingAcceptor { stall })
 }
 
 /// An open store, and what came with it.

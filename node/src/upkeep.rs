@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum_server::tls_rustls::RustlsConfig;
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
-    api::Node,
+    api::{Node, take_pulse},
     config::{AccessKeys, TlsFiles},
     file_care::{self, FileCare},
     reload,
+    server::LiveTls,
     store::Store,
     tls,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// Starts all of it; ends with the handles' abortion.
 pub(crate) fn start(
     state: &Node,
-    tls: Option<&(TlsFiles, RustlsConfig)>,
+    tls: Option<&(TlsFiles, LiveTls)>,
     files: FileCare,
 ) -> Vec<JoinHandle<()>> {
     let mut tasks = watch_keys(state);
@@ -25,6 +25,7 @@ pub(crate) fn start(
     tasks.push(tokio::spawn(wipe_expired_keys(Arc::clone(state))));
     tasks.push(tokio::spawn(look_after_files(files, Arc::clone(state))));
     tasks.push(tokio::spawn(empty_log(state.store.clone())));
+    tasks.push(tokio::spawn(keep_pulse(Arc::clone(state))));
     tasks
 }
 
@@ -53,7 +54,7 @@ fn watch_keys(state: &Node) -> Vec<JoinHandle<()>> {
 }
 
 /// Keeps certificates as their files are.
-fn watch_certificates((files, config): &(TlsFiles, RustlsConfig)) -> JoinHandle<()> {
+fn watch_certificates((files, config): &(TlsFiles, LiveTls)) -> JoinHandle<()> {
     let (files, config) = (files.clone(), config.clone());
     let paths = files.paths();
     let mut called = false;
@@ -61,7 +62,7 @@ fn watch_certificates((files, config): &(TlsFiles, RustlsConfig)) -> JoinHandle<
         let first = !std::mem::replace(&mut called, true);
         match tls::server_config(&files) {
             Ok(fresh) => {
-                config.reload_from_config(Arc::new(fresh));
+                config.replace(fresh);
                 if !first {
                     tracing::info!("certificates_reloaded");
                 }
@@ -94,6 +95,16 @@ async fn empty_log(store: Store) {
         if store.tidy().await.is_err() {
             return;
         }
+    }
+}
+
+/// What probes are told on their own port is never older than this, and what the look takes.
+async fn keep_pulse(state: Node) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        take_pulse(&state).await;
     }
 }
 

@@ -37,6 +37,10 @@ pub const NODE_CONTAINER: &str = "node";
 pub const NODE_PORT: i32 = 9000;
 /// That port's name.
 pub const NODE_PORT_NAME: &str = "http";
+/// Where a node answers probes only.
+pub const HEALTH_PORT: u16 = 9200;
+/// Its name. No Service and no NetworkPolicy has it: the kubelet of the pod's own machine is the only caller.
+pub const HEALTH_PORT_NAME: &str = "health";
 /// User and group of every container.
 pub const USER_ID: i64 = 65532;
 

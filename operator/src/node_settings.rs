@@ -14,6 +14,8 @@ pub struct NodeSettings {
     pub host: String,
     /// Port to listen on.
     pub port: u16,
+    /// Port that answers probes only, whatever happens on the other; `None` for none.
+    pub health_port: Option<u16>,
     /// Files of the node.
     pub files: NodeFiles,
     /// Whether clients must show an API key.
@@ -63,6 +65,7 @@ impl NodeSettings {
         let Self {
             host,
             port,
+            health_port,
             files,
             api_key_required,
             cluster_id,
@@ -106,6 +109,9 @@ impl NodeSettings {
             ("OSC_LOG_FORMAT", log_format.setting().to_owned()),
             ("OSC_DRAIN_SECONDS", drain_seconds.to_string()),
         ];
+        if let Some(health_port) = health_port {
+            variables.push(("OSC_HEALTH_BIND", format!("{host}:{health_port}")));
+        }
         if let Some(file) = api_key {
             let previous = file.with_file_name(API_KEY_PREVIOUS_FILE);
             variables.extend([

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use axum_server::tls::TlsInfo;
 
 pub(super) use super::caller::{Caller, CallerKey, Listed};
 use super::{
@@ -45,10 +44,8 @@ impl FromRequestParts<Node> for Owner {
     async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
         // A node without a cluster key has no such routes.
         let accepted = node.cluster_keys.as_ref().ok_or(ApiError::UnknownRoute)?;
-        let shows_certificate = parts
-            .extensions
-            .get::<Arc<TlsInfo>>()
-            .is_some_and(|tls| !tls.peer_certificates.is_empty());
+        let shows_certificate = ConnectionMark::of(&parts.extensions)
+            .is_some_and(|connection| connection.is_certified());
         if node.owners_need_certificates && !shows_certificate {
             return Err(ApiError::MissingClientCertificate);
         }

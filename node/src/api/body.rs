@@ -1,5 +1,6 @@
 //! Request bodies, judged as the original judges them.
 
+use axum::body::HttpBody as _;
 use axum::{
     body::{Body, to_bytes},
     extract::{FromRequest, Request},
@@ -69,6 +70,10 @@ pub(super) async fn read_up_to(
     body: Body,
     node: &NodeState,
 ) -> Result<bytes::Bytes, ApiError> {
+    // Before a byte is read, and so before `100 Continue`.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(ApiError::BodyTooLarge { limit });
+    }
     let bytes = timeout(node.patience.body, to_bytes(body, limit))
         .await
         .map_err(|_| ApiError::SlowBody)?;

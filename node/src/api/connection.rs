@@ -4,14 +4,11 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
-use axum::{
-    extract::{ConnectInfo, connect_info::Connected},
-    http::Extensions,
-};
+use axum::http::Extensions;
 
 use super::shown_keys::ShownKeys;
 
@@ -28,18 +25,6 @@ pub struct ConnectionMark {
     pub(super) keys: ShownKeys,
     /// Whether it was looked at as one that forwards for others.
     pub(super) forwards: AtomicBool,
-}
-
-/// The same for a server that makes it from the other side's address.
-#[derive(Debug, Clone)]
-pub struct MarkedConnection(Arc<ConnectionMark>);
-
-impl Connected<SocketAddr> for MarkedConnection {
-    fn connect_info(peer: SocketAddr) -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::new(ConnectionMark::new(peer, number)))
-    }
 }
 
 impl ConnectionMark {
@@ -81,10 +66,7 @@ impl ConnectionMark {
 
     /// The connection of a request; `None` where a test calls the router without one.
     pub(super) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
-        let marked = || extensions.get::<ConnectInfo<MarkedConnection>>();
-        extensions
-            .get()
-            .or_else(|| marked().map(|ConnectInfo(MarkedConnection(mark))| mark))
+        extensions.get()
     }
 
     /// Marks the connection of a request as one that proved a key.

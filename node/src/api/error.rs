@@ -89,6 +89,9 @@ pub(super) enum ApiError {
     TooManyHeaders,
     /// This header with a key is there twice.
     RepeatedKey(&'static str),
+    HeadTooLarge,
+    /// So many Host headers.
+    Host(&'static str),
     MethodNotAllowed,
     /// The body did not arrive in time.
     SlowBody,
@@ -161,16 +164,19 @@ impl ApiError {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::MissingUserKey { .. } | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ShortUserKey { .. } => StatusCode::UNAUTHORIZED,
-            Self::UnreadableBody | Self::AlreadyExists { .. } | Self::RepeatedKey(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::UnreadableBody
+            | Self::AlreadyExists { .. }
+            | Self::RepeatedKey(_)
+            | Self::Host(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound { .. }
             | Self::NotFoundHere { .. }
             | Self::Lost { .. }
             | Self::UnknownRoute
             | Self::NoSaltYet => StatusCode::NOT_FOUND,
-            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooManyHeaders | Self::HeadTooLarge => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy
             | Self::ListsBusy
@@ -248,6 +254,8 @@ impl ApiError {
             Self::UnknownRoute => "Not Found".into(),
             Self::TooManyHeaders => "Too many headers".into(),
             Self::RepeatedKey(name) => format!("Header {name} is given more than once").into(),
+            Self::HeadTooLarge => "The headers of this request are too large".into(),
+            Self::Host(number) => format!("The request has {number} Host header").into(),
             Self::MethodNotAllowed => "Method Not Allowed".into(),
             Self::Busy => "Too many key derivations are waiting; try again".into(),
             Self::ListsBusy => "Too many lists are being read; try again".into(),

@@ -12,9 +12,9 @@ use axum::{
 use super::{
     Node,
     client_address::client_address,
-    error::{ApiError, AuthRefusal, Failure},
+    error::{AuthRefusal, Failure},
+    head_rules,
     protective_headers::protect,
-    repeated_keys,
 };
 use crate::metrics::Operation;
 
@@ -23,9 +23,6 @@ const SERVER: HeaderValue =
     HeaderValue::from_static(concat!("opensecureconf/", env!("CARGO_PKG_VERSION")));
 /// The label of all paths that no route matches: raw paths would be unbounded and hold names of entries.
 const UNMATCHED: &str = "unmatched";
-
-/// Headers of a request at most.
-pub const MAX_HEADERS: usize = 100;
 
 /// Times and counts a request, logs it, and logs the cause where the answer hides it.
 pub(super) async fn observe(State(node): State<Node>, request: Request, next: Next) -> Response {
@@ -46,7 +43,7 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
     node.untrusted_forwarders
         .look_at(&request, &node.trusted_proxies);
 
-    let mut response = match judge(&request) {
+    let mut response = match head_rules::judge(&request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
@@ -79,15 +76,6 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         response.headers_mut().insert(header::CONNECTION, close);
     }
     response
-}
-
-/// Refuses a request by its headers alone.
-fn judge(request: &Request) -> Result<(), ApiError> {
-    // HTTP/2 bounds only their size.
-    if request.headers().len() > MAX_HEADERS {
-        return Err(ApiError::TooManyHeaders);
-    }
-    repeated_keys::judge(request.headers())
 }
 
 /// The caller's own id where it is a short printable one, so that its logs and ours meet; else a new one.

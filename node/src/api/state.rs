@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use super::{
     error::ApiError,
     federation::Federation,
+    routes::health::Pulse,
     tries::{AccessKeyTries, UserKeyTries},
     untrusted_forwarders::UntrustedForwarders,
 };
@@ -78,6 +79,7 @@ pub struct NodeState {
     pub(super) user_key_tries: UserKeyTries,
     pub(super) access_key_tries: AccessKeyTries,
     pub(super) untrusted_forwarders: UntrustedForwarders,
+    pub(super) pulse: Pulse,
     pub(super) unusual_user_key_seen: AtomicBool,
 }
 
@@ -140,6 +142,7 @@ impl NodeState {
             user_key_tries: UserKeyTries::new(config.auth_failures_per_minute),
             access_key_tries: AccessKeyTries::new(config.auth_failures_per_minute),
             untrusted_forwarders: UntrustedForwarders::default(),
+            pulse: Pulse::default(),
             unusual_user_key_seen: AtomicBool::new(false),
         }
     }

@@ -71,6 +71,10 @@ pub struct Config {
     pub cluster: Option<ClusterConfig>,
     /// Who must hold a write before it is answered, unless the request says it.
     pub write_ack: AckLevel,
+    /// Connections of clients at most.
+    pub max_connections: usize,
+    /// Where `/health` and `/ready` are served as well, from a thread of their own.
+    pub health_bind: Option<SocketAddr>,
     /// Largest request body.
     pub max_body_bytes: usize,
     /// How much memory each kind of work may take.
@@ -140,6 +144,7 @@ impl Config {
         let api_key_required = values.boolean("API_KEY_REQUIRED");
         let workers = workers(&mut values);
         let drain = values.within("DRAIN_SECONDS", "a number of seconds", 0..=3600);
+        let idle = values.within("IDLE_SECONDS", "a number of seconds", 1..=86_400);
         let cluster_enabled = values.boolean("CLUSTER_ENABLED");
         let salt_policy = values.one_of(
             "BOOTSTRAP",
@@ -204,6 +209,13 @@ impl Config {
                     ],
                 )
                 .unwrap_or_default(),
+            max_connections: values
+                .within("MAX_CONNECTIONS", "a number of connections", 64..=65_536)
+                .unwrap_or(4096),
+            health_bind: values.parse_optional(
+                "HEALTH_BIND",
+                "an IP address and a port, such as 0.0.0.0:9200",
+            ),
             max_body_bytes,
             caches: memory::caches(&mut values, &memory, workers),
             memory,
@@ -215,7 +227,10 @@ impl Config {
                 .unwrap_or_default(),
             drain: Duration::from_secs(drain.unwrap_or_default()),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
-            patience: Patience::default(),
+            patience: Patience {
+                idle: Duration::from_secs(idle.unwrap_or(75)),
+                ..Patience::default()
+            },
             ineffective: values.ineffective(),
             weak: if api_key_required {
                 Vec::new()

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// After these times a client is not worth its connection, or the connection to the database that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Until the headers of a request are there; the first one included.
+    /// Until the headers of a request are there, from their first byte; of the first one from the beginning.
     pub headers: Duration,
     /// Until a body is there.
     pub body: Duration,
@@ -13,6 +13,12 @@ pub struct Patience {
     pub stall: Duration,
     /// Until a client has all of a list that is sent while it is read.
     pub list: Duration,
+    /// Until the next request after an answer.
+    pub idle: Duration,
+    /// Until a connection ends in good order, whatever it does.
+    pub age: Duration,
+    /// Until the rest of a refused request's body is there.
+    pub rest: Duration,
 }
 
 impl Default for Patience {
@@ -22,6 +28,10 @@ impl Default for Patience {
             body: Duration::from_secs(30),
             stall: Duration::from_secs(10),
             list: Duration::from_mins(2),
+            // Load balancers keep theirs for 60 seconds: the node must not be the first to close.
+            idle: Duration::from_secs(75),
+            age: Duration::from_hours(1),
+            rest: Duration::from_secs(5),
         }
     }
 }

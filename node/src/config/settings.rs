@@ -195,6 +195,18 @@ pub const SETTINGS: &[Setting] = &[
         "Which nodes must hold a write before it is answered: this one; every healthy one (250 ms at most); every one (2 s at most, else 202)",
     ),
     setting(
+        "MAX_CONNECTIONS",
+        Some("4096"),
+        "COUNT",
+        "Connections of clients at most, 64 to 65536; one address holds at most a quarter of them",
+    ),
+    setting(
+        "IDLE_SECONDS",
+        Some("75"),
+        "SECONDS",
+        "How long a connection may wait for its next request; more than a load balancer keeps its own",
+    ),
+    setting(
         "MAX_BODY_BYTES",
         Some("1048576"),
         "BYTES",
@@ -289,6 +301,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "ADDRESS:PORT",
         "Serve /metrics there, and only there; plain HTTP",
+    ),
+    setting(
+        "HEALTH_BIND",
+        None,
+        "ADDRESS:PORT",
+        "Serve /health and /ready there as well, from a thread and with connections of their own; plain HTTP",
     ),
     setting(
         "PROMETHEUS_MULTIPROC_DIR",

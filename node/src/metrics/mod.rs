@@ -3,6 +3,7 @@
 //! Names of entries, user keys and addresses are never labels.
 
 mod cluster;
+mod connections;
 mod files;
 mod keys;
 mod memory;
@@ -15,6 +16,7 @@ use prometheus::{
 };
 
 pub use cluster::ClusterMetrics;
+pub use connections::{ConnectionEnd, ConnectionMetrics};
 pub use files::FileMetrics;
 pub use keys::{AuthFailure, KeyMetrics};
 pub use requests::Operation;
@@ -40,6 +42,8 @@ pub struct Metrics {
     pub keys: KeyMetrics,
     /// Of the database.
     pub store: StoreMetrics,
+    /// Of connections.
+    pub connections: ConnectionMetrics,
     /// Of the cluster.
     pub cluster: ClusterMetrics,
     /// Of files.
@@ -107,6 +111,7 @@ impl Metrics {
             memory: MemoryMetrics::new(&registry)?,
             keys: KeyMetrics::new(&registry)?,
             store: StoreMetrics::new(&registry)?,
+            connections: ConnectionMetrics::new(&registry)?,
             cluster: ClusterMetrics::new(&registry)?,
             files: FileMetrics::new(&registry)?,
             cached_keys: gauge("osc_key_cache_keys", "Data keys in the cache")?,

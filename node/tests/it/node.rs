@@ -22,6 +22,7 @@ pub(crate) struct TestNode {
     pub(crate) folder: TempDir,
     pub(crate) url: String,
     pub(crate) metrics_url: Option<String>,
+    pub(crate) health_url: Option<String>,
     pub(crate) client: Client,
     stop: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
@@ -79,12 +80,16 @@ impl TestNode {
         let metrics_url = node
             .metrics_address()
             .map(|address| format!("http://{address}"));
+        let health_url = node
+            .health_address()
+            .map(|address| format!("http://{address}"));
         let stop = CancellationToken::new();
         let served = tokio::spawn(node.serve(stop.clone()));
         Self {
             folder,
             url,
             metrics_url,
+            health_url,
             client: client(),
             stop,
             served,

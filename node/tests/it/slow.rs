@@ -19,6 +19,9 @@ const ALL_BUT_STALLS: Patience = Patience {
     body: Duration::from_millis(300),
     stall: Duration::from_mins(1),
     list: Duration::from_mins(1),
+    idle: Duration::from_mins(1),
+    age: Duration::from_mins(1),
+    rest: Duration::from_secs(1),
 };
 const SHORT: Patience = Patience {
     stall: Duration::from_millis(300),

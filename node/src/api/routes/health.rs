@@ -1,12 +1,21 @@
 //! Whether the process lives, and whether it should get traffic. Public.
 
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 
 use crate::api::{
-    Node,
+    Node, NodeState,
     openapi::{Health, Readiness},
 };
+use crate::store::ReadError;
 
 /// Whether the process lives
 ///
@@ -28,21 +37,88 @@ pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
               (status = 503, body = Readiness, description = "It cannot, with the reasons")),
 )]
 pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json<Value>) {
+    let readable = is_readable(&node).await;
+    let (status, body) = readiness(&node, readable, node.writes());
+    (status, Json(body))
+}
+
+fn readiness(node: &NodeState, readable: bool, writes: &str) -> (StatusCode, Value) {
     let mut reasons = node.reasons_against_traffic();
-    if let Err(error) = node.store.probe().await {
-        tracing::error!(error = %error, "database_not_readable");
+    if !readable {
         reasons.push("database not readable".to_owned());
     }
-    let writes = node.writes();
     if reasons.is_empty() {
-        return (
-            StatusCode::OK,
-            Json(json!({ "ready": true, "writes": writes })),
-        );
+        return (StatusCode::OK, json!({ "ready": true, "writes": writes }));
     }
     let detail = format!("not ready: {}", reasons.join(", "));
     (
         StatusCode::SERVICE_UNAVAILABLE,
-        Json(json!({ "ready": false, "reasons": reasons, "detail": detail, "writes": writes })),
+        json!({ "ready": false, "reasons": reasons, "detail": detail, "writes": writes }),
     )
+}
+
+async fn is_readable(node: &NodeState) -> bool {
+    match node.store.probe().await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(error = %error, "database_not_readable");
+            false
+        }
+    }
+}
+
+/// What a node last knew of itself without being asked.
+#[derive(Debug)]
+pub(in crate::api) struct Pulse {
+    readable: AtomicBool,
+    writes: Mutex<&'static str>,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            readable: AtomicBool::new(true),
+            writes: Mutex::new("accepted"),
+        }
+    }
+}
+
+/// How long the database may take until it counts as not readable.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Brings up to date what [`vital_signs`] tells.
+pub async fn take_pulse(node: &NodeState) {
+    let looked = tokio::time::timeout(PATIENCE, node.store.probe()).await;
+    let readable = match looked {
+        Ok(Ok(())) => true,
+        // Others read a lot, which says nothing of the database, and must not end all traffic.
+        Ok(Err(ReadError::Busy)) => node.pulse.readable.load(Ordering::Relaxed),
+        Ok(Err(_)) | Err(_) => false,
+    };
+    if node.pulse.readable.swap(readable, Ordering::Relaxed) && !readable {
+        tracing::error!("database_not_readable");
+    }
+    let writes = node.writes();
+    *node
+        .pulse
+        .writes
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = writes;
+}
+
+/// The answer to a probe, from memory alone; `None` for a path that is none of theirs.
+pub fn vital_signs(node: &NodeState, path: &str) -> Option<(StatusCode, Value)> {
+    let pulse = &node.pulse;
+    let writes = *pulse.writes.lock().unwrap_or_else(PoisonError::into_inner);
+    match path {
+        "/health" => {
+            let lives = json!({ "status": "healthy", "writes": writes });
+            Some((StatusCode::OK, lives))
+        }
+        "/ready" => {
+            let readable = pulse.readable.load(Ordering::Relaxed);
+            Some(readiness(node, readable, writes))
+        }
+        _ => None,
+    }
 }

@@ -25,10 +25,10 @@ use crate::{
     },
     names::{
         API_KEY_ENTRY, API_KEY_PREVIOUS_FILE, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM,
-        DATA_PATH, NODE_CONTAINER, NODE_PORT, NODE_PORT_NAME, PEERS_ENTRY, SALT_ENTRY, USER_ID,
-        previous_entry,
+        DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME, NODE_CONTAINER, NODE_PORT, NODE_PORT_NAME,
+        PEERS_ENTRY, SALT_ENTRY, USER_ID, previous_entry,
     },
-    node_settings::{NODE_ID_VARIABLE, NodeFiles},
+    node_settings::{NODE_ID_VARIABLE, NodeFiles, NodeSettings},
 };
 
 /// Longer than the drain and the 30 seconds that requests get to finish.
@@ -165,7 +165,10 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
         nodes: file("peers", PEERS_ENTRY),
     };
     let port = u16::try_from(NODE_PORT).unwrap_or_default();
-    let settings = build_node_settings(cluster, "0.0.0.0", port, files, DRAIN_SECONDS);
+    let settings = NodeSettings {
+        health_port: Some(HEALTH_PORT),
+        ..build_node_settings(cluster, "0.0.0.0", port, files, DRAIN_SECONDS)
+    };
     let own_env = settings
         .variables()
         .into_iter()
@@ -197,12 +200,10 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
                 .chain(cluster.additions.env.iter().cloned())
                 .collect(),
         ),
-        ports: Some(vec![ContainerPort {
-            name: Some(NODE_PORT_NAME.to_owned()),
-            container_port: NODE_PORT,
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(vec![
+            container_port(NODE_PORT_NAME, NODE_PORT),
+            container_port(HEALTH_PORT_NAME, HEALTH_PORT.into()),
+        ]),
         volume_mounts: Some(mounts),
         resources: Some(cluster.spec.resources.clone()),
         // Long enough for the check of a large database before the node listens.
@@ -219,6 +220,15 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
             ..SecurityContext::default()
         }),
         ..Container::default()
+    }
+}
+
+fn container_port(name: &str, port: i32) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: port,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
     }
 }
 
@@ -248,7 +258,7 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),
-            port: IntOrString::String(NODE_PORT_NAME.to_owned()),
+            port: IntOrString::String(HEALTH_PORT_NAME.to_owned()),
             ..HTTPGetAction::default()
         }),
         period_seconds: Some(period_seconds),

@@ -1,41 +1,20 @@
 //! Connections whose clients do not read: cut off, because nothing else would ever end them.
 
 use std::{
-    future::{self, Ready},
     io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use axum_server::accept::Accept;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
 
-/// Accepts connections without delay of small packets, and guards each of them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GuardingAcceptor {
-    /// How long a client may take nothing of what waits for it.
-    pub(crate) stall: Duration,
-}
-
-impl<S> Accept<TcpStream, S> for GuardingAcceptor {
-    type Stream = StallGuard<TcpStream>;
-    type Service = S;
-    type Future = Ready<io::Result<(Self::Stream, S)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let no_delay = stream.set_nodelay(true);
-        future::ready(no_delay.map(|()| (StallGuard::new(stream, self.stall), service)))
-    }
-}
-
 /// A stream whose writes fail once the other side has taken nothing for some time.
 #[derive(Debug)]
-pub(crate) struct StallGuard<T> {
+pub(super) struct StallGuard<T> {
     stream: T,
     stall: Duration,
     /// Runs while a write waits.
@@ -44,7 +23,8 @@ pub(crate) struct StallGuard<T> {
 }
 
 impl<T> StallGuard<T> {
-    fn new(stream: T, stall: Duration) -> Self {
+    /// `stall`: how long a client may take nothing of what waits for it.
+    pub(super) fn new(stream: T, stall: Duration) -> Self {
         Self {
             stream,
             stall,

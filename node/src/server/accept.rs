@@ -1,0 +1,226 @@
+//! The loop that takes connections from a port.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::Router;
+use http::HeaderValue;
+use rustix::io::Errno;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    activity::Activity,
+    connection::{self, Shared},
+    edge::EdgeParts,
+    handshake::LiveTls,
+    head_room::HeadRoom,
+    limits::ConnectionLimits,
+    refusal::Refusal,
+    request_body::RestLimits,
+    table::{ConnectionTable, Refused},
+};
+use crate::{
+    api::ConnectionMark,
+    budget::Pool,
+    metrics::{ConnectionEnd, ConnectionMetrics},
+};
+
+/// How long the loop rests when the system has no file descriptor left.
+const REST: Duration = Duration::from_millis(50);
+/// Clients that are told at the same time why they are not taken; others are closed without a word.
+const TOLD: usize = 64;
+/// How long telling takes at most.
+const TELLING: Duration = Duration::from_secs(1);
+/// Clients of refused requests that may go on sending at the same time.
+const WAITING: usize = 64;
+
+/// A port, and what is served there.
+#[derive(Debug)]
+pub(crate) struct Port {
+    /// Where clients come.
+    pub(crate) listener: std::net::TcpListener,
+    /// What they get.
+    pub(crate) router: Router,
+    /// `None` for plain HTTP.
+    pub(crate) tls: Option<LiveTls>,
+    /// What their connections may cost.
+    pub(crate) limits: ConnectionLimits,
+    /// The share of the memory from which heads grow that are larger than most.
+    pub(crate) head_room: Pool,
+    /// What is counted.
+    pub(crate) metrics: ConnectionMetrics,
+}
+
+impl Port {
+    /// Serves until told to stop, and then until all connections have ended in good order.
+    pub(crate) async fn serve(self, stop: CancellationToken) -> io::Result<()> {
+        let Self {
+            listener,
+            router,
+            tls,
+            limits,
+            head_room,
+            metrics,
+        } = self;
+        let listener = TcpListener::from_std(listener)?;
+        let patience = limits.patience;
+        let keep_alive = format!("timeout={}", patience.idle.as_secs());
+        let edge = EdgeParts {
+            router,
+            room: HeadRoom(head_room),
+            rest: RestLimits {
+                bytes: limits.max_rest_bytes,
+                time: patience.rest,
+                waiting: Arc::new(Semaphore::new(WAITING)),
+            },
+            keep_alive: HeaderValue::try_from(keep_alive).map_err(io::Error::other)?,
+        };
+        let shared = Arc::new(Shared {
+            http: connection::http(),
+            edge: Arc::new(edge),
+            tls,
+            patience,
+            metrics,
+            stop: stop.clone(),
+        });
+        let doorkeeper = Doorkeeper {
+            table: Arc::new(Mutex::new(ConnectionTable::new(limits))),
+            shared,
+            tasks: TaskTracker::new(),
+            telling: Arc::new(Semaphore::new(TOLD)),
+        };
+        let mut exhausted = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    if exhausted {
+                        exhausted = false;
+                        tracing::info!("file_descriptors_available");
+                    }
+                    doorkeeper.receive(stream, peer);
+                }
+                Err(error) if is_exhaustion(&error) => {
+                    if !exhausted {
+                        exhausted = true;
+                        doorkeeper.shared.metrics.descriptors_exhausted();
+                        tracing::error!(
+                            error = %error,
+                            advice = "raise the limit of open files (ulimit -n, LimitNOFILE), or lower OSC_MAX_CONNECTIONS",
+                            "file_descriptors_exhausted"
+                        );
+                    }
+                    sleep(REST).await;
+                }
+                // Of a client that went away before it was taken.
+                Err(error) => tracing::debug!(error = %error, "accept_failed"),
+            }
+        }
+        drop(listener);
+        doorkeeper.tasks.close();
+        doorkeeper.tasks.wait().await;
+        Ok(())
+    }
+}
+
+/// Whether the system has no room for another connection just now.
+fn is_exhaustion(error: &io::Error) -> bool {
+    let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    lacks
+        .into_iter()
+        .any(|lack| error.raw_os_error() == Some(lack.raw_os_error()))
+}
+
+/// Takes clients or turns them away.
+#[derive(Debug)]
+struct Doorkeeper {
+    table: Arc<Mutex<ConnectionTable>>,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    telling: Arc<Semaphore>,
+}
+
+impl Doorkeeper {
+    fn receive(&self, stream: TcpStream, peer: SocketAddr) {
+        let mut made = None;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = table.admit(peer.ip().to_canonical(), |id| {
+            let activity = Arc::new(Activity::new(ConnectionMark::new(peer, id)));
+            made = Some(Arc::clone(&activity));
+            activity
+        });
+        self.shared.metrics.open(table.len());
+        drop(table);
+        match (admitted, made) {
+            (Ok(id), Some(activity)) => {
+                let entry = TableEntry {
+                    id,
+                    table: Arc::clone(&self.table),
+                    metrics: self.shared.metrics.clone(),
+                };
+                let shared = Arc::clone(&self.shared);
+                self.tasks.spawn(async move {
+                    let end = if stream.set_nodelay(true).is_ok() {
+                        connection::serve(stream, activity, &shared).await
+                    } else {
+                        ConnectionEnd::Broken
+                    };
+                    shared.metrics.closed(end);
+                    drop(entry);
+                });
+            }
+            (Err(refused), _) => self.turn_away(stream, refused),
+            // Never: who is admitted is made.
+            (Ok(_), None) => {}
+        }
+    }
+
+    /// Plain HTTP is told why; TLS would have to be spoken first, which is what there is no room for.
+    fn turn_away(&self, mut stream: TcpStream, refused: Refused) {
+        self.shared.metrics.refused(refused.label());
+        if self.shared.tls.is_some() {
+            return;
+        }
+        let Ok(telling) = Arc::clone(&self.telling).try_acquire_owned() else {
+            return;
+        };
+        self.tasks.spawn(timeout(TELLING, async move {
+            let _telling = telling;
+            stream.write_all(&Refusal::Connections.to_bytes()).await?;
+            stream.shutdown().await?;
+            // Closing with bytes unread would take the answer away.
+            let mut taken = [0; 1024];
+            while stream.read(&mut taken).await? > 0 {}
+            io::Result::Ok(())
+        }));
+    }
+}
+
+/// A connection's place in the table, which it gives up when it ends in whatever way.
+struct TableEntry {
+    id: u64,
+    table: Arc<Mutex<ConnectionTable>>,
+    metrics: ConnectionMetrics,
+}
+
+impl Drop for TableEntry {
+    fn drop(&mut self) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.ended(self.id);
+        self.metrics.open(table.len());
+    }
+}

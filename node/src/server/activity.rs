@@ -1,0 +1,227 @@
+//! What a connection is doing, and until when it may.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::refusal::Refusal;
+use crate::{api::ConnectionMark, config::Patience};
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Too few bytes came to tell.
+    Unknown,
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// The time for something that a connection does is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// The client sent nothing, or nothing whole, after it connected.
+    Silent,
+    /// The head of a request did not come as a whole.
+    Head,
+    /// No request came after the last answer.
+    Idle,
+}
+
+/// One connection's state, shared by its bytes, its requests and the table of connections.
+#[derive(Debug)]
+pub(super) struct Activity {
+    /// What its requests are told.
+    pub(super) mark: Arc<ConnectionMark>,
+    opened: Instant,
+    /// Requests whose answer, or whose body, has not ended.
+    busy: AtomicU32,
+    /// Microseconds from the opening to the end of the last answer; 0 before the first.
+    answered: AtomicU64,
+    /// Microseconds from the opening to the first byte of a head that is not whole yet; 0 where there is none. HTTP/1 only.
+    head_began: AtomicU64,
+    protocol: AtomicU8,
+    /// The next answer is the last.
+    retiring: AtomicBool,
+    evicted: AtomicBool,
+    refusal: AtomicU8,
+    /// Wakes the connection when it is told to make room.
+    pub(super) told: Notify,
+}
+
+impl Activity {
+    pub(super) fn new(mark: ConnectionMark) -> Self {
+        Self {
+            mark: Arc::new(mark),
+            opened: Instant::now(),
+            busy: AtomicU32::new(0),
+            answered: AtomicU64::new(0),
+            head_began: AtomicU64::new(0),
+            protocol: AtomicU8::new(Protocol::Unknown as u8),
+            retiring: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+            refusal: AtomicU8::new(0),
+            told: Notify::new(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        let elapsed = self.opened.elapsed().as_micros();
+        u64::try_from(elapsed).unwrap_or(u64::MAX).max(1)
+    }
+
+    fn at(&self, micros: u64) -> Instant {
+        self.opened + Duration::from_micros(micros)
+    }
+
+    /// A request has begun; it ends when the guard and all its clones are gone.
+    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Relaxed);
+        self.head_began.store(0, Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// Whether a request is being answered, or its body read.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Relaxed) > 0
+    }
+
+    /// Bytes of a head came.
+    pub(super) fn head_continues(&self) {
+        if self.head_began.load(Relaxed) == 0 {
+            self.head_began.store(self.now(), Relaxed);
+        }
+    }
+
+    /// Since when there has been nothing to do; `None` while there is, or before the first answer.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let answered = self.answered.load(Relaxed);
+        (answered > 0 && !self.is_busy()).then(|| self.at(answered))
+    }
+
+    /// What is overdue next, and when; `None` while requests run.
+    pub(super) fn deadline(&self, patience: &Patience) -> Option<(Instant, Overdue)> {
+        if self.is_busy() {
+            return None;
+        }
+        let head = self.head_began.load(Relaxed);
+        if head > 0 {
+            return Some((self.at(head) + patience.headers, Overdue::Head));
+        }
+        match self.answered.load(Relaxed) {
+            0 => Some((self.opened + patience.headers, Overdue::Silent)),
+            answered => Some((self.at(answered) + patience.idle, Overdue::Idle)),
+        }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        match self.protocol.load(Relaxed) {
+            1 => Protocol::Http1,
+            2 => Protocol::Http2,
+            _ => Protocol::Unknown,
+        }
+    }
+
+    pub(super) fn speaks(&self, protocol: Protocol) {
+        self.protocol.store(protocol as u8, Relaxed);
+    }
+
+    /// The next answer on HTTP/1 is the last.
+    pub(super) fn retire(&self) {
+        self.retiring.store(true, Relaxed);
+    }
+
+    pub(super) fn is_retiring(&self) -> bool {
+        self.retiring.load(Relaxed)
+    }
+
+    /// Tells the connection to make room.
+    pub(super) fn evict(&self) {
+        self.evicted.store(true, Relaxed);
+        self.told.notify_one();
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Relaxed)
+    }
+
+    /// The head that is being read is refused for this reason, whatever hyper says of it.
+    pub(super) fn refuse_head(&self, refusal: Refusal) {
+        self.refusal.store(refusal.code(), Relaxed);
+    }
+
+    pub(super) fn head_refusal(&self) -> Option<Refusal> {
+        Refusal::of_code(self.refusal.load(Relaxed))
+    }
+}
+
+/// A request that is not over.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Activity>);
+
+impl Clone for Busy {
+    fn clone(&self) -> Self {
+        self.0.busy.fetch_add(1, Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.answered.store(self.0.now(), Relaxed);
+        self.0.busy.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        headers: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+        body: Duration::ZERO,
+        stall: Duration::ZERO,
+        list: Duration::ZERO,
+        age: Duration::ZERO,
+        rest: Duration::ZERO,
+    };
+
+    #[test]
+    fn the_time_for_a_head_begins_with_its_first_byte_and_idleness_with_the_last_answer() {
+        let peer = "192.0.2.1:1".parse().unwrap();
+        let activity = Arc::new(Activity::new(ConnectionMark::new(peer, 1)));
+        let due = |activity: &Activity| activity.deadline(&PATIENCE);
+        let (silent, what) = due(&activity).unwrap();
+        assert_eq!(what, Overdue::Silent);
+        assert_eq!(silent, activity.opened + PATIENCE.headers);
+
+        let began = Instant::now();
+        activity.head_continues();
+        let (head, what) = due(&activity).unwrap();
+        assert_eq!(what, Overdue::Head);
+        // To the microsecond.
+        assert!(head + Duration::from_micros(1) >= began + PATIENCE.headers);
+        std::thread::sleep(Duration::from_millis(2));
+        activity.head_continues();
+        assert_eq!(due(&activity), Some((head, Overdue::Head)));
+
+        let request = activity.begin();
+        let body = request.clone();
+        assert_eq!(due(&activity), None);
+        drop(request);
+        assert_eq!(due(&activity), None);
+        let ended = Instant::now();
+        drop(body);
+        let (idle, what) = due(&activity).unwrap();
+        assert_eq!(what, Overdue::Idle);
+        assert!(idle + Duration::from_micros(1) >= ended + PATIENCE.idle);
+    }
+}

@@ -1,0 +1,262 @@
+//! One connection, from its first byte to its end.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    activity::{Activity, Overdue, Protocol},
+    edge::{Edge, EdgeParts},
+    handshake::{LiveTls, shows_certificate},
+    limits::{
+        EVICTION, FAREWELL, LAST_ANSWERS, MAX_HEAD_BYTES, MAX_STREAMS, RECEIVE_WINDOW, SEND_BUFFER,
+    },
+    refusal::Refusal,
+    stall_guard::StallGuard,
+    wire::Wire,
+};
+use crate::{
+    api::MAX_HEADERS,
+    config::Patience,
+    metrics::{ConnectionEnd, ConnectionMetrics},
+};
+
+/// How long running requests may take after the node stopped listening.
+const FINISH: Duration = Duration::from_secs(30);
+
+/// What the connections of a port share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) http: auto::Builder<TokioExecutor>,
+    pub(super) edge: Arc<EdgeParts>,
+    pub(super) tls: Option<LiveTls>,
+    pub(super) patience: Patience,
+    pub(super) metrics: ConnectionMetrics,
+    /// Ends all of them in good order.
+    pub(super) stop: CancellationToken,
+}
+
+/// How hyper bounds a client, where this module does not.
+pub(super) fn http() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // It would also count between requests; `Activity` does it.
+        .header_read_timeout(None)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        // Heads up to 64 KiB are judged by `HeadRoom`, which answers in JSON; h2 itself refuses what is far beyond.
+        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES / 4 * 5).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(RECEIVE_WINDOW)
+        .initial_connection_window_size(RECEIVE_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_STREAMS as usize)
+        .max_local_error_reset_streams(2 * MAX_STREAMS as usize)
+        .keep_alive_interval(Duration::from_secs(20));
+    builder
+}
+
+/// Serves a client until one side ends the connection, and tells why it ended.
+pub(super) async fn serve(
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    shared: &Shared,
+) -> ConnectionEnd {
+    let stream = StallGuard::new(stream, shared.patience.stall);
+    let Some(tls) = &shared.tls else {
+        return converse(stream, activity, shared).await;
+    };
+    let handshake = timeout(shared.patience.headers, tls.accept(stream));
+    let shaken = tokio::select! {
+        biased;
+        () = shared.stop.cancelled() => return ConnectionEnd::Stopped,
+        () = activity.told.notified() => return ConnectionEnd::Evicted,
+        shaken = handshake => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            if shows_certificate(&stream) {
+                activity.mark.certify();
+            }
+            converse(stream, activity, shared).await
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(client = %activity.mark.peer.ip(), error = %error, "tls_handshake_failed");
+            ConnectionEnd::Handshake
+        }
+        Err(_) => ConnectionEnd::Silent,
+    }
+}
+
+/// Speaks HTTP.
+async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: T,
+    activity: Arc<Activity>,
+    shared: &Shared,
+) -> ConnectionEnd {
+    let room = shared.edge.room.clone();
+    let wire = Wire::new(stream, Arc::clone(&activity), room, shared.metrics.clone());
+    let edge = Edge {
+        parts: Arc::clone(&shared.edge),
+        activity: Arc::clone(&activity),
+    };
+    let mut http = pin!(shared.http.serve_connection(TokioIo::new(wire), edge));
+    let mut stopped = pin!(shared.stop.cancelled());
+    let mut evicted = pin!(activity.told.notified());
+    let mut conduct = Conduct::new(&activity, shared.patience);
+    let mut alarm = pin!(sleep_until(conduct.retires_at));
+    poll_fn(|context| {
+        loop {
+            if let Poll::Ready(ended) = http.as_mut().poll(context) {
+                return Poll::Ready(conduct.ended(ended.is_err()));
+            }
+            if conduct.leaving.is_none() {
+                if stopped.as_mut().poll(context).is_ready() {
+                    conduct.leave(ConnectionEnd::Stopped, FINISH);
+                } else if evicted.as_mut().poll(context).is_ready() {
+                    conduct.leave(ConnectionEnd::Evicted, EVICTION);
+                }
+                if conduct.leaving.is_some() {
+                    http.as_mut().graceful_shutdown();
+                    continue;
+                }
+            }
+            match conduct.next() {
+                Next::Wait(until) => {
+                    if wait(alarm.as_mut(), until, context).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Next::Farewell => http.as_mut().graceful_shutdown(),
+                Next::Again => {}
+                Next::End(end) => return Poll::Ready(end),
+            }
+        }
+    })
+    .await
+}
+
+/// Waits until then, or shorter: moving an alarm costs more than one look too many.
+fn wait(mut alarm: Pin<&mut Sleep>, until: Instant, context: &mut Context<'_>) -> Poll<()> {
+    if until < alarm.deadline() {
+        alarm.as_mut().reset(until);
+    }
+    let rang = alarm.as_mut().poll(context);
+    if rang.is_ready() {
+        alarm.reset(until);
+    }
+    rang
+}
+
+/// What a connection does next of itself.
+#[derive(Debug)]
+enum Next {
+    Wait(Instant),
+    /// Tells the client that it ends.
+    Farewell,
+    /// Reads or writes once more: something has changed.
+    Again,
+    End(ConnectionEnd),
+}
+
+/// When a connection ends, and how.
+#[derive(Debug)]
+struct Conduct<'a> {
+    activity: &'a Activity,
+    patience: Patience,
+    /// When it is too old.
+    retires_at: Instant,
+    /// Why it is ending, and how long that may take.
+    leaving: Option<(ConnectionEnd, Instant)>,
+}
+
+impl<'a> Conduct<'a> {
+    fn new(activity: &'a Activity, patience: Patience) -> Self {
+        // Up to a tenth less: connections that came together must not go together.
+        let jitter = patience.age.mul_f64(rand::random::<f64>() / 10.0);
+        Self {
+            activity,
+            patience,
+            retires_at: Instant::now() + patience.age.saturating_sub(jitter),
+            leaving: None,
+        }
+    }
+
+    fn leave(&mut self, end: ConnectionEnd, patience: Duration) {
+        self.leaving = Some((end, Instant::now() + patience));
+    }
+
+    fn next(&mut self) -> Next {
+        let now = Instant::now();
+        if let Some((end, until)) = self.leaving {
+            return if now < until {
+                Next::Wait(until)
+            } else {
+                Next::End(end)
+            };
+        }
+        let http2 = self.activity.protocol() == Protocol::Http2;
+        let old = now >= self.retires_at;
+        if old && http2 {
+            self.leave(ConnectionEnd::Age, LAST_ANSWERS);
+            return Next::Farewell;
+        }
+        if old {
+            self.activity.retire();
+        }
+        let never = now + Duration::from_hours(24);
+        let retires_at = if old { never } else { self.retires_at };
+        let Some((until, what)) = self.activity.deadline(&self.patience) else {
+            return Next::Wait(retires_at);
+        };
+        if now < until {
+            return Next::Wait(until.min(retires_at));
+        }
+        match what {
+            Overdue::Silent if http2 => {
+                self.leave(ConnectionEnd::Silent, FAREWELL);
+                Next::Farewell
+            }
+            Overdue::Silent => Next::End(ConnectionEnd::Silent),
+            Overdue::Head => {
+                self.activity.refuse_head(Refusal::SlowHead);
+                self.leave(ConnectionEnd::SlowHead, FAREWELL);
+                Next::Again
+            }
+            Overdue::Idle => {
+                self.leave(ConnectionEnd::Idle, FAREWELL);
+                Next::Farewell
+            }
+        }
+    }
+
+    /// Hyper has ended it.
+    fn ended(&self, with_error: bool) -> ConnectionEnd {
+        match self.leaving {
+            Some((end, _)) => end,
+            None if self.activity.is_retiring() => ConnectionEnd::Age,
+            None if with_error => ConnectionEnd::Broken,
+            None => ConnectionEnd::Client,
+        }
+    }
+}

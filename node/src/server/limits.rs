@@ -1,0 +1,88 @@
+//! What connections may cost together, and each of them.
+
+use std::{net::IpAddr, time::Duration};
+
+use ipnet::IpNet;
+
+use crate::config::Patience;
+
+/// The largest head of a request, in bytes.
+pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
+/// What a head may have before it needs room of its own.
+pub(super) const SMALL_HEAD_BYTES: usize = 8 << 10;
+/// HTTP/2 requests of one connection at a time.
+pub(super) const MAX_STREAMS: u32 = 32;
+/// Bytes of bodies that one HTTP/2 connection may send before this node reads them. The protocol allows no less.
+pub(super) const RECEIVE_WINDOW: u32 = 65_535;
+/// Bytes of an answer that wait in an HTTP/2 stream for its client.
+pub(super) const SEND_BUFFER: usize = 32 << 10;
+/// Connections that are kept for addresses without another one.
+const RESERVED: usize = 64;
+
+/// Limits of the connections of one port.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionLimits {
+    /// Connections at most.
+    pub(crate) maximum: usize,
+    /// The last ones, which only addresses without another one get.
+    pub(crate) reserved: usize,
+    /// Whose connections are those of many clients.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// The largest rest of a refused request's body that is read.
+    pub(crate) max_rest_bytes: u64,
+    /// How long clients may take.
+    pub(crate) patience: Patience,
+}
+
+impl ConnectionLimits {
+    /// The limits of the port for clients. Where probes have a port of their own, `reserves` is false.
+    pub(crate) fn of_clients(
+        maximum: usize,
+        reserves: bool,
+        max_body_bytes: usize,
+        trusted_proxies: Vec<IpNet>,
+        patience: Patience,
+    ) -> Self {
+        Self {
+            maximum,
+            reserved: if reserves {
+                RESERVED.min(maximum / 4)
+            } else {
+                0
+            },
+            trusted_proxies,
+            max_rest_bytes: max_body_bytes as u64,
+            patience,
+        }
+    }
+
+    /// The limits of a port that only few programs call, such as the one for metrics.
+    pub(crate) fn of_few(patience: Patience) -> Self {
+        Self {
+            maximum: 64,
+            reserved: 16,
+            trusted_proxies: Vec::new(),
+            max_rest_bytes: SMALL_HEAD_BYTES as u64,
+            patience,
+        }
+    }
+
+    /// From how many connections on others are closed for new ones.
+    pub(super) fn scarce_from(&self) -> usize {
+        self.maximum / 4 * 3
+    }
+
+    /// How many connections one address may have; `None` for a proxy that is trusted.
+    pub(super) fn share_of(&self, address: IpAddr) -> Option<usize> {
+        let mut trusted = self.trusted_proxies.iter();
+        let is_trusted = trusted.any(|network| network.contains(&address));
+        (!is_trusted).then_some((self.maximum / 4).max(1))
+    }
+}
+
+/// The time that a connection gets to end in good order: two minutes, as an answer does, and some more.
+pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(150);
+/// The same of a connection that has nothing to do any more.
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+/// The same of a connection that must make room.
+pub(super) const EVICTION: Duration = Duration::from_secs(1);

@@ -1,0 +1,114 @@
+//! Answers that are given before there is a request: as bytes, because hyper gives them none of ours.
+
+use http::{HeaderValue, StatusCode};
+
+/// Why a client gets no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// What came is no request of HTTP/1.
+    Malformed,
+    /// The head did not come as a whole.
+    SlowHead,
+    /// The path is too long.
+    LongPath,
+    /// The head is too large, or has too many headers.
+    LargeHead,
+    /// There is no room for a head as large as this one.
+    NoRoomForHead,
+    /// There are too many connections.
+    Connections,
+}
+
+impl Refusal {
+    const ALL: [Self; 6] = [
+        Self::Malformed,
+        Self::SlowHead,
+        Self::LongPath,
+        Self::LargeHead,
+        Self::NoRoomForHead,
+        Self::Connections,
+    ];
+
+    /// A number from 1 on.
+    pub(super) fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    pub(super) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.code() == code)
+    }
+
+    /// What hyper's own refusal with this status means.
+    pub(super) fn of_status(status: &[u8]) -> Option<Self> {
+        match status {
+            b"400" => Some(Self::Malformed),
+            b"414" => Some(Self::LongPath),
+            b"431" => Some(Self::LargeHead),
+            _ => None,
+        }
+    }
+
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::SlowHead => StatusCode::REQUEST_TIMEOUT,
+            Self::LongPath => StatusCode::URI_TOO_LONG,
+            Self::LargeHead | Self::NoRoomForHead => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Connections => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            Self::Malformed => "This is no request of HTTP/1.1",
+            Self::SlowHead => "The headers of this request did not arrive in time",
+            Self::LongPath => "The path of this request is too long",
+            Self::LargeHead => "The headers of this request are too large or too many",
+            Self::NoRoomForHead => "The headers of this request are too large",
+            Self::Connections => "This node has too many connections; try again",
+        }
+    }
+
+    /// The whole answer. The connection ends with it.
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let status = self.status();
+        let body = format!(r#"{{"detail":"{}"}}"#, self.detail());
+        let retry_after = if self == Self::Connections {
+            "retry-after: 1\r\n"
+        } else {
+            ""
+        };
+        format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{retry_after}server: {}\r\n\
+             x-request-id: {:032x}\r\nconnection: close\r\n\r\n{body}",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            body.len(),
+            SERVER.to_str().unwrap_or_default(),
+            rand::random::<u128>(),
+        )
+        .into_bytes()
+    }
+}
+
+/// The product, as every answer names it.
+const SERVER: HeaderValue =
+    HeaderValue::from_static(concat!("opensecureconf/", env!("CARGO_PKG_VERSION")));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_a_whole_answer_in_json() {
+        for refusal in Refusal::ALL {
+            assert_eq!(Refusal::of_code(refusal.code()), Some(refusal));
+            let text = String::from_utf8(refusal.to_bytes()).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let json: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert!(json["detail"].is_string());
+            assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+            assert_eq!(head.contains("retry-after"), head.contains(" 503 "));
+        }
+    }
+}

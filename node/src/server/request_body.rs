@@ -1,0 +1,199 @@
+//! Bodies of requests. What a handler leaves of one is read and dropped, so that its client can read the answer, and the
+//! next request finds its beginning.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::{
+    runtime::Handle,
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::activity::Busy;
+
+/// What may be read of bodies that no handler wants.
+#[derive(Debug, Clone)]
+pub(super) struct RestLimits {
+    /// Bytes of one body, those that its handler read included.
+    pub(super) bytes: u64,
+    /// How long it may take from the moment in which the handler left it.
+    pub(super) time: Duration,
+    /// Who may wait for a client that sends more: closing at once would take the answer away from it.
+    pub(super) waiting: Arc<Semaphore>,
+}
+
+/// How far a body has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Its length, where the client told it.
+    length: Option<u64>,
+    /// The client waits for `100 Continue`.
+    awaits_continue: bool,
+    read: AtomicU64,
+    asked: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Progress {
+    /// Whether the client may still send more of it than this node reads, or may not send it at all, so that the
+    /// next request cannot be found.
+    pub(super) fn ends_connection(&self, limits: &RestLimits) -> bool {
+        if self.ended.load(Relaxed) {
+            return false;
+        }
+        let never_began = self.awaits_continue && !self.asked.load(Relaxed);
+        never_began || self.length.is_some_and(|length| length > limits.bytes)
+    }
+}
+
+/// A body whose rest is read.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    /// Taken when it is dropped.
+    body: Option<Incoming>,
+    /// `None` where there is no body.
+    watched: Option<Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    progress: Arc<Progress>,
+    limits: RestLimits,
+    busy: Busy,
+}
+
+impl RequestBody {
+    /// Takes a body, and gives what is known of its progress; `None` where there is no body.
+    pub(super) fn new(
+        body: Incoming,
+        awaits_continue: bool,
+        limits: &RestLimits,
+        busy: &Busy,
+    ) -> (Self, Option<Arc<Progress>>) {
+        if body.is_end_stream() {
+            let (body, watched) = (Some(body), None);
+            return (Self { body, watched }, None);
+        }
+        let progress = Arc::new(Progress {
+            length: body.size_hint().exact(),
+            awaits_continue,
+            read: AtomicU64::new(0),
+            asked: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        });
+        let watched = Watched {
+            progress: Arc::clone(&progress),
+            limits: limits.clone(),
+            busy: busy.clone(),
+        };
+        let body = Self {
+            body: Some(body),
+            watched: Some(watched),
+        };
+        (body, Some(progress))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { body, watched } = self.get_mut();
+        let Some(body) = body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(&mut *body).poll_frame(context);
+        if let Some(Watched { progress, .. }) = watched {
+            progress.asked.store(true, Relaxed);
+            match &frame {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    progress.read.fetch_add(bytes as u64, Relaxed);
+                    if body.is_end_stream() {
+                        progress.ended.store(true, Relaxed);
+                    }
+                }
+                Poll::Ready(_) => progress.ended.store(true, Relaxed),
+                Poll::Pending => {}
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map(Incoming::size_hint)
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let (Some(body), Some(watched)) = (self.body.take(), self.watched.take()) else {
+            return;
+        };
+        let progress = &watched.progress;
+        if progress.ended.load(Relaxed) || body.is_end_stream() {
+            return;
+        }
+        // Reading would ask for the body that the client holds back; the connection ends instead.
+        if progress.awaits_continue && !progress.asked.load(Relaxed) {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(read_rest(body, watched));
+        }
+    }
+}
+
+/// Reads a body to its end, or up to the limits. Holds one chunk at a time.
+async fn read_rest(mut body: Incoming, watched: Watched) {
+    let Watched {
+        progress,
+        limits,
+        busy,
+    } = watched;
+    let deadline = Instant::now() + limits.time;
+    let mut left = limits.bytes.saturating_sub(progress.read.load(Relaxed));
+    loop {
+        match timeout_at(deadline, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                if bytes > left {
+                    break;
+                }
+                left -= bytes;
+            }
+            Ok(None | Some(Err(_))) | Err(_) => {
+                progress.ended.store(true, Relaxed);
+                return;
+            }
+        }
+    }
+    // The client reads the answer meanwhile; what it sends waits in its own memory.
+    if let Ok(_waiting) = limits.waiting.try_acquire() {
+        sleep_until(deadline).await;
+    }
+    drop((body, busy));
+}

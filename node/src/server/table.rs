@@ -1,0 +1,213 @@
+//! Which connections there may be, and which of them ends first when they become scarce.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use super::{activity::Activity, limits::ConnectionLimits};
+
+/// Why a connection is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// There are as many as there may be.
+    Full,
+    /// The last ones are kept for addresses without another one.
+    Reserved,
+    /// This address has its share.
+    Address,
+}
+
+impl Refused {
+    /// The label of the metric.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Reserved => "reserved",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// The open connections of one port. The order of their numbers is their age.
+#[derive(Debug)]
+pub(super) struct ConnectionTable {
+    limits: ConnectionLimits,
+    next: u64,
+    open: BTreeMap<u64, (IpAddr, Arc<Activity>)>,
+    /// How many connections an address has; none has 0.
+    of_address: HashMap<IpAddr, usize>,
+}
+
+impl ConnectionTable {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            limits,
+            next: 0,
+            open: BTreeMap::new(),
+            of_address: HashMap::new(),
+        }
+    }
+
+    /// Takes a connection and gives it a number, or says why not. Where connections are scarce, another one is told to end.
+    pub(super) fn admit(
+        &mut self,
+        address: IpAddr,
+        activity: impl FnOnce(u64) -> Arc<Activity>,
+    ) -> Result<u64, Refused> {
+        let of_address = self.of_address.get(&address).copied().unwrap_or_default();
+        let share = self.limits.share_of(address);
+        if share.is_some_and(|share| of_address >= share) {
+            return Err(Refused::Address);
+        }
+        if self.open.len() >= self.limits.scarce_from() {
+            self.evict_one();
+        }
+        if self.open.len() >= self.limits.maximum {
+            return Err(Refused::Full);
+        }
+        let left = self.limits.maximum - self.open.len();
+        if left <= self.limits.reserved && of_address > 0 {
+            return Err(Refused::Reserved);
+        }
+        self.next += 1;
+        let id = self.next;
+        self.open.insert(id, (address, activity(id)));
+        *self.of_address.entry(address).or_default() += 1;
+        Ok(id)
+    }
+
+    /// A connection has ended.
+    pub(super) fn ended(&mut self, id: u64) {
+        let Some((address, _)) = self.open.remove(&id) else {
+            return;
+        };
+        if let Some(count) = self.of_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_address.remove(&address);
+            }
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Ends the oldest that never proved a key, else the one that is idle for the longest time.
+    fn evict_one(&self) {
+        let mut candidates = self.open.values().filter(|(_, open)| !open.is_evicted());
+        let unproved = candidates.find(|(_, open)| !open.mark.has_proved());
+        let victim = unproved.or_else(|| {
+            let idle = self.open.values().filter(|(_, open)| !open.is_evicted());
+            idle.filter_map(|entry| Some((entry.1.idle_since()?, entry)))
+                .min_by_key(|(since, _)| *since)
+                .map(|(_, entry)| entry)
+        });
+        if let Some((_, victim)) = victim {
+            victim.evict();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::{api::ConnectionMark, config::Patience};
+
+    fn table(maximum: usize) -> ConnectionTable {
+        let trusted = vec!["10.0.0.0/8".parse().unwrap()];
+        let patience = Patience::default();
+        ConnectionTable::new(ConnectionLimits::of_clients(
+            maximum, true, 1, trusted, patience,
+        ))
+    }
+
+    fn admit(table: &mut ConnectionTable, address: &str) -> Result<Arc<Activity>, Refused> {
+        let address: IpAddr = address.parse().unwrap();
+        let mut made = None;
+        table.admit(address, |id| {
+            let mark = ConnectionMark::new(SocketAddr::new(address, 1), id);
+            let activity = Arc::new(Activity::new(mark));
+            made = Some(Arc::clone(&activity));
+            activity
+        })?;
+        Ok(made.unwrap())
+    }
+
+    #[test]
+    fn one_address_holds_a_quarter_and_a_trusted_proxy_more() {
+        let mut table = table(64);
+        for _ in 0..16 {
+            admit(&mut table, "192.0.2.1").unwrap();
+        }
+        assert_eq!(
+            admit(&mut table, "192.0.2.1").unwrap_err(),
+            Refused::Address
+        );
+        for _ in 0..20 {
+            admit(&mut table, "10.0.0.1").unwrap();
+        }
+        table.ended(1);
+        admit(&mut table, "192.0.2.1").unwrap();
+    }
+
+    #[test]
+    fn the_last_connections_are_kept_for_addresses_without_one() {
+        let mut table = table(64);
+        for n in 0..48 {
+            admit(&mut table, &format!("192.0.2.{}", n % 4)).unwrap();
+        }
+        assert_eq!(
+            admit(&mut table, "192.0.2.1").unwrap_err(),
+            Refused::Reserved
+        );
+        admit(&mut table, "198.51.100.1").unwrap();
+        assert_eq!(
+            admit(&mut table, "198.51.100.1").unwrap_err(),
+            Refused::Reserved
+        );
+        for n in 2..=16 {
+            admit(&mut table, &format!("198.51.100.{n}")).unwrap();
+        }
+        assert_eq!(admit(&mut table, "203.0.113.1").unwrap_err(), Refused::Full);
+    }
+
+    #[test]
+    fn from_three_quarters_on_those_end_first_that_never_proved_a_key_and_then_the_longest_idle() {
+        let mut table = table(64);
+        let open: Vec<_> = (0..48)
+            .map(|n| admit(&mut table, &format!("192.0.2.{n}")).unwrap())
+            .collect();
+        for (n, activity) in open.iter().enumerate() {
+            if ![3, 7].contains(&n) {
+                activity.mark.prove();
+            }
+        }
+        let mut known = Vec::new();
+        let mut evicted = |address: &str| {
+            // Else it would be the next.
+            admit(&mut table, address).unwrap().mark.prove();
+            let all = open.iter().filter(|activity| activity.is_evicted());
+            let new = all
+                .map(|activity| activity.mark.id)
+                .find(|id| !known.contains(id));
+            known.extend(new);
+            new
+        };
+        assert_eq!(evicted("198.51.100.1"), Some(4));
+        assert_eq!(evicted("198.51.100.2"), Some(8));
+        assert_eq!(evicted("198.51.100.3"), None, "none of the others is idle");
+        let busy = open[5].begin();
+        drop(open[9].begin());
+        drop(open[2].begin());
+        assert_eq!(evicted("198.51.100.4"), Some(10));
+        assert_eq!(evicted("198.51.100.5"), Some(3));
+        drop(busy);
+        assert_eq!(evicted("198.51.100.6"), Some(6));
+    }
+}

@@ -1,0 +1,279 @@
+//! The bytes between a client and hyper. Here, large heads find their room, and refusals that hyper makes itself become
+//! ours: hyper gives them no body.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+use super::{
+    activity::{Activity, Protocol},
+    head_room::HeadRoom,
+    limits::SMALL_HEAD_BYTES,
+    refusal::Refusal,
+};
+use crate::{budget::Reservation, metrics::ConnectionMetrics};
+
+/// How every HTTP/2 connection begins, and no request of HTTP/1.
+const HTTP2_BEGINS: &[u8] = b"PRI";
+/// No head of a request may have it: hyper refuses what contains it.
+const NO_HEAD: &[u8] = b"\0\r\n\r\n";
+/// How hyper's own refusals go on after their status line. Our answers name the server first.
+const HYPER_REFUSES: &[u8] = b"\r\nconnection: close\r\ncontent-length: 0\r\ndate: ";
+/// The date, and the end of the head.
+const HYPER_ENDS: usize = "Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n".len();
+/// How long, and for how many bytes, a refused client may go on sending: closing at once would take the answer away.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 << 10;
+/// Hyper's buffer grows where a read fills it, and stays that large. Bodies are read in pieces that do not fill it.
+const BODY_READ: usize = SMALL_HEAD_BYTES - 1;
+
+/// A client's stream.
+#[derive(Debug)]
+pub(super) struct Wire<T> {
+    stream: T,
+    activity: Arc<Activity>,
+    room: HeadRoom,
+    metrics: ConnectionMetrics,
+    /// The first bytes, as long as they may begin HTTP/2.
+    beginning: usize,
+    /// Bytes of the head that is being read.
+    head_bytes: usize,
+    head_permit: Option<Reservation>,
+    /// What is written instead of hyper's refusal, and how much of it is.
+    refusal: Option<(Vec<u8>, usize)>,
+    lingering: Option<Lingering>,
+}
+
+#[derive(Debug)]
+struct Lingering {
+    timer: Pin<Box<Sleep>>,
+    left: usize,
+}
+
+impl<T> Wire<T> {
+    pub(super) fn new(
+        stream: T,
+        activity: Arc<Activity>,
+        room: HeadRoom,
+        metrics: ConnectionMetrics,
+    ) -> Self {
+        Self {
+            stream,
+            activity,
+            room,
+            metrics,
+            beginning: 0,
+            head_bytes: 0,
+            head_permit: None,
+            refusal: None,
+            lingering: None,
+        }
+    }
+
+    /// Tells HTTP/1 from HTTP/2 by the first bytes.
+    fn recognize(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if HTTP2_BEGINS.get(self.beginning) != Some(byte) {
+                self.activity.speaks(Protocol::Http1);
+                return;
+            }
+            self.beginning += 1;
+            if self.beginning == HTTP2_BEGINS.len() {
+                self.activity.speaks(Protocol::Http2);
+                return;
+            }
+        }
+    }
+
+    /// Notes bytes of a head.
+    fn head_continues(&mut self, bytes: usize) {
+        self.head_bytes += bytes;
+        self.activity.head_continues();
+    }
+
+    /// Whether the head that is being read may go on.
+    fn may_read_head(&mut self) -> bool {
+        if self.activity.head_refusal().is_some() {
+            return false;
+        }
+        if self.head_bytes >= SMALL_HEAD_BYTES && self.head_permit.is_none() {
+            self.head_permit = self.room.for_growth(self.activity.mark.peer.ip());
+            if self.head_permit.is_none() {
+                self.activity.refuse_head(Refusal::NoRoomForHead);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Our refusal, and where hyper's began, if these bytes end with one.
+    fn replaced(&self, bytes: &[u8]) -> Option<(usize, Refusal)> {
+        if self.activity.is_busy()
+            || self.activity.protocol() == Protocol::Http2
+            || !bytes.ends_with(b"\r\n\r\n")
+        {
+            return None;
+        }
+        let (head, _) = bytes.split_at_checked(bytes.len().checked_sub(HYPER_ENDS)?)?;
+        let before = head.strip_suffix(HYPER_REFUSES)?;
+        let begin = before.windows(7).rposition(|window| window == b"HTTP/1.")?;
+        // `HTTP/1.1 400 Bad Request`
+        let status = before.get(begin + 9..begin + 12)?;
+        let refusal = Refusal::of_status(status)?;
+        Some((begin, self.activity.head_refusal().unwrap_or(refusal)))
+    }
+}
+
+impl<T: AsyncRead + Unpin> Wire<T> {
+    fn poll_read_body(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buffer.remaining() <= BODY_READ {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(BODY_READ));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
+        let read = part.filled().len();
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes what a refused client still sends, for a while.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let lingering = self.lingering.get_or_insert_with(|| Lingering {
+            timer: Box::pin(sleep(LINGER)),
+            left: LINGER_BYTES,
+        });
+        let mut space = [0; 4096];
+        loop {
+            if lingering.timer.as_mut().poll(context).is_ready() || lingering.left == 0 {
+                return Poll::Ready(());
+            }
+            let mut buffer = ReadBuf::new(&mut space);
+            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    lingering.left = lingering.left.saturating_sub(buffer.filled().len());
+                }
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Wire<T> {
+    /// Writes our refusal, where there is one.
+    fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some((bytes, written)) = &mut self.refusal else {
+            return Poll::Ready(Ok(()));
+        };
+        while let Some(rest) = bytes.get(*written..).filter(|rest| !rest.is_empty()) {
+            let more = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
+            if more == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            *written += more;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        let protocol = wire.activity.protocol();
+        if protocol == Protocol::Http2 {
+            return Pin::new(&mut wire.stream).poll_read(context, buffer);
+        }
+        if wire.activity.is_busy() {
+            wire.head_bytes = 0;
+            wire.head_permit = None;
+            return wire.poll_read_body(context, buffer);
+        }
+        if !wire.may_read_head() {
+            let fits = NO_HEAD.len().min(buffer.remaining());
+            buffer.put_slice(NO_HEAD.get(..fits).unwrap_or_default());
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut wire.stream).poll_read(context, buffer))?;
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if protocol == Protocol::Unknown {
+            wire.recognize(bytes);
+        }
+        if wire.activity.protocol() != Protocol::Http2 {
+            let read = bytes.len();
+            wire.head_continues(read);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wire = self.get_mut();
+        if let Some((begin, refusal)) = wire.replaced(bytes) {
+            let mut ours = bytes.get(..begin).unwrap_or_default().to_vec();
+            ours.extend(refusal.to_bytes());
+            wire.metrics.refused_head(refusal.status().as_u16());
+            wire.refusal = Some((ours, 0));
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut wire.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // Hyper's refusal is a slice of its own: it has no body.
+        if let [first, rest @ ..] = slices
+            && rest.iter().all(|slice| slice.is_empty())
+        {
+            return self.poll_write(context, first);
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        }
+        if self.refusal.is_some() {
+            ready!(self.poll_linger(context));
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,347 @@
+//! Requests that are answered before their body is there. The client reads the answer, and the next request on the same
+//! connection is answered too.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http::{Method, Request};
+use opensecureconf_node::config::Patience;
+use tempfile::TempDir;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    node::{API_KEY, TestNode, USER_KEY},
+    raw_http::RawHttp,
+};
+
+/// One kind of refusal, or of an answer to a request that should have no body.
+struct Kind {
+    name: &'static str,
+    method: Method,
+    path: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    status: u16,
+    /// Whether the answer comes without the body.
+    early: bool,
+}
+
+const fn kind(
+    name: &'static str,
+    method: Method,
+    path: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    status: u16,
+) -> Kind {
+    Kind {
+        name,
+        method,
+        path,
+        headers,
+        status,
+        early: true,
+    }
+}
+
+const API: (&str, &str) = ("x-api-key", API_KEY);
+const USER: (&str, &str) = ("x-user-key", USER_KEY);
+
+/// Every way in which a route answers without reading a body to its end.
+const KINDS: &[Kind] = &[
+    kind("no API key", Method::POST, "/configs", &[USER], 403),
+    kind(
+        "a wrong API key",
+        Method::POST,
+        "/configs",
+        &[("x-api-key", "wrong"), USER],
+        403,
+    ),
+    kind("no user key", Method::POST, "/configs", &[API], 422),
+    kind(
+        "a short user key",
+        Method::PUT,
+        "/configs/k",
+        &[API, ("x-user-key", "short")],
+        401,
+    ),
+    kind("no cluster key", Method::PUT, "/admin/log-level", &[], 403),
+    kind(
+        "a wrong cluster key",
+        Method::POST,
+        "/cluster/v1/exchange",
+        &[("x-cluster-key", "wrong")],
+        403,
+    ),
+    kind(
+        "no member of a cluster",
+        Method::POST,
+        "/cluster/v1/exchange",
+        &[("x-cluster-key", "the cluster key of the tests")],
+        404,
+    ),
+    kind("no route", Method::POST, "/nothing", &[API], 404),
+    kind(
+        "a trailing slash",
+        Method::POST,
+        "/configs/",
+        &[API, USER],
+        307,
+    ),
+    kind("no method of the route", Method::PUT, "/health", &[], 405),
+    kind("a get with a body", Method::GET, "/health", &[], 200),
+    kind(
+        "a get of nothing with a body",
+        Method::GET,
+        "/configs/none",
+        &[API, USER],
+        404,
+    ),
+    kind(
+        "a delete with a body",
+        Method::DELETE,
+        "/configs/none",
+        &[API, USER],
+        404,
+    ),
+    kind(
+        "a condition that is none",
+        Method::DELETE,
+        "/configs/none",
+        &[API, USER, ("if-match", "rubbish")],
+        404,
+    ),
+    kind(
+        "a parameter that is none",
+        Method::GET,
+        "/configs?limit=many",
+        &[API, USER],
+        422,
+    ),
+    Kind {
+        name: "a body that is no JSON",
+        method: Method::POST,
+        path: "/configs",
+        headers: &[API, USER],
+        status: 422,
+        early: false,
+    },
+];
+
+/// On one connection, so often.
+const ROUNDS: usize = 4;
+
+fn node(patience: Patience) -> TestNode {
+    let more = [
+        ("OSC_AUTH_FAILURES_PER_MINUTE", "0"),
+        ("OSC_CLUSTER_KEY", "the cluster key of the tests"),
+    ];
+    TestNode::start_with(TempDir::new().unwrap(), &more, patience)
+}
+
+/// A body in two writes.
+fn framed(size: usize, chunked: bool) -> (String, [Vec<u8>; 2]) {
+    let body = vec![b'x'; size];
+    let (first, second) = body.split_at(size / 2);
+    if !chunked {
+        let header = format!("Content-Length: {size}\r\n");
+        return (header, [first.to_vec(), second.to_vec()]);
+    }
+    let chunk =
+        |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    let last = [chunk(second), b"0\r\n\r\n".to_vec()].concat();
+    (
+        "Transfer-Encoding: chunked\r\n".to_owned(),
+        [chunk(first), last],
+    )
+}
+
+fn head(kind: &Kind, more: &str) -> String {
+    let headers: String = kind
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    format!(
+        "{} {} HTTP/1.1\r\nHost: node\r\n{headers}{more}\r\n",
+        kind.method, kind.path
+    )
+}
+
+#[tokio::test]
+async fn the_next_request_on_the_connection_is_answered_after_every_kind_of_refusal() {
+    let node = node(Patience::default());
+    for kind in KINDS {
+        for (size, chunked) in [(20, false), (100_000, false), (20, true), (100_000, true)] {
+            let mut connection = RawHttp::connect(&node.url).await;
+            let (header, [first, second]) = framed(size, chunked);
+            for _ in 0..ROUNDS {
+                connection.send(head(kind, &header)).await;
+                // So that the node decides before the body comes.
+                sleep(Duration::from_millis(1)).await;
+                connection.send(&first).await;
+                sleep(Duration::from_millis(1)).await;
+                connection.send(&second).await;
+                let what = format!("{}, {size} bytes, chunked: {chunked}", kind.name);
+                let answer = connection.answer().await.expect(&what);
+                assert_eq!(answer.status, kind.status, "{what}: {answer:?}");
+                assert!(!answer.closes(), "{what}: {answer:?}");
+                connection
+                    .send("GET /health HTTP/1.1\r\nHost: node\r\n\r\n")
+                    .await;
+                let answer = connection.answer().await.expect(&what);
+                assert_eq!(answer.status, 200, "{what}");
+            }
+        }
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_before_a_byte_of_it_and_ends_the_connection() {
+    let node = node(Patience::default());
+    for expect in ["", "Expect: 100-continue\r\n"] {
+        let mut connection = RawHttp::connect(&node.url).await;
+        let create = Kind {
+            status: 413,
+            ..kind("too large", Method::POST, "/configs", &[API, USER], 413)
+        };
+        let more = format!("Content-Length: 99999999\r\n{expect}");
+        connection.send(head(&create, &more)).await;
+        let answer = connection.answer().await.unwrap();
+        answer.assert_refusal(413);
+        assert!(answer.closes());
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_continue_gets_it_or_an_answer_that_ends_the_connection() {
+    let node = node(Patience::default());
+    let body = r#"{"key": "k", "value": 1}"#;
+    let more = format!("Content-Length: {}\r\nExpect: 100-continue\r\n", body.len());
+    let mut connection = RawHttp::connect(&node.url).await;
+    let create = kind("a create", Method::POST, "/configs", &[API, USER], 201);
+    connection.send(head(&create, &more)).await;
+    assert_eq!(connection.answer().await.unwrap().status, 100);
+    connection.send(body).await;
+    let created = connection.answer().await.unwrap();
+    assert_eq!(created.status, 201);
+    assert!(!created.closes());
+
+    for kind in KINDS.iter().filter(|kind| kind.early) {
+        let mut connection = RawHttp::connect(&node.url).await;
+        connection.send(head(kind, &more)).await;
+        let answer = connection.answer().await.unwrap();
+        assert_eq!(answer.status, kind.status, "{}", kind.name);
+        assert!(answer.closes(), "{}: {answer:?}", kind.name);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_sends_more_than_the_limit_or_too_slowly_reads_the_answer_and_then_the_end() {
+    let patience = Patience {
+        rest: Duration::from_millis(300),
+        ..Patience::default()
+    };
+    let node = node(patience);
+    let refused = &KINDS[1];
+    let mut slow = RawHttp::connect(&node.url).await;
+    slow.send(head(refused, "Content-Length: 1000\r\n")).await;
+    assert_eq!(slow.answer().await.unwrap().status, 403);
+    assert_eq!(slow.rest().await, "");
+
+    let mut large = RawHttp::connect(&node.url).await;
+    large
+        .send(head(refused, "Content-Length: 9000000\r\n"))
+        .await;
+    let answer = large.answer().await.unwrap();
+    assert_eq!(answer.status, 403);
+    assert!(answer.closes());
+    node.stop().await;
+}
+
+/// An HTTP/2 connection, with what is needed to know that the node's frames have come.
+async fn http2(node: &TestNode) -> (h2::client::SendRequest<Bytes>, h2::PingPong) {
+    let address = node.url.strip_prefix("http://").unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (client, mut connection) = h2::client::handshake(stream).await.unwrap();
+    let pings = connection.ping_pong().unwrap();
+    tokio::spawn(connection);
+    (client, pings)
+}
+
+fn http2_request(kind: &Kind) -> Request<()> {
+    let mut request = Request::builder()
+        .method(kind.method.clone())
+        .uri(format!("http://node{}", kind.path));
+    for (name, value) in kind.headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap()
+}
+
+/// Whether the node has reset a stream.
+async fn reset(stream: &mut SendStream<Bytes>, pings: &mut h2::PingPong) -> Option<Reason> {
+    pings.ping(h2::Ping::opaque()).await.unwrap();
+    let reset = std::future::poll_fn(|context| stream.poll_reset(context));
+    timeout(Duration::from_millis(1), reset).await.ok()?.ok()
+}
+
+#[tokio::test]
+async fn on_http2_the_node_resets_no_stream_whose_body_it_can_read_to_its_end() {
+    let node = node(Patience::default());
+    let (client, mut pings) = http2(&node).await;
+    for kind in KINDS.iter().filter(|kind| kind.early) {
+        for size in [50, 60_000] {
+            let mut client = client.clone().ready().await.unwrap();
+            let (answer, mut body) = client.send_request(http2_request(kind), false).unwrap();
+            let half = Bytes::from(vec![b'x'; size / 2]);
+            body.send_data(half.clone(), false).unwrap();
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status(), kind.status, "{}", kind.name);
+            let mut text = answer.into_body();
+            while let Some(part) = text.data().await {
+                let part = part.unwrap();
+                text.flow_control().release_capacity(part.len()).unwrap();
+            }
+            assert_eq!(reset(&mut body, &mut pings).await, None, "{}", kind.name);
+            body.send_data(half, true).unwrap();
+        }
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn on_http2_a_body_over_the_limit_is_answered_and_its_stream_stays_while_the_client_reads() {
+    let patience = Patience {
+        rest: Duration::from_secs(2),
+        ..Patience::default()
+    };
+    let node = node(patience);
+    let (client, mut pings) = http2(&node).await;
+    for kind in [
+        &KINDS[1],
+        &kind("too large", Method::POST, "/configs", &[API, USER], 413),
+    ] {
+        let mut client = client.clone().ready().await.unwrap();
+        let mut request = http2_request(kind);
+        request
+            .headers_mut()
+            .insert("content-length", 3_000_000.into());
+        let begin = Instant::now();
+        let (answer, mut body) = client.send_request(request, false).unwrap();
+        // More than the node takes: it waits in the client.
+        body.send_data(vec![b'x'; 3_000_000].into(), false).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), kind.status);
+        while reset(&mut body, &mut pings).await.is_none() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert!(begin.elapsed() >= patience.rest, "{:?}", begin.elapsed());
+    }
+    node.stop().await;
+}

@@ -1,0 +1,128 @@
+//! HTTP/1.1 byte by byte, for what no client library sends.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
+/// Longer than anything that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One connection.
+pub(crate) struct RawHttp {
+    stream: TcpStream,
+    /// What came and is not looked at yet.
+    read: Vec<u8>,
+}
+
+/// An answer that came as a whole.
+#[derive(Debug)]
+pub(crate) struct RawAnswer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl RawAnswer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (other, value) = line.split_once(": ")?;
+            other.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        self.header("connection") == Some("close")
+    }
+
+    /// A refusal, as every refusal must be.
+    pub(crate) fn assert_refusal(&self, status: u16) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        assert!(self.header("x-request-id").is_some_and(|id| !id.is_empty()));
+        assert_eq!(self.header("retry-after").is_some(), status == 503);
+        let body: Value = serde_json::from_str(&self.body).unwrap();
+        assert!(!body["detail"].is_null(), "{self:?}");
+    }
+}
+
+impl RawHttp {
+    pub(crate) async fn connect(url: &str) -> Self {
+        Self::connect_from(url, "127.0.0.1").await
+    }
+
+    /// A connection of another client.
+    pub(crate) async fn connect_from(url: &str, source: &str) -> Self {
+        let address: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            read: Vec::new(),
+        }
+    }
+
+    /// Sends some bytes. A connection that the node has closed takes none, which its answer tells.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    /// The next answer; `None` where the connection ends before.
+    pub(crate) async fn answer(&mut self) -> Option<RawAnswer> {
+        timeout(PATIENCE, self.read_answer()).await.unwrap()
+    }
+
+    async fn read_answer(&mut self) -> Option<RawAnswer> {
+        let end = loop {
+            let found = self.read.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+            match found {
+                Some(end) => break end + 4,
+                None if self.more().await => {}
+                None => return None,
+            }
+        };
+        let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut answer = RawAnswer {
+            status,
+            head,
+            body: String::new(),
+        };
+        let length = match answer.header("content-length") {
+            Some(length) => length.parse().unwrap(),
+            None => 0,
+        };
+        while self.read.len() < length {
+            if !self.more().await {
+                return None;
+            }
+        }
+        answer.body = String::from_utf8(self.read.drain(..length).collect()).unwrap();
+        Some(answer)
+    }
+
+    async fn more(&mut self) -> bool {
+        let mut space = [0; 16 << 10];
+        match self.stream.read(&mut space).await {
+            Ok(read) if read > 0 => {
+                self.read.extend(&space[..read]);
+                true
+            }
+            // A connection that is reset ends too.
+            _ => false,
+        }
+    }
+
+    /// Waits until the node closes the connection; gives what came before.
+    pub(crate) async fn rest(&mut self) -> String {
+        let all = async { while self.more().await {} };
+        timeout(PATIENCE, all).await.unwrap();
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+}
