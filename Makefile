@@ -35,11 +35,13 @@ lint: toolchain ## Check format, lints, documentation, licences and scripts
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
 	@cargo fetch --locked # every target's crates: the build brought those of this machine only
 	cargo deny --offline check bans licenses sources
+	.ci/advisories.sh
 	@e2e/cluster/need.sh shellcheck
 	shellcheck .ci/run $$(git ls-files '*.sh')
 
-advisories: ## Check dependencies against the advisory database (fetches it)
-	cargo deny check advisories
+advisories: ## Check dependencies against the advisory database, or against what was last looked up in it
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
+	.ci/advisories.sh
 
 bench: toolchain ## Measure the node against the limits of this machine (ROWS="read create" for some of it)
 	@e2e/cluster/need.sh wrk

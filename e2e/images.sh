@@ -26,14 +26,17 @@ pack() { # image, Dockerfile, binary
   local own=$(($(size "$1:$version") - $(size "$base")))
   say "$1:$version: $((own / 1024)) KiB on top of its base"
   [ "$own" -le "$limit" ] || { say "that is more than $((limit / 1024)) KiB"; return 1; }
-  check "$1:$version"
+  check "$1:$version" "$3"
 }
 
-# What the Dockerfiles promise, read from the image: who it runs as, no shell, and data that this user can write.
+# What the Dockerfiles promise, read from the image: who it runs as, no shell, how its health is asked for, and data
+# that this user can write.
 check() {
   local user box files
   user=$(docker image inspect --format '{{.Config.User}}' "$1")
   [ "$user" = 65532:65532 ] || { say "$1 runs as '$user' instead of 65532:65532"; return 1; }
+  [ "$(docker image inspect --format '{{json .Config.Healthcheck.Test}}' "$1")" = "[\"CMD\",\"/usr/local/bin/$2\",\"health\"]" ] ||
+    { say "$1 does not ask its own program whether it is healthy"; return 1; }
   box=$(docker create "$1")
   files=$(docker export "$box" | tar --numeric-owner -tv)
   docker rm "$box" >/dev/null

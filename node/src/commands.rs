@@ -220,6 +220,22 @@ pub(crate) fn unfence(config: &Config, arguments: &ArgMatches) -> anyhow::Result
     Ok(Outcome::Done)
 }
 
+/// Asks the running node with these settings whether it is healthy, or ready.
+pub(crate) fn health(
+    layers: &Layers,
+    config: &Config,
+    arguments: &ArgMatches,
+) -> anyhow::Result<Outcome> {
+    let health_bind = layers.get("HEALTH_BIND").map(str::parse).transpose();
+    let probe = if arguments.get_flag("ready") {
+        peers::Probe::Ready
+    } else {
+        peers::Probe::Health
+    };
+    wait_for(peers::probe(config, health_bind?, probe))?;
+    Ok(Outcome::Done)
+}
+
 /// Brings the entries of another database in through the running node with these settings.
 pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let from = existing(path(arguments, "from")?, "--from")?;

@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     let layers = Layers::of_process(flags);
     let config = match Config::from_layers(&layers) {
         Ok(config) => config,
-        Err(error) => return complain(&error, 2),
+        // Docker takes 0 and 1 only.
+        Err(error) => return complain(&error, if name == "health" { 1 } else { 2 }),
     };
     let outcome = match name {
         "config" => commands::show_config(&layers, &config),
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         "import" => commands::import(&config, flags),
         "init" => commands::init(&config, flags),
         "unfence" => commands::unfence(&config, flags),
+        "health" => commands::health(&layers, &config, flags),
         _ => run(config),
     };
     match outcome {
@@ -79,6 +81,7 @@ fn run(config: Config) -> anyhow::Result<Outcome> {
         config.log_format,
         &target,
         &config.node_id,
+        config.log_names,
     )
     .context("cannot open OSC_LOG_FILE")?;
     let stop_on_stdin_eof = config.stop_on_stdin_eof;

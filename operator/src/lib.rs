@@ -9,10 +9,11 @@
 //! | [`local`] | a cluster as processes on this machine |
 //! | [`manifests`] | what is installed into Kubernetes |
 //! | [`random`] | bytes for salts and keys |
-//! | [`leader`], [`admin`], [`metrics`], [`run`] | the running operator |
+//! | [`leader`], [`admin`], [`metrics`], [`run`], [`health`] | the running operator |
 
 pub mod admin;
 pub mod cluster;
+pub mod health;
 pub mod leader;
 pub mod local;
 pub mod manifests;

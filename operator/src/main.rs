@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use opensecureconf_operator::{local, manifests, run};
+use opensecureconf_operator::{health, local, manifests, run};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Runs OpenSecureConf clusters: on Kubernetes, or as processes on this machine.
@@ -30,6 +30,8 @@ enum Command {
     Run(run::Settings),
     /// Run the nodes of one resource as processes on this machine
     Local(local::Settings),
+    /// Ask the running operator whether it is healthy; exit code 0 or 1
+    Health(health::Settings),
     /// Write the CustomResourceDefinition
     Crd(Output),
     /// Write what is installed into Kubernetes, and the samples
@@ -71,6 +73,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             &folder.unwrap_or_else(|| "manifests".into()),
             check,
         ),
+        Command::Health(settings) => runtime()?.block_on(health::run(settings)),
         Command::Local(settings) => runtime()?.block_on(local::run(settings)),
         Command::Run(settings) => {
             log();

@@ -13,6 +13,7 @@ use super::{conditional::FailedPrecondition, problem::Problem};
 use crate::{
     cluster::OwnerRefusal,
     crypto::{DerivationQueueFull, NotOpened},
+    log::logged_name,
     store::{Ended, ReadError, WriteError},
 };
 
@@ -318,6 +319,7 @@ impl ApiError {
                 }))
             }
             Self::Unreadable { key, reason, .. } => {
+                let key = logged_name(key);
                 Some(format!("the plaintext of '{key}' is no JSON: {reason}"))
             }
             Self::NotWritten(error) => Some(error.to_string()),

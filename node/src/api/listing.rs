@@ -29,6 +29,7 @@ use crate::{
     crypto::{DataKey, Unopened},
     domain::Timestamp,
     json::Json,
+    log::logged_name,
     store::{ListedEntry, ReadError, Snapshot},
 };
 
@@ -334,8 +335,8 @@ impl Reading {
         };
         self.append(entry, &plaintext, buffer).map_err(|_| {
             tracing::error!(
-                key = entry.key,
-                environment = entry.environment,
+                key = %logged_name(entry.key),
+                environment = %logged_name(entry.environment),
                 "value_not_readable"
             );
             "a value is not readable"

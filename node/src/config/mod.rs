@@ -87,6 +87,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Shape of log lines.
     pub log_format: LogFormat,
+    /// Whether log lines show the names of entries and environments instead of hashes.
+    pub log_names: bool,
     /// Where log lines go instead of standard output.
     pub log_file: Option<PathBuf>,
     /// How long requests are accepted after the signal to stop.
@@ -191,6 +193,7 @@ impl Config {
             ),
             cluster_keys: access_keys::cluster_keys(&mut values, cluster_enabled),
             min_free_bytes: values.parse("MIN_FREE_BYTES", "a number of bytes"),
+            log_names: values.boolean("LOG_NAMES"),
             log_file: values.parse_optional("LOG_FILE", "a path"),
             cluster: cluster_enabled.then(|| ClusterConfig {
                 id: values.text("CLUSTER_ID"),

@@ -151,6 +151,7 @@ fn with_settings(command: Command) -> Command {
         "check" | "backup" | "vacuum" => &["DATABASE_PATH"],
         "restore" => &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"],
         "adopt" => &["DATABASE_PATH", "CLUSTER_NODE_ID"],
+        "health" => &["HOST", "HOST_PORT", "HTTPS_ENABLED", "HEALTH_BIND"],
         _ => return command,
     };
     let others = SETTINGS
@@ -161,7 +162,7 @@ fn with_settings(command: Command) -> Command {
         .after_help("Every other setting is accepted too: osc-node --help")
 }
 
-fn subcommands() -> [Command; 9] {
+fn subcommands() -> [Command; 10] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
         Command::new("check")
@@ -252,6 +253,14 @@ fn subcommands() -> [Command; 9] {
                     .long("dry-run")
                     .action(ArgAction::SetTrue)
                     .help("Only list the entries that may have been deleted"),
+            ),
+        Command::new("health")
+            .about("Ask the running node with these settings whether it is healthy, and stop; exit code 0 or 1")
+            .arg(
+                Arg::new("ready")
+                    .long("ready")
+                    .action(ArgAction::SetTrue)
+                    .help("Ask whether it is ready to serve entries instead: /ready, not /health"),
             ),
         Command::new("init")
             .about("Tell the running node with these settings to found its cluster, once, and stop")

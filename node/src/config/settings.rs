@@ -327,6 +327,12 @@ pub const SETTINGS: &[Setting] = &[
         "One JSON object per line, or lines for a person",
     ),
     setting(
+        "LOG_NAMES",
+        Some("false"),
+        "true|false",
+        "Whether log lines show the names of entries and environments; else a keyed hash stands in their place, the same for the same name until the node stops",
+    ),
+    setting(
         "LOG_FILE",
         None,
         "FILE",

@@ -1,6 +1,7 @@
 //! Log lines: one JSON object each, written by a background thread.
 
 mod json_lines;
+mod names;
 
 use std::{
     fs::OpenOptions,
@@ -18,6 +19,7 @@ use tracing_subscriber::{
 };
 
 use json_lines::JsonLines;
+pub use names::{LoggedName, logged_name};
 
 /// The original's queue length; beyond it lines are dropped and counted.
 const BUFFERED_LINES: usize = 10_000;
@@ -173,13 +175,15 @@ impl std::fmt::Debug for LogControl {
     }
 }
 
-/// Sends all log events of the process to the target.
+/// Sends all log events of the process to the target; with the names of entries, or with hashes in their place.
 pub fn start(
     level: LogLevel,
     format: LogFormat,
     target: &LogTarget,
     node_id: &str,
+    names_are_shown: bool,
 ) -> io::Result<Log> {
+    names::show_names(names_are_shown);
     let builder = NonBlockingBuilder::default()
         .buffered_lines_limit(BUFFERED_LINES)
         .lossy(true);
@@ -244,7 +248,7 @@ fn rotating_file(path: &Path) -> io::Result<FileRotate<AppendCount>> {
     ))
 }
 
-/// Log lines name entries; they are for the node's own user.
+/// Log lines tell of entries and callers; they are for the node's own user.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);

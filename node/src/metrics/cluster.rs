@@ -1,8 +1,12 @@
 //! What the cluster engine does.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use std::time::Duration;
 
-use super::register;
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use super::{BUCKETS, register};
 use crate::cluster::{Event, View};
 
 /// Metrics of replication. Names of members are labels; names of entries never are.
@@ -13,6 +17,7 @@ pub struct ClusterMetrics {
     digest_repaired: IntCounter,
     digest_mismatches: IntGaugeVec,
     refused_peers: IntCounter,
+    sync: Histogram,
     fenced: IntCounter,
     suspicions: IntCounter,
     future_stamps: IntCounter,
@@ -54,6 +59,16 @@ impl ClusterMetrics {
             refused_peers: counter(
                 "osc_peers_refused_total",
                 "Times that a node which does not belong here was met",
+            )?,
+            sync: register(
+                registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "osc_cluster_sync_duration_seconds",
+                        "Cluster synchronization duration in seconds",
+                    )
+                    .buckets(BUCKETS.to_vec()),
+                )?,
             )?,
             fenced: counter("osc_fenced_total", "Times that this node was fenced")?,
             suspicions: counter(
@@ -117,6 +132,11 @@ impl ClusterMetrics {
             Event::Purged { count, .. } => self.purged.inc_by(*count),
             _ => {}
         }
+    }
+
+    /// Counts an exchange with a member: how long it took from the message to the answer.
+    pub fn exchanged(&self, took: Duration) {
+        self.sync.observe(took.as_secs_f64());
     }
 
     /// Counts a question to the owner of a value.

@@ -11,8 +11,8 @@ mod requests;
 mod store;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector, process_collector::ProcessCollector,
+    IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    process_collector::ProcessCollector,
 };
 
 pub use cluster::ClusterMetrics;
@@ -52,8 +52,6 @@ pub struct Metrics {
     entries: IntGauge,
     other_nodes: IntGauge,
     healthy_nodes: IntGauge,
-    /// Rounds of synchronization with other nodes.
-    pub cluster_sync: Histogram,
     dropped_log_lines: IntCounter,
 }
 
@@ -123,16 +121,6 @@ impl Metrics {
             healthy_nodes: gauge(
                 "osc_cluster_nodes_healthy",
                 "Number of healthy cluster nodes",
-            )?,
-            cluster_sync: register(
-                &registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "osc_cluster_sync_duration_seconds",
-                        "Cluster synchronization duration in seconds",
-                    )
-                    .buckets(BUCKETS.to_vec()),
-                )?,
             )?,
             dropped_log_lines: register(
                 &registry,

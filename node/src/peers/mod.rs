@@ -2,6 +2,7 @@
 
 mod client;
 mod handover;
+mod health;
 mod import;
 mod init;
 mod list;
@@ -9,11 +10,15 @@ mod running;
 mod unfence;
 mod values;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
 pub use client::{EXCHANGE_PATH, PeerClient};
+pub use health::{Probe, probe};
 pub use import::{
     IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, Imported, ImportedEntry, import,
 };
@@ -28,6 +33,7 @@ use crate::{
     cluster::{Event, MemberName, Output},
     config::PeerList,
     crypto::Salt,
+    log::logged_name,
     metrics::ClusterMetrics,
     store::Store,
 };
@@ -89,10 +95,15 @@ async fn act(
                 patience,
             } => {
                 let (store, client) = (store.clone(), Arc::clone(&client));
+                let metrics = metrics.clone();
                 tokio::spawn(async move {
+                    let begun = Instant::now();
                     let answer = client.exchange(&to, &message, patience).await;
                     let answer = match answer {
-                        Ok(answer) => Some(Box::new(answer)),
+                        Ok(answer) => {
+                            metrics.exchanged(begun.elapsed());
+                            Some(Box::new(answer))
+                        }
                         Err(error) => {
                             tracing::debug!(peer = to.as_str(), error = %error, "peer_unreachable");
                             None
@@ -178,29 +189,29 @@ fn tell(event: &Event) {
             "rows_outside_the_cluster"
         ),
         Event::Conflict(identity) => tracing::warn!(
-            key = identity.key.as_str(),
-            environment = identity.environment.as_str(),
+            key = %logged_name(identity.key.as_str()),
+            environment = %logged_name(identity.environment.as_str()),
             "conflict"
         ),
         Event::ValuesTakenBack { taken, set_aside } => {
             tracing::info!(taken, set_aside, "values_taken_back");
         }
         Event::DamagedRow(identity) => tracing::error!(
-            key = identity.key.as_str(),
-            environment = identity.environment.as_str(),
+            key = %logged_name(identity.key.as_str()),
+            environment = %logged_name(identity.environment.as_str()),
             "row_damaged"
         ),
         Event::DamagedArrival { name } => tracing::error!(peer = %name, "damaged_row_arrived"),
         Event::DigestRepaired { identity, name } => tracing::error!(
-            key = identity.key.as_str(),
-            environment = identity.environment.as_str(),
+            key = %logged_name(identity.key.as_str()),
+            environment = %logged_name(identity.environment.as_str()),
             source = %name,
             advice = "this node had lost the row although everything had arrived; look at its disk, and report it",
             "row_repaired"
         ),
         Event::HeldByOneOnly { identity, name } => tracing::error!(
-            key = identity.key.as_str(),
-            environment = identity.environment.as_str(),
+            key = %logged_name(identity.key.as_str()),
+            environment = %logged_name(identity.environment.as_str()),
             peer = %name,
             advice = "only this peer has the row, and it may have been deleted long ago: write or delete it there",
             "row_held_by_one_member_only"

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::{cluster::Mode, domain::Identity};
+use crate::{cluster::Mode, domain::Identity, log::logged_name};
 
 /// Why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,9 @@ pub enum ReadError {
     Sqlite(#[from] rusqlite::Error),
     /// The disk damaged the entry.
     #[error(
-        "the entry '{key}' in environment '{environment}' is damaged ({what}); write it anew after DELETE /admin/configs"
+        "the entry '{}' in environment '{}' is damaged ({what}); osc-node check names it; write it anew after DELETE /admin/configs",
+        logged_name(key),
+        logged_name(environment)
     )]
     Damaged {
         /// The entry's name.

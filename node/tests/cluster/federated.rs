@@ -96,6 +96,27 @@ async fn a_value_stays_with_its_owner_while_every_node_serves_changes_and_delete
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_says_that_its_cluster_is_federated_and_how_long_its_exchanges_take() {
+    let cluster = Cluster::federated(2).await;
+    cluster.api(0).create("here", 1).await.with(201);
+    cluster.converged().await;
+    for api in cluster.apis() {
+        assert_eq!(
+            api.get("/").await.with(200).body["cluster_mode"],
+            "federated"
+        );
+        let metrics = api.get("/metrics").await.with(200).body;
+        let exchanges = metrics
+            .as_str()
+            .unwrap()
+            .lines()
+            .find_map(|line| line.strip_prefix("osc_cluster_sync_duration_seconds_count "))
+            .unwrap();
+        assert_ne!(exchanges, "0");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_miss_asks_nobody_and_a_read_asks_one_node_once() {
     let cluster = Cluster::federated(3).await;
     for node in 0..3 {

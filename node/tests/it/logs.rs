@@ -181,7 +181,8 @@ async fn call(url: &str, method: Method, path: &str, user_key: &[u8], body: Opti
 #[tokio::test]
 async fn what_happens_to_an_entry_is_told_without_its_value() {
     let folder = TempDir::new().unwrap();
-    let mut node = Process::start(folder.path(), &[("OSC_LOG_LEVEL", "DEBUG")]);
+    let more = [("OSC_LOG_LEVEL", "DEBUG"), ("OSC_LOG_NAMES", "true")];
+    let mut node = Process::start(folder.path(), &more);
     let url = node.url.clone();
     let key = USER_KEY.as_bytes();
     let body = json!({"key": "k", "value": "hidden", "environment": "test"});

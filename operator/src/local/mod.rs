@@ -4,6 +4,8 @@ mod files;
 mod founding;
 mod process;
 mod report;
+mod resource_file;
+mod schema;
 
 use std::{
     io::Write,
@@ -19,8 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{
     build::{build_node_settings, build_peer_list},
-    resource::OpenSecureConfCluster,
-    validate::{ValidatedCluster, validate},
+    validate::ValidatedCluster,
 };
 use files::ClusterFolder;
 use process::NodeProcess;
@@ -48,7 +49,7 @@ const START: Duration = Duration::from_mins(1);
 /// Starts the nodes, tells how to use them, and restarts what dies until a signal comes.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let cluster = read(&settings.file)?;
+    let cluster = resource_file::read(&settings.file)?;
     let binary = node_binary(settings.node_binary)?;
     // Before the ports: where this cluster runs already, other ports would not help.
     let folder = ClusterFolder::open(&settings.data_dir.join(cluster.name.as_str()))?;
@@ -121,15 +122,6 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-fn read(file: &std::path::Path) -> anyhow::Result<ValidatedCluster> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut cluster: OpenSecureConfCluster = serde_saphyr::from_str(&text)
-        .with_context(|| format!("{} is no OpenSecureConfCluster", file.display()))?;
-    cluster.metadata.namespace = Some("local".to_owned());
-    validate(&cluster, "").with_context(|| format!("{} is not valid", file.display()))
 }
 
 fn node_binary(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {

@@ -23,7 +23,7 @@ use crate::{
         write_terms::WriteTerms,
     },
     cluster::{Change, Seen},
-    log::LogLevel,
+    log::{LogLevel, logged_name},
 };
 
 /// Remove a configuration unread
@@ -60,8 +60,8 @@ pub(in crate::api) async fn purge(
         }
     }
     tracing::warn!(
-        key = identity.key.as_str(),
-        environment = identity.environment.as_str(),
+        key = %logged_name(identity.key.as_str()),
+        environment = %logged_name(identity.environment.as_str()),
         "config_purged"
     );
     let message = format!("Configuration '{}' removed unread", identity.key.as_str());

@@ -31,6 +31,7 @@ use crate::{
     cluster::{Change, Seen, Written},
     domain::{Category, Identity, Row, Version},
     json::Json,
+    log::logged_name,
     peers::NewValue,
 };
 
@@ -132,8 +133,8 @@ pub(in crate::api) async fn read(
         .check_match(Some(row.version))
         .map_err(ApiError::PreconditionFailed)?;
     tracing::debug!(
-        key = identity.key.as_str(),
-        environment = identity.environment.as_str(),
+        key = %logged_name(identity.key.as_str()),
+        environment = %logged_name(identity.environment.as_str()),
         "config_read"
     );
     if preconditions.has(row.version) {
@@ -328,8 +329,8 @@ pub(in crate::api) async fn delete(
         row = find_live(&node, &identity, partial).await?;
     };
     tracing::info!(
-        key = identity.key.as_str(),
-        environment = identity.environment.as_str(),
+        key = %logged_name(identity.key.as_str()),
+        environment = %logged_name(identity.environment.as_str()),
         "config_deleted"
     );
     let message = format!(
@@ -344,16 +345,16 @@ pub(in crate::api) async fn delete(
 
 fn created(identity: &Identity) {
     tracing::info!(
-        key = identity.key.as_str(),
-        environment = identity.environment.as_str(),
+        key = %logged_name(identity.key.as_str()),
+        environment = %logged_name(identity.environment.as_str()),
         "config_created"
     );
 }
 
 fn updated(identity: &Identity) {
     tracing::info!(
-        key = identity.key.as_str(),
-        environment = identity.environment.as_str(),
+        key = %logged_name(identity.key.as_str()),
+        environment = %logged_name(identity.environment.as_str()),
         "config_updated"
     );
 }

@@ -24,7 +24,7 @@ pub(in crate::api) async fn root(State(node): State<Node>, _: Client) -> Json<Va
         "features": ["encryption", "multithreading", "async", "api-key-auth", "clustering", "prometheus-metrics"],
         "api_key_required": node.api_keys.is_some(),
         "cluster_enabled": node.clustered,
-        "cluster_mode": node.clustered.then_some("replica"),
+        "cluster_mode": node.clustered.then(|| node.mode().text()),
         "endpoints": {
             "create": "POST /configs",
             "read": "GET /configs/{key}",
