@@ -136,10 +136,7 @@ impl Config {
     /// Judges all settings; the error lists every fault, not only the first.
     pub fn from_layers(layers: &Layers) -> Result<Self, UsageError> {
         let mut faults = Faults::of(layers);
-        let mut values = Values {
-            layers,
-            faults: &mut faults,
-        };
+        let mut values = Values::new(layers, &mut faults);
 
         let port: u16 = values.parse("HOST_PORT", "a port from 0 to 65535");
         let host = listening::host(&mut values);
@@ -243,10 +240,8 @@ impl Config {
             rewritten: layers.rewritten.clone(),
         };
         if mode == Some(Mode::Federated) && !cluster_enabled {
-            faults.add(
-                "OSC_CLUSTER_MODE",
-                "is federated, which needs OSC_CLUSTER_ENABLED=true",
-            );
+            let fault = "is federated, which needs OSC_CLUSTER_ENABLED=true";
+            faults.add("OSC_CLUSTER_MODE", fault);
         }
         config.judge_keys(&mut faults);
         faults.into_result(config)

@@ -17,6 +17,12 @@ pub(super) struct Values<'a> {
     pub(super) faults: &'a mut Faults,
 }
 
+impl<'a> Values<'a> {
+    pub(super) fn new(layers: &'a Layers, faults: &'a mut Faults) -> Self {
+        Self { layers, faults }
+    }
+}
+
 impl Values<'_> {
     /// The value of a setting, or its default.
     pub(super) fn text(&self, name: &str) -> Option<String> {
