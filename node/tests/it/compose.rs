@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use opensecureconf_node::config::SETTINGS;
+use opensecureconf_node::config::{SETTINGS, Setting};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ fn health_check(dockerfile: &str) -> Vec<String> {
 #[test]
 fn every_setting_file_and_port_of_the_compose_file_is_a_real_one() {
     let compose = compose();
-    let known: Vec<_> = SETTINGS.iter().map(|setting| setting.variable()).collect();
+    let known: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
     let secrets = compose["secrets"].as_object().unwrap();
     for service in NODES.into_iter().chain(["bootstrap"]) {
         let node = &compose["services"][service];
