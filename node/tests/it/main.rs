@@ -26,7 +26,6 @@ mod encodings;
 mod entries;
 mod every_route;
 mod founded_by_hand;
-mod guesses;
 mod health;
 mod hostile;
 mod imports;
