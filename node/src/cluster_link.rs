@@ -7,11 +7,12 @@ use tokio::task::JoinHandle;
 
 use crate::{
     api::{Federation, Node, Opener},
-    cluster::{MemberName, Mode},
+    budget::Pool,
+    cluster::{Boot, MemberName, Mode},
     config::{Config, PeerList, TlsFiles},
     crypto::{Iterations, KeyRing, Salt},
     metrics::KeyMetrics,
-    peers::{self, OnSalt, Outputs, PeerClient},
+    peers::{self, Caller, OnSalt, Outputs, PeerClient, PeerFaults},
     random::random,
     reload,
     store::{Store, keep_salt},
@@ -40,13 +41,22 @@ impl ClusterLink {
     /// The link of a node that is meant for a cluster; nothing for one that stands alone.
     pub(crate) fn new(
         config: &Config,
+        boot: Boot,
+        pool: Pool,
         outputs: Outputs,
         iterations: Iterations,
     ) -> anyhow::Result<Option<Self>> {
         let (Some(cluster), Some(keys)) = (&config.cluster, &config.cluster_keys) else {
             return Ok(None);
         };
-        let client = Arc::new(PeerClient::new(keys.clone(), config.tls.clone())?);
+        let caller = Caller {
+            name: Some(config.node_id.clone()),
+            boot,
+            cluster_keys: keys.clone(),
+            policy: config.peer_proof,
+            tls: config.tls.clone(),
+        };
+        let client = Arc::new(PeerClient::new(caller, pool)?);
         let federation = (cluster.mode == Mode::Federated).then(|| Federation {
             peers: Arc::clone(&client),
             name: MemberName::new(config.node_id.clone()),
@@ -64,6 +74,11 @@ impl ClusterLink {
     /// What answering requests needs of it.
     pub(crate) fn federation(&self) -> Option<Federation> {
         self.federation.clone()
+    }
+
+    /// Which nodes do not answer.
+    pub(crate) fn faults(&self) -> Arc<PeerFaults> {
+        Arc::clone(self.client.faults())
     }
 
     /// Starts everything that connects the node; ends with the handles' abortion.

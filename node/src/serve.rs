@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Node, NodeState, RunningParts, metrics_router, router},
+    budget::Budgets,
     cluster::{Boot, MemberName, Mode, Rules, Setup},
     cluster_link::{ClusterLink, flush, opener},
     config::{Config, TlsFiles, UsageError},
@@ -19,7 +20,7 @@ use crate::{
     file_care::FileCare,
     log::LogControl,
     metrics::{ConnectionMetrics, Metrics, StoreMetrics},
-    peers::Outputs,
+    peers::{Outputs, PeerProofs},
     random::random,
     server::{ConnectionLimits, HealthPort, LiveTls, Port},
     store::{OpenError, OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
@@ -66,7 +67,8 @@ impl BoundNode {
                 anyhow::Ok((files, LiveTls::new(config)))
             })
             .transpose()?;
-        let opened = open_store(&config, Arc::clone(&clock), metrics.store.clone())?;
+        let boot = Boot::from_random(u64::from_le_bytes(random()?));
+        let opened = open_store(&config, boot, Arc::clone(&clock), metrics.store.clone())?;
         let OpenedStore {
             store,
             salt,
@@ -96,12 +98,20 @@ impl BoundNode {
         );
         let drain = config.drain;
         let (keys, cached_keys) = (metrics.keys.clone(), config.caches.keys);
-        let cluster = ClusterLink::new(&config, outputs, iterations)?;
+        let budgets = Budgets::new(config.memory.clone(), config.max_body_bytes);
+        let cluster = ClusterLink::new(&config, boot, budgets.peers.clone(), outputs, iterations)?;
+        let peer_proofs = config
+            .cluster_keys
+            .clone()
+            .map(|keys| PeerProofs::new(boot, keys));
         let parts = RunningParts {
             store,
             metrics,
             log,
             federation: cluster.as_ref().and_then(ClusterLink::federation),
+            peer_proofs: peer_proofs.transpose()?.map(Arc::new),
+            budgets,
+            peer_faults: cluster.as_ref().map(ClusterLink::faults),
         };
         let state = Arc::new(NodeState::new(config, clock, parts));
         if let Some(salt) = salt {
@@ -234,6 +244,7 @@ struct OpenedStore {
 
 fn open_store(
     config: &Config,
+    boot: Boot,
     clock: WallClock,
     metrics: StoreMetrics,
 ) -> anyhow::Result<OpenedStore> {
@@ -251,7 +262,7 @@ fn open_store(
         caches: config.caches,
         min_free_bytes: config.min_free_bytes,
         metrics,
-        engine: engine_setup(config, salt.clone())?,
+        engine: engine_setup(config, boot, salt.clone())?,
         outbox,
     });
     let store = started.map_err(|error| match error {
@@ -266,12 +277,12 @@ fn open_store(
 }
 
 /// What the engine needs to know of the settings.
-fn engine_setup(config: &Config, salt: Option<Salt>) -> anyhow::Result<Setup> {
+fn engine_setup(config: &Config, boot: Boot, salt: Option<Salt>) -> anyhow::Result<Setup> {
     let cluster = config.cluster.as_ref();
     Ok(Setup {
         clustered: cluster.is_some(),
         name: MemberName::new(config.node_id.clone()),
-        boot: Boot::from_random(u64::from_le_bytes(random()?)),
+        boot,
         cluster: cluster
             .and_then(|cluster| cluster.id.clone())
             .unwrap_or_default(),

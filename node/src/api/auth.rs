@@ -9,7 +9,7 @@ use super::{
     Node, NodeState, client_address::client_address, connection::ConnectionMark, error::ApiError,
     tries::Shown,
 };
-use crate::{config::AccessKeys, crypto::Origin, metrics::AuthFailure};
+use crate::{config::AccessKeys, crypto::Origin, metrics::AuthFailure, peers::Proven};
 
 /// Proof that the caller may use the client routes: it showed an API key, or none is required.
 #[derive(Debug)]
@@ -49,6 +49,11 @@ impl FromRequestParts<Node> for Owner {
         if node.owners_need_certificates && !shows_certificate {
             return Err(ApiError::MissingClientCertificate);
         }
+        // It signed the request, which says more.
+        if parts.extensions.get::<Proven>().is_some() {
+            ConnectionMark::prove_for(&parts.extensions);
+            return Ok(Self);
+        }
         match parts.headers.get("x-cluster-key") {
             None => Err(ApiError::MissingClusterKey),
             Some(key) if key.is_empty() => Err(ApiError::MissingClusterKey),
@@ -61,6 +66,24 @@ impl FromRequestParts<Node> for Owner {
     }
 }
 
+/// Proof that the caller is a node of this cluster, or a program beside one: it signed the request, or where that is still
+/// accepted it showed the cluster key.
+#[derive(Debug)]
+pub(super) struct Peer;
+
+impl FromRequestParts<Node> for Peer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
+        let signed = parts.extensions.get::<Proven>().is_some();
+        Owner::from_request_parts(parts, node).await?;
+        if node.peer_proof.required && !signed {
+            return Err(ApiError::ProofRequired);
+        }
+        Ok(Self)
+    }
+}
+
 /// Where a request comes from, through the proxies that are trusted.
 pub(super) fn origin_of(parts: &Parts, node: &NodeState) -> Origin {
     client_address(&parts.extensions, &parts.headers, &node.trusted_proxies).into()
@@ -68,7 +91,7 @@ pub(super) fn origin_of(parts: &Parts, node: &NodeState) -> Origin {
 
 impl NodeState {
     /// Accepts a key that a request showed, or says why not. An address with too many wrong ones is told to wait instead.
-    fn prove(
+    pub(super) fn prove(
         &self,
         parts: &Parts,
         key: &[u8],

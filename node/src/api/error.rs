@@ -31,6 +31,14 @@ pub(super) enum ApiError {
     MissingClusterKey,
     InvalidClusterKey,
     MissingClientCertificate,
+    /// A challenge goes with it: the caller signs that.
+    ProofWanted,
+    /// What was signed is not this request.
+    UnreadableProof,
+    /// The key itself does not count here.
+    ProofRequired,
+    /// Too much is under way between nodes.
+    PeersBusy,
     /// Too many wrong keys from this address.
     TooManyFailures {
         retry_after: Duration,
@@ -143,6 +151,8 @@ impl ApiError {
             Self::MissingClusterKey => ("cluster_key", "missing"),
             Self::InvalidClusterKey => ("cluster_key", "wrong"),
             Self::MissingClientCertificate => ("client_certificate", "missing"),
+            Self::UnreadableProof => ("proof", "of another request"),
+            Self::ProofRequired => ("proof", "missing"),
             Self::ShortUserKey { .. } => ("user_key", "too short"),
             Self::WrongUserKey { .. } => ("user_key", "wrong"),
             Self::TooManyFailures { .. } => ("any", "too many failures before"),
@@ -158,14 +168,16 @@ impl ApiError {
             | Self::MissingClusterKey
             | Self::InvalidClusterKey
             | Self::MissingClientCertificate
+            | Self::ProofRequired
             | Self::WrongUserKey { .. } => StatusCode::FORBIDDEN,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
             Self::OtherSalt | Self::Refused(_) | Self::ChangedMeanwhile => StatusCode::CONFLICT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::MissingUserKey { .. } | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::ShortUserKey { .. } => StatusCode::UNAUTHORIZED,
+            Self::ShortUserKey { .. } | Self::ProofWanted => StatusCode::UNAUTHORIZED,
             Self::UnreadableBody
+            | Self::UnreadableProof
             | Self::AlreadyExists { .. }
             | Self::RepeatedKey(_)
             | Self::Host(_) => StatusCode::BAD_REQUEST,
@@ -180,6 +192,7 @@ impl ApiError {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy
+            | Self::PeersBusy
             | Self::ListsBusy
             | Self::NotReady { .. }
             | Self::Behind
@@ -200,6 +213,12 @@ impl ApiError {
             }
             Self::InvalidClusterKey => "Invalid cluster key".into(),
             Self::MissingClientCertificate => "This route demands a TLS client certificate".into(),
+            Self::ProofWanted => "Sign the request with the challenge in X-OSC-Challenge".into(),
+            Self::UnreadableProof => "X-OSC-Proof was not made for this request".into(),
+            Self::ProofRequired => {
+                "Nodes and programs sign what they ask here (OSC_PEER_PROOF=require); the key itself does not count".into()
+            }
+            Self::PeersBusy => "Too much is under way between nodes; try again".into(),
             Self::TooManyFailures { .. } => {
                 "Too many wrong keys from this address; try again later".into()
             }
@@ -356,6 +375,7 @@ impl IntoResponse for ApiError {
         response.headers_mut().extend(self.headers());
         let retry_after = match self {
             Self::Busy
+            | Self::PeersBusy
             | Self::NotReady { .. }
             | Self::Behind
             | Self::MissingNodes { .. }

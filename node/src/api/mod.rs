@@ -23,6 +23,7 @@ mod min_version;
 mod observe;
 mod openapi;
 mod page;
+mod peer_proof;
 mod problem;
 mod protective_headers;
 mod query;

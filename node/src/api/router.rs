@@ -20,6 +20,7 @@ use super::{
     error::ApiError,
     observe::observe,
     openapi::{Document, complete},
+    peer_proof,
     routes::{
         admin, cluster, configs, conflicts,
         docs::{self, OpenApiJson},
@@ -49,6 +50,10 @@ pub fn router(node: Node) -> Router {
         None => router,
     };
     router
+        .layer(middleware::from_fn_with_state(
+            node.clone(),
+            peer_proof::judge,
+        ))
         .layer(middleware::from_fn_with_state(node.clone(), observe))
         .with_state(node)
 }

@@ -6,6 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use ipnet::IpNet;
@@ -20,10 +21,11 @@ use super::{
 use crate::{
     budget::Budgets,
     cluster::{AckLevel, Mode},
-    config::{AccessKeys, Config, CorsOrigins, Patience},
+    config::{AccessKeys, Config, CorsOrigins, Patience, PeerProofPolicy},
     crypto::{KeyRing, Salt},
     log::LogControl,
     metrics::Metrics,
+    peers::{PeerFaults, PeerProofs, UnreachablePeer},
     store::{Store, WallClock},
 };
 
@@ -42,6 +44,12 @@ pub struct NodeState {
     pub api_keys: Option<AccessKeys>,
     /// What opens peer and admin routes, or `None` where there are none.
     pub cluster_keys: Option<AccessKeys>,
+    /// What other nodes prove themselves with; `None` where there are no cluster keys.
+    pub peer_proofs: Option<Arc<PeerProofs>>,
+    /// Which other nodes do not answer; `None` where there are none.
+    pub peer_faults: Option<Arc<PeerFaults>>,
+    /// Whether other nodes may still show the key itself.
+    pub peer_proof: PeerProofPolicy,
     /// Whether peer and admin routes also demand a client certificate.
     pub owners_need_certificates: bool,
     /// Whose `X-Forwarded-For` is believed.
@@ -94,6 +102,12 @@ pub struct RunningParts {
     pub log: LogControl,
     /// What a node of a federated cluster needs towards the others.
     pub federation: Option<Federation>,
+    /// What other nodes prove themselves with; `None` where there are no cluster keys.
+    pub peer_proofs: Option<Arc<PeerProofs>>,
+    /// The shares of the memory from which callers take.
+    pub budgets: Budgets,
+    /// Which other nodes do not answer; `None` where there are none.
+    pub peer_faults: Option<Arc<PeerFaults>>,
 }
 
 /// The salt, and the keys that are derived with it.
@@ -113,6 +127,9 @@ impl NodeState {
             metrics,
             log,
             federation,
+            peer_proofs,
+            budgets,
+            peer_faults,
         } = parts;
         Self {
             store,
@@ -120,6 +137,9 @@ impl NodeState {
             write_ack: config.write_ack,
             api_keys: config.api_keys,
             cluster_keys: config.cluster_keys,
+            peer_proofs,
+            peer_faults,
+            peer_proof: config.peer_proof,
             owners_need_certificates: config
                 .tls
                 .is_some_and(|tls| tls.client_authorities.is_some()),
@@ -129,7 +149,7 @@ impl NodeState {
             min_user_key_length: config.min_user_key_length,
             max_body_bytes: config.max_body_bytes,
             patience: config.patience,
-            budgets: Budgets::new(config.memory, config.max_body_bytes),
+            budgets,
             cached_keys: config.caches.keys,
             metrics,
             log,
@@ -199,6 +219,12 @@ impl NodeState {
             .load(Ordering::Relaxed)
             .then(|| "draining".to_owned());
         draining.into_iter().chain(self.closed()).collect()
+    }
+
+    /// Listed or known nodes that do not answer, with all causes.
+    pub fn unreachable_peers(&self) -> Vec<UnreachablePeer> {
+        let faults = self.peer_faults.as_ref();
+        faults.map_or_else(Vec::new, |faults| faults.current(Instant::now()))
     }
 
     /// What creates and updates meet: `accepted`, or why they are refused.

@@ -17,6 +17,7 @@ use super::{
     line_file::{self, LineFileError},
     settings::DEFAULT_API_KEY,
 };
+use crate::crypto::PeerProofKey;
 
 /// How short a key of one kind may be, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct AccessKeys {
 #[derive(Default)]
 struct Keys {
     accepted: Vec<AccessKey>,
+    /// What nodes sign with, one for each of them.
+    proofs: Vec<PeerProofKey>,
     /// The first key itself; only nodes show theirs to each other.
     first: Zeroizing<Vec<u8>>,
     /// Bytes of the shortest.
@@ -79,6 +82,7 @@ impl Keys {
         }
         Ok(Self {
             accepted: keys.iter().map(|key| AccessKey::new(key)).collect(),
+            proofs: keys.iter().map(|key| PeerProofKey::derive(key)).collect(),
             first: Zeroizing::new(keys.first().map(|key| key.to_vec()).unwrap_or_default()),
             shortest: keys.iter().map(|key| key.len()).min().unwrap_or_default(),
         })
@@ -165,6 +169,12 @@ impl AccessKeys {
     pub fn first(&self) -> Zeroizing<Vec<u8>> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.first.clone()
+    }
+
+    /// What nodes sign with: one key for each of these, the first first.
+    pub fn proof_keys(&self) -> Vec<PeerProofKey> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.proofs.clone()
     }
 
     /// Whether the presented key is one of these; takes the same time whichever it is.

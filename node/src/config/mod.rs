@@ -17,7 +17,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
 pub use listening::{CorsOrigins, TlsFiles};
 pub use patience::Patience;
-pub use peers::{PeerAddress, PeerList};
+pub use peers::{PeerAddress, PeerList, PeerProofPolicy};
 pub use raw::{Layers, UsageError, command};
 pub use settings::{SETTINGS, Setting};
 
@@ -67,6 +67,8 @@ pub struct Config {
     pub node_id: String,
     /// What opens peer and admin routes; `None` hides them.
     pub cluster_keys: Option<AccessKeys>,
+    /// How nodes prove themselves to each other.
+    pub peer_proof: PeerProofPolicy,
     /// The cluster that this node belongs to.
     pub cluster: Option<ClusterConfig>,
     /// Who must hold a write before it is answered, unless the request says it.
@@ -153,13 +155,12 @@ impl Config {
             "CLUSTER_MODE",
             &[("replica", Mode::Replica), ("federated", Mode::Federated)],
         );
-        let sync_interval =
-            values.within("CLUSTER_SYNC_INTERVAL", "a number of seconds", 1..=86_400);
 
         let max_body_bytes = values
             .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
             .unwrap_or(MAX_BODY_BYTES);
         let memory = memory::plan(&mut values, max_body_bytes);
+        let sync_interval = peers::sync_interval(&mut values);
 
         let mut config = Self {
             listen: SocketAddr::new(host, port),
@@ -189,6 +190,7 @@ impl Config {
                 "an IP address and a port, such as 0.0.0.0:9100",
             ),
             cluster_keys: access_keys::cluster_keys(&mut values, cluster_enabled),
+            peer_proof: peers::proof_policy(&mut values),
             min_free_bytes: values.parse("MIN_FREE_BYTES", "a number of bytes"),
             log_names: values.boolean("LOG_NAMES"),
             log_file: values.parse_optional("LOG_FILE", "a path"),
@@ -196,7 +198,7 @@ impl Config {
                 id: values.text("CLUSTER_ID"),
                 mode: mode.unwrap_or(Mode::Replica),
                 peers: peers::list(&mut values),
-                sync_interval: Duration::from_secs(sync_interval.unwrap_or(1)),
+                sync_interval,
                 may_make_salt: salt_policy == Some(SaltPolicy::Generate),
             }),
             write_ack: values
@@ -249,6 +251,13 @@ impl Config {
 
     /// What is wrong with keys that are each usable.
     fn judge_keys(&mut self, faults: &mut Faults) {
+        if self.peer_proof.key_in_clear {
+            self.weak.push(
+                "OSC_PEER_KEY_IN_CLEAR is true: who answers at the address of a node, or listens, gets the cluster key; unset it \
+                 as soon as all nodes are of this release"
+                    .to_owned(),
+            );
+        }
         if let (Some(cluster_keys), Some(api_keys)) = (&self.cluster_keys, &self.api_keys)
             && cluster_keys.shares_a_key_with(api_keys)
         {

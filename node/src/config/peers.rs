@@ -2,7 +2,9 @@
 
 use std::{
     fmt, fs, io,
+    net::Ipv6Addr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -16,6 +18,15 @@ pub struct PeerList {
     pub now: Vec<PeerAddress>,
     /// Where they came from; watched.
     pub file: Option<PathBuf>,
+}
+
+/// How nodes prove themselves to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeerProofPolicy {
+    /// Whether only what is signed counts: all nodes are of a release that signs.
+    pub required: bool,
+    /// Whether the cluster key itself may be shown over plain HTTP to a node that knows no proofs.
+    pub key_in_clear: bool,
 }
 
 /// Where a node can be reached: `host:port`, `192.0.2.1:9000` or `[2001:db8::1]:9000`.
@@ -49,16 +60,20 @@ impl PeerAddress {
         Ok(list)
     }
 
-    /// Reads one address; `None` when it is none.
+    /// Reads one address; `None` when it is none. Strict, since other nodes send addresses too: what is left of a text that
+    /// also has a user, a path or a query would lead elsewhere than it seems.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.trim().rsplit_once(':')?;
         let host = match host.strip_prefix('[') {
-            Some(bracketed) => bracketed.strip_suffix(']')?,
-            None => Some(host).filter(|host| !host.contains([':', '/']))?,
+            Some(bracketed) => bracketed
+                .strip_suffix(']')
+                .filter(|address| address.parse::<Ipv6Addr>().is_ok())?,
+            None => Some(host).filter(|host| is_name_or_ipv4(host))?,
         };
-        (!host.is_empty()).then_some(Self {
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        Some(Self {
             host: host.to_owned(),
-            port: port.parse().ok()?,
+            port: port.parse().ok().filter(|port| digits && *port > 0)?,
         })
     }
 }
@@ -69,6 +84,27 @@ fn read_lines(path: &Path) -> io::Result<String> {
     let bytes = fs::read(path)?;
     let items = line_file::items(&bytes).map_err(|fault| unusable(fault.to_string()))?;
     String::from_utf8(items.join(&b'\n')).map_err(|error| unusable(error.to_string()))
+}
+
+/// Letters, digits, hyphens, underscores and dots, 253 at most (RFC 1035, and the underscores that many networks use).
+fn is_name_or_ipv4(host: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=253).contains(&host.len()) && host.bytes().all(fits) && !host.starts_with(['-', '.'])
+}
+
+/// How often each other node is asked for its changes.
+pub(super) fn sync_interval(values: &mut Values<'_>) -> Duration {
+    let seconds = values.within("CLUSTER_SYNC_INTERVAL", "a number of seconds", 1..=86_400);
+    Duration::from_secs(seconds.unwrap_or(1))
+}
+
+/// How nodes prove themselves to each other, as the settings say it.
+pub(super) fn proof_policy(values: &mut Values<'_>) -> PeerProofPolicy {
+    let required = values.one_of("PEER_PROOF", &[("accept", false), ("require", true)]);
+    PeerProofPolicy {
+        required: required.unwrap_or_default(),
+        key_in_clear: values.boolean("PEER_KEY_IN_CLEAR"),
+    }
 }
 
 /// The addresses of the setting or the file; exactly one of both must be given.
@@ -118,4 +154,51 @@ fn addresses(values: &mut Values<'_>) -> Vec<PeerAddress> {
         );
     }
     values.items(variable, "list host:port", list.lines(), PeerAddress::parse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port_and_nothing_else() {
+        for good in [
+            "osc-0.osc-nodes:9000",
+            "192.0.2.1:1",
+            "[2001:db8::1]:65535",
+            "my_host.example.:9000",
+        ] {
+            let parsed = PeerAddress::parse(good).map(|address| address.to_string());
+            assert_eq!(parsed.as_deref(), Some(good));
+        }
+        for bad in [
+            "",
+            ":9000",
+            "host",
+            "host:",
+            "host:0",
+            "host:+1",
+            "host:65536",
+            "user@host:9000",
+            "user:word@host:9000",
+            "host/path:9000",
+            "host:9000/path",
+            "host?q:9000",
+            "host#f:9000",
+            "ho st:9000",
+            "host:90 00",
+            "ho\tst:9000",
+            "[::1:9000",
+            "::1:9000",
+            "[host]:9000",
+            "[::1%25eth0]:9000",
+            "h\u{f6}st:9000",
+            "http://host:9000",
+            "host\\x:9000",
+            "-host:9000",
+            "..:9000",
+        ] {
+            assert_eq!(PeerAddress::parse(bad), None, "{bad}");
+        }
+    }
 }

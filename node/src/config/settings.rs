@@ -183,6 +183,18 @@ pub const SETTINGS: &[Setting] = &[
         "File with one HOST:PORT per line; instead of OSC_CLUSTER_NODES",
     ),
     setting(
+        "PEER_PROOF",
+        Some("accept"),
+        "accept|require",
+        "Whether other nodes may show the cluster key itself (accept), as releases before this one do, or only what is signed with it counts (require)",
+    ),
+    setting(
+        "PEER_KEY_IN_CLEAR",
+        Some("false"),
+        "true|false",
+        "Whether this node may show the cluster key itself over plain HTTP to a node that knows no proofs: for the time of an upgrade",
+    ),
+    setting(
         "CLUSTER_SYNC_INTERVAL",
         Some("30"),
         "SECONDS",

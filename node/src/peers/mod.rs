@@ -1,11 +1,15 @@
 //! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
 
+mod answer;
 mod client;
+mod error;
+mod faults;
 mod handover;
 mod health;
 mod import;
 mod init;
 mod list;
+mod proof;
 mod running;
 mod unfence;
 mod values;
@@ -17,12 +21,16 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
-pub use client::{EXCHANGE_PATH, PeerClient};
+pub use answer::MESSAGE_BYTES;
+pub use client::{Caller, EXCHANGE_PATH, PeerClient};
+pub use error::PeerError;
+pub use faults::{PeerFaults, UnreachablePeer};
 pub use health::{Probe, probe};
 pub use import::{
     IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, Imported, ImportedEntry, import,
 };
 pub use init::{Founding, init};
+pub use proof::{ASK, CHALLENGE, PROOF, PeerProofs, Proven, Unproven};
 pub use unfence::{Unfenced, UnfencedEntry, unfence};
 pub use values::{
     DamagedValue, FoundValue, HandedOver, NewValue, OwnersWrite, Question, VALUES_PATH,
@@ -30,7 +38,7 @@ pub use values::{
 };
 
 use crate::{
-    cluster::{Event, MemberName, Output},
+    cluster::{Address, Event, MemberName, Output},
     config::PeerList,
     crypto::Salt,
     log::logged_name,
@@ -99,16 +107,11 @@ async fn act(
                 tokio::spawn(async move {
                     let begun = Instant::now();
                     let answer = client.exchange(&to, &message, patience).await;
-                    let answer = match answer {
-                        Ok(answer) => {
-                            metrics.exchanged(begun.elapsed());
-                            Some(Box::new(answer))
-                        }
-                        Err(error) => {
-                            tracing::debug!(peer = to.as_str(), error = %error, "peer_unreachable");
-                            None
-                        }
-                    };
+                    if answer.is_ok() {
+                        metrics.exchanged(begun.elapsed());
+                    }
+                    note_fault(client.faults(), &to, answer.as_ref().err());
+                    let answer = answer.ok().map(Box::new);
                     // A store that has ended needs no answers.
                     let _ = store.answered(to, exchange, answer).await;
                 });
@@ -130,6 +133,24 @@ async fn act(
             }
             // The store delivers these itself.
             Output::Written { .. } | Output::Answer { .. } | Output::Done { .. } => {}
+        }
+    }
+}
+
+/// Tells once that a node does not answer, and once that it does again.
+fn note_fault(faults: &PeerFaults, address: &Address, error: Option<&PeerError>) {
+    match error.map(PeerError::chain) {
+        Some(error) => {
+            if faults.failed(address, error.clone(), Instant::now()) {
+                tracing::warn!(peer = address.as_str(), error, "peer_unreachable");
+            } else {
+                tracing::debug!(peer = address.as_str(), error, "peer_unreachable_as_before");
+            }
+        }
+        None => {
+            if faults.answered(address) {
+                tracing::info!(peer = address.as_str(), "peer_reachable_again");
+            }
         }
     }
 }

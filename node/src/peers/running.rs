@@ -2,19 +2,24 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use anyhow::bail;
+use anyhow::anyhow;
 use reqwest::{
     RequestBuilder,
     header::{HeaderName, HeaderValue},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::client;
-use crate::config::{AccessKeys, Config, PeerAddress};
+use super::{Caller, MESSAGE_BYTES, PeerClient, PeerError, answer, client};
+use crate::{
+    budget::Pool,
+    cluster::Boot,
+    config::{AccessKeys, Config, PeerAddress, PeerProofPolicy, TlsFiles},
+};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const CLUSTER_KEY: HeaderName = HeaderName::from_static("x-cluster-key");
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What a node says of itself at most.
+const STATUS_BYTES: usize = 1 << 20;
 
 /// What a node says of itself, as far as commands need it.
 #[derive(Debug, Deserialize)]
@@ -37,19 +42,23 @@ pub(super) struct RunningNode {
     http: reqwest::Client,
     scheme: &'static str,
     api_keys: Option<AccessKeys>,
+    policy: PeerProofPolicy,
+    tls: Option<TlsFiles>,
     pub(super) address: PeerAddress,
 }
 
 impl RunningNode {
     pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
-            http: client::build(config.tls.as_ref())?,
+            http: client::build(config.tls.as_ref(), None)?,
             scheme: if config.tls.is_some() {
                 "https"
             } else {
                 "http"
             },
             api_keys: config.api_keys.clone(),
+            policy: config.peer_proof,
+            tls: config.tls.clone(),
             address: PeerAddress {
                 host: match config.listen.ip() {
                     // A node that listens everywhere listens here too.
@@ -80,7 +89,8 @@ impl RunningNode {
             .map_err(reqwest::Error::without_url)?
             .error_for_status()
             .map_err(reqwest::Error::without_url)?;
-        Ok(answer.json().await.map_err(reqwest::Error::without_url)?)
+        let status = answer::read(answer, STATUS_BYTES).await?;
+        Ok(serde_json::from_slice(&status)?)
     }
 
     /// Gives it an order of the cluster's owner.
@@ -104,24 +114,21 @@ impl RunningNode {
         order: &impl Serialize,
         patience: Duration,
     ) -> anyhow::Result<T> {
-        let mut key = HeaderValue::from_bytes(&cluster_keys.first())?;
-        key.set_sensitive(true);
-        let answer = self
-            .http
-            .post(format!("{}://{node}{path}", self.scheme))
-            .header(CLUSTER_KEY, key)
-            .timeout(patience)
-            .json(order)
-            .send()
-            .await
-            .map_err(reqwest::Error::without_url)?;
-        if !answer.status().is_success() {
-            bail!(
-                "the node refused: {}",
-                answer.text().await.unwrap_or_default()
-            );
-        }
-        Ok(answer.json().await.map_err(reqwest::Error::without_url)?)
+        let client = PeerClient::new(
+            Caller {
+                name: None,
+                boot: Boot::from_random(rand::random()),
+                cluster_keys: cluster_keys.clone(),
+                policy: self.policy,
+                tls: self.tls.clone(),
+            },
+            Pool::shared("peers", MESSAGE_BYTES),
+        )?;
+        let answer = client.post(&node.to_string(), path, order, patience).await;
+        answer.map_err(|error| match error {
+            PeerError::Refused { text, .. } => anyhow!("the node refused: {text}"),
+            error => anyhow::Error::from(error).context(format!("the node at {node}")),
+        })
     }
 
     fn with_api_key(&self, request: RequestBuilder) -> anyhow::Result<RequestBuilder> {

@@ -177,7 +177,8 @@ impl PeerClient {
     /// Asks a node and waits for its answer.
     pub async fn ask(&self, to: &Address, request: &ValueRequest) -> anyhow::Result<ValueAnswer> {
         let patience = Duration::from_millis(request.patience_ms);
-        self.post(to, VALUES_PATH, request, patience).await
+        let answer = self.post(to.as_str(), VALUES_PATH, request, patience).await;
+        answer.map_err(|error| anyhow::anyhow!(error.chain()))
     }
 }
 

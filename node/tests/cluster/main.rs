@@ -28,5 +28,6 @@ mod partitions;
 mod random;
 mod record;
 mod recovery;
+mod unreachable;
 mod wait;
 mod workload;

@@ -180,11 +180,12 @@ async fn connect(mut caller: TcpStream, callee: usize, shared: Arc<Shared>) -> O
     None
 }
 
-/// The number of the node whose greeting this is; its name is n and the number.
+/// The number of the node whose request this is; its name is n and the number, and the program says it in each.
 fn who_calls(first: &[u8]) -> Option<usize> {
     let text = String::from_utf8_lossy(first);
-    let (_, name) = text.split_once(r#""name":"n"#)?;
-    let (number, _) = name.split_once('"')?;
+    let (_, program) = text.split_once("user-agent: osc-node/")?;
+    let (_, name) = program.split_once("(n")?;
+    let (number, _) = name.split_once(')')?;
     number.parse().ok()
 }
 

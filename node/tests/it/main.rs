@@ -38,6 +38,8 @@ mod monitoring;
 mod node;
 mod originals;
 mod owner;
+mod peer_impostors;
+mod peer_proofs;
 mod private_keys;
 mod process;
 mod protective_headers;

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use kube::{
@@ -11,6 +11,7 @@ use kube::{
     runtime::events::{Recorder, Reporter},
 };
 
+use super::node_status;
 use crate::{metrics::Metrics, names::OPERATOR};
 
 /// What reconciles share.
@@ -48,12 +49,7 @@ impl Context {
         };
         Ok(Self {
             recorder: Recorder::new(client.clone(), reporter),
-            http: reqwest::Client::builder()
-                .connect_timeout(Duration::from_secs(1))
-                .no_proxy()
-                // Keys go to nodes and nowhere else.
-                .redirect(reqwest::redirect::Policy::none())
-                .build()?,
+            http: node_status::client()?,
             client,
             metrics,
             node_image,

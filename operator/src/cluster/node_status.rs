@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, header::HeaderValue};
+use reqwest::{Client, Response, header::HeaderValue, redirect::Policy};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -10,6 +10,14 @@ use super::{dereference::ApiKey, salt::Salt};
 
 /// A node that does not answer within this time counts as unreachable.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+const CONNECT: Duration = Duration::from_secs(1);
+/// What a node says of itself at most: hundreds of members have room in it.
+const STATUS_BYTES: usize = 1 << 20;
+const SALT_BYTES: usize = 64;
+const REFUSAL_BYTES: usize = 64 << 10;
+/// Of a refusal so many characters are told.
+const WORDS: usize = 500;
 
 const CLUSTER_KEY_HEADER: &str = "X-Cluster-Key";
 
@@ -68,7 +76,8 @@ pub async fn ask(client: &Client, address: &str, api_key: Option<&ApiKey>) -> Op
         request = request.header("X-API-Key", key.as_slice());
     }
     let answer = request.send().await.ok()?.error_for_status().ok()?;
-    Some(answer.json::<NodeStatus>().await.ok()?.details)
+    let status = read(answer, STATUS_BYTES).await?;
+    Some(serde_json::from_slice::<NodeStatus>(&status).ok()?.details)
 }
 
 /// Asks one node for its salt; `None` when it has none, or gives no sensible answer in time.
@@ -78,9 +87,7 @@ pub async fn salt(client: &Client, address: &str, cluster_key: &ApiKey) -> Optio
         .header(CLUSTER_KEY_HEADER, header(cluster_key)?)
         .timeout(TIMEOUT);
     let answer = request.send().await.ok()?.error_for_status().ok()?;
-    // Nothing longer is read.
-    (answer.content_length() == Some(64)).then_some(())?;
-    Salt::read(&answer.bytes().await.ok()?)
+    Salt::read(&read(answer, SALT_BYTES).await?)
 }
 
 /// Something that only the owner of a cluster orders.
@@ -158,8 +165,43 @@ pub async fn order(
     }
     Err(OrderError::Refused {
         address: address.to_owned(),
-        text: answer.text().await.unwrap_or_default(),
+        text: words(answer).await,
     })
+}
+
+/// Reads a whole body of so many bytes at most; `None` when it is longer or breaks off. A node is whatever its image is.
+async fn read(mut answer: Response, limit: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        if bytes.len() + chunk.len() > limit {
+            return None;
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Some(bytes)
+}
+
+/// The beginning of what a node says in refusing.
+async fn words(answer: Response) -> String {
+    let status = answer.status();
+    match read(answer, REFUSAL_BYTES).await {
+        Some(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let plain = text.chars().filter(|character| !character.is_control());
+            plain.take(WORDS).collect()
+        }
+        None => format!("{status}, with an answer that is too long"),
+    }
+}
+
+/// A client that speaks to nodes: directly, and nowhere else than it is told.
+pub fn client() -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(CONNECT)
+        .no_proxy()
+        // Keys go to nodes and nowhere else.
+        .redirect(Policy::none())
+        .build()
 }
 
 /// A key that no log shows; `None` where no header carries it.

@@ -15,8 +15,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns once the cluster is founded.
 pub(super) async fn see_to_it(folder: &ClusterFolder, nodes: &[NodeProcess]) -> anyhow::Result<()> {
-    // Loopback is never behind a proxy.
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = node_status::client()?;
     let (api_key, cluster_key) = (folder.read_api_key()?, folder.read_cluster_key()?);
     loop {
         let answers = join_all(

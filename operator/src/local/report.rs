@@ -19,7 +19,7 @@ pub(super) async fn ready(
     begun: Instant,
 ) -> anyhow::Result<()> {
     let api_key = folder.read_api_key()?;
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = node_status::client()?;
     let answers = join_all(
         nodes
             .iter()

@@ -8,6 +8,7 @@
 )]
 
 mod api_server;
+mod endless_node;
 mod golden;
 mod local_cluster;
 mod node_contract;

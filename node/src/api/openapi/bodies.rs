@@ -150,6 +150,9 @@ pub(in crate::api) struct Readiness {
     /// The reasons as a sentence, like every other refusal.
     #[schema(required = false, example = "not ready: draining")]
     detail: String,
+    /// Nodes of its cluster that do not answer, each with `address` and `error`; has no part in `ready`.
+    #[schema(required = false, value_type = Vec<Object>)]
+    unreachable_nodes: Vec<Value>,
     /// Whether creates and updates are accepted, and why not; has no part in `ready`.
     #[schema(example = "accepted")]
     writes: String,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
+use super::health::unreachable_nodes;
 use crate::{
     api::{
         Node, NodeState,
@@ -85,6 +86,8 @@ fn details(node: &NodeState, view: &View) -> Value {
         "writes": node.writes(),
         "members": view.members.iter().map(member).collect::<Vec<_>>(),
         "unknown_nodes": view.unknown,
+        "unreachable_nodes": unreachable_nodes(&node.unreachable_peers()),
+        "peer_proof": if node.peer_proof.required { "require" } else { "accept" },
     })
 }
 

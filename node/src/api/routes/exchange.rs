@@ -6,26 +6,29 @@ use axum::{
 };
 
 use crate::{
-    api::{Node, auth::Owner, body, error::ApiError},
+    api::{Node, auth::Peer, error::ApiError, peer_proof},
     cluster::{self, Envelope},
+    config::PeerAddress,
 };
 
 /// Where messages go.
 pub(in crate::api) const PATH: &str = crate::peers::EXCHANGE_PATH;
-/// The largest message: a row at the size limit in base64, and then some.
-pub(super) const MAX_BYTES: usize = 64 << 20;
 
 /// Takes another node's message. No part of the public document: clients have no business here.
 pub(in crate::api) async fn exchange(
     State(node): State<Node>,
-    _: Owner,
+    _: Peer,
     request: Request,
 ) -> Result<Json<Envelope<cluster::Answer>>, ApiError> {
     if !node.clustered {
         return Err(ApiError::UnknownRoute);
     }
-    let bytes = body::read_up_to(MAX_BYTES, request.into_body(), &node).await?;
-    let message: Envelope<cluster::Request> =
-        serde_json::from_slice(&bytes).map_err(|_| ApiError::UnreadableBody)?;
+    let message = peer_proof::body(&node, request).await?;
+    let mut message: Envelope<cluster::Request> =
+        serde_json::from_slice(&message.bytes).map_err(|_| ApiError::UnreadableBody)?;
+    // It is dialled: only what is an address and nothing else may get that far.
+    let address = message.hello.address.take();
+    message.hello.address =
+        address.filter(|address| PeerAddress::parse(address.as_str()).is_some());
     Ok(Json(node.store.request(Box::new(message)).await?))
 }

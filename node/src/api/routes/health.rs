@@ -11,9 +11,12 @@ use std::{
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 
-use crate::api::{
-    Node, NodeState,
-    openapi::{Health, Readiness},
+use crate::{
+    api::{
+        Node, NodeState,
+        openapi::{Health, Readiness},
+    },
+    peers::UnreachablePeer,
 };
 use crate::store::ReadError;
 
@@ -47,14 +50,33 @@ fn readiness(node: &NodeState, readable: bool, writes: &str) -> (StatusCode, Val
     if !readable {
         reasons.push("database not readable".to_owned());
     }
-    if reasons.is_empty() {
-        return (StatusCode::OK, json!({ "ready": true, "writes": writes }));
+    let unreachable = node.unreachable_peers();
+    let (status, mut body) = if reasons.is_empty() {
+        (StatusCode::OK, json!({ "ready": true, "writes": writes }))
+    } else {
+        let told = unreachable.iter().map(|peer| {
+            let UnreachablePeer { address, error } = peer;
+            format!("it does not reach {address}: {error}")
+        });
+        reasons.extend(told);
+        let detail = format!("not ready: {}", reasons.join(", "));
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({ "ready": false, "reasons": reasons, "detail": detail, "writes": writes }),
+        )
+    };
+    if let Some(members) = body.as_object_mut().filter(|_| !unreachable.is_empty()) {
+        members.insert("unreachable_nodes".into(), unreachable_nodes(&unreachable));
     }
-    let detail = format!("not ready: {}", reasons.join(", "));
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        json!({ "ready": false, "reasons": reasons, "detail": detail, "writes": writes }),
-    )
+    (status, body)
+}
+
+/// Nodes that do not answer, as `/ready` and the details of the status show them.
+pub(super) fn unreachable_nodes(peers: &[UnreachablePeer]) -> Value {
+    let shown = peers
+        .iter()
+        .map(|UnreachablePeer { address, error }| json!({ "address": address, "error": error }));
+    shown.collect()
 }
 
 async fn is_readable(node: &NodeState) -> bool {

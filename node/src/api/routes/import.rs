@@ -7,7 +7,7 @@ use axum::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    api::{Node, NodeState, auth::Owner, body, error::ApiError, write_terms::WriteTerms},
+    api::{Node, NodeState, auth::Peer, error::ApiError, peer_proof, write_terms::WriteTerms},
     cluster::{Change, Seen, Write},
     crypto::token_time,
     domain::{Category, Identity},
@@ -17,21 +17,19 @@ use crate::{
 
 /// Where they are sent.
 pub(in crate::api) const PATH: &str = crate::peers::IMPORT_PATH;
-/// A page of entries, one of them at the size limit, in JSON.
-const MAX_BYTES: usize = 64 << 20;
 /// Entries that are written at the same time: they share commits.
 const AT_ONCE: usize = 64;
 
 /// Takes entries where there are none of that name. No part of the public document: `osc-node import` calls it.
 pub(in crate::api) async fn import(
     State(node): State<Node>,
-    _: Owner,
+    _: Peer,
     terms: WriteTerms,
     request: Request,
 ) -> Result<Json<ImportAnswer>, ApiError> {
-    let bytes = body::read_up_to(MAX_BYTES, request.into_body(), &node).await?;
+    let body = peer_proof::body(&node, request).await?;
     let order: ImportOrder =
-        serde_json::from_slice(&bytes).map_err(|_| ApiError::UnreadableBody)?;
+        serde_json::from_slice(&body.bytes).map_err(|_| ApiError::UnreadableBody)?;
     let salt = node.salt().ok_or(ApiError::NoSaltYet)?;
     if salt.fingerprint().to_string() != order.salt {
         return Err(ApiError::OtherSalt);

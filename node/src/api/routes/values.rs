@@ -8,9 +8,8 @@ use axum::{
 };
 use futures::future::join_all;
 
-use super::exchange::MAX_BYTES;
 use crate::{
-    api::{Node, NodeState, auth::Owner, body, error::ApiError},
+    api::{Node, NodeState, auth::Peer, error::ApiError, peer_proof},
     cluster::{AckLevel, Change, Seen, Write},
     domain::Content,
     peers::{
@@ -28,15 +27,15 @@ const ANSWER: usize = 16 << 20;
 /// Answers another node. No part of the public document: clients have no business here.
 pub(in crate::api) async fn values(
     State(node): State<Node>,
-    _: Owner,
+    _: Peer,
     request: Request,
 ) -> Result<Json<ValueAnswer>, ApiError> {
     if node.federation.is_none() {
         return Err(ApiError::UnknownRoute);
     }
-    let bytes = body::read_up_to(MAX_BYTES, request.into_body(), &node).await?;
+    let body = peer_proof::body(&node, request).await?;
     let request: ValueRequest =
-        serde_json::from_slice(&bytes).map_err(|_| ApiError::UnreadableBody)?;
+        serde_json::from_slice(&body.bytes).map_err(|_| ApiError::UnreadableBody)?;
     if node.store.view().founding != Some(request.founding) {
         return Ok(Json(ValueAnswer::Refused(ValueRefusal::OtherCluster)));
     }

@@ -1,0 +1,140 @@
+//! Requests of nodes and our own programs prove themselves by what they sign: judged before a byte of the body is read.
+
+use std::net::Ipv4Addr;
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{Node, NodeState, body::read_up_to, error::ApiError};
+use crate::{
+    budget::{ROOM_WAIT, Reservation},
+    crypto::BodyDigest,
+    metrics::AuthFailure,
+    peers::{ASK, CHALLENGE, EXCHANGE_PATH, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven},
+};
+
+/// Judges what is signed, and signs its answer. What is not signed passes: the route decides what it takes.
+pub(super) async fn judge(State(node): State<Node>, request: Request, next: Next) -> Response {
+    let concerned =
+        request.method() == Method::POST && request.uri().path().starts_with("/cluster/");
+    let proof = request.headers().get(PROOF).filter(|_| concerned).cloned();
+    // A node without a cluster key has no such routes.
+    let (Some(proof), Some(proofs)) = (proof, &node.peer_proofs) else {
+        return next.run(request).await;
+    };
+    if proof == ASK {
+        return with_challenge(proofs, ApiError::ProofWanted);
+    }
+    let path = request.uri().path_and_query();
+    let path = path.map_or("", |path| path.as_str());
+    // The only route on which a node calls itself, to find itself.
+    let may_be_own = path == EXCHANGE_PATH;
+    match proofs.judge(&proof, request.method().as_str(), path, may_be_own) {
+        Ok(proven) => {
+            // The room is kept until the answer is made.
+            let answer = match take_body(&node, request, &proven).await {
+                Ok((request, _room)) => next.run(request).await,
+                Err(error) => error.into_response(),
+            };
+            signed(proofs, &proven, answer).await
+        }
+        Err(Unproven::Stale) => with_challenge(proofs, ApiError::ProofWanted),
+        Err(Unproven::Unreadable | Unproven::OwnWord) => ApiError::UnreadableProof.into_response(),
+        Err(Unproven::OtherKey) => refuse(&node, request, &proof).into_response(),
+    }
+}
+
+/// Refuses what is signed with another key, which counts as one that is wrong.
+fn refuse(node: &NodeState, request: Request, proof: &HeaderValue) -> ApiError {
+    let (parts, _) = request.into_parts();
+    let refusal = (AuthFailure::ClusterKey, ApiError::InvalidClusterKey);
+    let accepted = node.cluster_keys.as_ref();
+    let judged = accepted.map(|keys| node.prove(&parts, proof.as_bytes(), keys, refusal));
+    match judged {
+        Some(Err(refusal)) => refusal,
+        _ => ApiError::InvalidClusterKey,
+    }
+}
+
+/// Reads the body that was signed, and puts it back with the proof beside it.
+async fn take_body(
+    node: &NodeState,
+    request: Request,
+    proven: &Proven,
+) -> Result<(Request, Reservation), ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let length = usize::try_from(proven.body.length)
+        .ok()
+        .filter(|length| *length <= MESSAGE_BYTES)
+        .ok_or(ApiError::BodyTooLarge {
+            limit: MESSAGE_BYTES,
+        })?;
+    let announced = parts.headers.get(header::CONTENT_LENGTH);
+    if announced.is_some_and(|announced| announced.as_bytes() != length.to_string().as_bytes()) {
+        return Err(ApiError::UnreadableProof);
+    }
+    let room = room(node, length).await?;
+    let bytes = read_up_to(length, body, node).await?;
+    if BodyDigest::of(&bytes) != proven.body {
+        return Err(ApiError::UnreadableProof);
+    }
+    parts.extensions.insert(proven.clone());
+    Ok((Request::from_parts(parts, Body::from(bytes)), room))
+}
+
+/// The body of a message between nodes, and the room that it takes until this is dropped.
+pub(super) struct PeerBody {
+    pub(super) bytes: bytes::Bytes,
+    _room: Option<Reservation>,
+}
+
+/// Reads the body of a message between nodes, whose sender proved itself.
+pub(super) async fn body(node: &NodeState, request: Request) -> Result<PeerBody, ApiError> {
+    let (parts, body) = request.into_parts();
+    let room = if parts.extensions.get::<Proven>().is_some() {
+        // It is read already.
+        None
+    } else {
+        let announced = parts.headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        Some(room(node, announced.unwrap_or(MESSAGE_BYTES)).await?)
+    };
+    let bytes = read_up_to(MESSAGE_BYTES, body, node).await?;
+    Ok(PeerBody { bytes, _room: room })
+}
+
+async fn room(node: &NodeState, bytes: usize) -> Result<Reservation, ApiError> {
+    // The nodes share it, whatever their addresses.
+    let anyone = Ipv4Addr::UNSPECIFIED.into();
+    let bytes = bytes.min(MESSAGE_BYTES);
+    let room = node.budgets.peers.reserve(anyone, bytes, ROOM_WAIT).await;
+    room.map_err(|_| ApiError::PeersBusy)
+}
+
+/// An answer that is whole in memory, as all answers of these routes are, with its proof.
+async fn signed(proofs: &PeerProofs, request: &Proven, answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let Ok(bytes) = to_bytes(body, MESSAGE_BYTES).await else {
+        return ApiError::BodyTooLarge {
+            limit: MESSAGE_BYTES,
+        }
+        .into_response();
+    };
+    if let Some(proof) = proofs.sign(request, parts.status.as_u16(), &bytes) {
+        parts.headers.insert(PROOF, proof);
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+fn with_challenge(proofs: &PeerProofs, refusal: ApiError) -> Response {
+    let mut answer = refusal.into_response();
+    if let Some(challenge) = proofs.challenge() {
+        answer.headers_mut().insert(CHALLENGE, challenge);
+    }
+    answer
+}

@@ -1,0 +1,39 @@
+//! Answers of other nodes, read up to a bound: whoever is at a peer's address may send without end.
+
+use bytes::BytesMut;
+use reqwest::Response;
+
+use super::error::PeerError;
+
+/// A greeting, an error, or anything of who proved nothing, at most.
+pub(crate) const GREETING_BYTES: usize = 64 << 10;
+/// Any message between nodes at most: a row at the size limit in base64, and then some.
+pub const MESSAGE_BYTES: usize = 64 << 20;
+/// Of an error's text so many characters are shown.
+const SHOWN: usize = 200;
+
+/// Reads a whole body of so many bytes at most.
+pub(super) async fn read(mut answer: Response, limit: usize) -> Result<BytesMut, PeerError> {
+    let announced = answer
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(PeerError::TooLong { limit });
+    }
+    // What is announced is not reserved beyond a little: it may never come.
+    let mut bytes = BytesMut::with_capacity(announced.unwrap_or_default().min(GREETING_BYTES));
+    while let Some(chunk) = answer.chunk().await.map_err(PeerError::unreachable)? {
+        if bytes.len() + chunk.len() > limit {
+            return Err(PeerError::TooLong { limit });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The beginning of a text that another node sent, as a log line may show it.
+pub(super) fn shown(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let plain = text.chars().filter(|character| !character.is_control());
+    plain.take(SHOWN).collect()
+}

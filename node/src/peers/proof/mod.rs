@@ -1,0 +1,16 @@
+//! Proof between nodes instead of the cluster key itself.
+//!
+//! The answerer hands out a challenge, good once and for a minute of its own clock. The caller signs what it asks, together with the
+//! challenge and both processes; the answerer checks that before it reads a byte of the body, and then the body against
+//! the digest that was signed. The answer is signed likewise, over the request's own code, and brings the next challenge.
+//! Nodes send each other no streams: every message is whole, so one code covers it.
+
+mod answerer;
+mod challenges;
+mod head;
+mod held;
+
+pub use answerer::{PeerProofs, Proven, Unproven};
+pub use head::{ASK, CHALLENGE, PROOF};
+pub(super) use head::{AnswerHead, Offer, RequestHead};
+pub(super) use held::HeldChallenges;

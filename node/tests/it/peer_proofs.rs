@@ -1,0 +1,239 @@
+//! What nodes and our own programs sign instead of showing the cluster key, and what strangers cannot make of it. The form of
+//! the headers is spelt out here once more: it is what nodes of other releases rely on.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use opensecureconf_node::crypto::{
+    BodyDigest, MessageCode, PeerProofKey, SignedAnswer, SignedRequest,
+};
+use reqwest::{Method, Response};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::node::TestNode;
+
+const CLUSTER_KEY: &str = "the cluster key of the tests";
+const IMPORT: &str = "/cluster/v1/import";
+const CALLER: u64 = 0xca11e4;
+
+fn node(more: &[(&str, &str)]) -> TestNode {
+    let settings = [&[("OSC_CLUSTER_KEY", CLUSTER_KEY)], more].concat();
+    TestNode::start_in(TempDir::new().unwrap(), &settings)
+}
+
+/// What a node handed out to be signed.
+#[derive(Debug, Clone)]
+struct Challenge {
+    answerer: u64,
+    bytes: Vec<u8>,
+}
+
+impl Challenge {
+    fn of(answer: &Response) -> Option<Self> {
+        let header = answer.headers().get("x-osc-challenge")?.to_str().unwrap();
+        let fields: Vec<_> = header.split('.').collect();
+        assert_eq!((fields.len(), fields[0]), (3, "2"), "{header}");
+        Some(Self {
+            answerer: u64::from_str_radix(fields[1], 16).unwrap(),
+            bytes: BASE64.decode(fields[2]).unwrap(),
+        })
+    }
+
+    async fn ask(node: &TestNode) -> Self {
+        let answer = post(node, IMPORT, "ask", b"").await;
+        assert_eq!(answer.status(), 401);
+        Self::of(&answer).unwrap()
+    }
+}
+
+struct Signed {
+    header: String,
+    code: MessageCode,
+}
+
+fn sign(key: &str, challenge: &Challenge, path: &str, body: &[u8], caller: u64) -> Signed {
+    let (nonce, body) = ([7; 16], BodyDigest::of(body));
+    let code = PeerProofKey::derive(key.as_bytes()).sign_request(&SignedRequest {
+        caller,
+        answerer: challenge.answerer,
+        challenge: &challenge.bytes,
+        nonce,
+        method: "POST",
+        path,
+        body,
+    });
+    let header = format!(
+        "2.{caller:016x}.{:016x}.{}.{}.{}.{}.{}",
+        challenge.answerer,
+        BASE64.encode(&challenge.bytes),
+        BASE64.encode(nonce),
+        body.length,
+        BASE64.encode(body.digest),
+        BASE64.encode(code.0)
+    );
+    Signed { header, code }
+}
+
+async fn post(node: &TestNode, path: &str, proof: &str, body: &[u8]) -> Response {
+    let request = node.client.post(format!("{}{path}", node.url));
+    let request = request.header("X-OSC-Proof", proof).body(body.to_vec());
+    request.send().await.unwrap()
+}
+
+/// Looks only, so that it can be asked any number of times.
+async fn order(node: &TestNode) -> Vec<u8> {
+    let status = node
+        .call(Method::GET, "/cluster/status?details=true", None)
+        .await;
+    let salt = &status.json()["details"]["salt_fingerprint"];
+    serde_json::to_vec(&json!({"salt": salt, "dry_run": true, "entries": []})).unwrap()
+}
+
+#[tokio::test]
+async fn a_signed_request_is_taken_once_and_its_answer_is_signed() {
+    let node = node(&[]);
+    let (order, challenge) = (order(&node).await, Challenge::ask(&node).await);
+    let signed = sign(CLUSTER_KEY, &challenge, IMPORT, &order, CALLER);
+    let answer = post(&node, IMPORT, &signed.header, &order).await;
+    assert_eq!(answer.status(), 200);
+    let proof = answer.headers()["x-osc-proof"].to_str().unwrap().to_owned();
+    let text = answer.bytes().await.unwrap();
+    assert_eq!(text.as_ref(), br#"{"outcomes":[]}"#);
+    let fields: Vec<_> = proof.split('.').collect();
+    let next = BASE64.decode(fields[1]).unwrap();
+    let said = SignedAnswer {
+        caller: CALLER,
+        answerer: challenge.answerer,
+        request: signed.code,
+        status: 200,
+        next: &next,
+        body: BodyDigest::of(&text),
+    };
+    let code = MessageCode(BASE64.decode(fields[4]).unwrap().try_into().unwrap());
+    let key = PeerProofKey::derive(CLUSTER_KEY.as_bytes());
+    assert!(key.signed_answer(&said, &code));
+    // The same message once more, whoever sends it.
+    let again = post(&node, IMPORT, &signed.header, &order).await;
+    assert_eq!(again.status(), 401);
+    assert!(Challenge::of(&again).is_some());
+    // What the answer brought needs no question before the next request.
+    let challenge = Challenge {
+        bytes: next,
+        ..challenge
+    };
+    let signed = sign(CLUSTER_KEY, &challenge, IMPORT, &order, CALLER);
+    let answer = post(&node, IMPORT, &signed.header, &order).await;
+    assert_eq!(answer.status(), 200);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_else_can_be_made_of_a_signed_message() {
+    let node = node(&[]);
+    let order = order(&node).await;
+    let longer = [order.as_slice(), b" "].concat();
+    let mut changed = order.clone();
+    changed[2] ^= 1;
+    for (what, path, body, status) in [
+        ("another path", "/cluster/leave", order.as_slice(), 403),
+        ("a query", "/cluster/v1/import?x=1", &order, 403),
+        ("a body cut short", IMPORT, &order[..order.len() - 1], 400),
+        ("a longer body", IMPORT, &longer, 400),
+        ("another body", IMPORT, &changed, 400),
+    ] {
+        let challenge = Challenge::ask(&node).await;
+        let signed = sign(CLUSTER_KEY, &challenge, IMPORT, &order, CALLER);
+        let answer = post(&node, path, &signed.header, body).await;
+        assert_eq!(answer.status(), status, "{what}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn neither_an_answer_nor_the_nodes_own_word_comes_back_as_a_request() {
+    let node = node(&[]);
+    let (order, challenge) = (order(&node).await, Challenge::ask(&node).await);
+    let signed = sign(CLUSTER_KEY, &challenge, IMPORT, &order, CALLER);
+    let answer = post(&node, IMPORT, &signed.header, &order).await;
+    let proof = answer.headers()["x-osc-proof"].to_str().unwrap();
+    let code = proof.split('.').next_back().unwrap();
+    let (rest, _) = signed.header.rsplit_once('.').unwrap();
+    let reflected = post(&node, IMPORT, &format!("{rest}.{code}"), &order).await;
+    assert_eq!(reflected.status(), 403);
+    // Signed by this very process, as if a listener had handed it its own challenge.
+    let challenge = Challenge::ask(&node).await;
+    let own = sign(CLUSTER_KEY, &challenge, IMPORT, &order, challenge.answerer);
+    let reflected = post(&node, IMPORT, &own.header, &order).await;
+    assert_eq!(reflected.status(), 400);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_proof_is_refused_before_a_byte_of_its_body_is_read() {
+    let node = node(&[]);
+    let challenge = Challenge::ask(&node).await;
+    let signed = sign(
+        "another cluster key",
+        &challenge,
+        IMPORT,
+        &[0; 1000],
+        CALLER,
+    );
+    let address = node.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST {IMPORT} HTTP/1.1\r\nHost: {address}\r\nX-OSC-Proof: {}\r\nContent-Length: 1000\r\n\r\n",
+        signed.header
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    // No byte of the body is ever sent.
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 403");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn where_proofs_are_required_the_key_itself_opens_only_what_people_use() {
+    let node = node(&[("OSC_PEER_PROOF", "require")]);
+    let order = order(&node).await;
+    let with_key = |method: Method, path: &str| {
+        let request = node.client.request(method, format!("{}{path}", node.url));
+        request.header("X-Cluster-Key", CLUSTER_KEY)
+    };
+    let refused = with_key(Method::POST, IMPORT).body(order.clone());
+    let refused = refused.send().await.unwrap();
+    assert_eq!(refused.status(), 403);
+    assert!(refused.text().await.unwrap().contains("OSC_PEER_PROOF"));
+    let salt = with_key(Method::GET, "/cluster/salt").send().await.unwrap();
+    assert_eq!(salt.status(), 200);
+    let challenge = Challenge::ask(&node).await;
+    let signed = sign(CLUSTER_KEY, &challenge, IMPORT, &order, CALLER);
+    let answer = post(&node, IMPORT, &signed.header, &order).await;
+    assert_eq!(answer.status(), 200);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn every_accepted_key_verifies_while_keys_are_exchanged() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("cluster-keys");
+    std::fs::write(
+        &file,
+        format!("{CLUSTER_KEY}\nthe next cluster key of the tests\n"),
+    )
+    .unwrap();
+    let file = file.display().to_string();
+    let node = TestNode::start_in(folder, &[("OSC_CLUSTER_KEY_FILE", &file)]);
+    let order = order(&node).await;
+    for key in [CLUSTER_KEY, "the next cluster key of the tests"] {
+        let challenge = Challenge::ask(&node).await;
+        let signed = sign(key, &challenge, IMPORT, &order, CALLER);
+        let answer = post(&node, IMPORT, &signed.header, &order).await;
+        assert_eq!(answer.status(), 200, "{key}");
+    }
+    node.stop().await;
+}

@@ -1,0 +1,104 @@
+//! A node is whatever its image is: what it sends without end, the operator does not read.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    thread::JoinHandle,
+};
+
+use opensecureconf_operator::cluster::{
+    dereference::ApiKey,
+    node_status::{self, NodeOrder, OrderError},
+};
+
+/// More than kernel buffers and the bound together take.
+const TOO_MUCH: usize = 64 << 20;
+
+/// Answers one request with this head and a body without end; tells how much of it was taken.
+fn endless(head: &'static str) -> (String, JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&mut stream);
+        stream.write_all(head.as_bytes()).unwrap();
+        let (part, mut taken) = (vec![b' '; 64 << 10], 0);
+        while taken < TOO_MUCH && stream.write_all(&part).is_ok() {
+            taken += part.len();
+        }
+        taken
+    });
+    (address, served)
+}
+
+fn read_request(stream: &mut TcpStream) {
+    let (mut request, mut part) = (Vec::new(), [0; 1024]);
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let count = stream.read(&mut part).unwrap();
+        assert_ne!(count, 0, "the request breaks off");
+        request.extend_from_slice(&part[..count]);
+    }
+}
+
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    node_status::client().unwrap()
+}
+
+fn key() -> ApiKey {
+    ApiKey(b"a key".to_vec())
+}
+
+#[tokio::test]
+async fn a_status_without_end_is_no_status() {
+    let (address, served) = endless("HTTP/1.1 200 OK\r\n\r\n{\"details\":");
+    let status = node_status::ask(&client(), &address, Some(&key())).await;
+    assert_eq!(status, None);
+    assert!(served.join().unwrap() < TOO_MUCH);
+}
+
+#[tokio::test]
+async fn a_salt_without_end_is_no_salt() {
+    let (address, served) = endless("HTTP/1.1 200 OK\r\n\r\n");
+    assert!(
+        node_status::salt(&client(), &address, &key())
+            .await
+            .is_none()
+    );
+    assert!(served.join().unwrap() < TOO_MUCH);
+}
+
+#[tokio::test]
+async fn a_refusal_without_end_is_told_in_a_few_words() {
+    let (address, served) = endless("HTTP/1.1 409 Conflict\r\n\r\n");
+    let order = node_status::order(&client(), &address, &key(), &NodeOrder::Leave).await;
+    let Err(OrderError::Refused { text, .. }) = order else {
+        panic!("{order:?}");
+    };
+    assert!(text.len() < 1000, "{text}");
+    assert!(served.join().unwrap() < TOO_MUCH);
+}
+
+#[tokio::test]
+async fn no_redirect_is_followed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let target = elsewhere.local_addr().unwrap();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&mut stream);
+        let head = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{target}/\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+    });
+    let order = node_status::order(&client(), &address, &key(), &NodeOrder::Leave).await;
+    assert!(
+        matches!(order, Err(OrderError::Refused { .. })),
+        "{order:?}"
+    );
+    served.join().unwrap();
+    assert!(elsewhere.accept().is_err(), "the key went elsewhere");
+}
