@@ -26,6 +26,7 @@ pub(crate) fn start(
     tasks.push(tokio::spawn(look_after_files(files, Arc::clone(state))));
     tasks.push(tokio::spawn(empty_log(state.store.clone())));
     tasks.push(tokio::spawn(keep_pulse(Arc::clone(state))));
+    tasks.push(tokio::spawn(end_overdue_answers(Arc::clone(state))));
     tasks
 }
 
@@ -114,5 +115,14 @@ async fn wipe_expired_keys(state: Node) {
     loop {
         ticks.tick().await;
         state.wipe_expired_keys();
+    }
+}
+
+/// Clients that take nothing do not keep their answers in memory.
+async fn end_overdue_answers(state: Node) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        ticks.tick().await;
+        state.end_overdue_answers();
     }
 }

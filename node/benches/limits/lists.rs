@@ -51,7 +51,7 @@ pub(crate) fn rows() -> Vec<Row> {
             for token in &tokens {
                 let plaintext = key.open(token).unwrap();
                 let text = std::str::from_utf8(&plaintext).unwrap();
-                json::parse(text, 512).unwrap().write_wire(&mut out);
+                json::respell_for_wire(text, &mut out).unwrap();
             }
             assert!(out.len() > ENTRIES * 50);
         }));

@@ -1,5 +1,7 @@
 //! Request bodies, judged as the original judges them.
 
+use std::{borrow::Cow, ops::Range, sync::Arc};
+
 use axum::body::HttpBody as _;
 use axum::{
     body::{Body, to_bytes},
@@ -9,20 +11,56 @@ use axum::{
 use http_body_util::LengthLimitError;
 use tokio::time::timeout;
 
-use super::{Node, NodeState, body_text::decode, error::ApiError, problem::Problem};
+use super::{
+    Node, NodeState,
+    answers::Taker,
+    body_text::decode,
+    error::ApiError,
+    large_values::{LARGE, cost_of_judging, room_for, work},
+    problem::Problem,
+    received_body::ReceivedBody,
+    value_text::{ValueText, has_lone_surrogate, without_duplicates},
+};
 use crate::{
+    budget::Reservation,
     domain::{Category, ConfigKey, Environment},
-    json::{Json, ParseError, Text, parse},
+    json::{Json, Limits, Member, ParseError, Root, inspect_members, parse},
 };
 
 /// Arrays and objects may nest this deep.
 const MAX_DEPTH: usize = 64;
 
+/// What a value takes in a tree at most, in bytes, its name included.
+const TREE_VALUE: usize = 256;
+
+/// The members that any route asks for.
+const NAMES: [&str; 5] = ["key", "value", "category", "environment", "level"];
+
 /// The fields of a body, before a route asks for them.
 #[derive(Debug)]
 pub(super) struct Fields {
-    members: indexmap::IndexMap<Text, Json>,
+    body: Arc<ReceivedBody>,
+    found: Found,
     problems: Vec<Problem>,
+}
+
+/// What stands in a body.
+#[derive(Debug)]
+struct Found {
+    /// The last of each of [`NAMES`]; their places are those in the text.
+    members: Vec<Option<Member>>,
+    /// Where the text begins, behind a byte order mark.
+    start: usize,
+    /// What the member `value` is, where it is not as it stands there.
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    AsItStands,
+    NotUnicode,
+    /// Of names that are there twice only the last counts.
+    Rewritten(String),
 }
 
 impl FromRequest<Node> for Fields {
@@ -30,32 +68,92 @@ impl FromRequest<Node> for Fields {
 
     async fn from_request(request: Request, node: &Node) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
-        let bytes = read(request.into_body(), node).await?;
-        if bytes.is_empty() {
+        let address = Taker::of(node, request.extensions(), request.headers()).address;
+        let limit = node.max_body_bytes;
+        let body = ReceivedBody::receive(node, address, request.into_body(), limit).await?;
+        if body.as_bytes().is_empty() {
             return Err(ApiError::Invalid(vec![Problem::missing(&["body"])]));
         }
-        let no_object = || {
-            let msg = "Input should be a valid dictionary or object to extract fields from";
-            ApiError::Invalid(vec![Problem::new("model_attributes_type", &["body"], msg)])
-        };
         if !is_json {
             return Err(no_object());
         }
-        let text = decode(&bytes).ok_or(ApiError::UnreadableBody)?;
-        match parse(&text, MAX_DEPTH) {
-            Ok(Json::Object(members)) => Ok(Self {
-                members,
-                problems: Vec::new(),
-            }),
-            Ok(Json::Null) => Err(ApiError::Invalid(vec![Problem::missing(&["body"])])),
-            Ok(_) => Err(no_object()),
-            Err(ParseError::Syntax { message, offset }) => {
-                Err(ApiError::Invalid(vec![Problem::invalid_json(
-                    message, offset,
-                )]))
+        let body = match decode(body.as_bytes()).ok_or(ApiError::UnreadableBody)? {
+            Cow::Borrowed(_) => body,
+            Cow::Owned(text) => body.recoded(text),
+        };
+        let limits = Limits {
+            depth: MAX_DEPTH,
+            values: node.max_json_values,
+        };
+        let (body, found) = if body.as_bytes().len() <= LARGE {
+            let found = judge(body.as_bytes(), limits, None);
+            (body, found)
+        } else {
+            let mut room = room_for(node, address, cost_of_judging(body.as_bytes().len())).await?;
+            let judged = work(node, move || {
+                let found = judge(body.as_bytes(), limits, Some(&mut room));
+                (body, found)
+            });
+            judged.await?
+        };
+        Ok(Self {
+            body: Arc::new(body),
+            found: found?,
+            problems: Vec::new(),
+        })
+    }
+}
+
+fn no_object() -> ApiError {
+    let msg = "Input should be a valid dictionary or object to extract fields from";
+    ApiError::Invalid(vec![Problem::new("model_attributes_type", &["body"], msg)])
+}
+
+/// `room` is for a tree, of which there is none but where an object has a name twice.
+fn judge(bytes: &[u8], limits: Limits, room: Option<&mut Reservation>) -> Result<Found, ApiError> {
+    let all = std::str::from_utf8(bytes).map_err(|_| ApiError::UnreadableBody)?;
+    // Python's reader takes a byte order mark for what it is.
+    let text = all.strip_prefix('\u{feff}').unwrap_or(all);
+    let members = match inspect_members(text, limits, &NAMES).map_err(unreadable)? {
+        Root::Object(members) => members,
+        Root::Null => return Err(ApiError::Invalid(vec![Problem::missing(&["body"])])),
+        Root::Other => return Err(no_object()),
+    };
+    let value = match member(&members, "value") {
+        Some(Member { at, findings }) => {
+            let text = text.get(at.clone()).unwrap_or_default();
+            if let Some(room) = room.filter(|_| findings.has_duplicates) {
+                room.grow(findings.values.saturating_mul(TREE_VALUE))?;
             }
-            Err(ParseError::TooDeep | ParseError::IntegerTooLong) => Err(ApiError::UnreadableBody),
+            if has_lone_surrogate(text, *findings) {
+                Value::NotUnicode
+            } else if findings.has_duplicates {
+                Value::Rewritten(without_duplicates(text).map_err(unreadable)?)
+            } else {
+                Value::AsItStands
+            }
         }
+        None => Value::AsItStands,
+    };
+    Ok(Found {
+        members,
+        start: all.len() - text.len(),
+        value,
+    })
+}
+
+fn member<'m>(members: &'m [Option<Member>], name: &str) -> Option<&'m Member> {
+    let place = NAMES.iter().position(|known| *known == name)?;
+    members.get(place)?.as_ref()
+}
+
+fn unreadable(error: ParseError) -> ApiError {
+    match error {
+        ParseError::Syntax { message, offset } => {
+            ApiError::Invalid(vec![Problem::invalid_json(message, offset)])
+        }
+        ParseError::TooManyValues { most } => ApiError::TooManyValues { most },
+        ParseError::TooDeep | ParseError::IntegerTooLong => ApiError::UnreadableBody,
     }
 }
 
@@ -74,7 +172,7 @@ pub(super) async fn read_up_to(
     if body.size_hint().lower() > limit as u64 {
         return Err(ApiError::BodyTooLarge { limit });
     }
-    let bytes = timeout(node.patience.body, to_bytes(body, limit))
+    let bytes = timeout(node.patience.message, to_bytes(body, limit))
         .await
         .map_err(|_| ApiError::SlowBody)?;
     bytes.map_err(|error| {
@@ -113,14 +211,19 @@ impl Fields {
         }
     }
 
+    /// The text of a member, and where in the body it stands.
+    fn member(&self, name: &str) -> Option<(&str, Range<usize>)> {
+        let Member { at, .. } = member(&self.found.members, name)?;
+        let start = self.found.start;
+        let at = at.start + start..at.end + start;
+        let text = self.body.as_bytes().get(at.clone())?;
+        Some((std::str::from_utf8(text).unwrap_or_default(), at))
+    }
+
     /// The required name.
     pub(super) fn key(&mut self) -> Option<ConfigKey> {
         const LOC: &[&str] = &["body", "key"];
-        let Some(value) = self.members.get(&Text::from("key")) else {
-            self.problems.push(Problem::missing(LOC));
-            return None;
-        };
-        let text = self.text(&value.clone(), LOC)?;
+        let text = self.required_text("key", LOC)?;
         if text.is_empty() {
             self.problems.push(Problem::empty(LOC));
             return None;
@@ -134,17 +237,22 @@ impl Fields {
     }
 
     /// The required value: anything but null.
-    pub(super) fn value(&mut self) -> Option<Json> {
+    pub(super) fn value(&mut self) -> Option<ValueText> {
         const LOC: &[&str] = &["body", "value"];
-        match self.members.swap_remove(&Text::from("value")) {
+        match self.member("value") {
             None => self.problems.push(Problem::missing(LOC)),
-            Some(Json::Null) => self.problems.push(Problem::new(
+            Some(("null", _)) => self.problems.push(Problem::new(
                 "dict_type",
                 LOC,
                 "Input should be a valid dictionary",
             )),
-            Some(value) if value.has_lone_surrogate() => self.problems.push(not_unicode(LOC)),
-            Some(value) => return Some(value),
+            Some((_, at)) => match std::mem::replace(&mut self.found.value, Value::AsItStands) {
+                Value::NotUnicode => self.problems.push(not_unicode(LOC)),
+                Value::Rewritten(text) => return Some(ValueText::written(text)),
+                Value::AsItStands => {
+                    return Some(ValueText::of_body(Arc::clone(&self.body), at));
+                }
+            },
         }
         None
     }
@@ -183,11 +291,7 @@ impl Fields {
         choices: impl Iterator<Item = &'static str>,
     ) -> Option<T> {
         let loc = ["body", name];
-        let Some(value) = self.members.get(&Text::from(name)) else {
-            self.problems.push(Problem::missing(&loc));
-            return None;
-        };
-        let choice = parse(&self.text(&value.clone(), &loc)?);
+        let choice = parse(&self.required_text(name, &loc)?);
         if choice.is_none() {
             let words: Vec<_> = choices.map(|word| format!("'{word}'")).collect();
             self.problems
@@ -196,28 +300,34 @@ impl Fields {
         choice
     }
 
-    fn optional_text(&mut self, name: &str) -> Option<String> {
-        match self.members.get(&Text::from(name)) {
-            None | Some(Json::Null) => None,
-            Some(value) => self.text(&value.clone(), &["body", name]),
-        }
+    fn required_text(&mut self, name: &str, loc: &[&str]) -> Option<String> {
+        let text = self.member(name).map(|(text, _)| read_text(text));
+        self.noted(text.unwrap_or(Err(Problem::missing)), loc)
     }
 
-    fn text(&mut self, value: &Json, loc: &[&str]) -> Option<String> {
-        let Json::String(text) = value else {
-            self.problems.push(Problem::new(
-                "string_type",
-                loc,
-                "Input should be a valid string",
-            ));
-            return None;
-        };
-        let text = text.as_str().map(str::to_owned);
-        if text.is_none() {
-            self.problems.push(not_unicode(loc));
-        }
-        text
+    fn optional_text(&mut self, name: &str) -> Option<String> {
+        let (text, _) = self.member(name).filter(|(text, _)| *text != "null")?;
+        let text = read_text(text);
+        self.noted(text, &["body", name])
     }
+
+    fn noted(
+        &mut self,
+        text: Result<String, fn(&[&str]) -> Problem>,
+        loc: &[&str],
+    ) -> Option<String> {
+        text.map_err(|problem| self.problems.push(problem(loc)))
+            .ok()
+    }
+}
+
+/// The string that a JSON text is, or what is wrong with it.
+fn read_text(text: &str) -> Result<String, fn(&[&str]) -> Problem> {
+    let string = Some(text).filter(|text| text.starts_with('"'));
+    let Some(Ok(Json::String(string))) = string.map(|text| parse(text, MAX_DEPTH)) else {
+        return Err(|loc| Problem::new("string_type", loc, "Input should be a valid string"));
+    };
+    string.as_str().map(str::to_owned).ok_or(not_unicode)
 }
 
 fn not_unicode(loc: &[&str]) -> Problem {

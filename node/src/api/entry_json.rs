@@ -1,10 +1,11 @@
 //! Entries as they are answered.
 
-use std::fmt::Write as _;
+use std::fmt;
 
+use super::value_text::ValueText;
 use crate::{
     domain::{Category, Identity, Row, Timestamp, entry_id},
-    json::{Json, write_string},
+    json::write_string,
     store::ListedEntry,
 };
 
@@ -65,35 +66,45 @@ impl<'a> From<ListedEntry<'a>> for Shown<'a> {
 
 impl Shown<'_> {
     /// Appends the entry as a JSON object with the members in the original's order.
-    pub(super) fn write(&self, form: Form, value: &Json, out: &mut String) {
-        let environment = Some(self.environment).filter(|name| !name.is_empty());
+    pub(super) fn write(&self, form: Form, value: Option<&ValueText>, out: &mut String) {
         // Writing to a string does not fail.
-        let _ = write!(
-            out,
-            r#"{{"id":{},"key":"#,
-            entry_id(self.environment, self.key)
-        );
-        write_string(self.key, out);
-        out.push_str(r#","category":"#);
-        optional(self.category, out);
-        out.push_str(r#","environment":"#);
-        optional(environment, out);
-        if form != Form::Names {
-            out.push_str(r#","value":"#);
-            value.write_wire(out);
+        let _ = self.write_head(form, out);
+        if let Some(value) = value {
+            let _ = value.write_wire(out);
         }
+        let _ = self.write_tail(form, out);
+    }
+
+    /// What stands before the value.
+    pub(super) fn write_head(&self, form: Form, out: &mut impl fmt::Write) -> fmt::Result {
+        let environment = Some(self.environment).filter(|name| !name.is_empty());
+        let id = entry_id(self.environment, self.key);
+        write!(out, r#"{{"id":{id},"key":"#)?;
+        write_string(self.key, out)?;
+        out.write_str(r#","category":"#)?;
+        optional(self.category, out)?;
+        out.write_str(r#","environment":"#)?;
+        optional(environment, out)?;
+        if form != Form::Names {
+            out.write_str(r#","value":"#)?;
+        }
+        Ok(())
+    }
+
+    /// What stands behind it.
+    pub(super) fn write_tail(&self, form: Form, out: &mut impl fmt::Write) -> fmt::Result {
         if form == Form::Full {
             let [created, updated] = [self.created_at, self.updated_at].map(rfc_3339);
-            let _ = write!(out, r#","created_at":"{created}","updated_at":"{updated}""#);
+            write!(out, r#","created_at":"{created}","updated_at":"{updated}""#)?;
         }
-        out.push('}');
+        out.write_char('}')
     }
 }
 
-fn optional(value: Option<&str>, out: &mut String) {
+fn optional(value: Option<&str>, out: &mut impl fmt::Write) -> fmt::Result {
     match value {
         Some(value) => write_string(value, out),
-        None => out.push_str("null"),
+        None => out.write_str("null"),
     }
 }
 
@@ -119,7 +130,11 @@ mod tests {
             updated_at: Timestamp::from_micros(0),
         };
         let mut out = String::new();
-        shown.write(Form::Full, &Json::Bool(true), &mut out);
+        shown.write(
+            Form::Full,
+            Some(&ValueText::written("true".to_owned())),
+            &mut out,
+        );
         let id = entry_id("", "k\"");
         assert_eq!(
             out,

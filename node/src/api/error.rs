@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{conditional::FailedPrecondition, problem::Problem};
 use crate::{
+    budget::NoRoom,
     cluster::OwnerRefusal,
     crypto::{DerivationQueueFull, NotOpened},
     log::logged_name,
@@ -55,6 +56,10 @@ pub(super) enum ApiError {
         key: String,
     },
     UnreadableBody,
+    /// The value of the entry has too many parts.
+    TooManyValues {
+        most: usize,
+    },
     BodyTooLarge {
         limit: usize,
     },
@@ -108,6 +113,10 @@ pub(super) enum ApiError {
     Busy,
     /// Too many lists at once, or their readers are slow.
     ListsBusy,
+    /// Too many large values are being opened or sealed.
+    ValuesBusy,
+    /// A share of the memory is full.
+    NoRoom(NoRoom),
     DiskFull,
     /// This node serves no entries just now.
     NotReady {
@@ -178,6 +187,7 @@ impl ApiError {
             Self::ShortUserKey { .. } | Self::ProofWanted => StatusCode::UNAUTHORIZED,
             Self::UnreadableBody
             | Self::UnreadableProof
+            | Self::TooManyValues { .. }
             | Self::AlreadyExists { .. }
             | Self::RepeatedKey(_)
             | Self::Host(_) => StatusCode::BAD_REQUEST,
@@ -194,6 +204,8 @@ impl ApiError {
             Self::Busy
             | Self::PeersBusy
             | Self::ListsBusy
+            | Self::ValuesBusy
+            | Self::NoRoom(_)
             | Self::NotReady { .. }
             | Self::Behind
             | Self::MissingNodes { .. }
@@ -236,6 +248,7 @@ impl ApiError {
             Self::WrongUserKey { key } => {
                 format!("X-User-Key does not open configuration '{key}'").into()
             }
+            Self::TooManyValues { most } => format!("Value has more than {most} parts").into(),
             Self::UnreadableBody => "There was an error parsing the body".into(),
             Self::BodyTooLarge { limit } => {
                 format!("Request body is larger than {limit} bytes").into()
@@ -279,6 +292,11 @@ impl ApiError {
             Self::MethodNotAllowed => "Method Not Allowed".into(),
             Self::Busy => "Too many key derivations are waiting; try again".into(),
             Self::ListsBusy => "Too many lists are being read; try again".into(),
+            Self::ValuesBusy => "Too many large values are being worked on; try again".into(),
+            Self::NoRoom(NoRoom { share }) => {
+                let what = share.replace('_', " ");
+                format!("This node has no room for more {what}; try again").into()
+            }
             Self::DiskFull => "The disk of this node is full; nothing was written".into(),
             Self::NotReady { reason } => format!("This node is not ready: {reason}").into(),
             Self::Behind => {
@@ -376,6 +394,8 @@ impl IntoResponse for ApiError {
         let retry_after = match self {
             Self::Busy
             | Self::PeersBusy
+            | Self::ValuesBusy
+            | Self::NoRoom(_)
             | Self::NotReady { .. }
             | Self::Behind
             | Self::MissingNodes { .. }
@@ -424,6 +444,12 @@ impl From<WriteError> for ApiError {
 impl From<Ended> for ApiError {
     fn from(error: Ended) -> Self {
         Self::Internal(error.into())
+    }
+}
+
+impl From<NoRoom> for ApiError {
+    fn from(error: NoRoom) -> Self {
+        Self::NoRoom(error)
     }
 }
 

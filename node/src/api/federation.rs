@@ -101,7 +101,7 @@ pub(super) enum Found {
 
 impl Found {
     /// The live row.
-    pub(super) fn live(&self) -> Option<&Row> {
+    pub(super) fn live(&self) -> Option<&Arc<Row>> {
         match self {
             Self::Row(Some(row)) if !row.is_tombstone() => Some(row),
             Self::Row(_) | Self::Lost(_) => None,

@@ -16,19 +16,21 @@ use zeroize::Zeroizing;
 
 use super::{
     Node,
+    answers::{Charged, Taker},
     auth::{CallerKey, Listed},
     entry_json::{Form, Shown},
     error::{ApiError, AuthRefusal, LOST, PARTIAL, missing_nodes},
     gathering::Gathering,
     page::{Cursor, Page},
-    sealing::{read_plaintext, tell_misplaced, unreadable},
-    streaming::{Sender, streamed},
+    sealing::{tell_misplaced, unreadable},
+    streaming::{Sender, stream},
+    value_text::ValueText,
 };
 use crate::{
+    budget::{Reservation, SMALL_ANSWER},
     config::Patience,
     crypto::{DataKey, Unopened},
     domain::Timestamp,
-    json::Json,
     log::logged_name,
     store::{ListedEntry, ReadError, Snapshot},
 };
@@ -47,10 +49,16 @@ struct Head {
     lost: usize,
     next: Option<Cursor>,
     body: Body,
+    is_charged: bool,
 }
 
 /// The list that a page asks for.
-pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    node: Node,
+    caller: CallerKey,
+    taker: Taker,
+    page: Page,
+) -> Result<Response, ApiError> {
     let caller = caller.derive(&node).await?;
     let missing = match &node.federation {
         None => Vec::new(),
@@ -65,6 +73,8 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
             since: caller.derivation.since(),
             page: page.clone(),
             patience: node.patience,
+            taker,
+            room: None,
         };
         let gathering = Gathering::new(Arc::clone(&node), page.limit, missing);
         async move {
@@ -80,6 +90,9 @@ pub(super) async fn list(node: Node, caller: CallerKey, page: Page) -> Result<Re
     };
     let head = head?;
     let mut response = Response::new(head.body);
+    if head.is_charged {
+        response.extensions_mut().insert(Charged);
+    }
     let skipped = head.listed.skipped;
     if caller.listed(&node, &head.listed) {
         response.extensions_mut().insert(AuthRefusal {
@@ -116,6 +129,9 @@ struct Reading {
     since: Timestamp,
     page: Page,
     patience: Patience,
+    taker: Taker,
+    /// The memory of the buffer, once it is large.
+    room: Option<Reservation>,
 }
 
 /// What the second pass has to do.
@@ -146,7 +162,7 @@ struct FirstPass {
 
 impl Reading {
     fn run(
-        self,
+        mut self,
         snapshot: &Snapshot<'_>,
         mut gathering: Gathering,
         answer: oneshot::Sender<Result<Head, ApiError>>,
@@ -155,8 +171,10 @@ impl Reading {
         buffer.push('[');
         let mut first = FirstPass::default();
         let mut failure = None;
-        gathering.scan(snapshot, &self.page.selection, |entry| {
-            match self.first_pass(entry, &mut first, &mut buffer) {
+        let selection = self.page.selection.clone();
+        gathering.scan(snapshot, &selection, |entry| {
+            let flow = self.first_pass(entry, &mut first, &mut buffer);
+            match flow.and_then(|flow| self.make_room(&buffer).map(|()| flow)) {
                 Ok(flow) => flow,
                 Err(error) => {
                     failure = Some(error);
@@ -184,15 +202,23 @@ impl Reading {
             lost: gathering.lost,
             next,
             body: Body::empty(),
+            is_charged: false,
         };
         if rest == 0 {
             buffer.push(']');
-            head.body = buffer.into();
+            if let Some(room) = self.room {
+                let pieces = vec![(buffer.into(), room)];
+                head.body = self.node.answers.of_pieces(&self.taker, pieces);
+                head.is_charged = true;
+            } else {
+                head.body = buffer.into();
+            }
             drop(answer.send(Ok(head)));
             return Ok(());
         }
-        let (sender, body) = streamed(self.patience);
+        let (sender, body) = stream(self.patience, self.node.answers.streamed(&self.taker));
         head.body = body;
+        head.is_charged = true;
         if answer.send(Ok(head)).is_err() {
             return Ok(());
         }
@@ -217,7 +243,7 @@ impl Reading {
         let opens = if buffers && self.page.form != Form::Names {
             match self.open(entry) {
                 Ok(plaintext) => {
-                    self.append(entry, &plaintext, buffer)?;
+                    self.append(entry, plaintext, buffer)?;
                     true
                 }
                 Err(_) => false,
@@ -226,7 +252,7 @@ impl Reading {
             let opens = self.key.opens(entry.token);
             if opens && buffers {
                 separate(buffer);
-                Shown::from(entry).write(Form::Names, &Json::Null, buffer);
+                Shown::from(entry).write(Form::Names, None, buffer);
             }
             opens
         };
@@ -259,7 +285,7 @@ impl Reading {
     /// Opens and sends the entries after the first pass's buffer; what goes wrong now can only end the connection, which it does
     /// unless the end is sent.
     fn second_pass(
-        &self,
+        &mut self,
         snapshot: &Snapshot<'_>,
         gathering: &mut Gathering,
         rest: Rest,
@@ -273,6 +299,8 @@ impl Reading {
         let mut selection = self.page.selection.clone();
         selection.after = after.map(Cursor::into_parts);
         let mut broken_off = None;
+        // The first chunk is the first pass's buffer; of the others there are few at a time.
+        let (mut first_room, room) = (self.room.take(), self.chunk_room());
         gathering.scan(snapshot, &selection, |entry| {
             if rest == 0 {
                 return ControlFlow::Break(());
@@ -280,7 +308,7 @@ impl Reading {
             let sent = if buffer.len() < CHUNK {
                 Ok(())
             } else {
-                sender.send(std::mem::take(&mut buffer))
+                sender.send(std::mem::take(&mut buffer), first_room.take())
             };
             match sent.and_then(|()| self.append_if_opened(entry, &mut buffer)) {
                 Ok(opened) => rest -= usize::from(opened),
@@ -297,7 +325,7 @@ impl Reading {
         }
         buffer.push(']');
         let sent = broken_off.map_or(Ok(()), Err);
-        let sent = sent.and_then(|()| sender.send(buffer));
+        let sent = sent.and_then(|()| sender.send(buffer, room));
         if let Err(reason) = sent.and_then(|()| sender.end()) {
             tracing::warn!(reason, "list_broken_off");
         }
@@ -314,6 +342,26 @@ impl Reading {
         opened
     }
 
+    /// Waits for room where the buffer has outgrown what is reserved for it.
+    fn make_room(&mut self, buffer: &String) -> Result<(), ApiError> {
+        let needed = buffer.capacity();
+        match &mut self.room {
+            _ if needed <= SMALL_ANSWER => {}
+            Some(room) if needed > room.bytes() => room.grow(needed - room.bytes())?,
+            Some(_) => {}
+            room => {
+                let answers = &self.node.answers;
+                *room = Some(answers.reserve_blocking(self.taker.address, needed)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn chunk_room(&self) -> Option<Reservation> {
+        let answers = &self.node.answers;
+        answers.reserve_blocking(self.taker.address, 3 * CHUNK).ok()
+    }
+
     fn append_if_opened(
         &self,
         entry: ListedEntry<'_>,
@@ -323,7 +371,7 @@ impl Reading {
             let opens = self.key.opens(entry.token);
             if opens {
                 separate(buffer);
-                Shown::from(entry).write(Form::Names, &Json::Null, buffer);
+                Shown::from(entry).write(Form::Names, None, buffer);
             }
             return Ok(opens);
         }
@@ -333,7 +381,7 @@ impl Reading {
             // The first pass, which looked at the key alone, counted it.
             Err(Unopened::Misplaced) => return Ok(true),
         };
-        self.append(entry, &plaintext, buffer).map_err(|_| {
+        self.append(entry, plaintext, buffer).map_err(|_| {
             tracing::error!(
                 key = %logged_name(entry.key),
                 environment = %logged_name(entry.environment),
@@ -347,13 +395,13 @@ impl Reading {
     fn append(
         &self,
         entry: ListedEntry<'_>,
-        plaintext: &[u8],
+        plaintext: Zeroizing<Vec<u8>>,
         buffer: &mut String,
     ) -> Result<(), ApiError> {
-        let value = read_plaintext(plaintext)
+        let value = ValueText::of_plaintext(plaintext)
             .map_err(|reason| unreadable(entry.environment, entry.key, reason))?;
         separate(buffer);
-        Shown::from(entry).write(self.page.form, &value, buffer);
+        Shown::from(entry).write(self.page.form, Some(&value), buffer);
         Ok(())
     }
 }

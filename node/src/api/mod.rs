@@ -3,6 +3,7 @@
 //! A request goes: route -> API key -> user key -> body -> data key -> open or seal -> store -> answer.
 
 mod access_limit;
+mod answers;
 mod auth;
 mod body;
 mod body_text;
@@ -10,6 +11,7 @@ mod caller;
 mod client_address;
 mod conditional;
 mod connection;
+mod entry_answer;
 mod entry_json;
 mod entry_path;
 mod error;
@@ -17,6 +19,7 @@ mod failure_limit;
 mod federation;
 mod gathering;
 mod head_rules;
+mod large_values;
 mod leaky_bucket;
 mod listing;
 mod min_version;
@@ -27,6 +30,7 @@ mod peer_proof;
 mod problem;
 mod protective_headers;
 mod query;
+mod received_body;
 mod repeated_keys;
 mod router;
 mod routes;
@@ -36,6 +40,7 @@ mod state;
 mod streaming;
 mod tries;
 mod untrusted_forwarders;
+mod value_text;
 mod write_terms;
 
 pub use connection::ConnectionMark;

@@ -11,6 +11,7 @@ use axum::{
 
 use super::{
     Node,
+    answers::Taker,
     client_address::client_address,
     error::{AuthRefusal, Failure},
     head_rules,
@@ -34,11 +35,8 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         .map(|path| path.as_str().to_owned());
     let route = route.as_deref().unwrap_or(UNMATCHED);
     let request_id = request_id(&request);
-    let client = client_address(
-        request.extensions(),
-        request.headers(),
-        &node.trusted_proxies,
-    );
+    let taker = Taker::of(&node, request.extensions(), request.headers());
+    let client = taker.address;
 
     node.untrusted_forwarders
         .look_at(&request, &node.trusted_proxies);
@@ -48,6 +46,10 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         Err(refusal) => refusal.into_response(),
     };
 
+    // What nodes send each other has a budget of its own.
+    if !route.starts_with("/cluster/v1/") {
+        response = node.answers.charge(&taker, response).await;
+    }
     let status = response.status().as_u16();
     if route != "/metrics" {
         node.metrics

@@ -12,9 +12,11 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
+    answers::Answers,
     error::ApiError,
     federation::Federation,
     routes::health::Pulse,
+    large_values::LargeValues,
     tries::{AccessKeyTries, UserKeyTries},
     untrusted_forwarders::UntrustedForwarders,
 };
@@ -66,6 +68,12 @@ pub struct NodeState {
     pub patience: Patience,
     /// What callers may take of the memory.
     pub budgets: Budgets,
+    /// Answers that clients have not taken yet.
+    pub(super) answers: Answers,
+    /// Whose turn it is to work on a large value.
+    pub(super) large_values: LargeValues,
+    /// Values within the value of an entry, at most.
+    pub max_json_values: usize,
     /// Data keys that are cached at most.
     pub cached_keys: u64,
     /// What is counted.
@@ -149,7 +157,10 @@ impl NodeState {
             min_user_key_length: config.min_user_key_length,
             max_body_bytes: config.max_body_bytes,
             patience: config.patience,
+            answers: Answers::new(&budgets, config.patience),
             budgets,
+            large_values: LargeValues::new(),
+            max_json_values: config.max_json_values,
             cached_keys: config.caches.keys,
             metrics,
             log,
@@ -170,6 +181,11 @@ impl NodeState {
     /// The salt is known from now on. A second call changes nothing: there is one salt, ever.
     pub fn open_values_with(&self, opener: Opener) {
         let _ = self.opener.set(opener);
+    }
+
+    /// Ends the connections of clients that take their answers too slowly.
+    pub(crate) fn end_overdue_answers(&self) {
+        self.answers.end_overdue();
     }
 
     /// How the cluster shares entries.

@@ -9,7 +9,11 @@ use axum::body::Body;
 use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::config::Patience;
+use super::answers::Streamed;
+use crate::{budget::Reservation, config::Patience};
+
+/// What hyper gets at a time, in bytes: it may hold one such piece for each stream whose client takes nothing.
+const PIECE: usize = 16 << 10;
 
 /// What is handed over. A body is whole only with its end: a channel that just closes is a body that broke off.
 enum Part {
@@ -20,33 +24,43 @@ enum Part {
 /// The blocking side.
 pub(super) struct Sender {
     parts: mpsc::Sender<Part>,
+    streamed: Streamed,
     stall: Duration,
     deadline: Instant,
 }
 
 /// Both sides. Without the end the body fails, so that half of it is not taken for all of it.
-pub(super) fn streamed(patience: Patience) -> (Sender, Body) {
+pub(super) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
     let (parts, received) = mpsc::channel(1);
     let sender = Sender {
         parts,
+        streamed,
         stall: patience.stall,
         deadline: Instant::now() + patience.list,
     };
-    let chunks = futures::stream::unfold(Some(received), async |received| {
+    let begin = (Some(received), Bytes::new());
+    let chunks = futures::stream::unfold(begin, async |(received, mut chunk)| {
         let mut received: mpsc::Receiver<Part> = received?;
-        match received.recv().await {
-            Some(Part::Chunk(chunk)) => Some((Ok(chunk), Some(received))),
-            Some(Part::End) => None,
-            None => Some((Err(Error::from(ErrorKind::ConnectionAborted)), None)),
+        while chunk.is_empty() {
+            match received.recv().await {
+                Some(Part::Chunk(next)) => chunk = next,
+                Some(Part::End) => return None,
+                None => {
+                    let broken_off = Error::from(ErrorKind::ConnectionAborted);
+                    return Some((Err(broken_off), (None, chunk)));
+                }
+            }
         }
+        let piece = chunk.split_to(chunk.len().min(PIECE));
+        Some((Ok(piece), (Some(received), chunk)))
     });
     (sender, Body::from_stream(chunks))
 }
 
 impl Sender {
-    /// Hands some text over, or says why the client does not get it.
-    pub(super) fn send(&self, text: String) -> Result<(), &'static str> {
-        self.hand_over(Part::Chunk(text.into()))
+    /// Hands some text over with the memory that it is charged with, or says why the client does not get it.
+    pub(super) fn send(&self, text: String, room: Option<Reservation>) -> Result<(), &'static str> {
+        self.hand_over(Part::Chunk(self.streamed.chunk(text, room)))
     }
 
     /// Says that this was all.
@@ -89,10 +103,10 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_whole_only_with_its_end() {
         for ended in [true, false] {
-            let (sender, body) = streamed(Patience::default());
+            let (sender, body) = stream(Patience::default(), Streamed::unwatched());
             let sending = spawn_blocking(move || {
-                sender.send("[".to_owned()).unwrap();
-                sender.send("]".to_owned()).unwrap();
+                sender.send("[".to_owned(), None).unwrap();
+                sender.send("]".to_owned(), None).unwrap();
                 if ended {
                     sender.end().unwrap();
                 }
@@ -105,11 +119,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_stalls_too_long_and_resumes_does_not_take_half_for_all() {
-        let (sender, body) = streamed(patience(50, 10_000));
+        let (sender, body) = stream(patience(50, 10_000), Streamed::unwatched());
         let sent = spawn_blocking(move || {
-            sender.send("[1".to_owned())?;
-            sender.send(",2".to_owned())?;
-            sender.send("]".to_owned())?;
+            sender.send("[1".to_owned(), None)?;
+            sender.send(",2".to_owned(), None)?;
+            sender.send("]".to_owned(), None)?;
             sender.end()
         });
         assert_eq!(sent.await.unwrap(), Err("the client does not read"));
@@ -118,10 +132,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_never_quite_stalls_is_cut_off_in_the_end() {
-        let (sender, body) = streamed(patience(10_000, 100));
+        let (sender, body) = stream(patience(10_000, 100), Streamed::unwatched());
         let sent = spawn_blocking(move || {
             loop {
-                sender.send("1,".to_owned())?;
+                sender.send("1,".to_owned(), None)?;
             }
         });
         let mut chunks = body.into_data_stream();

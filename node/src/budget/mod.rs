@@ -7,11 +7,13 @@
 mod accounts;
 mod caches;
 mod cgroup;
+mod cut_off;
 mod plan;
 mod pool;
 
 pub use caches::CacheSizes;
 pub use cgroup::memory_limit;
+pub use cut_off::CutOff;
 pub use plan::{MemoryPlan, MemorySource, PlanError, Share};
 pub use pool::{NoRoom, Pool, PoolUse, Reservation};
 

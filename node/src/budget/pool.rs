@@ -103,6 +103,11 @@ impl Pool {
         self.take(address, bytes).ok_or_else(|| self.refuse())
     }
 
+    /// Reserves bytes for an address where there is room now. That there is none is not counted: the caller waits then.
+    pub fn reserve_now(&self, address: IpAddr, bytes: usize) -> Option<Reservation> {
+        self.take(address, bytes)
+    }
+
     /// Reserves bytes for an address, and waits for room where there is none; refused where there is none for so long, or
     /// where too many wait already.
     pub async fn reserve(
@@ -148,7 +153,8 @@ impl Pool {
         reservation.take(bytes).then_some(reservation)
     }
 
-    fn refuse(&self) -> NoRoom {
+    /// Counts a refusal, and is what the caller is told.
+    pub fn refuse(&self) -> NoRoom {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
         NoRoom {
             share: self.0.share,

@@ -5,6 +5,9 @@ use std::num::NonZeroUsize;
 use super::Values;
 use crate::budget::{Budgets, CacheSizes, MemoryPlan, Share, memory_limit};
 
+/// A value may grow fourfold as JSON and by a third as a token, and must fit a message between nodes.
+const MAX_BODY_BYTES: usize = 8 << 20;
+
 /// The plan that the settings and the cgroup give. Where they do not fit, the faults say so.
 pub(super) fn plan(values: &mut Values<'_>, max_body_bytes: usize) -> MemoryPlan {
     let total = bytes(values, "MEMORY_BYTES");
@@ -53,6 +56,21 @@ pub(super) fn caches(
         values.faults.add(&variable, &fault);
         CacheSizes::SMALLEST
     })
+}
+
+/// The largest body of a client.
+pub(super) fn max_body_bytes(values: &mut Values<'_>) -> usize {
+    values
+        .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
+        .unwrap_or(MAX_BODY_BYTES)
+}
+
+/// How many values the value of one entry may hold.
+pub(super) fn json_values(values: &mut Values<'_>) -> usize {
+    let wanted = "a number of values from 1";
+    values
+        .parse_optional("MAX_JSON_VALUES", wanted)
+        .map_or(1, NonZeroUsize::get)
 }
 
 fn bytes(values: &mut Values<'_>, name: &str) -> Option<usize> {

@@ -31,9 +31,6 @@ use crate::{
     log::{LogFormat, LogLevel},
 };
 
-/// A value may grow fourfold as JSON and by a third as a token, and must fit a message between nodes.
-const MAX_BODY_BYTES: usize = 8 << 20;
-
 /// A configuration that holds together.
 #[derive(Debug)]
 pub struct Config {
@@ -79,6 +76,8 @@ pub struct Config {
     pub health_bind: Option<SocketAddr>,
     /// Largest request body.
     pub max_body_bytes: usize,
+    /// Values within the value of an entry, at most.
+    pub max_json_values: usize,
     /// How much memory each kind of work may take.
     pub memory: MemoryPlan,
     /// Caches behind the store, and its connections.
@@ -156,9 +155,7 @@ impl Config {
             &[("replica", Mode::Replica), ("federated", Mode::Federated)],
         );
 
-        let max_body_bytes = values
-            .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
-            .unwrap_or(MAX_BODY_BYTES);
+        let max_body_bytes = memory::max_body_bytes(&mut values);
         let memory = memory::plan(&mut values, max_body_bytes);
         let sync_interval = peers::sync_interval(&mut values);
 
@@ -219,6 +216,7 @@ impl Config {
                 "an IP address and a port, such as 0.0.0.0:9200",
             ),
             max_body_bytes,
+            max_json_values: memory::json_values(&mut values),
             caches: memory::caches(&mut values, &memory, workers),
             memory,
             log_level: values

@@ -7,8 +7,10 @@ use std::time::Duration;
 pub struct Patience {
     /// Until the headers of a request are there, from their first byte; of the first one from the beginning.
     pub headers: Duration,
-    /// Until a body is there.
+    /// Until the body of a client must arrive at its rate.
     pub body: Duration,
+    /// Until the message of another node is there.
+    pub message: Duration,
     /// Until a client takes anything of what is sent to it.
     pub stall: Duration,
     /// Until a client has all of a list that is sent while it is read.
@@ -25,7 +27,8 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             headers: Duration::from_secs(10),
-            body: Duration::from_secs(30),
+            body: Duration::from_secs(5),
+            message: Duration::from_secs(30),
             stall: Duration::from_secs(10),
             list: Duration::from_mins(2),
             // Load balancers keep theirs for 60 seconds: the node must not be the first to close.

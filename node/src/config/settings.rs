@@ -225,6 +225,12 @@ pub const SETTINGS: &[Setting] = &[
         "Largest request body that is accepted, 8388608 at most",
     ),
     setting(
+        "MAX_JSON_VALUES",
+        Some("100000"),
+        "COUNT",
+        "Values that the value of one entry may hold, at all depths; stored ones stay readable",
+    ),
+    setting(
         "MEMORY_BYTES",
         None,
         "BYTES",

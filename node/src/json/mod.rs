@@ -4,14 +4,22 @@
 //! integers of any size, `NaN` and the infinities, lone surrogates, the last of duplicate members, and the
 //! decoder's own error texts. No JSON crate keeps all of these, hence this one.
 
+mod inspect;
 mod number;
 mod parse;
+mod reader;
+mod respell;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 use indexmap::IndexMap;
 
+pub use inspect::{Findings, Limits, Member, Root, inspect, inspect_members};
 pub use number::Number;
 pub use parse::{ParseError, parse};
+pub use respell::{respell_for_storage, respell_for_wire};
 pub use write::write_string;
 
 /// One JSON value, without loss against Python's reading of the same text.

@@ -12,6 +12,11 @@ pub enum Number {
 }
 
 impl Number {
+    /// The double of a spelling that JSON or Python has for one.
+    pub(super) fn float(spelled: &str) -> Self {
+        Self::Float(spelled.parse().unwrap_or(f64::NAN))
+    }
+
     /// The spelling of Python's `repr`, except for `NaN`, `Infinity` and `-Infinity`, which are as in `json.dumps`.
     pub fn python_text(&self) -> Cow<'_, str> {
         match self {

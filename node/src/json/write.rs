@@ -1,9 +1,11 @@
 //! The two spellings of a value: `json.dumps` for storage, compact UTF-8 for answers.
 
-use super::{Json, Text};
+use std::fmt;
+
+use super::{Json, Number, Text};
 
 #[derive(Clone, Copy)]
-enum Spelling {
+pub(super) enum Spelling {
     Python,
     Wire,
 }
@@ -12,64 +14,63 @@ impl Json {
     /// The text of Python's `json.dumps(value)`: `", "` and `": "`, everything outside ASCII escaped.
     pub fn to_python(&self) -> String {
         let mut out = String::new();
-        self.write(Spelling::Python, &mut out);
+        // Writing to a string does not fail.
+        let _ = self.write(Spelling::Python, &mut out);
         out
     }
 
     /// The text that the REST API answers: compact, UTF-8 unescaped, `NaN` and the infinities as `null`.
     pub fn to_wire(&self) -> String {
         let mut out = String::new();
-        self.write(Spelling::Wire, &mut out);
+        let _ = self.write(Spelling::Wire, &mut out);
         out
     }
 
-    /// Appends the text of [`Self::to_wire`].
-    pub fn write_wire(&self, out: &mut String) {
-        self.write(Spelling::Wire, out);
-    }
-
-    fn write(&self, spelling: Spelling, out: &mut String) {
-        let (comma, colon) = match spelling {
-            Spelling::Python => (", ", ": "),
-            Spelling::Wire => (",", ":"),
-        };
+    fn write(&self, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
+        let (comma, colon) = (spelling.comma(), spelling.colon());
         match self {
-            Self::Null => out.push_str("null"),
-            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Self::Number(number) => match spelling {
-                Spelling::Wire if !number.is_finite() => out.push_str("null"),
-                _ => out.push_str(&number.python_text()),
-            },
+            Self::Null => out.write_str("null"),
+            Self::Bool(value) => out.write_str(if *value { "true" } else { "false" }),
+            Self::Number(number) => number.write(spelling, out),
             Self::String(text) => text.write(spelling, out),
             Self::Array(items) => {
-                out.push('[');
+                out.write_char('[')?;
                 for (i, item) in items.iter().enumerate() {
                     if i > 0 {
-                        out.push_str(comma);
+                        out.write_str(comma)?;
                     }
-                    item.write(spelling, out);
+                    item.write(spelling, out)?;
                 }
-                out.push(']');
+                out.write_char(']')
             }
             Self::Object(members) => {
-                out.push('{');
+                out.write_char('{')?;
                 for (i, (name, value)) in members.iter().enumerate() {
                     if i > 0 {
-                        out.push_str(comma);
+                        out.write_str(comma)?;
                     }
-                    name.write(spelling, out);
-                    out.push_str(colon);
-                    value.write(spelling, out);
+                    name.write(spelling, out)?;
+                    out.write_str(colon)?;
+                    value.write(spelling, out)?;
                 }
-                out.push('}');
+                out.write_char('}')
             }
         }
     }
 }
 
+impl Number {
+    pub(super) fn write(&self, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
+        match spelling {
+            Spelling::Wire if !self.is_finite() => out.write_str("null"),
+            _ => out.write_str(&self.python_text()),
+        }
+    }
+}
+
 impl Text {
-    fn write(&self, spelling: Spelling, out: &mut String) {
-        out.push('"');
+    fn write(&self, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
+        out.write_char('"')?;
         let mut rest = self.0.as_slice();
         while !rest.is_empty() {
             let valid = match std::str::from_utf8(rest) {
@@ -79,43 +80,61 @@ impl Text {
                     .and_then(|bytes| std::str::from_utf8(bytes).ok())
                     .unwrap_or_default(),
             };
-            spelling.write(valid, out);
+            spelling.write(valid, out)?;
             rest = rest.get(valid.len()..).unwrap_or_default();
             if let Some((surrogate, after)) = rest.split_first_chunk::<3>() {
                 let [_, middle, last] = surrogate.map(u16::from);
-                write_escape(0xD000 | ((middle & 0x3F) << 6) | (last & 0x3F), out);
+                write_escape(0xD000 | ((middle & 0x3F) << 6) | (last & 0x3F), out)?;
                 rest = after;
             }
         }
-        out.push('"');
+        out.write_char('"')
     }
 }
 
 /// Appends a text as a JSON string, spelled as in [`Json::to_wire`].
-pub fn write_string(text: &str, out: &mut String) {
-    out.push('"');
-    Spelling::Wire.write(text, out);
-    out.push('"');
+pub fn write_string(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
+    out.write_char('"')?;
+    Spelling::Wire.write(text, out)?;
+    out.write_char('"')
 }
 
 impl Spelling {
+    /// What stands between two items.
+    pub(super) fn comma(self) -> &'static str {
+        match self {
+            Self::Python => ", ",
+            Self::Wire => ",",
+        }
+    }
+
+    /// What stands between a name and its value.
+    pub(super) fn colon(self) -> &'static str {
+        match self {
+            Self::Python => ": ",
+            Self::Wire => ":",
+        }
+    }
+
     /// Appends what stands between the quotes: runs of what stands for itself as they are, the rest escaped.
-    fn write(self, text: &str, out: &mut String) {
+    pub(super) fn write(self, text: &str, out: &mut impl fmt::Write) -> fmt::Result {
         let mut rest = text;
         while !rest.is_empty() {
             let plain = rest.bytes().position(|byte| !self.keeps(byte));
             let (run, after) = plain
                 .and_then(|at| rest.split_at_checked(at))
                 .unwrap_or((rest, ""));
-            out.push_str(run);
+            out.write_str(run)?;
             let mut escaped = after.chars();
-            if let Some(c) = escaped.next()
-                && !write_short_escape(c, out)
-            {
-                write_units(c, out);
+            if let Some(c) = escaped.next() {
+                match short_escape(c) {
+                    Some(escape) => out.write_str(escape)?,
+                    None => write_units(c, out)?,
+                }
             }
             rest = escaped.as_str();
         }
+        Ok(())
     }
 
     /// Whether a byte of a text stands for itself.
@@ -128,8 +147,8 @@ impl Spelling {
     }
 }
 
-fn write_short_escape(c: char, out: &mut String) -> bool {
-    out.push_str(match c {
+fn short_escape(c: char) -> Option<&'static str> {
+    Some(match c {
         '"' => "\\\"",
         '\\' => "\\\\",
         '\n' => "\\n",
@@ -137,19 +156,20 @@ fn write_short_escape(c: char, out: &mut String) -> bool {
         '\t' => "\\t",
         '\u{8}' => "\\b",
         '\u{c}' => "\\f",
-        _ => return false,
-    });
-    true
+        _ => return None,
+    })
 }
 
-fn write_units(c: char, out: &mut String) {
-    for unit in c.encode_utf16(&mut [0; 2]) {
-        write_escape(*unit, out);
-    }
+fn write_units(c: char, out: &mut impl fmt::Write) -> fmt::Result {
+    c.encode_utf16(&mut [0; 2])
+        .iter()
+        .try_for_each(|unit| write_escape(*unit, out))
 }
 
-fn write_escape(unit: u16, out: &mut String) {
+pub(super) fn write_escape(unit: u16, out: &mut impl fmt::Write) -> fmt::Result {
     let digit = |shift: u16| char::from_digit(u32::from((unit >> shift) & 0xF), 16).unwrap_or('0');
-    out.push_str("\\u");
-    out.extend([digit(12), digit(8), digit(4), digit(0)]);
+    out.write_str("\\u")?;
+    [12, 8, 4, 0]
+        .into_iter()
+        .try_for_each(|shift| out.write_char(digit(shift)))
 }

@@ -93,7 +93,9 @@ fn texts_are_read_refused_and_written_as_python_does_it() {
         let ours = match parse(text, 1000) {
             Ok(value) => format!("ok {}", value.to_python()),
             Err(ParseError::Syntax { message, offset }) => format!("error {offset} {message}"),
-            Err(ParseError::TooDeep | ParseError::IntegerTooLong) => "refused".to_owned(),
+            Err(
+                ParseError::TooDeep | ParseError::IntegerTooLong | ParseError::TooManyValues { .. },
+            ) => "refused".to_owned(),
         };
         assert_eq!(ours, expected, "{text:?}");
     }

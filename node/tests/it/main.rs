@@ -11,6 +11,7 @@ mod abuse;
 mod access_limits;
 mod at_rest;
 mod backups;
+mod budgets;
 mod clients;
 mod compose;
 mod conditional;

@@ -17,6 +17,7 @@ use crate::node::{API_KEY, TestNode, USER_KEY};
 const ALL_BUT_STALLS: Patience = Patience {
     headers: Duration::from_millis(300),
     body: Duration::from_millis(300),
+    message: Duration::from_millis(300),
     stall: Duration::from_mins(1),
     list: Duration::from_mins(1),
     idle: Duration::from_mins(1),

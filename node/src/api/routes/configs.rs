@@ -1,17 +1,21 @@
 //! Single entries: create, read, update, delete. The user key must open what it touches.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 
 use crate::{
     api::{
         Node, NodeState,
+        answers::Taker,
         auth::{Caller, CallerKey, Client},
         body::Fields,
         conditional::{Preconditions, version_headers},
+        entry_answer::{AnsweredValue, LargeRoom, Needs},
         entry_json::{Form, Shown},
         entry_path::{environment_of, identity_of},
         error::ApiError,
@@ -26,11 +30,11 @@ use crate::{
         },
         query::Query,
         sealing::{open, seal, seal_unbound},
+        value_text::ValueText,
         write_terms::WriteTerms,
     },
     cluster::{Change, Seen, Written},
-    domain::{Category, Identity, Row, Version},
-    json::Json,
+    domain::{Category, Identity, Row},
     log::logged_name,
     peers::NewValue,
 };
@@ -49,6 +53,7 @@ pub(in crate::api) async fn create(
     _: Client,
     caller: CallerKey,
     terms: WriteTerms,
+    taker: Taker,
     query: Query,
     mut fields: Fields,
 ) -> Result<Response, ApiError> {
@@ -66,13 +71,19 @@ pub(in crate::api) async fn create(
     if !caller.is_exempt() {
         free_name(&node, &identity).await?;
     }
+    let mut room = match Needs::of(None, Some(&value)) {
+        None => LargeRoom::default(),
+        Some(needs) => LargeRoom::wait(&node, &taker, needs).await?,
+    };
     let caller = caller.derive(&node).await?;
-    let (token, bound) = seal(&node, &caller.derivation.key, &identity, &value)?;
+    let (token, bound) = seal(&node, &caller.derivation.key, &identity, &value).await?;
     let change = Change::Put {
         category: category.clone(),
         token,
         seal: Some(bound),
     };
+    // Before the commit: what was written must not be refused any more.
+    let answered = AnsweredValue::prepare(&node, &taker, &value, &mut room).await?;
     caller.creates(&node);
     let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
     loop {
@@ -81,14 +92,11 @@ pub(in crate::api) async fn create(
         if let Some(written) = create? {
             node.metrics.encrypted();
             created(&identity);
-            return Ok(shown(
-                terms,
-                StatusCode::CREATED,
-                &identity,
-                category.as_ref(),
-                &value,
-                written,
-            ));
+            let (status, acked) = terms.answer(written, StatusCode::CREATED);
+            let shown = shown(&identity, category.as_ref(), &written);
+            let version = written.version;
+            let answer = answered.answer(&node, &taker, status, version, Form::Full, shown);
+            return Ok(acked.tell(answer));
         }
         attempts.again(&node)?;
         seen = free_name(&node, &identity).await?;
@@ -114,7 +122,8 @@ pub(in crate::api) async fn read(
     let form = query.form()?;
     let lost = await_version(&node, &identity, request.headers()).await?;
     let partial = Partial::of(&query)?;
-    let row = match find_live(&node, &identity, partial).await {
+    let taker = Taker::of(&node, request.extensions(), request.headers());
+    let (row, mut room) = match find_within(&node, &taker, &identity, partial).await {
         Err(
             absent @ (ApiError::NotFound { .. }
             | ApiError::NotFoundHere { .. }
@@ -127,7 +136,7 @@ pub(in crate::api) async fn read(
         found => found?,
     };
     let caller = caller.derive(&node).await?;
-    let value = open(&node, &caller, &row)?;
+    let value = open(&node, &caller, &row).await?;
     let preconditions = Preconditions::of(request.headers());
     preconditions
         .check_match(Some(row.version))
@@ -140,9 +149,9 @@ pub(in crate::api) async fn read(
     if preconditions.has(row.version) {
         return Ok((StatusCode::NOT_MODIFIED, version_headers(row.version)).into_response());
     }
-    let mut body = String::new();
-    Shown::from(&*row).write(form, &value, &mut body);
-    let mut response = json_answer(StatusCode::OK, row.version, body);
+    let value = AnsweredValue::prepare(&node, &taker, &value, &mut room).await?;
+    let shown = Shown::from(&*row);
+    let mut response = value.answer(&node, &taker, StatusCode::OK, row.version, form, shown);
     response.headers_mut().extend(lost);
     Ok(response)
 }
@@ -169,6 +178,7 @@ pub(in crate::api) async fn update(
     let preconditions = Preconditions::of(request.headers());
     let upsert = query.is_on("upsert")? || preconditions.create_only();
     let partial = Partial::of(&query)?;
+    let taker = Taker::of(&node, request.extensions(), request.headers());
     let mut fields = <Fields as FromRequest<Node>>::from_request(request, &node).await?;
     let (value, category) = (fields.value(), fields.category());
     let environment = fields.environment();
@@ -188,13 +198,21 @@ pub(in crate::api) async fn update(
         partial,
         preconditions: &preconditions,
         terms,
+        taker: &taker,
     };
 
     let mut stored = wanted.find(&node).await?;
+    let mut room = LargeRoom::default();
+    if let Some(needs) = Needs::of(stored.live().map(|row| &**row), Some(&value)) {
+        drop(stored);
+        room = LargeRoom::wait(&node, &taker, needs).await?;
+        stored = wanted.find(&node).await?;
+    }
     let caller = caller.derive(&node).await?;
     let mut attempts = Attempts::default();
     loop {
-        if let Some(response) = wanted.commit(&node, &caller, &stored).await? {
+        let commit = wanted.commit(&node, &caller, &stored, &mut room);
+        if let Some(response) = commit.await? {
             return Ok(response);
         }
         attempts.again(&node)?;
@@ -205,12 +223,13 @@ pub(in crate::api) async fn update(
 /// What a PUT asks for.
 struct Update<'a> {
     identity: &'a Identity,
-    value: &'a Json,
+    value: &'a ValueText,
     category: Option<&'a Category>,
     upsert: bool,
     partial: Partial,
     preconditions: &'a Preconditions,
     terms: WriteTerms,
+    taker: &'a Taker,
 }
 
 impl Update<'_> {
@@ -222,7 +241,7 @@ impl Update<'_> {
         }
         let stored = find(node, self.identity, self.partial).await?;
         if self.preconditions.create_only() {
-            self.check(stored.live())?;
+            self.check(stored.live().map(|row| &**row))?;
         }
         Ok(stored)
     }
@@ -239,29 +258,32 @@ impl Update<'_> {
         node: &NodeState,
         caller: &Caller<'_>,
         stored: &Found,
+        room: &mut LargeRoom,
     ) -> Result<Option<Response>, ApiError> {
         let live = stored.live();
         if let Some(row) = live {
-            open(node, caller, row)?;
+            open(node, caller, row).await?;
         }
-        self.check(live)?;
+        self.check(live.map(|row| &**row))?;
         if live.is_none() {
             caller.creates(node);
         }
         let kept = live.and_then(|row| row.category.as_ref());
         let category = self.category.or(kept).cloned();
         let key = &caller.derivation.key;
-        let (token, seal) = if keeps_seals(node, live) {
-            let (token, seal) = seal(node, key, self.identity, self.value)?;
+        let (token, seal) = if keeps_seals(node, live.map(|row| &**row)) {
+            let (token, seal) = seal(node, key, self.identity, self.value).await?;
             (token, Some(seal))
         } else {
-            (seal_unbound(node, key, self.value)?, None)
+            (seal_unbound(node, key, self.value).await?, None)
         };
         let put = Some(NewValue {
             category: category.clone(),
             token,
             seal,
         });
+        // Before the commit: what was written must not be refused any more.
+        let answered = AnsweredValue::prepare(node, self.taker, self.value, room).await?;
         let written = match stored {
             Found::Row(Some(row)) => commit_over(node, row, put, self.terms).await,
             Found::Row(None) => {
@@ -283,14 +305,11 @@ impl Update<'_> {
             created(self.identity);
             StatusCode::CREATED
         };
-        Ok(Some(shown(
-            self.terms,
-            status,
-            self.identity,
-            category.as_ref(),
-            self.value,
-            written,
-        )))
+        let (status, acked) = self.terms.answer(written, status);
+        let shown = shown(self.identity, category.as_ref(), &written);
+        let (taker, version) = (self.taker, written.version);
+        let answer = answered.answer(node, taker, status, version, Form::Full, shown);
+        Ok(Some(acked.tell(answer)))
     }
 }
 
@@ -314,11 +333,12 @@ pub(in crate::api) async fn delete(
     let identity = identity_of(&request, "/configs/", &query)?;
     let preconditions = Preconditions::of(request.headers());
     let partial = Partial::of(&query)?;
-    let mut row = find_live(&node, &identity, partial).await?;
+    let taker = Taker::of(&node, request.extensions(), request.headers());
+    let (mut row, _room) = find_within(&node, &taker, &identity, partial).await?;
     let caller = caller.derive(&node).await?;
     let mut attempts = Attempts::default();
     let written = loop {
-        open(&node, &caller, &row)?;
+        open(&node, &caller, &row).await?;
         preconditions
             .check(Some(row.version))
             .map_err(ApiError::PreconditionFailed)?;
@@ -359,38 +379,32 @@ fn updated(identity: &Identity) {
     );
 }
 
-fn shown(
-    terms: WriteTerms,
-    status: StatusCode,
-    identity: &Identity,
-    category: Option<&Category>,
-    value: &Json,
-    written: Written,
-) -> Response {
-    let Written {
-        version,
-        created_at,
-        updated_at,
-        ..
-    } = written;
-    let mut body = String::new();
+fn shown<'a>(
+    identity: &'a Identity,
+    category: Option<&'a Category>,
+    written: &Written,
+) -> Shown<'a> {
     Shown {
         environment: identity.environment.as_str(),
         key: identity.key.as_str(),
         category: category.map(Category::as_str),
-        created_at,
-        updated_at,
+        created_at: written.created_at,
+        updated_at: written.updated_at,
     }
-    .write(Form::Full, value, &mut body);
-    let (status, acked) = terms.answer(written, status);
-    acked.tell(json_answer(status, version, body))
 }
 
-fn json_answer(status: StatusCode, version: Version, body: String) -> Response {
-    let mut headers = HeaderMap::from_iter(version_headers(version));
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
-    (status, headers, body).into_response()
+/// The row of an entry; kept only where there is room for its value.
+async fn find_within(
+    node: &NodeState,
+    taker: &Taker,
+    identity: &Identity,
+    partial: Partial,
+) -> Result<(Arc<Row>, LargeRoom), ApiError> {
+    let row = find_live(node, identity, partial).await?;
+    let Some(needs) = Needs::of_reading(&row) else {
+        return Ok((row, LargeRoom::default()));
+    };
+    drop(row);
+    let room = LargeRoom::wait(node, taker, needs).await?;
+    Ok((find_live(node, identity, partial).await?, room))
 }

@@ -10,7 +10,8 @@ use crate::{
         entry_json::rfc_3339,
         error::ApiError,
         openapi::{ConflictResponse, KeyHeaders, ListRefusals},
-        sealing::{read_plaintext, tell_misplaced},
+        sealing::tell_misplaced,
+        value_text::ValueText,
     },
     crypto::Unopened,
     domain::{Category, Content},
@@ -52,11 +53,12 @@ pub(in crate::api) async fn conflicts(
         };
         seen.opened += 1;
         seen.older |= caller.derivation.is_older(row.created_at);
-        let Ok(value) = read_plaintext(&plaintext) else {
+        let Ok(value) = ValueText::of_plaintext(plaintext) else {
             continue;
         };
         let mut text = String::new();
-        value.write_wire(&mut text);
+        // Writing to a string does not fail.
+        let _ = value.write_wire(&mut text);
         let value =
             RawValue::from_string(text).map_err(|error| ApiError::Internal(error.into()))?;
         shown.push(json!({

@@ -1,20 +1,24 @@
 //! The API's description, and a page to read and try it. Public; served from the binary.
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     Extension,
     extract::Path,
     http::{HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use utoipa_swagger_ui::Config;
 
-use crate::api::{error::ApiError, protective_headers::DOCS_POLICY};
+use crate::api::{answers::Shared, error::ApiError, protective_headers::DOCS_POLICY};
 
 /// The OpenAPI document as it is sent.
 #[derive(Debug, Clone)]
-pub(in crate::api) struct OpenApiJson(pub(in crate::api) Arc<str>);
+pub(in crate::api) struct OpenApiJson(pub(in crate::api) Bytes);
 
 /// This document
 #[utoipa::path(
@@ -24,11 +28,7 @@ pub(in crate::api) struct OpenApiJson(pub(in crate::api) Arc<str>);
 pub(in crate::api) async fn openapi(
     Extension(OpenApiJson(document)): Extension<OpenApiJson>,
 ) -> Response {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        document.to_string(),
-    )
-        .into_response()
+    shared("application/json".to_owned(), document)
 }
 
 /// A page to read and try the API
@@ -39,19 +39,32 @@ pub(in crate::api) async fn openapi(
     responses((status = 200, body = String, content_type = "text/html", description = "The page")),
 )]
 pub(in crate::api) async fn page() -> Result<Response, ApiError> {
-    let index = file("index.html")?;
-    let html =
-        String::from_utf8_lossy(&index.bytes).replace("<head>", "<head><base href=\"/docs/\">");
-    Ok(([DOCS_POLICY], Html(html)).into_response())
+    static PAGE: OnceLock<Bytes> = OnceLock::new();
+    let page = if let Some(page) = PAGE.get() {
+        page.clone()
+    } else {
+        let index = file("index.html")?;
+        let html =
+            String::from_utf8_lossy(&index.bytes).replace("<head>", "<head><base href=\"/docs/\">");
+        PAGE.get_or_init(|| html.into()).clone()
+    };
+    let page = shared("text/html; charset=utf-8".to_owned(), page);
+    Ok(([DOCS_POLICY], page).into_response())
 }
 
 /// `GET /docs/{file}`
 pub(in crate::api) async fn asset(Path(name): Path<String>) -> Result<Response, ApiError> {
     let file = file(&name)?;
-    let content_type = HeaderValue::try_from(file.content_type)
+    let asset = shared(file.content_type, file.bytes);
+    Ok(([DOCS_POLICY], asset).into_response())
+}
+
+/// An answer that lies in memory once, however many clients take it.
+fn shared(content_type: String, bytes: Bytes) -> Response {
+    let content_type = HeaderValue::try_from(content_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let headers = [(header::CONTENT_TYPE, content_type), DOCS_POLICY];
-    Ok((headers, file.bytes).into_response())
+    let headers = [(header::CONTENT_TYPE, content_type)];
+    (Extension(Shared), headers, bytes).into_response()
 }
 
 /// The other page of the original
@@ -68,7 +81,7 @@ pub(in crate::api) async fn redoc() -> Response {
 }
 
 struct Asset {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     content_type: String,
 }
 
@@ -76,7 +89,10 @@ fn file(name: &str) -> Result<Asset, ApiError> {
     let found = utoipa_swagger_ui::serve(name, Arc::new(Config::from("/openapi.json")));
     let file = found.ok().flatten().ok_or(ApiError::UnknownRoute)?;
     Ok(Asset {
-        bytes: file.bytes.into_owned(),
+        bytes: match file.bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        },
         content_type: file.content_type,
     })
 }

@@ -4,6 +4,7 @@ use axum::{extract::State, response::Response};
 
 use crate::api::{
     Node,
+    answers::Taker,
     auth::{CallerKey, Client},
     error::ApiError,
     listing,
@@ -29,9 +30,10 @@ pub(in crate::api) async fn list(
     State(node): State<Node>,
     _: Client,
     caller: CallerKey,
+    taker: Taker,
     query: Query,
 ) -> Result<Response, ApiError> {
-    listing::list(node, caller, Page::of("/configs", query)?).await
+    listing::list(node, caller, taker, Page::of("/configs", query)?).await
 }
 
 /// List configurations of this node
@@ -46,7 +48,8 @@ pub(in crate::api) async fn list_of_node(
     State(node): State<Node>,
     _: Client,
     caller: CallerKey,
+    taker: Taker,
     query: Query,
 ) -> Result<Response, ApiError> {
-    listing::list(node, caller, Page::of("/cluster/configs", query)?).await
+    listing::list(node, caller, taker, Page::of("/cluster/configs", query)?).await
 }

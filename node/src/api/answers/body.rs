@@ -1,0 +1,129 @@
+//! A body in pieces, whose memory is given back when the last of it has left the node.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::meter::Meter;
+use crate::budget::Reservation;
+
+/// What hyper gets at a time, in bytes: it may hold one such piece for each stream whose client takes nothing.
+const PIECE: usize = 16 << 10;
+
+/// Bytes that are still in memory, because the client has not taken them.
+struct Held {
+    bytes: Bytes,
+    _room: Option<Reservation>,
+    meter: Arc<Meter>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.meter.taken(self.bytes.len());
+    }
+}
+
+/// The same bytes, which hold their memory until the last part of them is gone.
+pub(super) fn held(bytes: Bytes, room: Option<Reservation>, meter: &Arc<Meter>) -> Bytes {
+    meter.handed_over(bytes.len());
+    Bytes::from_owner(Held {
+        bytes,
+        _room: room,
+        meter: Arc::clone(meter),
+    })
+}
+
+/// A body that is all there.
+pub(super) struct AnswerBody {
+    pieces: VecDeque<Bytes>,
+    left: usize,
+    _meter: Arc<Meter>,
+}
+
+impl AnswerBody {
+    pub(super) fn new(pieces: VecDeque<Bytes>, meter: Arc<Meter>) -> Self {
+        Self {
+            left: pieces.iter().map(Bytes::len).sum(),
+            pieces,
+            _meter: meter,
+        }
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(mut piece) = self.pieces.pop_front() else {
+            return Poll::Ready(None);
+        };
+        if piece.len() > PIECE {
+            let rest = piece.split_off(PIECE);
+            self.pieces.push_front(rest);
+        }
+        self.left -= piece.len();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::{super::meter::Rule, *};
+    use crate::budget::Pool;
+
+    #[tokio::test]
+    async fn memory_is_given_back_when_the_last_part_of_it_is_gone() {
+        let pool = Pool::shared("tests", 100_000);
+        let address = [192, 0, 2, 1].into();
+        let meter = Meter::begin(Rule::Whole, None, &Arc::default());
+        let pieces = [40_000, 10_000].map(|length| {
+            let room = pool.try_reserve(address, length).unwrap();
+            held(vec![b'x'; length].into(), Some(room), &meter)
+        });
+        let mut body = AnswerBody::new(pieces.into(), meter);
+        let mut taken = Vec::new();
+        for (length, reserved) in [
+            (PIECE, 50_000),
+            (PIECE, 50_000),
+            (40_000 - 2 * PIECE, 50_000),
+            (10_000, 50_000),
+        ] {
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(piece.len(), length);
+            taken.push(piece);
+            assert_eq!(pool.in_use().reserved, reserved);
+        }
+        assert!(body.frame().await.is_none());
+        taken.truncate(1);
+        assert_eq!(pool.in_use().reserved, 40_000);
+        taken.clear();
+        assert_eq!(pool.in_use().reserved, 0);
+    }
+}

@@ -1,0 +1,195 @@
+//! Answers that clients have not taken yet: each is charged with its memory until its last byte has left it, sent in
+//! pieces, and ended where its client takes it too slowly.
+
+mod body;
+mod chunked;
+mod meter;
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::FromRequestParts,
+    http::{Extensions, HeaderMap, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures::FutureExt;
+use http_body_util::BodyExt;
+
+use super::{Node, NodeState, client_address::client_address, error::ApiError};
+use crate::{
+    budget::{Budgets, CutOff, NoRoom, Pool, ROOM_WAIT, Reservation, SMALL_ANSWER},
+    config::Patience,
+};
+use body::AnswerBody;
+pub(super) use chunked::ChunkedText;
+use meter::{Meter, OpenAnswers, Rule};
+
+/// What any answer is charged with at least, in bytes: it has headers too.
+const LEAST: usize = 512;
+
+/// Marks an answer that is charged already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Charged;
+
+/// Marks an answer that lies in no memory of its own: a document that never changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shared;
+
+/// The client for whom an answer is made.
+#[derive(Debug, Clone)]
+pub(super) struct Taker {
+    pub(super) address: IpAddr,
+    cut_off: Option<CutOff>,
+}
+
+impl Taker {
+    pub(super) fn of(node: &NodeState, extensions: &Extensions, headers: &HeaderMap) -> Self {
+        Self {
+            address: client_address(extensions, headers, &node.trusted_proxies),
+            cut_off: extensions.get().cloned(),
+        }
+    }
+}
+
+impl FromRequestParts<Node> for Taker {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(node, &parts.extensions, &parts.headers))
+    }
+}
+
+/// All answers of a node that are under way.
+#[derive(Debug)]
+pub(super) struct Answers {
+    small: Pool,
+    large: Pool,
+    open: Arc<OpenAnswers>,
+    patience: Patience,
+}
+
+impl Answers {
+    pub(super) fn new(budgets: &Budgets, patience: Patience) -> Self {
+        Self {
+            small: budgets.small_answers.clone(),
+            large: budgets.answers.clone(),
+            open: Arc::default(),
+            patience,
+        }
+    }
+
+    /// Waits for room for an answer of about so many bytes.
+    pub(super) async fn reserve(
+        &self,
+        address: IpAddr,
+        bytes: usize,
+    ) -> Result<Reservation, ApiError> {
+        let pool = if bytes <= SMALL_ANSWER {
+            &self.small
+        } else {
+            &self.large
+        };
+        Ok(pool.reserve(address, bytes, ROOM_WAIT).await?)
+    }
+
+    /// What an answer is told that became larger than was reserved for it.
+    pub(super) fn no_room(&self) -> NoRoom {
+        self.large.refuse()
+    }
+
+    /// Room for an answer that is made where blocking is allowed; waits for it.
+    pub(super) fn reserve_blocking(
+        &self,
+        address: IpAddr,
+        bytes: usize,
+    ) -> Result<Reservation, NoRoom> {
+        let room = self.large.reserve(address, bytes, ROOM_WAIT);
+        tokio::runtime::Handle::current().block_on(room)
+    }
+
+    /// A body of pieces, each of which lies in its own part of a reservation.
+    pub(super) fn of_pieces(&self, taker: &Taker, pieces: Vec<(Bytes, Reservation)>) -> Body {
+        let meter = self.meter(taker, Rule::Whole);
+        let pieces = pieces
+            .into_iter()
+            .map(|(piece, room)| body::held(piece, Some(room), &meter))
+            .collect();
+        Body::new(AnswerBody::new(pieces, meter))
+    }
+
+    /// What a body is measured by that is sent while it is made.
+    pub(super) fn streamed(&self, taker: &Taker) -> Streamed {
+        Streamed(self.meter(taker, Rule::Streamed))
+    }
+
+    /// Charges an answer that is all there, or refuses it where there is no room for it.
+    pub(super) async fn charge(&self, taker: &Taker, response: Response) -> Response {
+        if response.extensions().get::<Charged>().is_some() {
+            return response;
+        }
+        let Some(length) = response
+            .body()
+            .size_hint()
+            .exact()
+            .filter(|length| *length > 0)
+        else {
+            return response;
+        };
+        if response.extensions().get::<Shared>().is_some() {
+            return self.hold(taker, response, None);
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let room = match self.reserve(taker.address, length.max(LEAST)).await {
+            Ok(room) => Some(room),
+            // Of a refusal's own size are the headers of the refused answer too.
+            Err(refusal) if response.status().is_success() => return refusal.into_response(),
+            Err(_) => None,
+        };
+        self.hold(taker, response, room)
+    }
+
+    fn hold(&self, taker: &Taker, response: Response, room: Option<Reservation>) -> Response {
+        let (head, body) = response.into_parts();
+        // A body that is all there is had at once.
+        let Some(Ok(whole)) = body.collect().now_or_never() else {
+            return ApiError::Internal("an answer is not all there".into()).into_response();
+        };
+        let meter = self.meter(taker, Rule::Whole);
+        let bytes = body::held(whole.to_bytes(), room, &meter);
+        let body = AnswerBody::new([bytes].into(), meter);
+        Response::from_parts(head, Body::new(body))
+    }
+
+    fn meter(&self, taker: &Taker, rule: Rule) -> Arc<Meter> {
+        Meter::begin(rule, taker.cut_off.clone(), &self.open)
+    }
+
+    /// Ends the connections of clients that take their answers too slowly.
+    pub(super) fn end_overdue(&self) {
+        let ended = self.open.end_overdue(&self.patience);
+        if ended > 0 {
+            tracing::info!(answers = ended, "answers_not_taken");
+        }
+    }
+}
+
+/// The chunks of a body that is sent while it is made.
+#[derive(Debug, Clone)]
+pub(super) struct Streamed(Arc<Meter>);
+
+impl Streamed {
+    #[cfg(test)]
+    pub(super) fn unwatched() -> Self {
+        Self(Meter::begin(Rule::Streamed, None, &Arc::default()))
+    }
+
+    /// A chunk that the client has to take.
+    pub(super) fn chunk(&self, text: String, room: Option<Reservation>) -> Bytes {
+        if text.is_empty() {
+            return Bytes::new();
+        }
+        body::held(text.into(), room, &self.0)
+    }
+}

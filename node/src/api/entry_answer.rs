@@ -1,0 +1,147 @@
+//! Answers with one entry. What a large value takes is reserved before its row is kept, and before anything is committed.
+
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    NodeState,
+    answers::{Charged, ChunkedText, Taker},
+    conditional::version_headers,
+    entry_json::{Form, Shown},
+    error::ApiError,
+    large_values::{LARGE, LARGE_TOKEN, cost_of_opening, cost_of_sealing, room_for, work},
+    sealing::token_of,
+    value_text::ValueText,
+};
+use crate::{
+    budget::Reservation,
+    domain::{Row, Version},
+};
+
+/// What a request with a large value needs, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needs {
+    answer: usize,
+    work: usize,
+}
+
+impl Needs {
+    /// Of a reader of a stored value; `None` where that is small.
+    pub(super) fn of_reading(row: &Row) -> Option<Self> {
+        Self::of(Some(row), None).map(|needs| Self {
+            answer: token_of(row).len() / 4 * 3,
+            ..needs
+        })
+    }
+
+    /// Of a change of what is stored to what is sent; `None` where both are small.
+    pub(super) fn of(stored: Option<&Row>, sent: Option<&ValueText>) -> Option<Self> {
+        let stored = stored.map_or(0, |row| token_of(row).len());
+        let opening = Some(stored).filter(|stored| *stored > LARGE_TOKEN);
+        let sealing = sent
+            .filter(|sent| sent.len() > LARGE)
+            .map(ValueText::storage_length);
+        (opening.is_some() || sealing.is_some()).then(|| Self {
+            answer: sealing.unwrap_or_default(),
+            work: opening.map_or(0, cost_of_opening) + sealing.map_or(0, cost_of_sealing),
+        })
+    }
+}
+
+/// The memory that a request with large values holds until it is answered; nothing for small ones.
+#[derive(Debug, Default)]
+pub(super) struct LargeRoom {
+    answer: Option<Reservation>,
+    /// Held for its end.
+    _values: Option<Reservation>,
+}
+
+impl LargeRoom {
+    /// Waits for what is needed.
+    pub(super) async fn wait(
+        node: &NodeState,
+        taker: &Taker,
+        needs: Needs,
+    ) -> Result<Self, ApiError> {
+        // The answer first: who waits for a client that takes nothing holds nothing meanwhile.
+        let answer = if needs.answer > LARGE {
+            Some(node.answers.reserve(taker.address, needs.answer).await?)
+        } else {
+            None
+        };
+        let values = room_for(node, taker.address, needs.work).await?;
+        Ok(Self {
+            answer,
+            _values: Some(values),
+        })
+    }
+}
+
+/// A value as it will be answered.
+#[derive(Debug)]
+pub(super) enum AnsweredValue {
+    Small(ValueText),
+    /// Written already, since writing it is no work for a serving thread.
+    Large(ChunkedText),
+}
+
+impl AnsweredValue {
+    /// Prepares a value, in the room that was reserved for it.
+    pub(super) async fn prepare(
+        node: &NodeState,
+        taker: &Taker,
+        value: &ValueText,
+        room: &mut LargeRoom,
+    ) -> Result<Self, ApiError> {
+        if value.len() <= LARGE {
+            return Ok(Self::Small(value.clone()));
+        }
+        let reserved = match room.answer.take() {
+            Some(reserved) => reserved,
+            None => node.answers.reserve(taker.address, value.len()).await?,
+        };
+        let value = value.clone();
+        let written = work(node, move || {
+            let mut text = ChunkedText::new(reserved);
+            value.write_wire(&mut text).map(|()| text)
+        });
+        let no_room = |_| ApiError::NoRoom(node.answers.no_room());
+        Ok(Self::Large(written.await?.map_err(no_room)?))
+    }
+
+    /// The answer with the entry.
+    pub(super) fn answer(
+        self,
+        node: &NodeState,
+        taker: &Taker,
+        status: StatusCode,
+        version: Version,
+        form: Form,
+        shown: Shown<'_>,
+    ) -> Response {
+        let mut headers = HeaderMap::from_iter(version_headers(version));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        match self {
+            Self::Small(value) => {
+                let mut body = String::new();
+                shown.write(form, Some(&value), &mut body);
+                (status, headers, body).into_response()
+            }
+            Self::Large(text) => {
+                let (mut head, mut tail) = (String::new(), String::new());
+                // Writing to a string does not fail.
+                let _ = shown.write_head(form, &mut head);
+                let _ = shown.write_tail(form, &mut tail);
+                let body = node.answers.of_pieces(taker, text.into_pieces(head, tail));
+                let mut response = (status, headers, body).into_response();
+                response.extensions_mut().insert(Charged);
+                response
+            }
+        }
+    }
+}

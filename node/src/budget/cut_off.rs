@@ -1,0 +1,34 @@
+//! The end of a connection whose client takes its answers too slowly: decided where answers are made, carried out where
+//! the connection is served.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::Notify;
+
+/// Ends one connection. The server puts it into the extensions of each of its requests.
+#[derive(Debug, Clone, Default)]
+pub struct CutOff(Arc<(AtomicBool, Notify)>);
+
+impl CutOff {
+    /// Ends the connection; tells whether this was the first time.
+    pub fn cut(&self) -> bool {
+        let first = !self.0.0.swap(true, Ordering::SeqCst);
+        self.0.1.notify_one();
+        first
+    }
+
+    /// Whether the connection is to end.
+    pub fn is_cut(&self) -> bool {
+        self.0.0.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the connection is to end. One may wait.
+    pub async fn wait(&self) {
+        while !self.is_cut() {
+            self.0.1.notified().await;
+        }
+    }
+}
