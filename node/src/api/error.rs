@@ -302,12 +302,7 @@ impl ApiError {
             Self::Behind => {
                 "This node does not have the version of X-OSC-Min-Version yet; try again".into()
             }
-            Self::Refused(refusal) => {
-                let text = refusal.to_string();
-                let mut letters = text.chars();
-                let first = letters.next().map(|first| first.to_uppercase().to_string());
-                format!("{}{}", first.unwrap_or_default(), letters.as_str()).into()
-            }
+            Self::Refused(refusal) => sentence(&refusal.to_string()).into(),
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
             Self::Unreadable {
                 key, environment, ..
@@ -373,6 +368,13 @@ pub(super) fn missing_nodes<'n>(
     // A name with other characters than a header takes is better left out than the header.
     let value = HeaderValue::try_from(names.join(", ")).ok()?;
     Some((MISSING_NODES, value))
+}
+
+/// The text with its first letter in upper case.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}", first.unwrap_or_default(), letters.as_str())
 }
 
 fn in_environment(environment: Option<&str>) -> String {

@@ -12,7 +12,6 @@ use axum::{
 use super::{
     Node,
     answers::Taker,
-    client_address::client_address,
     error::{AuthRefusal, Failure},
     head_rules,
     protective_headers::protect,

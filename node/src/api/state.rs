@@ -15,8 +15,8 @@ use super::{
     answers::Answers,
     error::ApiError,
     federation::Federation,
-    routes::health::Pulse,
     large_values::LargeValues,
+    routes::health::Pulse,
     tries::{AccessKeyTries, UserKeyTries},
     untrusted_forwarders::UntrustedForwarders,
 };

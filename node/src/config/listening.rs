@@ -129,3 +129,10 @@ pub(super) fn cors_origins(values: &mut Values<'_>) -> Option<CorsOrigins> {
         read,
     )))
 }
+
+/// Clients' connections at most.
+pub(super) fn max_connections(values: &mut Values<'_>) -> usize {
+    values
+        .within("MAX_CONNECTIONS", "a number of connections", 64..=65_536)
+        .unwrap_or(4096)
+}

@@ -198,19 +198,8 @@ impl Config {
                 sync_interval,
                 may_make_salt: salt_policy == Some(SaltPolicy::Generate),
             }),
-            write_ack: values
-                .one_of(
-                    "CLUSTER_WRITE_ACK",
-                    &[
-                        ("local", AckLevel::Local),
-                        ("healthy", AckLevel::Healthy),
-                        ("all", AckLevel::All),
-                    ],
-                )
-                .unwrap_or_default(),
-            max_connections: values
-                .within("MAX_CONNECTIONS", "a number of connections", 64..=65_536)
-                .unwrap_or(4096),
+            write_ack: peers::write_ack(&mut values),
+            max_connections: listening::max_connections(&mut values),
             health_bind: values.parse_optional(
                 "HEALTH_BIND",
                 "an IP address and a port, such as 0.0.0.0:9200",

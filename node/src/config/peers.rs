@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 
 use super::{Values, line_file, read_items};
+use crate::cluster::AckLevel;
 
 /// The addresses of a cluster's nodes, and the file that may bring others.
 #[derive(Debug, Clone)]
@@ -90,6 +91,18 @@ fn read_lines(path: &Path) -> io::Result<String> {
 fn is_name_or_ipv4(host: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=253).contains(&host.len()) && host.bytes().all(fits) && !host.starts_with(['-', '.'])
+}
+
+/// Who must hold a write before it is answered, unless the request says it.
+pub(super) fn write_ack(values: &mut Values<'_>) -> AckLevel {
+    let levels = [
+        ("local", AckLevel::Local),
+        ("healthy", AckLevel::Healthy),
+        ("all", AckLevel::All),
+    ];
+    values
+        .one_of("CLUSTER_WRITE_ACK", &levels)
+        .unwrap_or_default()
 }
 
 /// How often each other node is asked for its changes.

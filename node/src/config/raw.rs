@@ -162,6 +162,50 @@ fn with_settings(command: Command) -> Command {
         .after_help("Every other setting is accepted too: osc-node --help")
 }
 
+fn import_command() -> Command {
+    Command::new("import")
+        .about("Bring the entries of another database in through the running node with these settings, and stop; exit code 4 where some were left out")
+        .long_about(
+            "Bring the entries of another database in through the running node with these settings, and stop.\n\n\
+             For two nodes that hold entries of their own and never were one cluster: they do not merge by themselves. \
+             Name the database of the one, and run this with the settings of a member of the other (OSC_CLUSTER_KEY, \
+             OSC_HOST_PORT). The database may be of this release or an older one, or of the Python original; it is only read, \
+             but its node should be stopped, or what it writes meanwhile is not brought.\n\n\
+             Values travel as they are, encrypted; nobody needs a user key. So both must have the same salt. Entries keep \
+             their names, categories and times of creation, and become ordinary writes of the node. An entry whose name is \
+             taken there is left out and named: nothing is ever replaced. Run it again at will: what is there already is \
+             not written again; but what was deleted meanwhile comes back.",
+        )
+        .after_help(
+            "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable, \
+             4 done, but some entries were left out: they are named.\n\n\
+             Examples:\n  \
+             osc-node import --from old/configurations.db --dry-run\n  \
+             osc-node import --from original/configurations.db --salt original/encryption.salt",
+        )
+        .arg(
+            Arg::new("from")
+                .long("from")
+                .value_parser(value_parser!(PathBuf))
+                .value_name("FILE")
+                .required(true)
+                .help("The database whose entries are wanted; it is only read"),
+        )
+        .arg(
+            Arg::new("salt")
+                .long("salt")
+                .value_parser(value_parser!(PathBuf))
+                .value_name("FILE")
+                .help("The salt file that goes with it; a database of this software holds its salt itself, one of the original does not"),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Only tell what would be written and what would be left out"),
+        )
+}
+
 fn subcommands() -> [Command; 10] {
     [
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
@@ -202,47 +246,7 @@ fn subcommands() -> [Command; 10] {
                     .action(ArgAction::SetTrue)
                     .help("The cluster that the backup comes from is lost: forget it, so that a new one can be founded with these entries. Without it the node joins the living cluster anew"),
             ),
-        Command::new("import")
-            .about("Bring the entries of another database in through the running node with these settings, and stop; exit code 4 where some were left out")
-            .long_about(
-                "Bring the entries of another database in through the running node with these settings, and stop.\n\n\
-                 For two nodes that hold entries of their own and never were one cluster: they do not merge by themselves. \
-                 Name the database of the one, and run this with the settings of a member of the other (OSC_CLUSTER_KEY, \
-                 OSC_HOST_PORT). The database may be of this release or an older one, or of the Python original; it is only read, \
-                 but its node should be stopped, or what it writes meanwhile is not brought.\n\n\
-                 Values travel as they are, encrypted; nobody needs a user key. So both must have the same salt. Entries keep \
-                 their names, categories and times of creation, and become ordinary writes of the node. An entry whose name is \
-                 taken there is left out and named: nothing is ever replaced. Run it again at will: what is there already is \
-                 not written again; but what was deleted meanwhile comes back.",
-            )
-            .after_help(
-                "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable, \
-                 4 done, but some entries were left out: they are named.\n\n\
-                 Examples:\n  \
-                 osc-node import --from old/configurations.db --dry-run\n  \
-                 osc-node import --from original/configurations.db --salt original/encryption.salt",
-            )
-            .arg(
-                Arg::new("from")
-                    .long("from")
-                    .value_parser(value_parser!(PathBuf))
-                    .value_name("FILE")
-                    .required(true)
-                    .help("The database whose entries are wanted; it is only read"),
-            )
-            .arg(
-                Arg::new("salt")
-                    .long("salt")
-                    .value_parser(value_parser!(PathBuf))
-                    .value_name("FILE")
-                    .help("The salt file that goes with it; a database of this software holds its salt itself, one of the original does not"),
-            )
-            .arg(
-                Arg::new("dry-run")
-                    .long("dry-run")
-                    .action(ArgAction::SetTrue)
-                    .help("Only tell what would be written and what would be left out"),
-            ),
+        import_command(),
         Command::new("adopt").about(
             "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
         ),

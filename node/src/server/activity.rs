@@ -188,6 +188,7 @@ mod tests {
         headers: Duration::from_secs(10),
         idle: Duration::from_secs(75),
         body: Duration::ZERO,
+        message: Duration::ZERO,
         stall: Duration::ZERO,
         list: Duration::ZERO,
         age: Duration::ZERO,

@@ -177,19 +177,15 @@ async fn read_rest(mut body: Incoming, watched: Watched) {
     let deadline = Instant::now() + limits.time;
     let mut left = limits.bytes.saturating_sub(progress.read.load(Relaxed));
     loop {
-        match timeout_at(deadline, body.frame()).await {
-            Ok(Some(Ok(frame))) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-                if bytes > left {
-                    break;
-                }
-                left -= bytes;
-            }
-            Ok(None | Some(Err(_))) | Err(_) => {
-                progress.ended.store(true, Relaxed);
-                return;
-            }
+        let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await else {
+            progress.ended.store(true, Relaxed);
+            return;
+        };
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        if bytes > left {
+            break;
         }
+        left -= bytes;
     }
     // The client reads the answer meanwhile; what it sends waits in its own memory.
     if let Ok(_waiting) = limits.waiting.try_acquire() {

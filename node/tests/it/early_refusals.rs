@@ -159,11 +159,13 @@ fn framed(size: usize, chunked: bool) -> (String, [Vec<u8>; 2]) {
 }
 
 fn head(kind: &Kind, more: &str) -> String {
-    let headers: String = kind
-        .headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+    let mut headers = String::new();
+    for (name, value) in kind.headers {
+        headers += name;
+        headers += ": ";
+        headers += value;
+        headers += "\r\n";
+    }
     format!(
         "{} {} HTTP/1.1\r\nHost: node\r\n{headers}{more}\r\n",
         kind.method, kind.path

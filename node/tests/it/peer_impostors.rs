@@ -63,7 +63,7 @@ impl Impostor {
 
     /// Waits until it has heard so many requests.
     async fn requests(&self, count: usize) -> String {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let heard = self.heard();
             if heard.matches("POST ").count() >= count {
@@ -187,7 +187,7 @@ async fn over_plain_http_only_the_operator_of_a_node_lets_the_key_out() {
     let allowed = [("OSC_PEER_KEY_IN_CLEAR", "true")];
     let allowing = node(&folder, &[&older.address], &allowed);
     assert!(allowing.log().contains("OSC_PEER_KEY_IN_CLEAR is true"));
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !older.heard().contains(CLUSTER_KEY) {
         assert!(Instant::now() < deadline, "{}", older.heard());
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -221,7 +221,7 @@ async fn an_answer_without_end_is_left_alone_and_named() {
     let folder = TempDir::new().unwrap();
     let mut node = node(&folder, &[&one.address, &other.address], &[]);
     for impostor in [&one, &other] {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while impostor.taken.lock().unwrap().len() < 3 {
             assert!(Instant::now() < deadline, "{}", impostor.heard());
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -17,7 +17,7 @@ use crate::node::TestNode;
 
 const CLUSTER_KEY: &str = "the cluster key of the tests";
 const IMPORT: &str = "/cluster/v1/import";
-const CALLER: u64 = 0xca11e4;
+const CALLER: u64 = 0x00ca_11e4;
 
 fn node(more: &[(&str, &str)]) -> TestNode {
     let settings = [&[("OSC_CLUSTER_KEY", CLUSTER_KEY)], more].concat();

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 /// Longer than anything that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One connection.
 pub(crate) struct RawHttp {
@@ -108,7 +108,7 @@ impl RawHttp {
     }
 
     async fn more(&mut self) -> bool {
-        let mut space = [0; 16 << 10];
+        let mut space = vec![0; 16 << 10];
         match self.stream.read(&mut space).await {
             Ok(read) if read > 0 => {
                 self.read.extend(&space[..read]);

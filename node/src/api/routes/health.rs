@@ -11,6 +11,7 @@ use std::{
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 
+use crate::store::ReadError;
 use crate::{
     api::{
         Node, NodeState,
@@ -18,7 +19,6 @@ use crate::{
     },
     peers::UnreachablePeer,
 };
-use crate::store::ReadError;
 
 /// Whether the process lives
 ///
