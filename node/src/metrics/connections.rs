@@ -17,6 +17,8 @@ pub enum ConnectionEnd {
     Silent,
     /// The head of a request came too slowly.
     SlowHead,
+    /// The client took an answer too slowly.
+    SlowReader,
     /// No request came for a while.
     Idle,
     /// It was old.
@@ -35,6 +37,7 @@ impl ConnectionEnd {
             Self::Handshake => "handshake",
             Self::Silent => "silent",
             Self::SlowHead => "slow_headers",
+            Self::SlowReader => "slow_reader",
             Self::Idle => "idle",
             Self::Age => "age",
             Self::Evicted => "evicted",

@@ -123,12 +123,17 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut http = pin!(shared.http.serve_connection(TokioIo::new(wire), edge));
     let mut stopped = pin!(shared.stop.cancelled());
     let mut evicted = pin!(activity.told.notified());
+    let mut cut_off = pin!(activity.cut_off.wait());
     let mut conduct = Conduct::new(&activity, shared.patience);
     let mut alarm = pin!(sleep_until(conduct.retires_at));
     poll_fn(|context| {
         loop {
             if let Poll::Ready(ended) = http.as_mut().poll(context) {
                 return Poll::Ready(conduct.ended(ended.is_err()));
+            }
+            // At once: what the client does not take would be in the way of a farewell too.
+            if cut_off.as_mut().poll(context).is_ready() {
+                return Poll::Ready(ConnectionEnd::SlowReader);
             }
             if conduct.leaving.is_none() {
                 if stopped.as_mut().poll(context).is_ready() {

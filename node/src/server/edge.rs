@@ -55,6 +55,7 @@ impl Service<Request<Incoming>> for Edge {
                 .for_head(activity.mark.peer.ip(), path, &head.headers);
             let mark = &activity.mark;
             head.extensions.insert(Arc::clone(mark));
+            head.extensions.insert(activity.cut_off.clone());
             if permit.is_err() {
                 head.extensions.insert(HeadTooLarge);
             }

@@ -191,3 +191,31 @@ async fn slow_readers_of_lists_make_others_wait_but_not_for_ever() {
     assert_eq!(list.status, 200);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_client_of_http2_that_opens_no_window_loses_its_connection_although_it_answers_pings() {
+    let node = node(&[], SHORT);
+    let stream = connect(&node.url).await;
+    let handshake = h2::client::Builder::new()
+        .initial_window_size(0)
+        .handshake::<_, bytes::Bytes>(stream);
+    let (mut client, connection) = handshake.await.unwrap();
+    // It reads, and so answers pings, until the node ends it.
+    let connection = tokio::spawn(connection);
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let request = http::Request::get("http://node/docs/swagger-ui-bundle.js");
+        let (answer, _) = client
+            .send_request(request.body(()).unwrap(), true)
+            .unwrap();
+        unread.push(answer.await.unwrap());
+    }
+    let ended = timeout(Duration::from_secs(20), connection).await;
+    let _ = ended.expect("the node ends it").unwrap();
+    let page = node.call(Method::GET, "/metrics", None).await.text;
+    assert!(
+        page.contains("osc_connections_closed_total{reason=\"slow_reader\"} 1"),
+        "{page}"
+    );
+    node.stop().await;
+}
