@@ -42,6 +42,8 @@ impl Cluster {
                     ("OSC_CLUSTER_NODE_ID", format!("n{number}")),
                     ("OSC_CLUSTER_ID", "tests".to_owned()),
                     ("OSC_CLUSTER_NODES", addresses.join(",")),
+                    // Stories look for names in the log.
+                    ("OSC_LOG_NAMES", "true".to_owned()),
                     // A node must not outlive a test that was killed.
                     ("OSC_STOP_ON_STDIN_EOF", "true".to_owned()),
                 ]

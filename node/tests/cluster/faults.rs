@@ -255,6 +255,8 @@ async fn writes_while_a_node_starts_are_there_when_it_is_ready() {
 async fn a_create_costs_a_few_messages_and_no_derivation_elsewhere() {
     let cluster = Cluster::founded(3).await;
     cluster.api(0).create("first", 1).await.with(201);
+    // Only what it opened proves a key.
+    cluster.api(0).get("/configs/first").await.with(200);
     // Not the list: reading needs the key.
     cluster
         .status_until(0, "all hold it", |status| {
