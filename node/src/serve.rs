@@ -176,6 +176,10 @@ impl BoundNode {
                 tracing::info!(drain_seconds = drain.as_secs(), "node_stopping");
                 state.draining.store(true, Ordering::Relaxed);
                 tokio::time::sleep(drain).await;
+                if state.store.view().state == "left" {
+                    // Others believe that it has left only once they have asked, so it must answer until then.
+                    flush(&state.store).await;
+                }
                 closing.cancel();
             }
         });

@@ -8,6 +8,8 @@ use crate::store::{ListedEntry, Selection};
 
 /// Entries of one page at most.
 const LARGEST: usize = 1000;
+/// Conflicts of one page, where the caller does not say how many.
+const CONFLICTS: usize = 100;
 
 /// One page of a list, or all of it.
 #[derive(Debug, Clone)]
@@ -54,20 +56,8 @@ impl Cursor {
 impl Page {
     pub(super) fn of(path: &'static str, query: Query) -> Result<Self, ApiError> {
         let mut problems = Vec::new();
-        let limit = query.get("limit").map(|text| {
-            text.parse()
-                .ok()
-                .filter(|limit| (1..=LARGEST).contains(limit))
-        });
-        if limit == Some(None) {
-            let msg = "Input should be an integer from 1 to 1000";
-            problems.push(Problem::not_parsed(&["query", "limit"], msg));
-        }
-        let after = query.get("after").map(Cursor::decode);
-        if after == Some(None) {
-            let msg = "Input should be the cursor of a Link header";
-            problems.push(Problem::not_parsed(&["query", "after"], msg));
-        }
+        let limit = limit(&query, &mut problems);
+        let after = after(&query, Cursor::decode, &mut problems);
         if !problems.is_empty() {
             return Err(ApiError::Invalid(problems));
         }
@@ -80,10 +70,10 @@ impl Page {
             selection: Selection {
                 environment: query.get("environment").map(str::to_owned),
                 category: query.get("category").map(str::to_owned),
-                after: after.flatten().map(Cursor::into_parts),
+                after: after.map(Cursor::into_parts),
             },
             form,
-            limit: limit.flatten(),
+            limit,
             path,
             query,
         })
@@ -93,6 +83,63 @@ impl Page {
     pub(super) fn link(&self, cursor: &Cursor) -> Option<HeaderValue> {
         let query = self.query.with("after", &cursor.encode());
         HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", self.path)).ok()
+    }
+}
+
+/// Entries of one page, where the query says how many.
+fn limit(query: &Query, problems: &mut Vec<Problem>) -> Option<usize> {
+    let limit = query.get("limit")?.parse().ok();
+    let limit = limit.filter(|limit| (1..=LARGEST).contains(limit));
+    if limit.is_none() {
+        let msg = "Input should be an integer from 1 to 1000";
+        problems.push(Problem::not_parsed(&["query", "limit"], msg));
+    }
+    limit
+}
+
+/// What a page begins after, where the query says it.
+fn after<C>(
+    query: &Query,
+    decode: impl FnOnce(&str) -> Option<C>,
+    problems: &mut Vec<Problem>,
+) -> Option<C> {
+    let after = decode(query.get("after")?);
+    if after.is_none() {
+        let msg = "Input should be the cursor of a Link header";
+        problems.push(Problem::not_parsed(&["query", "after"], msg));
+    }
+    after
+}
+
+/// One page of the conflicts that a node keeps.
+#[derive(Debug)]
+pub(super) struct ConflictsPage {
+    /// Versions at most.
+    pub(super) limit: usize,
+    /// The number that they come before; `None` for the first page.
+    pub(super) before: Option<i64>,
+    query: Query,
+}
+
+impl ConflictsPage {
+    pub(super) fn of(query: Query) -> Result<Self, ApiError> {
+        let mut problems = Vec::new();
+        let limit = limit(&query, &mut problems).unwrap_or(CONFLICTS);
+        let before = after(&query, |text| text.parse().ok(), &mut problems);
+        if !problems.is_empty() {
+            return Err(ApiError::Invalid(problems));
+        }
+        Ok(Self {
+            limit,
+            before,
+            query,
+        })
+    }
+
+    /// The `Link` header of the page before that number.
+    pub(super) fn link(&self, before: i64) -> Option<HeaderValue> {
+        let query = self.query.with("after", &before.to_string());
+        HeaderValue::try_from(format!("</cluster/conflicts?{query}>; rel=\"next\"")).ok()
     }
 }
 

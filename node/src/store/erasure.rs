@@ -54,7 +54,7 @@ impl LogTidiness {
 }
 
 /// Moves the log into the database and cuts it off; `false` where a reader needs it. Waits for nobody: writes would wait too.
-fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         Ok(row.get::<_, i64>(0)? == 0)

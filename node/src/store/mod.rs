@@ -45,6 +45,7 @@ pub use error::{OpenError, OtherMode, ReadError, WriteError};
 pub use health::WriteHealth;
 pub use import_source::{ImportError, ImportPage, ImportSource};
 pub use path::names_a_file;
+pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
 pub use salt::{SaltFileError, SaltPlaces, keep_salt, read_file as read_salt_file, settle_salt};
 pub use snapshot::{ListedEntry, Selection, Snapshot};
 pub use values::OwnedValue;
@@ -390,10 +391,15 @@ impl Store {
         Ok(())
     }
 
-    /// Losing versions of concurrent writes, the latest first.
-    pub async fn conflicts(&self) -> Result<Vec<Row>, ReadError> {
+    /// A page of losing versions of concurrent writes, the latest first: those before a number of an earlier page, so many at
+    /// most, and about 1 MiB of ciphertext.
+    pub async fn conflicts(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<ConflictPage, ReadError> {
         self.readers
-            .scan(|connection| Ok(row::conflicts(connection)?))
+            .scan(move |connection| Ok(row::conflicts(connection, before, limit)?))
             .await
     }
 

@@ -116,14 +116,50 @@ pub(super) fn tombstones(connection: &Connection) -> rusqlite::Result<(i64, Opti
     Ok((count, oldest.map(Timestamp::from_micros)))
 }
 
-/// The losing versions of conflicts, the latest first.
-pub(super) fn conflicts(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM conflicts WHERE token IS NOT NULL ORDER BY id DESC"
-        ))?
-        .query_map([], read)?
-        .collect()
+/// Ciphertext of a page of conflicts, in bytes, before it ends; it has one conflict at least.
+pub const CONFLICT_PAGE_BYTES: usize = 1 << 20;
+
+/// Some losing versions of conflicts, the latest first.
+#[derive(Debug)]
+pub struct ConflictPage {
+    /// The versions.
+    pub rows: Vec<Row>,
+    /// What the next page begins before; `None` at the end.
+    pub next: Option<i64>,
+}
+
+/// The losing versions of conflicts before a number: so many at most, and fewer where they are large.
+pub(super) fn conflicts(
+    connection: &Connection,
+    before: Option<i64>,
+    limit: usize,
+) -> rusqlite::Result<ConflictPage> {
+    let sql = format!(
+        "SELECT {COLUMNS}, id FROM conflicts WHERE token IS NOT NULL AND id < ?1 ORDER BY id DESC"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut found = statement.query([before.unwrap_or(i64::MAX)])?;
+    let (mut page, mut bytes, mut last) = (Vec::new(), 0, None);
+    while let Some(row) = found.next()? {
+        if page.len() == limit || bytes >= CONFLICT_PAGE_BYTES {
+            return Ok(ConflictPage {
+                rows: page,
+                next: last,
+            });
+        }
+        last = Some(row.get("id")?);
+        let row = read(row)?;
+        bytes += row
+            .content
+            .as_ref()
+            .and_then(Content::token)
+            .map_or(0, str::len);
+        page.push(row);
+    }
+    Ok(ConflictPage {
+        rows: page,
+        next: None,
+    })
 }
 
 /// Names of live entries that were written before a clock reading, in (environment, key) order, and how many there are.
@@ -238,4 +274,56 @@ pub(super) fn unreadable_names(connection: &Connection) -> rusqlite::Result<Vec<
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{file::DatabaseFile, schema};
+
+    fn loser(n: i64, token: &str) -> Row {
+        let version = Version {
+            clock: Clock::from_raw(n + 1),
+            incarnation: Incarnation::from_raw(1),
+        };
+        Row {
+            identity: Identity::of("e", "k").unwrap(),
+            category: None,
+            content: Some(Content::Token(token.to_owned())),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+            version,
+            clocks: [(version.incarnation, version.clock)].into(),
+            extra: None,
+        }
+    }
+
+    #[test]
+    fn pages_of_conflicts_end_by_number_or_size_and_together_are_all_of_them() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = DatabaseFile::claim(&folder.path().join("d.db")).unwrap();
+        let mut connection = file.connect_writer().unwrap();
+        schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
+        let large = "x".repeat(CONFLICT_PAGE_BYTES / 2);
+        for n in 0..9 {
+            let row = loser(n, if n < 5 { &large } else { "x" });
+            put_conflict(&connection, &row, row.hash(), Timestamp::from_micros(0)).unwrap();
+        }
+        let (mut sizes, mut clocks, mut before) = (Vec::new(), Vec::new(), None);
+        loop {
+            let page = conflicts(&connection, before, 3).unwrap();
+            sizes.push(page.rows.len());
+            clocks.extend(page.rows.iter().map(|row| row.version.clock.raw()));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(
+            sizes,
+            [3, 3, 2, 1],
+            "three, one small and two large, two large, the last"
+        );
+        assert_eq!(clocks, (1..=9).rev().collect::<Vec<_>>());
+    }
 }

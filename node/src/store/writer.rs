@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     OpenError, OtherMode, WallClock, WriteError, WriteHealth,
     disk::Room,
-    erasure::LogTidiness,
+    erasure::{LogTidiness, empty_log},
     file::DatabaseFile,
     health::SharedWriteHealth,
     job::{Job, Waiters},
@@ -213,12 +213,22 @@ impl Writer {
             min_free_bytes,
             ..
         } = &self.around;
-        let room = file.path().disk_space().map_or(Room::Everything, |space| {
-            match space.room(*min_free_bytes, 0) {
-                Room::Deletes => space.room(*min_free_bytes, self.reusable_bytes()),
-                room => room,
-            }
-        });
+        let look = || {
+            file.path().disk_space().map_or(Room::Everything, |space| {
+                match space.room(*min_free_bytes, 0) {
+                    Room::Deletes => space.room(*min_free_bytes, self.reusable_bytes()),
+                    room => room,
+                }
+            })
+        };
+        let mut room = look();
+        // What is overwritten when it is deleted goes through the log, whose space comes back when it is emptied.
+        if room == Room::Nothing
+            && let Some(connection) = &self.connection
+            && empty_log(connection).unwrap_or(false)
+        {
+            room = look();
+        }
         if room == Room::Everything && health.get() == WriteHealth::DiskFull {
             health.set(WriteHealth::Accepting);
         }

@@ -115,6 +115,16 @@ pub(in crate::api) struct ListQuery {
 
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
+pub(in crate::api) struct ConflictQuery {
+    /// Versions of one page at most, whether the key opens them or not; a page of large ones is shorter. 100 where it is not given.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// The cursor of a `Link` header.
+    after: Option<String>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct StatusQuery {
     /// Add what an operator wants to know.
     details: Option<bool>,
