@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Number, write::Spelling};
 
-/// Appends a JSON text as the REST API answers it: what [`super::Json::write_wire`] writes of its tree. The text must be one
+/// Appends a JSON text as the REST API answers it: what [`super::Json::to_wire`] makes of its tree. The text must be one
 /// that [`super::inspect`] accepts and in which it found no duplicates.
 pub fn respell_for_wire(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     respell(text, Spelling::Wire, out)
