@@ -189,11 +189,16 @@ fn failure(status: StatusCode) -> Value {
 
 /// An HTTP client, whatever order the tests run in.
 pub(crate) fn http_client() -> reqwest::Client {
+    install_provider();
+    reqwest::Client::new()
+}
+
+/// Makes TLS clients possible, once.
+pub(crate) fn install_provider() {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
             .unwrap();
     });
-    reqwest::Client::new()
 }

@@ -11,6 +11,8 @@ use opensecureconf_operator::cluster::{
     node_status::{self, NodeOrder, OrderError},
 };
 
+use crate::api_server::install_provider;
+
 /// More than kernel buffers and the bound together take.
 const TOO_MUCH: usize = 64 << 20;
 
@@ -41,7 +43,7 @@ fn read_request(stream: &mut TcpStream) {
 }
 
 fn client() -> reqwest::Client {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    install_provider();
     node_status::client().unwrap()
 }
 
@@ -49,7 +51,8 @@ fn key() -> ApiKey {
     ApiKey(b"a key".to_vec())
 }
 
-#[tokio::test]
+// On more than one thread: the client closes the connection while the test waits for the server.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_status_without_end_is_no_status() {
     let (address, served) = endless("HTTP/1.1 200 OK\r\n\r\n{\"details\":");
     let status = node_status::ask(&client(), &address, Some(&key())).await;
@@ -57,7 +60,7 @@ async fn a_status_without_end_is_no_status() {
     assert!(served.join().unwrap() < TOO_MUCH);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_salt_without_end_is_no_salt() {
     let (address, served) = endless("HTTP/1.1 200 OK\r\n\r\n");
     assert!(
@@ -68,7 +71,7 @@ async fn a_salt_without_end_is_no_salt() {
     assert!(served.join().unwrap() < TOO_MUCH);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_without_end_is_told_in_a_few_words() {
     let (address, served) = endless("HTTP/1.1 409 Conflict\r\n\r\n");
     let order = node_status::order(&client(), &address, &key(), &NodeOrder::Leave).await;
@@ -79,7 +82,7 @@ async fn a_refusal_without_end_is_told_in_a_few_words() {
     assert!(served.join().unwrap() < TOO_MUCH);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_redirect_is_followed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
