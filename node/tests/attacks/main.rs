@@ -3,7 +3,7 @@
 //!     make attack                     # whole, some minutes; every bound decides
 //!     make attack ATTACKS="resets"    # those whose name holds one of these words
 //!
-//! As a part of `make test` each attack runs in a short form: memory and what was learned decide, times are only printed.
+//! Without `ATTACK_SCALE=full` each attack runs in a short form: memory and what was learned decide, times are only printed.
 
 #![expect(
     clippy::unwrap_used,
