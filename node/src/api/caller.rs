@@ -203,8 +203,12 @@ impl Caller<'_> {
             self.opened_one(node, seen.older);
             return false;
         }
-        let in_vain = seen.skipped > 0;
+        let mut in_vain = seen.skipped > 0;
         let (now, mut limit) = (Instant::now(), self.tries.limit());
+        // A list is one failure, however many of its pages have nothing of the key.
+        if seen.continued && (self.derivation.has_opened() || limit.has_failed(&self.place, now)) {
+            in_vain = false;
+        }
         if in_vain {
             node.metrics.auth_failed(AuthFailure::UserKey);
             if self.exempt {
@@ -234,6 +238,8 @@ pub(super) struct Listed {
     pub(super) skipped: usize,
     /// Whether something of it is older than the key.
     pub(super) older: bool,
+    /// Whether it was a page after another one.
+    pub(super) continued: bool,
 }
 
 impl NodeState {

@@ -44,6 +44,12 @@ pub(super) enum ApiError {
     TooManyFailures {
         retry_after: Duration,
     },
+    /// Lists looked at too many rows for this address.
+    TooManyRows {
+        retry_after: Duration,
+    },
+    /// Another list without a limit is being made for this address.
+    AnotherList,
     /// The original declares the header once or twice, and its clients may count the items.
     MissingUserKey {
         times: usize,
@@ -179,7 +185,9 @@ impl ApiError {
             | Self::MissingClientCertificate
             | Self::ProofRequired
             | Self::WrongUserKey { .. } => StatusCode::FORBIDDEN,
-            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyFailures { .. } | Self::TooManyRows { .. } | Self::AnotherList => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
             Self::OtherSalt | Self::Refused(_) | Self::ChangedMeanwhile => StatusCode::CONFLICT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -233,6 +241,13 @@ impl ApiError {
             Self::PeersBusy => "Too much is under way between nodes; try again".into(),
             Self::TooManyFailures { .. } => {
                 "Too many wrong keys from this address; try again later".into()
+            }
+            Self::TooManyRows { .. } => {
+                "Too many rows were listed from this address; try again later".into()
+            }
+            Self::AnotherList => {
+                "Another list is being made for this address; try again, or ask for pages (limit)"
+                    .into()
             }
             Self::PreconditionFailed(precondition) => precondition.to_string().into(),
             Self::OtherSalt => "Salt file already exists and differs from received salt".into(),
@@ -402,9 +417,11 @@ impl IntoResponse for ApiError {
             | Self::Behind
             | Self::MissingNodes { .. }
             | Self::OwnerSilent { .. } => Some(1),
-            Self::ListsBusy | Self::NotWritten(_) => Some(5),
+            Self::ListsBusy | Self::AnotherList | Self::NotWritten(_) => Some(5),
             // Rounded up: who comes back on time must not be turned away again.
-            Self::TooManyFailures { retry_after } => Some(retry_after.as_secs() + 1),
+            Self::TooManyFailures { retry_after } | Self::TooManyRows { retry_after } => {
+                Some(retry_after.as_secs() + 1)
+            }
             _ => None,
         };
         if let Some(seconds) = retry_after {

@@ -112,6 +112,16 @@ impl FailureLimit {
         }
     }
 
+    /// Whether the key did not open what it should within this minute.
+    pub(super) fn has_failed(&self, place: &KeyPlace, now: Instant) -> bool {
+        let tried = self.origins.get(&place.origin());
+        tried.is_some_and(|tried| {
+            tried
+                .alive(now)
+                .any(|key| key.number == place.number() && key.failures > 0)
+        })
+    }
+
     /// The same of a key that is exempt: refused where its origin may try no more keys.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
     sync::Arc,
+    time::Instant,
 };
 
 use futures::future::join_all;
@@ -12,11 +13,13 @@ use super::{Node, federation::is_elsewhere};
 use crate::{
     cluster::{Holder, Place, View},
     domain::{Category, Identity, Row},
-    store::{ListedEntry, ReadError, Selection, Snapshot},
+    store::{ListedEntry, Reach, ReadError, Scanned, Selection, Snapshot},
 };
 
 /// Entries whose values are fetched together.
 const PART: usize = 256;
+/// The same where few of them are sent before others are read.
+const SMALL_PART: usize = 32;
 
 /// Reads lists, and notes what could not be had.
 pub(super) struct Gathering {
@@ -41,24 +44,30 @@ impl Gathering {
         }
     }
 
-    /// Visits the selected entries in (environment, key) order until the visitor breaks, as far as their values can be had.
+    /// From now on the visitor breaks early.
+    pub(super) fn in_small_parts(&mut self) {
+        self.part = self.part.min(SMALL_PART);
+    }
+
+    /// Visits the selected entries in (environment, key) order until the visitor breaks, within a reach, as far as their
+    /// values can be had.
     pub(super) fn scan(
         &mut self,
         snapshot: &Snapshot<'_>,
         selection: &Selection,
+        reach: Reach,
         mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Scanned, ReadError> {
         if self.node.federation.is_none() {
-            return snapshot.scan(selection, visit);
+            return snapshot.scan(selection, reach, visit);
         }
         let mut selection = selection.clone();
+        let mut all = Scanned::default();
         loop {
-            let part = snapshot.rows(&selection, self.part)?;
-            let Some(last) = part.last() else {
-                return Ok(());
-            };
-            let Identity { environment, key } = &last.identity;
-            selection.after = Some((environment.as_str().to_owned(), key.as_str().to_owned()));
+            let left = reach.rows.saturating_sub(all.looked_at);
+            let rows = self.part.min(left);
+            let (part, scanned) = snapshot.rows(&selection, Reach { rows, ..reach })?;
+            all.looked_at += scanned.looked_at;
             let rows = tokio::runtime::Handle::current().block_on(self.complete(part));
             for row in &rows {
                 let still_selected = selection.category.as_deref().is_none_or(|wanted| {
@@ -68,8 +77,16 @@ impl Gathering {
                     && let Some(entry) = ListedEntry::of(row)
                     && visit(entry).is_break()
                 {
-                    return Ok(());
+                    return Ok(all);
                 }
+            }
+            if all.looked_at >= reach.rows || Instant::now() >= reach.until {
+                all.stopped_at = scanned.stopped_at;
+                return Ok(all);
+            }
+            match scanned.stopped_at {
+                None => return Ok(all),
+                after => selection.after = after,
             }
         }
     }

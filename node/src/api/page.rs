@@ -1,10 +1,13 @@
 //! Which part of a list a request asks for, and how it gets the next one (keyset pagination).
 
 use axum::http::HeaderValue;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{entry_json::Form, error::ApiError, problem::Problem, query::Query};
-use crate::store::{ListedEntry, Selection};
+use super::{NodeState, entry_json::Form, error::ApiError, problem::Problem, query::Query};
+use crate::{
+    crypto::CursorKey,
+    domain::Timestamp,
+    store::{ListedEntry, Selection},
+};
 
 /// Entries of one page at most.
 const LARGEST: usize = 1000;
@@ -22,11 +25,17 @@ pub(super) struct Page {
     query: Query,
 }
 
-/// The entry that the next page begins after.
+/// The entry that the next page begins after. The caller gets it sealed: it may be one that his key does not open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     environment: String,
     key: String,
+}
+
+impl From<(String, String)> for Cursor {
+    fn from((environment, key): (String, String)) -> Self {
+        Self { environment, key }
+    }
 }
 
 impl Cursor {
@@ -41,23 +50,24 @@ impl Cursor {
         (self.environment, self.key)
     }
 
-    fn encode(&self) -> String {
+    fn encode(&self, cursors: &CursorKey, now: Timestamp) -> Option<String> {
         let names = serde_json::json!([self.environment, self.key]);
-        URL_SAFE_NO_PAD.encode(names.to_string())
+        cursors.seal(&names.to_string(), now).ok()
     }
 
-    fn decode(text: &str) -> Option<Self> {
-        let json = URL_SAFE_NO_PAD.decode(text).ok()?;
+    fn decode(text: &str, cursors: &CursorKey) -> Option<Self> {
+        let json = cursors.open(text).ok()?;
         let (environment, key) = serde_json::from_slice(&json).ok()?;
         Some(Self { environment, key })
     }
 }
 
 impl Page {
-    pub(super) fn of(path: &'static str, query: Query) -> Result<Self, ApiError> {
+    pub(super) fn of(node: &NodeState, path: &'static str, query: Query) -> Result<Self, ApiError> {
         let mut problems = Vec::new();
         let limit = limit(&query, &mut problems);
-        let after = after(&query, Cursor::decode, &mut problems);
+        let decode = |text: &str| Cursor::decode(text, &node.cursors()?);
+        let after = after(&query, decode, &mut problems);
         if !problems.is_empty() {
             return Err(ApiError::Invalid(problems));
         }
@@ -80,8 +90,9 @@ impl Page {
     }
 
     /// The `Link` header of the page after this one.
-    pub(super) fn link(&self, cursor: &Cursor) -> Option<HeaderValue> {
-        let query = self.query.with("after", &cursor.encode());
+    pub(super) fn link(&self, node: &NodeState, cursor: &Cursor) -> Option<HeaderValue> {
+        let cursor = cursor.encode(&node.cursors()?, (node.clock)())?;
+        let query = self.query.with("after", &cursor);
         HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", self.path)).ok()
     }
 }
@@ -145,20 +156,39 @@ impl ConflictsPage {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::crypto::Salt;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_768_471_845_000_000);
+
+    fn cursors(byte: u8) -> CursorKey {
+        CursorKey::of(&Salt::from_bytes(&[byte; 64]).unwrap())
+    }
 
     proptest! {
         #[test]
-        fn a_cursor_is_read_as_it_was_written(environment in ".{0,20}", key in ".{0,20}") {
+        fn a_cursor_is_read_as_it_was_written_and_by_nodes_of_its_cluster_only(environment in ".{0,20}", key in ".{0,200}") {
             let cursor = Cursor { environment, key };
-            prop_assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+            let text = cursor.encode(&cursors(1), NOW).unwrap();
+            prop_assert_eq!(Cursor::decode(&text, &cursors(2)), None);
+            prop_assert_eq!(Cursor::decode(&text, &cursors(1)), Some(cursor));
         }
 
         #[test]
-        fn no_text_makes_reading_a_cursor_panic(text in ".{0,60}", bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            Cursor::decode(&text);
-            Cursor::decode(&URL_SAFE_NO_PAD.encode(bytes));
+        fn cursors_of_short_names_are_equally_long(environment in ".{0,10}", key in ".{0,10}") {
+            let long = |environment: &str, key: &str| {
+                let cursor = Cursor::from((environment.to_owned(), key.to_owned()));
+                cursor.encode(&cursors(1), NOW).unwrap().len()
+            };
+            prop_assert_eq!(long(&environment, &key), long("", ""));
+        }
+
+        #[test]
+        fn no_text_makes_reading_a_cursor_panic(text in ".{0,60}", place in ".{0,60}") {
+            prop_assert_eq!(Cursor::decode(&text, &cursors(1)), None);
+            Cursor::decode(&cursors(1).seal(&place, NOW).unwrap(), &cursors(1));
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     error::ApiError,
     federation::Federation,
     large_values::LargeValues,
+    list_admission::ListAdmission,
     routes::health::Pulse,
     tries::{AccessKeyTries, UserKeyTries},
     untrusted_forwarders::UntrustedForwarders,
@@ -24,7 +25,7 @@ use crate::{
     budget::Budgets,
     cluster::{AckLevel, Mode},
     config::{AccessKeys, Config, CorsOrigins, Patience, PeerProofPolicy},
-    crypto::{KeyRing, Salt},
+    crypto::{CursorKey, KeyRing, Salt},
     log::LogControl,
     metrics::Metrics,
     peers::{PeerFaults, PeerProofs, UnreachablePeer},
@@ -72,6 +73,8 @@ pub struct NodeState {
     pub(super) answers: Answers,
     /// Whose turn it is to work on a large value.
     pub(super) large_values: LargeValues,
+    /// What lists addresses may have made.
+    pub(super) lists: ListAdmission,
     /// Values within the value of an entry, at most.
     pub max_json_values: usize,
     /// Data keys that are cached at most.
@@ -160,6 +163,7 @@ impl NodeState {
             answers: Answers::new(&budgets, config.patience),
             budgets,
             large_values: LargeValues::new(),
+            lists: ListAdmission::new(config.lists),
             max_json_values: config.max_json_values,
             cached_keys: config.caches.keys,
             metrics,
@@ -206,6 +210,11 @@ impl NodeState {
         if let Some(opener) = self.opener.get() {
             opener.keys.wipe_expired();
         }
+    }
+
+    /// What seals cursors of lists; `None` while the salt is not known.
+    pub(super) fn cursors(&self) -> Option<CursorKey> {
+        self.salt().map(CursorKey::of)
     }
 
     /// Where data keys come from; refused while the salt is not known.

@@ -7,7 +7,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 use super::answers::Streamed;
 use crate::{budget::Reservation, config::Patience};
@@ -21,12 +21,31 @@ enum Part {
     End,
 }
 
-/// The blocking side.
+/// Why a client does not get the rest of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BrokenOff {
+    #[error("the client does not read")]
+    Stalled,
+    #[error("the client takes too long for all of it")]
+    TooSlow,
+    #[error("the client went away")]
+    Gone,
+    #[error("one state of the store was read for too long; the client can ask for pages")]
+    ReadTooLong,
+    #[error("a value is not readable")]
+    Unreadable,
+    /// Only where another node has what was verified before.
+    #[error("a value cannot be had any more")]
+    ValueGone,
+}
+
+/// The side that makes the body.
 pub(super) struct Sender {
     parts: mpsc::Sender<Part>,
     streamed: Streamed,
     stall: Duration,
     deadline: Instant,
+    read_until: Option<Instant>,
 }
 
 /// Both sides. Without the end the body fails, so that half of it is not taken for all of it.
@@ -37,6 +56,7 @@ pub(super) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
         streamed,
         stall: patience.stall,
         deadline: Instant::now() + patience.list,
+        read_until: None,
     };
     let begin = (Some(received), Bytes::new());
     let chunks = futures::stream::unfold(begin, async |(received, mut chunk)| {
@@ -58,29 +78,57 @@ pub(super) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
 }
 
 impl Sender {
+    /// Waits no longer than this for the client, while a state of the store is kept for it; `None` for as long as ever.
+    pub(super) fn read_until(&mut self, end: Option<Instant>) {
+        self.read_until = end;
+    }
+
     /// Hands some text over with the memory that it is charged with, or says why the client does not get it.
-    pub(super) fn send(&self, text: String, room: Option<Reservation>) -> Result<(), &'static str> {
+    pub(super) async fn send(
+        &self,
+        text: String,
+        room: Option<Reservation>,
+    ) -> Result<(), BrokenOff> {
         self.hand_over(Part::Chunk(self.streamed.chunk(text, room)))
+            .await
+    }
+
+    /// The same where blocking is allowed.
+    pub(super) fn send_blocking(
+        &self,
+        text: String,
+        room: Option<Reservation>,
+    ) -> Result<(), BrokenOff> {
+        Handle::current().block_on(self.send(text, room))
     }
 
     /// Says that this was all.
-    pub(super) fn end(&self) -> Result<(), &'static str> {
-        self.hand_over(Part::End)
+    pub(super) async fn end(&self) -> Result<(), BrokenOff> {
+        self.hand_over(Part::End).await
     }
 
-    fn hand_over(&self, part: Part) -> Result<(), &'static str> {
-        const TOO_SLOW: &str = "the client takes too long for all of it";
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(TOO_SLOW);
+    async fn hand_over(&self, part: Part) -> Result<(), BrokenOff> {
+        let until = |end: Instant| end.saturating_duration_since(Instant::now());
+        let mut wait = (self.stall, BrokenOff::Stalled);
+        let read = self
+            .read_until
+            .map(|end| (until(end), BrokenOff::ReadTooLong));
+        for other in [(until(self.deadline), BrokenOff::TooSlow)]
+            .into_iter()
+            .chain(read)
+        {
+            if other.0 <= wait.0 {
+                wait = other;
+            }
         }
-        let sent = tokio::runtime::Handle::current()
-            .block_on(timeout(self.stall.min(left), self.parts.send(part)));
-        match sent {
+        let (patience, reason) = wait;
+        if patience.is_zero() {
+            return Err(reason);
+        }
+        match timeout(patience, self.parts.send(part)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err("the client went away"),
-            Err(_) if left <= self.stall => Err(TOO_SLOW),
-            Err(_) => Err("the client does not read"),
+            Ok(Err(_)) => Err(BrokenOff::Gone),
+            Err(_) => Err(reason),
         }
     }
 }
@@ -88,7 +136,6 @@ impl Sender {
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
-    use tokio::task::spawn_blocking;
 
     use super::*;
 
@@ -104,11 +151,11 @@ mod tests {
     async fn a_body_is_whole_only_with_its_end() {
         for ended in [true, false] {
             let (sender, body) = stream(Patience::default(), Streamed::unwatched());
-            let sending = spawn_blocking(move || {
-                sender.send("[".to_owned(), None).unwrap();
-                sender.send("]".to_owned(), None).unwrap();
+            let sending = tokio::spawn(async move {
+                sender.send("[".to_owned(), None).await.unwrap();
+                sender.send("]".to_owned(), None).await.unwrap();
                 if ended {
-                    sender.end().unwrap();
+                    sender.end().await.unwrap();
                 }
             });
             let received = to_bytes(body, 10).await;
@@ -120,22 +167,22 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_stalls_too_long_and_resumes_does_not_take_half_for_all() {
         let (sender, body) = stream(patience(50, 10_000), Streamed::unwatched());
-        let sent = spawn_blocking(move || {
-            sender.send("[1".to_owned(), None)?;
-            sender.send(",2".to_owned(), None)?;
-            sender.send("]".to_owned(), None)?;
-            sender.end()
+        let sent = tokio::spawn(async move {
+            sender.send("[1".to_owned(), None).await?;
+            sender.send(",2".to_owned(), None).await?;
+            sender.send("]".to_owned(), None).await?;
+            sender.end().await
         });
-        assert_eq!(sent.await.unwrap(), Err("the client does not read"));
+        assert_eq!(sent.await.unwrap(), Err(BrokenOff::Stalled));
         to_bytes(body, 10).await.unwrap_err();
     }
 
     #[tokio::test]
     async fn a_reader_that_never_quite_stalls_is_cut_off_in_the_end() {
         let (sender, body) = stream(patience(10_000, 100), Streamed::unwatched());
-        let sent = spawn_blocking(move || {
+        let sent = tokio::spawn(async move {
             loop {
-                sender.send("1,".to_owned(), None)?;
+                sender.send("1,".to_owned(), None).await?;
             }
         });
         let mut chunks = body.into_data_stream();
@@ -146,6 +193,6 @@ mod tests {
         };
         slow_reader.await;
         let sent: Result<(), _> = sent.await.unwrap();
-        assert_eq!(sent, Err("the client takes too long for all of it"));
+        assert_eq!(sent, Err(BrokenOff::TooSlow));
     }
 }

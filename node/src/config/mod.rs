@@ -4,6 +4,7 @@ mod access_keys;
 pub mod dotenv;
 pub mod line_file;
 mod listening;
+mod lists;
 mod memory;
 mod patience;
 mod peers;
@@ -16,6 +17,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
 pub use listening::{CorsOrigins, TlsFiles};
+pub use lists::ListBounds;
 pub use patience::Patience;
 pub use peers::{PeerAddress, PeerList, PeerProofPolicy};
 pub use raw::{Layers, UsageError, command};
@@ -78,6 +80,8 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// Values within the value of an entry, at most.
     pub max_json_values: usize,
+    /// What lists may cost.
+    pub lists: ListBounds,
     /// How much memory each kind of work may take.
     pub memory: MemoryPlan,
     /// Caches behind the store, and its connections.
@@ -206,6 +210,7 @@ impl Config {
             ),
             max_body_bytes,
             max_json_values: memory::json_values(&mut values),
+            lists: ListBounds::of(&mut values),
             caches: memory::caches(&mut values, &memory, workers),
             memory,
             log_level: values

@@ -231,6 +231,36 @@ pub const SETTINGS: &[Setting] = &[
         "Values that the value of one entry may hold, at all depths; stored ones stay readable",
     ),
     setting(
+        "LIST_PAGE_ROWS",
+        Some("10000"),
+        "COUNT",
+        "Rows that a page of a list looks at; it may have fewer entries than its limit, even none, and a Link to the next one",
+    ),
+    setting(
+        "LIST_ROWS_PER_MINUTE",
+        Some("2000000"),
+        "COUNT",
+        "Rows that the lists of one client address look at within a minute, before further ones are refused with 429; 0 for no limit",
+    ),
+    setting(
+        "LISTS_AT_ONCE",
+        Some("1"),
+        "COUNT",
+        "Lists without limit that are made for one client address at a time, where the store has more entries than a page looks at; who waits for 5 s is refused with 429",
+    ),
+    setting(
+        "LIST_SNAPSHOT_ROWS",
+        Some("100000"),
+        "COUNT",
+        "Rows up to which a list without limit is read from one state of the store; beyond it each page has a state of its own",
+    ),
+    setting(
+        "READ_SECONDS",
+        Some("30"),
+        "SECONDS",
+        "How long one state of the store is kept for a list; one that takes longer is ended, and its client asks for pages",
+    ),
+    setting(
         "MEMORY_BYTES",
         None,
         "BYTES",

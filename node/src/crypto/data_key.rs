@@ -66,7 +66,7 @@ pub fn derive(user_key: &UserKey, salt: &Salt, iterations: Iterations) -> DataKe
 }
 
 impl DataKey {
-    fn new(fernet: Zeroizing<[u8; 32]>) -> Self {
+    pub(super) fn new(fernet: Zeroizing<[u8; 32]>) -> Self {
         let seals = hmac(fernet.as_ref(), |hmac| {
             hmac.update(b"opensecureconf seal 1");
         });
@@ -166,7 +166,7 @@ impl DataKey {
     }
 }
 
-fn hmac(key: &[u8], message: impl FnOnce(&mut Hmac<Sha256>)) -> [u8; 32] {
+pub(super) fn hmac(key: &[u8], message: impl FnOnce(&mut Hmac<Sha256>)) -> [u8; 32] {
     // HMAC takes keys of every length.
     Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut hmac| {
         message(&mut hmac);

@@ -6,6 +6,7 @@ mod cluster;
 mod connections;
 mod files;
 mod keys;
+mod lists;
 mod memory;
 mod requests;
 mod store;
@@ -19,6 +20,7 @@ pub use cluster::ClusterMetrics;
 pub use connections::{ConnectionEnd, ConnectionMetrics};
 pub use files::FileMetrics;
 pub use keys::{AuthFailure, KeyMetrics};
+pub use lists::{ListMetrics, ListRefusal};
 pub use requests::Operation;
 pub use store::StoreMetrics;
 
@@ -48,6 +50,8 @@ pub struct Metrics {
     pub cluster: ClusterMetrics,
     /// Of files.
     pub files: FileMetrics,
+    /// Of lists.
+    pub lists: ListMetrics,
     cached_keys: IntGauge,
     entries: IntGauge,
     other_nodes: IntGauge,
@@ -112,6 +116,7 @@ impl Metrics {
             connections: ConnectionMetrics::new(&registry)?,
             cluster: ClusterMetrics::new(&registry)?,
             files: FileMetrics::new(&registry)?,
+            lists: ListMetrics::new(&registry)?,
             cached_keys: gauge("osc_key_cache_keys", "Data keys in the cache")?,
             entries: gauge(
                 "osc_config_entries_total",

@@ -47,7 +47,7 @@ pub use import_source::{ImportError, ImportPage, ImportSource};
 pub use path::names_a_file;
 pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
 pub use salt::{SaltFileError, SaltPlaces, keep_salt, read_file as read_salt_file, settle_salt};
-pub use snapshot::{ListedEntry, Selection, Snapshot};
+pub use snapshot::{ListedEntry, Reach, Scanned, Selection, Snapshot};
 pub use values::OwnedValue;
 pub use writer::Outbox;
 

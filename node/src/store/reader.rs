@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::{OpenError, ReadError, file::DatabaseFile};
 
 /// How long a list waits for a connection while slow clients hold them all.
-const SCAN_WAIT: Duration = Duration::from_secs(5);
+pub(super) const SCAN_WAIT: Duration = Duration::from_secs(5);
 
 /// A fixed set of read-only connections.
 #[derive(Debug)]
@@ -53,7 +53,20 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
-        let _scan = timeout(SCAN_WAIT, self.scans.acquire())
+        self.scan_within(SCAN_WAIT, query).await
+    }
+
+    /// The same for who waits for a connection as long as this.
+    pub(super) async fn scan_within<T, F>(
+        self: &Arc<Self>,
+        patience: Duration,
+        query: F,
+    ) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    {
+        let _scan = timeout(patience, self.scans.acquire())
             .await
             .map_err(|_| ReadError::Busy)?
             .map_err(|_| ReadError::Ended)?;

@@ -1,10 +1,13 @@
 //! Lists: many entries read from one consistent state of the database, without holding them all in memory.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, ToSql, types::ValueRef};
 
-use super::{ReadError, Store, columns, row, values};
+use super::{ReadError, Store, columns, reader::SCAN_WAIT, row, values};
 use crate::domain::{Category, Row, Timestamp};
 
 /// Which entries a list is about.
@@ -37,6 +40,24 @@ pub struct ListedEntry<'a> {
     pub updated_at: Timestamp,
 }
 
+/// How far a scan goes: so many rows at most, and until then, but one row at least.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    /// Rows that are looked at, also those that are deleted or not of the wanted category.
+    pub rows: usize,
+    /// When it ends.
+    pub until: Instant,
+}
+
+/// How far a scan came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Rows that were looked at.
+    pub looked_at: usize,
+    /// The (environment, key) of the last one, where the reach ended before the rows did.
+    pub stopped_at: Option<(String, String)>,
+}
+
 /// One state of the database, whatever is written meanwhile.
 #[derive(Debug)]
 pub struct Snapshot<'a>(&'a Connection);
@@ -48,8 +69,17 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> Result<T, ReadError> + Send + 'static,
     {
+        self.snapshot_within(SCAN_WAIT, read).await
+    }
+
+    /// The same for who waits for a connection as long as this.
+    pub async fn snapshot_within<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Result<T, ReadError> + Send + 'static,
+    {
         self.readers
-            .scan(move |connection| {
+            .scan_within(patience, move |connection| {
                 let transaction = connection.unchecked_transaction()?;
                 let result = read(&Snapshot(&transaction));
                 transaction.finish()?;
@@ -60,42 +90,81 @@ impl Store {
 }
 
 impl Snapshot<'_> {
-    /// Visits the selected entries in (environment, key) order until the visitor breaks.
+    /// Visits the selected entries in (environment, key) order until the visitor breaks, within a reach.
     pub fn scan(
         &self,
         selection: &Selection,
+        reach: Reach,
         mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Scanned, ReadError> {
         let columns = "environment, key, category, token, created_at, updated_at, extra";
-        let (sql, parameters) = query(columns, selection);
-        let mut statement = self.0.prepare_cached(&sql)?;
-        let mut rows = statement.query(parameters.as_slice())?;
-        while let Some(row) = rows.next()? {
+        self.each(columns, selection, reach, |row| {
             // What cannot be read is an entry that no user key opens.
             let entry = ListedEntry::read(row).unwrap_or(ListedEntry::CLOSED);
-            if visit(entry).is_break() {
-                break;
-            }
-        }
-        Ok(())
+            Ok(visit(entry))
+        })
     }
 
-    /// The first selected entries in (environment, key) order, with their values where those are held here.
-    pub fn rows(&self, selection: &Selection, most: usize) -> Result<Vec<Row>, ReadError> {
-        let (sql, parameters) = query(row::COLUMNS, selection);
-        let mut statement = self.0.prepare_cached(&sql)?;
-        let mut rows = statement.query(parameters.as_slice())?;
+    /// The first selected entries in (environment, key) order within a reach, with their values where those are held here.
+    pub fn rows(
+        &self,
+        selection: &Selection,
+        reach: Reach,
+    ) -> Result<(Vec<Row>, Scanned), ReadError> {
         let mut taken = Vec::new();
-        while taken.len() < most
-            && let Some(found) = rows.next()?
-        {
-            // The next part begins after the name of this one's last row.
+        let scanned = self.each(row::COLUMNS, selection, reach, |found| {
             if columns::read_identity(found)?.is_some() {
                 taken.push(values::attach(self.0, columns::read(found)?)?);
             }
-        }
-        Ok(taken)
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok((taken, scanned))
     }
+
+    /// Visits live rows of the wanted category. Columns begin with environment, key, category and token.
+    fn each(
+        &self,
+        columns: &str,
+        selection: &Selection,
+        reach: Reach,
+        mut visit: impl FnMut(&rusqlite::Row<'_>) -> Result<ControlFlow<()>, ReadError>,
+    ) -> Result<Scanned, ReadError> {
+        let (sql, parameters) = query(columns, selection);
+        let mut statement = self.0.prepare_cached(&sql)?;
+        let mut rows = statement.query(parameters.as_slice())?;
+        let mut scanned = Scanned::default();
+        while let Some(row) = rows.next()? {
+            if scanned.stopped_at.is_some() {
+                return Ok(scanned);
+            }
+            scanned.looked_at += 1;
+            if is_wanted(row, selection)? && visit(row)?.is_break() {
+                return Ok(scanned);
+            }
+            if scanned.looked_at >= reach.rows || Instant::now() >= reach.until {
+                // Nothing can go on after a name that cannot be read: the scan goes on to the next that can.
+                scanned.stopped_at = names(row);
+            }
+        }
+        scanned.stopped_at = None;
+        Ok(scanned)
+    }
+}
+
+/// Whether a row is live and of the category. Not SQL's business, which would pass over any number of rows that are not.
+fn is_wanted(row: &rusqlite::Row<'_>, selection: &Selection) -> rusqlite::Result<bool> {
+    if let Some(wanted) = &selection.category {
+        let category = row.get_ref(2)?;
+        if category.as_bytes_or_null().ok().flatten() != Some(wanted.as_bytes()) {
+            return Ok(false);
+        }
+    }
+    Ok(row.get_ref(3)? != ValueRef::Null)
+}
+
+fn names(row: &rusqlite::Row<'_>) -> Option<(String, String)> {
+    let text = |column| Some(row.get_ref(column).ok()?.as_str().ok()?.to_owned());
+    text(0).zip(text(1))
 }
 
 impl<'a> ListedEntry<'a> {
@@ -140,27 +209,129 @@ impl<'a> ListedEntry<'a> {
 
 /// Only the conditions that are wanted, so that the index on (environment, key) is used for each of them.
 fn query<'s>(columns: &str, selection: &'s Selection) -> (String, Vec<&'s dyn ToSql>) {
-    let Selection {
-        environment,
-        category,
-        after,
-    } = selection;
-    let mut conditions = String::from("token IS NOT NULL");
+    let mut conditions = Vec::new();
     let mut parameters: Vec<&dyn ToSql> = Vec::new();
-    if let Some(environment) = environment {
-        conditions += " AND environment = ?";
+    if let Some(environment) = &selection.environment {
+        conditions.push("environment = ?");
         parameters.push(environment);
     }
-    if let Some(category) = category {
-        conditions += " AND category = ?";
-        parameters.push(category);
-    }
-    if let Some((environment, key)) = after {
-        conditions += " AND (environment, key) > (?, ?)";
+    if let Some((environment, key)) = &selection.after {
+        conditions.push("(environment, key) > (?, ?)");
         parameters.extend([environment as &dyn ToSql, key]);
     }
+    let filter = match conditions.as_slice() {
+        [] => String::new(),
+        some => format!("WHERE {} ", some.join(" AND ")),
+    };
     let sql = format!(
-        "SELECT {columns} FROM entries INDEXED BY entries_identity WHERE {conditions} ORDER BY environment, key"
+        "SELECT {columns} FROM entries INDEXED BY entries_identity {filter}ORDER BY environment, key"
     );
     (sql, parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::Incarnation, store::schema};
+
+    /// Rows of these names: expressions of SQL. `None` in the place of a category makes a tombstone.
+    fn database(rows: &[(&str, Option<&str>)]) -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
+        for (seq, (name, category)) in (1..).zip(rows) {
+            let sql = format!(
+                "INSERT INTO entries (environment, key, category, token, created_at, updated_at, clock, incarnation, row_hash, clocks, seq) \
+                 VALUES ('', CAST({name} AS TEXT), ?1, iif(?1 IS NULL, NULL, 'token'), 0, 0, 1, 1, x'ff', x'', {seq})"
+            );
+            connection.execute(&sql, [category]).unwrap();
+        }
+        connection
+    }
+
+    fn far() -> Instant {
+        Instant::now() + Duration::from_mins(1)
+    }
+
+    /// The keys of each scan, with the rows that it looked at.
+    fn scans(
+        connection: &Connection,
+        mut selection: Selection,
+        reach: Reach,
+    ) -> Vec<(Vec<String>, usize)> {
+        let snapshot = Snapshot(connection);
+        let mut scans = Vec::new();
+        loop {
+            let mut keys = Vec::new();
+            let scanned = snapshot.scan(&selection, reach, |entry| {
+                keys.push(entry.key.to_owned());
+                ControlFlow::Continue(())
+            });
+            let Scanned {
+                looked_at,
+                stopped_at,
+            } = scanned.unwrap();
+            scans.push((keys, looked_at));
+            if stopped_at.is_none() {
+                return scans;
+            }
+            selection.after = stopped_at;
+        }
+    }
+
+    #[test]
+    fn a_scan_looks_at_rows_that_are_not_wanted_too_and_goes_on_after_its_last_row() {
+        let wanted = Some("wanted");
+        let connection = database(&[
+            ("'a'", wanted),
+            ("'b'", None),
+            ("'c'", Some("other")),
+            ("'d'", wanted),
+            ("'e'", None),
+        ]);
+        let reach = |rows| Reach { rows, until: far() };
+        let selection = Selection {
+            category: Some("wanted".to_owned()),
+            ..Selection::default()
+        };
+        let key = |key: &str| vec![key.to_owned()];
+        assert_eq!(
+            scans(&connection, selection.clone(), reach(2)),
+            [(key("a"), 2), (key("d"), 2), (vec![], 1)]
+        );
+        let all = [(vec!["a".to_owned(), "d".to_owned()], 5)];
+        assert_eq!(
+            scans(&connection, selection.clone(), reach(5)),
+            all,
+            "nothing follows"
+        );
+        assert_eq!(scans(&connection, selection, reach(6)), all);
+    }
+
+    #[test]
+    fn a_scan_that_is_out_of_time_looks_at_one_row() {
+        let connection = database(&[("'a'", Some("")), ("'b'", Some(""))]);
+        let reach = Reach {
+            rows: 9,
+            until: Instant::now(),
+        };
+        let each = |key: &str| (vec![key.to_owned()], 1);
+        assert_eq!(
+            scans(&connection, Selection::default(), reach),
+            [each("a"), each("b")]
+        );
+    }
+
+    #[test]
+    fn a_scan_never_stops_at_a_name_that_cannot_be_read() {
+        let connection = database(&[("'a'", Some("")), ("x'61ff'", Some("")), ("'b'", Some(""))]);
+        let reach = Reach {
+            rows: 1,
+            until: far(),
+        };
+        let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            scans(&connection, Selection::default(), reach),
+            [(keys(&["a"]), 1), (keys(&["", "b"]), 2)]
+        );
+    }
 }

@@ -13,8 +13,13 @@ use crate::{
     scene::{Scale, Scene, Spoils},
 };
 
-/// Rows of the store that are listed; 100,000 in the whole form.
+/// Rows of the store that are listed.
 const ROWS: (usize, usize) = (5_000, 100_000);
+
+/// The same where nothing of them is opened.
+const CLOSED_ROWS: (usize, usize) = (5_000, 300_000);
+/// Rows that an address may look at within a minute.
+const ROWS_PER_MINUTE: (usize, usize) = (20_000, 2_000_000);
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
@@ -26,6 +31,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
         name: "lists that find nothing by 16",
         caller: Caller::ApiKey,
         run: |scale| listed(scale, "/configs?category=none&limit=1").boxed(),
+    },
+    Attack {
+        name: "lists that a user key does not open",
+        caller: Caller::ApiKey,
+        run: |scale| looked_at(scale, "/configs").boxed(),
+    },
+    Attack {
+        name: "pages that a user key does not open",
+        caller: Caller::ApiKey,
+        run: |scale| looked_at(scale, "/configs?limit=1").boxed(),
     },
 ];
 
@@ -77,6 +92,73 @@ async fn listed(scale: Scale, path: &'static str) -> Figures {
                     (listed + more, refused + others)
                 });
             Spoils::note(format!("{rows} rows, {listed} lists, {refused} refused"))
+        })
+        .await
+}
+
+/// One caller whose user key opens nothing lists everything, again and again.
+async fn looked_at(scale: Scale, path: &'static str) -> Figures {
+    let rows = scale.of(CLOSED_ROWS.0, CLOSED_ROWS.1);
+    let per_minute = scale.of(ROWS_PER_MINUTE.0, ROWS_PER_MINUTE.1);
+    let setting = per_minute.to_string();
+    let scene = Scene::start(scale, &[("OSC_LIST_ROWS_PER_MINUTE", &setting)]).await;
+    scene.fill(rows).await;
+    let url = scene.node.url.clone();
+    scene
+        .measure(async move {
+            let end = Instant::now() + scale.lasts();
+            let client = Client::builder()
+                .no_proxy()
+                .local_address(std::net::IpAddr::from(attacker(0)))
+                .build()
+                .unwrap();
+            let get = |path: &str, user_key: &str| {
+                client
+                    .get(format!("{url}{path}"))
+                    .header("X-API-Key", API_KEY)
+                    .header("X-User-Key", user_key)
+                    .send()
+            };
+            let (mut listed, mut refused, mut keys) = (0_usize, 0_usize, 0_usize);
+            let mut next = None;
+            while Instant::now() < end {
+                // A key that fails too often is refused; another one goes on with its pages.
+                let user_key = format!("a key that opens nothing, {keys}");
+                let page = next.take().unwrap_or_else(|| path.to_owned());
+                match get(&page, &user_key).await {
+                    Ok(answer) if answer.status().is_success() => {
+                        listed += 1;
+                        let link = answer.headers().get("link");
+                        let link = link.and_then(|link| link.to_str().ok()?.strip_prefix('<'));
+                        next = link.and_then(|link| Some(link.split_once('>')?.0.to_owned()));
+                    }
+                    _ => {
+                        refused += 1;
+                        keys += 1;
+                        next = Some(page);
+                        sleep(std::time::Duration::from_millis(50)).await;
+                    }
+                }
+            }
+            let metrics = get("/metrics", USER_KEY)
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap();
+            let line = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix("osc_list_rows_total "));
+            let looked_at: usize = line.unwrap().parse().unwrap();
+            // The last list that begins within the limit is finished.
+            let bound = per_minute + per_minute / 60 * 20 + rows;
+            Spoils {
+                fault: (looked_at > bound)
+                    .then(|| format!("{looked_at} rows looked at, {bound} allowed")),
+                ..Spoils::note(format!(
+                    "{rows} rows, {listed} answers, {refused} refused, {looked_at} rows looked at"
+                ))
+            }
         })
         .await
 }

@@ -34,6 +34,7 @@ mod json_against_python;
 mod lists;
 mod logged_names;
 mod logs;
+mod long_lists;
 mod memory;
 mod monitoring;
 mod node;

@@ -99,14 +99,22 @@ impl Answers {
         self.large.refuse()
     }
 
-    /// Room for an answer that is made where blocking is allowed; waits for it.
+    /// Waits for room for an answer that is made and sent at the same time.
+    pub(super) async fn reserve_large(
+        &self,
+        address: IpAddr,
+        bytes: usize,
+    ) -> Result<Reservation, NoRoom> {
+        self.large.reserve(address, bytes, ROOM_WAIT).await
+    }
+
+    /// The same where blocking is allowed.
     pub(super) fn reserve_blocking(
         &self,
         address: IpAddr,
         bytes: usize,
     ) -> Result<Reservation, NoRoom> {
-        let room = self.large.reserve(address, bytes, ROOM_WAIT);
-        tokio::runtime::Handle::current().block_on(room)
+        tokio::runtime::Handle::current().block_on(self.reserve_large(address, bytes))
     }
 
     /// A body of pieces, each of which lies in its own part of a reservation.

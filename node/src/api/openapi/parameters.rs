@@ -106,7 +106,7 @@ pub(in crate::api) struct ListQuery {
     mode: Option<String>,
     /// Names without values.
     keys_only: Option<bool>,
-    /// Entries of one page, counted as returned.
+    /// Entries of one page at most, counted as returned. A page that looked at many rows has fewer, even none, and a `Link`.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The cursor of a `Link` header.

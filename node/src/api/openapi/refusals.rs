@@ -90,7 +90,7 @@ pub(in crate::api) enum ListRefusals {
     /// Headers or query are not valid
     #[response(status = 422)]
     Invalid(#[to_schema] HTTPValidationError),
-    /// Too many wrong keys from this address; see `Retry-After`
+    /// Too many wrong keys from this address, too many rows listed, or another list without `limit` under way; see `Retry-After`
     #[response(status = 429)]
     Throttled(#[to_schema] Refusal),
     /// The fault is the node's

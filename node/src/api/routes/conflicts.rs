@@ -44,11 +44,13 @@ pub(in crate::api) async fn conflicts(
     query: Query,
 ) -> Result<(HeaderMap, Json<Vec<Value>>), ApiError> {
     let page = ConflictsPage::of(query)?;
+    node.may_list(taker.address)?;
     let caller = caller.derive(&node).await?;
     // A page ends with the version that passes its size, so it may be twice that.
     let cost = cost_of_opening(2 * CONFLICT_PAGE_BYTES);
     let _room = room_for(&node, taker.address, cost).await?;
     let found = node.store.conflicts(page.before, page.limit).await?;
+    node.looked_at(taker.address, found.rows.len());
     let (key, since) = (
         std::sync::Arc::clone(&caller.derivation.key),
         caller.derivation.since(),
@@ -57,7 +59,8 @@ pub(in crate::api) async fn conflicts(
         let node = Node::clone(&node);
         move || opened(&node, &key, since, found.rows)
     };
-    let (shown, seen) = work(&node, opening).await?;
+    let (shown, mut seen) = work(&node, opening).await?;
+    seen.continued = page.before.is_some();
     caller.listed(&node, &seen);
     let mut headers = HeaderMap::new();
     if let Some(link) = found.next.and_then(|next| page.link(next)) {

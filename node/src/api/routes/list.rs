@@ -15,16 +15,17 @@ use crate::api::{
 
 /// List configurations
 ///
-/// All that the user key opens, in (environment, key) order, from one state of the store. With `limit` a page of it.
+/// All that the user key opens, in (environment, key) order, from one state of the store; a list of many rows in pieces, each
+/// from a state of its own. With `limit` a page of it: follow `Link` to get everything once.
 #[utoipa::path(
     get, path = "/configs", operation_id = "list_configurations_configs_get", tag = "configurations",
     params(ListQuery, KeyHeaders),
     responses((status = 200, body = [ConfigResponse], description = "The entries", headers(
-        ("X-OSC-Skipped" = u64, description = "How many entries the user key does not open; absent for none"),
+        ("X-OSC-Skipped" = u64, description = "How many entries were passed over that the user key does not open; absent for none"),
         ("X-OSC-Partial" = bool, description = "Federated: entries of other nodes are missing; absent where none are"),
         ("X-OSC-Missing-Nodes" = String, description = "Federated: these nodes, separated by commas"),
         ("X-OSC-Lost" = u64, description = "Federated: how many values are lost with the nodes that had them; absent for none"),
-        ("Link" = String, description = "The next page, `rel=\"next\"`; absent at the end"))), ListRefusals),
+        ("Link" = String, description = "The next page, `rel=\"next\"`, which may be empty; absent at the end"))), ListRefusals),
 )]
 pub(in crate::api) async fn list(
     State(node): State<Node>,
@@ -33,7 +34,8 @@ pub(in crate::api) async fn list(
     taker: Taker,
     query: Query,
 ) -> Result<Response, ApiError> {
-    listing::list(node, caller, taker, Page::of("/configs", query)?).await
+    let page = Page::of(&node, "/configs", query)?;
+    listing::list(node, caller, taker, page).await
 }
 
 /// List configurations of this node
@@ -51,5 +53,6 @@ pub(in crate::api) async fn list_of_node(
     taker: Taker,
     query: Query,
 ) -> Result<Response, ApiError> {
-    listing::list(node, caller, taker, Page::of("/cluster/configs", query)?).await
+    let page = Page::of(&node, "/cluster/configs", query)?;
+    listing::list(node, caller, taker, page).await
 }

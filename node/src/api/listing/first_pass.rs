@@ -1,0 +1,116 @@
+//! What the first pass over a list finds.
+
+use std::ops::ControlFlow;
+
+use super::{CHUNK, Names, ONE_PASS};
+use crate::{api::page::Cursor, domain::Timestamp, store::ListedEntry};
+
+/// What was found so far, and the text of what fits into the buffer.
+pub(super) struct FirstPass {
+    pub(super) buffer: String,
+    pub(super) opened: usize,
+    pub(super) skipped: usize,
+    /// Whether something of the opened ones is older than the key.
+    pub(super) older: bool,
+    /// Skipped after the last entry of the page: the next page counts them, if there is one that begins after that entry.
+    trailing: usize,
+    /// How many of the opened entries are in the buffer, and the last of them.
+    pub(super) buffered: usize,
+    pub(super) last_buffered: Option<Names>,
+    /// The last entry of the page, and whether another follows.
+    last_opened: Option<Cursor>,
+    more: bool,
+}
+
+/// What is to be done with an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Its text goes to the buffer.
+    Text,
+    /// Whether the key opens it.
+    Verdict,
+}
+
+impl FirstPass {
+    pub(super) fn new() -> Self {
+        let mut buffer = String::with_capacity(CHUNK);
+        buffer.push('[');
+        Self {
+            buffer,
+            opened: 0,
+            skipped: 0,
+            older: false,
+            trailing: 0,
+            buffered: 0,
+            last_buffered: None,
+            last_opened: None,
+            more: false,
+        }
+    }
+
+    fn is_full(&self, limit: Option<usize>) -> bool {
+        limit == Some(self.opened)
+    }
+
+    /// What is wanted of the next entry.
+    pub(super) fn wants(&self, limit: Option<usize>) -> Wanted {
+        let buffers =
+            !self.is_full(limit) && self.buffered == self.opened && self.buffer.len() < ONE_PASS;
+        if buffers {
+            Wanted::Text
+        } else {
+            Wanted::Verdict
+        }
+    }
+
+    /// Notes an entry that the key opens; its text is in the buffer where that was wanted. Breaks after the page.
+    pub(super) fn opens(
+        &mut self,
+        entry: ListedEntry<'_>,
+        wanted: Wanted,
+        limit: Option<usize>,
+        since: Timestamp,
+    ) -> ControlFlow<()> {
+        if self.is_full(limit) {
+            self.more = true;
+            return ControlFlow::Break(());
+        }
+        self.opened += 1;
+        self.older |= entry.created_at < since;
+        if wanted == Wanted::Text {
+            self.buffered += 1;
+            if self.buffer.len() >= ONE_PASS {
+                self.last_buffered = Some((entry.environment.to_owned(), entry.key.to_owned()));
+            }
+        }
+        if self.is_full(limit) {
+            self.last_opened = Some(Cursor::of(entry));
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Notes an entry that the key does not open.
+    pub(super) fn skips(&mut self, limit: Option<usize>) {
+        *(if self.is_full(limit) {
+            &mut self.trailing
+        } else {
+            &mut self.skipped
+        }) += 1;
+    }
+
+    /// The pass is over; gives where the next page begins, if there is one. A page that stopped somewhere looked at all before that.
+    pub(super) fn end(&mut self, stopped_at: Option<Names>) -> Option<Cursor> {
+        if self.more {
+            return self.last_opened.take();
+        }
+        self.skipped += self.trailing;
+        stopped_at.map(Cursor::from)
+    }
+}
+
+/// Separates an entry from the one before, in a list that begins with its bracket, or in the middle of it with nothing.
+pub(super) fn separate(buffer: &mut String) {
+    if buffer != "[" {
+        buffer.push(',');
+    }
+}

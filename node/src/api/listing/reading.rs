@@ -1,0 +1,388 @@
+//! A list that is read from one state of the database.
+
+use std::{ops::ControlFlow, sync::Arc, time::Instant};
+
+use axum::body::Body;
+use zeroize::Zeroizing;
+
+use super::{
+    Answer, CHUNK, Head, Names,
+    first_pass::{FirstPass, Wanted, separate},
+    in_pieces::ListInPieces,
+    tell_broken_off,
+};
+use crate::{
+    api::{
+        Node,
+        answers::Taker,
+        auth::Listed,
+        entry_json::{Form, Shown},
+        error::ApiError,
+        gathering::Gathering,
+        list_turns::Turn,
+        page::Page,
+        sealing::{tell_misplaced, unreadable},
+        streaming::{BrokenOff, Sender, stream},
+        value_text::ValueText,
+    },
+    budget::{Reservation, SMALL_ANSWER},
+    crypto::{DataKey, Unopened},
+    domain::Timestamp,
+    log::logged_name,
+    store::{ListedEntry, Reach, ReadError, Selection, Snapshot},
+};
+
+pub(super) struct Reading {
+    pub(super) node: Node,
+    pub(super) key: Arc<DataKey>,
+    /// What is older than this was not created by who asks, as far as the cache knows.
+    pub(super) since: Timestamp,
+    pub(super) page: Page,
+    pub(super) taker: Taker,
+    /// The memory of the buffer, once it is large.
+    pub(super) room: Option<Reservation>,
+    pub(super) gathering: Gathering,
+    /// Kept while it is read.
+    pub(super) _turn: Option<Turn>,
+}
+
+/// What is left to do when a state of the database is not needed any more.
+pub(super) enum Next {
+    Over,
+    Tail(Tail),
+    Pieces(Box<ListInPieces>),
+}
+
+/// The end of a list.
+pub(super) struct Tail {
+    sender: Sender,
+    text: String,
+    room: Option<Reservation>,
+}
+
+impl Tail {
+    pub(super) async fn send(mut self) {
+        self.sender.read_until(None);
+        let sent = match self.sender.send(self.text, self.room).await {
+            Ok(()) => self.sender.end().await,
+            broken_off => broken_off,
+        };
+        if let Err(reason) = sent {
+            tell_broken_off(reason);
+        }
+    }
+}
+
+/// What the second pass has to do.
+pub(super) struct Rest {
+    pub(super) sender: Sender,
+    /// The last entry that is in the buffer.
+    pub(super) after: Option<Names>,
+    /// How many entries follow.
+    pub(super) count: usize,
+    pub(super) buffer: String,
+}
+
+impl Reading {
+    pub(super) fn read(
+        mut self,
+        snapshot: &Snapshot<'_>,
+        answer: Answer,
+    ) -> Result<Next, ReadError> {
+        // Others of this address may have had their turn meanwhile. A caller that went away needs no answer.
+        if let Err(refusal) = self.node.may_list(self.taker.address) {
+            drop(answer.send(Err(refusal)));
+            return Ok(Next::Over);
+        }
+        let (began, bounds) = (Instant::now(), self.node.lists.bounds);
+        let reach = Reach {
+            rows: match self.page.limit {
+                None => bounds.snapshot_rows,
+                Some(_) => bounds.page_rows,
+            },
+            // The other half is for the second pass.
+            until: began + bounds.read_time / 2,
+        };
+        let mut first = FirstPass::new();
+        let selection = self.page.selection.clone();
+        let stopped_at = match self.first_pass(snapshot, &selection, reach, &mut first) {
+            Ok(stopped_at) => stopped_at,
+            Err(error) => {
+                drop(answer.send(Err(error)));
+                return Ok(Next::Over);
+            }
+        };
+        match stopped_at {
+            Some(after) if self.page.limit.is_none() => {
+                let list = ListInPieces::new(self, first, after, answer);
+                Ok(Next::Pieces(Box::new(list)))
+            }
+            stopped_at => match self.answer(first, stopped_at, answer) {
+                None => Ok(Next::Over),
+                Some(rest) => self
+                    .second_pass(snapshot, rest, began + bounds.read_time)
+                    // The answer has begun: nobody else tells.
+                    .inspect_err(|error| tracing::error!(error = %error, "list_broken_off")),
+            },
+        }
+    }
+
+    /// Looks at the selected entries; gives where it stopped before the end of them.
+    pub(super) fn first_pass(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        selection: &Selection,
+        reach: Reach,
+        first: &mut FirstPass,
+    ) -> Result<Option<Names>, ApiError> {
+        let Self {
+            node,
+            key,
+            since,
+            page,
+            taker,
+            room,
+            gathering,
+            ..
+        } = self;
+        let opener = Opener { node, key, page };
+        let mut failure = None;
+        let scanned = gathering.scan(snapshot, selection, reach, |entry| {
+            let wanted = first.wants(page.limit);
+            let opens = match wanted {
+                Wanted::Text => opener.append(entry, &mut first.buffer),
+                Wanted::Verdict => Ok(opener.key.opens(entry.token)),
+            };
+            let opens = opens.and_then(|opens| {
+                make_room(node, taker, room, &first.buffer)?;
+                Ok(opens)
+            });
+            match opens {
+                Ok(true) => first.opens(entry, wanted, page.limit, *since),
+                Ok(false) => {
+                    first.skips(page.limit);
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        node.looked_at(taker.address, scanned.looked_at);
+        failure.map_or(Ok(scanned.stopped_at), Err)
+    }
+
+    /// Answers with what the first pass found, and with all of it where it is in the buffer. `None` where nothing is left to do.
+    pub(super) fn answer(
+        &mut self,
+        mut first: FirstPass,
+        stopped_at: Option<Names>,
+        answer: Answer,
+    ) -> Option<Rest> {
+        let next = first.end(stopped_at);
+        let mut head = Head {
+            listed: Listed {
+                opened: first.opened,
+                skipped: first.skipped,
+                older: first.older,
+                continued: self.page.selection.after.is_some(),
+            },
+            missing: self.gathering.missing.clone(),
+            lost: self.gathering.lost,
+            next,
+            body: Body::empty(),
+            is_charged: false,
+        };
+        let (mut buffer, count) = (first.buffer, first.opened - first.buffered);
+        let answers = &self.node.answers;
+        if count == 0 {
+            buffer.push(']');
+            if let Some(room) = self.room.take() {
+                let pieces = vec![(buffer.into(), room)];
+                head.body = answers.of_pieces(&self.taker, pieces);
+                head.is_charged = true;
+            } else {
+                head.body = buffer.into();
+            }
+            drop(answer.send(Ok(head)));
+            return None;
+        }
+        let (sender, body) = stream(self.node.patience, answers.streamed(&self.taker));
+        head.body = body;
+        head.is_charged = true;
+        answer.send(Ok(head)).ok()?;
+        Some(Rest {
+            sender,
+            after: first.last_buffered,
+            count,
+            buffer,
+        })
+    }
+
+    /// Opens and sends the entries after the first pass's buffer; what goes wrong now can only end the connection, which it does
+    /// unless the end is sent. Waits for the client no longer than until then.
+    fn second_pass(
+        mut self,
+        snapshot: &Snapshot<'_>,
+        rest: Rest,
+        until: Instant,
+    ) -> Result<Next, ReadError> {
+        let Rest {
+            mut sender,
+            after,
+            count: mut rest,
+            mut buffer,
+        } = rest;
+        sender.read_until(Some(until));
+        let mut selection = self.page.selection.clone();
+        selection.after = after;
+        // The first chunk is the first pass's buffer; of the others there are few at a time.
+        let answers = &self.node.answers;
+        let mut first_room = self.room.take();
+        let room = answers.reserve_blocking(self.taker.address, 3 * CHUNK).ok();
+        let reach = Reach {
+            rows: usize::MAX,
+            until,
+        };
+        let opener = Opener {
+            node: &self.node,
+            key: &self.key,
+            page: &self.page,
+        };
+        let mut broken_off = None;
+        let scanned = self.gathering.scan(snapshot, &selection, reach, |entry| {
+            if rest == 0 {
+                return ControlFlow::Break(());
+            }
+            let sent = if buffer.len() < CHUNK {
+                Ok(())
+            } else {
+                sender.send_blocking(std::mem::take(&mut buffer), first_room.take())
+            };
+            match sent.and_then(|()| opener.append_verified(entry, &mut buffer)) {
+                Ok(opened) => rest -= usize::from(opened),
+                Err(reason) => {
+                    broken_off = Some(reason);
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.node.looked_at(self.taker.address, scanned.looked_at);
+        if rest > 0 && broken_off.is_none() {
+            broken_off = Some(if scanned.stopped_at.is_some() {
+                BrokenOff::ReadTooLong
+            } else {
+                BrokenOff::ValueGone
+            });
+        }
+        if let Some(reason) = broken_off {
+            if reason == BrokenOff::ReadTooLong {
+                self.node.metrics.lists.read_ended();
+            }
+            tell_broken_off(reason);
+            return Ok(Next::Over);
+        }
+        buffer.push(']');
+        Ok(Next::Tail(Tail {
+            sender,
+            text: buffer,
+            room: first_room.or(room),
+        }))
+    }
+}
+
+/// Opens entries, and writes them as the page wants them.
+pub(super) struct Opener<'r> {
+    pub(super) node: &'r Node,
+    pub(super) key: &'r DataKey,
+    pub(super) page: &'r Page,
+}
+
+impl Opener<'_> {
+    /// Appends an entry where the key opens it, and tells whether it does.
+    fn append(&self, entry: ListedEntry<'_>, buffer: &mut String) -> Result<bool, ApiError> {
+        if self.page.form == Form::Names {
+            return Ok(self.append_name(entry, buffer));
+        }
+        match self.open(entry) {
+            Ok(plaintext) => self.append_value(entry, plaintext, buffer).map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The same of an entry that the first pass may have counted, which looked at the key alone.
+    pub(super) fn append_verified(
+        &self,
+        entry: ListedEntry<'_>,
+        buffer: &mut String,
+    ) -> Result<bool, BrokenOff> {
+        if self.page.form == Form::Names {
+            return Ok(self.append_name(entry, buffer));
+        }
+        let plaintext = match self.open(entry) {
+            Ok(plaintext) => plaintext,
+            Err(Unopened::Closed(_)) => return Ok(false),
+            Err(Unopened::Misplaced) => return Ok(true),
+        };
+        self.append_value(entry, plaintext, buffer).map_err(|_| {
+            tracing::error!(
+                key = %logged_name(entry.key),
+                environment = %logged_name(entry.environment),
+                "value_not_readable"
+            );
+            BrokenOff::Unreadable
+        })?;
+        Ok(true)
+    }
+
+    fn append_name(&self, entry: ListedEntry<'_>, buffer: &mut String) -> bool {
+        let opens = self.key.opens(entry.token);
+        if opens {
+            separate(buffer);
+            Shown::from(entry).write(Form::Names, None, buffer);
+        }
+        opens
+    }
+
+    fn append_value(
+        &self,
+        entry: ListedEntry<'_>,
+        plaintext: Zeroizing<Vec<u8>>,
+        buffer: &mut String,
+    ) -> Result<(), ApiError> {
+        let value = ValueText::of_plaintext(plaintext)
+            .map_err(|reason| unreadable(entry.environment, entry.key, reason))?;
+        separate(buffer);
+        Shown::from(entry).write(self.page.form, Some(&value), buffer);
+        Ok(())
+    }
+
+    /// The plaintext of an entry. One that was written for another entry is told of, and passed over.
+    fn open(&self, entry: ListedEntry<'_>) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        let names = (entry.environment, entry.key);
+        let opened = self.key.open_value(names, entry.token, entry.extra);
+        if opened == Err(Unopened::Misplaced) {
+            tell_misplaced(self.node, names);
+        }
+        opened
+    }
+}
+
+/// Waits for room where the buffer has outgrown what is reserved for it.
+fn make_room(
+    node: &Node,
+    taker: &Taker,
+    room: &mut Option<Reservation>,
+    buffer: &String,
+) -> Result<(), ApiError> {
+    let needed = buffer.capacity();
+    match room {
+        _ if needed <= SMALL_ANSWER => {}
+        Some(room) if needed > room.bytes() => room.grow(needed - room.bytes())?,
+        Some(_) => {}
+        room => *room = Some(node.answers.reserve_blocking(taker.address, needed)?),
+    }
+    Ok(())
+}
