@@ -24,6 +24,10 @@ pub(super) const LOST: HeaderName = HeaderName::from_static("x-osc-lost");
 pub(super) const PARTIAL: HeaderName = HeaderName::from_static("x-osc-partial");
 const MISSING_NODES: HeaderName = HeaderName::from_static("x-osc-missing-nodes");
 
+const TOO_MANY_ROWS: &str = "Too many rows were listed from this address; try again later";
+const ANOTHER_LIST: &str =
+    "Another list is being made for this address; try again, or ask for pages (limit)";
+
 /// A refusal.
 #[derive(Debug)]
 pub(super) enum ApiError {
@@ -242,13 +246,8 @@ impl ApiError {
             Self::TooManyFailures { .. } => {
                 "Too many wrong keys from this address; try again later".into()
             }
-            Self::TooManyRows { .. } => {
-                "Too many rows were listed from this address; try again later".into()
-            }
-            Self::AnotherList => {
-                "Another list is being made for this address; try again, or ask for pages (limit)"
-                    .into()
-            }
+            Self::TooManyRows { .. } => TOO_MANY_ROWS.into(),
+            Self::AnotherList => ANOTHER_LIST.into(),
             Self::PreconditionFailed(precondition) => precondition.to_string().into(),
             Self::OtherSalt => "Salt file already exists and differs from received salt".into(),
             Self::NoSaltYet => "This node has no salt yet; it gets it when it joins".into(),

@@ -64,12 +64,11 @@ impl NodeState {
         if rows <= self.lists.bounds.page_rows {
             return Ok(None);
         }
-        match self.lists.turns.wait(address.into(), TURN_WAIT).await {
-            Some(turn) => Ok(Some(turn)),
-            None => {
-                self.metrics.lists.refused(ListRefusal::AtOnce);
-                Err(ApiError::AnotherList)
-            }
+        let turn = self.lists.turns.wait(address.into(), TURN_WAIT).await;
+        if turn.is_none() {
+            self.metrics.lists.refused(ListRefusal::AtOnce);
+            return Err(ApiError::AnotherList);
         }
+        Ok(turn)
     }
 }
