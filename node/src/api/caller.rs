@@ -96,9 +96,9 @@ pub(super) struct Caller<'n> {
 }
 
 impl CallerKey {
-    /// Whether the key is exempt from the limit at this address, and so nothing is learned of it.
-    pub(super) fn is_exempt(&self) -> bool {
-        self.exempt
+    /// Whether the key opened something at this address, so that nothing more is learned of it there.
+    pub(super) fn has_opened(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.has_opened())
     }
 
     /// Derives the data key, or takes it from the cache where it opened something for this address. Others wait their turn,

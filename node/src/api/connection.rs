@@ -11,6 +11,7 @@ use std::{
 use axum::http::Extensions;
 
 use super::shown_keys::ShownKeys;
+use crate::budget::CutOff;
 
 /// One connection of a client, shared by its requests.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct ConnectionMark {
     pub peer: SocketAddr,
     /// A number that no other connection of this node has.
     pub id: u64,
+    /// Ends the connection where an answer is taken too slowly.
+    pub cut_off: CutOff,
     certified: AtomicBool,
     proved: AtomicBool,
     /// Which keys its requests showed.
@@ -33,6 +36,7 @@ impl ConnectionMark {
         Self {
             peer,
             id,
+            cut_off: CutOff::default(),
             certified: AtomicBool::new(false),
             proved: AtomicBool::new(false),
             keys: ShownKeys::default(),

@@ -1,6 +1,11 @@
 //! What is counted and logged of every request, and the headers that every answer has.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -9,11 +14,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use futures::FutureExt;
+
 use super::{
     Node,
     answers::Taker,
-    error::{AuthRefusal, Failure},
-    head_rules,
+    error::{ApiError, AuthRefusal, Failure},
+    head_rules, peer_proof,
     protective_headers::protect,
 };
 use crate::metrics::Operation;
@@ -41,7 +48,7 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         .look_at(&request, &node.trusted_proxies);
 
     let mut response = match head_rules::judge(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => answer(&node, request, next).await,
         Err(refusal) => refusal.into_response(),
     };
 
@@ -77,6 +84,31 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
         response.headers_mut().insert(header::CONNECTION, close);
     }
     response
+}
+
+/// What the route answers; what it says of a panic, which must not end the connection.
+async fn answer(node: &Node, request: Request, next: Next) -> Response {
+    let answer = async {
+        if peer_proof::concerns(&request) {
+            // Boxed: most requests are no peer's, and need not carry its state.
+            Box::pin(peer_proof::judge(Arc::clone(node), request, next)).await
+        } else {
+            next.run(request).await
+        }
+    };
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(panic) => panicked(&*panic),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic without a message".to_owned());
+    ApiError::Internal(message.into()).into_response()
 }
 
 /// The caller's own id where it is a short printable one, so that its logs and ours meet; else a new one.

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -18,11 +18,16 @@ use crate::{
     peers::{ASK, CHALLENGE, EXCHANGE_PATH, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven},
 };
 
-/// Judges what is signed, and signs its answer. What is not signed passes: the route decides what it takes.
-pub(super) async fn judge(State(node): State<Node>, request: Request, next: Next) -> Response {
-    let concerned =
-        request.method() == Method::POST && request.uri().path().starts_with("/cluster/");
-    let proof = request.headers().get(PROOF).filter(|_| concerned).cloned();
+/// Whether a request is judged here. What is not signed passes: the route decides what it takes.
+pub(super) fn concerns(request: &Request) -> bool {
+    request.method() == Method::POST
+        && request.uri().path().starts_with("/cluster/")
+        && request.headers().contains_key(PROOF)
+}
+
+/// Judges what is signed, and signs its answer.
+pub(super) async fn judge(node: Node, request: Request, next: Next) -> Response {
+    let proof = request.headers().get(PROOF).cloned();
     // A node without a cluster key has no such routes.
     let (Some(proof), Some(proofs)) = (proof, &node.peer_proofs) else {
         return next.run(request).await;

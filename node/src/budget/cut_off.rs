@@ -8,7 +8,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Ends one connection. The server puts it into the extensions of each of its requests.
+/// Ends one connection.
 #[derive(Debug, Clone, Default)]
 pub struct CutOff(Arc<(AtomicBool, Notify)>);
 

@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::refusal::Refusal;
-use crate::{api::ConnectionMark, budget::CutOff, config::Patience};
+use crate::{api::ConnectionMark, config::Patience};
 
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,6 @@ pub(super) struct Activity {
     refusal: AtomicU8,
     /// Wakes the connection when it is told to make room.
     pub(super) told: Notify,
-    /// Ends the connection where an answer is taken too slowly.
-    pub(super) cut_off: CutOff,
 }
 
 impl Activity {
@@ -71,7 +69,6 @@ impl Activity {
             evicted: AtomicBool::new(false),
             refusal: AtomicU8::new(0),
             told: Notify::new(),
-            cut_off: CutOff::default(),
         }
     }
 

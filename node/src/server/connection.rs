@@ -123,7 +123,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut http = pin!(shared.http.serve_connection(TokioIo::new(wire), edge));
     let mut stopped = pin!(shared.stop.cancelled());
     let mut evicted = pin!(activity.told.notified());
-    let mut cut_off = pin!(activity.cut_off.wait());
+    let mut cut_off = pin!(activity.mark.cut_off.wait());
     let mut conduct = Conduct::new(&activity, shared.patience);
     let mut alarm = pin!(sleep_until(conduct.retires_at));
     poll_fn(|context| {

@@ -1,22 +1,27 @@
 //! One request: it is told of its connection, and its answer gets what only a connection knows.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, routing::future::RouteFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
     header::{CONNECTION, EXPECT},
 };
 use hyper::{body::Incoming, service::Service};
-use tower::ServiceExt;
+use pin_project_lite::pin_project;
 
 use super::{
-    activity::Activity,
+    activity::{Activity, Busy},
     answer_body::AnswerBody,
     head_room::HeadRoom,
-    request_body::{Progress, RequestBody, RestLimits},
+    request_body::{self, Progress, RestLimits},
 };
-use crate::api::HeadTooLarge;
+use crate::{api::HeadTooLarge, budget::Reservation};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -40,47 +45,99 @@ pub(super) struct Edge {
 impl Service<Request<Incoming>> for Edge {
     type Response = Response<AnswerBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self { parts, activity } = self.clone();
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let Self { parts, activity } = self;
         // At once: what is read from now on is no head any more.
         let busy = activity.begin();
-        Box::pin(async move {
-            let (mut head, body) = request.into_parts();
-            let version = head.version;
-            let path = head.uri.path_and_query().map_or("", |path| path.as_str());
-            let permit = parts
-                .room
-                .for_head(activity.mark.peer.ip(), path, &head.headers);
-            let mark = &activity.mark;
-            head.extensions.insert(Arc::clone(mark));
-            head.extensions.insert(activity.cut_off.clone());
-            if permit.is_err() {
-                head.extensions.insert(HeadTooLarge);
+        let (mut head, body) = request.into_parts();
+        let version = head.version;
+        let path = head.uri.path_and_query().map_or("", |path| path.as_str());
+        let permit = parts
+            .room
+            .for_head(activity.mark.peer.ip(), path, &head.headers);
+        head.extensions.insert(Arc::clone(&activity.mark));
+        if permit.is_err() {
+            head.extensions.insert(HeadTooLarge);
+        }
+        let awaits_continue = version == Version::HTTP_11 && head.headers.contains_key(EXPECT);
+        let client_closes = version < Version::HTTP_11 || closes(&head.headers);
+        let (body, progress) = request_body::watch(body, awaits_continue, &parts.rest, &busy);
+        // It is always ready, and its clone is another handle to the same routes.
+        let mut router = parts.router.clone();
+        Answering {
+            answer: tower::Service::call(&mut router, Request::from_parts(head, body)),
+            edge: self.clone(),
+            request: Some(Asked {
+                version,
+                client_closes,
+                head_refused: permit.is_err(),
+                permit: permit.ok().flatten(),
+                progress,
+                busy,
+            }),
+        }
+    }
+}
+
+/// What is kept of a request until its answer is there.
+#[derive(Debug)]
+struct Asked {
+    version: Version,
+    client_closes: bool,
+    head_refused: bool,
+    permit: Option<Reservation>,
+    /// `None` where there is no body.
+    progress: Option<Arc<Progress>>,
+    busy: Busy,
+}
+
+pin_project! {
+    /// The answer of a request. A type of its own, and no box: every request has one.
+    pub(super) struct Answering {
+        #[pin]
+        answer: RouteFuture<Infallible>,
+        edge: Edge,
+        // Taken when the answer is there.
+        request: Option<Asked>,
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<AnswerBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(context))?;
+        let Some(request) = this.request.take() else {
+            // Not polled again after its end.
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok(this.edge.complete(request, answer)))
+    }
+}
+
+impl Edge {
+    /// Adds to an answer what only its connection knows.
+    fn complete(&self, request: Asked, mut answer: Response<Body>) -> Response<AnswerBody> {
+        if request.version < Version::HTTP_2 {
+            let ends = self.activity.is_retiring()
+                || request.head_refused
+                || answer.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+                || request
+                    .progress
+                    .is_some_and(|progress| progress.ends_connection(&self.parts.rest));
+            let headers = answer.headers_mut();
+            if ends {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            } else if !request.client_closes && !headers.contains_key(CONNECTION) {
+                headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+                headers.insert(KEEP_ALIVE, self.parts.keep_alive.clone());
             }
-            let awaits_continue = version == Version::HTTP_11 && head.headers.contains_key(EXPECT);
-            let client_closes = version < Version::HTTP_11 || closes(&head.headers);
-            let (body, progress) = RequestBody::new(body, awaits_continue, &parts.rest, &busy);
-            let request = Request::from_parts(head, Body::new(body));
-            let mut answer = parts.router.clone().oneshot(request).await?;
-            if version < Version::HTTP_2 {
-                let ends = activity.is_retiring()
-                    || permit.is_err()
-                    || answer.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-                    || progress
-                        .is_some_and(|progress| Progress::ends_connection(&progress, &parts.rest));
-                let headers = answer.headers_mut();
-                if ends {
-                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-                } else if !client_closes && !headers.contains_key(CONNECTION) {
-                    headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
-                    headers.insert(KEEP_ALIVE, parts.keep_alive.clone());
-                }
-            }
-            let permit = permit.ok().flatten();
-            Ok(answer.map(|body| AnswerBody::new(body, busy, permit)))
-        })
+        }
+        let Asked { busy, permit, .. } = request;
+        answer.map(|body| AnswerBody::new(body, busy, permit))
     }
 }
 

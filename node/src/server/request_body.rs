@@ -60,10 +60,9 @@ impl Progress {
 
 /// A body whose rest is read.
 #[derive(Debug)]
-pub(super) struct RequestBody {
+struct RequestBody {
     /// Taken when it is dropped.
     body: Option<Incoming>,
-    /// `None` where there is no body.
     watched: Option<Watched>,
 }
 
@@ -74,36 +73,33 @@ struct Watched {
     busy: Busy,
 }
 
-impl RequestBody {
-    /// Takes a body, and gives what is known of its progress; `None` where there is no body.
-    pub(super) fn new(
-        body: Incoming,
-        awaits_continue: bool,
-        limits: &RestLimits,
-        busy: &Busy,
-    ) -> (Self, Option<Arc<Progress>>) {
-        if body.is_end_stream() {
-            let (body, watched) = (Some(body), None);
-            return (Self { body, watched }, None);
-        }
-        let progress = Arc::new(Progress {
-            length: body.size_hint().exact(),
-            awaits_continue,
-            read: AtomicU64::new(0),
-            asked: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-        });
-        let watched = Watched {
-            progress: Arc::clone(&progress),
-            limits: limits.clone(),
-            busy: busy.clone(),
-        };
-        let body = Self {
-            body: Some(body),
-            watched: Some(watched),
-        };
-        (body, Some(progress))
+/// A body for its handler, and what is known of its progress; `None` where there is no body.
+pub(super) fn watch(
+    body: Incoming,
+    awaits_continue: bool,
+    limits: &RestLimits,
+    busy: &Busy,
+) -> (axum::body::Body, Option<Arc<Progress>>) {
+    if body.is_end_stream() {
+        return (axum::body::Body::empty(), None);
     }
+    let progress = Arc::new(Progress {
+        length: body.size_hint().exact(),
+        awaits_continue,
+        read: AtomicU64::new(0),
+        asked: AtomicBool::new(false),
+        ended: AtomicBool::new(false),
+    });
+    let watched = Watched {
+        progress: Arc::clone(&progress),
+        limits: limits.clone(),
+        busy: busy.clone(),
+    };
+    let body = RequestBody {
+        body: Some(body),
+        watched: Some(watched),
+    };
+    (axum::body::Body::new(body), Some(progress))
 }
 
 impl Body for RequestBody {

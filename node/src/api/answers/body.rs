@@ -48,16 +48,28 @@ pub(super) fn held(bytes: Bytes, room: Option<Reservation>, meter: &Arc<Meter>) 
 
 /// A body that is all there.
 pub(super) struct AnswerBody {
+    /// What comes next; most answers have nothing else.
+    first: Option<Bytes>,
     pieces: VecDeque<Bytes>,
     left: usize,
     _meter: Arc<Meter>,
 }
 
 impl AnswerBody {
-    pub(super) fn new(pieces: VecDeque<Bytes>, meter: Arc<Meter>) -> Self {
+    pub(super) fn new(mut pieces: VecDeque<Bytes>, meter: Arc<Meter>) -> Self {
         Self {
             left: pieces.iter().map(Bytes::len).sum(),
+            first: pieces.pop_front(),
             pieces,
+            _meter: meter,
+        }
+    }
+
+    pub(super) fn of_one(piece: Bytes, meter: Arc<Meter>) -> Self {
+        Self {
+            left: piece.len(),
+            first: Some(piece),
+            pieces: VecDeque::new(),
             _meter: meter,
         }
     }
@@ -71,19 +83,20 @@ impl http_body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(mut piece) = self.pieces.pop_front() else {
+        let Some(mut piece) = self.first.take() else {
             return Poll::Ready(None);
         };
-        if piece.len() > PIECE {
-            let rest = piece.split_off(PIECE);
-            self.pieces.push_front(rest);
-        }
+        self.first = if piece.len() > PIECE {
+            Some(piece.split_off(PIECE))
+        } else {
+            self.pieces.pop_front()
+        };
         self.left -= piece.len();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
+        self.first.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

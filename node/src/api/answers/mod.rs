@@ -15,9 +15,12 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::FutureExt;
+use http_body::Frame;
 use http_body_util::BodyExt;
 
-use super::{Node, NodeState, client_address::client_address, error::ApiError};
+use super::{
+    Node, NodeState, client_address::client_address, connection::ConnectionMark, error::ApiError,
+};
 use crate::{
     budget::{Budgets, CutOff, NoRoom, Pool, ROOM_WAIT, Reservation, SMALL_ANSWER},
     config::Patience,
@@ -48,7 +51,7 @@ impl Taker {
     pub(super) fn of(node: &NodeState, extensions: &Extensions, headers: &HeaderMap) -> Self {
         Self {
             address: client_address(extensions, headers, &node.trusted_proxies),
-            cut_off: extensions.get().cloned(),
+            cut_off: ConnectionMark::of(extensions).map(|mark| mark.cut_off.clone()),
         }
     }
 }
@@ -159,14 +162,26 @@ impl Answers {
     }
 
     fn hold(&self, taker: &Taker, response: Response, room: Option<Reservation>) -> Response {
-        let (head, body) = response.into_parts();
-        // A body that is all there is had at once.
-        let Some(Ok(whole)) = body.collect().now_or_never() else {
+        let (head, mut body) = response.into_parts();
+        // A body that is all there is had at once, and mostly in one piece.
+        let mut whole = None;
+        while let Some(frame) = body.frame().now_or_never().flatten() {
+            let Ok(Ok(bytes)) = frame.map(Frame::into_data) else {
+                break;
+            };
+            whole = Some(match whole {
+                None => bytes,
+                Some(first) => [first, bytes].concat().into(),
+            });
+            if body.is_end_stream() {
+                break;
+            }
+        }
+        let Some(whole) = whole.filter(|_| body.is_end_stream()) else {
             return ApiError::Internal("an answer is not all there".into()).into_response();
         };
         let meter = self.meter(taker, Rule::Whole);
-        let bytes = body::held(whole.to_bytes(), room, &meter);
-        let body = AnswerBody::new([bytes].into(), meter);
+        let body = AnswerBody::of_one(body::held(whole, room, &meter), meter);
         Response::from_parts(head, Body::new(body))
     }
 

@@ -66,9 +66,9 @@ pub(in crate::api) async fn create(
     };
     let identity = Identity { environment, key };
 
-    // Before the cache: what a taken name answers must say nothing of the key. Of an exempt one there is nothing to say, and
-    // the writer looks.
-    if !caller.is_exempt() {
+    // Before the cache: what a taken name answers must say nothing of the key. Of one that opened something at this address
+    // there is nothing to say, and the writer looks.
+    if !caller.has_opened() {
         free_name(&node, &identity).await?;
     }
     let mut room = match Needs::of(None, Some(&value)) {

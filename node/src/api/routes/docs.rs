@@ -14,21 +14,19 @@ use axum::{
 use bytes::Bytes;
 use utoipa_swagger_ui::Config;
 
-use crate::api::{answers::Shared, error::ApiError, protective_headers::DOCS_POLICY};
-
-/// The OpenAPI document as it is sent.
-#[derive(Debug, Clone)]
-pub(in crate::api) struct OpenApiJson(pub(in crate::api) Bytes);
+use crate::api::{
+    answers::Shared, error::ApiError, openapi_document, protective_headers::DOCS_POLICY,
+};
 
 /// This document
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "openapi", tag = "service",
     responses((status = 200, body = serde_json::Value, description = "OpenAPI 3.1")),
 )]
-pub(in crate::api) async fn openapi(
-    Extension(OpenApiJson(document)): Extension<OpenApiJson>,
-) -> Response {
-    shared("application/json".to_owned(), document)
+pub(in crate::api) async fn openapi() -> Response {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| openapi_document().to_json().unwrap_or_default().into());
+    shared("application/json".to_owned(), document.clone())
 }
 
 /// A page to read and try the API
