@@ -3,6 +3,7 @@
 use std::fmt;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use bytes::Bytes;
 
 use crate::domain::Version;
 
@@ -130,11 +131,13 @@ impl Preconditions {
 
 /// The headers that name the version of an answer.
 pub(super) fn version_headers(version: Version) -> [(HeaderName, HeaderValue); 2] {
-    let value = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
-    [
-        (header::ETAG, value(format!("\"{version}\""))),
-        (VERSION, value(version.to_string())),
-    ]
+    let value = |text| {
+        HeaderValue::from_maybe_shared(text).unwrap_or(const { HeaderValue::from_static("") })
+    };
+    // One text for both.
+    let tag = Bytes::from(format!("\"{version}\""));
+    let unquoted = tag.slice(1..tag.len().saturating_sub(1).max(1));
+    [(header::ETAG, value(tag)), (VERSION, value(unquoted))]
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Answers with one entry. What a large value takes is reserved before its row is kept, and before anything is committed.
 
 use axum::{
+    body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
 use super::{
@@ -121,7 +122,9 @@ impl AnsweredValue {
         form: Form,
         shown: Shown<'_>,
     ) -> Response {
-        let mut headers = HeaderMap::from_iter(version_headers(version));
+        // As many as the answer has in the end.
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.extend(version_headers(version));
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
@@ -130,7 +133,7 @@ impl AnsweredValue {
             Self::Small(value) => {
                 let mut body = String::new();
                 shown.write(form, Some(&value), &mut body);
-                (status, headers, body).into_response()
+                answer(status, headers, body.into())
             }
             Self::Large(text) => {
                 let (mut head, mut tail) = (String::new(), String::new());
@@ -138,10 +141,18 @@ impl AnsweredValue {
                 let _ = shown.write_head(form, &mut head);
                 let _ = shown.write_tail(form, &mut tail);
                 let body = node.answers.of_pieces(taker, text.into_pieces(head, tail));
-                let mut response = (status, headers, body).into_response();
+                let mut response = answer(status, headers, body);
                 response.extensions_mut().insert(Charged);
                 response
             }
         }
     }
+}
+
+/// An answer of these parts alone.
+fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }

@@ -110,10 +110,8 @@ fn optional(value: Option<&str>, out: &mut impl fmt::Write) -> fmt::Result {
 
 /// UTC with microseconds and `Z`.
 pub(super) fn rfc_3339(time: Timestamp) -> String {
-    jiff::Timestamp::from_microsecond(time.as_micros())
-        .unwrap_or_default()
-        .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
-        .to_string()
+    let time = jiff::Timestamp::from_microsecond(time.as_micros()).unwrap_or_default();
+    format!("{time:.6}")
 }
 
 #[cfg(test)]

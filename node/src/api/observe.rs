@@ -121,8 +121,23 @@ fn request_id(request: &Request) -> HeaderValue {
         .get(REQUEST_ID)
         .filter(acceptable)
         .cloned();
-    own.or_else(|| HeaderValue::try_from(format!("{:032x}", rand::random::<u128>())).ok())
+    own.or_else(|| HeaderValue::from_bytes(&hex(rand::random())).ok())
         .unwrap_or_else(|| HeaderValue::from_static("none"))
+}
+
+/// Without the machinery of formats, of which each request would pay.
+fn hex(bytes: [u8; 16]) -> [u8; 32] {
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
+            *digit = if nibble < 10 {
+                b'0' + nibble
+            } else {
+                b'a' + nibble - 10
+            };
+        }
+    }
+    text
 }
 
 /// Methods of one's own invention share a label, or a scanner could fill the memory.

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE};
 use fernet::Fernet;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Salt, UserKey,
@@ -30,8 +30,8 @@ const SEALED: u8 = b' ';
 #[derive(Clone)]
 pub struct DataKey {
     fernet: Zeroizing<[u8; 32]>,
-    /// Binds values to their entries; derived from the other.
-    seals: Zeroizing<[u8; 32]>,
+    /// Binds values to their entries; its key, derived from the other, is worked in already. Wipes itself.
+    seals: Hmac<Sha256>,
 }
 
 /// A token is damaged, no token, or sealed under another key: Fernet does not tell which.
@@ -67,12 +67,12 @@ pub fn derive(user_key: &UserKey, salt: &Salt, iterations: Iterations) -> DataKe
 
 impl DataKey {
     pub(super) fn new(fernet: Zeroizing<[u8; 32]>) -> Self {
-        let seals = hmac(fernet.as_ref(), |hmac| {
+        let seals = Zeroizing::new(hmac(fernet.as_ref(), |hmac| {
             hmac.update(b"opensecureconf seal 1");
-        });
+        }));
         Self {
+            seals: keyed(&seals),
             fernet,
-            seals: Zeroizing::new(seals),
         }
     }
 
@@ -111,15 +111,14 @@ impl DataKey {
 
     /// What binds a token under this key to an entry. Without the token in it, another one could stand beside it.
     fn seal_of(&self, (environment, key): Names<'_>, token: &str) -> Seal {
-        let mac = hmac(self.seals.as_ref(), |hmac| {
-            for part in [environment, key, token] {
-                let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-                hmac.update(&length.to_be_bytes());
-                hmac.update(part.as_bytes());
-            }
-        });
-        let (seal, _) = mac.split_at(16);
-        Seal(seal.try_into().unwrap_or_default())
+        let mut hmac = self.seals.clone();
+        for part in [environment, key, token] {
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            hmac.update(&length.to_be_bytes());
+            hmac.update(part.as_bytes());
+        }
+        let mac: [u8; 32] = hmac.finalize().into_bytes().into();
+        Seal(mac.first_chunk().copied().unwrap_or_default())
     }
 
     /// Seals a plaintext into a Fernet token that shows `now` in whole seconds.
@@ -172,6 +171,17 @@ pub(super) fn hmac(key: &[u8], message: impl FnOnce(&mut Hmac<Sha256>)) -> [u8; 
         message(&mut hmac);
         hmac.finalize().into_bytes().into()
     })
+}
+
+/// HMAC into which a key is worked already.
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+    if let Some(place) = block.first_chunk_mut() {
+        *place = *key;
+    }
+    let hmac = Hmac::new(&block);
+    block.as_mut_slice().zeroize();
+    hmac
 }
 
 impl fmt::Debug for DataKey {

@@ -1,6 +1,6 @@
 //! What binds a value to its entry: Fernet alone does not, so two values under one key could change places.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -25,15 +25,20 @@ impl Seal {
     /// The seal in the extra fields of a row; `None` where there is none.
     pub fn of_extra(extra: &str) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Members {
-            seal: String,
+        struct Members<'a> {
+            // What it is made of needs no escapes.
+            #[serde(borrow)]
+            seal: &'a str,
         }
-        let members: Members = serde_json::from_str(extra).ok()?;
-        Self::try_from(members.seal).ok()
+        let members: Members<'_> = serde_json::from_str(extra).ok()?;
+        members.seal.parse().ok()
     }
 
     /// Extra fields with this seal; those of a newer release stay.
     pub fn into_extra(self, extra: Option<&str>) -> String {
+        if extra.is_none() {
+            return format!(r#"{{"{MEMBER}":"{self}"}}"#);
+        }
         let mut members: serde_json::Map<_, _> = extra
             .and_then(|extra| serde_json::from_str(extra).ok())
             .unwrap_or_default();
@@ -46,7 +51,19 @@ impl TryFrom<String> for Seal {
     type Error = NoSeal;
 
     fn try_from(text: String) -> Result<Self, NoSeal> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NoSeal)?;
+        text.parse()
+    }
+}
+
+impl FromStr for Seal {
+    type Err = NoSeal;
+
+    fn from_str(text: &str) -> Result<Self, NoSeal> {
+        let mut bytes = [0; 18];
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(text, &mut bytes)
+            .map_err(|_| NoSeal)?;
+        let bytes = bytes.get(..length).unwrap_or_default();
         bytes.try_into().map(Self).map_err(|_| NoSeal)
     }
 }

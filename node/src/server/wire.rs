@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
     time::{Sleep, sleep},
 };
 
@@ -34,12 +34,13 @@ const HYPER_ENDS: usize = "Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n".len();
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 << 10;
 /// Hyper's buffer grows where a read fills it, and stays that large. Bodies are read in pieces that do not fill it.
-const BODY_READ: usize = SMALL_HEAD_BYTES - 1;
+const BODY_READ: u64 = SMALL_HEAD_BYTES as u64 - 1;
 
 /// A client's stream.
 #[derive(Debug)]
 pub(super) struct Wire<T> {
-    stream: T,
+    /// What it reads at a time can be bounded.
+    stream: Take<T>,
     activity: Arc<Activity>,
     room: HeadRoom,
     metrics: ConnectionMetrics,
@@ -59,7 +60,7 @@ struct Lingering {
     left: usize,
 }
 
-impl<T> Wire<T> {
+impl<T: AsyncRead> Wire<T> {
     pub(super) fn new(
         stream: T,
         activity: Arc<Activity>,
@@ -67,7 +68,7 @@ impl<T> Wire<T> {
         metrics: ConnectionMetrics,
     ) -> Self {
         Self {
-            stream,
+            stream: stream.take(u64::MAX),
             activity,
             room,
             metrics,
@@ -134,19 +135,14 @@ impl<T> Wire<T> {
 }
 
 impl<T: AsyncRead + Unpin> Wire<T> {
-    fn poll_read_body(
+    fn poll_read_up_to(
         &mut self,
+        most: u64,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if buffer.remaining() <= BODY_READ {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
-        }
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(BODY_READ));
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
-        let read = part.filled().len();
-        buffer.advance(read);
-        Poll::Ready(Ok(()))
+        self.stream.set_limit(most);
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 
     /// Takes what a refused client still sends, for a while.
@@ -161,7 +157,7 @@ impl<T: AsyncRead + Unpin> Wire<T> {
                 return Poll::Ready(());
             }
             let mut buffer = ReadBuf::new(&mut space);
-            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+            match ready!(Pin::new(self.stream.get_mut()).poll_read(context, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {
                     lingering.left = lingering.left.saturating_sub(buffer.filled().len());
                 }
@@ -171,14 +167,14 @@ impl<T: AsyncRead + Unpin> Wire<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Wire<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// Writes our refusal, where there is one.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some((bytes, written)) = &mut self.refusal else {
             return Poll::Ready(Ok(()));
         };
         while let Some(rest) = bytes.get(*written..).filter(|rest| !rest.is_empty()) {
-            let more = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
+            let more = ready!(Pin::new(self.stream.get_mut()).poll_write(context, rest))?;
             if more == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -197,12 +193,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
         let wire = self.get_mut();
         let protocol = wire.activity.protocol();
         if protocol == Protocol::Http2 {
-            return Pin::new(&mut wire.stream).poll_read(context, buffer);
+            return wire.poll_read_up_to(u64::MAX, context, buffer);
         }
         if wire.activity.is_busy() {
             wire.head_bytes = 0;
             wire.head_permit = None;
-            return wire.poll_read_body(context, buffer);
+            return wire.poll_read_up_to(BODY_READ, context, buffer);
         }
         if !wire.may_read_head() {
             let fits = NO_HEAD.len().min(buffer.remaining());
@@ -210,7 +206,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut wire.stream).poll_read(context, buffer))?;
+        ready!(wire.poll_read_up_to(u64::MAX, context, buffer))?;
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         if bytes.is_empty() {
             return Poll::Ready(Ok(()));
@@ -240,7 +236,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
             wire.refusal = Some((ours, 0));
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut wire.stream).poll_write(context, bytes)
+        Pin::new(wire.stream.get_mut()).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -254,22 +250,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         {
             return self.poll_write(context, first);
         }
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(self.stream.get_mut()).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(context))?;
         if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            ready!(Pin::new(self.stream.get_mut()).poll_shutdown(context))?;
         }
         if self.refusal.is_some() {
             ready!(self.poll_linger(context));

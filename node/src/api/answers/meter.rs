@@ -1,7 +1,6 @@
 //! How fast a client takes an answer: measured for each answer, whatever carries it.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -9,12 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use slab::Slab;
+
 use crate::{budget::CutOff, config::Patience};
 
 /// How fast an answer must be taken after its grace, in bytes per second.
 const BYTES_PER_SECOND: u64 = 64 << 10;
 /// Maps that are locked one by one, so that requests do not wait for each other.
-const SHARDS: u8 = 16;
+const SHARDS: usize = 16;
 
 /// What a client owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,27 +36,38 @@ pub(super) struct Meter {
     /// Milliseconds from the beginning to when the client last took something, or had nothing to take.
     moved: AtomicU64,
     cut_off: Option<CutOff>,
-    number: u64,
+    place: Place,
     open: Weak<OpenAnswers>,
+}
+
+/// Where an answer is among those that are under way.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    shard: usize,
+    key: usize,
 }
 
 impl Meter {
     pub(super) fn begin(rule: Rule, cut_off: Option<CutOff>, open: &Arc<OpenAnswers>) -> Arc<Self> {
-        let number = open.next.fetch_add(1, Relaxed);
-        let meter = Arc::new(Self {
-            rule,
-            began: Instant::now(),
-            handed_over: AtomicUsize::new(0),
-            taken: AtomicUsize::new(0),
-            moved: AtomicU64::new(0),
-            cut_off,
-            number,
-            open: Arc::downgrade(open),
-        });
-        open.with(number, |answers| {
-            answers.insert(number, Arc::downgrade(&meter))
-        });
-        meter
+        let (began, shard) = (Instant::now(), open.next.fetch_add(1, Relaxed) % SHARDS);
+        open.with(shard, |answers| {
+            let entry = answers.vacant_entry();
+            let meter = Arc::new(Self {
+                rule,
+                began,
+                handed_over: AtomicUsize::new(0),
+                taken: AtomicUsize::new(0),
+                moved: AtomicU64::new(0),
+                cut_off,
+                place: Place {
+                    shard,
+                    key: entry.key(),
+                },
+                open: Arc::downgrade(open),
+            });
+            entry.insert(Arc::downgrade(&meter));
+            meter
+        })
     }
 
     pub(super) fn handed_over(&self, bytes: usize) {
@@ -106,45 +118,42 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         if let Some(open) = self.open.upgrade() {
-            open.with(self.number, |answers| answers.remove(&self.number));
+            let Place { shard, key } = self.place;
+            open.with(shard, |answers| answers.try_remove(key));
         }
     }
 }
 
 /// All answers that are under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OpenAnswers {
-    next: AtomicU64,
-    shards: [Mutex<HashMap<u64, Weak<Meter>>>; SHARDS as usize],
+    next: AtomicUsize,
+    first: Shard,
+    others: [Shard; SHARDS - 1],
 }
 
-impl Default for OpenAnswers {
-    fn default() -> Self {
-        Self {
-            next: AtomicU64::new(0),
-            shards: std::array::from_fn(|_| Mutex::default()),
-        }
-    }
-}
+type Shard = Mutex<Slab<Weak<Meter>>>;
 
 impl OpenAnswers {
-    fn with<T>(&self, number: u64, act: impl FnOnce(&mut HashMap<u64, Weak<Meter>>) -> T) {
-        let place = usize::try_from(number % u64::from(SHARDS)).unwrap_or_default();
-        if let Some(shard) = self.shards.get(place) {
-            act(&mut shard.lock().unwrap_or_else(PoisonError::into_inner));
-        }
+    fn with<T>(&self, shard: usize, act: impl FnOnce(&mut Slab<Weak<Meter>>) -> T) -> T {
+        let shard = self.others.get(shard).unwrap_or(&self.first);
+        act(&mut shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Shard> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     /// Ends the connections of overdue answers; tells how many answers those are.
     pub(super) fn end_overdue(&self, patience: &Patience) -> usize {
         let mut ended = 0;
-        for shard in &self.shards {
+        for shard in self.shards() {
             // Dropped outside the lock: the last reference takes it.
             let meters: Vec<_> = shard
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .values()
-                .filter_map(Weak::upgrade)
+                .iter()
+                .filter_map(|(_, meter)| meter.upgrade())
                 .collect();
             for meter in meters {
                 if meter.is_overdue(meter.began.elapsed(), patience)
@@ -206,12 +215,7 @@ mod tests {
         let meters: Vec<_> = (0..40)
             .map(|_| Meter::begin(Rule::Whole, None, &open))
             .collect();
-        let count = || -> usize {
-            open.shards
-                .iter()
-                .map(|shard| shard.lock().unwrap().len())
-                .sum()
-        };
+        let count = || -> usize { open.shards().map(|shard| shard.lock().unwrap().len()).sum() };
         assert_eq!(count(), 40);
         drop(meters);
         assert_eq!(count(), 0);
