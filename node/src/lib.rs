@@ -12,6 +12,7 @@
 //! | [`budget`] | how much memory each kind of work may take | nothing |
 //! | [`config`], [`log`], [`metrics`] | settings, log lines, counters | |
 //! | [`reload`], [`tls`] | files that change while the node runs, certificates | |
+//! | [`open_files`] | how many files the process may have open | nothing |
 //! | [`process_privacy`] | what keeps others out of the process's memory | nothing |
 //! | `server` | connections, and what happens around a request: the only module with hyper | `api`, `budget` |
 //! | [`serve`] | a running node | all above |
@@ -27,6 +28,7 @@ mod file_care;
 pub mod json;
 pub mod log;
 pub mod metrics;
+pub mod open_files;
 pub mod peers;
 pub mod process_privacy;
 mod random;

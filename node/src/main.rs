@@ -13,7 +13,7 @@ use opensecureconf_node::{
     config::{Config, Layers, UsageError, command},
     crypto::Iterations,
     log::{self, LogTarget},
-    process_privacy,
+    open_files, process_privacy,
     serve::{BoundNode, STACK},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     // The allocator asks for huge pages, which triple what an idle node allocates. Refused, nothing else changes.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     process_privacy::withdraw();
+    open_files::raise();
     let arguments = command().get_matches();
     let (name, flags) = match arguments.subcommand() {
         Some((name, flags)) => (name, flags),

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::refusal::Refusal;
-use crate::{api::ConnectionMark, config::Patience};
+use crate::{api::ConnectionMark, budget::Reservation, config::Patience};
 
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub(super) struct Activity {
     retiring: AtomicBool,
     evicted: AtomicBool,
     refusal: AtomicU8,
+    /// Room for the large head that is being read. HTTP/1 only.
+    head_room: Mutex<Option<Reservation>>,
     /// Wakes the connection when it is told to make room.
     pub(super) told: Notify,
 }
@@ -68,6 +70,7 @@ impl Activity {
             retiring: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             refusal: AtomicU8::new(0),
+            head_room: Mutex::default(),
             told: Notify::new(),
         }
     }
@@ -98,6 +101,22 @@ impl Activity {
         if self.head_began.load(Relaxed) == 0 {
             self.head_began.store(self.now(), Relaxed);
         }
+    }
+
+    /// The head that is being read has this room, until its request is there.
+    pub(super) fn keep_head_room(&self, room: Reservation) {
+        *self.head_room() = Some(room);
+    }
+
+    /// The head is there: what it needs is known now.
+    pub(super) fn give_head_room_back(&self) {
+        self.head_room().take();
+    }
+
+    fn head_room(&self) -> MutexGuard<'_, Option<Reservation>> {
+        self.head_room
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Since when there has been nothing to do; `None` while there is, or before the first answer.

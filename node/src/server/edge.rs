@@ -51,6 +51,7 @@ impl Service<Request<Incoming>> for Edge {
         let Self { parts, activity } = self;
         // At once: what is read from now on is no head any more.
         let busy = activity.begin();
+        activity.give_head_room_back();
         let (mut head, body) = request.into_parts();
         let version = head.version;
         let path = head.uri.path_and_query().map_or("", |path| path.as_str());
@@ -69,6 +70,7 @@ impl Service<Request<Incoming>> for Edge {
         Answering {
             answer: tower::Service::call(&mut router, Request::from_parts(head, body)),
             edge: self.clone(),
+            waiting: None,
             request: Some(Asked {
                 version,
                 client_closes,
@@ -101,6 +103,7 @@ pin_project! {
         edge: Edge,
         // Taken when the answer is there.
         request: Option<Asked>,
+        waiting: Option<Waiting>,
     }
 }
 
@@ -109,13 +112,49 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        if let Some(Waiting { over, answer }) = this.waiting {
+            ready!(over.as_mut().poll(context));
+            return match answer.take() {
+                Some(answer) => Poll::Ready(Ok(answer)),
+                // Not polled again after its end.
+                None => Poll::Pending,
+            };
+        }
         let answer = ready!(this.answer.poll(context))?;
         let Some(request) = this.request.take() else {
             // Not polled again after its end.
             return Poll::Pending;
         };
-        Poll::Ready(Ok(this.edge.complete(request, answer)))
+        let rest = rest_to_wait_for(&request, answer.status());
+        let answer = this.edge.complete(request, answer);
+        let Some(rest) = rest else {
+            return Poll::Ready(Ok(answer));
+        };
+        let mut over = Box::pin(rest.over());
+        if over.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(answer));
+        }
+        *this.waiting = Some(Waiting {
+            over,
+            answer: Some(answer),
+        });
+        Poll::Pending
     }
+}
+
+/// An answer that goes out when nothing more of its request's body is read.
+struct Waiting {
+    over: Pin<Box<dyn Future<Output = ()> + Send>>,
+    answer: Option<Response<AnswerBody>>,
+}
+
+/// What of a request's body the client has to send before its answer. Clients stop sending when they are refused; some of
+/// them (curl 7.88) hang where any other answer on HTTP/2 ends before their body does.
+fn rest_to_wait_for(request: &Asked, status: StatusCode) -> Option<Arc<Progress>> {
+    let refused = status.is_client_error() || status.is_server_error();
+    let progress = request.progress.as_ref()?;
+    let waits = request.version == Version::HTTP_2 && !refused && progress.is_being_dropped();
+    waits.then(|| Arc::clone(progress))
 }
 
 impl Edge {

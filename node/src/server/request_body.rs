@@ -17,7 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::{
     runtime::Handle,
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
     time::{Instant, sleep_until, timeout_at},
 };
 
@@ -44,6 +44,10 @@ pub(super) struct Progress {
     read: AtomicU64,
     asked: AtomicBool,
     ended: AtomicBool,
+    /// Its handler has left it, and what it left is being read.
+    left: AtomicBool,
+    /// As much of it as is read has been read.
+    over: Notify,
 }
 
 impl Progress {
@@ -55,6 +59,16 @@ impl Progress {
         }
         let never_began = self.awaits_continue && !self.asked.load(Relaxed);
         never_began || self.length.is_some_and(|length| length > limits.bytes)
+    }
+
+    /// Whether the node is still reading what the handler left.
+    pub(super) fn is_being_dropped(&self) -> bool {
+        self.left.load(Relaxed) && !self.ended.load(Relaxed)
+    }
+
+    /// Waits until nothing more of it is read. One may wait.
+    pub(super) async fn over(self: Arc<Self>) {
+        self.over.notified().await;
     }
 }
 
@@ -89,6 +103,8 @@ pub(super) fn watch(
         read: AtomicU64::new(0),
         asked: AtomicBool::new(false),
         ended: AtomicBool::new(false),
+        left: AtomicBool::new(false),
+        over: Notify::new(),
     });
     let watched = Watched {
         progress: Arc::clone(&progress),
@@ -158,6 +174,7 @@ impl Drop for RequestBody {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
+            progress.left.store(true, Relaxed);
             runtime.spawn(read_rest(body, watched));
         }
     }
@@ -175,6 +192,7 @@ async fn read_rest(mut body: Incoming, watched: Watched) {
     loop {
         let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await else {
             progress.ended.store(true, Relaxed);
+            progress.over.notify_one();
             return;
         };
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -183,6 +201,7 @@ async fn read_rest(mut body: Incoming, watched: Watched) {
         }
         left -= bytes;
     }
+    progress.over.notify_one();
     // The client reads the answer meanwhile; what it sends waits in its own memory.
     if let Ok(_waiting) = limits.waiting.try_acquire() {
         sleep_until(deadline).await;

@@ -20,7 +20,7 @@ use super::{
     limits::SMALL_HEAD_BYTES,
     refusal::Refusal,
 };
-use crate::{budget::Reservation, metrics::ConnectionMetrics};
+use crate::metrics::ConnectionMetrics;
 
 /// How every HTTP/2 connection begins, and no request of HTTP/1.
 const HTTP2_BEGINS: &[u8] = b"PRI";
@@ -48,7 +48,8 @@ pub(super) struct Wire<T> {
     beginning: usize,
     /// Bytes of the head that is being read.
     head_bytes: usize,
-    head_permit: Option<Reservation>,
+    /// Whether there is room for more of it than most heads have.
+    head_may_grow: bool,
     /// What is written instead of hyper's refusal, and how much of it is.
     refusal: Option<(Vec<u8>, usize)>,
     lingering: Option<Lingering>,
@@ -74,7 +75,7 @@ impl<T: AsyncRead> Wire<T> {
             metrics,
             beginning: 0,
             head_bytes: 0,
-            head_permit: None,
+            head_may_grow: false,
             refusal: None,
             lingering: None,
         }
@@ -106,12 +107,13 @@ impl<T: AsyncRead> Wire<T> {
         if self.activity.head_refusal().is_some() {
             return false;
         }
-        if self.head_bytes >= SMALL_HEAD_BYTES && self.head_permit.is_none() {
-            self.head_permit = self.room.for_growth(self.activity.mark.peer.ip());
-            if self.head_permit.is_none() {
+        if self.head_bytes >= SMALL_HEAD_BYTES && !self.head_may_grow {
+            let Some(room) = self.room.for_growth(self.activity.mark.peer.ip()) else {
                 self.activity.refuse_head(Refusal::NoRoomForHead);
                 return false;
-            }
+            };
+            self.activity.keep_head_room(room);
+            self.head_may_grow = true;
         }
         true
     }
@@ -197,7 +199,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
         }
         if wire.activity.is_busy() {
             wire.head_bytes = 0;
-            wire.head_permit = None;
+            wire.head_may_grow = false;
             return wire.poll_read_up_to(BODY_READ, context, buffer);
         }
         if !wire.may_read_head() {

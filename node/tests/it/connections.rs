@@ -326,22 +326,54 @@ async fn probes_on_their_own_port_are_answered_while_nothing_else_is() {
     node.stop().await;
 }
 
-#[test]
-fn without_file_descriptors_the_node_says_so_and_goes_on() {
-    let folder = TempDir::new().unwrap();
+/// What a path answers on a connection of its own.
+fn ask_once(address: &str, path: &str) -> String {
+    let mut stream = BlockingStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// A node with a limit of open files, as the shell's `ulimit` sets it.
+fn start_with_open_files(folder: &TempDir, limit: &str) -> Process {
     let mut command = Command::new("sh");
     let binary = osc_node(folder.path()).get_program().to_owned();
     command
         .env_clear()
         .current_dir(folder.path())
         .arg("-c")
-        .arg("ulimit -n 60; exec \"$0\"")
+        .arg(format!("ulimit {limit}; exec \"$0\""))
         .arg(binary)
         .envs(environment(folder.path()))
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
-    let mut node = Process::start_command(&mut command);
+    Process::start_command(&mut command)
+}
+
+#[test]
+fn a_low_soft_limit_of_open_files_does_not_limit_connections() {
+    let folder = TempDir::new().unwrap();
+    let node = start_with_open_files(&folder, "-Sn 60");
+    let address = node.url.strip_prefix("http://").unwrap().to_owned();
+    let many: Vec<_> = (0..70)
+        .map(|_| BlockingStream::connect(&address).unwrap())
+        .collect();
+    let health = ask_once(&address, "/health");
+    assert!(health.starts_with("HTTP/1.1 200 OK\r\n"), "{health}");
+    drop(many);
+    node.kill();
+}
+
+#[test]
+fn without_file_descriptors_the_node_says_so_and_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let mut node = start_with_open_files(&folder, "-n 60");
     let address = node.url.strip_prefix("http://").unwrap().to_owned();
     let many: Vec<_> = (0..70)
         .map(|_| BlockingStream::connect(&address).unwrap())
@@ -349,12 +381,7 @@ fn without_file_descriptors_the_node_says_so_and_goes_on() {
     node.event("file_descriptors_exhausted");
     drop(many);
     node.event("file_descriptors_available");
-    let mut stream = BlockingStream::connect(&address).unwrap();
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let mut metrics = String::new();
-    stream.read_to_string(&mut metrics).unwrap();
+    let metrics = ask_once(&address, "/metrics");
     assert!(
         metrics.contains("osc_file_descriptors_exhausted_total 1\n"),
         "{metrics}"

@@ -1,0 +1,16 @@
+//! How many files and connections the process may have open.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the limit of open files to what the process may have: the usual soft limit of 1,024 is for programs that use
+/// `select`, and less than the connections of a node. What the system refuses stays as it was.
+pub fn raise() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if limit.current != limit.maximum {
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
+}
