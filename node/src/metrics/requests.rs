@@ -137,17 +137,16 @@ impl Metrics {
                 .with_label_values(&[endpoint, method, &status.to_string()]);
             (count, all.duration.with_label_values(&[endpoint, method]))
         };
-        let found;
-        let (count, seconds) = match all
+        let known = all
             .frequent
             .iter()
-            .find(|one| one.is(endpoint, method, status))
-        {
-            Some(one) => one.series.get_or_init(find),
-            None => {
-                found = find();
-                &found
-            }
+            .find(|one| one.is(endpoint, method, status));
+        let found;
+        let (count, seconds) = if let Some(one) = known {
+            one.series.get_or_init(find)
+        } else {
+            found = find();
+            &found
         };
         count.inc();
         seconds.observe(duration.as_secs_f64());
