@@ -19,6 +19,7 @@ use kube::{
     runtime::wait::await_condition,
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::diagnostics;
 
@@ -133,12 +134,16 @@ impl Stage {
 
     /// Applies an OpenSecureConfCluster as `kubectl apply` does it.
     pub async fn apply(&self, yaml: &str) -> anyhow::Result<DynamicObject> {
-        let object: DynamicObject = serde_saphyr::from_str(yaml)?;
-        let name = object.metadata.name.clone().unwrap_or_default();
+        self.apply_value(&serde_saphyr::from_str(yaml)?).await
+    }
+
+    /// The same, of a resource that is there already.
+    pub async fn apply_value(&self, resource: &Value) -> anyhow::Result<DynamicObject> {
+        let name = resource["metadata"]["name"].as_str().unwrap_or_default();
         let parameters = PatchParams::apply("story");
         Ok(self
             .clusters()
-            .patch(&name, &parameters, &Patch::Apply(&object))
+            .patch(name, &parameters, &Patch::Apply(resource))
             .await?)
     }
 

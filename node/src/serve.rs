@@ -1,7 +1,7 @@
 //! A running node: puts the parts together, listens, and stops in good order.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -231,8 +231,20 @@ impl BoundNode {
     }
 }
 
+/// Binds. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    match TcpListener::bind(address) {
+        // Linux' EAFNOSUPPORT and EADDRNOTAVAIL: no such family at all, or none on any interface.
+        Err(error) if everywhere && matches!(error.raw_os_error(), Some(97 | 99)) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
+        }
+        bound => bound,
+    }
+}
+
 fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
+    let listener = bind(address)
         .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)

@@ -1,7 +1,7 @@
 //! `osc-operator health`: asks the running operator, for images without a shell.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ pub struct Settings {
         long,
         value_name = "ADDRESS:PORT",
         env = "OSC_OPERATOR_ADMIN_BIND",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     pub admin_bind: SocketAddr,
 }
@@ -32,7 +32,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     // What listens everywhere listens here too.
     let ip: IpAddr = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        // Which answers IPv4 too, also where the kernel has no IPv6.
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         ip => ip,
     };
     let url = format!("http://{}/healthz", SocketAddr::new(ip, address.port()));

@@ -5,9 +5,10 @@
 //! |---|---|
 //! | [`names`] | every name, label, port and path |
 //! | [`cluster`] | the kind `OpenSecureConfCluster`: resource, reconcile steps, driver |
-//! | [`node_settings`] | what a node is told |
+//! | [`node`] | how nodes are spoken to, and what they are configured with |
 //! | [`local`] | a cluster as processes on this machine |
 //! | [`manifests`] | what is installed into Kubernetes |
+//! | [`pki`] | certificates of nodes: what is issued, and when it is renewed |
 //! | [`random`] | bytes for salts and keys |
 //! | [`leader`], [`admin`], [`metrics`], [`run`], [`health`] | the running operator |
 
@@ -19,7 +20,8 @@ pub mod local;
 pub mod manifests;
 pub mod metrics;
 pub mod names;
-pub mod node_settings;
+pub mod node;
+pub mod pki;
 pub mod random;
 pub mod run;
 pub mod service_monitor;

@@ -22,8 +22,12 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
 /// Label of the one Service whose endpoints Prometheus scrapes, so that each pod is scraped once.
 pub const LABEL_SCRAPE: &str = "opensecureconf.io/scrape";
-/// Annotation of the salt Secret: the incarnation that was chosen to found the cluster; empty while nobody is.
-pub const ANNOTATION_FOUNDER: &str = "opensecureconf.io/founder";
+/// Annotation of the salt Secret: the incarnation that was told to bootstrap the cluster; empty while none is.
+pub const ANNOTATION_BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
+/// Annotation of the salt Secret and of the StatefulSet: which names, paths and annotations they were made with.
+pub const ANNOTATION_LAYOUT: &str = "opensecureconf.io/layout";
+/// The layout of this release. A renamed annotation, label, path or claim raises it.
+pub const LAYOUT: &str = "2";
 
 /// Value of [`LABEL_NAME`].
 pub const PRODUCT: &str = "opensecureconf";
@@ -38,9 +42,16 @@ pub const NODE_PORT: i32 = 9000;
 /// That port's name.
 pub const NODE_PORT_NAME: &str = "http";
 /// Where a node answers probes only.
-pub const HEALTH_PORT: u16 = 9200;
+pub const HEALTH_PORT: u16 = 9003;
 /// Its name. No Service and no NetworkPolicy has it: the kubelet of the pod's own machine is the only caller.
 pub const HEALTH_PORT_NAME: &str = "health";
+/// Name and number of every port of a node: no other container of its pod takes one of them.
+pub const OWN_PORTS: [(&str, i32); 2] = [
+    (NODE_PORT_NAME, NODE_PORT),
+    (HEALTH_PORT_NAME, HEALTH_PORT as i32),
+];
+/// Names of a pod's own volumes.
+pub const OWN_VOLUMES: [&str; 6] = ["data", "tmp", "api-key", "cluster-key", "peers", "salt"];
 /// User and group of every container.
 pub const USER_ID: i64 = 65532;
 
@@ -89,21 +100,6 @@ impl ClusterName {
     /// The headless Service and the ConfigMap with the peer list.
     pub fn nodes(&self) -> String {
         format!("{}-nodes", self.0)
-    }
-
-    /// The Secret with the API key.
-    pub fn api_key(&self) -> String {
-        format!("{}-api-key", self.0)
-    }
-
-    /// The Secret with the cluster key.
-    pub fn cluster_key(&self) -> String {
-        format!("{}-cluster-key", self.0)
-    }
-
-    /// The Secret with the salt.
-    pub fn salt(&self) -> String {
-        format!("{}-salt", self.0)
     }
 
     /// The pod with this ordinal; also the node's id.

@@ -33,7 +33,7 @@ pub struct Settings {
         long,
         value_name = "ADDRESS:PORT",
         env = "OSC_OPERATOR_ADMIN_BIND",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     pub admin_bind: SocketAddr,
     /// This process's name in the Lease; must be unique
@@ -52,14 +52,12 @@ pub struct Settings {
 /// Runs until a signal (well) or until the Lease is lost (an error).
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let metrics = Metrics::new()?;
-    let listener = tokio::net::TcpListener::bind(settings.admin_bind)
-        .await
-        .with_context(|| {
-            format!(
-                "cannot listen on {}; choose another --admin-bind",
-                settings.admin_bind
-            )
-        })?;
+    let listener = admin::listen(settings.admin_bind).with_context(|| {
+        format!(
+            "cannot listen on {}; choose another --admin-bind",
+            settings.admin_bind
+        )
+    })?;
     let admin = axum::serve(listener, admin::router(metrics.clone()));
     let client = Client::try_default()
         .await

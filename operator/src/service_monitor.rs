@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What is scraped, and how.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,4 +43,13 @@ pub struct Endpoint {
     pub path: String,
     /// How often.
     pub interval: String,
+    /// How long one scrape may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_timeout: Option<String>,
+    /// Changes of the labels of targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relabelings: Vec<Value>,
+    /// Changes of the labels of samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metric_relabelings: Vec<Value>,
 }

@@ -2,6 +2,7 @@
 
 mod replication;
 mod rolling;
+mod schema;
 
 use std::{collections::BTreeMap, io::Write, time::Instant};
 
@@ -22,8 +23,8 @@ use kube::{
 use opensecureconf_e2e::{Stage, Workload, condition};
 use serde_json::json;
 
-/// Where the operator notes who founded a cluster.
-const FOUNDER: &str = "opensecureconf.io/founder";
+/// Where the operator notes which node bootstrapped a cluster.
+const BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
 const SURVIVES: &str = "print(client.read('survivor')['value'])";
 
 fn report(what: &str, since: Instant) {
@@ -42,7 +43,7 @@ fn one_resource_becomes_a_store_that_outlives_its_pods_and_itself() {
         let cluster = stage.until_condition("demo", "Ready", "True").await?;
         report("from apply to Ready", applied);
         ensure!(cluster.data.pointer("/status/nodesReady") == Some(&json!("1/1")));
-        ensure!(condition(&cluster, "InSync").is_some_and(|(status, ..)| status == "True"));
+        ensure!(condition(&cluster, "Replicated").is_some_and(|(status, ..)| status == "True"));
 
         let workload = Workload {
             stage: &stage,
@@ -86,8 +87,8 @@ print('all of it works')
             "the salt is not what it was"
         );
         let marked = |found: Option<&Secret>| {
-            let founder = |secret: &Secret| secret.annotations().get(FOUNDER).cloned();
-            found.and_then(founder).is_some()
+            let mark = |secret: &Secret| secret.annotations().get(BOOTSTRAP).cloned();
+            found.and_then(mark).is_some()
         };
         stage
             .until(stage.api(), "demo-salt", "marked", marked)
@@ -179,6 +180,31 @@ fn resources_that_cannot_work_are_refused_with_words_that_help() {
                 "apiKey.secretRef has no use",
             ),
             ("mode", "{mode: Anarchy}", "Unsupported value"),
+            (
+                "there",
+                "{replicas: 1, mode: Federated}",
+                "mode cannot be changed",
+            ),
+            (
+                "there",
+                "{replicas: 1, storage: {retention: {whenDeleted: Delete}}}",
+                "whenDeleted cannot be changed",
+            ),
+            (
+                "outside",
+                "{service: {externalTrafficPolicy: Local}}",
+                "externalTrafficPolicy is about traffic from outside",
+            ),
+            (
+                "ranges",
+                "{service: {type: LoadBalancer, loadBalancerSourceRanges: [everybody]}}",
+                "networks such as 10.0.0.0/8",
+            ),
+            (
+                "scrape",
+                "{monitoring: {serviceMonitor: {interval: 10s, scrapeTimeout: 11s}}}",
+                "not longer than the interval",
+            ),
         ] {
             let refusal = stage
                 .apply(&resource(name, spec))

@@ -45,7 +45,7 @@ pub(crate) async fn three_nodes(stage: &Stage) -> anyhow::Result<DynamicObject> 
 fn what_is_written_to_one_node_is_read_from_each_and_a_killed_pod_catches_up() {
     Stage::tell("three-nodes", |stage| async move {
         let cluster = three_nodes(&stage).await?;
-        ensure!(condition(&cluster, "InSync").is_some_and(|(status, ..)| status == "True"));
+        ensure!(condition(&cluster, "Replicated").is_some_and(|(status, ..)| status == "True"));
         let members = cluster
             .data
             .pointer("/status/members")

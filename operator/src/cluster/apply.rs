@@ -4,27 +4,22 @@ use std::fmt::Debug;
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{
-        apps::v1::StatefulSet, core::v1::Secret, networking::v1::NetworkPolicy,
-        policy::v1::PodDisruptionBudget,
-    },
+    api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy, policy::v1::PodDisruptionBudget},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use rand::rngs::SysError;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    build::{ClusterResources, build_api_key_secret, build_cluster_key_secret, build_salt_secret},
-    dereference::Found,
-    founder_mark::FounderMark,
-    salt::{MemberSalt, Salt},
-    secret_plan::{SaltPlan, SecretPlan},
-    validate::ValidatedCluster,
+    build::ClusterResources, dereference::DereferencedObjects, validate::ValidatedCluster,
 };
-use crate::{names::FIELD_MANAGER, random, service_monitor::ServiceMonitor};
+use crate::{names::FIELD_MANAGER, service_monitor::ServiceMonitor};
+
+/// How the API server begins to say that an object's own keyed lists repeat a key: it will never take it.
+const NO_TYPED_PATCH: &str = "failed to create typed patch object";
 
 /// Why a child could not be written. Trying again may help.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +54,15 @@ impl Error {
             return None;
         };
         match source.as_ref() {
-            kube::Error::Api(status) if [400, 403, 422].contains(&status.code) => Some(format!(
-                "the API server refused to {verb} {kind} {name}: {}",
-                status.message
-            )),
+            kube::Error::Api(status)
+                if [400, 403, 422].contains(&status.code)
+                    || status.code == 500 && status.message.starts_with(NO_TYPED_PATCH) =>
+            {
+                Some(format!(
+                    "the API server refused to {verb} {kind} {name}: {}",
+                    status.message
+                ))
+            }
             _ => None,
         }
     }
@@ -94,78 +94,13 @@ pub enum Done {
     },
 }
 
-/// Makes the Secrets that are missing, the salt first: the API server's create is the vote that makes exactly one.
-pub async fn create_secrets(
-    client: &Client,
-    cluster: &ValidatedCluster,
-    plan: &SecretPlan,
-    done: &mut Vec<Done>,
-) -> Result<(), Error> {
-    let SecretPlan {
-        salt,
-        create_api_key,
-        create_cluster_key,
-    } = plan;
-    let mut wanted = Vec::new();
-    match salt {
-        SaltPlan::Create => {
-            let salt = Salt::new(random::bytes().map_err(Error::Random)?);
-            wanted.push((
-                build_salt_secret(cluster, &salt, &FounderMark::Nobody),
-                None,
-            ));
-        }
-        SaltPlan::Restore(MemberSalt {
-            node,
-            incarnation,
-            salt,
-        }) => {
-            // As for every founded cluster that is met: nobody is told to found another one.
-            let mark = FounderMark::Chosen(incarnation.clone());
-            wanted.push((build_salt_secret(cluster, salt, &mark), Some(node)));
-        }
-        SaltPlan::Use(_) | SaltPlan::Await(_) => {}
-    }
-    if *create_api_key {
-        let key = random::key().map_err(Error::Random)?;
-        wanted.push((build_api_key_secret(cluster, key), None));
-    }
-    if *create_cluster_key {
-        let key = random::key().map_err(Error::Random)?;
-        wanted.push((build_cluster_key_secret(cluster, key), None));
-    }
-    let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
-    for (secret, from) in &wanted {
-        let name = secret.name_any();
-        // Somebody who was faster made it: the next reconcile reads what he made.
-        let parameters = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        api.create(&parameters, secret)
-            .await
-            .map_err(|source| failed::<Secret>("create", &name, source))?;
-        done.push(match from {
-            Some(node) => Done::Restored {
-                secret: name,
-                node: (*node).clone(),
-            },
-            None => Done::Created {
-                kind: "Secret".to_owned(),
-                name,
-            },
-        });
-    }
-    Ok(())
-}
-
 /// Writes all other children: what pods need before the pods, so that they start at the first try. `done` tells what was
 /// done, also before a failure.
 pub async fn apply(
     client: &Client,
     cluster: &ValidatedCluster,
     resources: &ClusterResources,
-    found: &Found,
+    found: &DereferencedObjects,
     done: &mut Vec<Done>,
 ) -> Result<StatefulSet, Error> {
     // Destructured in full: a child that nobody applies does not compile.
@@ -210,7 +145,7 @@ struct Children<'a> {
     client: &'a Client,
     namespace: &'a str,
     name: &'a str,
-    found: &'a Found,
+    found: &'a DereferencedObjects,
     done: &'a mut Vec<Done>,
 }
 
@@ -269,7 +204,7 @@ impl Children<'_> {
     }
 }
 
-fn failed<K: Resource<DynamicType = ()>>(
+pub(super) fn failed<K: Resource<DynamicType = ()>>(
     verb: &'static str,
     name: &str,
     source: kube::Error,

@@ -11,8 +11,7 @@ use kube::{
     runtime::events::{Recorder, Reporter},
 };
 
-use super::node_status;
-use crate::{metrics::Metrics, names::OPERATOR};
+use crate::{metrics::Metrics, names::OPERATOR, node};
 
 /// What reconciles share.
 pub struct Context {
@@ -49,7 +48,7 @@ impl Context {
         };
         Ok(Self {
             recorder: Recorder::new(client.clone(), reporter),
-            http: node_status::client()?,
+            http: node::http_client()?,
             client,
             metrics,
             node_image,

@@ -1,7 +1,8 @@
 //! Reads everything that later steps decide on. Writes nothing.
 
-mod found;
+mod objects;
 
+use futures::future::try_join_all;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
@@ -15,14 +16,15 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use tokio::try_join;
 
-pub use found::{ApiKey, Child, Found, Founder, KeySecret, PendingClaim, SaltSecret};
+pub use objects::{Child, DereferencedObjects, PendingClaim, SaltSecret};
 
-use super::{founder_mark::FounderMark, salt::Salt, validate::ValidatedCluster};
+use super::{
+    resource::OpenSecureConfCluster,
+    secrets::{ManagedSecret, ObservedSecret, ObservedSecrets},
+    validate::{self, ValidatedCluster, claim_owner},
+};
 use crate::{
-    names::{
-        ANNOTATION_FOUNDER, API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY,
-        OPERATOR, SALT_ENTRY, previous_entry,
-    },
+    names::{ANNOTATION_LAYOUT, ClusterName, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR},
     service_monitor::ServiceMonitor,
 };
 
@@ -30,33 +32,17 @@ use crate::{
 pub async fn dereference(
     client: &Client,
     cluster: &ValidatedCluster,
-) -> Result<Found, kube::Error> {
+) -> Result<DereferencedObjects, kube::Error> {
     let (name, namespace) = (&cluster.name, cluster.namespace.as_str());
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-    let (api_key_name, api_key_entry) = match &cluster.spec.api_key.secret_ref {
-        Some(reference) => (reference.name.clone(), reference.key.clone()),
-        None => (name.api_key(), API_KEY_ENTRY.to_owned()),
-    };
-    let (salt_name, cluster_key_name, no_filter) =
-        (name.salt(), name.cluster_key(), ListParams::default());
-    let (salt, api_key, cluster_key, claims, monitor) = try_join!(
-        secrets.get_opt(&salt_name),
-        secrets.get_opt(&api_key_name),
-        secrets.get_opt(&cluster_key_name),
+    let no_filter = ListParams::default();
+    let (secrets, user_api_key, claims, monitor, foreign_references) = try_join!(
+        managed_secrets(client, cluster),
+        user_api_key(client, cluster),
         claims.list(&no_filter),
         service_monitor(client, cluster),
+        foreign_references(client, cluster),
     )?;
-    // The user's own Secret is his, whatever its labels say.
-    let of_user = cluster.spec.api_key.secret_ref.is_some();
-    let api_key = api_key.map(|secret| {
-        let ours = of_user || is_ours(&secret.metadata, cluster);
-        key_secret(&secret, &api_key_entry, ours, cluster)
-    });
-    let cluster_key = cluster_key.map(|secret| {
-        let ours = is_ours(&secret.metadata, cluster);
-        key_secret(&secret, CLUSTER_KEY_ENTRY, ours, cluster)
-    });
     let (service_monitors_served, monitor) = monitor;
     let (nodes, own) = (name.nodes(), name.as_str());
     let children = try_join!(
@@ -71,64 +57,94 @@ pub async fn dereference(
     let children = [
         children.0, children.1, children.2, children.3, children.4, children.5, children.6, monitor,
     ];
-    let prefix = name.claim_prefix();
     let claims: Vec<_> = claims
         .items
         .into_iter()
-        .filter(|claim| is_claim(&claim.name_any(), &prefix))
+        .filter(|claim| claim_owner(&claim.name_any()) == Some(own))
         .collect();
-    Ok(Found {
-        founder: founder(salt.as_ref()),
-        salt: salt_of(salt.as_ref()),
+    let api_key = match &cluster.spec.api_key.secret_ref {
+        // The user's own Secret is his, whatever its labels say.
+        Some(reference) => user_api_key
+            .as_ref()
+            .and_then(|secret| secret.key(&reference.key)),
+        None => secrets
+            .get(&ManagedSecret::ApiKey)
+            .filter(|secret| secret.ours)
+            .and_then(|secret| secret.key(ManagedSecret::ApiKey.entry())),
+    };
+    Ok(DereferencedObjects {
+        secrets,
+        user_api_key,
+        api_key,
         pending_claims: claims.iter().filter_map(pending).collect(),
         claims: claims.iter().map(ResourceExt::name_any).collect(),
-        api_key,
-        cluster_key,
         children: children.into_iter().flatten().collect(),
         service_monitors_served,
+        foreign_references,
     })
 }
 
-fn key_secret(secret: &Secret, entry: &str, ours: bool, cluster: &ValidatedCluster) -> KeySecret {
-    let key = |entry: &str| {
-        let data = secret.data.as_ref()?.get(entry)?;
-        Some(first_line(&data.0)).filter(|key| !key.is_empty())
-    };
-    // While callers move, the previous one: a node may not have read the new one yet.
-    let shown = key(entry).map(|new| key(&previous_entry(entry)).unwrap_or(new));
-    KeySecret {
-        ours,
-        owned: controller(&secret.metadata) == Some(cluster.uid.as_str()),
-        key: shown.map(ApiKey),
-    }
+async fn managed_secrets(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<ObservedSecrets, kube::Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
+    let read = ManagedSecret::ALL.map(|which| {
+        let api = &api;
+        async move {
+            let secret = api.get_opt(&which.name(&cluster.name)).await?;
+            Ok::<_, kube::Error>(secret.map(|secret| {
+                let ours = is_ours(&secret.metadata, cluster);
+                (which, ObservedSecret::read(secret, ours, &cluster.uid))
+            }))
+        }
+    });
+    Ok(try_join_all(read).await?.into_iter().flatten().collect())
 }
 
-fn founder(secret: Option<&Secret>) -> Founder {
-    let metadata = secret.map(|secret| &secret.metadata);
-    let text = metadata
-        .and_then(|metadata| metadata.annotations.as_ref()?.get(ANNOTATION_FOUNDER))
-        .map(String::as_str);
-    Founder {
-        mark: FounderMark::of(text),
-        unmanaged: metadata.is_some_and(|metadata| {
-            let labels = metadata.labels.as_ref();
-            !labels.is_some_and(|labels| labels.contains_key(LABEL_MANAGED_BY))
-        }),
-        resource_version: metadata.and_then(|metadata| metadata.resource_version.clone()),
-    }
+async fn user_api_key(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<Option<ObservedSecret>, kube::Error> {
+    let Some(reference) = &cluster.spec.api_key.secret_ref else {
+        return Ok(None);
+    };
+    let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
+    let secret = api.get_opt(&reference.name).await?;
+    Ok(secret.map(|secret| ObservedSecret::read(secret, true, &cluster.uid)))
 }
 
-fn salt_of(secret: Option<&Secret>) -> SaltSecret {
-    let Some(secret) = secret else {
-        return SaltSecret::Missing;
-    };
-    let data = secret.data.as_ref().and_then(|data| data.get(SALT_ENTRY));
-    match data.and_then(|data| Salt::read(&data.0)) {
-        Some(salt) => SaltSecret::Present {
-            fingerprint: salt.fingerprint(),
-        },
-        None => SaltSecret::Malformed,
+/// Whether the pod template names what another cluster of this namespace owns, also one whose resource is gone.
+async fn foreign_references(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<Option<validate::Error>, kube::Error> {
+    let references = &cluster.additions.references;
+    if references.is_empty() {
+        return Ok(None);
     }
+    let clusters: Api<OpenSecureConfCluster> = Api::namespaced(client.clone(), &cluster.namespace);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
+    let (all, managed) = (
+        ListParams::default(),
+        ListParams::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}")),
+    );
+    let (clusters, secrets) = try_join!(
+        clusters.list_metadata(&all),
+        secrets.list_metadata(&managed)
+    )?;
+    let clusters: Vec<_> = clusters
+        .iter()
+        .filter_map(|cluster| ClusterName::new(&cluster.name_any()))
+        .collect();
+    let labelled: Vec<_> = secrets
+        .iter()
+        .filter_map(|secret| {
+            let owner = secret.labels().get(LABEL_INSTANCE)?;
+            Some((secret.name_any(), owner.clone()))
+        })
+        .collect();
+    Ok(references.check(&clusters, &labelled).err())
 }
 
 fn pending(claim: &PersistentVolumeClaim) -> Option<PendingClaim> {
@@ -138,20 +154,6 @@ fn pending(claim: &PersistentVolumeClaim) -> Option<PendingClaim> {
         name: claim.name_any(),
         class,
     })
-}
-
-/// `data-prod-0` is a claim of `prod`, `data-prod-eu-0` is not.
-fn is_claim(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix)
-        .is_some_and(|ordinal| !ordinal.is_empty() && ordinal.chars().all(|c| c.is_ascii_digit()))
-}
-
-fn first_line(key: &[u8]) -> Vec<u8> {
-    key.split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii()
-        .to_vec()
 }
 
 async fn child<K>(
@@ -171,6 +173,7 @@ where
         kind: K::kind(&()).into_owned(),
         name: name.to_owned(),
         uid: object.metadata.uid.clone(),
+        layout: object.annotations().get(ANNOTATION_LAYOUT).cloned(),
         ours: is_ours(&object.metadata, cluster),
     }))
 }
@@ -209,51 +212,9 @@ fn is_ours(metadata: &ObjectMeta, cluster: &ValidatedCluster) -> bool {
 }
 
 /// Identity of the object that this one belongs to.
-fn controller(metadata: &ObjectMeta) -> Option<&str> {
+pub(super) fn controller(metadata: &ObjectMeta) -> Option<&str> {
     let mut owners = metadata.owner_references.iter().flatten();
     owners
         .find(|owner| owner.controller == Some(true))
         .map(|owner| owner.uid.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::{resource::prod, validate::validate};
-
-    #[test]
-    fn the_operator_shows_the_previous_key_while_there_is_one() {
-        let cluster = validate(&prod("{}"), "node:1").unwrap();
-        let shown = |data: serde_json::Value| {
-            let secret = serde_json::from_value(serde_json::json!({ "data": data })).unwrap();
-            let found = key_secret(&secret, API_KEY_ENTRY, true, &cluster);
-            found.key.map(|ApiKey(key)| key)
-        };
-        let (new, old) = ("bmV3", "b2xk");
-        let both = serde_json::json!({ "api-key": new, "api-key-previous": old });
-        assert_eq!(shown(both), Some(b"old".to_vec()));
-        assert_eq!(
-            shown(serde_json::json!({ "api-key": new })),
-            Some(b"new".to_vec())
-        );
-        assert_eq!(
-            shown(serde_json::json!({ "api-key-previous": old })),
-            None,
-            "the key itself is missing"
-        );
-    }
-
-    #[test]
-    fn claims_of_clusters_with_longer_names_are_not_ours() {
-        assert!(is_claim("data-prod-0", "data-prod-"));
-        assert!(is_claim("data-prod-14", "data-prod-"));
-        assert!(!is_claim("data-prod-eu-0", "data-prod-"));
-        assert!(!is_claim("data-prod-", "data-prod-"));
-        assert!(!is_claim("data-production-0", "data-prod-"));
-    }
-
-    #[test]
-    fn of_several_api_keys_the_operator_uses_the_first() {
-        assert_eq!(first_line(b" one \ntwo\n"), b"one");
-    }
 }

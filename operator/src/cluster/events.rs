@@ -34,8 +34,8 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
 /// What a node was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {
-    /// To found the cluster.
-    Found { node: String },
+    /// To bootstrap the cluster.
+    Bootstrap { node: String },
     /// To leave it.
     Leave { node: String },
     /// That another one is removed.
@@ -49,7 +49,7 @@ pub(super) async fn announce_order(
     recorder: &Recorder,
 ) {
     let (reason, node, what) = match told {
-        Told::Found { node } => ("Founded", node, "was told to found the cluster"),
+        Told::Bootstrap { node } => ("Bootstrapped", node, "was told to bootstrap the cluster"),
         Told::Leave { node } => ("Leaving", node, "was told to leave the cluster"),
         Told::Removed { node } => ("Removed", node, "has left and was removed"),
     };

@@ -9,7 +9,7 @@ const AT_MOST: Duration = Duration::from_secs(30);
 
 /// The status to write. Figures alone are no reason to write more often than [`AT_MOST`]; a write for another reason
 /// takes them along.
-pub(super) fn hold_back(
+pub(super) fn rate_limit_status(
     after: ClusterStatus,
     before: &ClusterStatus,
     memory: &mut Memory,
@@ -51,19 +51,22 @@ mod tests {
             ..ClusterStatus::default()
         };
         let mut memory = Memory::default();
-        let first = hold_back(status(1, 1), &ClusterStatus::default(), &mut memory);
+        let first = rate_limit_status(status(1, 1), &ClusterStatus::default(), &mut memory);
         assert_eq!(first, status(1, 1));
         assert_eq!(
-            hold_back(status(2, 1), &first, &mut memory),
+            rate_limit_status(status(2, 1), &first, &mut memory),
             first,
             "too early"
         );
         assert_eq!(
-            hold_back(status(2, 2), &first, &mut memory),
+            rate_limit_status(status(2, 2), &first, &mut memory),
             status(2, 2),
             "something else moved"
         );
         memory.figures_written = Instant::now().checked_sub(AT_MOST);
-        assert_eq!(hold_back(status(2, 1), &first, &mut memory), status(2, 1));
+        assert_eq!(
+            rate_limit_status(status(2, 1), &first, &mut memory),
+            status(2, 1)
+        );
     }
 }

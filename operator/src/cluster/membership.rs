@@ -1,4 +1,4 @@
-//! Orders to the nodes themselves: one founds the cluster, and those that go leave it first.
+//! Orders to the nodes themselves: one bootstraps the cluster, and those that go leave it first.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,26 @@ use kube::{
 };
 
 use super::{
+    bootstrap::{BootstrapStep, decide},
     context::Context,
-    dereference::{ApiKey, Found, Founder},
+    dereference::DereferencedObjects,
     events::{self, Told},
-    founding::{FoundingStep, decide},
-    node_status::{self, NodeDetails, NodeOrder},
     observe,
     resource::OpenSecureConfCluster,
     scaling::{self, ScalePlan, ScaleStep, Situation},
+    secrets::{BootstrapRecord, ManagedSecret},
     stalled::Stalled,
     validate::ValidatedCluster,
 };
-use crate::names::{ANNOTATION_FOUNDER, FIELD_MANAGER};
+use crate::{
+    names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, FIELD_MANAGER, LAYOUT},
+    node::{NodeClient, NodeCommand, NodeDetails},
+};
 
 /// What is to be ordered.
 #[derive(Debug)]
 pub(super) struct MembershipPlan {
-    founding: FoundingStep,
+    bootstrap: BootstrapStep,
     scaling: ScalePlan,
 }
 
@@ -44,7 +47,7 @@ impl MembershipPlan {
 /// Decides. Writes nothing.
 pub(super) fn plan(
     cluster: &ValidatedCluster,
-    found: &Found,
+    found: &DereferencedObjects,
     stateful_set: Option<&StatefulSet>,
     pods: &[(Pod, Option<NodeDetails>)],
 ) -> MembershipPlan {
@@ -58,7 +61,7 @@ pub(super) fn plan(
     }
     let answers: Vec<_> = nodes.iter().map(Option::as_ref).collect();
     MembershipPlan {
-        founding: decide(&found.founder.mark, &answers),
+        bootstrap: decide(&found.bootstrap().mark, &answers),
         scaling: scaling::plan(&Situation {
             name: cluster.name.as_str(),
             wanted: cluster.spec.replicas,
@@ -76,24 +79,24 @@ pub(super) fn plan(
 pub(super) async fn act(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    found: &Found,
+    found: &DereferencedObjects,
     pods: &[(Pod, Option<NodeDetails>)],
     plan: &MembershipPlan,
+    nodes: &NodeClient,
     context: &Context,
 ) -> Option<Stalled> {
-    if let FoundingStep::Lost { incarnation } = &plan.founding {
-        return Some(Stalled::founding_lost(valid, incarnation));
+    if let BootstrapStep::Lost { incarnation } = &plan.bootstrap {
+        return Some(Stalled::bootstrap_node_lost(valid, incarnation));
     }
-    let key = found.nodes_key()?;
     let orders = Orders {
         valid,
         found,
         pods,
-        key,
+        nodes,
         context,
     };
     for told in orders
-        .founding(&plan.founding)
+        .bootstrap(&plan.bootstrap)
         .await
         .into_iter()
         .chain(orders.scaling(plan).await)
@@ -105,31 +108,35 @@ pub(super) async fn act(
 
 struct Orders<'a> {
     valid: &'a ValidatedCluster,
-    found: &'a Found,
+    found: &'a DereferencedObjects,
     pods: &'a [(Pod, Option<NodeDetails>)],
-    key: &'a ApiKey,
+    nodes: &'a NodeClient,
     context: &'a Context,
 }
 
 impl Orders<'_> {
     /// Marks, and only then tells.
-    async fn founding(&self, step: &FoundingStep) -> Option<Told> {
+    async fn bootstrap(&self, step: &BootstrapStep) -> Option<Told> {
         let (node, incarnation) = match step {
-            FoundingStep::Record(incarnation) => {
+            BootstrapStep::Record(incarnation) => {
                 self.mark(incarnation).await;
                 return None;
             }
-            FoundingStep::Choose { node, incarnation } => {
+            BootstrapStep::Choose { node, incarnation } => {
                 if !self.mark(incarnation).await {
                     return None;
                 }
                 (*node, incarnation)
             }
-            FoundingStep::Tell { node, incarnation } => (*node, incarnation),
-            FoundingStep::Settled | FoundingStep::Wait | FoundingStep::Lost { .. } => return None,
+            BootstrapStep::Tell { node, incarnation } => (*node, incarnation),
+            BootstrapStep::Settled | BootstrapStep::Wait | BootstrapStep::Lost { .. } => {
+                return None;
+            }
         };
-        let told = self.order(node, &NodeOrder::Found { incarnation }).await;
-        told.then(|| Told::Found {
+        let told = self
+            .order(node, &NodeCommand::Bootstrap { incarnation })
+            .await;
+        told.then(|| Told::Bootstrap {
             node: self.valid.name.pod(i32::try_from(node).unwrap_or_default()),
         })
     }
@@ -139,7 +146,7 @@ impl Orders<'_> {
         for step in &plan.scaling.steps {
             match step {
                 ScaleStep::Leave(ordinal) => {
-                    if self.order(*ordinal, &NodeOrder::Leave).await {
+                    if self.order(*ordinal, &NodeCommand::Leave).await {
                         let ordinal = i32::try_from(*ordinal).unwrap_or_default();
                         told.push(Told::Leave {
                             node: self.valid.name.pod(ordinal),
@@ -151,7 +158,7 @@ impl Orders<'_> {
                     name,
                     incarnation,
                 } => {
-                    let order = NodeOrder::Remove { name, incarnation };
+                    let order = NodeCommand::Remove { name, incarnation };
                     if self.order(*by, &order).await {
                         told.push(Told::Removed { node: name.clone() });
                     }
@@ -164,24 +171,28 @@ impl Orders<'_> {
     /// Writes the mark, if it still is what was read: the API server's order decides between two operators.
     async fn mark(&self, incarnation: &str) -> bool {
         let api: Api<Secret> = Api::namespaced(self.context.client.clone(), &self.valid.namespace);
-        let patch = mark_patch(self.valid, &self.found.founder, incarnation);
+        let patch = mark_patch(self.valid, &self.found.bootstrap(), incarnation);
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         match api
-            .patch_metadata(&self.valid.name.salt(), &parameters, &Patch::Merge(patch))
+            .patch_metadata(
+                &ManagedSecret::Salt.name(&self.valid.name),
+                &parameters,
+                &Patch::Merge(patch),
+            )
             .await
         {
             Ok(_) => true,
             Err(error) => {
-                tracing::warn!(error = %error, "founder_not_marked");
+                tracing::warn!(error = %error, "bootstrap_not_marked");
                 false
             }
         }
     }
 
-    async fn order(&self, ordinal: usize, order: &NodeOrder<'_>) -> bool {
+    async fn order(&self, ordinal: usize, order: &NodeCommand<'_>) -> bool {
         let pod = self
             .pods
             .iter()
@@ -190,10 +201,10 @@ impl Orders<'_> {
         let Some(address) = pod.and_then(observe::address) else {
             return false;
         };
-        match node_status::order(&self.context.http, &address, self.key, order).await {
+        match self.nodes.command(&address, order).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(error = %error, ordinal, "order_not_carried_out");
+                tracing::warn!(error = %error, ordinal, "admin_command_failed");
                 false
             }
         }
@@ -204,18 +215,18 @@ impl Orders<'_> {
 /// one that somebody manages stays his.
 fn mark_patch(
     cluster: &ValidatedCluster,
-    founder: &Founder,
+    record: &BootstrapRecord,
     incarnation: &str,
 ) -> serde_json::Value {
-    let labels = if founder.unmanaged {
+    let labels = if record.unmanaged {
         cluster.name.labels()
     } else {
         BTreeMap::new()
     };
     serde_json::json!({
         "metadata": {
-            "resourceVersion": founder.resource_version,
-            "annotations": { ANNOTATION_FOUNDER: incarnation },
+            "resourceVersion": record.resource_version,
+            "annotations": { ANNOTATION_BOOTSTRAP: incarnation, ANNOTATION_LAYOUT: LAYOUT },
             "labels": labels,
         },
     })
@@ -230,11 +241,11 @@ mod tests {
     fn a_salt_that_was_put_back_by_hand_gets_its_labels_with_the_mark() {
         let cluster = validate(&prod("{}"), "node:1").unwrap();
         let patch = |unmanaged| {
-            let founder = Founder {
+            let record = BootstrapRecord {
                 unmanaged,
-                ..Founder::default()
+                ..BootstrapRecord::default()
             };
-            mark_patch(&cluster, &founder, "a")["metadata"]["labels"].clone()
+            mark_patch(&cluster, &record, "a")["metadata"]["labels"].clone()
         };
         assert_eq!(patch(true)["app.kubernetes.io/instance"], "prod");
         assert_eq!(patch(false), serde_json::json!({}), "it stays his");

@@ -5,18 +5,20 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
 use super::{
-    dereference::{ApiKey, Found},
-    node_status::{self, NodeDetails},
-    salt::{MemberSalt, Witnesses},
+    dereference::DereferencedObjects,
+    salt::{MemberSalt, SaltReports},
     validate::ValidatedCluster,
 };
-use crate::names::NODE_PORT;
+use crate::{
+    names::NODE_PORT,
+    node::{NodeClient, NodeDetails},
+};
 
 /// The cluster's own StatefulSet; nothing where the name is somebody else's.
 pub(super) async fn stateful_set(
     client: &Client,
     cluster: &ValidatedCluster,
-    found: &Found,
+    found: &DereferencedObjects,
 ) -> Result<Option<StatefulSet>, kube::Error> {
     let name = cluster.name.as_str();
     if !found.has("StatefulSet", name) {
@@ -29,25 +31,23 @@ pub(super) async fn stateful_set(
 /// The pods in the order of their ordinals, each with what its node answered.
 pub(super) async fn nodes(
     client: &Client,
-    http: &reqwest::Client,
+    nodes: &NodeClient,
     cluster: &ValidatedCluster,
-    api_key: Option<&ApiKey>,
 ) -> Result<Vec<(Pod, Option<NodeDetails>)>, kube::Error> {
     let answers = pods(client, cluster).await?.into_iter().map(|pod| async {
-        let details = ask(http, &pod, api_key).await;
+        let details = ask(nodes, &pod).await;
         (pod, details)
     });
     Ok(join_all(answers).await)
 }
 
 /// What the cluster's own nodes say of their salt; asked only where the Secret is lost.
-pub(super) async fn witnesses(
-    http: &reqwest::Client,
+pub(super) async fn salt_reports(
+    nodes: &NodeClient,
     cluster: &ValidatedCluster,
     stateful_set: Option<&StatefulSet>,
     pods: &[(Pod, Option<NodeDetails>)],
-    key: Option<&ApiKey>,
-) -> Witnesses {
+) -> SaltReports {
     let running = stateful_set.and_then(|there| there.spec.as_ref()?.replicas);
     let names = (0..running.unwrap_or(cluster.spec.replicas)).map(|n| cluster.name.pod(n));
     let answers = join_all(names.map(|node| async {
@@ -57,7 +57,7 @@ pub(super) async fn witnesses(
         if details.founding.is_none() {
             return Some(None);
         }
-        let salt = node_status::salt(http, &address(pod)?, key?).await?;
+        let salt = nodes.salt(&address(pod)?).await?;
         let incarnation = details.incarnation.clone();
         Some(Some(MemberSalt {
             node,
@@ -66,14 +66,14 @@ pub(super) async fn witnesses(
         }))
     }))
     .await;
-    let mut witnesses = Witnesses::default();
+    let mut salt_reports = SaltReports::default();
     for (ordinal, answer) in (0..).zip(answers) {
         match answer {
-            Some(member) => witnesses.members.extend(member),
-            None => witnesses.silent.push(cluster.name.pod(ordinal)),
+            Some(member) => salt_reports.members.extend(member),
+            None => salt_reports.silent.push(cluster.name.pod(ordinal)),
         }
     }
-    witnesses
+    salt_reports
 }
 
 /// Whether a pod is the StatefulSet's own, and stays: one that goes may be of an earlier life.
@@ -115,6 +115,6 @@ pub(super) fn ordinal(pod: &Pod) -> Option<usize> {
     pod.name_any().rsplit('-').next()?.parse().ok()
 }
 
-async fn ask(http: &reqwest::Client, pod: &Pod, api_key: Option<&ApiKey>) -> Option<NodeDetails> {
-    node_status::ask(http, &address(pod)?, api_key).await
+async fn ask(nodes: &NodeClient, pod: &Pod) -> Option<NodeDetails> {
+    nodes.status(&address(pod)?).await
 }

@@ -16,16 +16,17 @@ use kube::{
 use super::{
     apply, build,
     context::Context,
-    dereference::{self, Found},
+    dereference::{self, DereferencedObjects, SaltSecret},
     events::{announce, announce_change},
-    figures, membership, observe,
+    figures, layout, membership, observe,
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
-    salt::Witnesses,
-    secret_plan::{self, SecretPlan},
+    salt::SaltReports,
+    secrets::{self, SecretPlan},
     stalled::Stalled,
-    status::{self, Monitoring, Seen},
+    status::{self, Monitoring, Observation},
     validate::{self, ValidatedCluster},
 };
+use crate::node::NodeClient;
 
 /// How often a cluster is looked at without an event: nodes come and go without one, and figures move.
 const STEADY: Duration = Duration::from_secs(30);
@@ -88,7 +89,7 @@ pub async fn reconcile_cluster(
     };
     let next = if holds("SaltMissing") {
         PROGRESSING
-    } else if holds("NotFounded") {
+    } else if holds("NotBootstrapped") {
         FOUNDING
     } else if ["Reconciling", "CatchingUp", "MemberUnreachable"]
         .into_iter()
@@ -100,7 +101,7 @@ pub async fn reconcile_cluster(
     };
     context.metrics.observed(&namespace, &name, &after);
     let after = context.remember(&namespace, &name, |memory| {
-        figures::hold_back(after, &before, memory)
+        figures::rate_limit_status(after, &before, memory)
     });
     write_status(cluster, &before, &after, context).await?;
     context.remember(&namespace, &name, |memory| memory.failures = 0);
@@ -172,24 +173,32 @@ async fn steps(
     let found = dereference::dereference(client, &valid)
         .await
         .map_err(Error::reading)?;
+    let nodes = NodeClient::plain(
+        context.http.clone(),
+        found.api_key.clone(),
+        found.cluster_key(),
+    );
     let there = observe::stateful_set(client, &valid, &found)
         .await
         .map_err(Error::reading)?;
-    let pods = observe::nodes(client, &context.http, &valid, found.operators_key())
+    let pods = observe::nodes(client, &nodes, &valid)
         .await
         .map_err(Error::reading)?;
     let plan = membership::plan(&valid, &found, there.as_ref(), &pods);
     let secrets = if let Some(error) = refused {
         Err(error.into())
+    } else if let Some(error) = &found.foreign_references {
+        Err(error.clone().into())
+    } else if let Some(stalled) = layout::unsupported(&valid, &found) {
+        Err(stalled)
     } else {
-        let witnesses = if found.is_salt_lost() {
-            let key = found.nodes_key();
-            observe::witnesses(&context.http, &valid, there.as_ref(), &pods, key).await
+        let salt_reports = if found.is_salt_lost() {
+            observe::salt_reports(&nodes, &valid, there.as_ref(), &pods).await
         } else {
-            Witnesses::default()
+            SaltReports::default()
         };
         let had = before.salt_fingerprint.as_deref();
-        secret_plan::plan(&valid, &found, &witnesses, had).map_err(Stalled::from)
+        secrets::plan(&valid, &found, &salt_reports, had).map_err(Stalled::from)
     };
     let outcome = match &secrets {
         Err(stalled) => Err(stalled.clone()),
@@ -199,23 +208,28 @@ async fn steps(
         }
     };
     let (stateful_set, stalled) = match outcome {
-        // Nobody is told to found, to leave or to go before its mark can be read.
+        // No node is instructed to bootstrap, to leave or to go before its mark can be read.
         Ok(applied) if found.is_salt_lost() => {
             let missing = secrets.ok().and_then(SecretPlan::missing_salt);
             (Some(applied), missing.map(Stalled::from))
         }
         Ok(applied) => {
-            let stalled = membership::act(cluster, &valid, &found, &pods, &plan, context).await;
+            let stalled =
+                membership::act(cluster, &valid, &found, &pods, &plan, &nodes, context).await;
             (Some(applied), stalled)
         }
         Err(stalled) => (there, Some(stalled)),
     };
-    let seen = Seen {
+    let salt_fingerprint = match found.salt() {
+        SaltSecret::Present { fingerprint } => Some(fingerprint),
+        SaltSecret::Missing | SaltSecret::Malformed => None,
+    };
+    let seen = Observation {
         cluster: &valid,
         stateful_set: stateful_set.as_ref(),
         pods: &pods,
         // One that was made a moment ago counts from the next reconcile on: its creation brings us back here.
-        salt_fingerprint: found.salt.fingerprint(),
+        salt_fingerprint: salt_fingerprint.as_deref(),
         monitoring: monitoring(&valid, &found, stalled.as_ref()),
         stalled: stalled.as_ref(),
         blocked: plan.blocked(),
@@ -228,7 +242,7 @@ async fn steps(
 async fn converge(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    found: &Found,
+    found: &DereferencedObjects,
     secrets: &SecretPlan,
     context: &Context,
 ) -> Result<Result<StatefulSet, Stalled>, Error> {
@@ -238,7 +252,7 @@ async fn converge(
     }
     let mut done = Vec::new();
     let applied = async {
-        apply::create_secrets(&context.client, valid, secrets, &mut done).await?;
+        secrets::create(&context.client, valid, secrets, &mut done).await?;
         apply::apply(&context.client, valid, &resources, found, &mut done).await
     }
     .await;
@@ -255,7 +269,11 @@ async fn converge(
     }
 }
 
-fn monitoring(cluster: &ValidatedCluster, found: &Found, stalled: Option<&Stalled>) -> Monitoring {
+fn monitoring(
+    cluster: &ValidatedCluster,
+    found: &DereferencedObjects,
+    stalled: Option<&Stalled>,
+) -> Monitoring {
     if !cluster.spec.monitoring.service_monitor.enabled {
         Monitoring::Off
     } else if !found.service_monitors_served {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::validate::ValidatedCluster;
+use super::{secrets::ManagedSecret, validate::ValidatedCluster};
 
 /// 64 random bytes that every key of the cluster is derived with. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct MemberSalt {
 
 /// What the nodes say of a lost salt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Witnesses {
+pub struct SaltReports {
     /// Those who belong to the cluster: only they surely have its salt. A blank node has what was mounted when it started.
     pub members: Vec<MemberSalt>,
     /// Names of nodes that should run and do not answer.
@@ -62,7 +62,7 @@ pub struct Witnesses {
 
 /// Why a lost salt is not put back now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unrestored {
+pub enum RestoreBlocked {
     /// No member is left that has it.
     #[error("no node belongs to the cluster, so none surely has it")]
     Nowhere,
@@ -81,23 +81,28 @@ pub enum Unrestored {
 ///
 /// # Errors
 /// Where none is surely the lost one.
-pub fn restorable(witnesses: &Witnesses, had: Option<&str>) -> Result<MemberSalt, Unrestored> {
-    let Witnesses { members, silent } = witnesses;
+pub fn restorable(
+    salt_reports: &SaltReports,
+    had: Option<&str>,
+) -> Result<MemberSalt, RestoreBlocked> {
+    let SaltReports { members, silent } = salt_reports;
     if let Some(first) = members.first()
         && members.iter().any(|member| member.salt != first.salt)
     {
         let each = members.iter();
         let each = each.map(|member| format!("{}: {}", member.node, member.salt.fingerprint()));
-        return Err(Unrestored::Disputed(each.collect::<Vec<_>>().join(", ")));
+        return Err(RestoreBlocked::Disputed(
+            each.collect::<Vec<_>>().join(", "),
+        ));
     }
     let same = |member: &&MemberSalt| had.is_some_and(|had| member.salt.fingerprint() == had);
     if let Some(member) = members.iter().find(same) {
         return Ok(member.clone());
     }
     if !silent.is_empty() {
-        return Err(Unrestored::Silent(silent.join(", ")));
+        return Err(RestoreBlocked::Silent(silent.join(", ")));
     }
-    members.first().cloned().ok_or(Unrestored::Nowhere)
+    members.first().cloned().ok_or(RestoreBlocked::Nowhere)
 }
 
 /// A salt that is missing beside the volumes that need it.
@@ -113,14 +118,14 @@ pub struct SaltMissing {
     secret: String,
     namespace: String,
     claims: Vec<String>,
-    why: Unrestored,
+    why: RestoreBlocked,
     /// What to do about volumes whose nodes are not to run; empty where there are none.
     beyond: String,
 }
 
 impl SaltMissing {
     /// Of this cluster, whose claims are named one by one: a pattern would name another cluster's too.
-    pub fn new(cluster: &ValidatedCluster, claims: &[String], why: Unrestored) -> Self {
+    pub fn new(cluster: &ValidatedCluster, claims: &[String], why: RestoreBlocked) -> Self {
         let count = i32::try_from(claims.len()).unwrap_or(i32::MAX);
         let beyond = if count > cluster.spec.replicas {
             format!(
@@ -130,7 +135,7 @@ impl SaltMissing {
             String::new()
         };
         Self {
-            secret: cluster.name.salt(),
+            secret: ManagedSecret::Salt.name(&cluster.name),
             namespace: cluster.namespace.clone(),
             claims: claims.to_vec(),
             why,
@@ -151,8 +156,8 @@ mod tests {
         }
     }
 
-    fn heard(members: &[MemberSalt], silent: &[&str]) -> Witnesses {
-        Witnesses {
+    fn heard(members: &[MemberSalt], silent: &[&str]) -> SaltReports {
+        SaltReports {
             members: members.to_vec(),
             silent: silent.iter().map(|name| (*name).to_owned()).collect(),
         }
@@ -170,7 +175,7 @@ mod tests {
         let other = Salt::new([9; 64]).fingerprint();
         for had in [None, Some(other.as_str())] {
             let some = heard(&[of("a", 1)], &["b"]);
-            let waits = Err(Unrestored::Silent("b".to_owned()));
+            let waits = Err(RestoreBlocked::Silent("b".to_owned()));
             assert_eq!(restorable(&some, had), waits);
             // Whatever the status says: a Secret that was wrong is remembered too.
             let all = heard(&[of("a", 1), of("b", 1)], &[]);
@@ -179,9 +184,12 @@ mod tests {
         let nobody = heard(&[], &["a"]);
         assert!(matches!(
             restorable(&nobody, None),
-            Err(Unrestored::Silent(_))
+            Err(RestoreBlocked::Silent(_))
         ));
-        assert_eq!(restorable(&heard(&[], &[]), None), Err(Unrestored::Nowhere));
+        assert_eq!(
+            restorable(&heard(&[], &[]), None),
+            Err(RestoreBlocked::Nowhere)
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::node_status::{NodeDetails, NodeMember};
+use crate::node::{NodeDetails, NodeMember};
 
 /// What scaling looks at.
 #[derive(Debug)]

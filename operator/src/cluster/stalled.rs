@@ -3,12 +3,12 @@
 use super::{
     apply,
     build::ClusterResources,
-    dereference::Found,
+    dereference::DereferencedObjects,
     salt::SaltMissing,
-    secret_plan,
+    secrets::{self, ManagedSecret},
     validate::{self, ValidatedCluster},
 };
-use crate::names::ANNOTATION_FOUNDER;
+use crate::names::ANNOTATION_BOOTSTRAP;
 
 /// The reason and the words of condition `Stalled`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl From<validate::Error> for Stalled {
     }
 }
 
-impl From<secret_plan::Error> for Stalled {
-    fn from(error: secret_plan::Error) -> Self {
+impl From<secrets::Error> for Stalled {
+    fn from(error: secrets::Error) -> Self {
         Self {
             reason: error.reason(),
             message: error.to_string(),
@@ -56,7 +56,10 @@ impl Stalled {
     }
 
     /// Where a child that is wanted has a name that somebody else's object has already.
-    pub(super) fn name_taken(found: &Found, resources: &ClusterResources) -> Option<Self> {
+    pub(super) fn name_taken(
+        found: &DereferencedObjects,
+        resources: &ClusterResources,
+    ) -> Option<Self> {
         let wanted = |kind: &str| match kind {
             "NetworkPolicy" => resources.network_policy.is_some(),
             "PodDisruptionBudget" => resources.disruption_budget.is_some(),
@@ -77,14 +80,14 @@ impl Stalled {
     }
 
     /// Where nobody is left who could say what the cluster was.
-    pub(super) fn founding_lost(cluster: &ValidatedCluster, incarnation: &str) -> Self {
-        let (secret, namespace) = (cluster.name.salt(), &cluster.namespace);
+    pub(super) fn bootstrap_node_lost(cluster: &ValidatedCluster, incarnation: &str) -> Self {
+        let (secret, namespace) = (ManagedSecret::Salt.name(&cluster.name), &cluster.namespace);
         Self {
-            reason: "FoundingLost",
+            reason: "BootstrapNodeLost",
             message: format!(
-                "all nodes answer and none belongs to a cluster; the one that founded it ({incarnation}) is gone with its volume. Restore a \
+                "all nodes answer and none belongs to a cluster; the one that bootstrapped it ({incarnation}) is gone with its volume. Restore a \
                  backup (osc-node restore --new-cluster); or begin anew without the entries: \
-                 kubectl annotate secret {secret} -n {namespace} {ANNOTATION_FOUNDER}-"
+                 kubectl annotate secret {secret} -n {namespace} {ANNOTATION_BOOTSTRAP}-"
             ),
         }
     }

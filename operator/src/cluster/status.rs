@@ -13,17 +13,20 @@ use kube::{
 
 use super::{
     dereference::PendingClaim,
-    node_status::NodeDetails,
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
+    secrets::ManagedSecret,
     stalled::Stalled,
     validate::ValidatedCluster,
 };
-use crate::names::{NODE_PORT, STATUS_FIELD_MANAGER};
+use crate::{
+    names::{NODE_PORT, STATUS_FIELD_MANAGER},
+    node::NodeDetails,
+};
 use verdicts::Verdict;
 
 /// Everything that a status is made from.
 #[derive(Debug)]
-pub struct Seen<'a> {
+pub struct Observation<'a> {
     /// What is wanted.
     pub cluster: &'a ValidatedCluster,
     /// The StatefulSet as the API server holds it, where there is one.
@@ -56,8 +59,8 @@ pub enum Monitoring {
 }
 
 /// The status of a cluster whose nodes were looked at, also of one that stands still.
-pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterStatus {
-    let Seen {
+pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> ClusterStatus {
+    let Observation {
         cluster,
         stateful_set,
         pods,
@@ -107,7 +110,7 @@ pub fn observed(seen: &Seen<'_>, before: &ClusterStatus, now: &Time) -> ClusterS
             .or_else(|| before.salt_fingerprint.clone()),
         api_key_secret_name: match &cluster.spec.api_key.secret_ref {
             Some(reference) => reference.name.clone(),
-            None if cluster.spec.api_key.required => cluster.name.api_key(),
+            None if cluster.spec.api_key.required => ManagedSecret::ApiKey.name(&cluster.name),
             None => String::new(),
         },
         endpoint: format!(
@@ -189,7 +192,7 @@ fn conditions(
                  reason,
                  message,
              }| {
-                let status = if holds { "True" } else { "False" };
+                let status = holds.text();
                 let same = before
                     .conditions
                     .iter()

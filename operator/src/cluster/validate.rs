@@ -1,13 +1,15 @@
 //! From what the user wrote to what can be built. Pure. Nobody looks at the raw resource afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod pod_template;
+mod references;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, Volume, VolumeMount};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use super::resource::{ClusterSpec, OpenSecureConfCluster, PodTemplateSpec, check};
-use crate::names::{CONFIG_PATH, ClusterName, DATA_PATH, NODE_CONTAINER};
+pub use pod_template::PodAdditions;
+pub(in crate::cluster) use references::claim_owner;
+
+use super::resource::{ClusterSpec, OpenSecureConfCluster, check};
+use crate::names::ClusterName;
 
 /// A cluster that can be built.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,23 +39,6 @@ impl ValidatedCluster {
     }
 }
 
-/// The pod template of the resource, in Kubernetes' own types.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PodAdditions {
-    /// More labels.
-    pub labels: BTreeMap<String, String>,
-    /// Annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// More variables of the node container.
-    pub env: Vec<EnvVar>,
-    /// More volumes.
-    pub volumes: Vec<Volume>,
-    /// More mounts of the node container.
-    pub volume_mounts: Vec<VolumeMount>,
-    /// More containers.
-    pub sidecars: Vec<Container>,
-}
-
 /// Why a resource cannot be built; it has to change before anything else happens.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -63,8 +48,8 @@ pub enum Error {
     /// The pod template clashes with what is ours, or is no pod template.
     #[error("podTemplate.{field}: {problem}")]
     PodTemplate {
-        /// Which part.
-        field: &'static str,
+        /// Which part, such as `sidecars[0].env`.
+        field: String,
         /// What is wrong.
         problem: String,
     },
@@ -83,9 +68,6 @@ impl Error {
 /// What the names of our own labels begin with.
 const OWN_LABELS: &str = "opensecureconf.io/";
 
-/// Names of our own volumes.
-pub const OWN_VOLUMES: [&str; 6] = ["data", "tmp", "api-key", "cluster-key", "peers", "salt"];
-
 /// Checks a resource; `default_image` is used where it names none.
 pub fn validate(
     cluster: &OpenSecureConfCluster,
@@ -93,7 +75,7 @@ pub fn validate(
 ) -> Result<ValidatedCluster, Error> {
     let valid = without_additions(cluster, default_image)?;
     Ok(ValidatedCluster {
-        additions: additions(&cluster.spec.pod_template)?,
+        additions: pod_template::additions(&cluster.spec.pod_template, &valid.name)?,
         ..valid
     })
 }
@@ -156,105 +138,6 @@ fn refuse_own_labels(
             "{field}: '{name}' is the operator's own; choose another"
         ))),
     }
-}
-
-fn additions(template: &PodTemplateSpec) -> Result<PodAdditions, Error> {
-    let PodTemplateSpec {
-        labels,
-        annotations,
-        env,
-        volumes,
-        volume_mounts,
-        sidecars,
-    } = template;
-    let additions = PodAdditions {
-        labels: labels.clone(),
-        annotations: annotations.clone(),
-        env: typed("env", env)?,
-        volumes: typed("volumes", volumes)?,
-        volume_mounts: typed("volumeMounts", volume_mounts)?,
-        sidecars: typed("sidecars", sidecars)?,
-    };
-    let ours = |name: &str| name.starts_with("app.kubernetes.io/") || name.starts_with(OWN_LABELS);
-    refuse("labels", additions.labels.keys().map(String::as_str), ours)?;
-    refuse(
-        "env",
-        additions.env.iter().map(|env| env.name.as_str()),
-        |name| name.starts_with("OSC_"),
-    )?;
-    refuse(
-        "volumes",
-        additions.volumes.iter().map(|volume| volume.name.as_str()),
-        |name| OWN_VOLUMES.contains(&name),
-    )?;
-    refuse(
-        "sidecars",
-        additions
-            .sidecars
-            .iter()
-            .map(|container| container.name.as_str()),
-        |name| name == NODE_CONTAINER,
-    )?;
-    let own_path = |path: &str| {
-        path == "/tmp"
-            || [DATA_PATH, CONFIG_PATH]
-                .iter()
-                .any(|own| path == *own || path.starts_with(&format!("{own}/")))
-    };
-    refuse(
-        "volumeMounts",
-        additions
-            .volume_mounts
-            .iter()
-            .map(|mount| mount.mount_path.as_str()),
-        own_path,
-    )?;
-    Ok(additions)
-}
-
-fn typed<T: DeserializeOwned>(field: &'static str, values: &[Value]) -> Result<Vec<T>, Error> {
-    let parse = |(index, value): (usize, &Value)| {
-        T::deserialize(value).map_err(|error| Error::PodTemplate {
-            field,
-            problem: format!(
-                "entry {} is not as in a Pod{}",
-                index + 1,
-                without_values(&error.to_string())
-            ),
-        })
-    };
-    values.iter().enumerate().map(parse).collect()
-}
-
-/// What a parser says, as far as it holds no value of the resource: an environment variable may be a password.
-fn without_values(error: &str) -> String {
-    match error.rsplit_once(", expected ") {
-        Some((_, expected)) => format!(": expected {expected}"),
-        None => String::new(),
-    }
-}
-
-fn refuse<'a>(
-    field: &'static str,
-    names: impl Iterator<Item = &'a str>,
-    ours: impl Fn(&str) -> bool,
-) -> Result<(), Error> {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if ours(name) {
-            return Err(Error::PodTemplate {
-                field,
-                problem: format!("'{name}' is the operator's own; choose another"),
-            });
-        }
-        if !seen.insert(name) {
-            return Err(Error::PodTemplate {
-                field,
-                problem: format!("'{name}' stands there twice"),
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

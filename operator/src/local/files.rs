@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    cluster::{dereference::ApiKey, founder_mark::FounderMark},
-    node_settings::NodeFiles,
+    cluster::bootstrap_mark::BootstrapMark,
+    node::{AccessKey, NodeClient, http_client, settings::NodeFiles},
     random,
 };
 
@@ -79,30 +79,29 @@ impl ClusterFolder {
             );
         }
         // Before the salt: a salt without this file is one that was there before, and so may be a cluster.
-        create(&self.founder_file(), b"")?;
+        create(&self.bootstrap_file(), b"")?;
         let salt: [u8; 64] = random::bytes().context(NO_RANDOM)?;
         create(&file, &salt)
     }
 
-    /// Who was chosen to found the cluster.
-    pub(super) fn founder(&self) -> anyhow::Result<FounderMark> {
-        match fs::read_to_string(self.founder_file()) {
-            Ok(text) => Ok(FounderMark::of(Some(&text))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FounderMark::Absent),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot read {}", self.founder_file().display()))
-            }
+    /// Who was told to bootstrap the cluster.
+    pub(super) fn bootstrap_mark(&self) -> anyhow::Result<BootstrapMark> {
+        match fs::read_to_string(self.bootstrap_file()) {
+            Ok(text) => Ok(BootstrapMark::of(Some(&text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BootstrapMark::Absent),
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot read {}", self.bootstrap_file().display())),
         }
     }
 
     /// Notes who is chosen, durably. This process alone uses the folder, so nobody else chooses meanwhile.
-    pub(super) fn choose_founder(&self, incarnation: &str) -> anyhow::Result<()> {
-        replace(&self.founder_file(), incarnation.as_bytes())
+    pub(super) fn choose_bootstrap_node(&self, incarnation: &str) -> anyhow::Result<()> {
+        replace(&self.bootstrap_file(), incarnation.as_bytes())
     }
 
     /// The file that says who was chosen.
-    pub(super) fn founder_file(&self) -> PathBuf {
-        self.path.join("founder")
+    pub(super) fn bootstrap_file(&self) -> PathBuf {
+        self.path.join("bootstrap-incarnation")
     }
 
     /// Writes the peer list.
@@ -120,14 +119,17 @@ impl ClusterFolder {
         self.path.join("api-key")
     }
 
-    /// The API key itself.
-    pub(super) fn read_api_key(&self) -> anyhow::Result<ApiKey> {
-        read_key(&self.api_key())
-    }
-
-    /// The cluster key itself.
-    pub(super) fn read_cluster_key(&self) -> anyhow::Result<ApiKey> {
-        read_key(&self.path.join("cluster-key"))
+    /// What speaks to the nodes of this folder, with its keys.
+    pub(super) fn node_client(&self) -> anyhow::Result<NodeClient> {
+        let (api_key, cluster_key) = (
+            read_key(&self.api_key())?,
+            read_key(&self.path.join("cluster-key"))?,
+        );
+        Ok(NodeClient::plain(
+            http_client()?,
+            Some(api_key),
+            Some(cluster_key),
+        ))
     }
 
     /// Everything of one node.
@@ -149,9 +151,9 @@ impl ClusterFolder {
     }
 }
 
-fn read_key(path: &Path) -> anyhow::Result<ApiKey> {
+fn read_key(path: &Path) -> anyhow::Result<AccessKey> {
     let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(ApiKey(text.trim_ascii().to_vec()))
+    Ok(AccessKey(text.trim_ascii().to_vec()))
 }
 
 fn private() -> OpenOptions {

@@ -1,7 +1,7 @@
 //! A cluster as processes on this machine: the same resource, the same validation, the same settings builder.
 
+mod bootstrap;
 mod files;
-mod founding;
 mod process;
 mod report;
 mod resource_file;
@@ -74,7 +74,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let serve = async {
         let started = async {
             let all = try_join_all(nodes.iter().map(NodeProcess::started));
-            tokio::try_join!(all, founding::see_to_it(&folder, &nodes))?;
+            tokio::try_join!(all, bootstrap::ensure_bootstrapped(&folder, &nodes))?;
             report::ready(&cluster, &folder, &nodes, begun).await
         };
         let ready = tokio::select! {

@@ -15,9 +15,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cluster::node_status,
-    node_settings::{NODE_ID_VARIABLE, NodeSettings},
+use crate::node::{
+    NodeClient, http_client,
+    settings::{NODE_ID_VARIABLE, NodeSettings},
 };
 
 /// A node's log in its folder.
@@ -28,8 +28,6 @@ const LONGEST_RESTART: Duration = Duration::from_secs(30);
 const RECOVERED: Duration = Duration::from_mins(1);
 /// How long a node may take to stop before it is killed.
 const STOP: Duration = Duration::from_secs(40);
-/// A process that takes the request and never answers is asked again.
-const READY_TIMEOUT: Duration = Duration::from_secs(5);
 const READY_POLL: Duration = Duration::from_millis(100);
 
 /// A node that is kept running.
@@ -181,17 +179,11 @@ impl NodeProcess {
     }
 
     async fn wait_until_ready(&self) {
-        let url = format!("http://{}/ready", self.address);
-        let Ok(client) = node_status::client() else {
+        let Ok(http) = http_client() else {
             return;
         };
-        while !client
-            .get(&url)
-            .timeout(READY_TIMEOUT)
-            .send()
-            .await
-            .is_ok_and(|answer| answer.status().is_success())
-        {
+        let client = NodeClient::plain(http, None, None);
+        while !client.is_ready(&self.address).await {
             tokio::time::sleep(READY_POLL).await;
         }
         if *self.state.borrow() == State::Serving {

@@ -9,7 +9,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{files::ClusterFolder, process::NodeProcess};
-use crate::cluster::{node_status, resource::Mode, validate::ValidatedCluster};
+use crate::cluster::{resource::Mode, validate::ValidatedCluster};
 
 /// Prints the status table, the address, and requests to begin with.
 pub(super) async fn ready(
@@ -18,14 +18,8 @@ pub(super) async fn ready(
     nodes: &[NodeProcess],
     begun: Instant,
 ) -> anyhow::Result<()> {
-    let api_key = folder.read_api_key()?;
-    let client = node_status::client()?;
-    let answers = join_all(
-        nodes
-            .iter()
-            .map(|node| node_status::ask(&client, node.address(), Some(&api_key))),
-    )
-    .await;
+    let client = folder.node_client()?;
+    let answers = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
     let serving = answers
         .iter()
         .flatten()

@@ -22,8 +22,8 @@ struct State {
     /// Objects by their path.
     objects: BTreeMap<String, Value>,
     calls: Vec<Call>,
-    /// A call that is answered with this status once.
-    refusal: Option<(Call, StatusCode)>,
+    /// A call that is answered with this status and these words once.
+    refusal: Option<(Call, StatusCode, String)>,
 }
 
 impl ApiServer {
@@ -68,10 +68,12 @@ impl ApiServer {
         if state
             .refusal
             .as_ref()
-            .is_some_and(|(refused, _)| *refused == call)
+            .is_some_and(|(refused, ..)| *refused == call)
         {
-            let (_, status) = state.refusal.take().unwrap();
-            return (status, failure(status));
+            let (_, status, message) = state.refusal.take().unwrap();
+            let mut answer = failure(status);
+            answer["message"] = message.into();
+            return (status, answer);
         }
         state.calls.push(call);
         match (method, is_collection(path)) {
@@ -156,7 +158,19 @@ impl ApiServer {
 
     /// Answers the next call of this kind with a failure, and does nothing.
     pub(crate) fn refuse(&self, method: Method, path: &str, status: StatusCode) {
-        self.0.lock().unwrap().refusal = Some(((method, path.to_owned()), status));
+        self.refuse_with(method, path, status, "scripted");
+    }
+
+    /// The same in these words.
+    pub(crate) fn refuse_with(
+        &self,
+        method: Method,
+        path: &str,
+        status: StatusCode,
+        message: &str,
+    ) {
+        let call = (method, path.to_owned());
+        self.0.lock().unwrap().refusal = Some((call, status, message.to_owned()));
     }
 
     /// The calls so far that write, without events; forgets them.

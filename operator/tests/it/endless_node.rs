@@ -6,9 +6,8 @@ use std::{
     thread::JoinHandle,
 };
 
-use opensecureconf_operator::cluster::{
-    dereference::ApiKey,
-    node_status::{self, NodeOrder, OrderError},
+use opensecureconf_operator::node::{
+    AccessKey, CommandError, NodeClient, NodeCommand, http_client,
 };
 
 use crate::api_server::install_provider;
@@ -42,20 +41,17 @@ fn read_request(stream: &mut TcpStream) {
     }
 }
 
-fn client() -> reqwest::Client {
+fn client() -> NodeClient {
     install_provider();
-    node_status::client().unwrap()
-}
-
-fn key() -> ApiKey {
-    ApiKey(b"a key".to_vec())
+    let key = AccessKey(b"a key".to_vec());
+    NodeClient::plain(http_client().unwrap(), Some(key.clone()), Some(key))
 }
 
 // On more than one thread: the client closes the connection while the test waits for the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_without_end_is_no_status() {
     let (address, served) = endless("HTTP/1.1 200 OK\r\n\r\n{\"details\":");
-    let status = node_status::ask(&client(), &address, Some(&key())).await;
+    let status = client().status(&address).await;
     assert_eq!(status, None);
     assert!(served.join().unwrap() < TOO_MUCH);
 }
@@ -63,19 +59,15 @@ async fn a_status_without_end_is_no_status() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_salt_without_end_is_no_salt() {
     let (address, served) = endless("HTTP/1.1 200 OK\r\n\r\n");
-    assert!(
-        node_status::salt(&client(), &address, &key())
-            .await
-            .is_none()
-    );
+    assert!(client().salt(&address).await.is_none());
     assert!(served.join().unwrap() < TOO_MUCH);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_without_end_is_told_in_a_few_words() {
     let (address, served) = endless("HTTP/1.1 409 Conflict\r\n\r\n");
-    let order = node_status::order(&client(), &address, &key(), &NodeOrder::Leave).await;
-    let Err(OrderError::Refused { text, .. }) = order else {
+    let order = client().command(&address, &NodeCommand::Leave).await;
+    let Err(CommandError::Refused { text, .. }) = order else {
         panic!("{order:?}");
     };
     assert!(text.len() < 1000, "{text}");
@@ -97,9 +89,9 @@ async fn no_redirect_is_followed() {
         );
         stream.write_all(head.as_bytes()).unwrap();
     });
-    let order = node_status::order(&client(), &address, &key(), &NodeOrder::Leave).await;
+    let order = client().command(&address, &NodeCommand::Leave).await;
     assert!(
-        matches!(order, Err(OrderError::Refused { .. })),
+        matches!(order, Err(CommandError::Refused { .. })),
         "{order:?}"
     );
     served.join().unwrap();

@@ -2,11 +2,10 @@
 //! (accept it with `INSTA_UPDATE=always cargo test -p opensecureconf-operator`).
 
 use opensecureconf_operator::cluster::{
-    build::{
-        ClusterResources, build, build_api_key_secret, build_cluster_key_secret, build_salt_secret,
-    },
-    founder_mark::FounderMark,
+    bootstrap_mark::BootstrapMark,
+    build::{ClusterResources, build},
     salt::Salt,
+    secrets::{ManagedSecret, build_key_secret, build_salt_secret},
 };
 use serde::Serialize;
 
@@ -32,10 +31,18 @@ fn documents(yaml: &str) -> String {
         document(&build_salt_secret(
             &cluster,
             &Salt::new([7; 64]),
-            &FounderMark::Nobody,
+            &BootstrapMark::Nobody,
         )),
-        document(&build_api_key_secret(&cluster, "0123".repeat(16))),
-        document(&build_cluster_key_secret(&cluster, "4567".repeat(16))),
+        document(&build_key_secret(
+            &cluster,
+            ManagedSecret::ApiKey,
+            "0123".repeat(16),
+        )),
+        document(&build_key_secret(
+            &cluster,
+            ManagedSecret::ClusterKey,
+            "4567".repeat(16),
+        )),
         document(&service_account),
         document(&config_map),
         document(&headless_service),

@@ -11,12 +11,13 @@ use opensecureconf_node::{
 use opensecureconf_operator::{
     cluster::{
         build::{build, build_node_settings, build_peer_list},
-        dereference::ApiKey,
-        node_status::{self, NodeOrder},
         salt::Salt,
     },
     names::{CONFIG_PATH, DATA_PATH, NODE_PORT},
-    node_settings::{NODE_ID_VARIABLE, NodeFiles},
+    node::{
+        AccessKey, NodeClient, NodeCommand,
+        settings::{NODE_ID_VARIABLE, NodeFiles},
+    },
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -138,6 +139,13 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
     assert_eq!(config.cluster.unwrap().peers.now.len(), 3);
 }
 
+/// A client that shows these keys.
+fn client_with(api_key: Option<&str>, cluster_key: Option<&str>) -> NodeClient {
+    let key = |key: &str| AccessKey(key.into());
+    let http = crate::api_server::http_client();
+    NodeClient::plain(http, api_key.map(key), cluster_key.map(key))
+}
+
 /// A node that belongs to no cluster yet, with the salt that was mounted.
 pub(crate) struct RunningNode {
     address: String,
@@ -163,16 +171,13 @@ impl RunningNode {
 
     /// Founds the cluster here, and gives the node's incarnation.
     pub(crate) async fn found(&self) -> String {
-        let (client, key) = (crate::api_server::http_client(), ApiKey(API_KEY.into()));
-        let said = node_status::ask(&client, &self.address, Some(&key)).await;
+        let client = client_with(Some(API_KEY), Some(CLUSTER_KEY));
+        let said = client.status(&self.address).await;
         let incarnation = said.unwrap().incarnation;
-        let order = NodeOrder::Found {
+        let order = NodeCommand::Bootstrap {
             incarnation: &incarnation,
         };
-        let cluster_key = ApiKey(CLUSTER_KEY.into());
-        node_status::order(&client, &self.address, &cluster_key, &order)
-            .await
-            .unwrap();
+        client.command(&self.address, &order).await.unwrap();
         incarnation
     }
 
@@ -184,14 +189,11 @@ impl RunningNode {
 
 #[tokio::test]
 async fn the_operator_reads_what_a_node_says_of_itself() {
-    let client = crate::api_server::http_client();
+    let client = client_with(Some(API_KEY), Some(CLUSTER_KEY));
     let node = RunningNode::at("127.0.0.1", 0);
     let address = node.address.clone();
 
-    let key = ApiKey(API_KEY.into());
-    let said = node_status::ask(&client, &address, Some(&key))
-        .await
-        .unwrap();
+    let said = client.status(&address).await.unwrap();
 
     assert_eq!(said.entries, 0);
     assert_eq!(
@@ -201,25 +203,19 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
     let salt = Salt::new([7; 64]);
     assert_eq!(said.salt_fingerprint, Some(salt.fingerprint()));
     assert_eq!(
-        node_status::ask(&client, &address, None).await,
+        client_with(None, None).status(&address).await,
         None,
         "without the key"
     );
 
-    let cluster_key = ApiKey(CLUSTER_KEY.into());
+    assert_eq!(client.salt(&address).await, Some(salt));
     assert_eq!(
-        node_status::salt(&client, &address, &cluster_key).await,
-        Some(salt)
-    );
-    assert_eq!(
-        node_status::salt(&client, &address, &key).await,
+        client_with(None, Some(API_KEY)).salt(&address).await,
         None,
         "an API key shows no salt"
     );
     node.found().await;
-    let founded = node_status::ask(&client, &address, Some(&key))
-        .await
-        .unwrap();
+    let founded = client.status(&address).await.unwrap();
     assert_eq!(founded.state, "member");
     assert!(founded.founding.is_some());
 

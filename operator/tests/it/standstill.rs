@@ -125,7 +125,7 @@ async fn a_lost_salt_is_put_back_from_a_member_and_nobody_else() {
     assert_eq!(data.0, Salt::new([7; 64]).bytes());
     assert_eq!(restored["immutable"], true);
     assert_eq!(restored["metadata"]["labels"], made["metadata"]["labels"]);
-    let founder = &restored["metadata"]["annotations"]["opensecureconf.io/founder"];
+    let founder = &restored["metadata"]["annotations"]["opensecureconf.io/bootstrap-incarnation"];
     assert_eq!(*founder, incarnation);
     let told = "restored Secret demo-salt with the salt of demo-0";
     let notes = server.notes();
@@ -209,6 +209,95 @@ async fn what_the_api_server_refuses_is_told_in_its_words() {
         reconcile(&server, &mut cluster, &context).await;
         assert!(!has_condition(&server, "Stalled"), "{status}");
     }
+}
+
+#[tokio::test]
+async fn an_apply_that_will_never_be_taken_is_told_like_a_refusal() {
+    let (server, context, mut cluster) = running().await;
+    let message = "failed to create typed patch object (team/demo; apps/v1, Kind=StatefulSet): errors: duplicate entries for key";
+    server.refuse_with(
+        Method::PATCH,
+        STATEFUL_SET,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        message,
+    );
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "Rejected");
+    assert!(self::message(&stalled).contains(message), "{stalled}");
+    assert!(
+        server.notes().iter().any(|note| note.contains(message)),
+        "{:?}",
+        server.notes()
+    );
+}
+
+#[tokio::test]
+async fn an_object_of_another_layout_is_left_alone() {
+    for (path, layout, said) in [
+        (STATEFUL_SET.to_owned(), None, "osc-node backup"),
+        (
+            STATEFUL_SET.to_owned(),
+            Some("3"),
+            "install an operator of a release that knows layout 3",
+        ),
+        (
+            format!("{CORE}/secrets/demo-salt"),
+            Some("1"),
+            "osc-node backup",
+        ),
+    ] {
+        let (server, context, mut cluster) = running().await;
+        let mut object = server.object(&path).unwrap();
+        let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove("opensecureconf.io/layout");
+        if let Some(layout) = layout {
+            annotations.insert("opensecureconf.io/layout".to_owned(), json!(layout));
+        }
+        server.put(&path, object.clone());
+
+        reconcile(&server, &mut cluster, &context).await;
+
+        assert_eq!(server.writes(), [format!("PATCH {STATUS}")], "{path}");
+        assert_eq!(server.object(&path), Some(object));
+        let stalled = condition(&server, "Stalled");
+        assert_eq!(stalled["reason"], "UnsupportedLayout");
+        let text = message(&stalled);
+        assert!(
+            text.contains(&format!("layout {}", layout.unwrap_or("none")))
+                && text.contains("layout 2")
+                && text.contains(said),
+            "{text}"
+        );
+        assert_eq!(condition(&server, "Available")["status"], "True");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_template_that_names_another_clusters_secret_is_refused() {
+    let (server, context, mut cluster) = running().await;
+    let volume = |secret: &str| json!({ "name": "x", "secret": { "secretName": secret } });
+    server.put(
+        "/apis/opensecureconf.io/v1alpha1/namespaces/team/opensecureconfclusters/other",
+        json!({ "metadata": { "name": "other" } }),
+    );
+    cluster.spec.pod_template.volumes = vec![volume("other-cluster-key")];
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "InvalidPodTemplate");
+    assert!(
+        message(&stalled).contains("'other-cluster-key' is part of cluster other"),
+        "{stalled}"
+    );
+
+    cluster.spec.pod_template.volumes = vec![volume("mine")];
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(!has_condition(&server, "Stalled"));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use kube::Resource;
 use crate::cluster::{resource::OpenSecureConfCluster, validate::ValidatedCluster};
 
 /// Name, namespace, labels, and the cluster as the owner.
-pub(super) fn owned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
+pub(in crate::cluster) fn owned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
     ObjectMeta {
         owner_references: Some(vec![owner(cluster)]),
         ..unowned(cluster, name)
@@ -14,7 +14,7 @@ pub(super) fn owned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
 }
 
 /// The same without an owner: what must outlive the resource.
-pub(super) fn unowned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
+pub(in crate::cluster) fn unowned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(cluster.namespace.clone()),
@@ -35,7 +35,7 @@ fn owner(cluster: &ValidatedCluster) -> OwnerReference {
 }
 
 /// Selects this cluster's pods.
-pub(super) fn pod_selector(cluster: &ValidatedCluster) -> LabelSelector {
+pub(in crate::cluster) fn pod_selector(cluster: &ValidatedCluster) -> LabelSelector {
     LabelSelector {
         match_labels: Some(cluster.name.selector()),
         match_expressions: None,

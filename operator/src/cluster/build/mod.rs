@@ -2,9 +2,8 @@
 
 mod config_map;
 mod disruption_budget;
-mod metadata;
+pub(in crate::cluster) mod metadata;
 mod network_policy;
-mod secrets;
 mod service_account;
 mod service_monitor;
 mod services;
@@ -18,7 +17,6 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 
-pub use secrets::{build_api_key_secret, build_cluster_key_secret, build_salt_secret};
 pub use settings::{build_node_settings, build_peer_list};
 
 use super::validate::ValidatedCluster;

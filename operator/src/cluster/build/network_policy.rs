@@ -10,7 +10,7 @@ use k8s_openapi::{
 
 use super::metadata;
 use crate::{
-    cluster::validate::ValidatedCluster,
+    cluster::{resource::ServiceType, validate::ValidatedCluster},
     names::{LABEL_NAME, NODE_PORT_NAME, OPERATOR, OPERATOR_NAMESPACE},
 };
 
@@ -29,20 +29,25 @@ pub(super) fn build(cluster: &ValidatedCluster) -> NetworkPolicy {
                     protocol: Some("TCP".to_owned()),
                     end_port: None,
                 }]),
-                from: Some(callers(cluster)),
+                from: callers(cluster),
             }]),
             egress: None,
         }),
     }
 }
 
-fn callers(cluster: &ValidatedCluster) -> Vec<NetworkPolicyPeer> {
+/// `None` is everything that can reach the port at all.
+fn callers(cluster: &ValidatedCluster) -> Option<Vec<NetworkPolicyPeer>> {
     let clients = &cluster.spec.network_policy.clients;
     if clients.is_empty() {
-        return vec![NetworkPolicyPeer {
-            namespace_selector: Some(LabelSelector::default()),
-            ..NetworkPolicyPeer::default()
-        }];
+        // Whoever comes from outside the cluster is no pod.
+        let inside = cluster.spec.service.type_ == ServiceType::ClusterIP;
+        return inside.then(|| {
+            vec![NetworkPolicyPeer {
+                namespace_selector: Some(LabelSelector::default()),
+                ..NetworkPolicyPeer::default()
+            }]
+        });
     }
     let peers = NetworkPolicyPeer {
         pod_selector: Some(metadata::pod_selector(cluster)),
@@ -58,11 +63,8 @@ fn callers(cluster: &ValidatedCluster) -> Vec<NetworkPolicyPeer> {
         pod_selector: Some(labelled(LABEL_NAME, "prometheus")),
         ip_block: None,
     };
-    clients
-        .iter()
-        .cloned()
-        .chain([peers, operator, prometheus])
-        .collect()
+    let listed = clients.iter().cloned();
+    Some(listed.chain([peers, operator, prometheus]).collect())
 }
 
 fn labelled(name: &str, value: &str) -> LabelSelector {

@@ -30,6 +30,9 @@ pub(super) fn build(cluster: &ValidatedCluster) -> ServiceMonitor {
                 port: NODE_PORT_NAME.to_owned(),
                 path: "/metrics".to_owned(),
                 interval: wanted.interval.clone(),
+                scrape_timeout: wanted.scrape_timeout.clone(),
+                relabelings: wanted.relabelings.clone(),
+                metric_relabelings: wanted.metric_relabelings.clone(),
             }],
         },
     }

@@ -47,6 +47,14 @@ pub(super) fn build_client(cluster: &ValidatedCluster) -> Service {
             type_: Some(service_type(wanted.type_).to_owned()),
             selector: Some(cluster.name.selector()),
             ports: Some(vec![port()]),
+            ip_family_policy: wanted
+                .ip_family_policy
+                .map(|policy| policy.text().to_owned()),
+            external_traffic_policy: wanted
+                .external_traffic_policy
+                .map(|policy| policy.text().to_owned()),
+            load_balancer_source_ranges: Some(wanted.load_balancer_source_ranges.clone())
+                .filter(|ranges| !ranges.is_empty()),
             ..ServiceSpec::default()
         }),
         ..Service::default()

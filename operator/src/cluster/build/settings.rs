@@ -2,7 +2,7 @@
 
 use crate::{
     cluster::validate::ValidatedCluster,
-    node_settings::{NodeFiles, NodeSettings},
+    node::settings::{NodeFiles, NodeSettings},
 };
 
 /// The settings of every node of a cluster.

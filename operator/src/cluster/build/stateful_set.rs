@@ -20,15 +20,16 @@ use k8s_openapi::{
 use super::{metadata, settings::build_node_settings};
 use crate::{
     cluster::{
-        resource::{ImagePullPolicy, Retention},
+        resource::{ImagePullPolicy, PodSecurity, Retention},
+        secrets::ManagedSecret,
         validate::ValidatedCluster,
     },
     names::{
-        API_KEY_ENTRY, API_KEY_PREVIOUS_FILE, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM,
-        DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME, NODE_CONTAINER, NODE_PORT, NODE_PORT_NAME,
-        PEERS_ENTRY, SALT_ENTRY, USER_ID, previous_entry,
+        ANNOTATION_LAYOUT, API_KEY_ENTRY, API_KEY_PREVIOUS_FILE, CLUSTER_KEY_ENTRY, CONFIG_PATH,
+        DATA_CLAIM, DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME, LAYOUT, NODE_CONTAINER, NODE_PORT,
+        NODE_PORT_NAME, PEERS_ENTRY, SALT_ENTRY, USER_ID, previous_entry,
     },
-    node_settings::{NODE_ID_VARIABLE, NodeFiles, NodeSettings},
+    node::settings::{NODE_ID_VARIABLE, NodeFiles, NodeSettings},
 };
 
 /// Longer than the drain and the 30 seconds that requests get to finish.
@@ -39,7 +40,10 @@ const DRAIN_SECONDS: u32 = 5;
 pub(super) fn build(cluster: &ValidatedCluster) -> StatefulSet {
     let retention = &cluster.spec.storage.retention;
     StatefulSet {
-        metadata: metadata::owned(cluster, cluster.name.as_str().to_owned()),
+        metadata: ObjectMeta {
+            annotations: Some([(ANNOTATION_LAYOUT.to_owned(), LAYOUT.to_owned())].into()),
+            ..metadata::owned(cluster, cluster.name.as_str().to_owned())
+        },
         spec: Some(StatefulSetSpec {
             replicas: Some(cluster.spec.replicas),
             service_name: Some(cluster.name.nodes()),
@@ -89,7 +93,9 @@ fn claim(cluster: &ValidatedCluster) -> PersistentVolumeClaim {
 }
 
 /// Readable through the file system group only.
-const SECRET_MODE: i32 = 0o440;
+const GROUP_READS: i32 = 0o440;
+/// Readable for whichever user the platform assigns.
+const ALL_READ: i32 = 0o444;
 
 fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
     let (spec, additions) = (&cluster.spec, &cluster.additions);
@@ -108,6 +114,8 @@ fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
         }),
         spec: Some(PodSpec {
             containers,
+            init_containers: Some(additions.init_containers.clone())
+                .filter(|containers| !containers.is_empty()),
             volumes: Some(volumes),
             image_pull_secrets: Some(spec.image_pull_secrets.clone())
                 .filter(|secrets| !secrets.is_empty()),
@@ -116,18 +124,7 @@ fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
             // A Service named `osc-host` would inject OSC_HOST_PORT.
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(TERMINATION_SECONDS),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: Some(USER_ID),
-                run_as_group: Some(USER_ID),
-                fs_group: Some(USER_ID),
-                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    localhost_profile: None,
-                }),
-                ..PodSecurityContext::default()
-            }),
+            security_context: Some(security_context(spec.pod_security)),
             node_selector: Some(spec.node_selector.clone()).filter(|selector| !selector.is_empty()),
             tolerations: Some(spec.tolerations.clone())
                 .filter(|tolerations| !tolerations.is_empty()),
@@ -136,6 +133,34 @@ fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
             priority_class_name: spec.priority_class_name.clone(),
             ..PodSpec::default()
         }),
+    }
+}
+
+/// A platform that assigns users refuses a pod that asks for one.
+fn security_context(policy: PodSecurity) -> PodSecurityContext {
+    let user = match policy {
+        PodSecurity::Fixed => Some(USER_ID),
+        PodSecurity::Platform => None,
+    };
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: user,
+        run_as_group: user,
+        fs_group: user,
+        fs_group_change_policy: user.map(|_| "OnRootMismatch".to_owned()),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            localhost_profile: None,
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// What the files of Secrets may be read by.
+fn secret_mode(policy: PodSecurity) -> i32 {
+    match policy {
+        PodSecurity::Fixed => GROUP_READS,
+        PodSecurity::Platform => ALL_READ,
     }
 }
 
@@ -167,7 +192,7 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
     let port = u16::try_from(NODE_PORT).unwrap_or_default();
     let settings = NodeSettings {
         health_port: Some(HEALTH_PORT),
-        ..build_node_settings(cluster, "0.0.0.0", port, files, DRAIN_SECONDS)
+        ..build_node_settings(cluster, "::", port, files, DRAIN_SECONDS)
     };
     let own_env = settings
         .variables()
@@ -206,6 +231,8 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
         ]),
         volume_mounts: Some(mounts),
         resources: Some(cluster.spec.resources.clone()),
+        // A node that cannot start says why in its last line, and the status repeats it.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         // Long enough for the check of a large database before the node listens.
         startup_probe: Some(probe("/health", 1, 300)),
         liveness_probe: Some(probe("/health", 10, 3)),
@@ -311,11 +338,11 @@ fn own_volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
                 ..named(folder)
             },
             "salt" => Volume {
-                secret: Some(secret(cluster.name.salt(), true)),
+                secret: Some(secret(cluster, ManagedSecret::Salt, true)),
                 ..named(folder)
             },
             "cluster-key" => Volume {
-                secret: Some(secret(cluster.name.cluster_key(), false)),
+                secret: Some(secret(cluster, ManagedSecret::ClusterKey, false)),
                 ..named(folder)
             },
             _ => Volume {
@@ -329,7 +356,10 @@ fn own_volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
 /// The key, and the one before it where there is one: it may come and go without another pod.
 fn api_keys(cluster: &ValidatedCluster) -> ProjectedVolumeSource {
     let (name, entry) = match &cluster.spec.api_key.secret_ref {
-        None => (cluster.name.api_key(), API_KEY_ENTRY.to_owned()),
+        None => (
+            ManagedSecret::ApiKey.name(&cluster.name),
+            API_KEY_ENTRY.to_owned(),
+        ),
         Some(reference) => (reference.name.clone(), reference.key.clone()),
     };
     let source = |key: String, path: &str, optional: bool| VolumeProjection {
@@ -349,15 +379,15 @@ fn api_keys(cluster: &ValidatedCluster) -> ProjectedVolumeSource {
             source(entry.clone(), API_KEY_ENTRY, false),
             source(previous_entry(&entry), API_KEY_PREVIOUS_FILE, true),
         ]),
-        default_mode: Some(SECRET_MODE),
+        default_mode: Some(secret_mode(cluster.spec.pod_security)),
     }
 }
 
-fn secret(name: String, optional: bool) -> SecretVolumeSource {
+fn secret(cluster: &ValidatedCluster, which: ManagedSecret, optional: bool) -> SecretVolumeSource {
     SecretVolumeSource {
-        secret_name: Some(name),
+        secret_name: Some(which.name(&cluster.name)),
         optional: optional.then_some(true),
-        default_mode: Some(SECRET_MODE),
+        default_mode: Some(secret_mode(cluster.spec.pod_security)),
         ..SecretVolumeSource::default()
     }
 }

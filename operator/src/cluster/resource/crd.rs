@@ -6,40 +6,46 @@ use serde_json::{Value, json};
 
 use super::{
     OpenSecureConfCluster,
-    rules::{ROOT_RULES, Rule, SPEC_RULES},
+    defaults::{FOREIGN, set_defaults},
+    rules::{RULES, Rule},
 };
-
-/// Fields of Kubernetes' own types: their descriptions are long and known.
-const FOREIGN: &[&str] = &[
-    "resources",
-    "affinity",
-    "tolerations",
-    "topologySpreadConstraints",
-    "imagePullSecrets",
-    "clients",
-    "conditions",
-];
 
 /// The definition as it is installed: the schema of the Rust types, our CEL rules, and no foreign descriptions.
 pub fn crd() -> Result<CustomResourceDefinition, serde_json::Error> {
     let mut crd = serde_json::to_value(OpenSecureConfCluster::crd())?;
     if let Some(root) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
-        add_rules(root, ROOT_RULES);
+        for rule in RULES {
+            add_rule(root, rule);
+        }
         if let Some(spec) = root.pointer_mut("/properties/spec") {
-            add_rules(spec, SPEC_RULES);
+            set_defaults(spec);
+        }
+        // Nobody has looked at a new resource: whoever waits for its generation waits for the operator.
+        if let Some(status) = root.pointer_mut("/properties/status") {
+            insert(status, "default", json!({ "observedGeneration": -1 }));
         }
         strip_foreign(root);
     }
     serde_json::from_value(crd)
 }
 
-fn add_rules(schema: &mut Value, rules: &[Rule]) {
-    let rules: Vec<_> = rules
-        .iter()
-        .map(|rule| json!({ "rule": rule.cel, "message": rule.message }))
-        .collect();
+fn add_rule(root: &mut Value, rule: &Rule) {
+    let Some(schema) = root.pointer_mut(rule.at) else {
+        return;
+    };
+    let told = json!({ "rule": rule.cel, "message": rule.message });
+    match schema
+        .get_mut("x-kubernetes-validations")
+        .and_then(Value::as_array_mut)
+    {
+        Some(rules) => rules.push(told),
+        None => insert(schema, "x-kubernetes-validations", json!([told])),
+    }
+}
+
+fn insert(schema: &mut Value, name: &str, value: Value) {
     if let Some(members) = schema.as_object_mut() {
-        members.insert("x-kubernetes-validations".to_owned(), rules.into());
+        members.insert(name.to_owned(), value);
     }
 }
 
@@ -80,6 +86,24 @@ mod tests {
     fn the_definition_stays_small_enough_for_every_client() {
         let yaml = serde_saphyr::to_string(&crd().unwrap()).unwrap();
         assert!(yaml.len() < 100_000, "{} bytes", yaml.len());
+    }
+
+    #[test]
+    fn every_rule_stands_in_the_definition() {
+        let text = serde_json::to_string(&crd().unwrap()).unwrap();
+        for rule in RULES {
+            let message = serde_json::to_string(rule.message).unwrap();
+            assert!(text.contains(&message), "{}: {message}", rule.at);
+        }
+    }
+
+    #[test]
+    fn a_new_resource_says_that_nobody_has_looked_at_it() {
+        let crd = serde_json::to_value(crd().unwrap()).unwrap();
+        let status = crd
+            .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/default")
+            .unwrap();
+        assert_eq!(*status, json!({ "observedGeneration": -1 }));
     }
 
     #[test]

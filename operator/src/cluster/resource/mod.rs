@@ -1,6 +1,8 @@
 //! The custom resource: its fields, its status, and the schema made from them.
 
 mod crd;
+mod defaults;
+mod duration;
 mod rules;
 mod spec;
 mod status;
@@ -8,10 +10,10 @@ mod status;
 pub use crd::crd;
 pub use rules::{Violation, check};
 pub use spec::{
-    ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ImagePullPolicy, LogFormat, LogLevel,
-    LoggingSpec, Mode, MonitoringSpec, NetworkPolicySpec, OpenSecureConfCluster, PodTemplateSpec,
-    Retention, RetentionPolicy, SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType,
-    StorageSpec, WriteAck,
+    ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ExternalTrafficPolicy, ImagePullPolicy,
+    IpFamilyPolicy, LogFormat, LogLevel, LoggingSpec, Mode, MonitoringSpec, NetworkPolicySpec,
+    OpenSecureConfCluster, PodSecurity, PodTemplateSpec, Retention, RetentionPolicy,
+    SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType, StorageSpec, WriteAck,
 };
 pub use status::{CONDITIONS, ClusterStatus, MemberStatus};
 

@@ -1,9 +1,11 @@
 //! Rules of the resource that its types cannot say, each once as CEL for the API server and once as Rust for everyone
 //! who has no API server. A test holds the two together.
 
+use std::net::IpAddr;
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::OpenSecureConfCluster;
+use super::{OpenSecureConfCluster, ServiceType, duration};
 use crate::names::ClusterName;
 
 /// A rule that a resource breaks, in words for its author.
@@ -18,6 +20,9 @@ pub struct Violation {
 
 /// One rule.
 pub(super) struct Rule {
+    /// Where it stands in the schema: transition rules on the field itself, for on an object that lacks the old field they
+    /// would lock it.
+    pub(super) at: &'static str,
     pub(super) field: &'static str,
     pub(super) cel: &'static str,
     pub(super) message: &'static str,
@@ -25,62 +30,92 @@ pub(super) struct Rule {
     pub(super) holds: Option<fn(&OpenSecureConfCluster) -> bool>,
 }
 
-/// Rules about the whole resource.
-pub(super) const ROOT_RULES: &[Rule] = &[Rule {
-    field: "metadata.name",
-    cel: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 40 && !self.metadata.name.endsWith('-nodes')",
-    message: "the name must begin with a letter, hold only a-z, 0-9 and '-', have at most 40 characters and not end in '-nodes'",
-    holds: Some(|cluster| {
-        ClusterName::new(cluster.metadata.name.as_deref().unwrap_or_default()).is_some()
-    }),
-}];
+const SPEC: &str = "/properties/spec";
+const STORAGE: &str = "/properties/spec/properties/storage";
+const SERVICE: &str = "/properties/spec/properties/service";
+const SERVICE_MONITOR: &str = "/properties/spec/properties/monitoring/properties/serviceMonitor";
 
-/// Rules about the spec.
-pub(super) const SPEC_RULES: &[Rule] = &[
+/// All rules.
+pub(super) const RULES: &[Rule] = &[
     Rule {
+        at: "",
+        field: "metadata.name",
+        cel: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 40 && !self.metadata.name.endsWith('-nodes')",
+        message: "the name must begin with a letter, hold only a-z, 0-9 and '-', have at most 40 characters and not end in '-nodes'",
+        holds: Some(|cluster| {
+            ClusterName::new(cluster.metadata.name.as_deref().unwrap_or_default()).is_some()
+        }),
+    },
+    Rule {
+        at: SPEC,
         field: "spec.replicas",
         cel: "self.replicas >= 1 && self.replicas <= 15",
         message: "replicas must be from 1 to 15",
         holds: Some(|cluster| (1..=15).contains(&cluster.spec.replicas)),
     },
     Rule {
+        at: "/properties/spec/properties/mode",
         field: "spec.mode",
-        cel: "self.mode == oldSelf.mode",
+        cel: "self == oldSelf",
         message: "mode cannot be changed; create another cluster and copy the entries",
         holds: None,
     },
     Rule {
+        at: "/properties/spec/properties/storage/properties/size",
         field: "spec.storage.size",
-        cel: "isQuantity(self.storage.size) && quantity(self.storage.size).isGreaterThan(quantity('0'))",
+        cel: "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
         message: "storage.size must be a size such as 1Gi",
         holds: Some(|cluster| is_size(&Quantity(cluster.spec.storage.size.clone()))),
     },
     Rule {
+        at: "/properties/spec/properties/storage/properties/size",
         field: "spec.storage.size",
-        cel: "!isQuantity(self.storage.size) || !isQuantity(oldSelf.storage.size) || quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) == 0",
+        cel: "!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) == 0",
         message: "storage.size cannot be changed: volumes never shrink, and growing them is not supported yet",
         holds: None,
     },
     Rule {
+        // Not on the field: one that is added or taken away has no old value there.
+        at: STORAGE,
         field: "spec.storage.storageClassName",
-        cel: "has(self.storage.storageClassName) == has(oldSelf.storage.storageClassName) && (!has(self.storage.storageClassName) || self.storage.storageClassName == oldSelf.storage.storageClassName)",
+        cel: "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
         message: "storage.storageClassName cannot be changed; create another cluster and copy the entries",
         holds: None,
     },
     Rule {
+        at: "/properties/spec/properties/storage/properties/retention/properties/whenDeleted",
         field: "spec.storage.retention.whenDeleted",
-        cel: "self.storage.retention.whenDeleted == oldSelf.storage.retention.whenDeleted",
+        cel: "self == oldSelf",
         message: "storage.retention.whenDeleted cannot be changed: the keys were made to stay or to go with the volumes",
-        // The operator, which sees no resource before, asks the owner of the keys' Secrets: `secret_plan.rs`.
+        // The operator, which sees no resource before, asks the owner of the keys' Secrets: `secrets/plan.rs`.
         holds: None,
     },
     Rule {
+        at: SERVICE_MONITOR,
         field: "spec.monitoring.serviceMonitor.interval",
-        cel: "self.monitoring.serviceMonitor.interval.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.monitoring.serviceMonitor.interval) > 0",
+        cel: "self.interval.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.interval) > 0",
         message: "monitoring.serviceMonitor.interval must be a duration such as 30s or 1m30s",
-        holds: Some(|cluster| is_duration(&cluster.spec.monitoring.service_monitor.interval)),
+        holds: Some(|cluster| {
+            duration::seconds(&cluster.spec.monitoring.service_monitor.interval).is_some()
+        }),
     },
     Rule {
+        at: SERVICE_MONITOR,
+        field: "spec.monitoring.serviceMonitor.scrapeTimeout",
+        // CEL knows no days; the operator compares those too.
+        cel: "!has(self.scrapeTimeout) || self.scrapeTimeout.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.scrapeTimeout) > 0 && (self.scrapeTimeout.matches('[ywd]') || self.interval.matches('[ywd]') || size(self.interval) == 0 || duration(self.scrapeTimeout) <= duration(self.interval))",
+        message: "monitoring.serviceMonitor.scrapeTimeout must be a duration such as 10s, and not longer than the interval",
+        holds: Some(|cluster| {
+            let monitor = &cluster.spec.monitoring.service_monitor;
+            monitor.scrape_timeout.as_ref().is_none_or(|timeout| {
+                duration::seconds(timeout).is_some_and(|timeout| {
+                    duration::seconds(&monitor.interval).is_none_or(|interval| timeout <= interval)
+                })
+            })
+        }),
+    },
+    Rule {
+        at: SPEC,
         field: "spec.apiKey",
         cel: "self.apiKey.required || !has(self.apiKey.secretRef)",
         message: "apiKey.secretRef has no use while apiKey.required is false; remove one of the two",
@@ -88,13 +123,35 @@ pub(super) const SPEC_RULES: &[Rule] = &[
             cluster.spec.api_key.required || cluster.spec.api_key.secret_ref.is_none()
         }),
     },
+    Rule {
+        at: SERVICE,
+        field: "spec.service.externalTrafficPolicy",
+        cel: "!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'",
+        message: "service.externalTrafficPolicy is about traffic from outside: it needs service.type NodePort or LoadBalancer",
+        holds: Some(|cluster| {
+            let service = &cluster.spec.service;
+            service.external_traffic_policy.is_none() || service.type_ != ServiceType::ClusterIP
+        }),
+    },
+    Rule {
+        at: SERVICE,
+        field: "spec.service.loadBalancerSourceRanges",
+        cel: "!has(self.loadBalancerSourceRanges) || size(self.loadBalancerSourceRanges) == 0 || self.type == 'LoadBalancer' && self.loadBalancerSourceRanges.all(range, isCIDR(range))",
+        message: "service.loadBalancerSourceRanges needs service.type LoadBalancer, and networks such as 10.0.0.0/8",
+        holds: Some(|cluster| {
+            let service = &cluster.spec.service;
+            let ranges = &service.load_balancer_source_ranges;
+            ranges.is_empty()
+                || service.type_ == ServiceType::LoadBalancer
+                    && ranges.iter().all(|range| is_network(range))
+        }),
+    },
 ];
 
 /// Checks every rule that needs only the resource itself.
 pub fn check(cluster: &OpenSecureConfCluster) -> Result<(), Vec<Violation>> {
-    let violations: Vec<_> = ROOT_RULES
+    let violations: Vec<_> = RULES
         .iter()
-        .chain(SPEC_RULES)
         .filter(|rule| rule.holds.is_some_and(|holds| !holds(cluster)))
         .map(|rule| Violation {
             field: rule.field,
@@ -108,21 +165,17 @@ pub fn check(cluster: &OpenSecureConfCluster) -> Result<(), Vec<Violation>> {
     }
 }
 
-/// Numbers with Prometheus' units, each unit once at most and from the longest to the shortest.
-fn is_duration(text: &str) -> bool {
-    let rest = ["y", "w", "d", "h", "m", "s", "ms"]
-        .iter()
-        .fold(text, |rest, unit| {
-            let number = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            match number.strip_prefix(unit) {
-                // `5ms` is no `5m` with an `s` behind it.
-                Some(after) if number.len() < rest.len() && !(*unit == "m" && after == "s") => {
-                    after
-                }
-                _ => rest,
-            }
-        });
-    rest.is_empty() && !text.is_empty()
+/// An address and the length of its prefix.
+fn is_network(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else {
+        return false;
+    };
+    let longest = match address.parse() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    length.parse::<u8>().is_ok_and(|length| length <= longest)
 }
 
 /// A positive decimal number with one of Kubernetes' suffixes for sizes.
@@ -164,15 +217,54 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_prometheus_own() {
-        for text in ["30s", "1m30s", "5ms", "1h5ms", "2m5ms", "1y2w3d4h5m6s7ms"] {
-            assert!(is_duration(text), "{text}");
+    fn networks_have_an_address_and_a_length() {
+        for text in ["10.0.0.0/8", "0.0.0.0/0", "2001:db8::/32"] {
+            assert!(is_network(text), "{text}");
         }
-        for text in [
-            "", "30", "s", "30 s", "s30", "30s1m", "1m1m", "-1s", "1.5s", "30sec",
-        ] {
-            assert!(!is_duration(text), "{text}");
+        for text in ["10.0.0.0", "10.0.0.0/33", "ten/8", "::/129", "/8", ""] {
+            assert!(!is_network(text), "{text}");
         }
+    }
+
+    #[test]
+    fn what_only_one_type_of_service_has_is_refused_for_the_others() {
+        let policy = |type_| {
+            spec(
+                "prod",
+                &format!("{{service: {{type: {type_}, externalTrafficPolicy: Local}}}}"),
+            )
+        };
+        assert_eq!(policy("ClusterIP"), ["spec.service.externalTrafficPolicy"]);
+        assert_eq!(policy("NodePort"), Vec::<&str>::new());
+        let ranges = |type_, range| {
+            spec(
+                "prod",
+                &format!("{{service: {{type: {type_}, loadBalancerSourceRanges: [{range}]}}}}"),
+            )
+        };
+        let field = ["spec.service.loadBalancerSourceRanges"];
+        assert_eq!(ranges("LoadBalancer", "10.0.0.0/8"), Vec::<&str>::new());
+        assert_eq!(ranges("LoadBalancer", "everybody"), field);
+        assert_eq!(ranges("NodePort", "10.0.0.0/8"), field);
+    }
+
+    #[test]
+    fn a_scrape_that_may_take_longer_than_the_interval_is_refused() {
+        let monitor = |monitor| {
+            spec(
+                "prod",
+                &format!("{{monitoring: {{serviceMonitor: {monitor}}}}}"),
+            )
+        };
+        let field = ["spec.monitoring.serviceMonitor.scrapeTimeout"];
+        assert_eq!(monitor("{scrapeTimeout: 30s}"), Vec::<&str>::new());
+        assert_eq!(monitor("{scrapeTimeout: 31s}"), field);
+        assert_eq!(
+            monitor("{interval: 1d, scrapeTimeout: 23h}"),
+            Vec::<&str>::new()
+        );
+        assert_eq!(monitor("{interval: 1h, scrapeTimeout: 1d}"), field);
+        assert_eq!(monitor("{scrapeTimeout: soon}"), field);
     }
 
     #[test]

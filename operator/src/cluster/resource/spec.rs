@@ -106,6 +106,8 @@ pub struct ClusterSpec {
     pub pod_disruption_budget: DisruptionBudgetSpec,
     /// Who may reach the nodes.
     pub network_policy: NetworkPolicySpec,
+    /// Which user the containers run as.
+    pub pod_security: PodSecurity,
     /// Additions to the pods.
     pub pod_template: PodTemplateSpec,
 }
@@ -139,6 +141,7 @@ impl Default for ClusterSpec {
             priority_class_name: None,
             pod_disruption_budget: DisruptionBudgetSpec::default(),
             network_policy: NetworkPolicySpec::default(),
+            pod_security: PodSecurity::default(),
             pod_template: PodTemplateSpec::default(),
         }
     }
@@ -322,9 +325,21 @@ pub struct ServiceMonitorSpec {
     /// How often nodes are scraped, such as `30s`.
     #[schemars(length(max = 32))]
     pub interval: String,
+    /// How long one scrape may take; not longer than the interval. Without it Prometheus' own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub scrape_timeout: Option<String>,
     /// Labels that your Prometheus selects by.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Changes of the labels of targets (as in a ServiceMonitor).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "objects")]
+    pub relabelings: Vec<Value>,
+    /// Changes of the labels of samples (as in a ServiceMonitor).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "objects")]
+    pub metric_relabelings: Vec<Value>,
 }
 
 impl Default for ServiceMonitorSpec {
@@ -332,7 +347,10 @@ impl Default for ServiceMonitorSpec {
         Self {
             enabled: true,
             interval: "30s".to_owned(),
+            scrape_timeout: None,
             labels: BTreeMap::new(),
+            relabelings: Vec::new(),
+            metric_relabelings: Vec::new(),
         }
     }
 }
@@ -350,6 +368,67 @@ pub struct ServiceSpec {
     /// More labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// IPv4, IPv6 or both; without it what the cluster does by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_family_policy: Option<IpFamilyPolicy>,
+    /// Whether traffic from outside stays on the Kubernetes node where it arrived, which keeps the client's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_traffic_policy: Option<ExternalTrafficPolicy>,
+    /// Networks such as `10.0.0.0/8` from which the load balancer takes connections; empty is all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "networks")]
+    pub load_balancer_source_ranges: Vec<String>,
+}
+
+/// Which IP families a Service has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum IpFamilyPolicy {
+    /// One.
+    SingleStack,
+    /// Both where the cluster has both.
+    PreferDualStack,
+    /// Both, or no Service.
+    RequireDualStack,
+}
+
+impl IpFamilyPolicy {
+    /// As Kubernetes spells it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::SingleStack => "SingleStack",
+            Self::PreferDualStack => "PreferDualStack",
+            Self::RequireDualStack => "RequireDualStack",
+        }
+    }
+}
+
+/// Where traffic from outside is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ExternalTrafficPolicy {
+    /// To any pod.
+    Cluster,
+    /// To a pod of the Kubernetes node where it arrived.
+    Local,
+}
+
+impl ExternalTrafficPolicy {
+    /// As Kubernetes spells it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Cluster => "Cluster",
+            Self::Local => "Local",
+        }
+    }
+}
+
+/// Which user containers run as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum PodSecurity {
+    /// User, group and group of the volumes are 65532.
+    #[default]
+    Fixed,
+    /// The platform assigns them, as OpenShift does. Files of Secrets are then readable by every user in the pod.
+    Platform,
 }
 
 /// Types of Service.
@@ -424,6 +503,27 @@ pub struct PodTemplateSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "named_objects")]
     pub sidecars: Vec<Value>,
+    /// Containers that run before the node (as in a Pod); with `restartPolicy: Always` they go on running beside it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named_objects")]
+    pub init_containers: Vec<Value>,
+}
+
+/// Another operator's type.
+fn objects(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "items": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
+    })
+}
+
+/// Bounded, so that a rule about each of them has a bounded cost.
+fn networks(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "maxItems": 128,
+        "items": { "type": "string", "maxLength": 64 },
+    })
 }
 
 /// Kubernetes' own types are not repeated in our schema: they are large, and the API server checks them in the pod.

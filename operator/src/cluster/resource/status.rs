@@ -10,8 +10,8 @@ pub const CONDITIONS: [&str; 7] = [
     "Available",
     "Reconciling",
     "Stalled",
-    "SaltConsistent",
-    "InSync",
+    "SaltMatches",
+    "Replicated",
     "MonitoringReady",
 ];
 

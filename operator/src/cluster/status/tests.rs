@@ -1,6 +1,7 @@
 use super::*;
-use crate::cluster::{
-    dereference::PendingClaim, node_status::NodeMember, resource::prod, validate::validate,
+use crate::{
+    cluster::{dereference::PendingClaim, resource::prod, validate::validate},
+    node::NodeMember,
 };
 
 fn cluster(replicas: i32) -> ValidatedCluster {
@@ -63,8 +64,8 @@ fn seen<'a>(
     cluster: &'a ValidatedCluster,
     stateful_set: &'a StatefulSet,
     pods: &'a [(Pod, Option<NodeDetails>)],
-) -> Seen<'a> {
-    Seen {
+) -> Observation<'a> {
+    Observation {
         cluster,
         stateful_set: Some(stateful_set),
         pods,
@@ -93,10 +94,13 @@ fn one_serving_node_is_ready_and_in_sync() {
         &[(pod(0, true), answer("aa", 7))],
     );
     assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
-    assert_eq!(condition(&status, "InSync"), Some(("True", "SingleNode")));
     assert_eq!(
-        condition(&status, "SaltConsistent"),
-        Some(("True", "OneSalt"))
+        condition(&status, "Replicated"),
+        Some(("True", "SingleNode"))
+    );
+    assert_eq!(
+        condition(&status, "SaltMatches"),
+        Some(("True", "SaltMatches"))
     );
     assert_eq!(
         condition(&status, "MonitoringReady"),
@@ -142,7 +146,10 @@ fn member_with(lag: u64, reachable: bool) -> NodeMember {
 fn nodes_that_hold_what_the_others_hold_are_in_sync() {
     let status = three(&member_with(3, true), |_| {});
     assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
-    assert_eq!(condition(&status, "InSync"), Some(("True", "AllInSync")));
+    assert_eq!(
+        condition(&status, "Replicated"),
+        Some(("True", "Replicated"))
+    );
     assert_eq!(status.entries, Some(2));
 }
 
@@ -156,7 +163,7 @@ fn a_node_that_is_behind_or_out_of_reach_is_told_of_and_makes_the_cluster_unread
             "CatchingUp",
         ),
     ] {
-        assert_eq!(condition(&status, "InSync"), Some(("False", reason)));
+        assert_eq!(condition(&status, "Replicated"), Some(("False", reason)));
         assert_eq!(condition(&status, "Ready"), Some(("False", reason)));
     }
 }
@@ -170,7 +177,10 @@ fn nodes_that_nobody_told_to_found_are_not_in_sync() {
         &stateful_set(1, 1),
         &[(pod(0, false), details)],
     );
-    assert_eq!(condition(&status, "InSync"), Some(("False", "NotFounded")));
+    assert_eq!(
+        condition(&status, "Replicated"),
+        Some(("False", "NotBootstrapped"))
+    );
 }
 
 #[test]
@@ -217,7 +227,7 @@ fn a_node_with_another_salt_is_an_alarm() {
         &[(pod(0, true), answer("bb", 0))],
     );
     assert_eq!(
-        condition(&status, "SaltConsistent"),
+        condition(&status, "SaltMatches"),
         Some(("False", "DifferentSalt"))
     );
     assert_eq!(
@@ -280,7 +290,7 @@ fn a_stalled_cluster_says_why_and_what_its_nodes_do_now() {
             let answer = answer("aa", 3).filter(|_| ready[ordinal]);
             (pod(i32::try_from(ordinal).unwrap(), ready[ordinal]), answer)
         });
-        let seen = Seen {
+        let seen = Observation {
             stalled: Some(&stalled),
             salt_fingerprint: None,
             ..seen(&cluster, &stateful_set, &pods)
@@ -292,10 +302,7 @@ fn a_stalled_cluster_says_why_and_what_its_nodes_do_now() {
     assert_eq!(condition(&first, "Stalled"), Some(("True", "SaltMissing")));
     assert_eq!(condition(&first, "Reconciling"), None);
     assert_eq!(condition(&first, "Available"), Some(("True", "NodeReady")));
-    assert_eq!(
-        condition(&first, "SaltConsistent"),
-        Some(("False", "NoSalt"))
-    );
+    assert_eq!(condition(&first, "SaltMatches"), Some(("False", "NoSalt")));
     assert_eq!(first.nodes_ready, "2/2");
 
     let second = stalled_with([false, false], &first);
@@ -311,15 +318,15 @@ fn a_stalled_cluster_says_why_and_what_its_nodes_do_now() {
 }
 
 #[test]
-fn nobody_vouches_for_a_salt_that_no_node_has_told() {
+fn what_no_node_could_be_asked_is_unknown_and_the_cluster_not_ready() {
     let status = status(&cluster(1), &stateful_set(1, 1), &[(pod(0, true), None)]);
     assert_eq!(
-        condition(&status, "SaltConsistent"),
-        Some(("False", "NotAsked"))
+        condition(&status, "SaltMatches"),
+        Some(("Unknown", "NodesUnreachable"))
     );
     assert_eq!(
         condition(&status, "Ready"),
-        Some(("False", "NodesNotAsked"))
+        Some(("False", "NodesUnreachable"))
     );
 }
 
@@ -344,7 +351,10 @@ fn while_nodes_leave_the_others_are_ready() {
         leaving.ready = false;
     });
     assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
-    assert_eq!(condition(&status, "InSync"), Some(("True", "AllInSync")));
+    assert_eq!(
+        condition(&status, "Replicated"),
+        Some(("True", "Replicated"))
+    );
     assert_eq!(
         condition(&status, "Reconciling"),
         Some(("True", "NodesLeaving"))
@@ -402,7 +412,7 @@ fn waiting(pod: &serde_json::Value, claims: &[PendingClaim]) -> String {
     }))
     .unwrap();
     let (cluster, stateful_set, pods) = (cluster(1), stateful_set(1, 1), [(pod, None)]);
-    let seen = Seen {
+    let seen = Observation {
         pending_claims: claims,
         ..seen(&cluster, &stateful_set, &pods)
     };
@@ -412,6 +422,23 @@ fn waiting(pod: &serde_json::Value, claims: &[PendingClaim]) -> String {
         .into_iter()
         .find(|condition| condition.type_ == "Ready");
     ready.unwrap().message
+}
+
+#[test]
+fn a_node_that_cannot_start_is_told_of_in_its_own_words() {
+    let line = "osc-node: cannot read /etc/opensecureconf/salt/salt, which belongs to user 0";
+    let log = format!("{{\"level\":\"INFO\",\"time\":\"12:00\"}}\n{line}\n");
+    let container = serde_json::json!({"name": "node", "image": "n", "imageID": "", "ready": false, "restartCount": 3,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}},
+        "lastState": {"terminated": {"exitCode": 2, "message": log}}});
+    let said = waiting(&serde_json::json!({"containerStatuses": [container]}), &[]);
+    assert!(
+        said.contains(
+            "CrashLoopBackOff: cannot read /etc/opensecureconf/salt/salt, which belongs to user 0;"
+        ),
+        "{said}"
+    );
+    assert!(!said.contains("12:00"), "{said}");
 }
 
 #[test]

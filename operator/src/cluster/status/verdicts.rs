@@ -5,29 +5,55 @@ mod waiting;
 
 use kube::ResourceExt;
 
-use super::{Monitoring, Seen, Stalled};
-use crate::cluster::resource::MemberStatus;
+use super::{Monitoring, Observation, Stalled};
+use crate::cluster::{resource::MemberStatus, secrets::ManagedSecret};
 pub(super) use leaving::staying;
 use leaving::{is_lowered, stays};
+
+/// What a condition says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Truth {
+    True,
+    False,
+    /// Nodes could not be asked.
+    Unknown,
+}
+
+impl Truth {
+    /// As Kubernetes spells it.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl From<bool> for Truth {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
 
 /// A condition without its bookkeeping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) type_: &'static str,
-    pub(super) holds: bool,
+    pub(super) holds: Truth,
     pub(super) reason: &'static str,
     pub(super) message: String,
 }
 
 fn verdict(
     type_: &'static str,
-    holds: bool,
+    holds: impl Into<Truth>,
     reason: &'static str,
     message: impl Into<String>,
 ) -> Verdict {
     Verdict {
         type_,
-        holds,
+        holds: holds.into(),
         reason,
         message: message.into(),
     }
@@ -42,9 +68,13 @@ pub(super) fn standstill(Stalled { reason, message }: &Stalled) -> [Verdict; 2] 
 }
 
 /// All conditions of a cluster whose nodes were looked at.
-pub(super) fn verdicts(seen: &Seen<'_>, members: &[MemberStatus], ready: usize) -> Vec<Verdict> {
+pub(super) fn verdicts(
+    seen: &Observation<'_>,
+    members: &[MemberStatus],
+    ready: usize,
+) -> Vec<Verdict> {
     let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
-    let salt = salt_consistent(seen, members);
+    let salt = salt_matches(seen, members);
     let mut verdicts = match seen.stalled {
         Some(stalled) => standstill(stalled).to_vec(),
         None => progress(seen, members, wanted, &salt),
@@ -60,7 +90,7 @@ pub(super) fn verdicts(seen: &Seen<'_>, members: &[MemberStatus], ready: usize) 
     verdicts.extend([
         available(ready),
         salt,
-        in_sync(seen, wanted),
+        replicated(seen, wanted),
         monitoring(seen.monitoring),
     ]);
     verdicts
@@ -68,7 +98,7 @@ pub(super) fn verdicts(seen: &Seen<'_>, members: &[MemberStatus], ready: usize) 
 
 /// `Ready`, and `Reconciling` until then.
 fn progress(
-    seen: &Seen<'_>,
+    seen: &Observation<'_>,
     members: &[MemberStatus],
     wanted: usize,
     salt: &Verdict,
@@ -89,8 +119,8 @@ fn progress(
             verdict("Reconciling", true, "NodesStarting", message),
         ];
     }
-    let sync = in_sync(seen, wanted);
-    if salt.reason == DIFFERENT_SALT || !sync.holds {
+    let sync = replicated(seen, wanted);
+    if salt.reason == DIFFERENT_SALT || sync.holds != Truth::True {
         let Verdict {
             reason, message, ..
         } = if salt.reason == DIFFERENT_SALT {
@@ -125,14 +155,14 @@ fn available(ready: usize) -> Verdict {
 const UNDER_WAY: u64 = 1000;
 
 /// Whether every node holds what the others hold, as far as they know of each other.
-fn in_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
+fn replicated(seen: &Observation<'_>, wanted: usize) -> Verdict {
     let Some(blocked) = seen.blocked else {
-        return known_sync(seen, wanted);
+        return known_replication(seen, wanted);
     };
-    verdict("InSync", false, "MemberLost", blocked)
+    verdict("Replicated", false, "MemberUnavailable", blocked)
 }
 
-fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
+fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
     let answers: Vec<_> = seen
         .pods
         .iter()
@@ -142,22 +172,22 @@ fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
     if answers.is_empty() {
         let message =
             "no node answers the operator; look at network policies and at the nodes' logs";
-        return verdict("InSync", false, "NodesNotAsked", message);
+        return verdict("Replicated", Truth::Unknown, "NodesUnreachable", message);
     }
     if answers
         .iter()
         .all(|(_, details)| details.founding.is_none())
     {
         let message = if seen.salt_fingerprint.is_some() {
-            "no node belongs to a cluster yet; one is told to found it"
+            "no node belongs to a cluster yet; the operator instructs one to bootstrap it"
         } else {
-            "no node belongs to a cluster yet; one is told to found it once its salt is there"
+            "no node belongs to a cluster yet; the operator instructs one to bootstrap it once its salt is there"
         };
-        return verdict("InSync", false, "NotFounded", message);
+        return verdict("Replicated", false, "NotBootstrapped", message);
     }
     if let Some((name, details)) = answers.iter().find(|(_, details)| !details.ready) {
         let why = details.reasons.join("; ");
-        return verdict("InSync", false, "CatchingUp", format!("{name}: {why}"));
+        return verdict("Replicated", false, "CatchingUp", format!("{name}: {why}"));
     }
     let behind = answers.iter().find_map(|(name, details)| {
         let member = details
@@ -179,16 +209,16 @@ fn known_sync(seen: &Seen<'_>, wanted: usize) -> Verdict {
         })
     });
     match behind {
-        Some((reason, message)) => verdict("InSync", false, reason, message),
+        Some((reason, message)) => verdict("Replicated", false, reason, message),
         None if answers.len() < wanted => {
             let message = format!("{} of {wanted} nodes answer", answers.len());
-            verdict("InSync", false, "NodesNotAsked", message)
+            verdict("Replicated", Truth::Unknown, "NodesUnreachable", message)
         }
-        None if wanted == 1 => verdict("InSync", true, "SingleNode", "there is one node"),
+        None if wanted == 1 => verdict("Replicated", true, "SingleNode", "there is one node"),
         None => verdict(
-            "InSync",
+            "Replicated",
             true,
-            "AllInSync",
+            "Replicated",
             "every node holds what the others hold",
         ),
     }
@@ -204,7 +234,7 @@ fn not_ready(members: &[&MemberStatus]) -> Option<String> {
 }
 
 /// What a rollout still waits for.
-fn rollout(seen: &Seen<'_>, wanted: usize) -> Option<String> {
+fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let stateful_set = seen.stateful_set?;
     let status = stateful_set.status.as_ref()?;
     if status.observed_generation < stateful_set.metadata.generation && !is_lowered(stateful_set) {
@@ -216,32 +246,32 @@ fn rollout(seen: &Seen<'_>, wanted: usize) -> Option<String> {
 
 const DIFFERENT_SALT: &str = "DifferentSalt";
 
-fn salt_consistent(seen: &Seen<'_>, members: &[MemberStatus]) -> Verdict {
-    let secret = seen.cluster.name.salt();
+fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {
+    let secret = ManagedSecret::Salt.name(&seen.cluster.name);
     let mut told = members
         .iter()
         .filter(|member| member.salt_fingerprint.is_some())
         .peekable();
     let (holds, reason, message) = match (told.peek(), seen.salt_fingerprint) {
         (None, _) => (
-            false,
-            "NotAsked",
-            "no node has told its salt yet".to_owned(),
+            Truth::Unknown,
+            "NodesUnreachable",
+            "no node has reported its salt yet".to_owned(),
         ),
         (Some(_), None) => (
-            false,
+            Truth::False,
             "NoSalt",
             format!("Secret {secret} holds no salt to compare the nodes' with"),
         ),
         (Some(_), wanted) => match told.find(|member| member.salt_fingerprint.as_deref() != wanted)
         {
             None => (
-                true,
-                "OneSalt",
+                Truth::True,
+                "SaltMatches",
                 "every node that answers has the salt of the Secret".to_owned(),
             ),
             Some(member) => (
-                false,
+                Truth::False,
                 DIFFERENT_SALT,
                 format!(
                     "{} has another salt than Secret {secret}: values that it stored open nowhere else; stop writing to it",
@@ -250,7 +280,7 @@ fn salt_consistent(seen: &Seen<'_>, members: &[MemberStatus]) -> Verdict {
             ),
         },
     };
-    verdict("SaltConsistent", holds, reason, message)
+    verdict("SaltMatches", holds, reason, message)
 }
 
 fn monitoring(state: Monitoring) -> Verdict {

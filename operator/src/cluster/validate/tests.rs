@@ -30,15 +30,102 @@ fn what_is_ours_cannot_be_replaced() {
         ),
         ("{sidecars: [{name: node, image: x}]}", "sidecars"),
         ("{env: [{name: A}, {name: A}]}", "env"),
+        (
+            "{sidecars: [{name: p, ports: [{containerPort: 9000}]}]}",
+            "sidecars[0].ports",
+        ),
+        (
+            "{sidecars: [{name: p, ports: [{containerPort: 1, name: health}]}]}",
+            "sidecars[0].ports",
+        ),
+        (
+            "{sidecars: [{name: p, volumeMounts: [{name: salt, mountPath: /s}]}]}",
+            "sidecars[0].volumeMounts",
+        ),
+        (
+            "{initContainers: [{name: p, volumeMounts: [{name: data, mountPath: /s}]}]}",
+            "initContainers[0].volumeMounts",
+        ),
+        (
+            "{volumeMounts: [{name: cluster-key, mountPath: /s}]}",
+            "volumeMounts",
+        ),
+        (
+            "{initContainers: [{name: node, image: x}]}",
+            "initContainers",
+        ),
         ("{volumes: [{name: x, emptyDir: 5}]}", "volumes"),
     ] {
         let error = outcome(template).unwrap_err();
         assert!(
-            matches!(error, Error::PodTemplate { field: found, .. } if found == field),
+            matches!(&error, Error::PodTemplate { field: found, .. } if found == field),
             "{template}: {error}"
         );
         assert_eq!(error.reason(), "InvalidPodTemplate");
     }
+}
+
+#[test]
+fn a_key_that_stands_twice_in_any_list_is_named_with_its_place() {
+    for (template, field) in [
+        (
+            "{sidecars: [{name: a, env: [{name: A}, {name: A}]}]}",
+            "sidecars[0].env",
+        ),
+        (
+            "{sidecars: [{name: a}, {name: b, ports: [{containerPort: 1}, {containerPort: 1, protocol: TCP}]}]}",
+            "sidecars[1].ports",
+        ),
+        (
+            "{sidecars: [{name: a, volumeMounts: [{name: x, mountPath: /x}, {name: v, mountPath: /x}]}]}",
+            "sidecars[0].volumeMounts",
+        ),
+        (
+            "{initContainers: [{name: a, volumeDevices: [{name: x, devicePath: /x}, {name: v, devicePath: /x}]}]}",
+            "initContainers[0].volumeDevices",
+        ),
+        (
+            "{initContainers: [{name: a, resources: {claims: [{name: x}, {name: x}]}}]}",
+            "initContainers[0].resources.claims",
+        ),
+        ("{sidecars: [{name: a}, {name: a}]}", "sidecars"),
+        (
+            "{sidecars: [{name: a}], initContainers: [{name: a}]}",
+            "initContainers",
+        ),
+        (
+            "{volumes: [{name: x, emptyDir: {}}, {name: x, emptyDir: {}}]}",
+            "volumes",
+        ),
+    ] {
+        let error = outcome(template).unwrap_err();
+        assert!(
+            matches!(&error, Error::PodTemplate { field: found, problem } if found == field && problem.contains("twice")),
+            "{template}: {error}"
+        );
+    }
+    let both = "{sidecars: [{name: a, ports: [{containerPort: 53, protocol: TCP}, {containerPort: 53, protocol: UDP}]}]}";
+    assert!(outcome(both).is_ok());
+}
+
+#[test]
+fn no_pod_template_reaches_for_the_clusters_own_secrets_and_volumes() {
+    for template in [
+        "{volumes: [{name: x, secret: {secretName: prod-salt}}]}",
+        "{volumes: [{name: x, projected: {sources: [{secret: {name: prod-cluster-key}}]}}]}",
+        "{env: [{name: A, valueFrom: {secretKeyRef: {name: prod-api-key, key: api-key}}}]}",
+        "{sidecars: [{name: a, envFrom: [{secretRef: {name: prod-salt}}]}]}",
+        "{initContainers: [{name: a, env: [{name: A, valueFrom: {secretKeyRef: {name: prod-cluster-key, key: k}}}]}]}",
+        "{volumes: [{name: x, persistentVolumeClaim: {claimName: data-prod-1}}]}",
+    ] {
+        let error = outcome(template).unwrap_err();
+        assert_eq!(error.reason(), "InvalidPodTemplate", "{template}");
+        assert!(
+            error.to_string().contains("is part of cluster prod"),
+            "{error}"
+        );
+    }
+    assert!(outcome("{volumes: [{name: x, secret: {secretName: prod-salty}}]}").is_ok());
 }
 
 #[test]

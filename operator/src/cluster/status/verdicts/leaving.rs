@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
-use crate::cluster::{resource::MemberStatus, status::Seen};
+use crate::cluster::{resource::MemberStatus, status::Observation};
 
 /// Whether the node of this name is one of those that are wanted.
 pub(super) fn stays(name: &str, wanted: usize) -> bool {
@@ -14,7 +14,7 @@ pub(super) fn stays(name: &str, wanted: usize) -> bool {
 
 /// The nodes that are wanted, of those that are there.
 pub(in crate::cluster::status) fn staying<'a>(
-    seen: &Seen<'_>,
+    seen: &Observation<'_>,
     members: &'a [MemberStatus],
 ) -> Vec<&'a MemberStatus> {
     let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
@@ -34,7 +34,7 @@ pub(super) fn is_lowered(stateful_set: &StatefulSet) -> bool {
 }
 
 /// What is said while nodes leave, until the others have forgotten them.
-pub(super) fn message(seen: &Seen<'_>, wanted: usize) -> Option<String> {
+pub(super) fn message(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let pods = seen.pods.iter().map(|(pod, _)| pod.name_any());
     let known = seen
         .pods

@@ -4,13 +4,15 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
 use super::leaving::stays;
-use crate::cluster::{dereference::PendingClaim, status::Seen};
+use crate::cluster::{dereference::PendingClaim, status::Observation};
 
+/// What a node's last line begins with where it cannot start.
+const COMPLAINT: &str = "osc-node: ";
 /// What begins every pod: nothing is wrong.
 const UNDER_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 /// What volumes and containers wait for.
-pub(super) fn reasons(seen: &Seen<'_>, wanted: usize) -> Vec<String> {
+pub(super) fn reasons(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
     let volumes = seen
         .pending_claims
         .iter()
@@ -43,6 +45,16 @@ fn container(pod: &Pod) -> Option<String> {
     Some(format!("pod {}: {said}", pod.name_any()))
 }
 
+/// The complaint that a node ended with; its log lines carry times and are left out.
+fn last_words(container: &ContainerStatus) -> Option<&str> {
+    let ended = container.last_state.as_ref()?.terminated.as_ref()?;
+    let said = ended.message.as_deref()?;
+    said.lines()
+        .rev()
+        .find_map(|line| line.strip_prefix(COMPLAINT))
+        .map(str::trim)
+}
+
 fn waits(container: &ContainerStatus) -> Option<String> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
@@ -51,7 +63,10 @@ fn waits(container: &ContainerStatus) -> Option<String> {
         _ if UNDER_WAY.contains(&reason) => None,
         _ if reason.contains("Image") => Some(format!("{reason} of image {}", container.image)),
         // Its message counts seconds: a status that changes with it would be written again and again.
-        "CrashLoopBackOff" => Some(reason.to_owned()),
+        "CrashLoopBackOff" => Some(match last_words(container) {
+            Some(words) => format!("{reason}: {words}"),
+            None => reason.to_owned(),
+        }),
         _ if message.is_empty() => Some(reason.to_owned()),
         _ => Some(format!("{reason}: {message}")),
     }

@@ -1,8 +1,8 @@
-//! The durable mark of who founds a cluster: an annotation of the salt Secret, or a file of a local cluster.
+//! The durable mark of which node bootstraps a cluster: an annotation of the salt Secret, or a file of a local cluster.
 
 /// What the durable mark says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum FounderMark {
+pub enum BootstrapMark {
     /// Nothing: the salt was there before this operator, and so may be a cluster.
     #[default]
     Absent,
@@ -12,7 +12,7 @@ pub enum FounderMark {
     Chosen(String),
 }
 
-impl FounderMark {
+impl BootstrapMark {
     /// The mark as it is written: empty for nobody.
     pub fn of(text: Option<&str>) -> Self {
         match text.map(str::trim) {
@@ -38,12 +38,12 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_is_written() {
-        assert_eq!(FounderMark::of(None), FounderMark::Absent);
-        assert_eq!(FounderMark::of(Some("")), FounderMark::Nobody);
-        let chosen = FounderMark::Chosen("ab".to_owned());
-        assert_eq!(FounderMark::of(Some("ab\n")), chosen);
-        for mark in [FounderMark::Absent, FounderMark::Nobody, chosen] {
-            assert_eq!(FounderMark::of(mark.text()), mark);
+        assert_eq!(BootstrapMark::of(None), BootstrapMark::Absent);
+        assert_eq!(BootstrapMark::of(Some("")), BootstrapMark::Nobody);
+        let chosen = BootstrapMark::Chosen("ab".to_owned());
+        assert_eq!(BootstrapMark::of(Some("ab\n")), chosen);
+        for mark in [BootstrapMark::Absent, BootstrapMark::Nobody, chosen] {
+            assert_eq!(BootstrapMark::of(mark.text()), mark);
         }
     }
 }

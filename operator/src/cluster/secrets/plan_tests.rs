@@ -1,8 +1,8 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::cluster::{
-    dereference::{ApiKey, Founder},
-    resource::prod,
-    salt::Salt,
+    bootstrap_mark::BootstrapMark, resource::prod, salt::Salt, secrets::ObservedSecrets,
     validate::validate,
 };
 
@@ -10,44 +10,59 @@ fn cluster(spec: &str) -> ValidatedCluster {
     validate(&prod(spec), "node:1").unwrap()
 }
 
-fn found(salt: SaltSecret, claims: &[&str]) -> Found {
-    Found {
-        founder: Founder::default(),
-        salt,
-        claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
-        pending_claims: Vec::new(),
-        api_key: None,
-        cluster_key: None,
-        children: Vec::new(),
-        service_monitors_served: false,
+/// A Secret of the operator's own with this under this entry.
+fn secret_with(entry: &str, content: &[u8]) -> ObservedSecret {
+    ObservedSecret {
+        ours: true,
+        owned: false,
+        unmanaged: false,
+        layout: None,
+        bootstrap: BootstrapMark::Absent,
+        resource_version: None,
+        entries: [(entry.to_owned(), content.to_vec())].into(),
     }
 }
+
+fn found(salt: Option<&[u8]>, claims: &[&str]) -> DereferencedObjects {
+    let salt = salt.map(|salt| (ManagedSecret::Salt, secret_with("salt", salt)));
+    DereferencedObjects {
+        secrets: salt.into_iter().collect(),
+        user_api_key: None,
+        api_key: None,
+        claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
+        pending_claims: Vec::new(),
+        children: Vec::new(),
+        service_monitors_served: false,
+        foreign_references: None,
+    }
+}
+
+const MALFORMED: Option<&[u8]> = Some(b"short");
 
 #[test]
 fn a_salt_is_made_only_where_nothing_was_ever_stored() {
     let cluster = cluster("{}");
     let volumes: &[&str] = &["data-prod-0", "data-prod-1"];
-    let present = SaltSecret::Present {
-        fingerprint: "f".into(),
-    };
-    let salt = |secret: SaltSecret, claims: &[&str]| {
+    let present: Option<&[u8]> = Some(&[7; 64]);
+    let fingerprint = Salt::new([7; 64]).fingerprint();
+    let salt = |secret: Option<&[u8]>, claims: &[&str]| {
         let plan = plan(
             &cluster,
             &found(secret, claims),
-            &Witnesses::default(),
+            &SaltReports::default(),
             None,
         );
         plan.map(|plan| plan.salt)
     };
-    assert_eq!(salt(SaltSecret::Missing, &[]), Ok(SaltPlan::Create));
-    assert!(matches!(
-        salt(SaltSecret::Missing, volumes),
-        Ok(SaltPlan::Await(_))
-    ));
+    assert_eq!(salt(None, &[]), Ok(SaltPlan::Create));
+    assert!(matches!(salt(None, volumes), Ok(SaltPlan::Await(_))));
     for claims in [&[], volumes] {
-        assert_eq!(salt(present.clone(), claims), Ok(SaltPlan::Use("f".into())));
         assert_eq!(
-            salt(SaltSecret::Malformed, claims).unwrap_err().reason(),
+            salt(present, claims),
+            Ok(SaltPlan::Use(fingerprint.clone()))
+        );
+        assert_eq!(
+            salt(MALFORMED, claims).unwrap_err().reason(),
             "SaltMalformed"
         );
     }
@@ -56,19 +71,21 @@ fn a_salt_is_made_only_where_nothing_was_ever_stored() {
 #[test]
 fn a_lost_salt_is_put_back_and_never_another_one() {
     let cluster = cluster("{}");
-    let lost = found(SaltSecret::Missing, &["data-prod-0"]);
+    let lost = found(None, &["data-prod-0"]);
     let member = MemberSalt {
         node: "prod-0".to_owned(),
         incarnation: "i".to_owned(),
         salt: Salt::new([1; 64]),
     };
-    let mut heard = Witnesses {
+    let mut heard = SaltReports {
         members: vec![member.clone()],
         silent: Vec::new(),
     };
-    let salt = |found: &Found, heard: &Witnesses| plan(&cluster, found, heard, None).unwrap().salt;
+    let salt = |found: &DereferencedObjects, heard: &SaltReports| {
+        plan(&cluster, found, heard, None).unwrap().salt
+    };
     assert_eq!(salt(&lost, &heard), SaltPlan::Restore(member));
-    let fresh = found(SaltSecret::Missing, &[]);
+    let fresh = found(None, &[]);
     assert_eq!(
         salt(&fresh, &heard),
         SaltPlan::Create,
@@ -80,8 +97,8 @@ fn a_lost_salt_is_put_back_and_never_another_one() {
 
 #[test]
 fn the_claims_that_may_go_are_named_one_by_one() {
-    let lost = found(SaltSecret::Missing, &["data-prod-0", "data-prod-1"]);
-    let plan = plan(&cluster("{}"), &lost, &Witnesses::default(), None).unwrap();
+    let lost = found(None, &["data-prod-0", "data-prod-1"]);
+    let plan = plan(&cluster("{}"), &lost, &SaltReports::default(), None).unwrap();
     let text = plan.missing_salt().unwrap().to_string();
     assert!(
         text.contains("exist (data-prod-0, data-prod-1): without"),
@@ -89,27 +106,41 @@ fn the_claims_that_may_go_are_named_one_by_one() {
     );
 }
 
-fn secret() -> KeySecret {
-    KeySecret {
-        ours: true,
-        owned: false,
-        key: Some(ApiKey(b"k".to_vec())),
+fn secret() -> ObservedSecret {
+    ObservedSecret {
+        entries: ["api-key", "cluster-key"]
+            .map(|entry| (entry.to_owned(), b"k".to_vec()))
+            .into(),
+        ..secret_with("", b"")
     }
 }
 
 /// The plan, or the reason of the standstill, with these Secrets for clients and nodes.
 fn keys(
     spec: &str,
-    api_key: Option<KeySecret>,
-    cluster_key: Option<KeySecret>,
+    api_key: Option<ObservedSecret>,
+    cluster_key: Option<ObservedSecret>,
 ) -> Result<(bool, bool), &'static str> {
-    let found = Found {
-        api_key,
-        cluster_key,
-        ..found(SaltSecret::Missing, &[])
+    let secrets: ObservedSecrets = [
+        (ManagedSecret::ApiKey, api_key.clone()),
+        (ManagedSecret::ClusterKey, cluster_key),
+    ]
+    .into_iter()
+    .filter_map(|(which, secret)| Some((which, secret?)))
+    .collect();
+    let found = DereferencedObjects {
+        secrets,
+        user_api_key: api_key,
+        ..found(None, &[])
     };
-    plan(&cluster(spec), &found, &Witnesses::default(), None)
-        .map(|plan| (plan.create_api_key, plan.create_cluster_key))
+    plan(&cluster(spec), &found, &SaltReports::default(), None)
+        .map(|plan| {
+            let makes = |which| plan.create.contains(&NewSecret::Key(which));
+            (
+                makes(ManagedSecret::ApiKey),
+                makes(ManagedSecret::ClusterKey),
+            )
+        })
         .map_err(|error| error.reason())
 }
 
@@ -129,11 +160,11 @@ fn keys_are_made_once_and_never_where_the_user_has_his_own() {
 
 #[test]
 fn a_key_that_is_not_there_or_not_ours_stops_everything() {
-    let empty = || KeySecret {
-        key: None,
+    let empty = || ObservedSecret {
+        entries: BTreeMap::new(),
         ..secret()
     };
-    let foreign = || KeySecret {
+    let foreign = || ObservedSecret {
         ours: false,
         ..secret()
     };
@@ -150,7 +181,7 @@ fn a_key_that_is_not_there_or_not_ours_stops_everything() {
 
 #[test]
 fn keys_that_would_go_with_the_resource_cannot_serve_volumes_that_stay() {
-    let owned = || KeySecret {
+    let owned = || ObservedSecret {
         owned: true,
         ..secret()
     };

@@ -1,22 +1,34 @@
 //! Which Secrets are to be made. Pure, because a wrong answer here would make every value unreadable.
 
-use super::{
-    dereference::{Found, KeySecret, SaltSecret},
-    resource::Retention,
-    salt::{MemberSalt, SaltMissing, Witnesses, restorable},
-    validate::ValidatedCluster,
+use super::{Lifetime, ManagedSecret, ObservedSecret};
+use crate::{
+    cluster::{
+        dereference::{DereferencedObjects, SaltSecret},
+        resource::SecretKeyReference,
+        salt::{MemberSalt, SaltMissing, SaltReports, restorable},
+        validate::ValidatedCluster,
+    },
+    names::{LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR},
 };
-use crate::names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR};
 
 /// What to do about the Secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretPlan {
     /// Make a salt, use the one that is there, or put it back.
     pub salt: SaltPlan,
-    /// Make an API key.
-    pub create_api_key: bool,
-    /// Make a cluster key.
-    pub create_cluster_key: bool,
+    /// What is to be made, in this order.
+    pub create: Vec<NewSecret>,
+}
+
+/// A Secret that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewSecret {
+    /// A salt that never was.
+    Salt,
+    /// The salt that this member has.
+    RestoredSalt(MemberSalt),
+    /// A random key.
+    Key(ManagedSecret),
 }
 
 impl SecretPlan {
@@ -96,77 +108,90 @@ impl Error {
     }
 }
 
-/// Decides. One salt ever: it is made only where neither a salt nor a volume exists. Where it is lost, `witnesses` have
+/// Decides. One salt ever: it is made only where neither a salt nor a volume exists. Where it is lost, `salt_reports` have
 /// theirs, and `had` is the fingerprint that the status remembers.
 ///
 /// # Errors
 /// Where nothing may be written before somebody acts.
 pub fn plan(
     cluster: &ValidatedCluster,
-    found: &Found,
-    witnesses: &Witnesses,
+    found: &DereferencedObjects,
+    salt_reports: &SaltReports,
     had: Option<&str>,
 ) -> Result<SecretPlan, Error> {
-    let salt = match &found.salt {
-        SaltSecret::Present { fingerprint } => SaltPlan::Use(fingerprint.clone()),
-        SaltSecret::Malformed => return Err(Error::SaltMalformed(cluster.name.salt())),
-        SaltSecret::Missing if found.is_salt_lost() => match restorable(witnesses, had) {
+    let salt = match found.salt() {
+        SaltSecret::Present { fingerprint } => SaltPlan::Use(fingerprint),
+        SaltSecret::Malformed => {
+            return Err(Error::SaltMalformed(
+                ManagedSecret::Salt.name(&cluster.name),
+            ));
+        }
+        SaltSecret::Missing if found.is_salt_lost() => match restorable(salt_reports, had) {
             Ok(salt) => SaltPlan::Restore(salt),
             Err(why) => SaltPlan::Await(SaltMissing::new(cluster, &found.claims, why)),
         },
         SaltSecret::Missing => SaltPlan::Create,
     };
-    let api_key = &cluster.spec.api_key;
-    let create_api_key = match (&api_key.secret_ref, &found.api_key) {
-        _ if !api_key.required => false,
-        (Some(_), Some(KeySecret { key: Some(_), .. })) => false,
-        (Some(reference), _) => {
-            return Err(Error::ApiKeyMissing {
-                secret: reference.name.clone(),
-                entry: reference.key.clone(),
-            });
+    let mut create = Vec::new();
+    for secret in ManagedSecret::ALL {
+        match secret {
+            ManagedSecret::Salt => create.extend(match &salt {
+                SaltPlan::Create => Some(NewSecret::Salt),
+                SaltPlan::Restore(member) => Some(NewSecret::RestoredSalt(member.clone())),
+                SaltPlan::Use(_) | SaltPlan::Await(_) => None,
+            }),
+            ManagedSecret::ApiKey | ManagedSecret::ClusterKey if secret.is_wanted(cluster) => {
+                if is_missing(cluster, secret, found.secrets.get(&secret))? {
+                    create.push(NewSecret::Key(secret));
+                }
+            }
+            ManagedSecret::ApiKey | ManagedSecret::ClusterKey => {}
         }
-        (None, found) => is_missing(
-            cluster,
-            found.as_ref(),
-            cluster.name.api_key(),
-            API_KEY_ENTRY,
-        )?,
-    };
-    let create_cluster_key = is_missing(
-        cluster,
-        found.cluster_key.as_ref(),
-        cluster.name.cluster_key(),
-        CLUSTER_KEY_ENTRY,
-    )?;
-    Ok(SecretPlan {
-        salt,
-        create_api_key,
-        create_cluster_key,
-    })
+    }
+    if let Some(reference) = api_key_reference(cluster)
+        && found
+            .user_api_key
+            .as_ref()
+            .and_then(|secret| secret.key(&reference.key))
+            .is_none()
+    {
+        return Err(Error::ApiKeyMissing {
+            secret: reference.name.clone(),
+            entry: reference.key.clone(),
+        });
+    }
+    Ok(SecretPlan { salt, create })
+}
+
+/// The user's own Secret with the clients' key, where one is used.
+fn api_key_reference(cluster: &ValidatedCluster) -> Option<&SecretKeyReference> {
+    let api_key = &cluster.spec.api_key;
+    api_key.secret_ref.as_ref().filter(|_| api_key.required)
 }
 
 /// Whether a key of the operator's is to be made; an error where what is there cannot be used.
 fn is_missing(
     cluster: &ValidatedCluster,
-    found: Option<&KeySecret>,
-    secret: String,
-    entry: &'static str,
+    which: ManagedSecret,
+    found: Option<&ObservedSecret>,
 ) -> Result<bool, Error> {
     let Some(found) = found else { return Ok(true) };
+    let secret = which.name(&cluster.name);
     if !found.ours {
         let cluster = cluster.name.to_string();
         return Err(Error::NameTaken { secret, cluster });
     }
-    if found.key.is_none() {
+    if found.key(which.entry()).is_none() {
+        let entry = which.entry();
         return Err(Error::KeyMissing { secret, entry });
     }
     // What a resource cannot say in its schema once its old spec is gone: the owner of the Secret remembers it.
-    if found.owned && cluster.spec.storage.retention.when_deleted == Retention::Retain {
+    if found.owned && which.lifetime(cluster) == Lifetime::Forever {
         return Err(Error::RetentionChanged(secret));
     }
     Ok(false)
 }
 
 #[cfg(test)]
+#[path = "plan_tests.rs"]
 mod tests;

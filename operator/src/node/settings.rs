@@ -1,6 +1,9 @@
-//! What a node is told. One description, two renderings: a pod's environment and a local process's.
+//! The settings of a node. One description, two renderings: a pod's environment and a local process's.
 
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use crate::{
     cluster::resource::{LogFormat, LogLevel, Mode, WriteAck},
@@ -110,7 +113,7 @@ impl NodeSettings {
             ("OSC_DRAIN_SECONDS", drain_seconds.to_string()),
         ];
         if let Some(health_port) = health_port {
-            variables.push(("OSC_HEALTH_BIND", format!("{host}:{health_port}")));
+            variables.push(("OSC_HEALTH_BIND", socket(host, *health_port)));
         }
         if let Some(file) = api_key {
             let previous = file.with_file_name(API_KEY_PREVIOUS_FILE);
@@ -120,6 +123,14 @@ impl NodeSettings {
             ]);
         }
         variables
+    }
+}
+
+/// An address and a port in one text: IPv6 addresses stand between brackets.
+fn socket(host: &str, port: u16) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(address) => SocketAddr::new(address, port).to_string(),
+        Err(_) => format!("{host}:{port}"),
     }
 }
 

@@ -1,11 +1,12 @@
-//! Who founds a cluster. Told once, ever: a durable mark names the node's incarnation before it is told, and whoever
-//! writes that mark first has decided. Pure.
+//! Which node bootstraps a cluster. Once, ever: a durable mark names the node's incarnation before the node is instructed,
+//! and the first operator that writes that mark has decided. Pure.
 
-use super::{founder_mark::FounderMark, node_status::NodeDetails};
+use super::bootstrap_mark::BootstrapMark;
+use crate::node::NodeDetails;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FoundingStep {
+pub enum BootstrapStep {
     /// The cluster is founded and the mark says by whom.
     Settled,
     /// The cluster is founded, and the mark does not say so: note this incarnation.
@@ -34,7 +35,7 @@ pub enum FoundingStep {
 }
 
 /// Decides from the mark and from what the nodes, in the order of their ordinals, answered.
-pub fn decide(mark: &FounderMark, nodes: &[Option<&NodeDetails>]) -> FoundingStep {
+pub fn decide(mark: &BootstrapMark, nodes: &[Option<&NodeDetails>]) -> BootstrapStep {
     let answers = || {
         nodes
             .iter()
@@ -44,40 +45,40 @@ pub fn decide(mark: &FounderMark, nodes: &[Option<&NodeDetails>]) -> FoundingSte
     let founded = answers().find(|(_, details)| details.founding.is_some());
     if let Some((_, details)) = founded {
         return match mark {
-            FounderMark::Chosen(_) => FoundingStep::Settled,
-            FounderMark::Absent | FounderMark::Nobody => {
-                FoundingStep::Record(details.incarnation.clone())
+            BootstrapMark::Chosen(_) => BootstrapStep::Settled,
+            BootstrapMark::Absent | BootstrapMark::Nobody => {
+                BootstrapStep::Record(details.incarnation.clone())
             }
         };
     }
     let all_answer = !nodes.is_empty() && nodes.iter().all(Option::is_some);
-    if let FounderMark::Chosen(incarnation) = mark {
+    if let BootstrapMark::Chosen(incarnation) = mark {
         let chosen = answers().find(|(_, details)| details.incarnation == *incarnation);
         return match chosen {
-            Some((node, _)) => FoundingStep::Tell {
+            Some((node, _)) => BootstrapStep::Tell {
                 node,
                 incarnation: incarnation.clone(),
             },
-            None if all_answer => FoundingStep::Lost {
+            None if all_answer => BootstrapStep::Lost {
                 incarnation: incarnation.clone(),
             },
-            None => FoundingStep::Wait,
+            None => BootstrapStep::Wait,
         };
     }
     // Beside a salt that was there before, a node that does not answer may hold the cluster.
-    if *mark == FounderMark::Absent && !all_answer {
-        return FoundingStep::Wait;
+    if *mark == BootstrapMark::Absent && !all_answer {
+        return BootstrapStep::Wait;
     }
     // A node that holds entries keeps them; otherwise any will do.
     let choice = answers()
         .find(|(_, details)| details.entries > 0)
         .or_else(|| answers().next());
     match choice {
-        Some((node, details)) => FoundingStep::Choose {
+        Some((node, details)) => BootstrapStep::Choose {
             node,
             incarnation: details.incarnation.clone(),
         },
-        None => FoundingStep::Wait,
+        None => BootstrapStep::Wait,
     }
 }
 
@@ -94,23 +95,23 @@ mod tests {
         }
     }
 
-    fn chosen(incarnation: &str) -> FounderMark {
-        FounderMark::Chosen(incarnation.to_owned())
+    fn chosen(incarnation: &str) -> BootstrapMark {
+        BootstrapMark::Chosen(incarnation.to_owned())
     }
 
     #[test]
     fn beside_a_fresh_salt_the_first_node_that_answers_is_chosen() {
         let (b, c) = (node("b", None, 0), node("c", None, 0));
         assert_eq!(
-            decide(&FounderMark::Nobody, &[None, Some(&b), Some(&c)]),
-            FoundingStep::Choose {
+            decide(&BootstrapMark::Nobody, &[None, Some(&b), Some(&c)]),
+            BootstrapStep::Choose {
                 node: 1,
                 incarnation: "b".into()
             }
         );
         assert_eq!(
-            decide(&FounderMark::Nobody, &[None, None]),
-            FoundingStep::Wait
+            decide(&BootstrapMark::Nobody, &[None, None]),
+            BootstrapStep::Wait
         );
     }
 
@@ -118,12 +119,12 @@ mod tests {
     fn beside_an_adopted_salt_every_node_is_heard_first() {
         let (a, b) = (node("a", None, 0), node("b", None, 7));
         assert_eq!(
-            decide(&FounderMark::Absent, &[Some(&a), None]),
-            FoundingStep::Wait
+            decide(&BootstrapMark::Absent, &[Some(&a), None]),
+            BootstrapStep::Wait
         );
         assert_eq!(
-            decide(&FounderMark::Absent, &[Some(&a), Some(&b)]),
-            FoundingStep::Choose {
+            decide(&BootstrapMark::Absent, &[Some(&a), Some(&b)]),
+            BootstrapStep::Choose {
                 node: 1,
                 incarnation: "b".into()
             },
@@ -134,15 +135,15 @@ mod tests {
     #[test]
     fn a_founded_cluster_is_recorded_once_and_then_left_alone() {
         let (a, b) = (node("a", None, 0), node("b", Some("f"), 0));
-        for mark in [FounderMark::Absent, FounderMark::Nobody] {
+        for mark in [BootstrapMark::Absent, BootstrapMark::Nobody] {
             assert_eq!(
                 decide(&mark, &[Some(&a), Some(&b), None]),
-                FoundingStep::Record("b".into())
+                BootstrapStep::Record("b".into())
             );
         }
         assert_eq!(
             decide(&chosen("x"), &[Some(&a), Some(&b)]),
-            FoundingStep::Settled
+            BootstrapStep::Settled
         );
     }
 
@@ -151,19 +152,19 @@ mod tests {
         let (a, b) = (node("a", None, 0), node("b", None, 0));
         assert_eq!(
             decide(&chosen("b"), &[Some(&a), Some(&b)]),
-            FoundingStep::Tell {
+            BootstrapStep::Tell {
                 node: 1,
                 incarnation: "b".into()
             }
         );
         assert_eq!(
             decide(&chosen("gone"), &[Some(&a), None]),
-            FoundingStep::Wait,
+            BootstrapStep::Wait,
             "the silent one may be it"
         );
         assert_eq!(
             decide(&chosen("gone"), &[Some(&a), Some(&b)]),
-            FoundingStep::Lost {
+            BootstrapStep::Lost {
                 incarnation: "gone".into()
             }
         );

@@ -1,0 +1,114 @@
+//! What was found, in words that later steps need.
+
+use crate::{
+    cluster::{
+        secrets::{BootstrapRecord, ManagedSecret, ObservedSecret, ObservedSecrets},
+        validate,
+    },
+    node::AccessKey,
+};
+
+/// What is there.
+#[derive(Debug)]
+pub struct DereferencedObjects {
+    /// The Secrets that the operator makes, as far as they exist.
+    pub secrets: ObservedSecrets,
+    /// The Secret of the user's own with the clients' key, where the resource names one.
+    pub user_api_key: Option<ObservedSecret>,
+    /// The clients' key, where it is there and may be used.
+    pub api_key: Option<AccessKey>,
+    /// Names of this cluster's volume claims.
+    pub claims: Vec<String>,
+    /// Those of them that have no volume yet.
+    pub pending_claims: Vec<PendingClaim>,
+    /// Children by kind and name.
+    pub children: Vec<Child>,
+    /// Whether this Kubernetes knows ServiceMonitors.
+    pub service_monitors_served: bool,
+    /// Why the pod template may not name the Secrets or claims that it names.
+    pub foreign_references: Option<validate::Error>,
+}
+
+impl DereferencedObjects {
+    /// Whether this cluster has such a child.
+    pub(in crate::cluster) fn has(&self, kind: &str, name: &str) -> bool {
+        self.child(kind, name).is_some()
+    }
+
+    /// A child of this cluster.
+    pub(in crate::cluster) fn child(&self, kind: &str, name: &str) -> Option<&Child> {
+        self.children
+            .iter()
+            .find(|child| child.ours && child.kind == kind && child.name == name)
+    }
+
+    /// Whether volumes are there, and the salt that they need is not.
+    pub(in crate::cluster) fn is_salt_lost(&self) -> bool {
+        self.salt() == SaltSecret::Missing && !self.claims.is_empty()
+    }
+
+    /// The salt.
+    pub(in crate::cluster) fn salt(&self) -> SaltSecret {
+        match self.secrets.get(&ManagedSecret::Salt) {
+            None => SaltSecret::Missing,
+            Some(secret) => match secret.salt() {
+                Some(salt) => SaltSecret::Present {
+                    fingerprint: salt.fingerprint(),
+                },
+                None => SaltSecret::Malformed,
+            },
+        }
+    }
+
+    /// Who was told to bootstrap the cluster.
+    pub(in crate::cluster) fn bootstrap(&self) -> BootstrapRecord {
+        let salt = self.secrets.get(&ManagedSecret::Salt);
+        salt.map(ObservedSecret::record).unwrap_or_default()
+    }
+
+    /// The key that nodes show each other.
+    pub(in crate::cluster) fn cluster_key(&self) -> Option<AccessKey> {
+        let secret = self.secrets.get(&ManagedSecret::ClusterKey)?;
+        secret
+            .key(ManagedSecret::ClusterKey.entry())
+            .filter(|_| secret.ours)
+    }
+}
+
+/// A claim without a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingClaim {
+    /// Its name.
+    pub name: String,
+    /// The storage class that it names; `None` where there was no default one.
+    pub class: Option<String>,
+}
+
+/// The salt Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SaltSecret {
+    /// There is none.
+    Missing,
+    /// It holds a salt with this fingerprint.
+    Present {
+        /// First 8 bytes of the SHA-256, in hexadecimal.
+        fingerprint: String,
+    },
+    /// It holds something else.
+    Malformed,
+}
+
+/// An object that has the name of a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its identity, so that nothing but this very object is ever deleted.
+    pub uid: Option<String>,
+    /// Whether it is this cluster's.
+    pub ours: bool,
+    /// The layout that it was made with.
+    pub layout: Option<String>,
+}

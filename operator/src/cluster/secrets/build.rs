@@ -1,0 +1,46 @@
+//! What the Secrets hold. They are created once with random bytes from the caller, and never applied.
+
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::{Lifetime, ManagedSecret};
+use crate::{
+    cluster::{
+        bootstrap_mark::BootstrapMark, build::metadata, salt::Salt, validate::ValidatedCluster,
+    },
+    names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, LAYOUT, SALT_ENTRY},
+};
+
+/// The salt: immutable, and without an owner, so that nothing ever collects it.
+pub fn build_salt_secret(cluster: &ValidatedCluster, salt: &Salt, mark: &BootstrapMark) -> Secret {
+    let mut metadata = metadata::unowned(cluster, ManagedSecret::Salt.name(&cluster.name));
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(ANNOTATION_LAYOUT.to_owned(), LAYOUT.to_owned());
+    if let Some(text) = mark.text() {
+        annotations.insert(ANNOTATION_BOOTSTRAP.to_owned(), text.to_owned());
+    }
+    Secret {
+        immutable: Some(true),
+        ..secret(metadata, SALT_ENTRY, salt.bytes().to_vec())
+    }
+}
+
+/// A key of 256 bits in hexadecimal.
+pub fn build_key_secret(cluster: &ValidatedCluster, which: ManagedSecret, key: String) -> Secret {
+    let name = which.name(&cluster.name);
+    let metadata = match which.lifetime(cluster) {
+        Lifetime::Forever => metadata::unowned(cluster, name),
+        Lifetime::Resource => metadata::owned(cluster, name),
+    };
+    secret(metadata, which.entry(), key.into_bytes())
+}
+
+fn secret(metadata: ObjectMeta, entry: &str, value: Vec<u8>) -> Secret {
+    Secret {
+        metadata,
+        type_: Some("Opaque".to_owned()),
+        data: Some([(entry.to_owned(), ByteString(value))].into()),
+        ..Secret::default()
+    }
+}

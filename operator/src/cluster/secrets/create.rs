@@ -1,0 +1,65 @@
+//! Makes the Secrets that are missing. The API server's create is the vote that makes exactly one of each.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, ResourceExt, api::PostParams};
+
+use super::{NewSecret, SecretPlan, build_key_secret, build_salt_secret};
+use crate::{
+    cluster::{
+        apply::{Done, Error, failed},
+        bootstrap_mark::BootstrapMark,
+        salt::{MemberSalt, Salt},
+        validate::ValidatedCluster,
+    },
+    names::FIELD_MANAGER,
+    random,
+};
+
+/// Makes them in the plan's order, the salt first. `done` tells what was done, also before a failure.
+pub(in crate::cluster) async fn create(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    plan: &SecretPlan,
+    done: &mut Vec<Done>,
+) -> Result<(), Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
+    for new in &plan.create {
+        let secret = content(cluster, new)?;
+        let name = secret.name_any();
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        // One that another operator made meanwhile is a conflict: the next reconcile reads it.
+        api.create(&parameters, &secret)
+            .await
+            .map_err(|source| failed::<Secret>("create", &name, source))?;
+        done.push(match new {
+            NewSecret::RestoredSalt(member) => Done::Restored {
+                secret: name,
+                node: member.node.clone(),
+            },
+            NewSecret::Salt | NewSecret::Key(_) => Done::Created {
+                kind: "Secret".to_owned(),
+                name,
+            },
+        });
+    }
+    Ok(())
+}
+
+fn content(cluster: &ValidatedCluster, new: &NewSecret) -> Result<Secret, Error> {
+    Ok(match new {
+        NewSecret::Salt => {
+            let salt = Salt::new(random::bytes().map_err(Error::Random)?);
+            build_salt_secret(cluster, &salt, &BootstrapMark::Nobody)
+        }
+        // As for every bootstrapped cluster that is met: no node is told to bootstrap another one.
+        NewSecret::RestoredSalt(MemberSalt {
+            incarnation, salt, ..
+        }) => build_salt_secret(cluster, salt, &BootstrapMark::Chosen(incarnation.clone())),
+        NewSecret::Key(which) => {
+            build_key_secret(cluster, *which, random::key().map_err(Error::Random)?)
+        }
+    })
+}

@@ -1,0 +1,75 @@
+//! The Secrets of a cluster: one list, which reading, planning, building and creating walk.
+
+mod build;
+mod create;
+mod observed;
+mod plan;
+
+pub use build::{build_key_secret, build_salt_secret};
+pub(in crate::cluster) use create::create;
+pub use observed::{BootstrapRecord, ObservedSecret, ObservedSecrets};
+pub use plan::{Error, NewSecret, SaltPlan, SecretPlan, plan};
+
+use super::{resource::Retention, validate::ValidatedCluster};
+use crate::names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, ClusterName, SALT_ENTRY};
+
+/// A Secret that the operator makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ManagedSecret {
+    /// What every key of the cluster is derived with.
+    Salt,
+    /// The key that clients show.
+    ApiKey,
+    /// The key that nodes show each other.
+    ClusterKey,
+}
+
+/// How long a Secret stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Nothing ever collects it.
+    Forever,
+    /// It goes with the resource.
+    Resource,
+}
+
+impl ManagedSecret {
+    /// All of them, in the order in which they are made: the salt is the vote between two operators.
+    pub const ALL: [Self; 3] = [Self::Salt, Self::ApiKey, Self::ClusterKey];
+
+    /// Its name in the cluster's namespace.
+    pub fn name(self, cluster: &ClusterName) -> String {
+        let suffix = match self {
+            Self::Salt => "salt",
+            Self::ApiKey => "api-key",
+            Self::ClusterKey => "cluster-key",
+        };
+        format!("{cluster}-{suffix}")
+    }
+
+    /// The entry that it must have.
+    pub fn entry(self) -> &'static str {
+        match self {
+            Self::Salt => SALT_ENTRY,
+            Self::ApiKey => API_KEY_ENTRY,
+            Self::ClusterKey => CLUSTER_KEY_ENTRY,
+        }
+    }
+
+    /// How long it stays: keys outlive the resource exactly when its volumes do.
+    pub fn lifetime(self, cluster: &ValidatedCluster) -> Lifetime {
+        match (self, cluster.spec.storage.retention.when_deleted) {
+            (Self::Salt, _) | (_, Retention::Retain) => Lifetime::Forever,
+            (Self::ApiKey | Self::ClusterKey, Retention::Delete) => Lifetime::Resource,
+        }
+    }
+
+    /// Whether the cluster has one.
+    pub fn is_wanted(self, cluster: &ValidatedCluster) -> bool {
+        let api_key = &cluster.spec.api_key;
+        match self {
+            Self::Salt | Self::ClusterKey => true,
+            Self::ApiKey => api_key.required && api_key.secret_ref.is_none(),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The Secrets of a cluster as they were read.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+
+use super::ManagedSecret;
+use crate::{
+    cluster::{bootstrap_mark::BootstrapMark, dereference::controller, salt::Salt},
+    names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, LABEL_MANAGED_BY, previous_entry},
+    node::AccessKey,
+};
+
+/// Those that exist.
+pub type ObservedSecrets = BTreeMap<ManagedSecret, ObservedSecret>;
+
+/// One Secret.
+#[derive(Clone)]
+pub struct ObservedSecret {
+    /// Whether this cluster may use it.
+    pub ours: bool,
+    /// Whether it goes when the resource goes.
+    pub owned: bool,
+    /// Whether it names nobody who manages it, as one that was restored by hand.
+    pub unmanaged: bool,
+    /// The layout that it was made with.
+    pub layout: Option<String>,
+    /// What the salt's annotation says.
+    pub bootstrap: BootstrapMark,
+    /// Its version: it is only ever changed from what was read.
+    pub resource_version: Option<String>,
+    /// What it holds. Never printed.
+    pub entries: BTreeMap<String, Vec<u8>>,
+}
+
+/// What the salt Secret says of the bootstrap.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BootstrapRecord {
+    /// The mark.
+    pub mark: BootstrapMark,
+    /// Whether the Secret names nobody who manages it, as one that was restored by hand.
+    pub unmanaged: bool,
+    /// The Secret's version: the mark is only ever changed from what was read.
+    pub resource_version: Option<String>,
+}
+
+impl ObservedSecret {
+    /// Reads one; `uid` is the resource's.
+    pub fn read(secret: Secret, ours: bool, uid: &str) -> Self {
+        let metadata = &secret.metadata;
+        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name).cloned();
+        Self {
+            ours,
+            owned: controller(metadata) == Some(uid),
+            unmanaged: metadata
+                .labels
+                .as_ref()
+                .is_none_or(|labels| !labels.contains_key(LABEL_MANAGED_BY)),
+            layout: annotation(ANNOTATION_LAYOUT),
+            bootstrap: BootstrapMark::of(annotation(ANNOTATION_BOOTSTRAP).as_deref()),
+            resource_version: metadata.resource_version.clone(),
+            entries: secret
+                .data
+                .into_iter()
+                .flatten()
+                .map(|(name, data)| (name, data.0))
+                .collect(),
+        }
+    }
+
+    /// The salt; `None` where the entry is none.
+    pub fn salt(&self) -> Option<Salt> {
+        Salt::read(self.entries.get(ManagedSecret::Salt.entry())?)
+    }
+
+    /// The key under an entry that callers show now; `None` where it is missing or empty. While callers move, that is the
+    /// previous one: a node may not have read the new one yet.
+    pub fn key(&self, entry: &str) -> Option<AccessKey> {
+        let line = |entry: &str| {
+            let line = first_line(self.entries.get(entry)?);
+            (!line.is_empty()).then(|| AccessKey(line.to_vec()))
+        };
+        let new = line(entry)?;
+        Some(line(&previous_entry(entry)).unwrap_or(new))
+    }
+
+    /// What it says of the bootstrap.
+    pub fn record(&self) -> BootstrapRecord {
+        BootstrapRecord {
+            mark: self.bootstrap.clone(),
+            unmanaged: self.unmanaged,
+            resource_version: self.resource_version.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for ObservedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObservedSecret")
+            .field("ours", &self.ours)
+            .field("entries", &self.entries.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+fn first_line(key: &[u8]) -> &[u8] {
+    key.split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::API_KEY_ENTRY;
+
+    #[test]
+    fn the_operator_shows_the_previous_key_while_there_is_one() {
+        let shown = |data: serde_json::Value| {
+            let secret = serde_json::from_value(serde_json::json!({ "data": data })).unwrap();
+            let key = ObservedSecret::read(secret, true, "uid").key(API_KEY_ENTRY);
+            key.map(|AccessKey(key)| key)
+        };
+        let (new, old) = ("bmV3", "b2xk");
+        let both = serde_json::json!({ "api-key": new, "api-key-previous": old });
+        assert_eq!(shown(both), Some(b"old".to_vec()));
+        assert_eq!(
+            shown(serde_json::json!({ "api-key": new })),
+            Some(b"new".to_vec())
+        );
+        assert_eq!(
+            shown(serde_json::json!({ "api-key-previous": old })),
+            None,
+            "the key itself is missing"
+        );
+    }
+
+    #[test]
+    fn of_several_api_keys_the_operator_uses_the_first() {
+        assert_eq!(first_line(b" one \ntwo\n"), b"one");
+    }
+
+    #[test]
+    fn what_a_secret_holds_is_not_printed() {
+        let secret = serde_json::from_value(serde_json::json!({ "data": {"a": "c2VjcmV0"} }));
+        let shown = format!("{:?}", ObservedSecret::read(secret.unwrap(), true, ""));
+        assert!(
+            !shown.contains("secret\"") && !shown.contains("115"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! The pod template of the resource: Kubernetes' own types, and nothing in it that clashes with ours or with itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
+
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume, VolumeMount};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Error, OWN_LABELS, references::References};
+use crate::{
+    cluster::{resource::PodTemplateSpec, secrets::ManagedSecret},
+    names::{CONFIG_PATH, ClusterName, DATA_PATH, NODE_CONTAINER, OWN_PORTS, OWN_VOLUMES},
+};
+
+/// The pod template of the resource, in Kubernetes' own types.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PodAdditions {
+    /// More labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// More variables of the node container.
+    pub env: Vec<EnvVar>,
+    /// More volumes.
+    pub volumes: Vec<Volume>,
+    /// More mounts of the node container.
+    pub volume_mounts: Vec<VolumeMount>,
+    /// More containers.
+    pub sidecars: Vec<Container>,
+    /// Containers that run before the node.
+    pub init_containers: Vec<Container>,
+    /// Secrets and claims that all of these name.
+    pub(in crate::cluster) references: References,
+}
+
+/// Checks and converts.
+///
+/// # Errors
+/// Names the first part that is no part of a pod, that clashes with what is the operator's own, that stands there twice
+/// (the API server's server-side apply refuses keyed lists with a repeated key), or that reaches for a Secret or a volume
+/// of the cluster.
+pub(super) fn additions(
+    template: &PodTemplateSpec,
+    cluster: &ClusterName,
+) -> Result<PodAdditions, Error> {
+    let PodTemplateSpec {
+        labels,
+        annotations,
+        env,
+        volumes,
+        volume_mounts,
+        sidecars,
+        init_containers,
+    } = template;
+    let additions = PodAdditions {
+        labels: labels.clone(),
+        annotations: annotations.clone(),
+        env: typed("env", env)?,
+        volumes: typed("volumes", volumes)?,
+        volume_mounts: typed("volumeMounts", volume_mounts)?,
+        sidecars: typed("sidecars", sidecars)?,
+        init_containers: typed("initContainers", init_containers)?,
+        references: References::of(
+            [env, volumes, sidecars, init_containers]
+                .into_iter()
+                .flatten(),
+        ),
+    };
+    let ours = |name: &&str| name.starts_with("app.kubernetes.io/") || name.starts_with(OWN_LABELS);
+    refuse("labels", additions.labels.keys().map(String::as_str), ours)?;
+    refuse("env", names(&additions.env, |env| &env.name), |name| {
+        name.starts_with("OSC_")
+    })?;
+    refuse(
+        "volumes",
+        names(&additions.volumes, |volume| &volume.name),
+        |name| OWN_VOLUMES.contains(name),
+    )?;
+    refuse(
+        "volumeMounts",
+        names(&additions.volume_mounts, |mount| &mount.mount_path),
+        |path| is_own_path(path),
+    )?;
+    refuse_own_volumes("volumeMounts", &additions.volume_mounts)?;
+    containers(&additions)?;
+    own_references(&additions.references, cluster)?;
+    Ok(additions)
+}
+
+fn containers(additions: &PodAdditions) -> Result<(), Error> {
+    let (sidecars, first) = (&additions.sidecars, &additions.init_containers);
+    let mut seen = BTreeSet::new();
+    for (field, containers) in [("sidecars", sidecars), ("initContainers", first)] {
+        for container in containers {
+            if container.name == NODE_CONTAINER {
+                return Err(own(field, &container.name));
+            }
+            if !seen.insert(&container.name) {
+                return Err(twice(field, &container.name));
+            }
+        }
+        for (index, container) in containers.iter().enumerate() {
+            keyed_lists(&format!("{field}[{index}]"), container)?;
+        }
+    }
+    Ok(())
+}
+
+/// The lists of a container that Kubernetes keeps by a key.
+fn keyed_lists(path: &str, container: &Container) -> Result<(), Error> {
+    let field = |list: &str| format!("{path}.{list}");
+    let free = |_: &&str| false;
+    refuse(
+        &field("env"),
+        names(container.env.iter().flatten(), |env| &env.name),
+        free,
+    )?;
+    let mounts = container.volume_mounts.iter().flatten();
+    refuse(
+        &field("volumeMounts"),
+        names(mounts.clone(), |mount| &mount.mount_path),
+        free,
+    )?;
+    refuse_own_volumes(&field("volumeMounts"), mounts)?;
+    let devices = container.volume_devices.iter().flatten();
+    refuse(
+        &field("volumeDevices"),
+        names(devices.clone(), |device| &device.device_path),
+        free,
+    )?;
+    refuse(
+        &field("volumeDevices"),
+        devices
+            .map(|device| device.name.as_str())
+            .filter(|name| OWN_VOLUMES.contains(name)),
+        |_| true,
+    )?;
+    let claims = container
+        .resources
+        .iter()
+        .flat_map(|resources| resources.claims.iter().flatten());
+    refuse(
+        &field("resources.claims"),
+        names(claims, |claim| &claim.name),
+        free,
+    )?;
+    let mut seen = BTreeSet::new();
+    for port in container.ports.iter().flatten() {
+        let protocol = port.protocol.as_deref().unwrap_or("TCP");
+        let number = port.container_port;
+        let clash = |(name, own): &(&str, i32)| {
+            *own == number && protocol == "TCP" || port.name.as_deref() == Some(*name)
+        };
+        if let Some((name, own_port)) = OWN_PORTS.into_iter().find(clash) {
+            return Err(own(&field("ports"), format!("{name} ({own_port})")));
+        }
+        if !seen.insert((number, protocol)) {
+            return Err(twice(&field("ports"), format!("{number}/{protocol}")));
+        }
+    }
+    Ok(())
+}
+
+/// What is in our volumes is for the node alone.
+fn refuse_own_volumes<'a>(
+    field: &str,
+    mounts: impl IntoIterator<Item = &'a VolumeMount>,
+) -> Result<(), Error> {
+    let mut names = mounts.into_iter().map(|mount| mount.name.as_str());
+    match names.find(|name| OWN_VOLUMES.contains(name)) {
+        Some(name) => Err(own(field, name)),
+        None => Ok(()),
+    }
+}
+
+/// Whoever may write the resource need not be allowed to read Secrets.
+fn own_references(references: &References, cluster: &ClusterName) -> Result<(), Error> {
+    let secrets = ManagedSecret::ALL.map(|secret| secret.name(cluster));
+    if let Some(name) = references
+        .secrets
+        .iter()
+        .find(|name| secrets.contains(name))
+    {
+        return Err(foreign_hands("Secret", name, cluster.as_str()));
+    }
+    let own_claim = |name: &&String| super::claim_owner(name) == Some(cluster.as_str());
+    match references.claims.iter().find(own_claim) {
+        Some(name) => Err(foreign_hands(
+            "PersistentVolumeClaim",
+            name,
+            cluster.as_str(),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// That the pod template reaches for something of a cluster.
+pub(super) fn foreign_hands(kind: &str, name: &str, cluster: &str) -> Error {
+    Error::PodTemplate {
+        field: "volumes, env, sidecars or initContainers".to_owned(),
+        problem: format!(
+            "{kind} '{name}' is part of cluster {cluster}, which only its nodes use; name another, or copy what you need of it into one of your own"
+        ),
+    }
+}
+
+fn is_own_path(path: &str) -> bool {
+    path == "/tmp"
+        || [DATA_PATH, CONFIG_PATH]
+            .iter()
+            .any(|own| path == *own || path.starts_with(&format!("{own}/")))
+}
+
+fn names<'a, T: 'a>(
+    items: impl IntoIterator<Item = &'a T>,
+    name: impl Fn(&'a T) -> &'a String,
+) -> impl Iterator<Item = &'a str> {
+    items.into_iter().map(move |item| name(item).as_str())
+}
+
+fn typed<T: DeserializeOwned>(field: &str, values: &[Value]) -> Result<Vec<T>, Error> {
+    let parse = |(index, value): (usize, &Value)| {
+        T::deserialize(value).map_err(|error| Error::PodTemplate {
+            field: field.to_owned(),
+            problem: format!(
+                "entry {} is not as in a Pod{}",
+                index + 1,
+                without_values(&error.to_string())
+            ),
+        })
+    };
+    values.iter().enumerate().map(parse).collect()
+}
+
+/// What a parser says, as far as it holds no value of the resource: an environment variable may be a password.
+fn without_values(error: &str) -> String {
+    match error.rsplit_once(", expected ") {
+        Some((_, expected)) => format!(": expected {expected}"),
+        None => String::new(),
+    }
+}
+
+fn refuse<'a>(
+    field: &str,
+    names: impl Iterator<Item = &'a str>,
+    ours: impl Fn(&&str) -> bool,
+) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if ours(&name) {
+            return Err(own(field, name));
+        }
+        if !seen.insert(name) {
+            return Err(twice(field, name));
+        }
+    }
+    Ok(())
+}
+
+fn own(field: &str, name: impl Display) -> Error {
+    Error::PodTemplate {
+        field: field.to_owned(),
+        problem: format!("'{name}' is the operator's own; choose another"),
+    }
+}
+
+fn twice(field: &str, name: impl Display) -> Error {
+    Error::PodTemplate {
+        field: field.to_owned(),
+        problem: format!("'{name}' stands there twice"),
+    }
+}

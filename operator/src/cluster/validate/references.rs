@@ -1,0 +1,175 @@
+//! Which Secrets and claims a pod template names, wherever a pod can name one.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Error, pod_template::foreign_hands};
+use crate::{
+    cluster::secrets::ManagedSecret,
+    names::{ClusterName, DATA_CLAIM},
+};
+
+/// Names of Secrets and claims.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::cluster) struct References {
+    /// Secrets.
+    pub(in crate::cluster) secrets: BTreeSet<String>,
+    /// Claims: mounted, or copied from.
+    pub(in crate::cluster) claims: BTreeSet<String>,
+}
+
+impl References {
+    /// Those in these parts of a pod. By the names of fields and not by types: a field that a later Kubernetes adds is found too.
+    pub(super) fn of<'a>(parts: impl Iterator<Item = &'a Value>) -> Self {
+        let mut found = Self::default();
+        for part in parts {
+            found.walk("", part);
+        }
+        found
+    }
+
+    /// Whether there is nothing that somebody else could own.
+    pub(in crate::cluster) fn is_empty(&self) -> bool {
+        self.secrets.is_empty() && self.claims.is_empty()
+    }
+
+    fn walk(&mut self, parent: &str, value: &Value) {
+        match value {
+            Value::Array(items) => {
+                for item in items {
+                    self.walk(parent, item);
+                }
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    match member {
+                        Value::String(text) => self.text(parent, name, text),
+                        other => self.walk(name, other),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, parent: &str, name: &str, text: &str) {
+        let of_secret = parent.to_ascii_lowercase().contains("secret");
+        match name {
+            "secretName" => self.secrets.insert(text.to_owned()),
+            "name" if of_secret => self.secrets.insert(text.to_owned()),
+            "claimName" => self.claims.insert(text.to_owned()),
+            // A volume can be made as a copy of another one.
+            "name" if parent.starts_with("dataSource") => self.claims.insert(text.to_owned()),
+            _ => false,
+        };
+    }
+
+    /// Refuses what belongs to one of these clusters, or is one of these Secrets.
+    pub(in crate::cluster) fn check(
+        &self,
+        clusters: &[ClusterName],
+        labelled: &[(String, String)],
+    ) -> Result<(), Error> {
+        for name in &self.secrets {
+            let by_name = clusters.iter().find(|cluster| {
+                ManagedSecret::ALL
+                    .iter()
+                    .any(|secret| secret.name(cluster) == *name)
+            });
+            let by_label = labelled.iter().find(|(secret, _)| secret == name);
+            let owner = by_name
+                .map(ClusterName::as_str)
+                .or(by_label.map(|(_, cluster)| cluster.as_str()));
+            if let Some(owner) = owner {
+                return Err(foreign_hands("Secret", name, owner));
+            }
+        }
+        for name in &self.claims {
+            let of = claim_owner(name);
+            if let Some(owner) = clusters.iter().find(|cluster| of == Some(cluster.as_str())) {
+                return Err(foreign_hands("PersistentVolumeClaim", name, owner.as_str()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The cluster that a claim of this name would belong to: `data-prod-0` is one of `prod`.
+pub(in crate::cluster) fn claim_owner(name: &str) -> Option<&str> {
+    let (cluster, ordinal) = name
+        .strip_prefix(DATA_CLAIM)?
+        .strip_prefix('-')?
+        .rsplit_once('-')?;
+    (!ordinal.is_empty() && ordinal.chars().all(|c| c.is_ascii_digit())).then_some(cluster)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_found_wherever_a_pod_can_name_one() {
+        let parts = [
+            json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "one", "key": "k"}}}]}),
+            json!({"envFrom": [{"secretRef": {"name": "two"}}]}),
+            json!({"secret": {"secretName": "three"}}),
+            json!({"projected": {"sources": [{"secret": {"name": "four"}}]}}),
+            json!({"csi": {"driver": "d", "nodePublishSecretRef": {"name": "five"}}}),
+            json!({"azureFile": {"secretName": "six", "shareName": "s"}}),
+            json!({"persistentVolumeClaim": {"claimName": "seven"}}),
+            json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"dataSource": {"kind": "PersistentVolumeClaim", "name": "eight"}}}}}),
+            json!({"configMap": {"name": "no"}, "name": "no"}),
+        ];
+        let found = References::of(parts.iter());
+        let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            names(&found.secrets),
+            ["five", "four", "one", "six", "three", "two"]
+        );
+        assert_eq!(names(&found.claims), ["eight", "seven"]);
+    }
+
+    #[test]
+    fn what_another_cluster_owns_is_refused_by_its_name_and_by_its_label() {
+        let references = |secret: &str, claim: &str| References {
+            secrets: [secret.to_owned()].into(),
+            claims: [claim.to_owned()].into(),
+        };
+        let clusters = [ClusterName::new("shop").unwrap()];
+        let kept = [("gone-salt".to_owned(), "gone".to_owned())];
+        for (secret, claim) in [
+            ("shop-salt", "x"),
+            ("shop-cluster-key", "x"),
+            ("gone-salt", "x"),
+            ("x", "data-shop-0"),
+        ] {
+            let refused = references(secret, claim).check(&clusters, &kept);
+            assert!(refused.is_err(), "{secret} {claim}");
+        }
+        for (secret, claim) in [
+            ("shop-salty", "data-shop-x"),
+            ("other-salt", "data-shop-eu-0"),
+        ] {
+            let taken = references(secret, claim).check(&clusters, &kept);
+            assert_eq!(taken, Ok(()), "{secret} {claim}");
+        }
+    }
+
+    #[test]
+    fn a_claim_says_whose_it_is() {
+        assert_eq!(claim_owner("data-prod-0"), Some("prod"));
+        assert_eq!(claim_owner("data-prod-eu-10"), Some("prod-eu"));
+        for other in [
+            "data-prod",
+            "data-prod-",
+            "data-0",
+            "logs-prod-0",
+            "data-prod-x1",
+        ] {
+            assert_eq!(claim_owner(other), None, "{other}");
+        }
+    }
+}

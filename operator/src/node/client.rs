@@ -1,0 +1,139 @@
+//! A client for the nodes of one cluster: it knows how they are reached, and which keys they want.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response, redirect::Policy};
+
+use super::{AccessKey, CommandError, NodeCommand, NodeDetails, NodeStatus};
+use crate::cluster::salt::Salt;
+
+/// A node that does not answer within this time counts as unreachable.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The same for a probe: a process that takes the request and never answers is asked again.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(1);
+/// What a node says of itself at most: hundreds of members have room in it.
+const STATUS_BYTES: usize = 1 << 20;
+const SALT_BYTES: usize = 64;
+const REFUSAL_BYTES: usize = 64 << 10;
+/// Of a refusal so many characters are repeated.
+const WORDS: usize = 500;
+
+const API_KEY_HEADER: &str = "X-API-Key";
+const CLUSTER_KEY_HEADER: &str = "X-Cluster-Key";
+
+/// Speaks to the nodes of one cluster.
+#[derive(Debug, Clone)]
+pub struct NodeClient {
+    http: Client,
+    scheme: &'static str,
+    api_key: Option<AccessKey>,
+    cluster_key: Option<AccessKey>,
+}
+
+impl NodeClient {
+    /// One for nodes that serve plain HTTP. Without a key it asks without it, and what demands one is not answered.
+    pub fn plain(http: Client, api_key: Option<AccessKey>, cluster_key: Option<AccessKey>) -> Self {
+        Self {
+            http,
+            scheme: "http",
+            api_key,
+            cluster_key,
+        }
+    }
+
+    /// What the node at `address` says of itself; `None` when it gives no sensible answer in time.
+    pub async fn status(&self, address: &str) -> Option<NodeDetails> {
+        let url = self.url(address, "/cluster/status?details=true");
+        let mut request = self.http.get(url).timeout(TIMEOUT);
+        if let Some(key) = &self.api_key {
+            request = request.header(API_KEY_HEADER, key.header()?);
+        }
+        let answer = request.send().await.ok()?.error_for_status().ok()?;
+        let status = read(answer, STATUS_BYTES).await?;
+        Some(serde_json::from_slice::<NodeStatus>(&status).ok()?.details)
+    }
+
+    /// The salt of the node at `address`; `None` when it has none, or gives no sensible answer in time.
+    pub async fn salt(&self, address: &str) -> Option<Salt> {
+        let request = self
+            .http
+            .get(self.url(address, "/cluster/salt"))
+            .header(CLUSTER_KEY_HEADER, self.cluster_key.as_ref()?.header()?)
+            .timeout(TIMEOUT);
+        let answer = request.send().await.ok()?.error_for_status().ok()?;
+        Salt::read(&read(answer, SALT_BYTES).await?)
+    }
+
+    /// Orders something of the node at `address`, and waits until it is done.
+    pub async fn command(
+        &self,
+        address: &str,
+        command: &NodeCommand<'_>,
+    ) -> Result<(), CommandError> {
+        let key = self.cluster_key.as_ref().and_then(AccessKey::header);
+        let answer = command
+            .request(&self.http, &self.url(address, ""))
+            .header(CLUSTER_KEY_HEADER, key.ok_or(CommandError::NoKey)?)
+            .timeout(TIMEOUT)
+            .send()
+            .await
+            .map_err(|source| CommandError::Unreachable {
+                address: address.to_owned(),
+                source: source.without_url(),
+            })?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        Err(CommandError::Refused {
+            address: address.to_owned(),
+            text: words(answer).await,
+        })
+    }
+
+    /// Whether the node at `address` serves clients.
+    pub async fn is_ready(&self, address: &str) -> bool {
+        let request = self.http.get(self.url(address, "/ready"));
+        let answer = request.timeout(PROBE_TIMEOUT).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    fn url(&self, address: &str, path: &str) -> String {
+        format!("{}://{address}{path}", self.scheme)
+    }
+}
+
+/// Reads a whole body of so many bytes at most; `None` when it is longer or breaks off. A node is whatever its image is.
+async fn read(mut answer: Response, limit: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        if bytes.len() + chunk.len() > limit {
+            return None;
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Some(bytes)
+}
+
+/// The beginning of what a node says in refusing.
+async fn words(answer: Response) -> String {
+    let status = answer.status();
+    match read(answer, REFUSAL_BYTES).await {
+        Some(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let plain = text.chars().filter(|character| !character.is_control());
+            plain.take(WORDS).collect()
+        }
+        None => format!("{status}, with an answer that is too long"),
+    }
+}
+
+/// What speaks HTTP to nodes: directly, and nowhere else than it is told.
+pub fn http_client() -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(CONNECT)
+        .no_proxy()
+        // Keys go to nodes and nowhere else.
+        .redirect(Policy::none())
+        .build()
+}

@@ -1,0 +1,62 @@
+//! Carries a plan out, in memory.
+
+use jiff::Timestamp;
+
+use super::{
+    AltNames, Authority, AuthorityStep, IssueError, LeafStep, PkiPlan, PreviousAuthority, Signer,
+    StoredPki,
+};
+
+/// What is to be stored after a plan. The bundle always holds every authority that is in use.
+pub fn execute(
+    stored: &StoredPki,
+    plan: &PkiPlan,
+    cluster: &str,
+    names: &AltNames,
+    now: Timestamp,
+) -> Result<StoredPki, IssueError> {
+    let mut after = stored.clone();
+    match plan.authority {
+        AuthorityStep::Keep => {}
+        AuthorityStep::Create => {
+            after.previous = (!stored.bundle.is_empty()).then(|| PreviousAuthority {
+                certificates: stored.bundle.clone(),
+                key: None,
+            });
+            after.authority = Some(Authority::create(cluster, now)?);
+        }
+        AuthorityStep::Rotate => {
+            after.previous = stored
+                .authority
+                .as_ref()
+                .map(|authority| PreviousAuthority {
+                    certificates: vec![authority.certificate.clone()],
+                    key: Some(authority.key.clone()),
+                });
+            after.authority = Some(Authority::create(cluster, now)?);
+        }
+        AuthorityStep::DropPrevious => after.previous = None,
+    }
+    if let LeafStep::Issue(signer) = plan.leaf {
+        let previous = after.previous.as_ref().and_then(PreviousAuthority::signer);
+        let authority = match signer {
+            Signer::Newest => after.authority.clone(),
+            Signer::Previous => previous.or_else(|| after.authority.clone()),
+        };
+        if let Some(authority) = authority {
+            after.leaf = Some(authority.issue_node_leaf(names, now)?);
+        }
+    }
+    after.bundle = after
+        .authority
+        .iter()
+        .map(|authority| authority.certificate.clone())
+        .chain(
+            after
+                .previous
+                .iter()
+                .flat_map(|previous| previous.certificates.clone()),
+        )
+        .collect();
+    Ok(after)
+}

@@ -1,0 +1,17 @@
+//! The certificates of nodes: an authority for each cluster, the one leaf that its nodes share, and when each is renewed.
+//! No I/O; the clock is an argument.
+
+mod authority;
+mod certificate;
+mod execute;
+mod names;
+mod plan;
+
+pub use authority::{Authority, IssueError, Leaf, OPERATOR_NAME, PrivateKeyPem};
+pub use certificate::{Certificate, Fingerprint};
+pub use execute::execute;
+pub use names::{AltNames, cluster_names, local_names};
+pub use plan::{
+    AuthorityStep, LeafStep, PkiPlan, PreviousAuthority, Signer, Situation, StoredPki, Trust,
+    Waiting, plan,
+};

@@ -1,0 +1,50 @@
+//! Which names the nodes' leaf is for.
+
+use std::collections::BTreeSet;
+
+use crate::names::ClusterName;
+
+/// DNS names and IP addresses.
+pub type AltNames = BTreeSet<String>;
+
+/// What every node answers to from its own machine.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// The names of a cluster's nodes on Kubernetes, from short to long: the client Service, each pod behind the headless one,
+/// loopback, and what the user adds. Never `*.svc`: no verifier takes it, and it would say too much.
+pub fn cluster_names(
+    cluster: &ClusterName,
+    namespace: &str,
+    cluster_domain: &str,
+    more: &[String],
+) -> AltNames {
+    let suffixes = [
+        String::new(),
+        format!(".{namespace}"),
+        format!(".{namespace}.svc"),
+        format!(".{namespace}.svc.{cluster_domain}"),
+    ];
+    let services = [
+        cluster.as_str().to_owned(),
+        format!("*.{}", cluster.nodes()),
+    ];
+    services
+        .iter()
+        .flat_map(|service| {
+            suffixes
+                .iter()
+                .map(move |suffix| format!("{service}{suffix}"))
+        })
+        .chain(LOOPBACK.map(str::to_owned))
+        .chain(more.iter().cloned())
+        .collect()
+}
+
+/// The names of nodes that are processes on this machine.
+pub fn local_names(more: &[String]) -> AltNames {
+    LOOPBACK
+        .map(str::to_owned)
+        .into_iter()
+        .chain(more.iter().cloned())
+        .collect()
+}

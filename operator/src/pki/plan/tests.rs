@@ -1,0 +1,450 @@
+//! Years of a cluster: at each moment each node accepts what each other one shows.
+
+use std::sync::Arc;
+
+use rustls::{
+    RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    pki_types::{ServerName, UnixTime},
+    server::WebPkiClientVerifier,
+};
+
+use super::*;
+use crate::{
+    names::ClusterName,
+    pki::{OPERATOR_NAME, cluster_names, execute},
+};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+fn begin() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+fn names() -> AltNames {
+    let name = ClusterName::new("prod").unwrap();
+    cluster_names(&name, "shop", "cluster.local", &[])
+}
+
+fn unix(now: Timestamp) -> UnixTime {
+    let seconds = u64::try_from(now.as_second()).unwrap();
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
+}
+
+fn roots(bundle: &[Certificate]) -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in bundle {
+        roots.add(certificate.der.clone()).unwrap();
+    }
+    Arc::new(roots)
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Whether a client with this bundle takes this leaf for a server of that name.
+fn is_server(leaf: &Leaf, name: &str, bundle: &[Certificate], now: Timestamp) -> bool {
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots(bundle), provider())
+        .build()
+        .unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let verified = verifier.verify_server_cert(&leaf.certificate.der, &[], &name, &[], unix(now));
+    verified.is_ok()
+}
+
+/// Whether a server with this bundle takes this leaf for a client's.
+fn is_client(leaf: &Leaf, bundle: &[Certificate], now: Timestamp) -> bool {
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots(bundle), provider())
+        .build()
+        .unwrap();
+    verifier
+        .verify_client_cert(&leaf.certificate.der, &[], unix(now))
+        .is_ok()
+}
+
+/// A node with the files that it read last.
+struct Node {
+    leaf: Leaf,
+    bundle: Vec<Certificate>,
+    /// Its files do not change any more.
+    stuck: bool,
+}
+
+struct World {
+    stored: StoredPki,
+    nodes: Vec<Node>,
+    now: Timestamp,
+    rotation_asked: bool,
+    last: Option<PkiPlan>,
+    /// How often a leaf was issued, and an authority made.
+    issued: (usize, usize),
+    verified: BTreeSet<(Fingerprint, Vec<Fingerprint>)>,
+}
+
+impl World {
+    fn begin() -> Self {
+        let mut world = Self {
+            stored: StoredPki::default(),
+            nodes: Vec::new(),
+            now: begin(),
+            rotation_asked: false,
+            last: None,
+            issued: (0, 0),
+            verified: BTreeSet::new(),
+        };
+        world.operator_acts();
+        world.nodes = (0..3)
+            .map(|_| Node {
+                leaf: world.stored.leaf.clone().unwrap(),
+                bundle: world.stored.bundle.clone(),
+                stuck: false,
+            })
+            .collect();
+        world.check();
+        world
+    }
+
+    fn operator_acts(&mut self) {
+        let running: Vec<_> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(ordinal, node)| Trust {
+                node: format!("prod-{ordinal}"),
+                accepts: node
+                    .bundle
+                    .iter()
+                    .map(|certificate| certificate.fingerprint.clone())
+                    .collect(),
+                shows: Some(node.leaf.certificate.fingerprint.clone()),
+            })
+            .collect();
+        let names = names();
+        let plan = plan(&Situation {
+            stored: &self.stored,
+            now: self.now,
+            names: &names,
+            rotation_asked: self.rotation_asked,
+            running: &running,
+        });
+        if plan.authority == AuthorityStep::Rotate {
+            self.rotation_asked = false;
+        }
+        self.issued.0 += usize::from(plan.leaf != LeafStep::Keep);
+        self.issued.1 += usize::from(matches!(
+            plan.authority,
+            AuthorityStep::Create | AuthorityStep::Rotate
+        ));
+        self.stored = execute(&self.stored, &plan, "shop/prod", &names, self.now).unwrap();
+        self.last = Some(plan);
+    }
+
+    /// Files reach one node after the other; all hold at each moment between.
+    fn files_arrive(&mut self) {
+        for ordinal in 0..self.nodes.len() {
+            let node = &mut self.nodes[ordinal];
+            if !node.stuck {
+                node.leaf = self.stored.leaf.clone().unwrap();
+                node.bundle = self.stored.bundle.clone();
+            }
+            self.check();
+        }
+    }
+
+    fn check(&mut self) {
+        for (shown, shows) in self.nodes.iter().enumerate() {
+            for accepts in &self.nodes {
+                let leaf = &shows.leaf.certificate;
+                assert!(self.now < leaf.ends, "on {} a leaf has ended", self.now);
+                let bundle = accepts.bundle.iter();
+                let pair = (
+                    leaf.fingerprint.clone(),
+                    bundle
+                        .map(|authority| authority.fingerprint.clone())
+                        .collect(),
+                );
+                // Between two renewals nothing but the time moves.
+                if !self.verified.insert(pair) {
+                    continue;
+                }
+                let name = format!("prod-{shown}.prod-nodes.shop.svc");
+                assert!(
+                    is_server(&shows.leaf, &name, &accepts.bundle, self.now)
+                        && is_client(&shows.leaf, &accepts.bundle, self.now),
+                    "on {} a node does not accept prod-{shown}",
+                    self.now
+                );
+            }
+        }
+    }
+
+    /// Lets time pass, with an operator that looks at it at each step, or without one.
+    fn pass(&mut self, days: i64, step: SignedDuration, operator: bool) {
+        let end = self.now + DAY.checked_mul(i32::try_from(days).unwrap()).unwrap();
+        while self.now < end {
+            self.now += step;
+            if operator {
+                self.operator_acts();
+                self.check();
+            }
+            self.files_arrive();
+        }
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..6 {
+            self.now += SignedDuration::from_mins(2);
+            self.operator_acts();
+            self.check();
+            self.files_arrive();
+        }
+    }
+
+    fn waiting(&self) -> Option<&Waiting> {
+        self.last.as_ref()?.waiting.as_ref()
+    }
+}
+
+#[test]
+fn a_leaf_is_renewed_every_sixty_days_and_nothing_else_moves() {
+    let mut world = World::begin();
+    let authority = world.stored.authority.clone();
+    world.pass(730, DAY, true);
+    // The first one, and one on each sixtieth day.
+    assert_eq!(world.issued, (1 + 730 / 60, 1));
+    assert_eq!(world.stored.authority, authority);
+    assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
+fn nodes_live_ten_months_without_an_operator() {
+    let mut world = World::begin();
+    world.pass(59, DAY, true);
+    world.pass(304, DAY, false);
+    world.operator_acts();
+    world.files_arrive();
+    world.pass(304, DAY, false);
+}
+
+#[test]
+fn after_a_hundred_days_a_leaf_still_serves_and_after_four_hundred_it_has_ended() {
+    let world = World::begin();
+    let (leaf, bundle) = (world.stored.leaf.unwrap(), world.stored.bundle);
+    let after = |days: i32| begin() + DAY.checked_mul(days).unwrap();
+    for (days, accepted) in [
+        (0, true),
+        (100, true),
+        (364, true),
+        (366, false),
+        (400, false),
+    ] {
+        let name = "prod.shop.svc";
+        assert_eq!(
+            is_server(&leaf, name, &bundle, after(days)),
+            accepted,
+            "{days} days"
+        );
+    }
+    let earlier = begin() - SignedDuration::from_mins(59);
+    assert!(
+        is_client(&leaf, &bundle, earlier),
+        "for a node whose clock is behind"
+    );
+}
+
+#[test]
+fn an_authority_is_renewed_two_years_before_its_end() {
+    let mut world = World::begin();
+    let first = world.stored.authority.clone().unwrap();
+    world.pass(365 * 8, DAY * 3, true);
+    assert_eq!(world.stored.authority.as_ref(), Some(&first));
+    world.pass(30, DAY, true);
+    assert_ne!(world.stored.authority.as_ref(), Some(&first));
+    assert_eq!(world.stored.bundle.len(), 1, "the old one is gone");
+    assert_eq!(world.issued.1, 2);
+}
+
+#[test]
+fn an_authority_that_is_asked_for_comes_in_order() {
+    let mut world = World::begin();
+    let first = world.stored.authority.clone().unwrap();
+    world.rotation_asked = true;
+    world.operator_acts();
+    assert_eq!(world.stored.bundle.len(), 2, "first both are accepted");
+    let leaf = world.stored.leaf.as_ref().unwrap();
+    assert!(leaf.certificate.is_signed_by(&first.certificate));
+    world.settle();
+    let now = world.stored.authority.as_ref().unwrap();
+    assert_ne!(*now, first);
+    let leaf = world.stored.leaf.as_ref().unwrap();
+    assert!(leaf.certificate.is_signed_by(&now.certificate));
+    assert_eq!(
+        world.stored.bundle,
+        [now.certificate.clone()],
+        "the old one goes last"
+    );
+    assert_eq!(world.waiting(), None);
+}
+
+#[test]
+fn a_running_node_that_does_not_prove_it_stops_the_renewal_and_leaves_are_renewed_as_before() {
+    let mut world = World::begin();
+    let first = world.stored.authority.clone().unwrap();
+    world.nodes[1].stuck = true;
+    world.rotation_asked = true;
+    world.operator_acts();
+    world.files_arrive();
+    world.now += SignedDuration::from_mins(3);
+    world.operator_acts();
+    let early = world.waiting().unwrap();
+    assert_eq!(
+        (early.nodes.as_slice(), early.overdue),
+        (&["prod-1".to_owned()][..], false)
+    );
+    world.pass(200, DAY, true);
+    let late = world.waiting().unwrap();
+    assert!(late.overdue);
+    let leaf = world.stored.leaf.as_ref().unwrap();
+    assert!(leaf.certificate.is_signed_by(&first.certificate));
+    assert!(world.now.duration_since(leaf.issued()) < LEAF_RENEWAL);
+    world.nodes[1].stuck = false;
+    world.files_arrive();
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+    assert_ne!(world.stored.authority, Some(first));
+}
+
+#[test]
+fn the_old_authority_stays_until_every_node_shows_a_leaf_of_the_new_one() {
+    let mut world = World::begin();
+    world.rotation_asked = true;
+    world.operator_acts();
+    world.files_arrive();
+    world.nodes[2].stuck = true;
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 2);
+    assert_eq!(world.waiting().unwrap().nodes, ["prod-2"]);
+    world.nodes[2].stuck = false;
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
+fn a_lost_authority_is_replaced_while_its_certificate_stays_accepted() {
+    let mut world = World::begin();
+    let first = world.stored.bundle[0].clone();
+    world.stored.authority = None;
+    world.stored.previous = None;
+    world.operator_acts();
+    assert!(world.stored.bundle.contains(&first));
+    world.files_arrive();
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+    assert!(!world.stored.bundle.contains(&first));
+
+    // Lost again in the middle of a renewal.
+    world.rotation_asked = true;
+    world.operator_acts();
+    world.files_arrive();
+    world.stored.authority = None;
+    world.stored.previous = None;
+    world.operator_acts();
+    assert_eq!(world.stored.bundle.len(), 3);
+    world.files_arrive();
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
+fn a_lost_leaf_is_issued_by_who_is_accepted_everywhere() {
+    let mut world = World::begin();
+    world.stored.leaf = None;
+    world.stored.bundle = Vec::new();
+    world.operator_acts();
+    world.check();
+    world.files_arrive();
+    world.rotation_asked = true;
+    world.operator_acts();
+    world.stored.leaf = None;
+    world.operator_acts();
+    world.files_arrive();
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
+fn a_leaf_for_other_names_is_issued_at_once() {
+    let world = World::begin();
+    let mut names = names();
+    let situation = |names: &AltNames| {
+        plan(&Situation {
+            stored: &world.stored,
+            now: begin(),
+            names,
+            rotation_asked: false,
+            running: &[],
+        })
+    };
+    assert_eq!(situation(&names).leaf, LeafStep::Keep);
+    names.extend(["config.example.org".to_owned(), "10.1.2.3".to_owned()]);
+    let plan = situation(&names);
+    assert_eq!(plan.leaf, LeafStep::Issue(Signer::Newest));
+    let after = execute(&world.stored, &plan, "shop/prod", &names, begin()).unwrap();
+    let leaf = after.leaf.unwrap();
+    for name in [
+        "config.example.org",
+        "10.1.2.3",
+        "prod-0.prod-nodes.shop.svc",
+    ] {
+        assert!(is_server(&leaf, name, &after.bundle, begin()), "{name}");
+    }
+}
+
+#[test]
+fn nodes_are_servers_of_their_names_and_the_operator_is_a_client_only() {
+    let world = World::begin();
+    let (leaf, bundle) = (world.stored.leaf.unwrap(), world.stored.bundle);
+    for name in [
+        "prod",
+        "prod.shop",
+        "prod.shop.svc",
+        "prod.shop.svc.cluster.local",
+        "prod-7.prod-nodes.shop",
+        "prod-7.prod-nodes.shop.svc",
+        "prod-7.prod-nodes.shop.svc.cluster.local",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    ] {
+        assert!(is_server(&leaf, name, &bundle, begin()), "{name}");
+    }
+    for name in ["other.shop.svc", "prod.other.svc", OPERATOR_NAME] {
+        assert!(!is_server(&leaf, name, &bundle, begin()), "{name}");
+    }
+    let authority = world.stored.authority.unwrap();
+    let own = authority.issue_operator_leaf(begin()).unwrap();
+    assert!(is_client(&own, &bundle, begin()));
+    assert!(!is_server(&own, OPERATOR_NAME, &bundle, begin()));
+    assert_eq!(own.certificate.names, [OPERATOR_NAME.to_owned()].into());
+}
+
+#[test]
+fn what_was_stored_is_read_again_and_a_key_of_another_certificate_is_refused() {
+    let (one, two) = (World::begin().stored, World::begin().stored);
+    let (one, two) = (one.authority.unwrap(), two.authority.unwrap());
+    let pem = one.certificate.pem();
+    assert_eq!(
+        Authority::read(pem.as_bytes(), one.key.pem()),
+        Some(one.clone())
+    );
+    assert_eq!(Authority::read(pem.as_bytes(), two.key.pem()), None);
+    assert_eq!(Authority::read(b"none", one.key.pem()), None);
+    let both = pem + &two.certificate.pem();
+    assert_eq!(
+        Certificate::read_all(both.as_bytes()),
+        [one.certificate.clone(), two.certificate]
+    );
+    let shown = format!("{one:?}");
+    assert!(!shown.contains("PRIVATE"), "{shown}");
+}
