@@ -139,11 +139,15 @@ impl Stage {
 
     /// The same, of a resource that is there already.
     pub async fn apply_value(&self, resource: &Value) -> anyhow::Result<DynamicObject> {
-        let name = resource["metadata"]["name"].as_str().unwrap_or_default();
+        let name = resource.pointer("/metadata/name").and_then(Value::as_str);
         let parameters = PatchParams::apply("story");
         Ok(self
             .clusters()
-            .patch(name, &parameters, &Patch::Apply(resource))
+            .patch(
+                name.unwrap_or_default(),
+                &parameters,
+                &Patch::Apply(resource),
+            )
             .await?)
     }
 

@@ -427,7 +427,7 @@ pub enum PodSecurity {
     /// User, group and group of the volumes are 65532.
     #[default]
     Fixed,
-    /// The platform assigns them, as OpenShift does. Files of Secrets are then readable by every user in the pod.
+    /// The platform assigns them, as `OpenShift` does. Files of Secrets are then readable by every user in the pod.
     Platform,
 }
 

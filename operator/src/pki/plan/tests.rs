@@ -281,7 +281,7 @@ fn an_authority_that_is_asked_for_comes_in_order() {
     assert!(leaf.certificate.is_signed_by(&now.certificate));
     assert_eq!(
         world.stored.bundle,
-        [now.certificate.clone()],
+        std::slice::from_ref(&now.certificate),
         "the old one goes last"
     );
     assert_eq!(world.waiting(), None);
