@@ -12,16 +12,7 @@ use crate::{
     random::Random,
 };
 
-const SCHEMA: &str = r#"
-CREATE TABLE configurations (
-	id INTEGER NOT NULL,
-	"key" VARCHAR(255) NOT NULL,
-	encrypted_value TEXT NOT NULL,
-	category VARCHAR(100),
-	PRIMARY KEY (id)
-);
-CREATE UNIQUE INDEX ix_configurations_key ON configurations ("key");
-"#;
+const SCHEMA: &str = include_str!("../original_2_1.sql");
 const TOKEN: &str = "gAAAAABpaL0lAAECAwQFBgcICQoLDA0OD1xn5CYLb5yvmI0MNhNKjBTeuJjEnEHo8yb6f04frKWYJnzvVp2kjhNYvdjQV_4pUckf7AoZoZTmy2pnKnhYr-wbpeqj1aWyDATAa3ONAsyTyjet8cCnPWQi1UjORMtIdw==";
 
 /// A database of 2.1 whose fields hold parts of the input: one row for each line, its fields behind tabs.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::{Method, Request};
 use opensecureconf_node::config::Patience;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
@@ -48,6 +49,9 @@ const fn kind(
 
 const API: (&str, &str) = ("x-api-key", API_KEY);
 const USER: (&str, &str) = ("x-user-key", USER_KEY);
+
+/// A version that nobody has written.
+const LATER: &str = "0600000000000000-0000000000000001";
 
 /// Every way in which a route answers without reading a body to its end.
 const KINDS: &[Kind] = &[
@@ -120,6 +124,20 @@ const KINDS: &[Kind] = &[
         &[API, USER],
         422,
     ),
+    kind(
+        "more rows than an address may list",
+        Method::GET,
+        "/configs",
+        &[API, USER],
+        429,
+    ),
+    kind(
+        "a version that is not here yet",
+        Method::GET,
+        "/configs/none",
+        &[API, USER, ("x-osc-min-version", LATER)],
+        503,
+    ),
     Kind {
         name: "a body that is no JSON",
         method: Method::POST,
@@ -133,12 +151,22 @@ const KINDS: &[Kind] = &[
 /// On one connection, so often.
 const ROUNDS: usize = 4;
 
-fn node(patience: Patience) -> TestNode {
+/// A node whose lists this address has used up for the next minutes.
+async fn node(patience: Patience) -> TestNode {
     let more = [
+        ("OSC_LIST_ROWS_PER_MINUTE", "1"),
         ("OSC_AUTH_FAILURES_PER_MINUTE", "0"),
         ("OSC_CLUSTER_KEY", "the cluster key of the tests"),
     ];
-    TestNode::start_with(TempDir::new().unwrap(), &more, patience)
+    let node = TestNode::start_with(TempDir::new().unwrap(), &more, patience);
+    for n in 0..10 {
+        let body = json!({"key": format!("listed{n}"), "value": n});
+        let created = node.call(Method::POST, "/configs", Some(body)).await;
+        assert_eq!(created.status, 201);
+    }
+    let listed = node.call(Method::GET, "/configs", None).await;
+    assert_eq!(listed.status, 200);
+    node
 }
 
 /// A body in two writes.
@@ -174,7 +202,7 @@ fn head(kind: &Kind, more: &str) -> String {
 
 #[tokio::test]
 async fn the_next_request_on_the_connection_is_answered_after_every_kind_of_refusal() {
-    let node = node(Patience::default());
+    let node = node(Patience::default()).await;
     for kind in KINDS {
         for (size, chunked) in [(20, false), (100_000, false), (20, true), (100_000, true)] {
             let mut connection = RawHttp::connect(&node.url).await;
@@ -203,7 +231,7 @@ async fn the_next_request_on_the_connection_is_answered_after_every_kind_of_refu
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_before_a_byte_of_it_and_ends_the_connection() {
-    let node = node(Patience::default());
+    let node = node(Patience::default()).await;
     for expect in ["", "Expect: 100-continue\r\n"] {
         let mut connection = RawHttp::connect(&node.url).await;
         let create = Kind {
@@ -221,7 +249,7 @@ async fn a_body_over_the_limit_is_refused_before_a_byte_of_it_and_ends_the_conne
 
 #[tokio::test]
 async fn who_waits_for_a_continue_gets_it_or_an_answer_that_ends_the_connection() {
-    let node = node(Patience::default());
+    let node = node(Patience::default()).await;
     let body = r#"{"key": "k", "value": 1}"#;
     let more = format!("Content-Length: {}\r\nExpect: 100-continue\r\n", body.len());
     let mut connection = RawHttp::connect(&node.url).await;
@@ -249,7 +277,7 @@ async fn who_sends_more_than_the_limit_or_too_slowly_reads_the_answer_and_then_t
         rest: Duration::from_millis(300),
         ..Patience::default()
     };
-    let node = node(patience);
+    let node = node(patience).await;
     let refused = &KINDS[1];
     let mut slow = RawHttp::connect(&node.url).await;
     slow.send(head(refused, "Content-Length: 1000\r\n")).await;
@@ -295,7 +323,7 @@ async fn reset(stream: &mut SendStream<Bytes>, pings: &mut h2::PingPong) -> Opti
 
 #[tokio::test]
 async fn on_http2_the_node_resets_no_stream_whose_body_it_can_read_to_its_end() {
-    let node = node(Patience::default());
+    let node = node(Patience::default()).await;
     let (client, mut pings) = http2(&node).await;
     for kind in KINDS.iter().filter(|kind| kind.early && kind.status >= 400) {
         for size in [50, 60_000] {
@@ -342,7 +370,7 @@ async fn on_http2_a_body_over_the_limit_is_answered_and_its_stream_stays_while_t
         rest: Duration::from_secs(2),
         ..Patience::default()
     };
-    let node = node(patience);
+    let node = node(patience).await;
     let (client, mut pings) = http2(&node).await;
     for kind in [
         &KINDS[1],

@@ -13,16 +13,7 @@ use crate::{
     python,
 };
 
-const SCHEMA_2_1: &str = r#"
-CREATE TABLE configurations (
-	id INTEGER NOT NULL,
-	"key" VARCHAR(255) NOT NULL,
-	encrypted_value TEXT NOT NULL,
-	category VARCHAR(100),
-	PRIMARY KEY (id)
-);
-CREATE UNIQUE INDEX ix_configurations_key ON configurations ("key");
-"#;
+const SCHEMA_2_1: &str = include_str!("../original_2_1.sql");
 
 const SCHEMA_3_1: &str = r#"
 CREATE TABLE configurations (
