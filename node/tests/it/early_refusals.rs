@@ -347,7 +347,7 @@ async fn on_http2_the_node_resets_no_stream_whose_body_it_can_read_to_its_end() 
 
 #[tokio::test]
 async fn on_http2_an_answer_that_is_no_refusal_waits_for_the_end_of_a_body_that_nobody_wants() {
-    let node = node(Patience::default());
+    let node = node(Patience::default()).await;
     let (client, mut pings) = http2(&node).await;
     for kind in KINDS.iter().filter(|kind| kind.early && kind.status < 400) {
         let mut client = client.clone().ready().await.unwrap();
