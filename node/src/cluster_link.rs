@@ -9,13 +9,14 @@ use crate::{
     api::{Federation, Node, Opener},
     budget::Pool,
     cluster::{Boot, MemberName, Mode},
-    config::{Config, PeerList, TlsFiles},
+    config::{Config, PeerList},
     crypto::{Iterations, KeyRing, Salt},
+    listeners::StartIdentities,
     metrics::KeyMetrics,
     peers::{self, Caller, OnSalt, Outputs, PeerClient, PeerFaults},
     random::random,
-    reload,
     store::{Store, keep_salt},
+    tls::KnownHosts,
 };
 
 /// How long a stopping node waits for others to take its latest changes.
@@ -29,6 +30,7 @@ pub(crate) struct ClusterLink {
     outputs: Outputs,
     salt_file: PathBuf,
     iterations: Iterations,
+    hosts: KnownHosts,
 }
 
 impl std::fmt::Debug for ClusterLink {
@@ -45,6 +47,7 @@ impl ClusterLink {
         pool: Pool,
         outputs: Outputs,
         iterations: Iterations,
+        identities: StartIdentities,
     ) -> anyhow::Result<Option<Self>> {
         let (Some(cluster), Some(keys)) = (&config.cluster, &config.cluster_keys) else {
             return Ok(None);
@@ -54,7 +57,7 @@ impl ClusterLink {
             boot,
             cluster_keys: keys.clone(),
             policy: config.peer_proof,
-            tls: config.tls.clone(),
+            tls: identities.peers,
         };
         let client = Arc::new(PeerClient::new(caller, pool)?);
         let federation = (cluster.mode == Mode::Federated).then(|| Federation {
@@ -68,6 +71,7 @@ impl ClusterLink {
             outputs,
             salt_file: config.salt_file_path.clone(),
             iterations,
+            hosts: identities.hosts,
         }))
     }
 
@@ -76,13 +80,18 @@ impl ClusterLink {
         self.federation.clone()
     }
 
+    /// What asks other nodes.
+    pub(crate) fn client(&self) -> Arc<PeerClient> {
+        Arc::clone(&self.client)
+    }
+
     /// Which nodes do not answer.
     pub(crate) fn faults(&self) -> Arc<PeerFaults> {
         Arc::clone(self.client.faults())
     }
 
     /// Starts everything that connects the node; ends with the handles' abortion.
-    pub(crate) fn connect(self, state: &Node, tls: Option<&TlsFiles>) -> Vec<JoinHandle<()>> {
+    pub(crate) fn connect(self, state: &Node) -> Vec<JoinHandle<()>> {
         let Self {
             client,
             federation,
@@ -90,24 +99,18 @@ impl ClusterLink {
             outputs,
             salt_file,
             iterations,
+            hosts,
         } = self;
         let mut tasks = peers::start(
             &state.store,
-            Arc::clone(&client),
-            list,
+            client,
+            (list, hosts),
             outputs,
             on_salt(Arc::clone(state), salt_file, iterations),
             state.metrics.cluster.clone(),
         );
         if let Some(Federation { peers, name }) = federation {
             tasks.push(peers::start_handover(&state.store, peers, name));
-        }
-        if let Some(files) = tls {
-            tasks.push(tokio::spawn(reload::on_change(files.paths(), move || {
-                if let Err(error) = client.reload() {
-                    tracing::error!(error = %format_args!("{error:#}"), "peer_certificates_not_reloaded");
-                }
-            })));
         }
         tasks
     }

@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{config::TlsFiles, domain::Timestamp, metrics::FileMetrics, tls};
+use crate::{
+    config::{Config, TlsFiles},
+    domain::Timestamp,
+    metrics::{CertificateFile, FileMetrics},
+    tls,
+};
 
 /// How often the files are looked at.
 pub(crate) const EVERY: Duration = Duration::from_hours(1);
@@ -24,7 +29,7 @@ pub(crate) struct FileCare {
     secret: Vec<PathBuf>,
     /// Nobody else may change them.
     public: Vec<PathBuf>,
-    certificates: Vec<(&'static str, PathBuf)>,
+    certificates: Vec<(CertificateFile, PathBuf)>,
     metrics: FileMetrics,
     told_wide: BTreeSet<PathBuf>,
     told_end: Option<Timestamp>,
@@ -32,29 +37,48 @@ pub(crate) struct FileCare {
 }
 
 impl FileCare {
-    /// The files with secrets, and those of HTTPS.
-    pub(crate) fn new(
-        mut secret: Vec<PathBuf>,
-        tls: Option<&TlsFiles>,
-        metrics: FileMetrics,
-    ) -> Self {
-        let (mut public, mut certificates) = (Vec::new(), Vec::new());
-        if let Some(files) = tls {
-            secret.push(files.key.clone());
-            certificates.push(("certificate", files.certificate.clone()));
-            let authorities = files.client_authorities.iter().cloned();
-            certificates.extend(authorities.map(|path| ("authorities", path)));
-            public.extend(certificates.iter().map(|(_, path)| path.clone()));
-        }
-        Self {
-            secret,
-            public,
-            certificates,
+    /// The files with secrets, and those of TLS.
+    pub(crate) fn new(config: &Config, metrics: FileMetrics) -> Self {
+        let mut care = Self {
+            secret: config.secret_files(),
+            public: Vec::new(),
+            certificates: Vec::new(),
             metrics,
             told_wide: BTreeSet::new(),
             told_end: None,
             told_authority: None,
+        };
+        let of_clients = config.https.as_ref().map(|https| &https.files);
+        if let Some(files) = of_clients.or(config.tls.as_ref()) {
+            care.look_after(
+                files,
+                CertificateFile::Certificate,
+                CertificateFile::Authorities,
+            );
         }
+        if let Some(files) = &config.node_tls {
+            care.look_after(
+                files,
+                CertificateFile::NodeCertificate,
+                CertificateFile::NodeAuthorities,
+            );
+        }
+        care
+    }
+
+    fn look_after(
+        &mut self,
+        files: &TlsFiles,
+        certificate: CertificateFile,
+        authorities: CertificateFile,
+    ) {
+        let mut certificates = vec![(certificate, files.certificate.clone())];
+        let more = files.client_authorities.iter().cloned();
+        certificates.extend(more.map(|path| (authorities, path)));
+        self.secret.push(files.key.clone());
+        self.public
+            .extend(certificates.iter().map(|(_, path)| path.clone()));
+        self.certificates.extend(certificates);
     }
 
     /// Looks at all of them, and tells what is new.
@@ -95,14 +119,17 @@ impl FileCare {
             let Some(facts) = tls::facts(path) else {
                 continue;
             };
-            self.metrics.certificate_ends(kind, facts.ends);
+            self.metrics.certificate_ends(*kind, facts.ends);
             let left = facts.ends.saturating_sub(now.as_micros() / 1_000_000);
             if tells && left < i64::try_from(SOON.as_secs()).unwrap_or(i64::MAX) {
                 self.told_end = Some(now);
                 warn_of_end(path, left);
             }
             if self.told_authority.is_none()
-                && *kind == "certificate"
+                && matches!(
+                    kind,
+                    CertificateFile::Certificate | CertificateFile::NodeCertificate
+                )
                 && facts.begins_with_authority
             {
                 self.told_authority = Some(path.clone());

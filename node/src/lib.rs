@@ -14,11 +14,13 @@
 //! | [`reload`], [`tls`] | files that change while the node runs, certificates | |
 //! | [`open_files`] | how many files the process may have open | nothing |
 //! | [`process_privacy`] | what keeps others out of the process's memory | nothing |
+//! | `listeners`, `certificates` | where a node listens, and what it shows there | `api`, `server`, `tls` |
 //! | `server` | connections, and what happens around a request: the only module with hyper | `api`, `budget` |
 //! | [`serve`] | a running node | all above |
 
 pub mod api;
 pub mod budget;
+mod certificates;
 pub mod cluster;
 mod cluster_link;
 pub mod config;
@@ -26,6 +28,7 @@ pub mod crypto;
 pub mod domain;
 mod file_care;
 pub mod json;
+mod listeners;
 pub mod log;
 pub mod metrics;
 pub mod open_files;

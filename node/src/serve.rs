@@ -1,30 +1,31 @@
 //! A running node: puts the parts together, listens, and stops in good order.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Node, NodeState, RunningParts, metrics_router, router},
+    api::{Node, NodeState, RunningParts},
     budget::Budgets,
     cluster::{Boot, MemberName, Mode, Rules, Setup},
     cluster_link::{ClusterLink, flush, opener},
-    config::{Config, TlsFiles, UsageError},
+    config::{Config, UsageError},
     crypto::{Iterations, Salt},
     domain::{Incarnation, Timestamp},
     file_care::FileCare,
+    listeners::Listeners,
     log::LogControl,
-    metrics::{ConnectionMetrics, Metrics, StoreMetrics},
+    metrics::{Metrics, StoreMetrics},
     peers::{Outputs, PeerProofs},
     random::random,
-    server::{ConnectionLimits, HealthPort, LiveTls, Port},
     store::{OpenError, OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
-    tls, upkeep,
+    tls::TlsStatus,
+    upkeep,
 };
 
 /// What a thread that serves requests needs for the deepest value that is read.
@@ -33,11 +34,7 @@ pub const STACK: usize = 8 << 20;
 /// A node that listens but does not serve yet.
 #[derive(Debug)]
 pub struct BoundNode {
-    listener: TcpListener,
-    metrics_listener: Option<TcpListener>,
-    health_listener: Option<TcpListener>,
-    limits: ConnectionLimits,
-    tls: Option<(TlsFiles, LiveTls)>,
+    listeners: Listeners,
     state: Node,
     drain: Duration,
     cluster: Option<ClusterLink>,
@@ -58,15 +55,8 @@ impl BoundNode {
         for warning in &config.rewritten {
             tracing::warn!(warning, "setting_rewritten");
         }
-        let tls = config
-            .tls
-            .clone()
-            .map(|files| {
-                let config = tls::server_config(&files)
-                    .map_err(|error| UsageError(vec![format!("HTTPS: {error:#}")]))?;
-                anyhow::Ok((files, LiveTls::new(config)))
-            })
-            .transpose()?;
+        let tls = Arc::new(TlsStatus::default());
+        let (certificates, identities) = Listeners::certificates(&config, &tls, &metrics.files)?;
         let boot = Boot::from_random(u64::from_le_bytes(random()?));
         let opened = open_store(&config, boot, Arc::clone(&clock), metrics.store.clone())?;
         let OpenedStore {
@@ -74,32 +64,20 @@ impl BoundNode {
             salt,
             outputs,
         } = opened;
-        let mut files = FileCare::new(
-            config.secret_files(),
-            config.tls.as_ref(),
-            metrics.files.clone(),
-        );
+        let mut files = FileCare::new(&config, metrics.files.clone());
         files.look(clock());
-        let listener = listen(config.listen, "OSC_HOST or OSC_HOST_PORT")?;
-        let metrics_listener = config
-            .metrics_bind
-            .map(|address| listen(address, "OSC_METRICS_BIND"))
-            .transpose()?;
-        let health_listener = config
-            .health_bind
-            .map(|address| listen(address, "OSC_HEALTH_BIND"))
-            .transpose()?;
-        let limits = ConnectionLimits::of_clients(
-            config.max_connections,
-            health_listener.is_none(),
-            config.max_body_bytes,
-            config.trusted_proxies.clone(),
-            config.patience,
-        );
+        let listeners = Listeners::bind(&config, certificates)?;
         let drain = config.drain;
         let (keys, cached_keys) = (metrics.keys.clone(), config.caches.keys);
         let budgets = Budgets::new(config.memory.clone(), config.max_body_bytes);
-        let cluster = ClusterLink::new(&config, boot, budgets.peers.clone(), outputs, iterations)?;
+        let cluster = ClusterLink::new(
+            &config,
+            boot,
+            budgets.peers.clone(),
+            outputs,
+            iterations,
+            identities,
+        )?;
         let peer_proofs = config
             .cluster_keys
             .clone()
@@ -112,17 +90,15 @@ impl BoundNode {
             peer_proofs: peer_proofs.transpose()?.map(Arc::new),
             budgets,
             peer_faults: cluster.as_ref().map(ClusterLink::faults),
+            ports: listeners.open_ports(),
+            tls,
         };
         let state = Arc::new(NodeState::new(config, clock, parts));
         if let Some(salt) = salt {
             state.open_values_with(opener(salt, iterations, cached_keys, keys)?);
         }
         Ok(Self {
-            listener,
-            metrics_listener,
-            health_listener,
-            limits,
-            tls,
+            listeners,
             state,
             drain,
             cluster,
@@ -130,38 +106,38 @@ impl BoundNode {
         })
     }
 
-    /// Where the node listens.
+    /// Where clients come.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners.client_address()
     }
 
     /// Where metrics are served, if not beside the API.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics_listener.as_ref()?.local_addr().ok()
+        self.listeners.metrics_address()
     }
 
     /// Where probes are answered, if not only beside the API.
     pub fn health_address(&self) -> Option<SocketAddr> {
-        self.health_listener.as_ref()?.local_addr().ok()
+        self.listeners.health_address()
     }
 
     /// Serves until told to stop: then `/ready` says no while requests are still accepted for the drain time,
     /// running requests finish, and the database is closed.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {
-            listener,
-            metrics_listener,
-            health_listener,
-            limits,
-            tls,
+            listeners,
             state,
             drain,
             cluster,
             files,
         } = self;
         tracing::info!(
-            address = %listener.local_addr()?,
-            https = tls.is_some(),
+            address = %listeners.client_address()?,
+            https = listeners.clients_speak_https(),
+            https_address = listeners.https_address().map(tracing::field::display),
+            peer_address = listeners.peer_address().map(tracing::field::display),
+            metrics_address = listeners.metrics_address().map(tracing::field::display),
+            health_address = listeners.health_address().map(tracing::field::display),
             entries = state.store.live_entries(),
             salt_fingerprint = state.salt().map(|salt| salt.fingerprint().to_string()),
             incarnation = %state.store.incarnation(),
@@ -186,40 +162,14 @@ impl BoundNode {
         // Until the end: a node that drains still says that it lives.
         let probed = CancellationToken::new();
         let _probed = probed.clone().drop_guard();
-        if let Some(listener) = health_listener {
-            let node = Arc::clone(&state);
-            HealthPort { listener, node }.start(probed)?;
-        }
-        let mut background = upkeep::start(&state, tls.as_ref(), files);
+        let client = cluster.as_ref().map(ClusterLink::client);
+        let mut serving = listeners.serve(&state, client, &closing, probed)?;
+        let mut background = upkeep::start(&state, files);
+        background.append(&mut serving.background);
         if let Some(cluster) = cluster {
-            background.extend(cluster.connect(&state, tls.as_ref().map(|(files, _)| files)));
+            background.extend(cluster.connect(&state));
         }
-        let head_room = &state.budgets.connections;
-        if let Some(listener) = metrics_listener {
-            let port = Port {
-                listener,
-                router: metrics_router(Arc::clone(&state)),
-                tls: None,
-                limits: ConnectionLimits::of_few(state.patience),
-                head_room: head_room.clone(),
-                metrics: ConnectionMetrics::unregistered()?,
-            };
-            let closing = closing.clone();
-            background.push(tokio::spawn(async move {
-                if let Err(error) = port.serve(closing).await {
-                    tracing::error!(error = %error, "metrics_server_ended");
-                }
-            }));
-        }
-        let port = Port {
-            listener,
-            router: router(Arc::clone(&state)),
-            tls: tls.map(|(_, tls)| tls),
-            limits,
-            head_room: head_room.clone(),
-            metrics: state.metrics.connections.clone(),
-        };
-        let served = port.serve(closing).await;
+        let served = serving.end().await;
         stopping.abort();
         flush(&state.store).await;
         for task in background {
@@ -227,27 +177,8 @@ impl BoundNode {
         }
         state.store.close().await;
         tracing::info!("node_stopped");
-        served.context("the server ended")
+        served
     }
-}
-
-/// Binds. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    match TcpListener::bind(address) {
-        // Linux' EAFNOSUPPORT and EADDRNOTAVAIL: no such family at all, or none on any interface.
-        Err(error) if everywhere && matches!(error.raw_os_error(), Some(97 | 99)) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
-        }
-        bound => bound,
-    }
-}
-
-fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    let listener = bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }
 
 /// An open store, and what came with it.

@@ -6,22 +6,15 @@ use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
     api::{Node, take_pulse},
-    config::{AccessKeys, TlsFiles},
+    config::AccessKeys,
     file_care::{self, FileCare},
     reload,
-    server::LiveTls,
     store::Store,
-    tls,
 };
 
 /// Starts all of it; ends with the handles' abortion.
-pub(crate) fn start(
-    state: &Node,
-    tls: Option<&(TlsFiles, LiveTls)>,
-    files: FileCare,
-) -> Vec<JoinHandle<()>> {
+pub(crate) fn start(state: &Node, files: FileCare) -> Vec<JoinHandle<()>> {
     let mut tasks = watch_keys(state);
-    tasks.extend(tls.map(watch_certificates));
     tasks.push(tokio::spawn(wipe_expired_keys(Arc::clone(state))));
     tasks.push(tokio::spawn(look_after_files(files, Arc::clone(state))));
     tasks.push(tokio::spawn(empty_log(state.store.clone())));
@@ -52,28 +45,6 @@ fn watch_keys(state: &Node) -> Vec<JoinHandle<()>> {
         )));
     }
     watches
-}
-
-/// Keeps certificates as their files are.
-fn watch_certificates((files, config): &(TlsFiles, LiveTls)) -> JoinHandle<()> {
-    let (files, config) = (files.clone(), config.clone());
-    let paths = files.paths();
-    let mut called = false;
-    tokio::spawn(reload::on_change(paths, move || {
-        let first = !std::mem::replace(&mut called, true);
-        match tls::server_config(&files) {
-            Ok(fresh) => {
-                config.replace(fresh);
-                if !first {
-                    tracing::info!("certificates_reloaded");
-                }
-            }
-            // Often one file of a pair is written before the other.
-            Err(error) => {
-                tracing::error!(error = %format_args!("{error:#}"), "certificates_not_reloaded");
-            }
-        }
-    }))
 }
 
 /// Files are looked at again: Kubernetes exchanges those that it mounts.

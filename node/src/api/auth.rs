@@ -6,10 +6,15 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 
 pub(super) use super::caller::{Caller, CallerKey, Listed};
 use super::{
-    Node, NodeState, client_address::client_address, connection::ConnectionMark, error::ApiError,
+    Node, NodeState,
+    client_address::client_address,
+    connection::{ConnectionMark, ShownCertificate},
+    error::ApiError,
     tries::Shown,
 };
-use crate::{config::AccessKeys, crypto::Origin, metrics::AuthFailure, peers::Proven};
+use crate::{
+    config::AccessKeys, crypto::Origin, metrics::AuthFailure, peers::Proven, tls::CertificateRole,
+};
 
 /// Proof that the caller may use the client routes: it showed an API key, or none is required.
 #[derive(Debug)]
@@ -34,7 +39,8 @@ impl FromRequestParts<Node> for Client {
     }
 }
 
-/// Proof that the caller is a node of this cluster, or somebody who runs it: it showed the cluster key.
+/// Proof that the caller runs this cluster: it showed the cluster key, or signed with it. On the port for nodes it also is
+/// the operator by its certificate, or a node's on this machine.
 #[derive(Debug)]
 pub(super) struct Owner;
 
@@ -42,32 +48,19 @@ impl FromRequestParts<Node> for Owner {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
-        // A node without a cluster key has no such routes.
-        let accepted = node.cluster_keys.as_ref().ok_or(ApiError::UnknownRoute)?;
-        let shows_certificate = ConnectionMark::of(&parts.extensions)
-            .is_some_and(|connection| connection.is_certified());
-        if node.owners_need_certificates && !shows_certificate {
-            return Err(ApiError::MissingClientCertificate);
+        let connection = ConnectionMark::of(&parts.extensions);
+        let role = cluster_role(connection.map(Arc::as_ref));
+        let is_local = connection.is_some_and(|connection| connection.is_local());
+        if role == Some(CertificateRole::Node) && !is_local {
+            return Err(ApiError::OrderOfNode);
         }
-        // It signed the request, which says more.
-        if parts.extensions.get::<Proven>().is_some() {
-            ConnectionMark::prove_for(&parts.extensions);
-            return Ok(Self);
-        }
-        match parts.headers.get("x-cluster-key") {
-            None => Err(ApiError::MissingClusterKey),
-            Some(key) if key.is_empty() => Err(ApiError::MissingClusterKey),
-            Some(key) => {
-                let refusal = (AuthFailure::ClusterKey, ApiError::InvalidClusterKey);
-                node.prove(parts, key.as_bytes(), accepted, refusal)?;
-                Ok(Self)
-            }
-        }
+        shows_cluster_key(parts, node)?;
+        Ok(Self)
     }
 }
 
 /// Proof that the caller is a node of this cluster, or a program beside one: it signed the request, or where that is still
-/// accepted it showed the cluster key.
+/// accepted it showed the cluster key. On the port for nodes it is one by its certificate too.
 #[derive(Debug)]
 pub(super) struct Peer;
 
@@ -75,12 +68,69 @@ impl FromRequestParts<Node> for Peer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
-        let signed = parts.extensions.get::<Proven>().is_some();
-        Owner::from_request_parts(parts, node).await?;
-        if node.peer_proof.required && !signed {
+        let connection = ConnectionMark::of(&parts.extensions);
+        if cluster_role(connection.map(Arc::as_ref)) == Some(CertificateRole::Operator) {
+            return Err(ApiError::MessageOfOperator);
+        }
+        shows_cluster_key(parts, node)?;
+        if node.peer_proof.required && parts.extensions.get::<Proven>().is_none() {
             return Err(ApiError::ProofRequired);
         }
         Ok(Self)
+    }
+}
+
+/// Proof that the caller may look at the cluster's status: it is a client, or on the port for nodes shows the cluster key.
+#[derive(Debug)]
+pub(super) struct StatusReader;
+
+impl FromRequestParts<Node> for StatusReader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
+        let connection = ConnectionMark::of(&parts.extensions);
+        let of_cluster = cluster_role(connection.map(Arc::as_ref)).is_some();
+        let signed = parts.extensions.get::<Proven>().is_some();
+        if signed || (of_cluster && parts.headers.contains_key(CLUSTER_KEY)) {
+            shows_cluster_key(parts, node)?;
+        } else {
+            Client::from_request_parts(parts, node).await?;
+        }
+        Ok(Self)
+    }
+}
+
+const CLUSTER_KEY: &str = "x-cluster-key";
+
+/// What the certificate shows of a caller on the port for nodes; `None` on every other port.
+fn cluster_role(connection: Option<&ConnectionMark>) -> Option<CertificateRole> {
+    match connection?.certificate()? {
+        ShownCertificate::OfCluster(role) => Some(role),
+        ShownCertificate::Accepted => None,
+    }
+}
+
+/// Whether the caller has the cluster key, and a certificate where one is demanded.
+fn shows_cluster_key(parts: &Parts, node: &NodeState) -> Result<(), ApiError> {
+    // A node without a cluster key has no such routes.
+    let accepted = node.cluster_keys.as_ref().ok_or(ApiError::UnknownRoute)?;
+    let shown =
+        ConnectionMark::of(&parts.extensions).and_then(|connection| connection.certificate());
+    if node.owners_need_certificates && shown.is_none() {
+        return Err(ApiError::MissingClientCertificate);
+    }
+    // It signed the request, which says more.
+    if parts.extensions.get::<Proven>().is_some() {
+        ConnectionMark::prove_for(&parts.extensions);
+        return Ok(());
+    }
+    match parts.headers.get(CLUSTER_KEY) {
+        None => Err(ApiError::MissingClusterKey),
+        Some(key) if key.is_empty() => Err(ApiError::MissingClusterKey),
+        Some(key) => {
+            let refusal = (AuthFailure::ClusterKey, ApiError::InvalidClusterKey);
+            node.prove(parts, key.as_bytes(), accepted, refusal)
+        }
     }
 }
 

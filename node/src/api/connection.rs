@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -11,7 +11,16 @@ use std::{
 use axum::http::Extensions;
 
 use super::shown_keys::ShownKeys;
-use crate::budget::CutOff;
+use crate::{budget::CutOff, tls::CertificateRole};
+
+/// A certificate that a client showed, and that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShownCertificate {
+    /// On a port for clients: one of the authorities there signed it.
+    Accepted,
+    /// On the port for nodes: it is one of this cluster.
+    OfCluster(CertificateRole),
+}
 
 /// One connection of a client, shared by its requests.
 #[derive(Debug)]
@@ -22,7 +31,7 @@ pub struct ConnectionMark {
     pub id: u64,
     /// Ends the connection where an answer is taken too slowly.
     pub cut_off: CutOff,
-    certified: AtomicBool,
+    certificate: OnceLock<ShownCertificate>,
     proved: AtomicBool,
     /// Which keys its requests showed.
     pub(super) keys: ShownKeys,
@@ -37,7 +46,7 @@ impl ConnectionMark {
             peer,
             id,
             cut_off: CutOff::default(),
-            certified: AtomicBool::new(false),
+            certificate: OnceLock::new(),
             proved: AtomicBool::new(false),
             keys: ShownKeys::default(),
             forwards: AtomicBool::new(false),
@@ -58,14 +67,19 @@ impl ConnectionMark {
         self.proved.load(Ordering::Relaxed)
     }
 
-    /// The client showed a TLS certificate that one of the accepted authorities signed.
-    pub fn certify(&self) {
-        self.certified.store(true, Ordering::Relaxed);
+    /// The client showed a TLS certificate that was accepted. Said once, before the first request.
+    pub fn certify(&self, shown: ShownCertificate) {
+        let _ = self.certificate.set(shown);
     }
 
-    /// Whether the client showed such a certificate.
-    pub fn is_certified(&self) -> bool {
-        self.certified.load(Ordering::Relaxed)
+    /// The certificate that the client showed; `None` where it showed none.
+    pub fn certificate(&self) -> Option<ShownCertificate> {
+        self.certificate.get().copied()
+    }
+
+    /// Whether the other side is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.peer.ip().to_canonical().is_loopback()
     }
 
     /// The connection of a request; `None` where a test calls the router without one.

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{conditional::FailedPrecondition, problem::Problem};
+use super::{conditional::FailedPrecondition, ports::OtherPort, problem::Problem};
 use crate::{
     budget::NoRoom,
     cluster::OwnerRefusal,
@@ -36,6 +36,12 @@ pub(super) enum ApiError {
     MissingClusterKey,
     InvalidClusterKey,
     MissingClientCertificate,
+    /// A node's certificate, from another machine, on a route for the operator.
+    OrderOfNode,
+    /// The operator's certificate on a route for nodes.
+    MessageOfOperator,
+    /// The route is at another port.
+    ServedElsewhere(OtherPort),
     /// A challenge goes with it: the caller signs that.
     ProofWanted,
     /// What was signed is not this request.
@@ -170,6 +176,8 @@ impl ApiError {
             Self::MissingClusterKey => ("cluster_key", "missing"),
             Self::InvalidClusterKey => ("cluster_key", "wrong"),
             Self::MissingClientCertificate => ("client_certificate", "missing"),
+            Self::OrderOfNode => ("client_certificate", "of a node, not of the operator"),
+            Self::MessageOfOperator => ("client_certificate", "of the operator, not of a node"),
             Self::UnreadableProof => ("proof", "of another request"),
             Self::ProofRequired => ("proof", "missing"),
             Self::ShortUserKey { .. } => ("user_key", "too short"),
@@ -187,6 +195,8 @@ impl ApiError {
             | Self::MissingClusterKey
             | Self::InvalidClusterKey
             | Self::MissingClientCertificate
+            | Self::OrderOfNode
+            | Self::MessageOfOperator
             | Self::ProofRequired
             | Self::WrongUserKey { .. } => StatusCode::FORBIDDEN,
             Self::TooManyFailures { .. } | Self::TooManyRows { .. } | Self::AnotherList => {
@@ -208,6 +218,7 @@ impl ApiError {
             | Self::NotFoundHere { .. }
             | Self::Lost { .. }
             | Self::UnknownRoute
+            | Self::ServedElsewhere(_)
             | Self::NoSaltYet => StatusCode::NOT_FOUND,
             Self::TooManyHeaders | Self::HeadTooLarge => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -237,6 +248,11 @@ impl ApiError {
             }
             Self::InvalidClusterKey => "Invalid cluster key".into(),
             Self::MissingClientCertificate => "This route demands a TLS client certificate".into(),
+            Self::OrderOfNode => {
+                "A node's certificate gives orders on its own machine only: run osc-node there, or use the operator's certificate".into()
+            }
+            Self::MessageOfOperator => "This route is for nodes; the operator's certificate is none of theirs".into(),
+            Self::ServedElsewhere(place) => place.to_string().into(),
             Self::ProofWanted => "Sign the request with the challenge in X-OSC-Challenge".into(),
             Self::UnreadableProof => "X-OSC-Proof was not made for this request".into(),
             Self::ProofRequired => {

@@ -21,6 +21,7 @@ use super::{
     answers::Taker,
     error::{ApiError, AuthRefusal, Failure},
     head_rules, peer_proof,
+    ports::{self, Served},
     protective_headers::protect,
 };
 use crate::metrics::Operation;
@@ -32,7 +33,11 @@ const SERVER: HeaderValue =
 const UNMATCHED: &str = "unmatched";
 
 /// Times and counts a request, logs it, and logs the cause where the answer hides it.
-pub(super) async fn observe(State(node): State<Node>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    State((node, served)): State<(Node, Served)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let start = Instant::now();
     let (method, version) = (request.method().clone(), request.version());
     let route = request
@@ -47,7 +52,8 @@ pub(super) async fn observe(State(node): State<Node>, request: Request, next: Ne
     node.untrusted_forwarders
         .look_at(&request, &node.trusted_proxies);
 
-    let mut response = match head_rules::judge(&request) {
+    let here = || ports::judge(request.uri().path(), &node.ports, served);
+    let mut response = match head_rules::judge(&request).and_then(|()| here()) {
         Ok(()) => answer(&node, request, next).await,
         Err(refusal) => refusal.into_response(),
     };

@@ -17,6 +17,7 @@ use super::{
     error::ApiError,
     observe::observe,
     openapi::{Document, complete},
+    ports::Served,
     routes::{
         admin, cluster, configs, conflicts, docs, exchange, health, import, list, membership,
         metrics, root, salt, values,
@@ -24,14 +25,14 @@ use super::{
 };
 use crate::config::CorsOrigins;
 
-/// The service of one node.
-pub fn router(node: Node) -> Router {
+/// The service of one port of a node.
+pub fn router(node: Node, served: Served) -> Router {
     let mut router = undocumented()
         .into_iter()
         .fold(Router::from(documented()), |router, (_, path, handler)| {
             router.route(path, handler)
         });
-    if node.serves_metrics {
+    if node.ports.metrics.is_none() {
         router = router.merge(Router::from(metrics_routes()));
     }
     let router = router
@@ -43,7 +44,10 @@ pub fn router(node: Node) -> Router {
     };
     // Measured: each layer costs every request two boxes, so there is one for everything.
     router
-        .layer(middleware::from_fn_with_state(node.clone(), observe))
+        .layer(middleware::from_fn_with_state(
+            (node.clone(), served),
+            observe,
+        ))
         .with_state(node)
 }
 
@@ -52,7 +56,10 @@ pub fn metrics_router(node: Node) -> Router {
     Router::new()
         .route("/metrics", get(metrics::on_its_own_port))
         .fallback(async || ApiError::UnknownRoute)
-        .layer(middleware::from_fn_with_state(node.clone(), observe))
+        .layer(middleware::from_fn_with_state(
+            (node.clone(), Served::Metrics),
+            observe,
+        ))
         .with_state(node)
 }
 

@@ -17,6 +17,7 @@ use super::{
     federation::Federation,
     large_values::LargeValues,
     list_admission::ListAdmission,
+    ports::OpenPorts,
     routes::health::Pulse,
     tries::{AccessKeyTries, UserKeyTries},
     untrusted_forwarders::UntrustedForwarders,
@@ -30,6 +31,7 @@ use crate::{
     metrics::Metrics,
     peers::{PeerFaults, PeerProofs, UnreachablePeer},
     store::{Store, WallClock},
+    tls::{Presented, TlsStatus},
 };
 
 /// A shared [`NodeState`].
@@ -59,8 +61,12 @@ pub struct NodeState {
     pub trusted_proxies: Vec<IpNet>,
     /// Which web origins may call.
     pub cors: Option<CorsOrigins>,
-    /// Whether `/metrics` is among these routes.
-    pub serves_metrics: bool,
+    /// Where it listens, beside the port for clients.
+    pub ports: OpenPorts,
+    /// Its certificates.
+    pub tls: Arc<TlsStatus>,
+    /// Whether clients have HTTPS alone, and so none while there is no certificate for it.
+    pub needs_https: bool,
     /// Shortest user key, in Latin-1 characters.
     pub min_user_key_length: usize,
     /// Largest request body.
@@ -119,6 +125,10 @@ pub struct RunningParts {
     pub budgets: Budgets,
     /// Which other nodes do not answer; `None` where there are none.
     pub peer_faults: Option<Arc<PeerFaults>>,
+    /// Where the node listens, beside the port for clients.
+    pub ports: OpenPorts,
+    /// Its certificates.
+    pub tls: Arc<TlsStatus>,
 }
 
 /// The salt, and the keys that are derived with it.
@@ -141,6 +151,8 @@ impl NodeState {
             peer_proofs,
             budgets,
             peer_faults,
+            ports,
+            tls,
         } = parts;
         Self {
             store,
@@ -151,12 +163,18 @@ impl NodeState {
             peer_proofs,
             peer_faults,
             peer_proof: config.peer_proof,
-            owners_need_certificates: config
-                .tls
-                .is_some_and(|tls| tls.client_authorities.is_some()),
+            owners_need_certificates: [
+                config.tls.as_ref(),
+                config.https.as_ref().map(|https| &https.files),
+            ]
+            .into_iter()
+            .flatten()
+            .any(|files| files.client_authorities.is_some()),
             trusted_proxies: config.trusted_proxies,
             cors: config.cors,
-            serves_metrics: config.metrics_bind.is_none(),
+            ports,
+            tls,
+            needs_https: !config.http_enabled,
             min_user_key_length: config.min_user_key_length,
             max_body_bytes: config.max_body_bytes,
             patience: config.patience,
@@ -243,7 +261,8 @@ impl NodeState {
             .draining
             .load(Ordering::Relaxed)
             .then(|| "draining".to_owned());
-        draining.into_iter().chain(self.closed()).collect()
+        let reasons = draining.into_iter().chain(self.closed());
+        reasons.chain(self.without_clients()).collect()
     }
 
     /// Listed or known nodes that do not answer, with all causes.
@@ -258,6 +277,13 @@ impl NodeState {
             Some(_) => "refused: not ready",
             None => self.store.write_health().text(),
         }
+    }
+
+    /// Why no client reaches this node; `None` while one does.
+    fn without_clients(&self) -> Option<String> {
+        let Presented { in_force, error } = self.tls.clients().filter(|_| self.needs_https)?;
+        let error = error.filter(|_| in_force.is_none())?;
+        Some(format!("OSC_HTTPS_PORT is closed: {error}"))
     }
 
     /// Why this node opens no entry; `None` while it does.

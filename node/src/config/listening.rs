@@ -1,8 +1,8 @@
 //! How clients reach the node: HTTPS, proxies in front of it, and web pages.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, ToSocketAddrs},
-    path::PathBuf,
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
 };
 
 use ipnet::IpNet;
@@ -24,6 +24,16 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
+    /// The files of a node's own identity, as Kubernetes mounts a Secret with a certificate.
+    fn of_folder(folder: &Path) -> Self {
+        Self {
+            certificate: folder.join("tls.crt"),
+            key: folder.join("tls.key"),
+            key_password: None,
+            client_authorities: Some(folder.join("ca.crt")),
+        }
+    }
+
     /// All files, for those who watch them.
     pub fn paths(&self) -> Vec<PathBuf> {
         [&self.certificate, &self.key]
@@ -40,6 +50,24 @@ impl std::fmt::Debug for TlsFiles {
             .field("certificate", &self.certificate)
             .finish_non_exhaustive()
     }
+}
+
+/// HTTPS for clients on a port of its own.
+#[derive(Debug, Clone)]
+pub struct ClientHttps {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What is shown there. The files may be absent.
+    pub files: TlsFiles,
+}
+
+/// The ports for clients, and that for other nodes.
+#[derive(Debug)]
+pub(super) struct Ports {
+    pub(super) http_enabled: bool,
+    pub(super) https: Option<ClientHttps>,
+    pub(super) peers: Option<SocketAddr>,
+    pub(super) node_tls: Option<TlsFiles>,
 }
 
 /// Web origins whose scripts may call the node.
@@ -73,26 +101,61 @@ pub(super) fn host(values: &mut Values<'_>) -> IpAddr {
     FALLBACK
 }
 
+/// The files of HTTPS on the one port.
 pub(super) fn tls_files(values: &mut Values<'_>) -> Option<TlsFiles> {
-    if !values.boolean("HTTPS_ENABLED") {
-        return None;
-    }
+    let enabled = values.boolean("HTTPS_ENABLED");
+    enabled.then(|| https_files(values, "OSC_HTTPS_ENABLED=true"))
+}
+
+fn https_files(values: &mut Values<'_>, wanted_by: &str) -> TlsFiles {
     let mut file = |name: &str| {
         let path = values.text(name).map(PathBuf::from);
         if path.is_none() {
-            values.faults.add(
-                &format!("OSC_{name}"),
-                "is missing: OSC_HTTPS_ENABLED=true needs it",
-            );
+            let fault = format!("is missing: {wanted_by} needs it");
+            values.faults.add(&format!("OSC_{name}"), &fault);
         }
         path.unwrap_or_default()
     };
-    Some(TlsFiles {
+    TlsFiles {
         certificate: file("SSL_CERTFILE"),
         key: file("SSL_KEYFILE"),
         key_password: values.text("SSL_KEYFILE_PASSWORD").map(Zeroizing::new),
         client_authorities: values.text("SSL_CA_CERTS").map(PathBuf::from),
-    })
+    }
+}
+
+/// The ports beside the one that every node has.
+pub(super) fn ports(values: &mut Values<'_>, host: IpAddr) -> Ports {
+    let port = |values: &mut Values<'_>, name: &str| -> Option<SocketAddr> {
+        let port = values.parse_optional(name, "a port from 0 to 65535")?;
+        Some(SocketAddr::new(host, port))
+    };
+    let http_enabled = values.boolean("HTTP_ENABLED");
+    let https = port(values, "HTTPS_PORT").map(|listen| ClientHttps {
+        listen,
+        files: https_files(values, "OSC_HTTPS_PORT"),
+    });
+    let peers = port(values, "PEER_PORT");
+    let folder = values.text("NODE_TLS_DIR");
+    let node_tls = folder.map(|folder| TlsFiles::of_folder(Path::new(&folder)));
+    if https.is_some() && values.boolean("HTTPS_ENABLED") {
+        let fault = "and OSC_HTTPS_ENABLED=true are both set: the latter makes OSC_HOST_PORT the port for HTTPS; keep one";
+        values.faults.add("OSC_HTTPS_PORT", fault);
+    }
+    if !http_enabled && https.is_none() {
+        let fault = "is false, which leaves clients no port; set OSC_HTTPS_PORT";
+        values.faults.add("OSC_HTTP_ENABLED", fault);
+    }
+    if peers.is_some() && node_tls.is_none() {
+        let fault = "needs OSC_NODE_TLS_DIR, the folder with the certificates of mutual TLS";
+        values.faults.add("OSC_PEER_PORT", fault);
+    }
+    Ports {
+        http_enabled,
+        https,
+        peers,
+        node_tls,
+    }
 }
 
 pub(super) fn trusted_proxies(values: &mut Values<'_>) -> Vec<IpNet> {

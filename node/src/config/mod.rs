@@ -16,7 +16,7 @@ mod values;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
-pub use listening::{CorsOrigins, TlsFiles};
+pub use listening::{ClientHttps, CorsOrigins, TlsFiles};
 pub use lists::ListBounds;
 pub use patience::Patience;
 pub use peers::{PeerAddress, PeerList, PeerProofPolicy};
@@ -38,6 +38,14 @@ use crate::{
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Whether that port is open; else clients have [`Config::https`] alone.
+    pub http_enabled: bool,
+    /// HTTPS for clients beside it.
+    pub https: Option<ClientHttps>,
+    /// Where other nodes and administration are served, instead of beside the API.
+    pub peer_listen: Option<SocketAddr>,
+    /// What shows this process to be a node of its cluster.
+    pub node_tls: Option<TlsFiles>,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
     /// The SQLite database.
@@ -58,7 +66,7 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Which web origins may call; `None` for none.
     pub cors: Option<CorsOrigins>,
-    /// The files of HTTPS; `None` for plain HTTP.
+    /// The files of HTTPS on the one port; `None` for plain HTTP there.
     pub tls: Option<TlsFiles>,
     /// Where `/metrics` is served instead of beside the API.
     pub metrics_bind: Option<SocketAddr>,
@@ -138,6 +146,14 @@ impl Config {
             .collect()
     }
 
+    /// With what this process speaks TLS to other nodes; `None` for plain HTTP.
+    pub fn peer_tls(&self) -> Option<&TlsFiles> {
+        match self.peer_listen {
+            Some(_) => self.node_tls.as_ref(),
+            None => self.tls.as_ref(),
+        }
+    }
+
     /// Judges all settings; the error lists every fault, not only the first.
     pub fn from_layers(layers: &Layers) -> Result<Self, UsageError> {
         let mut faults = Faults::of(layers);
@@ -163,8 +179,14 @@ impl Config {
         let memory = memory::plan(&mut values, max_body_bytes);
         let sync_interval = peers::sync_interval(&mut values);
 
+        let ports = listening::ports(&mut values, host);
+
         let mut config = Self {
             listen: SocketAddr::new(host, port),
+            http_enabled: ports.http_enabled,
+            https: ports.https,
+            peer_listen: ports.peers,
+            node_tls: ports.node_tls,
             workers,
             database_path: values.database_path(),
             salt_file_path: values.parse("SALT_FILE_PATH", "a path"),

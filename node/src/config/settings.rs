@@ -68,6 +68,30 @@ pub const SETTINGS: &[Setting] = &[
         "Port to listen on; 0 takes a free one and logs it",
     ),
     setting(
+        "HTTP_ENABLED",
+        Some("true"),
+        "true|false",
+        "Whether OSC_HOST_PORT is open; false leaves clients OSC_HTTPS_PORT alone",
+    ),
+    setting(
+        "HTTPS_PORT",
+        None,
+        "PORT",
+        "Port for clients that speak HTTPS, beside OSC_HOST_PORT; needs OSC_SSL_CERTFILE and OSC_SSL_KEYFILE, and stays closed until these can be used",
+    ),
+    setting(
+        "PEER_PORT",
+        None,
+        "PORT",
+        "Port for other nodes and for administration, mutual TLS only: they are served there and nowhere else; needs OSC_NODE_TLS_DIR, and OSC_CLUSTER_NODES lists this port",
+    ),
+    setting(
+        "NODE_TLS_DIR",
+        None,
+        "FOLDER",
+        "Folder with the certificate that shows this process to be a node (tls.crt), its private key (tls.key) and the authorities of the cluster's certificates (ca.crt), in PEM; read again when they change",
+    ),
+    setting(
         "WORKERS",
         None,
         "THREADS",
@@ -318,7 +342,7 @@ pub const SETTINGS: &[Setting] = &[
         "HTTPS_ENABLED",
         Some("false"),
         "true|false",
-        "Whether to speak HTTPS instead of HTTP",
+        "Whether to speak HTTPS instead of HTTP on OSC_HOST_PORT",
     ),
     setting(
         "SSL_CERTFILE",
@@ -348,7 +372,7 @@ pub const SETTINGS: &[Setting] = &[
         "METRICS_BIND",
         None,
         "ADDRESS:PORT",
-        "Serve /metrics there, and only there; plain HTTP",
+        "Serve /metrics there, and only there; HTTPS where OSC_NODE_TLS_DIR is set, else plain HTTP",
     ),
     setting(
         "HEALTH_BIND",

@@ -44,10 +44,18 @@ impl Values<'_> {
             ("SSL_KEYFILE", "HTTPS_ENABLED"),
             ("SSL_CA_CERTS", "HTTPS_ENABLED"),
         ] {
-            if self.text(name).is_some() && !self.boolean(switch) {
+            let https = switch == "HTTPS_ENABLED" && self.text("HTTPS_PORT").is_some();
+            if self.text(name).is_some() && !self.boolean(switch) && !https {
                 let (variable, switch) = (variable(name), variable(switch));
                 lines.push(format!("{variable} has no effect without {switch}=true"));
             }
+        }
+        if self.text("NODE_TLS_DIR").is_some()
+            && self.text("PEER_PORT").is_none()
+            && self.text("METRICS_BIND").is_none()
+        {
+            let line = "OSC_NODE_TLS_DIR has no effect without OSC_PEER_PORT or OSC_METRICS_BIND";
+            lines.push(line.to_owned());
         }
         lines
     }

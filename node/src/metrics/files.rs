@@ -4,6 +4,37 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::register;
 
+/// A file with certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFile {
+    /// What clients are shown.
+    Certificate,
+    /// Whose certificates are accepted on a port for clients.
+    Authorities,
+    /// What shows the process to be a node.
+    NodeCertificate,
+    /// Whose certificates nodes accept.
+    NodeAuthorities,
+}
+
+impl CertificateFile {
+    const ALL: [Self; 4] = [
+        Self::Certificate,
+        Self::Authorities,
+        Self::NodeCertificate,
+        Self::NodeAuthorities,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Authorities => "authorities",
+            Self::NodeCertificate => "node_certificate",
+            Self::NodeAuthorities => "node_authorities",
+        }
+    }
+}
+
 /// Metrics of files.
 #[derive(Debug, Clone)]
 pub struct FileMetrics {
@@ -18,13 +49,13 @@ impl FileMetrics {
             IntGaugeVec::new(
                 Opts::new(
                     "osc_certificate_expiry_timestamp_seconds",
-                    "When the first certificate of a file ends; 0 without HTTPS",
+                    "When the first certificate of a file ends; 0 where there is no such file",
                 ),
                 &["file"],
             )?,
         )?;
-        for file in ["certificate", "authorities"] {
-            certificate_ends.with_label_values(&[file]).set(0);
+        for file in CertificateFile::ALL {
+            certificate_ends.with_label_values(&[file.label()]).set(0);
         }
         Ok(Self {
             wide: register(
@@ -43,8 +74,9 @@ impl FileMetrics {
         self.wide.set(i64::try_from(files).unwrap_or(i64::MAX));
     }
 
-    /// When the first certificate of a file ends, in seconds since 1970. `file` is `certificate` or `authorities`.
-    pub fn certificate_ends(&self, file: &'static str, at: i64) {
-        self.certificate_ends.with_label_values(&[file]).set(at);
+    /// When the first certificate of a file ends, in seconds since 1970.
+    pub fn certificate_ends(&self, file: CertificateFile, at: i64) {
+        let gauge = self.certificate_ends.with_label_values(&[file.label()]);
+        gauge.set(at);
     }
 }

@@ -18,7 +18,7 @@ use prometheus::{
 
 pub use cluster::ClusterMetrics;
 pub use connections::{ConnectionEnd, ConnectionMetrics};
-pub use files::FileMetrics;
+pub use files::{CertificateFile, FileMetrics};
 pub use keys::{AuthFailure, KeyMetrics};
 pub use lists::{ListMetrics, ListRefusal};
 pub use requests::Operation;

@@ -23,9 +23,9 @@ use super::{
 use crate::{
     budget::{Pool, ROOM_WAIT, Reservation},
     cluster::{Address, Answer, Boot, Envelope, Request},
-    config::{AccessKeys, PeerAddress, PeerProofPolicy, TlsFiles},
+    config::{AccessKeys, PeerAddress, PeerProofPolicy},
     crypto::{BodyDigest, PeerProofKey, SignedAnswer, SignedRequest},
-    tls,
+    tls::Identity,
 };
 
 /// Where nodes take each other's messages. The number is the protocol's major version.
@@ -42,7 +42,7 @@ const ROSTER_BYTES: usize = 1 << 20;
 pub struct PeerClient {
     http: RwLock<reqwest::Client>,
     name: Option<String>,
-    tls: Option<TlsFiles>,
+    scheme: &'static str,
     cluster_keys: AccessKeys,
     policy: PeerProofPolicy,
     boot: u64,
@@ -62,8 +62,8 @@ pub struct Caller {
     pub cluster_keys: AccessKeys,
     /// Whether it may show the key itself.
     pub policy: PeerProofPolicy,
-    /// The node's own certificate, where it speaks HTTPS.
-    pub tls: Option<TlsFiles>,
+    /// The node's own certificate, where it speaks TLS.
+    pub tls: Option<Identity>,
 }
 
 impl PeerClient {
@@ -79,7 +79,7 @@ impl PeerClient {
         Ok(Self {
             http: RwLock::new(build(tls.as_ref(), name.as_deref())?),
             name,
-            tls,
+            scheme: if tls.is_some() { "https" } else { "http" },
             cluster_keys,
             policy,
             boot: boot.raw().unsigned_abs(),
@@ -94,9 +94,12 @@ impl PeerClient {
         &self.faults
     }
 
-    /// Reads the certificates again; what was in force stays in force where they are of no use.
-    pub fn reload(&self) -> anyhow::Result<()> {
-        let fresh = build(self.tls.as_ref(), self.name.as_deref())?;
+    /// Shows this certificate from now on, and trusts these authorities.
+    ///
+    /// # Errors
+    /// Where they are of no use; what was in force stays in force.
+    pub fn present(&self, identity: &Identity) -> anyhow::Result<()> {
+        let fresh = build(Some(identity), self.name.as_deref())?;
         *self.http.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
@@ -260,7 +263,7 @@ impl PeerClient {
         refused: PeerError,
     ) -> Result<T, PeerError> {
         // With TLS the other's name was verified before anything was sent.
-        let private = self.tls.is_some() || self.policy.key_in_clear;
+        let private = self.scheme == "https" || self.policy.key_in_clear;
         if self.policy.required || !private {
             return Err(PeerError::NoProof(Box::new(refused)));
         }
@@ -292,7 +295,7 @@ impl PeerClient {
     }
 
     fn request(&self, place: &Place<'_>) -> reqwest::RequestBuilder {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let scheme = self.scheme;
         let http = self.http.read().unwrap_or_else(PoisonError::into_inner);
         http.post(format!("{scheme}://{}{}", place.address, place.path))
     }
@@ -342,7 +345,7 @@ fn read_answer<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<
 
 /// A client that goes where it is sent and nowhere else: through no proxy, and after no redirect.
 pub(super) fn build(
-    files: Option<&TlsFiles>,
+    identity: Option<&Identity>,
     name: Option<&str>,
 ) -> anyhow::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
@@ -351,8 +354,8 @@ pub(super) fn build(
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(user_agent(name))
         .no_proxy();
-    if let Some(files) = files {
-        builder = builder.tls_backend_preconfigured(tls::peer_config(files)?);
+    if let Some(identity) = identity {
+        builder = builder.tls_backend_preconfigured(identity.client_config()?);
     }
     builder.build().context("cannot make the client for peers")
 }

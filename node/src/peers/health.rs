@@ -41,14 +41,17 @@ pub async fn probe(
     health_bind: Option<SocketAddr>,
     probe: Probe,
 ) -> anyhow::Result<()> {
-    let scheme = match health_bind {
-        None if config.tls.is_some() => "https",
-        _ => "http",
+    let https = config.https.as_ref().filter(|_| !config.http_enabled);
+    let (scheme, address) = match (health_bind, https) {
+        (Some(address), _) => ("http", address),
+        (None, Some(https)) => ("https", https.listen),
+        (None, None) if config.tls.is_some() => ("https", config.listen),
+        (None, None) => ("http", config.listen),
     };
-    let address = local(health_bind.unwrap_or(config.listen));
+    let address = local(address);
     ensure!(
         address.port() != 0,
-        "the port is 0, so the node took a free one: name it with OSC_HOST_PORT"
+        "the port is 0, so the node took a free one: name it with OSC_HOST_PORT or OSC_HTTPS_PORT"
     );
     let url = format!("{scheme}://{address}{}", probe.path());
     let client = reqwest::Client::builder()

@@ -1,14 +1,21 @@
 //! The list of addresses: told to the engine at the start, and again whenever its file changes.
 
+use std::time::Duration;
+
 use crate::{
     cluster::Address,
     config::{PeerAddress, PeerList},
     reload,
     store::Store,
+    tls::KnownHosts,
 };
 
+/// How often the addresses of members are looked at.
+const HOSTS_EVERY: Duration = Duration::from_secs(1);
+
 /// Tells the engine where nodes may be, as long as the store lives.
-pub(super) async fn keep_told(store: Store, list: PeerList) {
+pub(super) async fn keep_told(store: Store, list: PeerList, hosts: KnownHosts) {
+    hosts.list(list.now.iter().map(|address| address.host.as_str()));
     if store.listed(addresses(&list.now)).await.is_err() {
         return;
     }
@@ -25,6 +32,7 @@ pub(super) async fn keep_told(store: Store, list: PeerList) {
             match PeerAddress::read_file(&file) {
                 Ok(list) => {
                     tracing::info!(nodes = list.len(), "peer_list_reloaded");
+                    hosts.list(list.iter().map(|address| address.host.as_str()));
                     if store.listed(addresses(&list)).await.is_err() {
                         return;
                     }
@@ -36,6 +44,30 @@ pub(super) async fn keep_told(store: Store, list: PeerList) {
     tokio::select! {
         () = watch => {}
         () = follow => {}
+    }
+}
+
+/// Members may be at other hosts than the list names: what they show there is accepted too.
+pub(super) async fn keep_hosts(store: Store, hosts: KnownHosts) {
+    let mut views = store.watch_view();
+    let mut known = Vec::new();
+    loop {
+        let view = std::sync::Arc::clone(&views.borrow_and_update());
+        let members = view.members.iter().filter(|member| member.counts);
+        let held = members.filter_map(|member| member.address.as_ref());
+        let held: Vec<_> = held
+            .filter_map(|address| PeerAddress::parse(address.as_str()))
+            .map(|address| address.host)
+            .collect();
+        if held != known {
+            hosts.hold(held.iter().map(String::as_str));
+            known = held;
+        }
+        drop(view);
+        tokio::time::sleep(HOSTS_EVERY).await;
+        if views.changed().await.is_err() {
+            return;
+        }
     }
 }
 

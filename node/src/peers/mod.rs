@@ -44,6 +44,7 @@ use crate::{
     log::logged_name,
     metrics::ClusterMetrics,
     store::Store,
+    tls::KnownHosts,
 };
 
 /// How often the engine looks at the time: a fraction of how long a write waits for others at most.
@@ -59,14 +60,15 @@ pub type OnSalt = Box<dyn Fn(Salt) + Send + Sync>;
 pub fn start(
     store: &Store,
     client: Arc<PeerClient>,
-    list: PeerList,
+    (list, hosts): (PeerList, KnownHosts),
     outputs: Outputs,
     on_salt: OnSalt,
     metrics: ClusterMetrics,
 ) -> Vec<JoinHandle<()>> {
     vec![
         tokio::spawn(tick(store.clone())),
-        tokio::spawn(list::keep_told(store.clone(), list)),
+        tokio::spawn(list::keep_told(store.clone(), list, hosts.clone())),
+        tokio::spawn(list::keep_hosts(store.clone(), hosts)),
         tokio::spawn(act(store.clone(), client, outputs, on_salt, metrics)),
     ]
 }

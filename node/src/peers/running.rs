@@ -14,6 +14,7 @@ use crate::{
     budget::Pool,
     cluster::Boot,
     config::{AccessKeys, Config, PeerAddress, PeerProofPolicy, TlsFiles},
+    tls::Identity,
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -49,18 +50,15 @@ pub(super) struct RunningNode {
 
 impl RunningNode {
     pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
+        let identity = config.peer_tls().map(Identity::read).transpose()?;
         Ok(Self {
-            http: client::build(config.tls.as_ref(), None)?,
-            scheme: if config.tls.is_some() {
-                "https"
-            } else {
-                "http"
-            },
+            http: client::build(identity.as_ref(), None)?,
+            scheme: if identity.is_some() { "https" } else { "http" },
             api_keys: config.api_keys.clone(),
             policy: config.peer_proof,
-            tls: config.tls.clone(),
+            tls: config.peer_tls().cloned(),
             address: PeerAddress {
-                host: match config.listen.ip() {
+                host: match config.peer_listen.unwrap_or(config.listen).ip() {
                     // A node that listens everywhere listens here too.
                     ip if ip.is_unspecified() => match ip {
                         IpAddr::V4(_) => "127.0.0.1".to_owned(),
@@ -68,7 +66,7 @@ impl RunningNode {
                     },
                     ip => ip.to_string(),
                 },
-                port: config.listen.port(),
+                port: config.peer_listen.unwrap_or(config.listen).port(),
             },
         })
     }
@@ -120,7 +118,7 @@ impl RunningNode {
                 boot: Boot::from_random(rand::random()),
                 cluster_keys: cluster_keys.clone(),
                 policy: self.policy,
-                tls: self.tls.clone(),
+                tls: self.tls.as_ref().map(Identity::read).transpose()?,
             },
             Pool::shared("peers", MESSAGE_BYTES),
         )?;

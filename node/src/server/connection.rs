@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     activity::{Activity, Overdue, Protocol},
     edge::{Edge, EdgeParts},
-    handshake::{LiveTls, shows_certificate},
+    handshake::{LiveTls, Shaken},
     limits::{
         EVICTION, FAREWELL, LAST_ANSWERS, MAX_HEAD_BYTES, MAX_STREAMS, RECEIVE_WINDOW, SEND_BUFFER,
     },
@@ -84,7 +85,7 @@ pub(super) async fn serve(
 ) -> ConnectionEnd {
     let stream = StallGuard::new(stream, shared.patience.stall);
     let Some(tls) = &shared.tls else {
-        return converse(stream, activity, shared).await;
+        return converse(stream, activity, shared, CancellationToken::new()).await;
     };
     let handshake = timeout(shared.patience.headers, tls.accept(stream));
     let shaken = tokio::select! {
@@ -94,11 +95,16 @@ pub(super) async fn serve(
         shaken = handshake => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => {
-            if shows_certificate(&stream) {
-                activity.mark.certify();
+        Ok(Ok(shaken)) => {
+            let Shaken {
+                stream,
+                shown,
+                outdated,
+            } = shaken;
+            if let Some(shown) = shown {
+                activity.mark.certify(shown);
             }
-            converse(stream, activity, shared).await
+            converse(stream, activity, shared, outdated).await
         }
         Ok(Err(error)) => {
             tracing::debug!(client = %activity.mark.peer.ip(), error = %error, "tls_handshake_failed");
@@ -113,6 +119,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: T,
     activity: Arc<Activity>,
     shared: &Shared,
+    outdated: CancellationToken,
 ) -> ConnectionEnd {
     let room = shared.edge.room.clone();
     let wire = Wire::new(stream, Arc::clone(&activity), room, shared.metrics.clone());
@@ -124,6 +131,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut stopped = pin!(shared.stop.cancelled());
     let mut evicted = pin!(activity.told.notified());
     let mut cut_off = pin!(activity.mark.cut_off.wait());
+    let mut outdated = pin!(outdated.cancelled_owned().fuse());
     let mut conduct = Conduct::new(&activity, shared.patience);
     let mut alarm = pin!(sleep_until(conduct.retires_at));
     poll_fn(|context| {
@@ -134,6 +142,9 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             // At once: what the client does not take would be in the way of a farewell too.
             if cut_off.as_mut().poll(context).is_ready() {
                 return Poll::Ready(ConnectionEnd::SlowReader);
+            }
+            if outdated.as_mut().poll(context).is_ready() {
+                conduct.retires_at = Instant::now();
             }
             if conduct.leaving.is_none() {
                 if stopped.as_mut().poll(context).is_ready() {

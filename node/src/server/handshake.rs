@@ -8,34 +8,95 @@ use std::{
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::{api::ShownCertificate, tls::CertificateRole};
+
+/// Who comes to a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guests {
+    /// Clients, which need no certificate.
+    Clients,
+    /// Nodes and the operator, which show theirs.
+    Nodes,
+}
 
 /// The certificates of a port. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct LiveTls(Arc<RwLock<Arc<ServerConfig>>>);
+pub(crate) struct LiveTls {
+    guests: Guests,
+    in_force: Arc<RwLock<InForce>>,
+}
+
+#[derive(Debug, Clone)]
+struct InForce {
+    config: Arc<ServerConfig>,
+    /// Cancelled when others are in force.
+    replaced: CancellationToken,
+}
+
+/// A client with which TLS is spoken.
+pub(super) struct Shaken<T> {
+    pub(super) stream: TlsStream<T>,
+    /// What the client showed. Rustls has checked it.
+    pub(super) shown: Option<ShownCertificate>,
+    /// Cancelled when the client must show its certificate again.
+    pub(super) outdated: CancellationToken,
+}
 
 impl LiveTls {
     /// These certificates.
-    pub(crate) fn new(config: ServerConfig) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(config))))
+    pub(crate) fn new(config: ServerConfig, guests: Guests) -> Self {
+        Self {
+            guests,
+            in_force: Arc::new(RwLock::new(InForce::new(config))),
+        }
     }
 
-    /// Other ones, for connections that come from now on.
+    /// Other ones, for connections that come from now on. What nodes showed is judged again: their earlier connections end
+    /// in good order.
     pub(crate) fn replace(&self, config: ServerConfig) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        let mut in_force = self
+            .in_force
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let earlier = std::mem::replace(&mut *in_force, InForce::new(config));
+        if self.guests == Guests::Nodes {
+            earlier.replaced.cancel();
+        }
     }
 
     /// Speaks TLS with a client that has just connected.
     pub(super) async fn accept<T: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: T,
-    ) -> io::Result<TlsStream<T>> {
-        let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        TlsAcceptor::from(config).accept(stream).await
+    ) -> io::Result<Shaken<T>> {
+        let InForce { config, replaced } = self
+            .in_force
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        let certificates = stream.get_ref().1.peer_certificates();
+        let shown = certificates.and_then(<[_]>::first).map(|certificate| {
+            match (self.guests, CertificateRole::of(certificate)) {
+                (Guests::Clients, _) => ShownCertificate::Accepted,
+                (Guests::Nodes, role) => ShownCertificate::OfCluster(role),
+            }
+        });
+        Ok(Shaken {
+            stream,
+            shown,
+            outdated: replaced,
+        })
     }
 }
 
-/// Whether the client showed a certificate. Rustls has checked it, where it came.
-pub(super) fn shows_certificate<T>(stream: &TlsStream<T>) -> bool {
-    let certificates = stream.get_ref().1.peer_certificates();
-    certificates.is_some_and(|certificates| !certificates.is_empty())
+impl InForce {
+    fn new(config: ServerConfig) -> Self {
+        Self {
+            config: Arc::new(config),
+            replaced: CancellationToken::new(),
+        }
+    }
 }

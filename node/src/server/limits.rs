@@ -56,6 +56,17 @@ impl ConnectionLimits {
         }
     }
 
+    /// The limits of the port for other nodes: each of them has a few connections to every other one.
+    pub(crate) fn of_nodes(max_body_bytes: usize, patience: Patience) -> Self {
+        Self {
+            maximum: 512,
+            reserved: RESERVED,
+            trusted_proxies: Vec::new(),
+            max_rest_bytes: max_body_bytes as u64,
+            patience,
+        }
+    }
+
     /// The limits of a port that only few programs call, such as the one for metrics.
     pub(crate) fn of_few(patience: Patience) -> Self {
         Self {

@@ -31,6 +31,6 @@ mod table;
 mod wire;
 
 pub(crate) use accept::Port;
-pub(crate) use handshake::LiveTls;
+pub(crate) use handshake::{Guests, LiveTls};
 pub(crate) use health::HealthPort;
 pub(crate) use limits::ConnectionLimits;

@@ -18,18 +18,25 @@ pub struct CertificateFacts {
 /// Reads the certificates of a PEM file; `None` where there is none that can be read.
 pub fn facts(path: &Path) -> Option<CertificateFacts> {
     let certificates = super::certificates(path).ok()?;
-    let read = |der: &CertificateDer<'_>| {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        let constraints = certificate.basic_constraints().ok().flatten();
-        Some((
-            certificate.validity().not_after.timestamp(),
-            constraints.is_some_and(|constraints| constraints.value.ca),
-        ))
-    };
-    let read: Vec<_> = certificates.iter().filter_map(read).collect();
-    let (_, begins_with_authority) = *read.first()?;
+    let begins_with_authority = X509Certificate::from_der(certificates.first()?)
+        .ok()
+        .and_then(|(_, certificate)| {
+            let constraints = certificate.basic_constraints().ok().flatten()?;
+            Some(constraints.value.ca)
+        });
     Some(CertificateFacts {
-        ends: read.iter().map(|(ends, _)| *ends).min()?,
-        begins_with_authority,
+        ends: first_end(&certificates)?,
+        begins_with_authority: begins_with_authority.unwrap_or_default(),
     })
+}
+
+/// When a certificate ends, in seconds since 1970; `None` where it cannot be read.
+pub(super) fn end(der: &CertificateDer<'_>) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
+
+/// When the first of some certificates ends.
+pub(super) fn first_end(certificates: &[CertificateDer<'_>]) -> Option<i64> {
+    certificates.iter().filter_map(end).min()
 }

@@ -10,6 +10,7 @@
 mod abuse;
 mod access_limits;
 mod at_rest;
+mod authority;
 mod backups;
 mod budgets;
 mod clients;
@@ -42,6 +43,7 @@ mod originals;
 mod owner;
 mod peer_impostors;
 mod peer_proofs;
+mod ports;
 mod private_keys;
 mod process;
 mod protective_headers;

@@ -16,6 +16,8 @@ use crate::node::environment;
 pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
+    /// What it said when it began to listen.
+    pub(crate) started: Value,
     events: mpsc::Receiver<Value>,
     lines: Arc<Mutex<String>>,
 }
@@ -70,6 +72,7 @@ impl Process {
         let mut process = Self {
             child,
             url: String::new(),
+            started: Value::Null,
             events,
             lines,
         };
@@ -80,6 +83,7 @@ impl Process {
             "http"
         };
         process.url = format!("{scheme}://{}", started["address"].as_str().unwrap());
+        process.started = started;
         process
     }
 

@@ -9,12 +9,14 @@ use super::health::unreachable_nodes;
 use crate::{
     api::{
         Node, NodeState,
-        auth::Client,
+        auth::StatusReader,
         entry_json::rfc_3339,
         openapi::{ApiKeyHeader, ClientRefusals, ClusterStatusResponse, StatusQuery},
         query::Query,
     },
     cluster::{DigestView, MemberView, View},
+    domain::Timestamp,
+    tls::{InForce, Presented, TlsStatus},
 };
 
 /// So long the details wait for a disk: what they say of others must count what was acknowledged here.
@@ -37,7 +39,7 @@ pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
 )]
 pub(in crate::api) async fn status(
     State(node): State<Node>,
-    _: Client,
+    _: StatusReader,
     query: Query,
 ) -> Json<Value> {
     let wants_details = query.get("details") == Some("true");
@@ -88,7 +90,46 @@ fn details(node: &NodeState, view: &View) -> Value {
         "unknown_nodes": view.unknown,
         "unreachable_nodes": unreachable_nodes(&node.unreachable_peers()),
         "peer_proof": if node.peer_proof.required { "require" } else { "accept" },
+        "tls": tls(&node.tls),
     })
+}
+
+/// The certificates that this node shows and accepts; nothing where it speaks no TLS.
+fn tls(status: &TlsStatus) -> Option<Value> {
+    let (node, clients) = (status.node(), status.clients());
+    if node.is_none() && clients.is_none() {
+        return None;
+    }
+    let ends = |in_force: &InForce| {
+        let ends = in_force.leaf_ends.saturating_mul(1_000_000);
+        rfc_3339(Timestamp::from_micros(ends))
+    };
+    let mut shown = serde_json::Map::new();
+    if let Some(Presented { in_force, error }) = node {
+        let in_force = in_force.as_ref();
+        shown.insert(
+            "node".into(),
+            json!({
+                "leaf": in_force.map(|it| &it.leaf),
+                "leaf_ends": in_force.map(ends),
+                "authorities": in_force.map(|it| &it.authorities),
+                "error": error,
+            }),
+        );
+    }
+    if let Some(Presented { in_force, error }) = clients {
+        let in_force = in_force.as_ref();
+        shown.insert(
+            "clients".into(),
+            json!({
+                "open": in_force.is_some(),
+                "leaf": in_force.map(|it| &it.leaf),
+                "leaf_ends": in_force.map(ends),
+                "error": error,
+            }),
+        );
+    }
+    Some(Value::Object(shown))
 }
 
 fn member(member: &MemberView) -> Value {

@@ -1,0 +1,447 @@
+//! Where a node listens: the ports that are taken at the start, and what is served at each of them once it runs.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{Node, OpenPorts, Served, metrics_router, router},
+    budget::Pool,
+    certificates::Certificates,
+    config::{Config, UsageError},
+    metrics::{ConnectionMetrics, FileMetrics},
+    peers::PeerClient,
+    server::{ConnectionLimits, Guests, HealthPort, LiveTls, Port},
+    tls::{Identity, KnownHosts, Shown, TlsStatus},
+};
+
+/// Backlog of connections that wait to be taken, as the standard library has it.
+const BACKLOG: u32 = 4096;
+
+/// Ports that are taken, and the certificates for them.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    clients: Option<ClientPort>,
+    https: Option<(HttpsSocket, Certificates)>,
+    peers: Option<(TcpListener, LiveTls)>,
+    metrics: Option<(TcpListener, Option<LiveTls>)>,
+    health: Option<TcpListener>,
+    node: Option<(Certificates, KnownHosts)>,
+    client_limits: ConnectionLimits,
+    peer_limits: ConnectionLimits,
+    few_limits: ConnectionLimits,
+}
+
+/// The one port that every node has, unless it is closed.
+#[derive(Debug)]
+struct ClientPort {
+    listener: TcpListener,
+    tls: Option<(Certificates, LiveTls)>,
+}
+
+/// A port for HTTPS that is ours and refuses connections, until there is a certificate.
+#[derive(Debug)]
+struct HttpsSocket {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+/// What is served, until all of it has ended.
+pub(crate) struct Serving {
+    ports: Vec<JoinHandle<std::io::Result<()>>>,
+    /// Certificates that are followed.
+    pub(crate) background: Vec<JoinHandle<()>>,
+}
+
+/// The certificates of the start, for the client that asks other nodes.
+#[derive(Debug, Default)]
+pub(crate) struct StartIdentities {
+    /// With what this process speaks TLS to other nodes.
+    pub(crate) peers: Option<Identity>,
+    /// Which hosts nodes may be at.
+    pub(crate) hosts: KnownHosts,
+}
+
+impl Listeners {
+    /// Reads the certificates, so that nothing is made where one is of no use.
+    ///
+    /// # Errors
+    /// [`UsageError`] where a certificate cannot be used. That of `OSC_HTTPS_PORT` may come later.
+    pub(crate) fn certificates(
+        config: &Config,
+        status: &Arc<TlsStatus>,
+        metrics: &FileMetrics,
+    ) -> anyhow::Result<(ReadCertificates, StartIdentities)> {
+        let certificates =
+            |files, shown| Certificates::new(files, shown, Arc::clone(status), metrics.clone());
+        let hosts = KnownHosts::default();
+        let mut read = ReadCertificates::default();
+        let mut identities = StartIdentities {
+            hosts: hosts.clone(),
+            ..StartIdentities::default()
+        };
+        if let Some(files) = config.tls.clone() {
+            let certificates = certificates(files, Shown::ToClients);
+            let identity = usable("HTTPS", certificates.read())?;
+            let live = LiveTls::new(identity.server_config()?, Guests::Clients);
+            read.clients = Some((certificates, live));
+            identities.peers = Some(identity);
+        }
+        if let Some(files) = config.node_tls.clone() {
+            let certificates = certificates(files, Shown::ToNodes);
+            let identity = usable("OSC_NODE_TLS_DIR", certificates.read())?;
+            let for_peers = usable("OSC_NODE_TLS_DIR", identity.peer_config(hosts.clone()))?;
+            read.peers = Some(LiveTls::new(for_peers, Guests::Nodes));
+            read.metrics = Some(LiveTls::new(identity.metrics_config()?, Guests::Clients));
+            read.node = Some((certificates, hosts));
+            if config.peer_listen.is_some() {
+                identities.peers = Some(identity);
+            }
+        }
+        read.https = config
+            .https
+            .as_ref()
+            .map(|https| certificates(https.files.clone(), Shown::ToClients));
+        Ok((read, identities))
+    }
+
+    /// Takes the ports.
+    ///
+    /// # Errors
+    /// Where one of them is taken already.
+    pub(crate) fn bind(config: &Config, read: ReadCertificates) -> anyhow::Result<Self> {
+        let clients = config
+            .http_enabled
+            .then(|| {
+                let listener = listen(config.listen, "OSC_HOST or OSC_HOST_PORT")?;
+                anyhow::Ok(ClientPort {
+                    listener,
+                    tls: read.clients,
+                })
+            })
+            .transpose()?;
+        let https = config.https.as_ref().zip(read.https);
+        let https = https.map(|(https, certificates)| {
+            anyhow::Ok((HttpsSocket::bind(https.listen)?, certificates))
+        });
+        let peers = config.peer_listen.zip(read.peers);
+        let peers =
+            peers.map(|(address, live)| anyhow::Ok((listen(address, "OSC_PEER_PORT")?, live)));
+        let metrics = config
+            .metrics_bind
+            .map(|address| anyhow::Ok((listen(address, "OSC_METRICS_BIND")?, read.metrics)));
+        let health = config
+            .health_bind
+            .map(|address| listen(address, "OSC_HEALTH_BIND"))
+            .transpose()?;
+        Ok(Self {
+            clients,
+            https: https.transpose()?,
+            peers: peers.transpose()?,
+            metrics: metrics.transpose()?,
+            client_limits: ConnectionLimits::of_clients(
+                config.max_connections,
+                health.is_none(),
+                config.max_body_bytes,
+                config.trusted_proxies.clone(),
+                config.patience,
+            ),
+            peer_limits: ConnectionLimits::of_nodes(config.max_body_bytes, config.patience),
+            few_limits: ConnectionLimits::of_few(config.patience),
+            health,
+            node: read.node,
+        })
+    }
+
+    /// What the routes must know of the ports.
+    pub(crate) fn open_ports(&self) -> OpenPorts {
+        let port = |address: Option<SocketAddr>| address.map(|address| address.port());
+        OpenPorts {
+            peers: port(self.peer_address()),
+            metrics: port(self.metrics_address()),
+        }
+    }
+
+    /// Where clients come: the one port, or that for HTTPS where the former is closed.
+    pub(crate) fn client_address(&self) -> std::io::Result<SocketAddr> {
+        match (&self.clients, self.https_address()) {
+            (Some(clients), _) => clients.listener.local_addr(),
+            (None, Some(address)) => Ok(address),
+            (None, None) => Err(std::io::ErrorKind::AddrNotAvailable.into()),
+        }
+    }
+
+    /// Whether they speak HTTPS there.
+    pub(crate) fn clients_speak_https(&self) -> bool {
+        self.clients
+            .as_ref()
+            .is_none_or(|clients| clients.tls.is_some())
+    }
+
+    pub(crate) fn https_address(&self) -> Option<SocketAddr> {
+        self.https.as_ref().map(|(socket, _)| socket.address)
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        self.peers.as_ref()?.0.local_addr().ok()
+    }
+
+    pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.0.local_addr().ok()
+    }
+
+    pub(crate) fn health_address(&self) -> Option<SocketAddr> {
+        self.health.as_ref()?.local_addr().ok()
+    }
+
+    /// Serves at all of them until `closing`; probes are answered until `probed`.
+    pub(crate) fn serve(
+        self,
+        node: &Node,
+        client: Option<Arc<PeerClient>>,
+        closing: &CancellationToken,
+        probed: CancellationToken,
+    ) -> anyhow::Result<Serving> {
+        let Self {
+            clients,
+            https,
+            peers,
+            metrics,
+            health,
+            node: identity,
+            client_limits,
+            peer_limits,
+            few_limits,
+        } = self;
+        if let Some(listener) = health {
+            let node = Arc::clone(node);
+            HealthPort { listener, node }.start(probed)?;
+        }
+        let head_room: Pool = node.budgets.connections.clone();
+        let for_clients = if peers.is_some() {
+            Served::ToClients
+        } else {
+            Served::ToAll
+        };
+        let mut serving = Serving {
+            ports: Vec::new(),
+            background: Vec::new(),
+        };
+        let (peer_tls, metrics_tls) = (
+            peers.as_ref().map(|(_, live)| live.clone()),
+            metrics.as_ref().and_then(|(_, live)| live.clone()),
+        );
+        let asks_as_node = peer_tls.is_some();
+        if let Some((certificates, hosts)) = identity {
+            let client = client.clone().filter(|_| asks_as_node);
+            let put_in_force = move |identity: &Identity| {
+                let (for_peers, for_metrics) = (
+                    identity.peer_config(hosts.clone())?,
+                    identity.metrics_config()?,
+                );
+                if let Some(client) = &client {
+                    client.present(identity)?;
+                }
+                if let Some(live) = &peer_tls {
+                    live.replace(for_peers);
+                }
+                if let Some(live) = &metrics_tls {
+                    live.replace(for_metrics);
+                }
+                Ok(())
+            };
+            serving.follow(certificates, put_in_force);
+        }
+        if let Some((listener, live)) = peers {
+            let port = Port {
+                listener,
+                router: router(Arc::clone(node), Served::ToNodes),
+                tls: Some(live),
+                limits: peer_limits,
+                head_room: head_room.clone(),
+                metrics: ConnectionMetrics::unregistered()?,
+            };
+            serving.start(port, closing);
+        }
+        if let Some((listener, tls)) = metrics {
+            let port = Port {
+                listener,
+                router: metrics_router(Arc::clone(node)),
+                tls,
+                limits: few_limits,
+                head_room: head_room.clone(),
+                metrics: ConnectionMetrics::unregistered()?,
+            };
+            serving.start(port, closing);
+        }
+        if let Some((socket, certificates)) = https {
+            let (opens, open) = watch::channel(None::<LiveTls>);
+            serving.follow(certificates, move |identity| {
+                let config = identity.server_config()?;
+                let live = opens.borrow().clone();
+                match live {
+                    Some(live) => live.replace(config),
+                    None => drop(opens.send_replace(Some(LiveTls::new(config, Guests::Clients)))),
+                }
+                Ok(())
+            });
+            serving.ports.push(tokio::spawn(serve_late(
+                LatePort {
+                    socket,
+                    open,
+                    // The two ports for clients share what one may count.
+                    metrics: if clients.is_some() {
+                        ConnectionMetrics::unregistered()?
+                    } else {
+                        node.metrics.connections.clone()
+                    },
+                    limits: client_limits.clone(),
+                    head_room: head_room.clone(),
+                    node: Arc::clone(node),
+                    served: for_clients,
+                },
+                closing.clone(),
+            )));
+        }
+        if let Some(ClientPort { listener, tls }) = clients {
+            let live = tls.as_ref().map(|(_, live)| live.clone());
+            if let Some((certificates, live)) = tls {
+                let client = client.filter(|_| !asks_as_node);
+                serving.follow(certificates, move |identity| {
+                    let config = identity.server_config()?;
+                    if let Some(client) = &client {
+                        client.present(identity)?;
+                    }
+                    live.replace(config);
+                    Ok(())
+                });
+            }
+            let port = Port {
+                listener,
+                router: router(Arc::clone(node), for_clients),
+                tls: live,
+                limits: client_limits,
+                head_room,
+                metrics: node.metrics.connections.clone(),
+            };
+            serving.start(port, closing);
+        }
+        Ok(serving)
+    }
+}
+
+impl Serving {
+    fn start(&mut self, port: Port, closing: &CancellationToken) {
+        self.ports.push(tokio::spawn(port.serve(closing.clone())));
+    }
+
+    fn follow(
+        &mut self,
+        certificates: Certificates,
+        put_in_force: impl FnMut(&Identity) -> anyhow::Result<()> + Send + 'static,
+    ) {
+        self.background
+            .push(tokio::spawn(certificates.follow(put_in_force)));
+    }
+
+    /// Waits until all ports have closed in good order.
+    pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
+        for port in self.ports.drain(..) {
+            port.await
+                .context("a port was not served to its end")?
+                .context("the server ended")?;
+        }
+        Ok(())
+    }
+}
+
+/// Certificates as they were at the start.
+#[derive(Debug, Default)]
+pub(crate) struct ReadCertificates {
+    clients: Option<(Certificates, LiveTls)>,
+    https: Option<Certificates>,
+    peers: Option<LiveTls>,
+    metrics: Option<LiveTls>,
+    node: Option<(Certificates, KnownHosts)>,
+}
+
+/// A port that opens when there is a certificate for it.
+struct LatePort {
+    socket: HttpsSocket,
+    open: watch::Receiver<Option<LiveTls>>,
+    metrics: ConnectionMetrics,
+    limits: ConnectionLimits,
+    head_room: Pool,
+    node: Node,
+    served: Served,
+}
+
+async fn serve_late(late: LatePort, closing: CancellationToken) -> std::io::Result<()> {
+    let LatePort {
+        socket: HttpsSocket { socket, address },
+        mut open,
+        metrics,
+        limits,
+        head_room,
+        node,
+        served,
+    } = late;
+    let opened = tokio::select! {
+        () = closing.cancelled() => return Ok(()),
+        opened = open.wait_for(Option::is_some) => opened.ok().and_then(|live| live.clone()),
+    };
+    let listener = socket.listen(BACKLOG)?.into_std()?;
+    tracing::info!(%address, "https_port_opened");
+    let port = Port {
+        listener,
+        router: router(node, served),
+        tls: opened,
+        limits,
+        head_room,
+        metrics,
+    };
+    port.serve(closing).await
+}
+
+impl HttpsSocket {
+    fn bind(address: SocketAddr) -> anyhow::Result<Self> {
+        let taken = || format!("cannot listen on {address}; choose another OSC_HTTPS_PORT");
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address).with_context(taken)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+}
+
+/// Binds. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    match TcpListener::bind(address) {
+        // Linux' EAFNOSUPPORT and EADDRNOTAVAIL: no such family at all, or none on any interface.
+        Err(error) if everywhere && matches!(error.raw_os_error(), Some(97 | 99)) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
+        }
+        bound => bound,
+    }
+}
+
+fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let listener = bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// What is of no use stops the start with its name.
+fn usable<T>(setting: &str, read: anyhow::Result<T>) -> anyhow::Result<T> {
+    read.map_err(|error| UsageError(vec![format!("{setting}: {error:#}")]).into())
+}

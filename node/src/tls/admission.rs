@@ -1,0 +1,228 @@
+//! Which certificates open the port for nodes: that of a node of this cluster, and that of its operator. All others are
+//! refused in the handshake, before a byte of a request is read.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerifier},
+        verify_server_name,
+    },
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::{
+        ParsedCertificate, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use x509_parser::{
+    extensions::GeneralName,
+    prelude::{FromDer, X509Certificate},
+};
+
+/// The name in the certificate of the operator, and of nothing else.
+pub const OPERATOR_NAME: &str = "operator.opensecureconf.io";
+
+/// Stands for whatever a wildcard allows.
+const ANY_LABEL: &str = "node";
+
+/// What a certificate shows its holder to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateRole {
+    /// A node of this cluster. Which one, its name, incarnation and process inside tell.
+    Node,
+    /// The operator of this cluster.
+    Operator,
+}
+
+impl CertificateRole {
+    /// Of a certificate that a [`PeerVerifier`] has accepted.
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
+        let operator = ServerName::try_from(OPERATOR_NAME);
+        let is_operator = operator.is_ok_and(|name| bears(certificate, &name));
+        if is_operator {
+            Self::Operator
+        } else {
+            Self::Node
+        }
+    }
+}
+
+/// Hosts where nodes of this cluster are: those that are listed, and those of members. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownHosts(Arc<RwLock<Hosts>>);
+
+#[derive(Debug, Default)]
+struct Hosts {
+    listed: Vec<ServerName<'static>>,
+    of_members: Vec<ServerName<'static>>,
+}
+
+impl KnownHosts {
+    /// The list names these hosts now.
+    pub fn list<'h>(&self, hosts: impl Iterator<Item = &'h str>) {
+        let hosts = names(hosts);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .listed = hosts;
+    }
+
+    /// Members are at these hosts now.
+    pub fn hold<'h>(&self, hosts: impl Iterator<Item = &'h str>) {
+        let hosts = names(hosts);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .of_members = hosts;
+    }
+
+    fn first(&self, fits: impl Fn(&ServerName<'static>) -> bool) -> Option<ServerName<'static>> {
+        let hosts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = hosts.listed.iter().chain(&hosts.of_members);
+        all.find(|name| fits(name)).cloned()
+    }
+}
+
+/// What is no name that a certificate can have is at no host.
+fn names<'h>(hosts: impl Iterator<Item = &'h str>) -> Vec<ServerName<'static>> {
+    hosts
+        .filter_map(|host| ServerName::try_from(host.to_owned()).ok())
+        .collect()
+}
+
+/// Accepts certificates of the cluster's authorities that are valid now and show a [`CertificateRole`].
+#[derive(Debug)]
+pub(super) struct PeerVerifier {
+    clients: Arc<dyn ClientCertVerifier>,
+    servers: Arc<WebPkiServerVerifier>,
+    /// This node's own certificate: the nodes of a cluster may share it, and programs beside the node show it.
+    leaf: CertificateDer<'static>,
+    /// The names in it.
+    own: Vec<ServerName<'static>>,
+    hosts: KnownHosts,
+}
+
+impl PeerVerifier {
+    pub(super) fn new(
+        roots: Arc<RootCertStore>,
+        provider: Arc<CryptoProvider>,
+        leaf: &CertificateDer<'_>,
+        hosts: KnownHosts,
+    ) -> anyhow::Result<Self> {
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
+        Ok(Self {
+            clients: clients.build()?,
+            servers: WebPkiServerVerifier::builder_with_provider(roots, provider).build()?,
+            leaf: leaf.clone().into_owned(),
+            own: own_names(leaf),
+            hosts,
+        })
+    }
+
+    /// A name of a node that the certificate has.
+    fn node_name(&self, certificate: &CertificateDer<'_>) -> Option<ServerName<'static>> {
+        let fits = |name: &ServerName<'static>| bears(certificate, name);
+        let own = self.own.iter().find(|name| fits(name)).cloned();
+        own.or_else(|| self.hosts.first(fits))
+    }
+}
+
+impl ClientCertVerifier for PeerVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.clients.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self
+            .clients
+            .verify_client_cert(end_entity, intermediates, now)?;
+        if CertificateRole::of(end_entity) == CertificateRole::Operator || *end_entity == self.leaf
+        {
+            return Ok(verified);
+        }
+        // A node serves too: what others could not verify as a node's is none.
+        let name = self.node_name(end_entity);
+        let name = name.ok_or(CertificateError::NotValidForName)?;
+        self.servers
+            .verify_server_cert(end_entity, intermediates, &name, &[], now)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.clients
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.clients
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.clients.supported_verify_schemes()
+    }
+}
+
+/// Whether a certificate is one of this name.
+fn bears(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    let parsed = ParsedCertificate::try_from(certificate);
+    parsed.is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
+}
+
+/// The names of a certificate, but those that every machine gives to itself. A wildcard becomes one of its names.
+fn own_names(leaf: &CertificateDer<'_>) -> Vec<ServerName<'static>> {
+    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else {
+        return Vec::new();
+    };
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let alternatives = alternatives.map(|extension| &extension.value.general_names);
+    let names = alternatives.into_iter().flatten().filter_map(|name| {
+        let name = match name {
+            GeneralName::DNSName(name) => match name.strip_prefix('*') {
+                Some(rest) => ServerName::try_from(format!("{ANY_LABEL}{rest}")).ok()?,
+                None => ServerName::try_from((*name).to_owned()).ok()?,
+            },
+            GeneralName::IPAddress(bytes) => ServerName::IpAddress(address(bytes)?.into()),
+            _ => return None,
+        };
+        (!is_loopback(&name)).then_some(name)
+    });
+    names.collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}
+
+fn is_loopback(name: &ServerName<'_>) -> bool {
+    match name {
+        ServerName::DnsName(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
+        ServerName::IpAddress(address) => IpAddr::from(*address).is_loopback(),
+        _ => false,
+    }
+}

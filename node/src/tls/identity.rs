@@ -1,0 +1,159 @@
+//! A certificate with its private key and the authorities that go with it, read together.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+
+use super::{InForce, KnownHosts, admission::PeerVerifier, certificates, private_key};
+use crate::config::TlsFiles;
+
+/// What was read from the files of one certificate.
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    authorities: Option<Vec<CertificateDer<'static>>>,
+    /// Where the chain and the key came from, for what is said of them.
+    files: [PathBuf; 2],
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Where one of them cannot be used, or where certificate and key do not fit together.
+    pub fn read(files: &TlsFiles) -> anyhow::Result<Self> {
+        let key = private_key::read(&files.key, files.key_password.as_ref())
+            .with_context(|| format!("cannot use the private key {}", files.key.display()));
+        let identity = Self {
+            chain: certificates(&files.certificate)?,
+            key: key?,
+            authorities: files
+                .client_authorities
+                .as_deref()
+                .map(certificates)
+                .transpose()?,
+            files: [files.certificate.clone(), files.key.clone()],
+        };
+        identity.server_config()?;
+        Ok(identity)
+    }
+
+    /// HTTPS for clients. Where there are authorities, a client may show a certificate, which some routes demand.
+    ///
+    /// # Errors
+    /// Where certificate and key do not fit together, or an authority is none.
+    pub fn server_config(&self) -> anyhow::Result<ServerConfig> {
+        let builder = server()?;
+        let Some(roots) = self.roots()? else {
+            return self.finished(builder.with_no_client_auth());
+        };
+        // Asked of everyone, demanded where a route says so: probes and scrapers have none.
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
+            .allow_unauthenticated()
+            .build()?;
+        self.finished(builder.with_client_cert_verifier(verifier))
+    }
+
+    /// HTTPS for clients that have no certificates, such as Prometheus.
+    ///
+    /// # Errors
+    /// Where certificate and key do not fit together.
+    pub fn metrics_config(&self) -> anyhow::Result<ServerConfig> {
+        self.finished(server()?.with_no_client_auth())
+    }
+
+    /// Mutual TLS for nodes of these hosts and for the operator.
+    ///
+    /// # Errors
+    /// Where there are no authorities, or certificate and key do not fit together.
+    pub fn peer_config(&self, hosts: KnownHosts) -> anyhow::Result<ServerConfig> {
+        let roots = self.roots()?.context("there are no authorities of nodes")?;
+        let leaf = self.chain.first().context("there is no certificate")?;
+        let verifier = PeerVerifier::new(roots, provider(), leaf, hosts)?;
+        let verifier: Arc<dyn ClientCertVerifier> = Arc::new(verifier);
+        let mut config = self.finished(server()?.with_client_cert_verifier(verifier))?;
+        // A session that is taken up again would not be asked for its certificate.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+
+    /// How a node trusts others and proves itself to them: the same authorities and the same certificate as towards clients.
+    ///
+    /// # Errors
+    /// Where certificate and key do not fit together, or an authority is none.
+    pub fn client_config(&self) -> anyhow::Result<ClientConfig> {
+        let roots = match self.roots()? {
+            Some(roots) => roots,
+            // Without authorities of its own, a cluster's certificate is its own authority.
+            None => store(&self.chain)?,
+        };
+        let builder = ClientConfig::builder_with_provider(provider());
+        let builder = builder.with_safe_default_protocol_versions()?;
+        builder
+            .with_root_certificates(roots)
+            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
+            .with_context(|| self.misfit())
+    }
+
+    /// What status shows of it.
+    pub fn in_force(&self) -> InForce {
+        InForce::of(&self.chain, self.authorities.as_deref())
+    }
+
+    /// The certificate itself, in DER.
+    pub fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.chain.first()
+    }
+
+    fn finished(
+        &self,
+        builder: ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>,
+    ) -> anyhow::Result<ServerConfig> {
+        let config = builder.with_single_cert(self.chain.clone(), self.key.clone_key());
+        let mut config = config.with_context(|| self.misfit())?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    fn roots(&self) -> anyhow::Result<Option<Arc<RootCertStore>>> {
+        self.authorities.as_deref().map(store).transpose()
+    }
+
+    fn misfit(&self) -> String {
+        let [certificate, key] = &self.files;
+        format!(
+            "certificate {} and private key {} do not fit together, or the chain does not begin with the node's own certificate",
+            certificate.display(),
+            key.display()
+        )
+    }
+}
+
+fn store(certificates: &[CertificateDer<'static>]) -> anyhow::Result<Arc<RootCertStore>> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates {
+        roots.add(authority.clone())?;
+    }
+    Ok(Arc::new(roots))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn server() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
+    ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()
+}

@@ -1,0 +1,116 @@
+//! Which certificates are in force, as the status shows them.
+
+use std::sync::{PoisonError, RwLock};
+
+use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+
+use super::certificate::{end, first_end};
+
+/// Certificates that a process shows and accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// SHA-256 of the certificate that it shows, over its DER, in lower-case hexadecimal.
+    pub leaf: String,
+    /// When that ends, in seconds since 1970.
+    pub leaf_ends: i64,
+    /// When the first certificate of the chain ends.
+    pub chain_ends: i64,
+    /// SHA-256 of each authority that it accepts; empty where it asks for no certificates.
+    pub authorities: Vec<String>,
+    /// When the first of these ends.
+    pub authorities_end: Option<i64>,
+}
+
+impl InForce {
+    pub(super) fn of(
+        chain: &[CertificateDer<'_>],
+        authorities: Option<&[CertificateDer<'_>]>,
+    ) -> Self {
+        let authorities = authorities.unwrap_or_default();
+        Self {
+            leaf: chain.first().map(fingerprint).unwrap_or_default(),
+            leaf_ends: chain.first().and_then(end).unwrap_or_default(),
+            chain_ends: first_end(chain).unwrap_or_default(),
+            authorities: authorities.iter().map(fingerprint).collect(),
+            authorities_end: first_end(authorities),
+        }
+    }
+}
+
+fn fingerprint(der: &CertificateDer<'_>) -> String {
+    let digest = Sha256::digest(der);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What became of the files of one certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Presented {
+    /// What is in force; `None` where nothing ever was.
+    pub in_force: Option<InForce>,
+    /// Why the files, as they are now, are not.
+    pub error: Option<String>,
+}
+
+/// What a running node shows of its certificates.
+#[derive(Debug, Default)]
+pub struct TlsStatus {
+    node: RwLock<Option<Presented>>,
+    clients: RwLock<Option<Presented>>,
+}
+
+/// Which certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// That which shows the process to be a node.
+    ToNodes,
+    /// That of HTTPS for clients.
+    ToClients,
+}
+
+impl TlsStatus {
+    /// What shows the process to be a node; `None` where it has no such certificate.
+    pub fn node(&self) -> Option<Presented> {
+        self.now(Shown::ToNodes)
+    }
+
+    /// What clients are shown; `None` where there is no HTTPS for them.
+    pub fn clients(&self) -> Option<Presented> {
+        self.now(Shown::ToClients)
+    }
+
+    /// These are in force now.
+    pub(crate) fn takes(&self, shown: Shown, in_force: InForce) {
+        self.change(shown, |presented| {
+            *presented = Presented {
+                in_force: Some(in_force),
+                error: None,
+            };
+        });
+    }
+
+    /// The files are of no use; what was in force stays.
+    pub(crate) fn refuses(&self, shown: Shown, error: String) {
+        self.change(shown, |presented| presented.error = Some(error));
+    }
+
+    fn now(&self, shown: Shown) -> Option<Presented> {
+        let place = self.place(shown).read();
+        place.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, shown: Shown, change: impl FnOnce(&mut Presented)) {
+        let mut place = self
+            .place(shown)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(place.get_or_insert_default());
+    }
+
+    fn place(&self, shown: Shown) -> &RwLock<Option<Presented>> {
+        match shown {
+            Shown::ToNodes => &self.node,
+            Shown::ToClients => &self.clients,
+        }
+    }
+}

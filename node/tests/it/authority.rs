@@ -1,0 +1,121 @@
+//! Certificates for tests: an authority, and what it signs.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
+use reqwest::{Certificate, Client, Identity};
+
+/// What a certificate says of its holder.
+pub(crate) struct Leaf<'n> {
+    pub(crate) names: &'n [&'n str],
+    pub(crate) usages: &'n [ExtendedKeyUsagePurpose],
+    /// Days from now on which it begins and ends.
+    pub(crate) days: (i64, i64),
+}
+
+/// What nodes need: to serve, and to show it to others.
+pub(crate) const OF_NODES: &[ExtendedKeyUsagePurpose] = &[
+    ExtendedKeyUsagePurpose::ServerAuth,
+    ExtendedKeyUsagePurpose::ClientAuth,
+];
+/// What those need that only ask.
+pub(crate) const OF_CLIENTS: &[ExtendedKeyUsagePurpose] = &[ExtendedKeyUsagePurpose::ClientAuth];
+
+impl<'n> Leaf<'n> {
+    /// A node's, good for a year.
+    pub(crate) fn of_node(names: &'n [&'n str]) -> Self {
+        Self {
+            names,
+            usages: OF_NODES,
+            days: (-1, 365),
+        }
+    }
+}
+
+/// A certificate and its private key, both in PEM.
+#[derive(Clone)]
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(parameters, key).unwrap())
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub(crate) fn issue(&self, leaf: &Leaf<'_>) -> Pair {
+        let names: Vec<_> = leaf.names.iter().map(ToString::to_string).collect();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        parameters.extended_key_usages = leaf.usages.to_vec();
+        let day = |days: i64| {
+            let seconds = now().checked_add_signed(days * 86_400).unwrap();
+            rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
+        };
+        let (begins, ends) = leaf.days;
+        (parameters.not_before, parameters.not_after) = (day(begins), day(ends));
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.0).unwrap();
+        Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// A client that trusts this authority alone, and shows this certificate.
+    pub(crate) fn client(&self, shown: Option<&Pair>) -> Client {
+        client_of(&self.pem(), shown)
+    }
+}
+
+/// A client that trusts these authorities alone.
+pub(crate) fn client_of(authorities: &str, shown: Option<&Pair>) -> Client {
+    let roots = Certificate::from_pem_bundle(authorities.as_bytes()).unwrap();
+    let mut builder = Client::builder().tls_certs_only(roots).no_proxy();
+    if let Some(Pair { certificate, key }) = shown {
+        let identity = Identity::from_pem((certificate.clone() + key).as_bytes()).unwrap();
+        builder = builder.identity(identity);
+    }
+    builder.build().unwrap()
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+/// Writes what a node mounts.
+pub(crate) fn write_node_tls(folder: &Path, pair: &Pair, authorities: &str) {
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("ca.crt"), authorities).unwrap();
+    fs::write(folder.join("tls.key"), &pair.key).unwrap();
+    fs::write(folder.join("tls.crt"), &pair.certificate).unwrap();
+}
+
+/// SHA-256 of a certificate's DER.
+pub(crate) fn fingerprint(pem: &str) -> String {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    use sha2::{Digest, Sha256};
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let digest = Sha256::digest(&der);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

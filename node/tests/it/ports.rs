@@ -1,0 +1,441 @@
+//! Ports of their own for HTTPS, nodes and metrics: what each serves, to whom, and with which certificates.
+
+use std::fs;
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    authority::{Authority, Leaf, OF_CLIENTS, OF_NODES, Pair, fingerprint, write_node_tls},
+    node::{API_KEY, USER_KEY, client, environment},
+    process::{Process, osc_node},
+};
+
+const CLUSTER_KEY: &str = "the cluster key of the tests";
+const OPERATOR: &str = "operator.opensecureconf.io";
+/// The node's certificate has both names; the first leads to it, the second is its own alone.
+const NAMES: &[&str] = &["127.0.0.1", "a.nodes.example"];
+
+/// A node with a port of its own for everything, and its certificates.
+struct Node {
+    process: Process,
+    folder: TempDir,
+    authority: Authority,
+}
+
+impl Node {
+    fn start(more: &[(&str, &str)]) -> Self {
+        let authority = Authority::new("nodes");
+        let leaf = authority.issue(&Leaf::of_node(NAMES));
+        Self::start_with(authority, &leaf, more)
+    }
+
+    fn start_with(authority: Authority, leaf: &Pair, more: &[(&str, &str)]) -> Self {
+        client();
+        let folder = TempDir::new().unwrap();
+        write_node_tls(&folder.path().join("tls"), leaf, &authority.pem());
+        let mut command = osc_node(folder.path());
+        command
+            .envs(environment(folder.path()))
+            .env("OSC_CLUSTER_KEY", CLUSTER_KEY)
+            .env("OSC_NODE_TLS_DIR", "tls")
+            .env("OSC_PEER_PORT", "0")
+            .env("OSC_HTTPS_PORT", "0")
+            .env("OSC_SSL_CERTFILE", "client.crt")
+            .env("OSC_SSL_KEYFILE", "client.key")
+            .env("OSC_METRICS_BIND", "127.0.0.1:0")
+            .env("OSC_HEALTH_BIND", "127.0.0.1:0")
+            .envs(more.iter().copied());
+        Self {
+            process: Process::start_command(&mut command),
+            folder,
+            authority,
+        }
+    }
+
+    fn address(&self, port: &str) -> &str {
+        self.process.started[port].as_str().unwrap()
+    }
+
+    /// A request at the port for nodes.
+    async fn ask(&self, client: &Client, method: Method, path: &str) -> Option<(u16, Value)> {
+        let url = format!("https://{}{path}", self.address("peer_address"));
+        let request = client
+            .request(method, url)
+            .header("X-Cluster-Key", CLUSTER_KEY);
+        let answer = request.send().await.ok()?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        Some((status, serde_json::from_str(&text).unwrap_or_default()))
+    }
+
+    fn issue(&self, leaf: &Leaf<'_>) -> Pair {
+        self.authority.issue(leaf)
+    }
+
+    /// A client with the operator's certificate.
+    fn operator(&self) -> Client {
+        let shown = self.issue(&Leaf {
+            names: &[OPERATOR],
+            usages: OF_CLIENTS,
+            days: (-1, 1),
+        });
+        self.authority.client(Some(&shown))
+    }
+
+    fn write_client_certificate(&self, authority: &Authority) -> Pair {
+        let pair = authority.issue(&Leaf {
+            names: &["127.0.0.1"],
+            usages: &OF_NODES[..1],
+            days: (-1, 90),
+        });
+        fs::write(self.folder.path().join("client.key"), &pair.key).unwrap();
+        fs::write(self.folder.path().join("client.crt"), &pair.certificate).unwrap();
+        pair
+    }
+
+    async fn tls_status(&self) -> Value {
+        let answer = self
+            .ask(
+                &self.operator(),
+                Method::GET,
+                "/cluster/status?details=true",
+            )
+            .await;
+        answer.unwrap().1["details"]["tls"].clone()
+    }
+}
+
+async fn get(client: &Client, url: &str) -> (u16, String) {
+    let answer = client.get(url).header("X-API-Key", API_KEY).send();
+    let answer = answer.await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn each_port_serves_its_own_routes_and_names_the_port_of_the_others() {
+    let node = Node::start(&[]);
+    let clients = format!("http://{}", node.address("address"));
+    let create = client()
+        .post(format!("{clients}/configs"))
+        .header("X-API-Key", API_KEY)
+        .header("X-User-Key", USER_KEY)
+        .json(&json!({"key": "k", "value": 1}));
+    assert_eq!(create.send().await.unwrap().status(), 201);
+    let peers = node.address("peer_address").rsplit_once(':').unwrap().1;
+    let metrics = node.address("metrics_address").rsplit_once(':').unwrap().1;
+    for (path, port, setting) in [
+        ("/cluster/salt", peers, "OSC_PEER_PORT"),
+        ("/admin/log-level", peers, "OSC_PEER_PORT"),
+        ("/cluster/v1/exchange", peers, "OSC_PEER_PORT"),
+        ("/metrics", metrics, "OSC_METRICS_BIND"),
+    ] {
+        let (status, text) = get(&client(), &format!("{clients}{path}")).await;
+        assert_eq!(status, 404, "{path}: {text}");
+        assert!(text.contains(&format!("port {port} ({setting})")), "{text}");
+    }
+    for path in ["/cluster/status", "/health", "/ready"] {
+        let (status, text) = get(&client(), &format!("{clients}{path}")).await;
+        assert_eq!(status, 200, "{path}: {text}");
+    }
+
+    let operator = node.operator();
+    for (path, wanted) in [
+        ("/admin/log-level", 200),
+        ("/cluster/salt", 200),
+        ("/cluster/status", 200),
+        ("/configs", 404),
+        ("/metrics", 404),
+        ("/health", 404),
+    ] {
+        let (status, body) = node.ask(&operator, Method::GET, path).await.unwrap();
+        assert_eq!(status, wanted, "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_served_over_https_with_the_nodes_own_certificate() {
+    let node = Node::start(&[]);
+    let address = node.address("metrics_address");
+    let client = node.authority.client(None);
+    let (status, page) = get(&client, &format!("https://{address}/metrics")).await;
+    assert_eq!(status, 200);
+    assert!(page.contains("osc_key_cache_keys"), "{page}");
+    let end = |file: &str| -> f64 {
+        let name = format!("osc_certificate_expiry_timestamp_seconds{{file=\"{file}\"}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap().parse().unwrap()
+    };
+    let now = jiff::Timestamp::now().as_second() as f64;
+    let days = (end("node_certificate") - now) / 86_400.0;
+    assert!((364.0..=365.0).contains(&days), "{days}");
+    assert!(end("node_authorities") > now);
+    assert_eq!(end("certificate"), 0.0, "there is none yet");
+    assert!(
+        crate::node::client()
+            .get(format!("http://{address}/metrics"))
+            .send()
+            .await
+            .is_err(),
+        "there is no plain HTTP"
+    );
+}
+
+#[tokio::test]
+async fn only_a_node_of_this_cluster_and_its_operator_are_let_in_and_the_cluster_key_alone_is_nothing()
+ {
+    let node = Node::start(&[]);
+    let own = "b.nodes.example";
+    // The wildcard of a cluster's certificate stands for all of its nodes.
+    let foreign = Authority::new("nodes");
+    let refused = [
+        ("none", None),
+        (
+            "of another authority, which has the same name",
+            Some(foreign.issue(&Leaf::of_node(NAMES))),
+        ),
+        (
+            "ended",
+            Some(node.issue(&Leaf {
+                names: NAMES,
+                usages: OF_NODES,
+                days: (-30, -1),
+            })),
+        ),
+        (
+            "not valid yet",
+            Some(node.issue(&Leaf {
+                names: NAMES,
+                usages: OF_NODES,
+                days: (1, 30),
+            })),
+        ),
+        (
+            "of another name",
+            Some(node.issue(&Leaf::of_node(&[own, "localhost"]))),
+        ),
+        (
+            "a client's, with a node's name",
+            Some(node.issue(&Leaf {
+                names: NAMES,
+                usages: OF_CLIENTS,
+                days: (-1, 30),
+            })),
+        ),
+        (
+            "a server's, with a node's name",
+            Some(node.issue(&Leaf {
+                names: NAMES,
+                usages: &OF_NODES[..1],
+                days: (-1, 30),
+            })),
+        ),
+        (
+            "an operator's of another cluster",
+            Some(foreign.issue(&Leaf {
+                names: &[OPERATOR],
+                usages: OF_CLIENTS,
+                days: (-1, 30),
+            })),
+        ),
+    ];
+    for (what, shown) in refused {
+        let client = node.authority.client(shown.as_ref());
+        let answer = node.ask(&client, Method::GET, "/cluster/status").await;
+        assert_eq!(answer, None, "{what}");
+    }
+    let accepted = node.issue(&Leaf::of_node(&["a.nodes.example"]));
+    let client = node.authority.client(Some(&accepted));
+    for client in [&client, &node.operator()] {
+        let answer = node.ask(client, Method::GET, "/cluster/status").await;
+        assert_eq!(answer.unwrap().0, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_alone_opens_nothing_and_the_operators_is_no_nodes() {
+    let node = Node::start(&[]);
+    let address = node.address("peer_address");
+    for path in ["/cluster/salt", "/admin/log-level", "/cluster/status"] {
+        let request = node.operator().get(format!("https://{address}{path}"));
+        assert_eq!(request.send().await.unwrap().status(), 403, "{path}");
+    }
+    let answer = node
+        .ask(&node.operator(), Method::POST, "/cluster/v1/exchange")
+        .await;
+    let (status, body) = answer.unwrap();
+    assert_eq!(status, 403, "{body}");
+    assert!(
+        body["detail"].as_str().unwrap().contains("for nodes"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn clients_reach_the_https_port_from_the_moment_when_its_certificate_comes() {
+    let mut node = Node::start(&[("OSC_HTTP_ENABLED", "false")]);
+    let refusal = node.process.event("certificates_not_reloaded");
+    assert!(
+        refusal["error"].as_str().unwrap().contains("client."),
+        "{refusal}"
+    );
+    let https = format!("https://{}/ready", node.address("https_address"));
+    let closed = tokio::net::TcpStream::connect(node.address("https_address")).await;
+    assert_eq!(
+        closed.unwrap_err().kind(),
+        std::io::ErrorKind::ConnectionRefused
+    );
+    let ready = format!("http://{}/ready", node.address("health_address"));
+    let (status, text) = get(&client(), &ready).await;
+    assert_eq!(status, 503);
+    assert!(text.contains("OSC_HTTPS_PORT is closed"), "{text}");
+    assert_eq!(node.tls_status().await["clients"]["open"], false);
+
+    let public = Authority::new("public");
+    let shown = node.write_client_certificate(&public);
+    node.process.event("https_port_opened");
+    assert_eq!(get(&public.client(None), &https).await.0, 200);
+    assert_eq!(get(&client(), &ready).await.0, 200);
+    let status = node.tls_status().await;
+    assert_eq!(status["clients"]["open"], true);
+    assert_eq!(status["clients"]["leaf"], fingerprint(&shown.certificate));
+    assert_eq!(status["clients"]["error"], Value::Null);
+
+    // A wrong exchange leaves the certificate in force that was.
+    fs::write(node.folder.path().join("client.crt"), "no certificate").unwrap();
+    node.process.event("certificates_not_reloaded");
+    assert_eq!(get(&public.client(None), &https).await.0, 200);
+    let status = node.tls_status().await;
+    assert_eq!(status["clients"]["leaf"], fingerprint(&shown.certificate));
+    let error = status["clients"]["error"].as_str().unwrap();
+    assert!(error.contains("holds no certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_certificate_for_clients_a_node_with_plain_http_is_ready() {
+    let mut node = Node::start(&[]);
+    node.process.event("certificates_not_reloaded");
+    let ready = format!("http://{}/ready", node.address("address"));
+    assert_eq!(get(&client(), &ready).await.0, 200);
+    node.write_client_certificate(&node.authority);
+    node.process.event("https_port_opened");
+    let https = format!("https://{}/ready", node.address("https_address"));
+    assert_eq!(get(&node.authority.client(None), &https).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_nodes_certificate_its_key_and_its_authorities_are_exchanged_while_it_runs() {
+    let mut node = Node::start(&[]);
+    let tls = node.folder.path().join("tls");
+    let old = fingerprint(&node.authority.pem());
+    let status = node.tls_status().await;
+    assert_eq!(status["node"]["authorities"], json!([old]));
+    let kept = node.operator();
+    let before = node.ask(&kept, Method::GET, "/cluster/status").await;
+    assert_eq!(before.unwrap().0, 200);
+
+    // Both authorities first, then a certificate of the new one, then the new one alone.
+    let new = Authority::new("nodes");
+    let leaf = node.issue(&Leaf::of_node(NAMES));
+    write_node_tls(&tls, &leaf, &(node.authority.pem() + &new.pem()));
+    node.process.event("certificates_reloaded");
+    let status = node.tls_status().await;
+    assert_eq!(status["node"]["leaf"], fingerprint(&leaf.certificate));
+    let both = json!([old, fingerprint(&new.pem())]);
+    assert_eq!(status["node"]["authorities"], both);
+    let renewed = new.issue(&Leaf::of_node(NAMES));
+    write_node_tls(&tls, &renewed, &new.pem());
+    loop {
+        let event = node.process.event("certificates_reloaded");
+        if event["leaf"] == fingerprint(&renewed.certificate) && event["authorities"] == 1 {
+            break;
+        }
+    }
+    assert_eq!(
+        node.ask(&node.operator(), Method::GET, "/cluster/status")
+            .await,
+        None,
+        "what the old authority signed is refused"
+    );
+    node.authority = new;
+    let status = node.tls_status().await;
+    assert_eq!(status["node"]["leaf"], fingerprint(&renewed.certificate));
+    let metrics = format!("https://{}/metrics", node.address("metrics_address"));
+    assert_eq!(get(&node.authority.client(None), &metrics).await.0, 200);
+    // A connection from before ends with its next answer.
+    drop(node.ask(&kept, Method::GET, "/cluster/status").await);
+    let after = node.ask(&kept, Method::GET, "/cluster/status").await;
+    assert_eq!(after, None, "the connection outlived its certificate");
+}
+
+#[tokio::test]
+async fn an_ended_certificate_of_a_node_closes_the_port_for_nodes_and_no_other() {
+    let authority = Authority::new("nodes");
+    let ended = authority.issue(&Leaf {
+        names: NAMES,
+        usages: OF_NODES,
+        days: (-400, -35),
+    });
+    let mut node = Node::start_with(authority, &ended, &[]);
+    let told = node.process.log();
+    assert!(told.contains("certificate_has_ended"), "{told}");
+    let operator = node.operator();
+    let closed = node.ask(&operator, Method::GET, "/cluster/status").await;
+    assert_eq!(closed, None);
+    let clients = format!("http://{}", node.address("address"));
+    assert_eq!(get(&client(), &format!("{clients}/ready")).await.0, 200);
+    let leaf = node.issue(&Leaf::of_node(NAMES));
+    write_node_tls(
+        &node.folder.path().join("tls"),
+        &leaf,
+        &node.authority.pem(),
+    );
+    node.process.event("certificates_reloaded");
+    let open = node.ask(&operator, Method::GET, "/cluster/status").await;
+    assert_eq!(open.unwrap().0, 200);
+}
+
+#[test]
+fn what_does_not_go_together_stops_the_start_with_its_name() {
+    let cases: [(&[(&str, &str)], &str); 5] = [
+        (
+            &[("OSC_PEER_PORT", "0")],
+            "OSC_PEER_PORT needs OSC_NODE_TLS_DIR",
+        ),
+        (
+            &[("OSC_HTTP_ENABLED", "false")],
+            "OSC_HTTP_ENABLED is false, which leaves clients no port",
+        ),
+        (
+            &[("OSC_HTTPS_PORT", "0")],
+            "OSC_SSL_CERTFILE is missing: OSC_HTTPS_PORT needs it",
+        ),
+        (
+            &[
+                ("OSC_HTTPS_PORT", "0"),
+                ("OSC_HTTPS_ENABLED", "true"),
+                ("OSC_SSL_CERTFILE", "c"),
+                ("OSC_SSL_KEYFILE", "k"),
+            ],
+            "OSC_HTTPS_PORT and OSC_HTTPS_ENABLED=true are both set",
+        ),
+        (
+            &[("OSC_PEER_PORT", "0"), ("OSC_NODE_TLS_DIR", "nowhere")],
+            "OSC_NODE_TLS_DIR: cannot read certificates from nowhere/tls.crt",
+        ),
+    ];
+    for (settings, complaint) in cases {
+        let folder = TempDir::new().unwrap();
+        let output = osc_node(folder.path())
+            .env("OSC_HOST_PORT", "0")
+            .envs(settings.iter().copied())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(complaint), "{text}");
+        let made = folder.path().join("configurations.db").exists();
+        assert!(!made, "nothing is created");
+    }
+}
