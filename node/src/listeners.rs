@@ -6,12 +6,12 @@ use std::{
 };
 
 use anyhow::Context;
+use axum::Router;
 use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Node, OpenPorts, Served, metrics_router, router},
-    budget::Pool,
     certificates::Certificates,
     config::{Config, UsageError},
     metrics::{ConnectionMetrics, FileMetrics},
@@ -53,6 +53,8 @@ struct HttpsSocket {
 
 /// What is served, until all of it has ended.
 pub(crate) struct Serving {
+    node: Node,
+    closing: CancellationToken,
     ports: Vec<JoinHandle<std::io::Result<()>>>,
     /// Certificates that are followed.
     pub(crate) background: Vec<JoinHandle<()>>,
@@ -204,7 +206,7 @@ impl Listeners {
         self,
         node: &Node,
         client: Option<Arc<PeerClient>>,
-        closing: &CancellationToken,
+        closing: CancellationToken,
         probed: CancellationToken,
     ) -> anyhow::Result<Serving> {
         let Self {
@@ -222,122 +224,162 @@ impl Listeners {
             let node = Arc::clone(node);
             HealthPort { listener, node }.start(probed)?;
         }
-        let head_room: Pool = node.budgets.connections.clone();
-        let for_clients = if peers.is_some() {
+        let mut serving = Serving {
+            node: Arc::clone(node),
+            closing,
+            ports: Vec::new(),
+            background: Vec::new(),
+        };
+        // A node with a port for nodes asks them with what it shows there, else with what it shows clients.
+        let asks_as_node = peers.is_some();
+        let (as_node, as_server) = match client {
+            Some(client) if asks_as_node => (Some(client), None),
+            client => (None, client),
+        };
+        let for_clients = if asks_as_node {
             Served::ToClients
         } else {
             Served::ToAll
         };
-        let mut serving = Serving {
-            ports: Vec::new(),
-            background: Vec::new(),
-        };
-        let (peer_tls, metrics_tls) = (
-            peers.as_ref().map(|(_, live)| live.clone()),
-            metrics.as_ref().and_then(|(_, live)| live.clone()),
-        );
-        let asks_as_node = peer_tls.is_some();
         if let Some((certificates, hosts)) = identity {
-            let client = client.clone().filter(|_| asks_as_node);
-            let put_in_force = move |identity: &Identity| {
-                let (for_peers, for_metrics) = (
-                    identity.peer_config(hosts.clone())?,
-                    identity.metrics_config()?,
-                );
-                if let Some(client) = &client {
-                    client.present(identity)?;
-                }
-                if let Some(live) = &peer_tls {
-                    live.replace(for_peers);
-                }
-                if let Some(live) = &metrics_tls {
-                    live.replace(for_metrics);
-                }
-                Ok(())
+            let live = LiveIdentity {
+                client: as_node,
+                peers: peers.as_ref().map(|(_, live)| live.clone()),
+                metrics: metrics.as_ref().and_then(|(_, live)| live.clone()),
+                hosts,
             };
-            serving.follow(certificates, put_in_force);
+            serving.follow(certificates, move |identity| live.present(identity));
         }
         if let Some((listener, live)) = peers {
-            let port = Port {
-                listener,
-                router: router(Arc::clone(node), Served::ToNodes),
-                tls: Some(live),
-                limits: peer_limits,
-                head_room: head_room.clone(),
-                metrics: ConnectionMetrics::unregistered()?,
-            };
-            serving.start(port, closing);
+            let router = router(Arc::clone(node), Served::ToNodes);
+            let uncounted = ConnectionMetrics::unregistered()?;
+            serving.start(listener, router, Some(live), (peer_limits, uncounted));
         }
         if let Some((listener, tls)) = metrics {
-            let port = Port {
-                listener,
-                router: metrics_router(Arc::clone(node)),
-                tls,
-                limits: few_limits,
-                head_room: head_room.clone(),
-                metrics: ConnectionMetrics::unregistered()?,
-            };
-            serving.start(port, closing);
+            let router = metrics_router(Arc::clone(node));
+            let uncounted = ConnectionMetrics::unregistered()?;
+            serving.start(listener, router, tls, (few_limits, uncounted));
         }
+        let router = router(Arc::clone(node), for_clients);
         if let Some((socket, certificates)) = https {
-            let (opens, open) = watch::channel(None::<LiveTls>);
-            serving.follow(certificates, move |identity| {
-                let config = identity.server_config()?;
-                let live = opens.borrow().clone();
-                match live {
-                    Some(live) => live.replace(config),
-                    None => drop(opens.send_replace(Some(LiveTls::new(config, Guests::Clients)))),
-                }
-                Ok(())
-            });
-            serving.ports.push(tokio::spawn(serve_late(
-                LatePort {
-                    socket,
-                    open,
-                    // The two ports for clients share what one may count.
-                    metrics: if clients.is_some() {
-                        ConnectionMetrics::unregistered()?
-                    } else {
-                        node.metrics.connections.clone()
-                    },
-                    limits: client_limits.clone(),
-                    head_room: head_room.clone(),
-                    node: Arc::clone(node),
-                    served: for_clients,
-                },
-                closing.clone(),
-            )));
+            // One gauge cannot show the connections of two ports.
+            let counted = if clients.is_some() {
+                ConnectionMetrics::unregistered()?
+            } else {
+                node.metrics.connections.clone()
+            };
+            let limits = (client_limits.clone(), counted);
+            serving.start_late(socket, router.clone(), certificates, limits);
         }
         if let Some(ClientPort { listener, tls }) = clients {
             let live = tls.as_ref().map(|(_, live)| live.clone());
             if let Some((certificates, live)) = tls {
-                let client = client.filter(|_| !asks_as_node);
                 serving.follow(certificates, move |identity| {
                     let config = identity.server_config()?;
-                    if let Some(client) = &client {
+                    if let Some(client) = &as_server {
                         client.present(identity)?;
                     }
                     live.replace(config);
                     Ok(())
                 });
             }
-            let port = Port {
-                listener,
-                router: router(Arc::clone(node), for_clients),
-                tls: live,
-                limits: client_limits,
-                head_room,
-                metrics: node.metrics.connections.clone(),
-            };
-            serving.start(port, closing);
+            let counted = node.metrics.connections.clone();
+            serving.start(listener, router, live, (client_limits, counted));
         }
         Ok(serving)
     }
 }
 
+/// Where the node's own certificate is shown.
+struct LiveIdentity {
+    client: Option<Arc<PeerClient>>,
+    peers: Option<LiveTls>,
+    metrics: Option<LiveTls>,
+    hosts: KnownHosts,
+}
+
+impl LiveIdentity {
+    /// Shows this certificate everywhere, or nowhere.
+    fn present(&self, identity: &Identity) -> anyhow::Result<()> {
+        let for_peers = identity.peer_config(self.hosts.clone())?;
+        let for_metrics = identity.metrics_config()?;
+        if let Some(client) = &self.client {
+            client.present(identity)?;
+        }
+        if let Some(live) = &self.peers {
+            live.replace(for_peers);
+        }
+        if let Some(live) = &self.metrics {
+            live.replace(for_metrics);
+        }
+        Ok(())
+    }
+}
+
 impl Serving {
-    fn start(&mut self, port: Port, closing: &CancellationToken) {
-        self.ports.push(tokio::spawn(port.serve(closing.clone())));
+    fn port(
+        &self,
+        listener: TcpListener,
+        router: Router,
+        tls: Option<LiveTls>,
+        (limits, metrics): (ConnectionLimits, ConnectionMetrics),
+    ) -> Port {
+        Port {
+            listener,
+            router,
+            tls,
+            limits,
+            head_room: self.node.budgets.connections.clone(),
+            metrics,
+        }
+    }
+
+    fn start(
+        &mut self,
+        listener: TcpListener,
+        router: Router,
+        tls: Option<LiveTls>,
+        limits: (ConnectionLimits, ConnectionMetrics),
+    ) {
+        let port = self.port(listener, router, tls, limits);
+        self.ports
+            .push(tokio::spawn(port.serve(self.closing.clone())));
+    }
+
+    /// Starts a port that opens when there is a certificate for it.
+    fn start_late(
+        &mut self,
+        HttpsSocket { socket, address }: HttpsSocket,
+        router: Router,
+        certificates: Certificates,
+        limits: (ConnectionLimits, ConnectionMetrics),
+    ) {
+        let (opens, mut open) = watch::channel(None::<LiveTls>);
+        self.follow(certificates, move |identity| {
+            let config = identity.server_config()?;
+            let live = opens.borrow().clone();
+            match live {
+                Some(live) => live.replace(config),
+                None => drop(opens.send_replace(Some(LiveTls::new(config, Guests::Clients)))),
+            }
+            Ok(())
+        });
+        let serving = Self {
+            node: Arc::clone(&self.node),
+            closing: self.closing.clone(),
+            ports: Vec::new(),
+            background: Vec::new(),
+        };
+        self.ports.push(tokio::spawn(async move {
+            let opened = tokio::select! {
+                () = serving.closing.cancelled() => return Ok(()),
+                opened = open.wait_for(Option::is_some) => opened.ok().and_then(|live| live.clone()),
+            };
+            let listener = socket.listen(BACKLOG)?.into_std()?;
+            tracing::info!(%address, "https_port_opened");
+            let port = serving.port(listener, router, opened, limits);
+            port.serve(serving.closing).await
+        }));
     }
 
     fn follow(
@@ -352,9 +394,8 @@ impl Serving {
     /// Waits until all ports have closed in good order.
     pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
         for port in self.ports.drain(..) {
-            port.await
-                .context("a port was not served to its end")?
-                .context("the server ended")?;
+            let ended = port.await.context("a port was not served to its end")?;
+            ended.context("the server ended")?;
         }
         Ok(())
     }
@@ -368,44 +409,6 @@ pub(crate) struct ReadCertificates {
     peers: Option<LiveTls>,
     metrics: Option<LiveTls>,
     node: Option<(Certificates, KnownHosts)>,
-}
-
-/// A port that opens when there is a certificate for it.
-struct LatePort {
-    socket: HttpsSocket,
-    open: watch::Receiver<Option<LiveTls>>,
-    metrics: ConnectionMetrics,
-    limits: ConnectionLimits,
-    head_room: Pool,
-    node: Node,
-    served: Served,
-}
-
-async fn serve_late(late: LatePort, closing: CancellationToken) -> std::io::Result<()> {
-    let LatePort {
-        socket: HttpsSocket { socket, address },
-        mut open,
-        metrics,
-        limits,
-        head_room,
-        node,
-        served,
-    } = late;
-    let opened = tokio::select! {
-        () = closing.cancelled() => return Ok(()),
-        opened = open.wait_for(Option::is_some) => opened.ok().and_then(|live| live.clone()),
-    };
-    let listener = socket.listen(BACKLOG)?.into_std()?;
-    tracing::info!(%address, "https_port_opened");
-    let port = Port {
-        listener,
-        router: router(node, served),
-        tls: opened,
-        limits,
-        head_room,
-        metrics,
-    };
-    port.serve(closing).await
 }
 
 impl HttpsSocket {

@@ -163,7 +163,7 @@ impl BoundNode {
         let probed = CancellationToken::new();
         let _probed = probed.clone().drop_guard();
         let client = cluster.as_ref().map(ClusterLink::client);
-        let mut serving = listeners.serve(&state, client, &closing, probed)?;
+        let mut serving = listeners.serve(&state, client, closing, probed)?;
         let mut background = upkeep::start(&state, files);
         background.append(&mut serving.background);
         if let Some(cluster) = cluster {

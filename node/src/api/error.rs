@@ -248,16 +248,12 @@ impl ApiError {
             }
             Self::InvalidClusterKey => "Invalid cluster key".into(),
             Self::MissingClientCertificate => "This route demands a TLS client certificate".into(),
-            Self::OrderOfNode => {
-                "A node's certificate gives orders on its own machine only: run osc-node there, or use the operator's certificate".into()
-            }
+            Self::OrderOfNode => "A node's certificate gives orders on its own machine only: run osc-node there".into(),
             Self::MessageOfOperator => "This route is for nodes; the operator's certificate is none of theirs".into(),
             Self::ServedElsewhere(place) => place.to_string().into(),
             Self::ProofWanted => "Sign the request with the challenge in X-OSC-Challenge".into(),
             Self::UnreadableProof => "X-OSC-Proof was not made for this request".into(),
-            Self::ProofRequired => {
-                "Nodes and programs sign what they ask here (OSC_PEER_PROOF=require); the key itself does not count".into()
-            }
+            Self::ProofRequired => "Nodes and programs sign what they ask here (OSC_PEER_PROOF=require); the key itself does not count".into(),
             Self::PeersBusy => "Too much is under way between nodes; try again".into(),
             Self::TooManyFailures { .. } => {
                 "Too many wrong keys from this address; try again later".into()

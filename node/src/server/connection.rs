@@ -107,7 +107,17 @@ pub(super) async fn serve(
             converse(stream, activity, shared, outdated).await
         }
         Ok(Err(error)) => {
-            tracing::debug!(client = %activity.mark.peer.ip(), error = %error, "tls_handshake_failed");
+            let client = activity.mark.peer.ip();
+            if tls.tells_of_refusals() {
+                tracing::warn!(
+                    %client,
+                    error = %error,
+                    advice = "only certificates of this cluster's nodes and of its operator open OSC_PEER_PORT",
+                    "peer_certificate_refused"
+                );
+            } else {
+                tracing::debug!(%client, error = %error, "tls_handshake_failed");
+            }
             ConnectionEnd::Handshake
         }
         Err(_) => ConnectionEnd::Silent,

@@ -2,7 +2,8 @@
 
 use std::{
     io,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use rustls::ServerConfig;
@@ -26,7 +27,12 @@ pub(crate) enum Guests {
 pub(crate) struct LiveTls {
     guests: Guests,
     in_force: Arc<RwLock<InForce>>,
+    /// When a refusal was last told of.
+    told: Arc<Mutex<Option<Instant>>>,
 }
+
+/// How often a refused certificate is told of: a node that has a wrong one tries for ever.
+const TELL_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 struct InForce {
@@ -50,7 +56,22 @@ impl LiveTls {
         Self {
             guests,
             in_force: Arc::new(RwLock::new(InForce::new(config))),
+            told: Arc::default(),
         }
+    }
+
+    /// Whether a handshake that failed is something that a person must hear of.
+    pub(super) fn tells_of_refusals(&self) -> bool {
+        if self.guests == Guests::Clients {
+            return false;
+        }
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = told.is_none_or(|at| now.duration_since(at) >= TELL_EVERY);
+        if due {
+            *told = Some(now);
+        }
+        due
     }
 
     /// Other ones, for connections that come from now on. What nodes showed is judged again: their earlier connections end

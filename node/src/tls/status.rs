@@ -1,6 +1,9 @@
 //! Which certificates are in force, as the status shows them.
 
-use std::sync::{PoisonError, RwLock};
+use std::{
+    fmt::Write,
+    sync::{PoisonError, RwLock},
+};
 
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
@@ -40,7 +43,11 @@ impl InForce {
 
 fn fingerprint(der: &CertificateDer<'_>) -> String {
     let digest = Sha256::digest(der);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// What became of the files of one certificate.

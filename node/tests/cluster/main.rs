@@ -11,6 +11,8 @@
 mod access;
 mod acknowledgement;
 mod api;
+#[path = "../it/authority.rs"]
+mod authority;
 mod checker;
 mod cluster;
 mod damage;
@@ -22,6 +24,7 @@ mod federated;
 mod founding;
 mod impostors;
 mod membership;
+mod mutual_tls;
 mod network;
 mod node;
 mod partitions;

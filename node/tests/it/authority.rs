@@ -10,7 +10,6 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
 };
-use reqwest::{Certificate, Client, Identity};
 
 /// What a certificate says of its holder.
 pub(crate) struct Leaf<'n> {
@@ -78,22 +77,6 @@ impl Authority {
             key: key.serialize_pem(),
         }
     }
-
-    /// A client that trusts this authority alone, and shows this certificate.
-    pub(crate) fn client(&self, shown: Option<&Pair>) -> Client {
-        client_of(&self.pem(), shown)
-    }
-}
-
-/// A client that trusts these authorities alone.
-pub(crate) fn client_of(authorities: &str, shown: Option<&Pair>) -> Client {
-    let roots = Certificate::from_pem_bundle(authorities.as_bytes()).unwrap();
-    let mut builder = Client::builder().tls_certs_only(roots).no_proxy();
-    if let Some(Pair { certificate, key }) = shown {
-        let identity = Identity::from_pem((certificate.clone() + key).as_bytes()).unwrap();
-        builder = builder.identity(identity);
-    }
-    builder.build().unwrap()
 }
 
 fn now() -> u64 {
@@ -117,5 +100,6 @@ pub(crate) fn fingerprint(pem: &str) -> String {
     use sha2::{Digest, Sha256};
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
     let digest = Sha256::digest(&der);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.concat()
 }

@@ -1,0 +1,357 @@
+//! Nodes with ports of their own and certificates of one authority: who is let in, and how certificates are exchanged.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    },
+};
+
+use serde_json::json;
+
+use crate::{
+    api::Api,
+    authority::{Authority, Leaf, OF_CLIENTS, OF_NODES, Pair, fingerprint, write_node_tls},
+    cluster::Cluster,
+    wait::until,
+};
+
+const DAY_MILLIS: i64 = 86_400_000;
+
+/// A cluster whose nodes listen at addresses of their own, each with a certificate for it.
+struct Secured {
+    cluster: Cluster,
+    authority: Authority,
+    hosts: Vec<String>,
+}
+
+impl Secured {
+    /// Nodes that do not run yet. All of them have certificates; the first so many are listed.
+    async fn prepared(count: usize, listed: usize) -> Self {
+        static CLUSTERS: AtomicU8 = AtomicU8::new(0);
+        let turn = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let mut cluster = Cluster::prepared(count).await;
+        // Each test has addresses of its own, so that the port may be the same everywhere.
+        let hosts: Vec<_> = (0..count)
+            .map(|node| format!("127.{}.{high}.{low}", 16 + usize::from(turn) * 8 + node))
+            .collect();
+        let list: Vec<_> = hosts[..listed]
+            .iter()
+            .map(|host| format!("{host}:9001"))
+            .collect();
+        for (node, host) in cluster.nodes.iter_mut().zip(&hosts) {
+            node.set("OSC_HOST", host);
+            node.set("OSC_PEER_PORT", "9001");
+            node.set("OSC_CLUSTER_NODES", &list.join(","));
+        }
+        let mut secured = Self {
+            cluster,
+            authority: Authority::new("nodes"),
+            hosts,
+        };
+        for node in 0..count {
+            let pair = secured.issue(node);
+            let authorities = secured.authority.pem();
+            secured.mount(node, &pair, &authorities);
+            let folder = secured.folder(node);
+            let folder = folder.to_str().unwrap();
+            secured.cluster.nodes[node].set("OSC_NODE_TLS_DIR", folder);
+        }
+        secured
+    }
+
+    async fn founded(count: usize) -> Self {
+        let mut secured = Self::prepared(count, count).await;
+        secured.cluster.start_all().await;
+        secured.found();
+        secured.cluster.all_ready().await;
+        secured
+    }
+
+    /// As people do it: from the machine of a node, with its certificate.
+    fn found(&self) {
+        let (code, complaint) = self.cluster.nodes[0].run_to_its_end(&["init"]);
+        assert_eq!(code, Some(0), "{complaint}");
+    }
+
+    fn folder(&self, node: usize) -> PathBuf {
+        self.cluster.folder.path().join(format!("tls-{node}"))
+    }
+
+    fn issue(&self, node: usize) -> Pair {
+        issue(&self.authority, &self.hosts[node])
+    }
+
+    fn mount(&self, node: usize, pair: &Pair, authorities: &str) {
+        write_node_tls(&self.folder(node), pair, authorities);
+    }
+
+    /// Waits until a node shows and accepts what it mounts.
+    async fn in_force(&self, node: usize, pair: &Pair, authorities: &[&Authority]) {
+        let leaf = json!(fingerprint(&pair.certificate));
+        let accepted: Vec<_> = authorities
+            .iter()
+            .map(|authority| fingerprint(&authority.pem()))
+            .collect();
+        let accepted = json!(accepted);
+        self.cluster
+            .status_until(node, "the certificates are in force", |status| {
+                let tls = &status["details"]["tls"]["node"];
+                tls["leaf"] == leaf && tls["authorities"] == accepted
+            })
+            .await;
+    }
+
+    /// Waits until a node tells that it does not reach another one, and why.
+    async fn unreachable(&self, node: usize, other: usize, why: &str) {
+        let address = json!(format!("{}:9001", self.hosts[other]));
+        let what = format!("n{other} is not reached: {why}");
+        self.cluster
+            .status_until(node, &what, |status| {
+                let unreachable = status["details"]["unreachable_nodes"].as_array();
+                unreachable.into_iter().flatten().any(|peer| {
+                    let error = peer["error"].as_str().unwrap_or_default();
+                    peer["address"] == address && error.contains(why)
+                })
+            })
+            .await;
+    }
+}
+
+fn issue(authority: &Authority, host: &str) -> Pair {
+    authority.issue(&Leaf::of_node(&[host]))
+}
+
+/// Clients that write and read at every node until they are told to stop; gives how much they did.
+struct Load {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicUsize>,
+    clients: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn on(apis: Vec<Api>) -> Self {
+        let (stop, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let clients = apis.into_iter().enumerate().map(|(node, api)| {
+            let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
+            tokio::spawn(async move {
+                let key = format!("load-{node}");
+                api.create(&key, 0).await.with(201);
+                for turn in 1.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    api.put(&key, turn).await.with(200);
+                    assert_eq!(api.value(&key).await, turn);
+                    done.fetch_add(2, Ordering::Relaxed);
+                }
+            })
+        });
+        Self {
+            clients: clients.collect(),
+            stop,
+            done,
+        }
+    }
+
+    /// Waits until so many more requests were answered.
+    async fn goes_on(&self) {
+        let from = self.done.load(Ordering::Relaxed);
+        until("clients are answered", async || {
+            (self.done.load(Ordering::Relaxed) > from + 20).then_some(())
+        })
+        .await;
+    }
+
+    async fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.await.unwrap();
+        }
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_and_then_their_authority_are_exchanged_under_load_without_a_failed_request() {
+    let secured = Secured::founded(3).await;
+    let cluster = &secured.cluster;
+    let faults = |node: usize| cluster.nodes[node].events("peer_unreachable").len();
+    // Nodes that start one after the other do not reach each other at first.
+    let before = [0, 1, 2].map(faults);
+    let load = Load::on(cluster.apis());
+    for node in 0..3 {
+        let pair = secured.issue(node);
+        secured.mount(node, &pair, &secured.authority.pem());
+        secured.in_force(node, &pair, &[&secured.authority]).await;
+    }
+    load.goes_on().await;
+
+    let new = Authority::new("nodes");
+    let both = secured.authority.pem() + &new.pem();
+    let mut pairs = Vec::new();
+    for node in 0..3 {
+        let pair = secured.issue(node);
+        secured.mount(node, &pair, &both);
+        pairs.push(pair);
+    }
+    for (node, pair) in pairs.iter().enumerate() {
+        let accepted = [&secured.authority, &new];
+        secured.in_force(node, pair, &accepted).await;
+    }
+    for (node, pair) in pairs.iter_mut().enumerate() {
+        *pair = issue(&new, &secured.hosts[node]);
+        secured.mount(node, pair, &both);
+        let accepted = [&secured.authority, &new];
+        secured.in_force(node, pair, &accepted).await;
+        load.goes_on().await;
+    }
+    for (node, pair) in pairs.iter().enumerate() {
+        secured.mount(node, pair, &new.pem());
+        secured.in_force(node, pair, &[&new]).await;
+    }
+    load.goes_on().await;
+    let answered = load.end().await;
+    for (node, before) in before.into_iter().enumerate() {
+        cluster.sees_healthy(node, 2).await;
+        assert_eq!(faults(node), before, "n{node} always reached others");
+    }
+    assert_eq!(cluster.converged().await.len(), 3);
+    eprintln!("{answered} requests were answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_certificate_of_a_node_is_refused_by_those_that_dial_it_and_those_that_it_dials()
+{
+    let secured = Secured::founded(2).await;
+    let cluster = &secured.cluster;
+    let host = secured.hosts[1].as_str();
+    let names = [host];
+    let foreign = Authority::new("nodes");
+    let leaf = |usages, days| Leaf {
+        names: &names,
+        usages,
+        days,
+    };
+    let cases = [
+        (
+            "Expired",
+            secured.authority.issue(&leaf(OF_NODES, (-30, -1))),
+        ),
+        (
+            "NotValidYet",
+            secured.authority.issue(&leaf(OF_NODES, (1, 30))),
+        ),
+        ("BadSignature", issue(&foreign, host)),
+        (
+            "NotValidForName",
+            secured
+                .authority
+                .issue(&Leaf::of_node(&["elsewhere.example"])),
+        ),
+        (
+            "InvalidPurpose",
+            secured.authority.issue(&leaf(OF_CLIENTS, (-1, 30))),
+        ),
+    ];
+    for (why, pair) in cases {
+        secured.mount(1, &pair, &secured.authority.pem());
+        secured.in_force(1, &pair, &[&secured.authority]).await;
+        secured.unreachable(0, 1, "certificate").await;
+        secured.unreachable(1, 0, "alert").await;
+        // Both go on serving what they have.
+        for api in cluster.apis() {
+            assert!(api.is_ready().await, "{why}");
+        }
+        let good = secured.issue(1);
+        secured.mount(1, &good, &secured.authority.pem());
+        for node in [0, 1] {
+            cluster.sees_healthy(node, 1).await;
+        }
+    }
+    let refusal = cluster.logged(0, "peer_certificate_refused", 1).await;
+    assert!(refusal["error"].is_string(), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_the_cluster_key_and_without_a_certificate_of_the_cluster_is_no_peer() {
+    let mut secured = Secured::prepared(4, 2).await;
+    let foreign = Authority::new("nodes");
+    // One has a certificate of another authority and trusts this one; one has none and speaks plain HTTP.
+    let pair = issue(&foreign, &secured.hosts[2]);
+    let both = foreign.pem() + &secured.authority.pem();
+    secured.mount(2, &pair, &both);
+    for setting in ["OSC_PEER_PORT", "OSC_NODE_TLS_DIR"] {
+        secured.cluster.nodes[3].set(setting, "");
+    }
+    secured.cluster.start_all().await;
+    secured.found();
+    let cluster = &secured.cluster;
+    for node in [0, 1] {
+        cluster.ready(node).await;
+    }
+    let created = cluster.api(0).create("k", 1).await.with(201);
+    for stranger in [2, 3] {
+        for member in [0, 1] {
+            let address = json!(format!("{}:9001", secured.hosts[member]));
+            until("the stranger is refused", async || {
+                let refused = cluster.nodes[stranger].events("peer_unreachable");
+                let mut refused = refused.iter();
+                refused.any(|event| event["peer"] == address).then_some(())
+            })
+            .await;
+        }
+        assert!(!cluster.api(stranger).is_ready().await);
+        assert!(!cluster.nodes[stranger].holds_ciphertext());
+    }
+    let read = cluster.api(1).get_since("k", &created.version()).await;
+    assert_eq!(read.with(200).body["value"], 1);
+    for member in [0, 1] {
+        let status = cluster.api(member).status().await;
+        assert_eq!(status["total_nodes"], 1, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_last_a_hundred_days_and_after_four_hundred_nodes_serve_what_they_have() {
+    let mut secured = Secured::founded(2).await;
+    secured.cluster.api(0).create("k", 1).await.with(201);
+    secured.cluster.converged().await;
+    for node in [0, 1] {
+        secured.cluster.nodes[node].stop().await;
+        secured.cluster.skew_clock(node, 100 * DAY_MILLIS);
+    }
+    secured.cluster.start_all().await;
+    secured.cluster.converged().await;
+    for node in [0, 1] {
+        secured.cluster.nodes[node].stop().await;
+        secured.cluster.skew_clock(node, 400 * DAY_MILLIS);
+    }
+    secured.cluster.start_all().await;
+    let cluster = &secured.cluster;
+    secured.unreachable(0, 1, "certificate").await;
+    secured.unreachable(1, 0, "certificate").await;
+    cluster.all_ready().await;
+    for (node, api) in cluster.apis().into_iter().enumerate() {
+        assert_eq!(api.value("k").await, 1);
+        api.create(&format!("alone-{node}"), 1).await.with(201);
+        assert_eq!(
+            cluster.nodes[node].events("certificate_has_ended").len(),
+            1,
+            "n{node}"
+        );
+    }
+    // A certificate that is renewed then is taken while both run.
+    for node in [0, 1] {
+        let names = [secured.hosts[node].as_str()];
+        let pair = secured.authority.issue(&Leaf {
+            names: &names,
+            usages: OF_NODES,
+            days: (399, 764),
+        });
+        secured.mount(node, &pair, &secured.authority.pem());
+    }
+    assert_eq!(cluster.converged().await.len(), 3);
+}
