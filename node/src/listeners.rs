@@ -413,32 +413,40 @@ pub(crate) struct ReadCertificates {
 
 impl HttpsSocket {
     fn bind(address: SocketAddr) -> anyhow::Result<Self> {
-        let taken = || format!("cannot listen on {address}; choose another OSC_HTTPS_PORT");
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address).with_context(taken)?;
+        let socket = or_ipv4(address, |address| {
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4(),
+                SocketAddr::V6(_) => TcpSocket::new_v6(),
+            }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        });
+        let socket = socket.with_context(|| {
+            format!("cannot listen on {address}; choose another OSC_HTTPS_PORT")
+        })?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
 }
 
-/// Binds. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// Takes an address. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
+fn or_ipv4<T>(
+    address: SocketAddr,
+    take: impl Fn(SocketAddr) -> std::io::Result<T>,
+) -> std::io::Result<T> {
     let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    match TcpListener::bind(address) {
+    match take(address) {
         // Linux' EAFNOSUPPORT and EADDRNOTAVAIL: no such family at all, or none on any interface.
-        Err(error) if everywhere && matches!(error.raw_os_error(), Some(97 | 99)) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
-        }
-        bound => bound,
+        Err(error) if everywhere && matches!(error.raw_os_error(), Some(97 | 99)) => take(
+            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+        ),
+        taken => taken,
     }
 }
 
 fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    let listener = bind(address)
+    let listener = or_ipv4(address, |address| TcpListener::bind(address))
         .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
