@@ -446,7 +446,7 @@ fn or_ipv4<T>(
 }
 
 fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    let listener = or_ipv4(address, |address| TcpListener::bind(address))
+    let listener = or_ipv4(address, TcpListener::bind)
         .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)

@@ -52,8 +52,9 @@ pub(super) async fn observe(
     node.untrusted_forwarders
         .look_at(&request, &node.trusted_proxies);
 
-    let here = || ports::judge(request.uri().path(), &node.ports, served);
-    let mut response = match head_rules::judge(&request).and_then(|()| here()) {
+    let judged = head_rules::judge(&request)
+        .and_then(|()| ports::judge(request.uri().path(), &node.ports, served));
+    let mut response = match judged {
         Ok(()) => answer(&node, request, next).await,
         Err(refusal) => refusal.into_response(),
     };

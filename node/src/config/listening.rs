@@ -101,6 +101,12 @@ pub(super) fn host(values: &mut Values<'_>) -> IpAddr {
     FALLBACK
 }
 
+/// An address and a port for one purpose.
+pub(super) fn bind(values: &mut Values<'_>, name: &str, example: &str) -> Option<SocketAddr> {
+    let wanted = format!("an IP address and a port, such as {example}");
+    values.parse_optional(name, &wanted)
+}
+
 /// The files of HTTPS on the one port.
 pub(super) fn tls_files(values: &mut Values<'_>) -> Option<TlsFiles> {
     let enabled = values.boolean("HTTPS_ENABLED");

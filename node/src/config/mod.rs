@@ -208,10 +208,7 @@ impl Config {
             trusted_proxies: listening::trusted_proxies(&mut values),
             cors: listening::cors_origins(&mut values),
             tls: listening::tls_files(&mut values),
-            metrics_bind: values.parse_optional(
-                "METRICS_BIND",
-                "an IP address and a port, such as 0.0.0.0:9100",
-            ),
+            metrics_bind: listening::bind(&mut values, "METRICS_BIND", "0.0.0.0:9100"),
             cluster_keys: access_keys::cluster_keys(&mut values, cluster_enabled),
             peer_proof: peers::proof_policy(&mut values),
             min_free_bytes: values.parse("MIN_FREE_BYTES", "a number of bytes"),
@@ -226,10 +223,7 @@ impl Config {
             }),
             write_ack: peers::write_ack(&mut values),
             max_connections: listening::max_connections(&mut values),
-            health_bind: values.parse_optional(
-                "HEALTH_BIND",
-                "an IP address and a port, such as 0.0.0.0:9200",
-            ),
+            health_bind: listening::bind(&mut values, "HEALTH_BIND", "0.0.0.0:9200"),
             max_body_bytes,
             max_json_values: memory::json_values(&mut values),
             lists: ListBounds::of(&mut values),
