@@ -26,7 +26,7 @@ enum Part {
 pub(super) enum BrokenOff {
     #[error("the client does not read")]
     Stalled,
-    #[error("the client takes too long for all of it")]
+    #[error("all of it takes too long; the client can ask for pages")]
     TooSlow,
     #[error("the client went away")]
     Gone,
