@@ -277,18 +277,17 @@ pub(super) fn unreadable_names(connection: &Connection) -> rusqlite::Result<Vec<
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::store::{file::DatabaseFile, schema};
 
-    /// A row of the environment `e`, written at this clock.
-    pub(in crate::store) fn row_of(key: &str, clock: i64, token: &str) -> Row {
+    fn loser(n: i64, token: &str) -> Row {
         let version = Version {
-            clock: Clock::from_raw(clock),
+            clock: Clock::from_raw(n + 1),
             incarnation: Incarnation::from_raw(1),
         };
         Row {
-            identity: Identity::of("e", key).unwrap(),
+            identity: Identity::of("e", "k").unwrap(),
             category: None,
             content: Some(Content::Token(token.to_owned())),
             created_at: Timestamp::from_micros(0),
@@ -307,7 +306,7 @@ pub(super) mod tests {
         schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
         let large = "x".repeat(CONFLICT_PAGE_BYTES / 2);
         for n in 0..9 {
-            let row = row_of("k", n + 1, if n < 5 { &large } else { "x" });
+            let row = loser(n, if n < 5 { &large } else { "x" });
             put_conflict(&connection, &row, row.hash(), Timestamp::from_micros(0)).unwrap();
         }
         let (mut sizes, mut clocks, mut before) = (Vec::new(), Vec::new(), None);

@@ -1,12 +1,13 @@
 //! Long lists, asked for again and again.
 
 use futures::FutureExt as _;
+use reqwest::Client;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Attack,
     honest::USER_KEY,
-    http::{client, total},
+    http::attacker,
     node::API_KEY,
     report::{Caller, Figures},
     scene::{Scale, Scene, Spoils},
@@ -54,7 +55,11 @@ async fn listed(scale: Scale, path: &'static str) -> Figures {
             let listers = (0..16).map(|number| {
                 let url = url.clone();
                 tokio::spawn(async move {
-                    let client = client(number % 4);
+                    let client = Client::builder()
+                        .no_proxy()
+                        .local_address(std::net::IpAddr::from(attacker(number % 4)))
+                        .build()
+                        .unwrap();
                     let (mut listed, mut refused) = (0_usize, 0_usize);
                     while Instant::now() < end {
                         let request = client
@@ -79,7 +84,13 @@ async fn listed(scale: Scale, path: &'static str) -> Figures {
                     (listed, refused)
                 })
             });
-            let (listed, refused) = total(listers).await;
+            let done = futures::future::join_all(listers).await;
+            let (listed, refused) = done
+                .into_iter()
+                .map(Result::unwrap)
+                .fold((0, 0), |(listed, refused), (more, others)| {
+                    (listed + more, refused + others)
+                });
             Spoils::note(format!("{rows} rows, {listed} lists, {refused} refused"))
         })
         .await
@@ -96,7 +107,11 @@ async fn looked_at(scale: Scale, path: &'static str) -> Figures {
     scene
         .measure(async move {
             let end = Instant::now() + scale.lasts();
-            let client = client(0);
+            let client = Client::builder()
+                .no_proxy()
+                .local_address(std::net::IpAddr::from(attacker(0)))
+                .build()
+                .unwrap();
             let get = |path: &str, user_key: &str| {
                 client
                     .get(format!("{url}{path}"))

@@ -1,14 +1,14 @@
 //! Values of many parts: written and read by many at once.
 
 use futures::FutureExt as _;
-use reqwest::StatusCode;
+use reqwest::{Client, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::{
     Attack,
     honest::USER_KEY,
-    http::{client, total},
+    http::attacker,
     node::API_KEY,
     report::{Caller, Figures},
     scene::{Scale, Scene, Spoils},
@@ -40,6 +40,14 @@ fn members() -> Value {
     Value::Object(members.collect::<Map<_, _>>())
 }
 
+fn client(number: usize) -> Client {
+    Client::builder()
+        .no_proxy()
+        .local_address(std::net::IpAddr::from(attacker(number)))
+        .build()
+        .unwrap()
+}
+
 /// Counts answers: those that succeeded and those that were refused.
 async fn repeat(until: Instant, request: impl Fn() -> reqwest::RequestBuilder) -> (usize, usize) {
     let (mut done, mut refused) = (0, 0);
@@ -56,6 +64,16 @@ async fn repeat(until: Instant, request: impl Fn() -> reqwest::RequestBuilder) -
         }
     }
     (done, refused)
+}
+
+fn total(counts: Vec<Result<(usize, usize), tokio::task::JoinError>>) -> String {
+    let (done, refused) = counts
+        .into_iter()
+        .map(Result::unwrap)
+        .fold((0, 0), |(done, refused), (more, others)| {
+            (done + more, refused + others)
+        });
+    format!("{done} done, {refused} refused")
 }
 
 fn written(scale: Scale, value: &Value) -> impl Future<Output = Figures> + use<> {
@@ -81,8 +99,7 @@ fn written(scale: Scale, value: &Value) -> impl Future<Output = Figures> + use<>
                         .await
                     })
                 });
-                let (done, refused) = total(writers).await;
-                Spoils::note(format!("{done} done, {refused} refused"))
+                Spoils::note(total(futures::future::join_all(writers).await))
             })
             .await
     }
@@ -108,8 +125,7 @@ async fn read(scale: Scale) -> Figures {
                     .await
                 })
             });
-            let (done, refused) = total(readers).await;
-            Spoils::note(format!("{done} done, {refused} refused"))
+            Spoils::note(total(futures::future::join_all(readers).await))
         })
         .await
 }

@@ -65,49 +65,6 @@ async fn fill(node: &TestNode) {
     }
 }
 
-/// Bytes that the system holds for the client of this connection; Linux tells them in hexadecimal.
-fn held_by_the_system(connection: &TcpStream) -> usize {
-    let port = |address: std::io::Result<std::net::SocketAddr>| {
-        format!("0100007F:{:04X}", address.unwrap().port())
-    };
-    let (node, client) = (port(connection.peer_addr()), port(connection.local_addr()));
-    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let line = sockets
-        .lines()
-        .find(|line| line.contains(&format!("{node} {client}")))
-        .unwrap();
-    let (waiting, _) = line
-        .split_whitespace()
-        .nth(4)
-        .unwrap()
-        .split_once(':')
-        .unwrap();
-    usize::from_str_radix(waiting, 16).unwrap()
-}
-
-#[tokio::test]
-async fn what_a_client_does_not_take_waits_in_the_node_and_not_in_the_system() {
-    let node = node(&[], ALL_BUT_STALLS);
-    let mut unread = connect(&node.url).await;
-    let asset = request("GET", "/docs/swagger-ui-bundle.js", "");
-    unread.write_all(asset.as_bytes()).await.unwrap();
-    unread.readable().await.unwrap();
-    let settled = async {
-        let mut before = 0;
-        loop {
-            sleep(Duration::from_millis(200)).await;
-            let held = held_by_the_system(&unread);
-            if held > 0 && held == before {
-                return held;
-            }
-            before = held;
-        }
-    };
-    let held = timeout(Duration::from_secs(20), settled).await.unwrap();
-    assert!(held < 100_000, "{held} bytes");
-    node.stop().await;
-}
-
 #[tokio::test]
 async fn who_sends_nothing_is_cut_off_on_both_ports() {
     let node = node(&[("OSC_METRICS_BIND", "127.0.0.1:0")], SHORT);
