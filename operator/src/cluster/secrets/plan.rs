@@ -193,5 +193,4 @@ fn is_missing(
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;
