@@ -177,9 +177,10 @@ impl Doorkeeper {
                 };
                 let shared = Arc::clone(&self.shared);
                 self.tasks.spawn(async move {
-                    // What a client does not take must not lie in the kernel either: a pod's limit counts it.
-                    let bounded = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
-                    let end = if stream.set_nodelay(true).and(bounded).is_ok() {
+                    // What a client does not take must not lie in the kernel either: a pod's limit counts it. Sandboxes whose
+                    // kernel does not know the option are served without it.
+                    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+                    let end = if stream.set_nodelay(true).is_ok() {
                         connection::serve(stream, activity, &shared).await
                     } else {
                         ConnectionEnd::Broken

@@ -112,13 +112,8 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if let Some(Waiting { over, answer }) = this.waiting {
-            ready!(over.as_mut().poll(context));
-            return match answer.take() {
-                Some(answer) => Poll::Ready(Ok(answer)),
-                // Not polled again after its end.
-                None => Poll::Pending,
-            };
+        if let Some(waiting) = this.waiting {
+            return waiting.as_mut().poll(context).map(Ok);
         }
         let answer = ready!(this.answer.poll(context))?;
         let Some(request) = this.request.take() else {
@@ -130,23 +125,16 @@ impl Future for Answering {
         let Some(rest) = rest else {
             return Poll::Ready(Ok(answer));
         };
-        let mut over = Box::pin(rest.over());
-        if over.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Ok(answer));
-        }
-        *this.waiting = Some(Waiting {
-            over,
-            answer: Some(answer),
-        });
-        Poll::Pending
+        let waiting = this.waiting.insert(Box::pin(async move {
+            rest.over().await;
+            answer
+        }));
+        waiting.as_mut().poll(context).map(Ok)
     }
 }
 
 /// An answer that goes out when nothing more of its request's body is read.
-struct Waiting {
-    over: Pin<Box<dyn Future<Output = ()> + Send>>,
-    answer: Option<Response<AnswerBody>>,
-}
+type Waiting = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>;
 
 /// What of a request's body the client has to send before its answer. Clients stop sending when they are refused; some of
 /// them (curl 7.88) hang where any other answer on HTTP/2 ends before their body does.
