@@ -132,11 +132,14 @@ impl Contact {
 pub(super) struct Contacts {
     pub(super) routes: BTreeMap<Address, Route>,
     pub(super) known: BTreeMap<Incarnation, Contact>,
+    /// Whether a list was told, be it an empty one: before, nobody knows whom to hear.
+    has_list: bool,
 }
 
 impl Contacts {
     /// Takes a new list of addresses. Vanishing from it removes nobody: a member that was reached stays a route.
     pub(super) fn list(&mut self, addresses: &[Address]) {
+        self.has_list = true;
         for route in self.routes.values_mut() {
             route.listed = false;
         }
@@ -325,10 +328,8 @@ impl Contacts {
 
     /// Whether every listed address answered or failed once.
     pub(super) fn went_round(&self) -> bool {
-        self.routes
-            .values()
-            .filter(|route| route.listed)
-            .all(|route| route.tried)
+        let mut listed = self.routes.values().filter(|route| route.listed);
+        self.has_list && listed.all(|route| route.tried)
     }
 
     /// Whether an address of the list may turn out to be this node's own.

@@ -40,7 +40,8 @@ pub(super) struct Writer {
     /// Whether the engine was ready when it last committed.
     was_ready: bool,
     setup: Setup,
-    listed: Vec<Address>,
+    /// `None` until a list was told.
+    listed: Option<Vec<Address>>,
     waiters: Waiters,
     log: LogTidiness,
     around: Surroundings,
@@ -81,7 +82,7 @@ impl Writer {
             engine,
             was_ready: false,
             setup,
-            listed: Vec::new(),
+            listed: None,
             waiters: Waiters::default(),
             log: LogTidiness::new(Instant::now()),
             around,
@@ -153,7 +154,7 @@ impl Writer {
                 Job::Look(reply) => lookers.push(reply),
                 job => {
                     if let Job::Listed(addresses) = &job {
-                        self.listed.clone_from(addresses);
+                        self.listed = Some(addresses.clone());
                     }
                     inputs.extend(self.waiters.input(job));
                 }
@@ -288,8 +289,9 @@ impl Writer {
                 LoadError::Storage(error) => WriteError::from(error),
                 other => failed(&other),
             })?;
-        let listed = Input::Listed(self.listed.clone());
-        engine.step(&mut tables, now, listed, &mut Vec::new())?;
+        if let Some(listed) = self.listed.clone() {
+            engine.step(&mut tables, now, Input::Listed(listed), &mut Vec::new())?;
+        }
         tables.commit(self.around.live_entries.load(Ordering::Relaxed))?;
         engine.follow(&mut self.engine, self.was_ready);
         self.engine = engine;

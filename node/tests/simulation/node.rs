@@ -154,9 +154,10 @@ impl World {
         });
         self.load(id);
         let life = self.nodes[id].life;
+        // As in a process, where nothing keeps the first look at the time behind the list.
+        self.tick(id, life);
         let listed = Input::Listed(self.nodes[id].list.clone());
         self.arrive(id, life, Job::Plain(listed));
-        self.tick(id, life);
     }
 
     /// Brings the engine up from what is durable.

@@ -165,7 +165,11 @@ impl Engine {
             (Standing::Member, Some(State::Removed | State::Superseded) | None) => {
                 Some("it does not belong to the cluster any more".to_owned())
             }
-            (Standing::Member, Some(State::Member | State::Joining)) => self.behind(now),
+            // Where nothing is missing, the next look finds that out: until then it does not serve.
+            (Standing::Member, Some(State::Member | State::Joining)) => Some(
+                self.behind(now)
+                    .unwrap_or_else(|| "it is about to serve".to_owned()),
+            ),
         }
     }
 
