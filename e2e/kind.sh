@@ -17,9 +17,10 @@ The cluster is up and stays up. In another terminal:
 
   export KUBECONFIG=$kubeconfig PATH=$cache/bin:\$PATH
   kubectl get osc,pods,secrets
-  kubectl port-forward service/demo 9000 &
+  kubectl port-forward service/demo 9000 9443 &
   curl -X PUT 'http://127.0.0.1:9000/configs/greeting?upsert=true' $key -H 'Content-Type: application/json' -d '{"value":{"text":"hello"}}'
   curl http://127.0.0.1:9000/configs $key
+  kubectl get configmap demo-ca -o jsonpath='{.data.ca\.crt}' > ca.crt; curl --cacert ca.crt https://127.0.0.1:9443/configs $key
 
 Remove it: make kind-down
 TEXT

@@ -13,7 +13,9 @@
 //! | [`leader`], [`admin`], [`metrics`], [`run`], [`health`] | the running operator |
 
 pub mod admin;
+pub mod certificate;
 pub mod cluster;
+pub mod cluster_domain;
 pub mod health;
 pub mod leader;
 pub mod local;

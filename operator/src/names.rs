@@ -24,6 +24,11 @@ pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
 pub const LABEL_SCRAPE: &str = "opensecureconf.io/scrape";
 /// Annotation of the salt Secret: the incarnation that was told to bootstrap the cluster; empty while none is.
 pub const ANNOTATION_BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
+/// Annotations of what outlives its resource: Argo CD neither deletes it nor takes its presence for a difference.
+pub const RETAINED: [(&str, &str); 2] = [
+    ("argocd.argoproj.io/sync-options", "Prune=false"),
+    ("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
+];
 /// Annotation of the salt Secret and of the StatefulSet: which names, paths and annotations they were made with.
 pub const ANNOTATION_LAYOUT: &str = "opensecureconf.io/layout";
 /// The layout of this release. A renamed annotation, label, path or claim raises it.
@@ -37,21 +42,45 @@ pub const OPERATOR: &str = "opensecureconf-operator";
 pub const OPERATOR_NAMESPACE: &str = "opensecureconf-system";
 /// The container of a node.
 pub const NODE_CONTAINER: &str = "node";
-/// The one port of a node: clients, peers, probes, metrics.
-pub const NODE_PORT: i32 = 9000;
-/// That port's name.
-pub const NODE_PORT_NAME: &str = "http";
+/// Where clients find a node over plain HTTP.
+pub const HTTP_PORT: u16 = 9000;
+/// Where clients find it over HTTPS.
+pub const HTTPS_PORT: u16 = 9443;
+/// Where nodes find each other, and the operator finds them: mutual TLS only.
+pub const PEERS_PORT: u16 = 9001;
+/// Where metrics are, over HTTPS.
+pub const METRICS_PORT: u16 = 9002;
+/// Names of these ports.
+pub const HTTP_PORT_NAME: &str = "http";
+/// See [`HTTPS_PORT`].
+pub const HTTPS_PORT_NAME: &str = "https";
+/// See [`PEERS_PORT`].
+pub const PEERS_PORT_NAME: &str = "peers";
+/// See [`METRICS_PORT`].
+pub const METRICS_PORT_NAME: &str = "metrics";
 /// Where a node answers probes only.
 pub const HEALTH_PORT: u16 = 9003;
 /// Its name. No Service and no NetworkPolicy has it: the kubelet of the pod's own machine is the only caller.
 pub const HEALTH_PORT_NAME: &str = "health";
 /// Name and number of every port of a node: no other container of its pod takes one of them.
-pub const OWN_PORTS: [(&str, i32); 2] = [
-    (NODE_PORT_NAME, NODE_PORT),
-    (HEALTH_PORT_NAME, HEALTH_PORT as i32),
+pub const OWN_PORTS: [(&str, u16); 5] = [
+    (HTTP_PORT_NAME, HTTP_PORT),
+    (HTTPS_PORT_NAME, HTTPS_PORT),
+    (PEERS_PORT_NAME, PEERS_PORT),
+    (METRICS_PORT_NAME, METRICS_PORT),
+    (HEALTH_PORT_NAME, HEALTH_PORT),
 ];
 /// Names of a pod's own volumes.
-pub const OWN_VOLUMES: [&str; 6] = ["data", "tmp", "api-key", "cluster-key", "peers", "salt"];
+pub const OWN_VOLUMES: [&str; 8] = [
+    "data",
+    "tmp",
+    "api-key",
+    "cluster-key",
+    "peers",
+    "salt",
+    "tls",
+    "client-tls",
+];
 /// User and group of every container.
 pub const USER_ID: i64 = 65532;
 
@@ -70,6 +99,20 @@ pub const API_KEY_PREVIOUS_FILE: &str = "api-key-previous";
 pub const CLUSTER_KEY_ENTRY: &str = "cluster-key";
 /// Key of the salt Secret.
 pub const SALT_ENTRY: &str = "salt";
+/// Entries of the Secrets with certificates: the chain, leaf first.
+pub const CERTIFICATE_ENTRY: &str = "tls.crt";
+/// Its private key.
+pub const PRIVATE_KEY_ENTRY: &str = "tls.key";
+/// The authorities: of the nodes' Secret what nodes accept, of the ConfigMap what verifies port 9443.
+pub const AUTHORITIES_ENTRY: &str = "ca.crt";
+/// Of the ConfigMap: what verifies ports 9001 and 9002.
+pub const NODE_AUTHORITIES_ENTRY: &str = "node-ca.crt";
+/// Of the authority's Secret: the one before, while a renewal is under way.
+pub const PREVIOUS_CERTIFICATE_ENTRY: &str = "previous.crt";
+/// Its private key.
+pub const PREVIOUS_PRIVATE_KEY_ENTRY: &str = "previous.key";
+/// Annotation of the authority's Secret: the last nonce of `tls.authority.rotate` that was carried out.
+pub const ANNOTATION_AUTHORITY_ROTATION: &str = "opensecureconf.io/authority-rotation";
 /// Key of the ConfigMap with the peer list.
 pub const PEERS_ENTRY: &str = "nodes";
 
@@ -100,6 +143,16 @@ impl ClusterName {
     /// The headless Service and the ConfigMap with the peer list.
     pub fn nodes(&self) -> String {
         format!("{}-nodes", self.0)
+    }
+
+    /// The ConfigMap with the certificates that clients and scrapers verify nodes with.
+    pub fn ca(&self) -> String {
+        format!("{}-ca", self.0)
+    }
+
+    /// The Secret that cert-manager keeps the clients' certificate in.
+    pub fn client_tls(&self) -> String {
+        format!("{}-client-tls", self.0)
     }
 
     /// The pod with this ordinal; also the node's id.

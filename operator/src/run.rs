@@ -8,7 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     admin,
-    cluster::{context::Context, controller},
+    cluster::{context::Context, controller, validate::Installation},
+    cluster_domain,
     leader::Leadership,
     metrics::Metrics,
     names::OPERATOR_NAMESPACE,
@@ -44,7 +45,10 @@ pub struct Settings {
         default_value = "osc-operator"
     )]
     pub identity: String,
-    /// Namespace of the Lease
+    /// What the names of Services end in [default: what /etc/resolv.conf says, else cluster.local]
+    #[arg(long, value_name = "DOMAIN", env = "OSC_OPERATOR_CLUSTER_DOMAIN")]
+    pub cluster_domain: Option<String>,
+    /// Namespace of the operator and its Lease
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = OPERATOR_NAMESPACE)]
     pub lease_namespace: String,
 }
@@ -68,7 +72,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         settings.identity,
         metrics.clone(),
     );
-    let context = Context::new(client, metrics, settings.node_image)?;
+    let installation = Installation {
+        namespace: settings.lease_namespace,
+        cluster_domain: settings
+            .cluster_domain
+            .unwrap_or_else(cluster_domain::of_this_pod),
+    };
+    let context = Context::new(client, metrics, settings.node_image).at(installation);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %settings.admin_bind, "operator_started");
 
     let (mut terminate, mut interrupt) = (

@@ -1,6 +1,8 @@
 //! The Prometheus Operator's ServiceMonitor, as far as we set it. Not our type: its definition comes with that operator.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::{
+    api::core::v1::ConfigMapKeySelector, apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +43,10 @@ pub struct Endpoint {
     pub port: String,
     /// Where the metrics are.
     pub path: String,
+    /// `https`.
+    pub scheme: String,
+    /// How the nodes are verified.
+    pub tls_config: TlsConfig,
     /// How often.
     pub interval: String,
     /// How long one scrape may take.
@@ -52,4 +58,22 @@ pub struct Endpoint {
     /// Changes of the labels of samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metric_relabelings: Vec<Value>,
+}
+
+/// How a node is verified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsConfig {
+    /// The name that its certificate must be for.
+    pub server_name: String,
+    /// Who must have signed it.
+    pub ca: Authorities,
+}
+
+/// Certificates of authorities.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorities {
+    /// The entry of a ConfigMap that holds them.
+    pub config_map: ConfigMapKeySelector,
 }

@@ -16,7 +16,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     build::ClusterResources, dereference::DereferencedObjects, validate::ValidatedCluster,
 };
-use crate::{names::FIELD_MANAGER, service_monitor::ServiceMonitor};
+use crate::{
+    certificate::Certificate, names::FIELD_MANAGER, pki::IssueError,
+    service_monitor::ServiceMonitor,
+};
 
 /// How the API server begins to say that an object's own keyed lists repeat a key: it will never take it.
 const NO_TYPED_PATCH: &str = "failed to create typed patch object";
@@ -27,6 +30,9 @@ pub enum Error {
     /// The system gives no random bytes.
     #[error("failed to get random bytes from the system")]
     Random(#[source] SysError),
+    /// No certificate can be issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
     /// The API server says no.
     #[error("failed to {verb} {kind} {name}")]
     Write {
@@ -85,6 +91,11 @@ pub enum Done {
         /// The node that had it.
         node: String,
     },
+    /// A certificate is another one now.
+    Renewed {
+        /// The Secret's name.
+        secret: String,
+    },
     /// A child that is not wanted any more is gone.
     Deleted {
         /// Its kind.
@@ -107,11 +118,13 @@ pub async fn apply(
     let ClusterResources {
         service_account,
         config_map,
+        ca_config_map,
         headless_service,
         client_service,
         network_policy,
         disruption_budget,
         service_monitor,
+        certificate,
         stateful_set,
     } = resources;
     let mut children = Children {
@@ -123,6 +136,7 @@ pub async fn apply(
     };
     children.apply(service_account).await?;
     children.apply(config_map).await?;
+    children.apply(ca_config_map).await?;
     children.apply(headless_service).await?;
     children.apply(client_service).await?;
     children
@@ -132,6 +146,11 @@ pub async fn apply(
         .apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
         .await?;
     let stateful_set = children.apply(stateful_set).await?;
+    if found.certificates_served {
+        children
+            .apply_or_delete::<Certificate>(certificate.as_ref())
+            .await?;
+    }
     // Last: its definition is another operator's, and whatever that one says of it must not keep nodes from running.
     if found.service_monitors_served {
         children

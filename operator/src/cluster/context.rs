@@ -11,12 +11,14 @@ use kube::{
     runtime::events::{Recorder, Reporter},
 };
 
-use crate::{metrics::Metrics, names::OPERATOR, node};
+use super::validate::Installation;
+use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients};
 
 /// What reconciles share.
 pub struct Context {
     pub(super) client: Client,
-    pub(super) http: reqwest::Client,
+    pub(super) nodes: NodeClients,
+    pub(super) installation: Installation,
     pub(super) recorder: Recorder,
     pub(super) metrics: Metrics,
     pub(super) node_image: String,
@@ -37,23 +39,29 @@ pub(super) struct Memory {
 
 impl Context {
     /// A context; `node_image` is used where a resource names none.
-    pub fn new(
-        client: Client,
-        metrics: Metrics,
-        node_image: String,
-    ) -> Result<Self, reqwest::Error> {
+    pub fn new(client: Client, metrics: Metrics, node_image: String) -> Self {
         let reporter = Reporter {
             controller: OPERATOR.to_owned(),
             instance: std::env::var("POD_NAME").ok(),
         };
-        Ok(Self {
+        Self {
             recorder: Recorder::new(client.clone(), reporter),
-            http: node::http_client()?,
+            nodes: NodeClients::default(),
+            installation: Installation::default(),
             client,
             metrics,
             node_image,
             memory: Mutex::default(),
-        })
+        }
+    }
+
+    /// The same for another installation than the usual one.
+    #[must_use]
+    pub fn at(self, installation: Installation) -> Self {
+        Self {
+            installation,
+            ..self
+        }
     }
 
     pub(super) fn remember<T>(
@@ -73,6 +81,7 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&(namespace.to_owned(), name.to_owned()));
+        self.nodes.forget(namespace, name);
         self.metrics.forget(namespace, name);
     }
 

@@ -30,6 +30,7 @@ use super::{
     resource::OpenSecureConfCluster,
 };
 use crate::{
+    certificate::Certificate,
     names::{LABEL_MANAGED_BY, OPERATOR},
     service_monitor::ServiceMonitor,
 };
@@ -79,7 +80,8 @@ async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
             scoped::<PodDisruptionBudget>(client, namespace),
             ours.clone(),
         )
-        .owns_stream(service_monitors(client, namespace, ours.clone()))
+        .owns_stream(optional::<ServiceMonitor>(client, namespace, ours.clone()))
+        .owns_stream(optional::<Certificate>(client, namespace, ours.clone()))
         .watches(scoped::<Secret>(client, namespace), ours, cluster_of_secret)
         .run(reconcile, error_policy, Arc::clone(&context))
         .for_each(|result| {
@@ -116,20 +118,25 @@ fn clusters(
     .predicate_filter(predicates::generation, PredicateConfig::default())
 }
 
-/// ServiceMonitors, from when this Kubernetes knows them. Until then the watch fails again and again: were its errors let
+/// Objects of another operator's kind, from when this Kubernetes knows it. Until then the watch fails again and again: were its errors let
 /// through, the driver would hold back everything else for as long.
-fn service_monitors(
+fn optional<K>(
     client: &Client,
     namespace: Option<&str>,
     ours: watcher::Config,
-) -> impl Stream<Item = Result<PartialObjectMeta<ServiceMonitor>, watcher::Error>> + Send + use<> {
-    watcher(
-        scoped::<PartialObjectMeta<ServiceMonitor>>(client, namespace),
-        ours,
-    )
-    .default_backoff()
-    .touched_objects()
-    .filter(|result| std::future::ready(result.is_ok()))
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    watcher(scoped::<PartialObjectMeta<K>>(client, namespace), ours)
+        .default_backoff()
+        .touched_objects()
+        .filter(|result| std::future::ready(result.is_ok()))
 }
 
 fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>

@@ -24,6 +24,7 @@ use super::{
     validate::{self, ValidatedCluster, claim_owner},
 };
 use crate::{
+    certificate::Certificate,
     names::{ANNOTATION_LAYOUT, ClusterName, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR},
     service_monitor::ServiceMonitor,
 };
@@ -36,26 +37,44 @@ pub async fn dereference(
     let (name, namespace) = (&cluster.name, cluster.namespace.as_str());
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
     let no_filter = ListParams::default();
-    let (secrets, user_api_key, claims, monitor, foreign_references) = try_join!(
+    let api_key = &cluster.spec.api_key.secret_ref;
+    let (secrets, user_api_key, client_tls, claims, monitor, certificate, foreign_references) = try_join!(
         managed_secrets(client, cluster),
-        user_api_key(client, cluster),
+        user_secret(
+            client,
+            cluster,
+            api_key.as_ref().map(|reference| reference.name.clone())
+        ),
+        user_secret(client, cluster, cluster.client_certificate_secret()),
         claims.list(&no_filter),
-        service_monitor(client, cluster),
+        optional_child::<ServiceMonitor>(client, cluster),
+        optional_child::<Certificate>(client, cluster),
         foreign_references(client, cluster),
     )?;
     let (service_monitors_served, monitor) = monitor;
-    let (nodes, own) = (name.nodes(), name.as_str());
+    let (certificates_served, certificate) = certificate;
+    let (nodes, ca, own) = (name.nodes(), name.ca(), name.as_str());
     let children = try_join!(
         child::<StatefulSet>(client, cluster, own),
         child::<Service>(client, cluster, own),
         child::<Service>(client, cluster, &nodes),
         child::<ConfigMap>(client, cluster, &nodes),
+        child::<ConfigMap>(client, cluster, &ca),
         child::<ServiceAccount>(client, cluster, own),
         child::<NetworkPolicy>(client, cluster, own),
         child::<PodDisruptionBudget>(client, cluster, own),
     )?;
     let children = [
-        children.0, children.1, children.2, children.3, children.4, children.5, children.6, monitor,
+        children.0,
+        children.1,
+        children.2,
+        children.3,
+        children.4,
+        children.5,
+        children.6,
+        children.7,
+        monitor,
+        certificate,
     ];
     let claims: Vec<_> = claims
         .items
@@ -75,11 +94,13 @@ pub async fn dereference(
     Ok(DereferencedObjects {
         secrets,
         user_api_key,
+        client_tls,
         api_key,
         pending_claims: claims.iter().filter_map(pending).collect(),
         claims: claims.iter().map(ResourceExt::name_any).collect(),
         children: children.into_iter().flatten().collect(),
         service_monitors_served,
+        certificates_served,
         foreign_references,
     })
 }
@@ -102,25 +123,28 @@ async fn managed_secrets(
     Ok(try_join_all(read).await?.into_iter().flatten().collect())
 }
 
-async fn user_api_key(
+/// A Secret of the user's own, where the resource names one.
+async fn user_secret(
     client: &Client,
     cluster: &ValidatedCluster,
+    name: Option<String>,
 ) -> Result<Option<ObservedSecret>, kube::Error> {
-    let Some(reference) = &cluster.spec.api_key.secret_ref else {
+    let Some(name) = name else {
         return Ok(None);
     };
     let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
-    let secret = api.get_opt(&reference.name).await?;
+    let secret = api.get_opt(&name).await?;
     Ok(secret.map(|secret| ObservedSecret::read(secret, true, &cluster.uid)))
 }
 
-/// Whether the pod template names what another cluster of this namespace owns, also one whose resource is gone.
+/// Whether the pod template or the clients' certificate names what another cluster of this namespace owns, also one whose resource is gone.
 async fn foreign_references(
     client: &Client,
     cluster: &ValidatedCluster,
 ) -> Result<Option<validate::Error>, kube::Error> {
     let references = &cluster.additions.references;
-    if references.is_empty() {
+    let client_certificate = cluster.spec.tls.secret_ref.as_ref();
+    if references.is_empty() && client_certificate.is_none() {
         return Ok(None);
     }
     let clusters: Api<OpenSecureConfCluster> = Api::namespaced(client.clone(), &cluster.namespace);
@@ -144,7 +168,12 @@ async fn foreign_references(
             Some((secret.name_any(), owner.clone()))
         })
         .collect();
-    Ok(references.check(&clusters, &labelled).err())
+    let checked = references.check(&clusters, &labelled).and_then(|()| {
+        client_certificate.map_or(Ok(()), |secret| {
+            validate::check_client_certificate(&secret.name, &clusters, &labelled)
+        })
+    });
+    Ok(checked.err())
 }
 
 fn pending(claim: &PersistentVolumeClaim) -> Option<PendingClaim> {
@@ -178,16 +207,22 @@ where
     }))
 }
 
-/// Whether this Kubernetes knows ServiceMonitors, and the cluster's own.
-async fn service_monitor(
+/// Whether this Kubernetes knows such a kind of another operator, and the cluster's own object of it.
+async fn optional_child<K>(
     client: &Client,
     cluster: &ValidatedCluster,
-) -> Result<(bool, Option<Child>), kube::Error> {
-    let api: Api<ServiceMonitor> = Api::namespaced(client.clone(), &cluster.namespace);
+) -> Result<(bool, Option<Child>), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), &cluster.namespace);
     match api.list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => Ok((
             true,
-            child::<ServiceMonitor>(client, cluster, cluster.name.as_str()).await?,
+            child::<K>(client, cluster, cluster.name.as_str()).await?,
         )),
         // An unknown group answers in plain text, so only the code tells.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok((false, None)),

@@ -13,7 +13,7 @@ use super::{
     context::Context,
     dereference::DereferencedObjects,
     events::{self, Told},
-    observe,
+    observe::{self, Connection},
     resource::OpenSecureConfCluster,
     scaling::{self, ScalePlan, ScaleStep, Situation},
     secrets::{BootstrapRecord, ManagedSecret},
@@ -82,12 +82,13 @@ pub(super) async fn act(
     found: &DereferencedObjects,
     pods: &[(Pod, Option<NodeDetails>)],
     plan: &MembershipPlan,
-    nodes: &NodeClient,
+    nodes: Option<&Connection>,
     context: &Context,
 ) -> Option<Stalled> {
     if let BootstrapStep::Lost { incarnation } = &plan.bootstrap {
         return Some(Stalled::bootstrap_node_lost(valid, incarnation));
     }
+    let nodes = &nodes?.client;
     let orders = Orders {
         valid,
         found,
@@ -198,7 +199,7 @@ impl Orders<'_> {
             .iter()
             .map(|(pod, _)| pod)
             .find(|pod| observe::ordinal(pod) == Some(ordinal));
-        let Some(address) = pod.and_then(observe::address) else {
+        let Some(address) = pod.map(|pod| observe::address(self.valid, pod)) else {
             return false;
         };
         match self.nodes.command(&address, order).await {

@@ -7,7 +7,7 @@
 //! | observe | `observe.rs` | read pods, ask the nodes |
 //! | plan | [`bootstrap`], [`scaling`], [`salt`], [`secrets`] | nothing but think |
 //! | build | [`build`] | nothing but think |
-//! | apply | [`apply`] | write children |
+//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`] | write children |
 //! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
 //! | status | [`status`] | think, then write the status |
 
@@ -15,8 +15,10 @@ pub mod apply;
 pub mod bootstrap;
 pub mod bootstrap_mark;
 pub mod build;
+mod certificates;
 pub mod context;
 pub mod controller;
+mod converge;
 pub mod dereference;
 mod events;
 mod figures;

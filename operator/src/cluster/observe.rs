@@ -1,5 +1,7 @@
 //! What a cluster is doing now: its StatefulSet, its pods, and what each node says of itself. Writes nothing.
 
+use std::net::IpAddr;
+
 use futures::future::join_all;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
@@ -10,8 +12,8 @@ use super::{
     validate::ValidatedCluster,
 };
 use crate::{
-    names::NODE_PORT,
-    node::{NodeClient, NodeDetails},
+    names::PEERS_PORT,
+    node::{NodeClient, NodeDetails, PodAddresses},
 };
 
 /// The cluster's own StatefulSet; nothing where the name is somebody else's.
@@ -31,19 +33,41 @@ pub(super) async fn stateful_set(
 /// The pods in the order of their ordinals, each with what its node answered.
 pub(super) async fn nodes(
     client: &Client,
-    nodes: &NodeClient,
+    nodes: Option<&Connection>,
     cluster: &ValidatedCluster,
 ) -> Result<Vec<(Pod, Option<NodeDetails>)>, kube::Error> {
-    let answers = pods(client, cluster).await?.into_iter().map(|pod| async {
-        let details = ask(nodes, &pod).await;
+    let pods = pods(client, cluster).await?;
+    if let Some(connection) = nodes {
+        connection.addresses.set(
+            pods.iter()
+                .filter_map(|pod| Some((host(cluster, pod), ip(pod)?)))
+                .collect(),
+        );
+    }
+    let answers = pods.into_iter().map(|pod| async {
+        let details = match nodes {
+            Some(connection) if ip(&pod).is_some() => {
+                connection.client.status(&address(cluster, &pod)).await
+            }
+            _ => None,
+        };
         (pod, details)
     });
     Ok(join_all(answers).await)
 }
 
+/// How the nodes of one cluster are reached.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// What speaks to them.
+    pub(super) client: NodeClient,
+    /// Where they are.
+    pub(super) addresses: PodAddresses,
+}
+
 /// What the cluster's own nodes say of their salt; asked only where the Secret is lost.
 pub(super) async fn salt_reports(
-    nodes: &NodeClient,
+    nodes: Option<&Connection>,
     cluster: &ValidatedCluster,
     stateful_set: Option<&StatefulSet>,
     pods: &[(Pod, Option<NodeDetails>)],
@@ -57,7 +81,7 @@ pub(super) async fn salt_reports(
         if details.founding.is_none() {
             return Some(None);
         }
-        let salt = nodes.salt(&address(pod)?).await?;
+        let salt = nodes?.client.salt(&address(cluster, pod)).await?;
         let incarnation = details.incarnation.clone();
         Some(Some(MemberSalt {
             node,
@@ -100,21 +124,22 @@ async fn pods(client: &Client, cluster: &ValidatedCluster) -> Result<Vec<Pod>, k
     Ok(pods)
 }
 
-/// Where a pod's node answers; `None` before it has an address.
-pub(super) fn address(pod: &Pod) -> Option<String> {
-    let ip = pod.status.as_ref()?.pod_ip.as_deref()?;
-    Some(if ip.contains(':') {
-        format!("[{ip}]:{NODE_PORT}")
-    } else {
-        format!("{ip}:{NODE_PORT}")
-    })
+/// Where the node of a pod answers the operator: by name, because its certificate is for names.
+pub(super) fn address(cluster: &ValidatedCluster, pod: &Pod) -> String {
+    format!("{}:{PEERS_PORT}", host(cluster, pod))
+}
+
+fn host(cluster: &ValidatedCluster, pod: &Pod) -> String {
+    let (service, namespace) = (cluster.name.nodes(), &cluster.namespace);
+    format!("{}.{service}.{namespace}.svc", pod.name_any())
+}
+
+/// `None` before the pod has an address.
+fn ip(pod: &Pod) -> Option<IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
 }
 
 /// The number at the end of a pod's name.
 pub(super) fn ordinal(pod: &Pod) -> Option<usize> {
     pod.name_any().rsplit('-').next()?.parse().ok()
-}
-
-async fn ask(nodes: &NodeClient, pod: &Pod) -> Option<NodeDetails> {
-    nodes.status(&address(pod)?).await
 }

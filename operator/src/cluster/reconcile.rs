@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::{
-    api::apps::v1::StatefulSet,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject},
@@ -14,16 +11,18 @@ use kube::{
 };
 
 use super::{
-    apply, build,
+    apply, certificates,
     context::Context,
+    converge::{self, Converged},
     dereference::{self, DereferencedObjects, SaltSecret},
-    events::{announce, announce_change},
-    figures, layout, membership, observe,
+    events::announce_change,
+    figures, layout, membership,
+    observe::{self, Connection},
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
     salt::SaltReports,
     secrets::{self, SecretPlan},
     stalled::Stalled,
-    status::{self, Monitoring, Observation},
+    status::{self, Monitoring, Observation, Tls},
     validate::{self, ValidatedCluster},
 };
 use crate::node::NodeClient;
@@ -91,9 +90,14 @@ pub async fn reconcile_cluster(
         PROGRESSING
     } else if holds("NotBootstrapped") {
         FOUNDING
-    } else if ["Reconciling", "CatchingUp", "MemberUnreachable"]
-        .into_iter()
-        .any(holds)
+    } else if [
+        "Reconciling",
+        "CatchingUp",
+        "MemberUnreachable",
+        "AuthorityExchanging",
+    ]
+    .into_iter()
+    .any(holds)
     {
         PROGRESSING
     } else {
@@ -170,43 +174,49 @@ async fn steps(
             (valid, Some(error))
         }
     };
-    let found = dereference::dereference(client, &valid)
+    let valid = ValidatedCluster {
+        installation: context.installation.clone(),
+        ..valid
+    };
+    let found = Box::pin(dereference::dereference(client, &valid))
         .await
         .map_err(Error::reading)?;
-    let nodes = NodeClient::plain(
-        context.http.clone(),
-        found.api_key.clone(),
-        found.cluster_key(),
-    );
+    let nodes = connect(&valid, &found, context);
     let there = observe::stateful_set(client, &valid, &found)
         .await
         .map_err(Error::reading)?;
-    let pods = observe::nodes(client, &nodes, &valid)
+    let pods = observe::nodes(client, nodes.as_ref(), &valid)
         .await
         .map_err(Error::reading)?;
     let plan = membership::plan(&valid, &found, there.as_ref(), &pods);
+    let layout = layout::unsupported(&valid, &found);
     let secrets = if let Some(error) = refused {
         Err(error.into())
     } else if let Some(error) = &found.foreign_references {
         Err(error.clone().into())
-    } else if let Some(stalled) = layout::unsupported(&valid, &found) {
+    } else if let Some(stalled) = layout.clone() {
         Err(stalled)
     } else {
         let salt_reports = if found.is_salt_lost() {
-            observe::salt_reports(&nodes, &valid, there.as_ref(), &pods).await
+            observe::salt_reports(nodes.as_ref(), &valid, there.as_ref(), &pods).await
         } else {
             SaltReports::default()
         };
         let had = before.salt_fingerprint.as_deref();
         secrets::plan(&valid, &found, &salt_reports, had).map_err(Stalled::from)
     };
-    let outcome = match &secrets {
-        Err(stalled) => Err(stalled.clone()),
-        Ok(secrets) => {
-            let now = valid.with_replicas(plan.replicas());
-            converge(cluster, &now, &found, secrets, context).await?
-        }
-    };
+    let now_wanted = valid.with_replicas(plan.replicas());
+    let running = certificates::running(&pods);
+    let Converged { outcome, waiting } = Box::pin(converge::converge(
+        cluster,
+        &now_wanted,
+        &found,
+        &secrets,
+        layout.is_none(),
+        &running,
+        context,
+    ))
+    .await?;
     let (stateful_set, stalled) = match outcome {
         // No node is instructed to bootstrap, to leave or to go before its mark can be read.
         Ok(applied) if found.is_salt_lost() => {
@@ -214,8 +224,16 @@ async fn steps(
             (Some(applied), missing.map(Stalled::from))
         }
         Ok(applied) => {
-            let stalled =
-                membership::act(cluster, &valid, &found, &pods, &plan, &nodes, context).await;
+            let stalled = membership::act(
+                cluster,
+                &valid,
+                &found,
+                &pods,
+                &plan,
+                nodes.as_ref(),
+                context,
+            )
+            .await;
             (Some(applied), stalled)
         }
         Err(stalled) => (there, Some(stalled)),
@@ -232,40 +250,34 @@ async fn steps(
         salt_fingerprint: salt_fingerprint.as_deref(),
         monitoring: monitoring(&valid, &found, stalled.as_ref()),
         stalled: stalled.as_ref(),
+        tls: Tls {
+            waiting: waiting.as_ref(),
+            client_secret_found: found.client_tls.is_some(),
+            certificates_served: found.certificates_served,
+        },
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,
     };
     Ok(status::observed(&seen, before, &now()))
 }
 
-/// Builds and writes. The outer error is worth another try, the inner one waits for somebody.
-async fn converge(
-    cluster: &OpenSecureConfCluster,
-    valid: &ValidatedCluster,
+/// How this cluster's nodes are reached; `None` while they have no certificates.
+fn connect(
+    cluster: &ValidatedCluster,
     found: &DereferencedObjects,
-    secrets: &SecretPlan,
     context: &Context,
-) -> Result<Result<StatefulSet, Stalled>, Error> {
-    let resources = build::build(valid);
-    if let Some(stalled) = Stalled::name_taken(found, &resources) {
-        return Ok(Err(stalled));
-    }
-    let mut done = Vec::new();
-    let applied = async {
-        secrets::create(&context.client, valid, secrets, &mut done).await?;
-        apply::apply(&context.client, valid, &resources, found, &mut done).await
-    }
-    .await;
-    // Also what was done before a failure was done.
-    for step in &done {
-        announce(cluster, step, &context.recorder).await;
-    }
-    match applied {
-        Ok(stateful_set) => Ok(Ok(stateful_set)),
-        Err(error) => match Stalled::rejected(&error) {
-            Some(stalled) => Ok(Err(stalled)),
-            None => Err(error.into()),
-        },
+) -> Option<Connection> {
+    let place = (cluster.namespace.as_str(), cluster.name.as_str());
+    let pki = certificates::stored(&found.secrets);
+    match context.nodes.get(place, &pki, jiff::Timestamp::now()) {
+        Ok(client) => client.map(|(client, addresses)| Connection {
+            client: NodeClient::over_tls(client, found.api_key.clone(), found.cluster_key()),
+            addresses,
+        }),
+        Err(error) => {
+            tracing::warn!(error = %error, "nodes_not_connected");
+            None
+        }
     }
 }
 

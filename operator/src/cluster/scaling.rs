@@ -126,8 +126,8 @@ fn lost(member: &NodeMember, what: &str, how: &str) -> String {
     } = member;
     format!(
         "{name} is {state} and {what}: what only it holds would be lost. {how}; or, if its disk is lost, remove it by hand at a node \
-         that serves: curl -X POST -H 'X-Cluster-Key: ...' \
-         'http://NODE:9000/cluster/members/{name}/remove?incarnation={incarnation}&force=true'"
+         that serves (this life of it is {incarnation}): \
+         kubectl exec POD -c node -- osc-node members remove {name} --force"
     )
 }
 
@@ -294,7 +294,8 @@ mod tests {
         assert_eq!(plan.replicas, 2);
         let message = plan.blocked.unwrap();
         assert!(
-            message.contains("members/prod-1/remove?incarnation=prod-1's&force=true"),
+            message.contains("osc-node members remove prod-1 --force")
+                && message.contains("prod-1's"),
             "{message}"
         );
     }

@@ -64,6 +64,7 @@ impl Stalled {
             "NetworkPolicy" => resources.network_policy.is_some(),
             "PodDisruptionBudget" => resources.disruption_budget.is_some(),
             "ServiceMonitor" => resources.service_monitor.is_some(),
+            "Certificate" => resources.certificate.is_some(),
             _ => true,
         };
         let child = found

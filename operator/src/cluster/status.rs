@@ -19,8 +19,9 @@ use super::{
     validate::ValidatedCluster,
 };
 use crate::{
-    names::{NODE_PORT, STATUS_FIELD_MANAGER},
-    node::NodeDetails,
+    names::{HTTP_PORT, HTTPS_PORT, STATUS_FIELD_MANAGER},
+    node::{NodeCertificates, NodeDetails},
+    pki::Waiting,
 };
 use verdicts::Verdict;
 
@@ -37,12 +38,25 @@ pub struct Observation<'a> {
     pub salt_fingerprint: Option<&'a str>,
     /// What is known of the ServiceMonitor.
     pub monitoring: Monitoring,
+    /// What is known of certificates.
+    pub tls: Tls<'a>,
     /// Why the cluster stands still, where it does.
     pub stalled: Option<&'a Stalled>,
     /// What somebody has to do before nodes can be taken away.
     pub blocked: Option<&'a str>,
     /// The claims that have no volume yet.
     pub pending_claims: &'a [PendingClaim],
+}
+
+/// What is known of certificates, beside what the nodes say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tls<'a> {
+    /// What a renewal of the authority waits for.
+    pub waiting: Option<&'a Waiting>,
+    /// Whether the Secret with the certificate that clients see is there, where it is not the nodes' own.
+    pub client_secret_found: bool,
+    /// Whether this Kubernetes knows cert-manager's Certificates.
+    pub certificates_served: bool,
 }
 
 /// What is known of the ServiceMonitor.
@@ -113,10 +127,18 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
             None if cluster.spec.api_key.required => ManagedSecret::ApiKey.name(&cluster.name),
             None => String::new(),
         },
-        endpoint: format!(
-            "http://{}.{}.svc:{NODE_PORT}",
-            cluster.name, cluster.namespace
-        ),
+        endpoint: if cluster.spec.tls.serves_https() {
+            format!(
+                "https://{}.{}.svc:{HTTPS_PORT}",
+                cluster.name, cluster.namespace
+            )
+        } else {
+            format!(
+                "http://{}.{}.svc:{HTTP_PORT}",
+                cluster.name, cluster.namespace
+            )
+        },
+        ca_config_map_name: cluster.name.ca(),
         conditions: conditions(
             verdicts::verdicts(seen, &members, ready),
             cluster.generation,
@@ -153,6 +175,8 @@ pub fn unseen(
 }
 
 fn member(pod: &Pod, details: Option<&NodeDetails>) -> MemberStatus {
+    let certificates: Option<&NodeCertificates> =
+        details.and_then(|details| details.tls.as_ref()?.node.as_ref());
     MemberStatus {
         name: pod.name_any(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
@@ -162,6 +186,10 @@ fn member(pod: &Pod, details: Option<&NodeDetails>) -> MemberStatus {
         version: details.map(|details| details.version.clone()),
         salt_fingerprint: details.and_then(|details| details.salt_fingerprint.clone()),
         entries: details.map(|details| details.entries),
+        certificate_fingerprint: certificates.and_then(|node| node.leaf.clone()),
+        authority_fingerprints: certificates
+            .map(|node| node.authorities.clone())
+            .unwrap_or_default(),
     }
 }
 

@@ -6,10 +6,10 @@ mod references;
 use std::collections::BTreeMap;
 
 pub use pod_template::PodAdditions;
-pub(in crate::cluster) use references::claim_owner;
+pub(in crate::cluster) use references::{check_client_certificate, claim_owner};
 
-use super::resource::{ClusterSpec, OpenSecureConfCluster, check};
-use crate::names::ClusterName;
+use super::resource::{ClusterSpec, OpenSecureConfCluster, ServiceType, TlsMode, canonical, check};
+use crate::names::{ClusterName, OPERATOR_NAMESPACE};
 
 /// A cluster that can be built.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,9 +28,39 @@ pub struct ValidatedCluster {
     pub image: String,
     /// Additions to the pods.
     pub additions: PodAdditions,
+    /// Where the operator and its clusters run.
+    pub installation: Installation,
+}
+
+/// Where the operator and its clusters run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// What the names of Services end in, such as `cluster.local`.
+    pub cluster_domain: String,
+}
+
+impl Default for Installation {
+    fn default() -> Self {
+        Self {
+            namespace: OPERATOR_NAMESPACE.to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
+        }
+    }
 }
 
 impl ValidatedCluster {
+    /// The Secret with the certificate that clients see, where that is not the nodes' own.
+    pub(super) fn client_certificate_secret(&self) -> Option<String> {
+        let tls = &self.spec.tls;
+        match tls.mode {
+            TlsMode::Secret => tls.secret_ref.as_ref().map(|secret| secret.name.clone()),
+            TlsMode::Issuer => Some(self.name.client_tls()),
+            TlsMode::Auto | TlsMode::Off => None,
+        }
+    }
+
     /// The same cluster with another number of nodes: what there is to be just now.
     pub(super) fn with_replicas(&self, replicas: i32) -> Self {
         let mut other = self.clone();
@@ -97,13 +127,17 @@ pub fn without_additions(
     check(cluster).map_err(broken)?;
     let name = ClusterName::new(cluster.metadata.name.as_deref().unwrap_or_default())
         .ok_or_else(|| Error::Spec("the resource has no usable name".to_owned()))?;
-    let spec = cluster.spec.clone();
+    let spec = canonical(&cluster.spec)
+        .map_err(|error| Error::Spec(format!("the spec cannot be read: {error}")))?;
     refuse_own_labels("spec.service.labels", &spec.service.labels, &name)?;
     refuse_own_labels(
         "spec.monitoring.serviceMonitor.labels",
         &spec.monitoring.service_monitor.labels,
         &name,
     )?;
+    if let Some(problem) = unreachable_from_outside(&spec) {
+        return Err(Error::Spec(problem));
+    }
     Ok(ValidatedCluster {
         name,
         namespace: cluster
@@ -118,7 +152,18 @@ pub fn without_additions(
             .clone()
             .unwrap_or_else(|| default_image.to_owned()),
         additions: PodAdditions::default(),
+        installation: Installation::default(),
         spec,
+    })
+}
+
+/// A Service for the outside without a port: what is not encrypted leaves the cluster only where that is asked for.
+fn unreachable_from_outside(spec: &ClusterSpec) -> Option<String> {
+    let outside = spec.service.type_ != ServiceType::ClusterIP;
+    (outside && !spec.tls.serves_https() && !spec.service.expose_plain_http).then(|| {
+        "spec.service: with tls.mode Off only port 9000 is left, which is not encrypted; choose another tls.mode, or set \
+         service.exposePlainHttp to true to carry it outside the cluster all the same"
+            .to_owned()
     })
 }
 

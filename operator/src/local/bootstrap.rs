@@ -8,7 +8,7 @@ use futures::future::join_all;
 use super::{files::ClusterFolder, process::NodeProcess};
 use crate::{
     cluster::bootstrap::{BootstrapStep, decide},
-    node::NodeCommand,
+    node::{NodeClient, NodeCommand},
 };
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -16,9 +16,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Returns once the cluster is bootstrapped.
 pub(super) async fn ensure_bootstrapped(
     folder: &ClusterFolder,
+    client: &NodeClient,
     nodes: &[NodeProcess],
 ) -> anyhow::Result<()> {
-    let client = folder.node_client()?;
     loop {
         let answers = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
         let answers: Vec<_> = answers.iter().map(Option::as_ref).collect();

@@ -11,7 +11,8 @@ use anyhow::{Context, bail};
 
 use crate::{
     cluster::bootstrap_mark::BootstrapMark,
-    node::{AccessKey, NodeClient, http_client, settings::NodeFiles},
+    node::{AccessKey, NodeClient, NodeClients, http_client, settings::NodeFiles},
+    pki::StoredPki,
     random,
 };
 
@@ -28,10 +29,7 @@ impl ClusterFolder {
     /// Opens or makes the folder, with the salt and the keys.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let path = std::path::absolute(path)?;
-        let mut made = DirBuilder::new();
-        made.recursive(true).mode(0o700);
-        made.create(&path)
-            .with_context(|| format!("cannot make {}", path.display()))?;
+        create_folder(&path)?;
         let lock = private()
             .append(true)
             .create(true)
@@ -119,17 +117,21 @@ impl ClusterFolder {
         self.path.join("api-key")
     }
 
-    /// What speaks to the nodes of this folder, with its keys.
-    pub(super) fn node_client(&self) -> anyhow::Result<NodeClient> {
+    /// What speaks to the nodes of this folder, with its keys; over TLS where they have certificates.
+    pub(super) fn node_client(&self, pki: Option<&StoredPki>) -> anyhow::Result<NodeClient> {
         let (api_key, cluster_key) = (
             read_key(&self.api_key())?,
             read_key(&self.path.join("cluster-key"))?,
         );
-        Ok(NodeClient::plain(
-            http_client()?,
-            Some(api_key),
-            Some(cluster_key),
-        ))
+        let keys = (Some(api_key), Some(cluster_key));
+        let over_tls = match pki {
+            Some(pki) => NodeClients::default().get(("", ""), pki, jiff::Timestamp::now())?,
+            None => None,
+        };
+        Ok(match over_tls {
+            Some((client, _)) => NodeClient::over_tls(client, keys.0, keys.1),
+            None => NodeClient::plain(http_client()?, keys.0, keys.1),
+        })
     }
 
     /// Everything of one node.
@@ -170,8 +172,16 @@ fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     replace(path, content)
 }
 
+/// Makes a folder for its owner only, and those above it.
+pub(super) fn create_folder(path: &Path) -> anyhow::Result<()> {
+    let mut made = DirBuilder::new();
+    made.recursive(true).mode(0o700);
+    made.create(path)
+        .with_context(|| format!("cannot make {}", path.display()))
+}
+
 /// Makes a file that is whole, or still the one before, whatever happens.
-fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+pub(super) fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension("new");
     let written = private()
         .write(true)

@@ -15,6 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::listening::Listening;
 use crate::node::{
     NodeClient, http_client,
     settings::{NODE_ID_VARIABLE, NodeSettings},
@@ -38,6 +39,7 @@ pub(super) struct NodeProcess {
     environment: Vec<(&'static str, String)>,
     folder: PathBuf,
     address: String,
+    listening: Listening,
     state: watch::Sender<State>,
 }
 
@@ -55,6 +57,7 @@ impl NodeProcess {
         name: String,
         binary: PathBuf,
         settings: &NodeSettings,
+        listening: Listening,
         folder: PathBuf,
     ) -> Self {
         let mut environment = settings.variables();
@@ -63,18 +66,28 @@ impl NodeProcess {
         environment.push(("OSC_LOG_FILE", folder.join(LOG).display().to_string()));
         // The pipe closes with this process, however it ends, and the node with the pipe.
         environment.push(("OSC_STOP_ON_STDIN_EOF", "true".to_owned()));
-        let address = format!("{}:{}", settings.host, settings.port);
         Self {
             name,
             binary,
             environment,
             folder,
-            address,
+            address: listening.peers(),
+            listening,
             state: watch::Sender::new(State::Starting),
         }
     }
 
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where it listens.
+    pub(super) fn listening(&self) -> Listening {
+        self.listening
+    }
+
+    /// Where it is instructed, and says what it does.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -183,7 +196,7 @@ impl NodeProcess {
             return;
         };
         let client = NodeClient::plain(http, None, None);
-        while !client.is_ready(&self.address).await {
+        while !client.is_ready(&self.listening.health()).await {
             tokio::time::sleep(READY_POLL).await;
         }
         if *self.state.borrow() == State::Serving {

@@ -8,94 +8,121 @@ use std::{
 
 use futures::future::join_all;
 
-use super::{files::ClusterFolder, process::NodeProcess};
-use crate::cluster::{resource::Mode, validate::ValidatedCluster};
+use super::{files::ClusterFolder, listening::address, process::NodeProcess};
+use crate::{
+    cluster::{resource::Mode, validate::ValidatedCluster},
+    node::NodeClient,
+};
 
-/// Prints the status table, the address, and requests to begin with.
-pub(super) async fn ready(
-    cluster: &ValidatedCluster,
-    folder: &ClusterFolder,
-    nodes: &[NodeProcess],
-    begun: Instant,
-) -> anyhow::Result<()> {
-    let client = folder.node_client()?;
-    let answers = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
-    let serving = answers
-        .iter()
-        .flatten()
-        .filter(|details| details.ready)
-        .count();
-    let entries = answers
-        .iter()
-        .flatten()
-        .map(|details| details.entries)
-        .max()
-        .unwrap_or_default();
-    let version = answers
-        .iter()
-        .flatten()
-        .next()
-        .map(|details| details.version.clone())
-        .unwrap_or_default();
-    let (name, wanted) = (cluster.name.as_str(), nodes.len());
-    let status = if serving == wanted {
-        "AllNodesReady"
-    } else {
-        "NodesNotReady"
-    };
-    let address = nodes.first().map(NodeProcess::address).unwrap_or_default();
+/// What is told of a cluster.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    /// What was wanted.
+    pub(super) cluster: &'a ValidatedCluster,
+    /// Where its files are.
+    pub(super) folder: &'a ClusterFolder,
+    /// Its nodes.
+    pub(super) nodes: &'a [NodeProcess],
+    /// What clients verify nodes with; `None` without TLS.
+    pub(super) authorities: Option<&'a Path>,
+}
 
-    let mut out = std::io::stdout().lock();
-    let (bold, plain) = if out.is_terminal() {
-        ("\x1b[1m", "\x1b[0m")
-    } else {
-        ("", "")
-    };
-    let width = name.len().max(4);
-    writeln!(
-        out,
-        "{:width$}   MODE        READY   STATUS          ENTRIES   VERSION   AGE",
-        "NAME"
-    )?;
-    writeln!(
-        out,
-        "{name:width$}   {:9}   {:5}   {status:13}   {entries:<7}   {version:7}   {}s",
-        format!("{:?}", cluster.spec.mode),
-        format!("{serving}/{wanted}"),
-        begun.elapsed().as_secs()
-    )?;
-    writeln!(
-        out,
-        "\n{bold}ready: http://{address}{plain}   data, salt and keys: {}",
-        folder.path().display()
-    )?;
-    if wanted > 1 {
-        let others: Vec<_> = nodes.iter().skip(1).map(NodeProcess::address).collect();
+impl Report<'_> {
+    /// Prints the status table, the address, and requests to begin with.
+    pub(super) async fn print(&self, client: &NodeClient, begun: Instant) -> anyhow::Result<()> {
+        let Self {
+            cluster,
+            folder,
+            nodes,
+            authorities,
+        } = *self;
+        let answers = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
+        let serving = answers
+            .iter()
+            .flatten()
+            .filter(|details| details.ready)
+            .count();
+        let entries = answers
+            .iter()
+            .flatten()
+            .map(|details| details.entries)
+            .max()
+            .unwrap_or_default();
+        let version = answers
+            .iter()
+            .flatten()
+            .next()
+            .map(|details| details.version.clone())
+            .unwrap_or_default();
+        let (name, wanted) = (cluster.name.as_str(), nodes.len());
+        let status = if serving == wanted {
+            "AllNodesReady"
+        } else {
+            "NodesNotReady"
+        };
+        let urls: Vec<_> = nodes.iter().map(|node| url(cluster, node)).collect();
+        let url = urls.first().map(String::as_str).unwrap_or_default();
+
+        let mut out = std::io::stdout().lock();
+        let (bold, plain) = if out.is_terminal() {
+            ("\x1b[1m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        let width = name.len().max(4);
         writeln!(
             out,
-            "{}; the others are at {}.",
-            where_values_are(cluster.spec.mode),
-            others.join(", ")
+            "{:width$}   MODE        READY   STATUS          ENTRIES   VERSION   AGE",
+            "NAME"
         )?;
-    }
-    if let Some(reference) = &cluster.spec.api_key.secret_ref {
         writeln!(
             out,
-            "apiKey.secretRef ({}) names a Secret, and there are none here: the API key is in {}.",
-            reference.name,
-            folder.api_key().display()
+            "{name:width$}   {:9}   {:5}   {status:13}   {entries:<7}   {version:7}   {}s",
+            format!("{:?}", cluster.spec.mode),
+            format!("{serving}/{wanted}"),
+            begun.elapsed().as_secs()
         )?;
+        writeln!(
+            out,
+            "\n{bold}ready: {url}{plain}   data, salt and keys: {}",
+            folder.path().display()
+        )?;
+        if wanted > 1 {
+            let others: Vec<_> = urls.iter().skip(1).map(String::as_str).collect();
+            writeln!(
+                out,
+                "{}; the others are at {}.",
+                where_values_are(cluster.spec.mode),
+                others.join(", ")
+            )?;
+        }
+        writeln!(
+            out,
+            "\nTry it in another terminal; X-User-Key is a passphrase of your choice, keep it:"
+        )?;
+        for line in requests(
+            url,
+            authorities,
+            &folder.api_key(),
+            cluster.spec.api_key.required,
+        ) {
+            writeln!(out, "  {line}")?;
+        }
+        writeln!(out, "\nCtrl-C stops all nodes.")?;
+        out.flush()?;
+        Ok(())
     }
-    writeln!(
-        out,
-        "\nTry it in another terminal; X-User-Key is a passphrase of your choice, keep it:"
-    )?;
-    for line in requests(address, &folder.api_key(), cluster.spec.api_key.required) {
-        writeln!(out, "  {line}")?;
+}
+
+/// Where clients find a node: over HTTPS where it is served.
+fn url(cluster: &ValidatedCluster, node: &NodeProcess) -> String {
+    let listening = node.listening();
+    match listening.tls {
+        Some(ports) if cluster.spec.tls.serves_https() => {
+            format!("https://{}", address(ports.https))
+        }
+        _ => format!("http://{}", address(listening.http)),
     }
-    writeln!(out, "\nCtrl-C stops all nodes.")?;
-    out.flush()?;
-    Ok(())
 }
 
 /// What the loss of one node's folder would cost.
@@ -109,7 +136,16 @@ fn where_values_are(mode: Mode) -> &'static str {
 }
 
 /// Store, read, list: each works as printed, in this order, and a second time too.
-fn requests(address: &str, api_key: &Path, api_key_required: bool) -> [String; 3] {
+fn requests(
+    url: &str,
+    authorities: Option<&Path>,
+    api_key: &Path,
+    api_key_required: bool,
+) -> [String; 3] {
+    let curl = match authorities.filter(|_| url.starts_with("https:")) {
+        Some(file) => format!("curl --cacert '{}'", file.display()),
+        None => "curl".to_owned(),
+    };
     // The key is read from its file by the shell, so that it is neither printed nor kept in a history.
     let api_key = if api_key_required {
         format!(" -H \"X-API-Key: $(cat '{}')\"", api_key.display())
@@ -119,9 +155,9 @@ fn requests(address: &str, api_key: &Path, api_key_required: bool) -> [String; 3
     let keys = format!("{api_key} -H 'X-User-Key: correct-horse-battery'");
     [
         format!(
-            "curl -X PUT 'http://{address}/configs/greeting?upsert=true'{keys} -H 'Content-Type: application/json' -d '{{\"value\":{{\"text\":\"hello\"}}}}'"
+            "{curl} -X PUT '{url}/configs/greeting?upsert=true'{keys} -H 'Content-Type: application/json' -d '{{\"value\":{{\"text\":\"hello\"}}}}'"
         ),
-        format!("curl http://{address}/configs/greeting{keys}"),
-        format!("curl http://{address}/configs{keys}"),
+        format!("{curl} {url}/configs/greeting{keys}"),
+        format!("{curl} {url}/configs{keys}"),
     ]
 }

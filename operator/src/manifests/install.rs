@@ -53,7 +53,7 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
 }
 
-/// What reconciling needs, and nothing else. Secrets are never changed or deleted, volumes never touched.
+/// What reconciling needs, and nothing else. Secrets are never deleted, volumes never touched.
 fn rules() -> Vec<Value> {
     const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
     const OPTIONAL_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
@@ -68,7 +68,7 @@ fn rules() -> Vec<Value> {
         rule(GROUP, &["opensecureconfclusters/finalizers"], &["update"]),
         rule("apps", &["statefulsets"], CHILD),
         rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
-        // Secrets are created once; patched is only the salt's mark, which says who founded the cluster.
+        // Secrets are created once; patched are the salt's mark, and certificates that are renewed.
         rule(
             "",
             &["secrets"],
@@ -82,6 +82,7 @@ fn rules() -> Vec<Value> {
             &["servicemonitors"],
             OPTIONAL_CHILD,
         ),
+        rule("cert-manager.io", &["certificates"], OPTIONAL_CHILD),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]
 }

@@ -42,12 +42,28 @@ impl NodeClient {
         }
     }
 
+    /// One for nodes that speak mutual TLS, through an HTTP client that shows the operator's certificate.
+    pub fn over_tls(
+        http: Client,
+        api_key: Option<AccessKey>,
+        cluster_key: Option<AccessKey>,
+    ) -> Self {
+        Self {
+            scheme: "https",
+            ..Self::plain(http, api_key, cluster_key)
+        }
+    }
+
     /// What the node at `address` says of itself; `None` when it gives no sensible answer in time.
     pub async fn status(&self, address: &str) -> Option<NodeDetails> {
         let url = self.url(address, "/cluster/status?details=true");
         let mut request = self.http.get(url).timeout(TIMEOUT);
         if let Some(key) = &self.api_key {
             request = request.header(API_KEY_HEADER, key.header()?);
+        }
+        // Only where the node's name is verified: the cluster key is not for everybody who answers.
+        if let Some(key) = self.cluster_key.as_ref().filter(|_| self.scheme == "https") {
+            request = request.header(CLUSTER_KEY_HEADER, key.header()?);
         }
         let answer = request.send().await.ok()?.error_for_status().ok()?;
         let status = read(answer, STATUS_BYTES).await?;

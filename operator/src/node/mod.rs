@@ -3,10 +3,14 @@
 mod access_key;
 mod client;
 mod command;
+mod mutual_tls;
 pub mod settings;
 mod status;
 
 pub use access_key::AccessKey;
 pub use client::{NodeClient, http_client};
 pub use command::{CommandError, NodeCommand};
-pub use status::{NodeDetails, NodeMember, NodeStatus};
+pub use mutual_tls::{ConnectError, NodeClients, PodAddresses};
+pub use status::{
+    ClientCertificate, NodeCertificates, NodeDetails, NodeMember, NodeStatus, NodeTls,
+};

@@ -15,10 +15,10 @@ use crate::{
 pub struct NodeSettings {
     /// Address to listen on.
     pub host: String,
-    /// Port to listen on.
+    /// Port for clients over plain HTTP.
     pub port: u16,
-    /// Port that answers probes only, whatever happens on the other; `None` for none.
-    pub health_port: Option<u16>,
+    /// The other ports; `None` for a node that has one port for everything.
+    pub ports: Option<NodePorts>,
     /// Files of the node.
     pub files: NodeFiles,
     /// Whether clients must show an API key.
@@ -39,6 +39,32 @@ pub struct NodeSettings {
     pub log_format: LogFormat,
     /// How long requests are accepted after the signal to stop.
     pub drain_seconds: u32,
+}
+
+/// The ports that a node has beside that of plain HTTP, and the certificates that it shows there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePorts {
+    /// Whether plain HTTP is served at all.
+    pub http: bool,
+    /// HTTPS for clients, and the certificate there; `None` for none.
+    pub https: Option<(u16, CertificateFiles)>,
+    /// Peers, administration, salt and status: mutual TLS only.
+    pub peers: u16,
+    /// Metrics over HTTPS.
+    pub metrics: u16,
+    /// Probes only, whatever happens on the others.
+    pub health: u16,
+    /// Folder with the nodes' certificate, its key, and the authorities that they accept.
+    pub node_tls: PathBuf,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
 }
 
 /// Where a node's files are.
@@ -68,7 +94,7 @@ impl NodeSettings {
         let Self {
             host,
             port,
-            health_port,
+            ports,
             files,
             api_key_required,
             cluster_id,
@@ -98,6 +124,8 @@ impl NodeSettings {
             ("OSC_BOOTSTRAP", "never".to_owned()),
             ("OSC_API_KEY_REQUIRED", api_key_required.to_string()),
             ("OSC_CLUSTER_ENABLED", "true".to_owned()),
+            // Every node of this layout signs what it sends.
+            ("OSC_PEER_PROOF", "require".to_owned()),
             ("OSC_CLUSTER_MODE", mode.setting().to_owned()),
             ("OSC_CLUSTER_ID", cluster_id.clone()),
             ("OSC_CLUSTER_KEY_FILE", path(cluster_key)),
@@ -112,14 +140,42 @@ impl NodeSettings {
             ("OSC_LOG_FORMAT", log_format.setting().to_owned()),
             ("OSC_DRAIN_SECONDS", drain_seconds.to_string()),
         ];
-        if let Some(health_port) = health_port {
-            variables.push(("OSC_HEALTH_BIND", socket(host, *health_port)));
+        if let Some(ports) = ports {
+            variables.extend(ports.variables(host));
         }
         if let Some(file) = api_key {
             let previous = file.with_file_name(API_KEY_PREVIOUS_FILE);
             variables.extend([
                 ("OSC_API_KEY_FILE", path(file)),
                 ("OSC_API_KEY_PREVIOUS_FILE", path(&previous)),
+            ]);
+        }
+        variables
+    }
+}
+
+impl NodePorts {
+    fn variables(&self, host: &str) -> Vec<(&'static str, String)> {
+        let Self {
+            http,
+            https,
+            peers,
+            metrics,
+            health,
+            node_tls,
+        } = self;
+        let mut variables = vec![
+            ("OSC_HTTP_ENABLED", http.to_string()),
+            ("OSC_PEER_PORT", peers.to_string()),
+            ("OSC_METRICS_BIND", socket(host, *metrics)),
+            ("OSC_HEALTH_BIND", socket(host, *health)),
+            ("OSC_NODE_TLS_DIR", node_tls.display().to_string()),
+        ];
+        if let Some((port, CertificateFiles { certificate, key })) = https {
+            variables.extend([
+                ("OSC_HTTPS_PORT", port.to_string()),
+                ("OSC_SSL_CERTFILE", certificate.display().to_string()),
+                ("OSC_SSL_KEYFILE", key.display().to_string()),
             ]);
         }
         variables

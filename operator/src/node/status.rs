@@ -30,6 +30,41 @@ pub struct NodeDetails {
     pub entries: i64,
     /// The others, as it knows them.
     pub members: Vec<NodeMember>,
+    /// Its certificates; `None` where it has none.
+    #[serde(default)]
+    pub tls: Option<NodeTls>,
+}
+
+/// The certificates of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct NodeTls {
+    /// What it shows other nodes, and accepts of them.
+    #[serde(default)]
+    pub node: Option<NodeCertificates>,
+    /// What it shows clients; `None` where it serves no HTTPS.
+    #[serde(default)]
+    pub clients: Option<ClientCertificate>,
+}
+
+/// What a node shows other nodes, and accepts of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct NodeCertificates {
+    /// Fingerprint of the certificate that it shows.
+    pub leaf: Option<String>,
+    /// Fingerprints of the authorities that it accepts.
+    #[serde(default)]
+    pub authorities: Vec<String>,
+    /// Why the files on its disk are not the ones in force.
+    pub error: Option<String>,
+}
+
+/// What a node shows clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct ClientCertificate {
+    /// Whether it serves HTTPS.
+    pub open: bool,
+    /// Why not, or why the files on its disk are not the ones in force.
+    pub error: Option<String>,
 }
 
 /// Another node, as a node knows it.

@@ -40,6 +40,24 @@ pub fn cluster_names(
         .collect()
 }
 
+/// The names that clients use: those of the client Service, and what the user adds. No issuer outside knows the others.
+pub fn client_names(
+    cluster: &ClusterName,
+    namespace: &str,
+    cluster_domain: &str,
+    more: &[String],
+) -> AltNames {
+    [
+        cluster.as_str().to_owned(),
+        format!("{cluster}.{namespace}"),
+        format!("{cluster}.{namespace}.svc"),
+        format!("{cluster}.{namespace}.svc.{cluster_domain}"),
+    ]
+    .into_iter()
+    .chain(more.iter().cloned())
+    .collect()
+}
+
 /// The names of nodes that are processes on this machine.
 pub fn local_names(more: &[String]) -> AltNames {
     LOOPBACK

@@ -16,6 +16,9 @@ const AUTHORITY_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 365 * 
 const LAST_MOMENT: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Secrets reach pods within two minutes; who has not shown it after this time is told of.
 const DISTRIBUTION: SignedDuration = SignedDuration::from_mins(10);
+/// Clients read authorities from a ConfigMap, which reaches their pods as late as a Secret reaches the nodes' (at most a
+/// minute and a half), and nobody proves it: twice that.
+const CLIENTS: SignedDuration = SignedDuration::from_mins(3);
 
 /// What is stored of a cluster's certificates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,7 +112,7 @@ pub enum LeafStep {
 /// What a renewal waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// The nodes that have not proved it.
+    /// The nodes that have not proved it; none where clients are given time to read of it.
     pub nodes: Vec<String>,
     /// Whether that takes longer than a Secret needs to reach a pod.
     pub overdue: bool,
@@ -211,7 +214,8 @@ fn renewing(
     }
     let accepted = &authority.certificate.fingerprint;
     let missing = without(situation, |trust| trust.accepts.contains(accepted));
-    if missing.is_empty() {
+    let is_new_to_clients = !situation.running.is_empty() && now < authority.created() + CLIENTS;
+    if missing.is_empty() && !is_new_to_clients {
         return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest));
     }
     let step = if previous.signer().is_some() {
@@ -228,8 +232,8 @@ fn renewing(
     };
     PkiPlan {
         waiting: Some(Waiting {
+            overdue: !missing.is_empty() && authority.created() + DISTRIBUTION < now,
             nodes: missing,
-            overdue: authority.created() + DISTRIBUTION < now,
         }),
         ..PkiPlan::of(AuthorityStep::Keep, step)
     }

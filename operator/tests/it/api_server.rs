@@ -35,8 +35,7 @@ impl ApiServer {
         tokio::spawn(server.clone().answer(handle));
         let client = Client::new(service, "team");
         let metrics = Metrics::new().unwrap();
-        let context =
-            Context::new(client, metrics, "opensecureconf-node:tested".to_owned()).unwrap();
+        let context = Context::new(client, metrics, "opensecureconf-node:tested".to_owned());
         (server, context)
     }
 
@@ -44,7 +43,11 @@ impl ApiServer {
         while let Some((request, respond)) = handle.next_request().await {
             let (parts, body) = request.into_parts();
             let body = body.collect_bytes().await.unwrap();
-            let (status, answer) = self.handle(&parts.method, parts.uri.path(), &body);
+            let is_merge = parts
+                .headers
+                .get("content-type")
+                .is_some_and(|kind| kind == "application/merge-patch+json");
+            let (status, answer) = self.handle(&parts.method, parts.uri.path(), is_merge, &body);
             let response = Response::builder()
                 .status(status)
                 .body(Body::from(serde_json::to_vec(&answer).unwrap()))
@@ -53,7 +56,13 @@ impl ApiServer {
         }
     }
 
-    fn handle(&self, method: &Method, path: &str, body: &[u8]) -> (StatusCode, Value) {
+    fn handle(
+        &self,
+        method: &Method,
+        path: &str,
+        is_merge: bool,
+        body: &[u8],
+    ) -> (StatusCode, Value) {
         let mut state = self.0.lock().unwrap();
         let sent = || serde_json::from_slice::<Value>(body).unwrap();
         let path = &match method {
@@ -97,6 +106,11 @@ impl ApiServer {
             }
             (&Method::PATCH, _) => {
                 let mut object = sent();
+                if let Some(there) = state.objects.get(path).filter(|_| is_merge) {
+                    let mut merged = there.clone();
+                    merge(&mut merged, &object);
+                    object = merged;
+                }
                 object["metadata"]["uid"] = json!(format!("uid of {path}"));
                 state.objects.insert(path.clone(), object.clone());
                 // The answer to a status is the whole resource, with the spec that it has.
@@ -180,6 +194,24 @@ impl ApiServer {
             .filter(|(method, path)| *method != Method::GET && !path.contains("/events"))
             .map(|(method, path)| format!("{method} {path}"))
             .collect()
+    }
+}
+
+/// As RFC 7386 says.
+fn merge(object: &mut Value, patch: &Value) {
+    let Some(members) = patch.as_object() else {
+        *object = patch.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    for (name, value) in members {
+        if value.is_null() {
+            object.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut object[name], value);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use opensecureconf_operator::cluster::{
     bootstrap_mark::BootstrapMark,
-    build::{ClusterResources, build},
+    build::{ClusterResources, Roots, build},
     salt::Salt,
     secrets::{ManagedSecret, build_key_secret, build_salt_secret},
 };
@@ -14,19 +14,28 @@ use crate::{ONE_NODE, THREE_NODES, valid};
 /// Sets every field of the resource to something that is not its default.
 const EVERYTHING: &str = include_str!("everything.yaml");
 
+pub(crate) fn roots() -> Roots {
+    Roots {
+        nodes: "what verifies nodes".to_owned(),
+        clients: Some("what verifies port 9443".to_owned()),
+    }
+}
+
 /// One document for each object, in the order in which they are applied.
 fn documents(yaml: &str) -> String {
     let cluster = valid(yaml);
     let ClusterResources {
         service_account,
         config_map,
+        ca_config_map,
         headless_service,
         client_service,
         network_policy,
         disruption_budget,
         service_monitor,
+        certificate,
         stateful_set,
-    } = build(&cluster);
+    } = build(&cluster, &roots());
     [
         document(&build_salt_secret(
             &cluster,
@@ -45,11 +54,13 @@ fn documents(yaml: &str) -> String {
         )),
         document(&service_account),
         document(&config_map),
+        document(&ca_config_map),
         document(&headless_service),
         document(&client_service),
         document(&network_policy),
         document(&disruption_budget),
         document(&service_monitor),
+        document(&certificate),
         document(&stateful_set),
     ]
     .join("---\n")
@@ -87,7 +98,7 @@ fn everything_that_can_be_set() {
 #[test]
 fn a_previous_api_key_may_come_and_go_without_another_pod() {
     let sources = |yaml: &str| {
-        let set = serde_json::to_value(build(&valid(yaml)).stateful_set).unwrap();
+        let set = serde_json::to_value(build(&valid(yaml), &roots()).stateful_set).unwrap();
         let volumes = set["spec"]["template"]["spec"]["volumes"].clone();
         let volume = volumes.as_array().unwrap().iter();
         volume
@@ -113,9 +124,12 @@ fn a_previous_api_key_may_come_and_go_without_another_pod() {
 
 #[test]
 fn what_is_switched_off_is_not_built() {
-    let off = build(&valid(
-        "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, monitoring: {serviceMonitor: {enabled: false}}, apiKey: {required: false}}}",
-    ));
+    let off = build(
+        &valid(
+            "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, monitoring: {serviceMonitor: {enabled: false}}, apiKey: {required: false}}}",
+        ),
+        &roots(),
+    );
     assert_eq!(off.network_policy, None);
     assert_eq!(off.disruption_budget, None);
     assert_eq!(off.service_monitor, None);

@@ -39,7 +39,12 @@ impl Local {
 
     fn start_file(file: &Path, node_binary: &Path) -> Self {
         let data = TempDir::new().unwrap();
-        let mut process = command(file, data.path(), three_free_ports(), node_binary)
+        let mut command = command(file, data.path(), three_free_ports(), node_binary);
+        Self::of(&mut command, data)
+    }
+
+    fn of(command: &mut Command, data: TempDir) -> Self {
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -139,12 +144,18 @@ fn answer(line: &str) -> Value {
 
 /// The first of three, below those that the system hands out, and never the same twice in a process.
 fn three_free_ports() -> u16 {
+    free_ports(1, 3)
+}
+
+/// The first of so many nodes' ports, each of which takes so many.
+fn free_ports(each: u16, nodes: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 11_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 9;
+    let start = 11_000 + u16::try_from(std::process::id() % 300).unwrap() * 60;
     loop {
-        let first = start + NEXT.fetch_add(3, Ordering::Relaxed);
+        let count = each * nodes;
+        let first = start + NEXT.fetch_add(count, Ordering::Relaxed);
         let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if (first..first + 3).all(free) {
+        if (first..first + count).all(free) {
             return first;
         }
     }
@@ -243,6 +254,80 @@ fn the_printed_lines_work_twice_a_killed_node_returns_and_a_signal_stops_all() {
             "node {node} still runs"
         );
     }
+}
+
+#[test]
+fn with_tls_the_printed_lines_go_over_https_and_nodes_over_certificates() {
+    let data = TempDir::new().unwrap();
+    let first = free_ports(10, 3);
+    let mut local = Local::of(
+        command(Path::new(THREE_NODES), data.path(), first, &node_binary()).arg("--tls"),
+        data,
+    );
+    let printed = local.until("Ctrl-C stops all nodes.");
+    assert!(
+        printed
+            .iter()
+            .any(|line| line.contains("3/3") && line.contains("AllNodesReady")),
+        "{printed:#?}"
+    );
+    let lines: Vec<_> = printed
+        .iter()
+        .filter_map(|line| line.strip_prefix("  curl "))
+        .map(|rest| format!("curl {rest}"))
+        .collect();
+    let [store, read, list] = lines.as_slice() else {
+        panic!("three lines: {printed:#?}")
+    };
+    for line in &lines {
+        assert!(
+            line.contains("--cacert") && line.contains(&format!("https://127.0.0.1:{}", first + 4)),
+            "{line}"
+        );
+    }
+    assert_eq!(answer(store)["value"], json!({ "text": "hello" }));
+    assert_eq!(answer(read)["value"], json!({ "text": "hello" }));
+    assert_eq!(answer(list)[0]["key"], "greeting");
+
+    // Without a certificate of the cluster nobody gets in where nodes speak to each other; metrics are read with its authority.
+    let authorities = local.data.path().join("config/tls/ca.crt");
+    let curl = |port: u16, path: &str| {
+        let line = format!(
+            "curl -s --cacert '{}' https://127.0.0.1:{port}{path}",
+            authorities.display()
+        );
+        shell(&line)
+    };
+    let refused = curl(first + 1, "/cluster/status");
+    assert!(!refused.status.success(), "{refused:?}");
+    let metrics = curl(first + 2, "/metrics");
+    let text = String::from_utf8_lossy(&metrics.stdout);
+    assert!(text.contains("osc_config_entries_total"), "{metrics:?}");
+
+    local.signal("TERM");
+    assert!(local.end().success());
+}
+
+#[test]
+fn what_only_kubernetes_has_is_named_or_refused() {
+    let folder = TempDir::new().unwrap();
+    let program = stand_in(&folder, "read -r never");
+    let file = folder.path().join("resource.yaml");
+    let write = |tls: &str| {
+        let text = format!(
+            "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: config}}\nspec: {{tls: {tls}, podSecurity: Platform}}\n"
+        );
+        fs::write(&file, text).unwrap();
+    };
+    write("{mode: Secret, secretRef: {name: mine}}");
+    let mut command = command(&file, folder.path(), three_free_ports(), &program);
+    command.arg("--tls");
+    let said = refusal(command);
+    assert!(said.contains("mode Secret needs Kubernetes"), "{said}");
+
+    write("{altNames: [config.test]}");
+    let local = Local::start_file(&file, &program);
+    local.until("not used here: spec.podSecurity, spec.tls (start with --tls)");
 }
 
 /// A program in the place of a node.

@@ -8,10 +8,12 @@
 )]
 
 mod api_server;
+mod certificates;
 mod endless_node;
 mod golden;
 mod local_cluster;
 mod node_contract;
+mod ports;
 mod reconcile;
 mod standstill;
 

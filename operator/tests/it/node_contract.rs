@@ -13,17 +13,18 @@ use opensecureconf_operator::{
         build::{build, build_node_settings, build_peer_list},
         salt::Salt,
     },
-    names::{CONFIG_PATH, DATA_PATH, NODE_PORT},
+    names::{CONFIG_PATH, DATA_PATH, HEALTH_PORT, HTTP_PORT, METRICS_PORT, PEERS_PORT},
     node::{
-        AccessKey, NodeClient, NodeCommand,
-        settings::{NODE_ID_VARIABLE, NodeFiles},
+        AccessKey, NodeClient, NodeClients, NodeCommand,
+        settings::{NODE_ID_VARIABLE, NodeFiles, NodePorts, NodeSettings},
     },
+    pki::{Certificate, StoredPki},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{THREE_NODES, valid};
+use crate::{THREE_NODES, golden::roots, valid};
 
 pub(crate) const API_KEY: &str = "the clients' key";
 /// What nodes show each other, and the operator shows them.
@@ -67,7 +68,7 @@ fn parse(variables: Vec<(String, String)>) -> Config {
 fn a_pods_environment_is_a_nodes_configuration() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
-    let stateful_set = build(&valid(THREE_NODES)).stateful_set;
+    let stateful_set = build(&valid(THREE_NODES), &roots()).stateful_set;
     let container = &stateful_set.spec.unwrap().template.spec.unwrap().containers[0];
     let here = root.path().to_str().unwrap();
     let variables = container
@@ -87,7 +88,7 @@ fn a_pods_environment_is_a_nodes_configuration() {
     let config = parse(variables);
 
     assert_eq!(config.node_id, "config-1");
-    assert_eq!(i32::from(config.listen.port()), NODE_PORT);
+    assert_eq!(config.listen.port(), HTTP_PORT);
     assert!(config.listen.ip().is_unspecified());
     assert!(config.database_path.starts_with(DATA_PATH));
     assert!(config.salt_file_path.starts_with(DATA_PATH));
@@ -97,6 +98,7 @@ fn a_pods_environment_is_a_nodes_configuration() {
     );
     let api_keys = config.api_keys.unwrap();
     assert!(api_keys.accept(API_KEY.as_bytes()) && api_keys.accept(b"the one before"));
+    assert!(config.peer_proof.required);
     assert_eq!(config.min_user_key_length, 12);
     assert_eq!(config.log_level, LogLevel::Info);
     assert_eq!(config.log_format, LogFormat::Json);
@@ -107,7 +109,7 @@ fn a_pods_environment_is_a_nodes_configuration() {
 }
 
 /// The settings of a local process: the same builder, other files.
-fn local_variables(root: &Path, host: &str, port: u16) -> Vec<(String, String)> {
+fn local_settings(root: &Path, host: &str, port: u16) -> NodeSettings {
     let file = |name: &str| root.join(name);
     let files = NodeFiles {
         database: file("configurations.db"),
@@ -118,6 +120,10 @@ fn local_variables(root: &Path, host: &str, port: u16) -> Vec<(String, String)> 
         nodes: file("peers/nodes"),
     };
     build_node_settings(&valid(THREE_NODES), host, port, files, 0)
+}
+
+fn variables(settings: &NodeSettings) -> Vec<(String, String)> {
+    settings
         .variables()
         .into_iter()
         .chain([(NODE_ID_VARIABLE, "config-0".to_owned())])
@@ -130,7 +136,7 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
 
-    let config = parse(local_variables(root.path(), "127.0.0.1", 0));
+    let config = parse(variables(&local_settings(root.path(), "127.0.0.1", 0)));
 
     assert_eq!(config.node_id, "config-0");
     assert!(config.listen.ip().is_loopback());
@@ -149,35 +155,90 @@ fn client_with(api_key: Option<&str>, cluster_key: Option<&str>) -> NodeClient {
 /// A node that belongs to no cluster yet, with the salt that was mounted.
 pub(crate) struct RunningNode {
     address: String,
+    client: NodeClient,
     stop: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
     _files: TempDir,
 }
 
 impl RunningNode {
-    pub(crate) fn at(host: &str, port: u16) -> Self {
+    /// One with one port.
+    pub(crate) fn plain() -> Self {
         let files = TempDir::new().unwrap();
         lay_out(files.path());
-        let config = parse(local_variables(files.path(), host, port));
+        let settings = local_settings(files.path(), "127.0.0.1", 0);
+        Self::start(&settings, files, None)
+    }
+
+    /// One in the place of pod `demo-0` in namespace `team`, with these certificates and the ports of a pod.
+    pub(crate) fn pod(host: &str, pki: &StoredPki) -> Self {
+        let files = TempDir::new().unwrap();
+        lay_out(files.path());
+        let node_tls = files.path().join("tls");
+        fs::create_dir_all(&node_tls).unwrap();
+        let leaf = pki.leaf.as_ref().unwrap();
+        for (name, text) in [
+            ("tls.crt", leaf.certificate.pem()),
+            ("tls.key", leaf.key.pem().to_owned()),
+            ("ca.crt", pki.bundle.iter().map(Certificate::pem).collect()),
+        ] {
+            fs::write(node_tls.join(name), text).unwrap();
+        }
+        let settings = NodeSettings {
+            ports: Some(NodePorts {
+                http: true,
+                https: None,
+                peers: PEERS_PORT,
+                metrics: METRICS_PORT,
+                health: HEALTH_PORT,
+                node_tls,
+            }),
+            ..local_settings(files.path(), host, HTTP_PORT)
+        };
+        let (http, addresses) = NodeClients::default()
+            .get(("team", "demo"), pki, jiff::Timestamp::now())
+            .unwrap()
+            .unwrap();
+        let name = "demo-0.demo-nodes.team.svc";
+        addresses.set([(name.to_owned(), host.parse().unwrap())].into());
+        let key = |key: &str| Some(AccessKey(key.into()));
+        let client = NodeClient::over_tls(http, key(API_KEY), key(CLUSTER_KEY));
+        Self::start(
+            &settings,
+            files,
+            Some((format!("{name}:{PEERS_PORT}"), client)),
+        )
+    }
+
+    fn start(
+        settings: &NodeSettings,
+        files: TempDir,
+        reached: Option<(String, NodeClient)>,
+    ) -> Self {
+        let config = parse(variables(settings));
         let node = BoundNode::start(config, Iterations(1), LogControl::silent()).unwrap();
         let stop = CancellationToken::new();
+        let (address, client) = reached.unwrap_or_else(|| {
+            let client = client_with(Some(API_KEY), Some(CLUSTER_KEY));
+            (node.address().unwrap().to_string(), client)
+        });
         Self {
-            address: node.address().unwrap().to_string(),
+            address,
+            client,
             served: tokio::spawn(node.serve(stop.clone())),
             stop,
             _files: files,
         }
     }
 
-    /// Founds the cluster here, and gives the node's incarnation.
-    pub(crate) async fn found(&self) -> String {
-        let client = client_with(Some(API_KEY), Some(CLUSTER_KEY));
-        let said = client.status(&self.address).await;
+    /// Bootstraps the cluster here, and gives the node's incarnation.
+    pub(crate) async fn bootstrap(&self) -> String {
+        let said = self.client.status(&self.address).await;
         let incarnation = said.unwrap().incarnation;
         let order = NodeCommand::Bootstrap {
             incarnation: &incarnation,
         };
-        client.command(&self.address, &order).await.unwrap();
+        self.client.command(&self.address, &order).await.unwrap();
         incarnation
     }
 
@@ -190,7 +251,7 @@ impl RunningNode {
 #[tokio::test]
 async fn the_operator_reads_what_a_node_says_of_itself() {
     let client = client_with(Some(API_KEY), Some(CLUSTER_KEY));
-    let node = RunningNode::at("127.0.0.1", 0);
+    let node = RunningNode::plain();
     let address = node.address.clone();
 
     let said = client.status(&address).await.unwrap();
@@ -214,7 +275,7 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
         None,
         "an API key shows no salt"
     );
-    node.found().await;
+    node.bootstrap().await;
     let founded = client.status(&address).await.unwrap();
     assert_eq!(founded.state, "member");
     assert!(founded.founding.is_some());

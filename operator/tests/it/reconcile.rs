@@ -62,8 +62,11 @@ async fn secrets_come_first_the_salt_before_all_and_what_pods_need_before_them()
             format!("POST {CORE}/secrets/demo-salt"),
             format!("POST {CORE}/secrets/demo-api-key"),
             format!("POST {CORE}/secrets/demo-cluster-key"),
+            format!("POST {CORE}/secrets/demo-node-ca"),
+            format!("POST {CORE}/secrets/demo-node-tls"),
             format!("PATCH {CORE}/serviceaccounts/demo"),
             format!("PATCH {CORE}/configmaps/demo-nodes"),
+            format!("PATCH {CORE}/configmaps/demo-ca"),
             format!("PATCH {CORE}/services/demo-nodes"),
             format!("PATCH {CORE}/services/demo"),
             format!("PATCH {NETWORK_POLICY}"),
@@ -203,6 +206,8 @@ async fn secrets_that_outlived_their_resource_are_used_again() {
     for child in [
         "serviceaccounts/demo",
         "configmaps/demo-nodes",
+        "configmaps/demo-ca",
+        "secrets/demo-node-tls",
         "services/demo-nodes",
         "services/demo",
     ] {

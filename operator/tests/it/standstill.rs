@@ -8,7 +8,7 @@ use opensecureconf_operator::{
         context::Context, reconcile::reconcile_malformed, resource::OpenSecureConfCluster,
         salt::Salt,
     },
-    names::NODE_PORT,
+    pki::{Authority, Certificate, Leaf, StoredPki},
 };
 use serde_json::{Value, json};
 
@@ -34,6 +34,22 @@ async fn running() -> (ApiServer, Context, OpenSecureConfCluster) {
     );
     server.writes();
     (server, context, cluster)
+}
+
+/// The certificates that the Secrets hold.
+fn stored_pki(server: &ApiServer) -> StoredPki {
+    let entry = |secret: &str, entry: &str| {
+        let secret = server.object(&format!("{CORE}/secrets/{secret}")).unwrap();
+        let data: ByteString = serde_json::from_value(secret["data"][entry].clone()).unwrap();
+        String::from_utf8(data.0).unwrap()
+    };
+    let (ca, tls) = ("demo-node-ca", "demo-node-tls");
+    StoredPki {
+        authority: Authority::read(entry(ca, "tls.crt").as_bytes(), &entry(ca, "tls.key")),
+        previous: None,
+        leaf: Leaf::read(entry(tls, "tls.crt").as_bytes(), &entry(tls, "tls.key")),
+        bundle: Certificate::read_all(entry(tls, "ca.crt").as_bytes()),
+    }
 }
 
 fn message(condition: &Value) -> &str {
@@ -94,7 +110,8 @@ async fn a_lost_salt_is_put_back_from_a_member_and_nobody_else() {
     // Pods all have the same port, so each process takes a loopback address of its own.
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = format!("127.77.{high}.{low}");
-    let node = RunningNode::at(&address, NODE_PORT.try_into().unwrap());
+    let pki = stored_pki(&server);
+    let node = RunningNode::pod(&address, &pki);
     let pod = |owner: &str| {
         json!({
             "metadata": { "name": "demo-0", "ownerReferences": [
@@ -113,7 +130,7 @@ async fn a_lost_salt_is_put_back_from_a_member_and_nobody_else() {
     assert_eq!(server.object(&secret), None, "it belongs to no cluster");
     assert_eq!(condition(&server, "Stalled")["reason"], "SaltMissing");
 
-    let incarnation = node.found().await;
+    let incarnation = node.bootstrap().await;
     server.put(&pod_path, pod("somebody else's"));
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(server.object(&secret), None, "the pod is not the cluster's");
@@ -151,6 +168,24 @@ async fn somebody_elses_object_is_left_alone() {
     );
     assert_eq!(server.object(STATEFUL_SET), Some(theirs));
     assert_eq!(condition(&server, "Stalled")["reason"], "NameTaken");
+}
+
+#[tokio::test]
+async fn no_child_of_somebody_elses_is_applied_over() {
+    for path in [
+        SERVICE_MONITOR.to_owned(),
+        format!("{CORE}/configmaps/demo-ca"),
+    ] {
+        let (server, context) = ApiServer::start();
+        let theirs = json!({ "metadata": { "name": path.rsplit('/').next(), "labels": { "app": "another" } } });
+        server.put(&path, theirs.clone());
+
+        reconcile(&server, &mut resource(ONE_NODE), &context).await;
+
+        assert_eq!(server.writes(), [format!("PATCH {STATUS}")], "{path}");
+        assert_eq!(server.object(&path), Some(theirs));
+        assert_eq!(condition(&server, "Stalled")["reason"], "NameTaken");
+    }
 }
 
 #[tokio::test]

@@ -5,14 +5,14 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use super::{metadata, settings::build_peer_list};
 use crate::{
     cluster::validate::ValidatedCluster,
-    names::{NODE_PORT, PEERS_ENTRY},
+    names::{PEERS_ENTRY, PEERS_PORT},
 };
 
 pub(super) fn build(cluster: &ValidatedCluster) -> ConfigMap {
     let (service, namespace) = (cluster.name.nodes(), &cluster.namespace);
     let address = |ordinal| {
         format!(
-            "{}.{service}.{namespace}.svc:{NODE_PORT}",
+            "{}.{service}.{namespace}.svc:{PEERS_PORT}",
             cluster.name.pod(ordinal)
         )
     };

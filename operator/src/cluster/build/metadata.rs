@@ -3,18 +3,29 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::Resource;
 
-use crate::cluster::{resource::OpenSecureConfCluster, validate::ValidatedCluster};
+use crate::{
+    cluster::{resource::OpenSecureConfCluster, validate::ValidatedCluster},
+    names::RETAINED,
+};
 
 /// Name, namespace, labels, and the cluster as the owner.
 pub(in crate::cluster) fn owned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
     ObjectMeta {
         owner_references: Some(vec![owner(cluster)]),
-        ..unowned(cluster, name)
+        ..named(cluster, name)
     }
 }
 
 /// The same without an owner: what must outlive the resource.
-pub(in crate::cluster) fn unowned(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
+pub(in crate::cluster) fn retained(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
+    let annotations = RETAINED.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    ObjectMeta {
+        annotations: Some(annotations.into()),
+        ..named(cluster, name)
+    }
+}
+
+fn named(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(cluster.namespace.clone()),

@@ -1,5 +1,7 @@
 //! From a valid cluster to its objects. Pure: no clock, no randomness, no client.
 
+mod ca_config_map;
+mod certificate;
 mod config_map;
 mod disruption_budget;
 pub(in crate::cluster) mod metadata;
@@ -20,7 +22,7 @@ use k8s_openapi::api::{
 pub use settings::{build_node_settings, build_peer_list};
 
 use super::validate::ValidatedCluster;
-use crate::service_monitor::ServiceMonitor;
+use crate::{certificate::Certificate, service_monitor::ServiceMonitor};
 
 /// Every object of one cluster, except the Secrets, which are made once and never built again.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,8 @@ pub struct ClusterResources {
     pub service_account: ServiceAccount,
     /// The peer list.
     pub config_map: ConfigMap,
+    /// What clients and scrapers verify nodes with.
+    pub ca_config_map: ConfigMap,
     /// One name for each pod.
     pub headless_service: Service,
     /// Where clients connect.
@@ -39,15 +43,27 @@ pub struct ClusterResources {
     pub disruption_budget: Option<PodDisruptionBudget>,
     /// What makes Prometheus scrape.
     pub service_monitor: Option<ServiceMonitor>,
+    /// What cert-manager is asked for.
+    pub certificate: Option<Certificate>,
     /// The nodes.
     pub stateful_set: StatefulSet,
 }
 
+/// Certificates that others verify nodes with, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots {
+    /// Of ports 9001 and 9002.
+    pub nodes: String,
+    /// Of port 9443; `None` where that has none, or the user's Secret tells none.
+    pub clients: Option<String>,
+}
+
 /// Builds all objects.
-pub fn build(cluster: &ValidatedCluster) -> ClusterResources {
+pub fn build(cluster: &ValidatedCluster, roots: &Roots) -> ClusterResources {
     ClusterResources {
         service_account: service_account::build(cluster),
         config_map: config_map::build(cluster),
+        ca_config_map: ca_config_map::build(cluster, roots),
         headless_service: services::build_headless(cluster),
         client_service: services::build_client(cluster),
         network_policy: cluster
@@ -65,7 +81,10 @@ pub fn build(cluster: &ValidatedCluster) -> ClusterResources {
             .monitoring
             .service_monitor
             .enabled
-            .then(|| service_monitor::build(cluster)),
+            // With an empty authority the Prometheus Operator refuses the whole object.
+            .then(|| service_monitor::build(cluster))
+            .filter(|_| !roots.nodes.is_empty()),
+        certificate: certificate::build(cluster),
         stateful_set: stateful_set::build(cluster),
     }
 }

@@ -11,11 +11,14 @@ use k8s_openapi::{
 use super::metadata;
 use crate::{
     cluster::{resource::ServiceType, validate::ValidatedCluster},
-    names::{LABEL_NAME, NODE_PORT_NAME, OPERATOR, OPERATOR_NAMESPACE},
+    names::{HTTP_PORT, HTTPS_PORT, LABEL_NAME, METRICS_PORT, OPERATOR, PEERS_PORT},
 };
 
 /// What every namespace carries as a label: its own name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// How those who scrape are labelled by their own operators.
+const SCRAPERS: [&str; 2] = ["prometheus", "vmagent"];
 
 pub(super) fn build(cluster: &ValidatedCluster) -> NetworkPolicy {
     NetworkPolicy {
@@ -23,48 +26,73 @@ pub(super) fn build(cluster: &ValidatedCluster) -> NetworkPolicy {
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(metadata::pod_selector(cluster)),
             policy_types: Some(vec!["Ingress".to_owned()]),
-            ingress: Some(vec![NetworkPolicyIngressRule {
-                ports: Some(vec![NetworkPolicyPort {
-                    port: Some(IntOrString::String(NODE_PORT_NAME.to_owned())),
-                    protocol: Some("TCP".to_owned()),
-                    end_port: None,
-                }]),
-                from: callers(cluster),
-            }]),
+            // Port 9003 has no rule: the kubelet of the pod's own machine always gets through.
+            ingress: Some(vec![
+                rule(&[HTTP_PORT, HTTPS_PORT], clients(cluster)),
+                rule(&[PEERS_PORT], Some(peers(cluster))),
+                rule(&[METRICS_PORT], Some(scrapers(cluster))),
+            ]),
             egress: None,
         }),
     }
 }
 
-/// `None` is everything that can reach the port at all.
-fn callers(cluster: &ValidatedCluster) -> Option<Vec<NetworkPolicyPeer>> {
-    let clients = &cluster.spec.network_policy.clients;
-    if clients.is_empty() {
-        // Whoever comes from outside the cluster is no pod.
-        let inside = cluster.spec.service.type_ == ServiceType::ClusterIP;
-        return inside.then(|| {
-            vec![NetworkPolicyPeer {
-                namespace_selector: Some(LabelSelector::default()),
-                ..NetworkPolicyPeer::default()
-            }]
-        });
+/// By number: a named port matches only while a container has it.
+fn rule(ports: &[u16], from: Option<Vec<NetworkPolicyPeer>>) -> NetworkPolicyIngressRule {
+    let port = |port: &u16| NetworkPolicyPort {
+        port: Some(IntOrString::Int((*port).into())),
+        protocol: Some("TCP".to_owned()),
+        end_port: None,
+    };
+    NetworkPolicyIngressRule {
+        ports: Some(ports.iter().map(port).collect()),
+        from,
     }
-    let peers = NetworkPolicyPeer {
-        pod_selector: Some(metadata::pod_selector(cluster)),
-        ..NetworkPolicyPeer::default()
-    };
-    let operator = NetworkPolicyPeer {
-        namespace_selector: Some(labelled(NAMESPACE_NAME, OPERATOR_NAMESPACE)),
-        pod_selector: Some(labelled(LABEL_NAME, OPERATOR)),
-        ip_block: None,
-    };
-    let prometheus = NetworkPolicyPeer {
-        namespace_selector: Some(LabelSelector::default()),
-        pod_selector: Some(labelled(LABEL_NAME, "prometheus")),
-        ip_block: None,
-    };
-    let listed = clients.iter().cloned();
-    Some(listed.chain([peers, operator, prometheus]).collect())
+}
+
+/// `None` is everything that can reach the port at all.
+fn clients(cluster: &ValidatedCluster) -> Option<Vec<NetworkPolicyPeer>> {
+    let clients = &cluster.spec.network_policy.clients;
+    if !clients.is_empty() {
+        return Some(clients.clone());
+    }
+    // What comes from outside the cluster is no pod.
+    let inside = cluster.spec.service.type_ == ServiceType::ClusterIP;
+    inside.then(|| {
+        vec![NetworkPolicyPeer {
+            namespace_selector: Some(LabelSelector::default()),
+            ..NetworkPolicyPeer::default()
+        }]
+    })
+}
+
+fn peers(cluster: &ValidatedCluster) -> Vec<NetworkPolicyPeer> {
+    let namespace = &cluster.installation.namespace;
+    vec![
+        NetworkPolicyPeer {
+            pod_selector: Some(metadata::pod_selector(cluster)),
+            ..NetworkPolicyPeer::default()
+        },
+        NetworkPolicyPeer {
+            namespace_selector: Some(labelled(NAMESPACE_NAME, namespace)),
+            pod_selector: Some(labelled(LABEL_NAME, OPERATOR)),
+            ip_block: None,
+        },
+    ]
+}
+
+fn scrapers(cluster: &ValidatedCluster) -> Vec<NetworkPolicyPeer> {
+    let metrics = &cluster.spec.network_policy.metrics;
+    if !metrics.is_empty() {
+        return metrics.clone();
+    }
+    SCRAPERS
+        .map(|name| NetworkPolicyPeer {
+            namespace_selector: Some(LabelSelector::default()),
+            pod_selector: Some(labelled(LABEL_NAME, name)),
+            ip_block: None,
+        })
+        .to_vec()
 }
 
 fn labelled(name: &str, value: &str) -> LabelSelector {

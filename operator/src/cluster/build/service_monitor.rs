@@ -1,10 +1,14 @@
 //! What makes the Prometheus Operator scrape each node once.
 
+use k8s_openapi::api::core::v1::ConfigMapKeySelector;
+
 use super::metadata;
 use crate::{
     cluster::validate::ValidatedCluster,
-    names::{LABEL_SCRAPE, NODE_PORT_NAME},
-    service_monitor::{Endpoint, NamespaceSelector, ServiceMonitor, ServiceMonitorSpec},
+    names::{LABEL_SCRAPE, METRICS_PORT_NAME, NODE_AUTHORITIES_ENTRY},
+    service_monitor::{
+        Authorities, Endpoint, NamespaceSelector, ServiceMonitor, ServiceMonitorSpec, TlsConfig,
+    },
 };
 
 pub(super) fn build(cluster: &ValidatedCluster) -> ServiceMonitor {
@@ -27,8 +31,19 @@ pub(super) fn build(cluster: &ValidatedCluster) -> ServiceMonitor {
                 match_names: vec![cluster.namespace.clone()],
             },
             endpoints: vec![Endpoint {
-                port: NODE_PORT_NAME.to_owned(),
+                port: METRICS_PORT_NAME.to_owned(),
                 path: "/metrics".to_owned(),
+                scheme: "https".to_owned(),
+                tls_config: TlsConfig {
+                    server_name: format!("{}.{}.svc", cluster.name, cluster.namespace),
+                    ca: Authorities {
+                        config_map: ConfigMapKeySelector {
+                            name: cluster.name.ca(),
+                            key: NODE_AUTHORITIES_ENTRY.to_owned(),
+                            optional: None,
+                        },
+                    },
+                },
                 interval: wanted.interval.clone(),
                 scrape_timeout: wanted.scrape_timeout.clone(),
                 relabelings: wanted.relabelings.clone(),

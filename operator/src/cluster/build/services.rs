@@ -8,7 +8,10 @@ use k8s_openapi::{
 use super::metadata;
 use crate::{
     cluster::{resource::ServiceType, validate::ValidatedCluster},
-    names::{LABEL_SCRAPE, NODE_PORT, NODE_PORT_NAME},
+    names::{
+        HTTP_PORT, HTTP_PORT_NAME, HTTPS_PORT, HTTPS_PORT_NAME, LABEL_SCRAPE, METRICS_PORT,
+        METRICS_PORT_NAME, PEERS_PORT, PEERS_PORT_NAME,
+    },
 };
 
 /// Names the pods, ready or not, so that nodes find each other before they serve; and is what Prometheus scrapes.
@@ -24,7 +27,10 @@ pub(super) fn build_headless(cluster: &ValidatedCluster) -> Service {
             cluster_ip: Some("None".to_owned()),
             publish_not_ready_addresses: Some(true),
             selector: Some(cluster.name.selector()),
-            ports: Some(vec![port()]),
+            ports: Some(vec![
+                port(PEERS_PORT_NAME, PEERS_PORT, "https"),
+                port(METRICS_PORT_NAME, METRICS_PORT, "https"),
+            ]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
@@ -46,7 +52,7 @@ pub(super) fn build_client(cluster: &ValidatedCluster) -> Service {
         spec: Some(ServiceSpec {
             type_: Some(service_type(wanted.type_).to_owned()),
             selector: Some(cluster.name.selector()),
-            ports: Some(vec![port()]),
+            ports: Some(client_ports(cluster)),
             ip_family_policy: wanted
                 .ip_family_policy
                 .map(|policy| policy.text().to_owned()),
@@ -69,12 +75,25 @@ fn service_type(wanted: ServiceType) -> &'static str {
     }
 }
 
-fn port() -> ServicePort {
+/// The ports of clients: one that is not encrypted leaves the cluster only where that is asked for.
+fn client_ports(cluster: &ValidatedCluster) -> Vec<ServicePort> {
+    let (tls, service) = (&cluster.spec.tls, &cluster.spec.service);
+    let inside = service.type_ == ServiceType::ClusterIP;
+    let https = tls
+        .serves_https()
+        .then(|| port(HTTPS_PORT_NAME, HTTPS_PORT, "https"));
+    let http = (tls.serves_http() && (inside || service.expose_plain_http))
+        .then(|| port(HTTP_PORT_NAME, HTTP_PORT, "http"));
+    https.into_iter().chain(http).collect()
+}
+
+fn port(name: &str, number: u16, protocol: &str) -> ServicePort {
     ServicePort {
-        name: Some(NODE_PORT_NAME.to_owned()),
-        port: NODE_PORT,
+        name: Some(name.to_owned()),
+        port: number.into(),
         protocol: Some("TCP".to_owned()),
-        target_port: Some(IntOrString::String(NODE_PORT_NAME.to_owned())),
+        app_protocol: Some(protocol.to_owned()),
+        target_port: Some(IntOrString::String(name.to_owned())),
         ..ServicePort::default()
     }
 }

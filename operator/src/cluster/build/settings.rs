@@ -16,7 +16,7 @@ pub fn build_node_settings(
     NodeSettings {
         host: host.to_owned(),
         port,
-        health_port: None,
+        ports: None,
         files: NodeFiles {
             api_key: files.api_key.filter(|_| cluster.spec.api_key.required),
             ..files

@@ -20,16 +20,18 @@ use k8s_openapi::{
 use super::{metadata, settings::build_node_settings};
 use crate::{
     cluster::{
-        resource::{ImagePullPolicy, PodSecurity, Retention},
+        resource::{ImagePullPolicy, PodSecurity, Retention, TlsMode},
         secrets::ManagedSecret,
         validate::ValidatedCluster,
     },
     names::{
-        ANNOTATION_LAYOUT, API_KEY_ENTRY, API_KEY_PREVIOUS_FILE, CLUSTER_KEY_ENTRY, CONFIG_PATH,
-        DATA_CLAIM, DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME, LAYOUT, NODE_CONTAINER, NODE_PORT,
-        NODE_PORT_NAME, PEERS_ENTRY, SALT_ENTRY, USER_ID, previous_entry,
+        ANNOTATION_LAYOUT, API_KEY_ENTRY, API_KEY_PREVIOUS_FILE, CERTIFICATE_ENTRY,
+        CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM, DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME,
+        HTTP_PORT, HTTP_PORT_NAME, HTTPS_PORT, HTTPS_PORT_NAME, LAYOUT, METRICS_PORT,
+        NODE_CONTAINER, OWN_PORTS, PEERS_ENTRY, PEERS_PORT, PRIVATE_KEY_ENTRY, SALT_ENTRY, USER_ID,
+        previous_entry,
     },
-    node::settings::{NODE_ID_VARIABLE, NodeFiles, NodeSettings},
+    node::settings::{CertificateFiles, NODE_ID_VARIABLE, NodeFiles, NodePorts, NodeSettings},
 };
 
 /// Longer than the drain and the 30 seconds that requests get to finish.
@@ -92,6 +94,10 @@ fn claim(cluster: &ValidatedCluster) -> PersistentVolumeClaim {
     }
 }
 
+/// Folder and volume with the nodes' certificate.
+const NODE_TLS: &str = "tls";
+/// Folder and volume with the certificate that clients see, where that is another one.
+const CLIENT_TLS: &str = "client-tls";
 /// Readable through the file system group only.
 const GROUP_READS: i32 = 0o440;
 /// Readable for whichever user the platform assigns.
@@ -189,10 +195,22 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
         cluster_key: file("cluster-key", CLUSTER_KEY_ENTRY),
         nodes: file("peers", PEERS_ENTRY),
     };
-    let port = u16::try_from(NODE_PORT).unwrap_or_default();
+    let tls = &cluster.spec.tls;
+    let ports = NodePorts {
+        http: tls.serves_http(),
+        https: client_certificate(cluster).map(|folder| {
+            let certificate = file(folder, CERTIFICATE_ENTRY);
+            let key = file(folder, PRIVATE_KEY_ENTRY);
+            (HTTPS_PORT, CertificateFiles { certificate, key })
+        }),
+        peers: PEERS_PORT,
+        metrics: METRICS_PORT,
+        health: HEALTH_PORT,
+        node_tls: format!("{CONFIG_PATH}/{NODE_TLS}").into(),
+    };
     let settings = NodeSettings {
-        health_port: Some(HEALTH_PORT),
-        ..build_node_settings(cluster, "::", port, files, DRAIN_SECONDS)
+        ports: Some(ports),
+        ..build_node_settings(cluster, "::", HTTP_PORT, files, DRAIN_SECONDS)
     };
     let own_env = settings
         .variables()
@@ -225,10 +243,7 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
                 .chain(cluster.additions.env.iter().cloned())
                 .collect(),
         ),
-        ports: Some(vec![
-            container_port(NODE_PORT_NAME, NODE_PORT),
-            container_port(HEALTH_PORT_NAME, HEALTH_PORT.into()),
-        ]),
+        ports: Some(container_ports(cluster)),
         volume_mounts: Some(mounts),
         resources: Some(cluster.spec.resources.clone()),
         // A node that cannot start says why in its last line, and the status repeats it.
@@ -248,6 +263,28 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
         }),
         ..Container::default()
     }
+}
+
+/// The folder with the certificate that clients see; `None` where port 9443 is closed.
+fn client_certificate(cluster: &ValidatedCluster) -> Option<&'static str> {
+    match cluster.spec.tls.mode {
+        TlsMode::Auto => Some(NODE_TLS),
+        TlsMode::Secret | TlsMode::Issuer => Some(CLIENT_TLS),
+        TlsMode::Off => None,
+    }
+}
+
+fn container_ports(cluster: &ValidatedCluster) -> Vec<ContainerPort> {
+    let tls = &cluster.spec.tls;
+    OWN_PORTS
+        .iter()
+        .filter(|(name, _)| match *name {
+            HTTP_PORT_NAME => tls.serves_http(),
+            HTTPS_PORT_NAME => tls.serves_https(),
+            _ => true,
+        })
+        .map(|(name, port)| container_port(name, (*port).into()))
+        .collect()
 }
 
 fn container_port(name: &str, port: i32) -> ContainerPort {
@@ -297,7 +334,7 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
 
 /// Folders below the configuration path, each a volume of the same name.
 fn config_folders(cluster: &ValidatedCluster) -> Vec<&'static str> {
-    let always = ["cluster-key", "peers", "salt"];
+    let always = ["cluster-key", "peers", "salt", NODE_TLS];
     cluster
         .spec
         .api_key
@@ -305,6 +342,7 @@ fn config_folders(cluster: &ValidatedCluster) -> Vec<&'static str> {
         .then_some("api-key")
         .into_iter()
         .chain(always)
+        .chain(client_certificate(cluster).filter(|folder| *folder == CLIENT_TLS))
         .collect()
 }
 
@@ -345,6 +383,14 @@ fn own_volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
                 secret: Some(secret(cluster, ManagedSecret::ClusterKey, false)),
                 ..named(folder)
             },
+            NODE_TLS => Volume {
+                secret: Some(secret(cluster, ManagedSecret::NodeTls, false)),
+                ..named(folder)
+            },
+            CLIENT_TLS => Volume {
+                secret: Some(client_tls(cluster)),
+                ..named(folder)
+            },
             _ => Volume {
                 projected: Some(api_keys(cluster)),
                 ..named(folder)
@@ -380,6 +426,16 @@ fn api_keys(cluster: &ValidatedCluster) -> ProjectedVolumeSource {
             source(previous_entry(&entry), API_KEY_PREVIOUS_FILE, true),
         ]),
         default_mode: Some(secret_mode(cluster.spec.pod_security)),
+    }
+}
+
+/// It may be missing, and come later: port 9443 is closed until then.
+fn client_tls(cluster: &ValidatedCluster) -> SecretVolumeSource {
+    SecretVolumeSource {
+        secret_name: cluster.client_certificate_secret(),
+        optional: Some(true),
+        default_mode: Some(secret_mode(cluster.spec.pod_security)),
+        ..SecretVolumeSource::default()
     }
 }
 

@@ -15,6 +15,8 @@ pub struct DereferencedObjects {
     pub secrets: ObservedSecrets,
     /// The Secret of the user's own with the clients' key, where the resource names one.
     pub user_api_key: Option<ObservedSecret>,
+    /// The Secret with the certificate that clients see, where that is not the nodes' own.
+    pub client_tls: Option<ObservedSecret>,
     /// The clients' key, where it is there and may be used.
     pub api_key: Option<AccessKey>,
     /// Names of this cluster's volume claims.
@@ -25,6 +27,8 @@ pub struct DereferencedObjects {
     pub children: Vec<Child>,
     /// Whether this Kubernetes knows ServiceMonitors.
     pub service_monitors_served: bool,
+    /// Whether this Kubernetes knows cert-manager's Certificates.
+    pub certificates_served: bool,
     /// Why the pod template may not name the Secrets or claims that it names.
     pub foreign_references: Option<validate::Error>,
 }

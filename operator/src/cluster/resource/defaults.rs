@@ -40,7 +40,7 @@ pub(super) fn set_defaults(schema: &mut Value) {
 }
 
 /// What a list or a map is without anything in it; `None` for whatever is neither.
-fn empty_value(schema: &Value) -> Option<Value> {
+pub(super) fn empty_value(schema: &Value) -> Option<Value> {
     match schema.get("type").and_then(Value::as_str) {
         Some("array") => Some(json!([])),
         Some("object")

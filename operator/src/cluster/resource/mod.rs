@@ -1,12 +1,15 @@
 //! The custom resource: its fields, its status, and the schema made from them.
 
+mod canonical;
 mod crd;
 mod defaults;
 mod duration;
 mod rules;
 mod spec;
 mod status;
+mod tls;
 
+pub use canonical::canonical;
 pub use crd::crd;
 pub use rules::{Violation, check};
 pub use spec::{
@@ -16,10 +19,11 @@ pub use spec::{
     SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType, StorageSpec, WriteAck,
 };
 pub use status::{CONDITIONS, ClusterStatus, MemberStatus};
+pub use tls::{AuthoritySpec, IssuerReference, PlainHttp, SecretReference, TlsMode, TlsSpec};
 
 /// The cluster `prod` of the tests, with this spec.
 #[cfg(test)]
-pub(in crate::cluster) fn prod(spec: &str) -> OpenSecureConfCluster {
+pub(crate) fn prod(spec: &str) -> OpenSecureConfCluster {
     let yaml = format!(
         "apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: {{name: prod}}\nspec: {spec}\n"
     );

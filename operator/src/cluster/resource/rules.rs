@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{OpenSecureConfCluster, ServiceType, duration};
+use super::{OpenSecureConfCluster, ServiceType, TlsMode, duration};
 use crate::names::ClusterName;
 
 /// A rule that a resource breaks, in words for its author.
@@ -33,6 +33,7 @@ pub(super) struct Rule {
 const SPEC: &str = "/properties/spec";
 const STORAGE: &str = "/properties/spec/properties/storage";
 const SERVICE: &str = "/properties/spec/properties/service";
+const TLS: &str = "/properties/spec/properties/tls";
 const SERVICE_MONITOR: &str = "/properties/spec/properties/monitoring/properties/serviceMonitor";
 
 /// All rules.
@@ -124,6 +125,55 @@ pub(super) const RULES: &[Rule] = &[
         }),
     },
     Rule {
+        at: TLS,
+        field: "spec.tls.secretRef",
+        cel: "has(self.secretRef) == (self.mode == 'Secret')",
+        message: "tls.secretRef is for tls.mode Secret, which needs it",
+        holds: Some(|cluster| {
+            let tls = &cluster.spec.tls;
+            tls.secret_ref.is_some() == (tls.mode == TlsMode::Secret)
+        }),
+    },
+    Rule {
+        at: TLS,
+        field: "spec.tls.issuerRef",
+        cel: "has(self.issuerRef) == (self.mode == 'Issuer')",
+        message: "tls.issuerRef is for tls.mode Issuer, which needs it",
+        holds: Some(|cluster| {
+            let tls = &cluster.spec.tls;
+            tls.issuer_ref.is_some() == (tls.mode == TlsMode::Issuer)
+        }),
+    },
+    Rule {
+        at: TLS,
+        field: "spec.tls.plainHttp",
+        cel: "self.plainHttp != 'Forbidden' || self.mode != 'Off'",
+        message: "tls.plainHttp Forbidden with tls.mode Off leaves clients no port",
+        holds: Some(|cluster| {
+            let tls = &cluster.spec.tls;
+            tls.serves_http() || tls.serves_https()
+        }),
+    },
+    Rule {
+        at: TLS,
+        field: "spec.tls.altNames",
+        cel: "!has(self.altNames) || self.altNames.all(name, isIP(name) || name.matches('^([*][.])?([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])*[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",
+        message: "tls.altNames must be DNS names in lower case, of which the first label may be a wildcard, and IP addresses",
+        holds: Some(|cluster| {
+            let names = &cluster.spec.tls.alt_names;
+            names.iter().all(|name| is_alternative_name(name))
+        }),
+    },
+    Rule {
+        at: SPEC,
+        field: "spec.service.exposePlainHttp",
+        cel: "!self.service.exposePlainHttp || self.tls.plainHttp == 'Allowed'",
+        message: "service.exposePlainHttp has no use while tls.plainHttp is Forbidden; remove one of the two",
+        holds: Some(|cluster| {
+            !cluster.spec.service.expose_plain_http || cluster.spec.tls.serves_http()
+        }),
+    },
+    Rule {
         at: SERVICE,
         field: "spec.service.externalTrafficPolicy",
         cel: "!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'",
@@ -163,6 +213,20 @@ pub fn check(cluster: &OpenSecureConfCluster) -> Result<(), Vec<Violation>> {
     } else {
         Err(violations)
     }
+}
+
+/// An IP address, or a DNS name in lower case.
+fn is_alternative_name(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    text.parse::<IpAddr>().is_ok() || name.split('.').all(label)
 }
 
 /// An address and the length of its prefix.
@@ -246,6 +310,33 @@ mod tests {
         assert_eq!(ranges("LoadBalancer", "10.0.0.0/8"), Vec::<&str>::new());
         assert_eq!(ranges("LoadBalancer", "everybody"), field);
         assert_eq!(ranges("NodePort", "10.0.0.0/8"), field);
+    }
+
+    #[test]
+    fn each_mode_of_tls_has_what_it_needs_and_nothing_else() {
+        let tls = |tls: &str| spec("prod", &format!("{{tls: {tls}}}"));
+        for right in [
+            "{}",
+            "{mode: Secret, secretRef: {name: mine}}",
+            "{mode: Issuer, issuerRef: {name: ours}, plainHttp: Forbidden}",
+            "{mode: 'Off'}",
+            "{altNames: [config.example.org, '*.example.org', 10.1.2.3, '2001:db8::1']}",
+        ] {
+            assert_eq!(tls(right), Vec::<&str>::new(), "{right}");
+        }
+        assert_eq!(tls("{mode: Secret}"), ["spec.tls.secretRef"]);
+        assert_eq!(tls("{secretRef: {name: mine}}"), ["spec.tls.secretRef"]);
+        assert_eq!(tls("{mode: Issuer}"), ["spec.tls.issuerRef"]);
+        assert_eq!(
+            tls("{mode: 'Off', plainHttp: Forbidden}"),
+            ["spec.tls.plainHttp"]
+        );
+        for wrong in ["Example.org", "a b", "", "a..b", "*", "x.*.org", "-a.org"] {
+            let field = ["spec.tls.altNames"];
+            assert_eq!(tls(&format!("{{altNames: ['{wrong}']}}")), field, "{wrong}");
+        }
+        let exposed = "{tls: {plainHttp: Forbidden}, service: {exposePlainHttp: true}}";
+        assert_eq!(spec("prod", exposed), ["spec.service.exposePlainHttp"]);
     }
 
     #[test]

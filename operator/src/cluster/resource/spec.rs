@@ -13,7 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ClusterStatus;
+use super::{ClusterStatus, TlsSpec};
 
 /// An encrypted configuration store that runs in this cluster.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -83,6 +83,8 @@ pub struct ClusterSpec {
     pub logging: LoggingSpec,
     /// How nodes are observed.
     pub monitoring: MonitoringSpec,
+    /// How clients are served, and the certificates of nodes.
+    pub tls: TlsSpec,
     /// The Service for clients.
     pub service: ServiceSpec,
     /// Requests and limits of each node.
@@ -127,6 +129,7 @@ impl Default for ClusterSpec {
             write_ack: WriteAck::default(),
             logging: LoggingSpec::default(),
             monitoring: MonitoringSpec::default(),
+            tls: TlsSpec::default(),
             service: ServiceSpec::default(),
             resources: ResourceRequirements {
                 // Measured need is a fraction of this; CPU has no limit because key derivation comes in bursts.
@@ -378,6 +381,8 @@ pub struct ServiceSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "networks")]
     pub load_balancer_source_ranges: Vec<String>,
+    /// Whether a Service that is reached from outside the cluster carries port 9000 too, which is not encrypted.
+    pub expose_plain_http: bool,
 }
 
 /// Which IP families a Service has.
@@ -463,9 +468,12 @@ impl Default for DisruptionBudgetSpec {
 pub struct NetworkPolicySpec {
     /// Whether a NetworkPolicy is made.
     pub enabled: bool,
-    /// Who may reach the client port; empty is every pod of the cluster.
+    /// Who may reach the ports of clients; empty is every pod of the cluster.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<NetworkPolicyPeer>,
+    /// Who may reach the metrics; empty is every pod labelled as Prometheus or vmagent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<NetworkPolicyPeer>,
 }
 
 impl Default for NetworkPolicySpec {
@@ -473,6 +481,7 @@ impl Default for NetworkPolicySpec {
         Self {
             enabled: true,
             clients: Vec::new(),
+            metrics: Vec::new(),
         }
     }
 }

@@ -5,13 +5,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 /// The types of all conditions.
-pub const CONDITIONS: [&str; 7] = [
+pub const CONDITIONS: [&str; 8] = [
     "Ready",
     "Available",
     "Reconciling",
     "Stalled",
     "SaltMatches",
     "Replicated",
+    "TlsReady",
     "MonitoringReady",
 ];
 
@@ -47,6 +48,8 @@ pub struct ClusterStatus {
     pub api_key_secret_name: String,
     /// Where clients inside the cluster find the store.
     pub endpoint: String,
+    /// ConfigMap with the certificates that clients (`ca.crt`) and scrapers (`node-ca.crt`) verify nodes with.
+    pub ca_config_map_name: String,
     /// Each node.
     pub members: Vec<MemberStatus>,
     /// `Ready` sums up; each condition's message says what to do.
@@ -79,6 +82,12 @@ pub struct MemberStatus {
     /// How many entries it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<i64>,
+    /// Fingerprint of the certificate that it shows other nodes: SHA-256, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_fingerprint: Option<String>,
+    /// Fingerprints of the authorities that it accepts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authority_fingerprints: Vec<String>,
 }
 
 fn conditions(generator: &mut SchemaGenerator) -> Schema {

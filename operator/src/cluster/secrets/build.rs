@@ -1,5 +1,7 @@
 //! What the Secrets hold. They are created once with random bytes from the caller, and never applied.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -14,7 +16,7 @@ use crate::{
 
 /// The salt: immutable, and without an owner, so that nothing ever collects it.
 pub fn build_salt_secret(cluster: &ValidatedCluster, salt: &Salt, mark: &BootstrapMark) -> Secret {
-    let mut metadata = metadata::unowned(cluster, ManagedSecret::Salt.name(&cluster.name));
+    let mut metadata = metadata::retained(cluster, ManagedSecret::Salt.name(&cluster.name));
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(ANNOTATION_LAYOUT.to_owned(), LAYOUT.to_owned());
     if let Some(text) = mark.text() {
@@ -28,12 +30,43 @@ pub fn build_salt_secret(cluster: &ValidatedCluster, salt: &Salt, mark: &Bootstr
 
 /// A key of 256 bits in hexadecimal.
 pub fn build_key_secret(cluster: &ValidatedCluster, which: ManagedSecret, key: String) -> Secret {
-    let name = which.name(&cluster.name);
-    let metadata = match which.lifetime(cluster) {
-        Lifetime::Forever => metadata::unowned(cluster, name),
-        Lifetime::Resource => metadata::owned(cluster, name),
-    };
+    let metadata = metadata(cluster, which);
     secret(metadata, which.entry(), key.into_bytes())
+}
+
+/// A certificate with its key, and what belongs to it.
+pub fn build_certificate_secret(
+    cluster: &ValidatedCluster,
+    which: ManagedSecret,
+    entries: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+) -> Secret {
+    let mut metadata = metadata(cluster, which);
+    if !annotations.is_empty() {
+        metadata
+            .annotations
+            .get_or_insert_default()
+            .extend(annotations);
+    }
+    Secret {
+        metadata,
+        type_: Some("kubernetes.io/tls".to_owned()),
+        data: Some(
+            entries
+                .into_iter()
+                .map(|(name, text)| (name, ByteString(text.into_bytes())))
+                .collect(),
+        ),
+        ..Secret::default()
+    }
+}
+
+fn metadata(cluster: &ValidatedCluster, which: ManagedSecret) -> ObjectMeta {
+    let name = which.name(&cluster.name);
+    match which.lifetime(cluster) {
+        Lifetime::Forever => metadata::retained(cluster, name),
+        Lifetime::Resource => metadata::owned(cluster, name),
+    }
 }
 
 fn secret(metadata: ObjectMeta, entry: &str, value: Vec<u8>) -> Secret {

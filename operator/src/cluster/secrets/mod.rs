@@ -5,13 +5,13 @@ mod create;
 mod observed;
 mod plan;
 
-pub use build::{build_key_secret, build_salt_secret};
+pub use build::{build_certificate_secret, build_key_secret, build_salt_secret};
 pub(in crate::cluster) use create::create;
 pub use observed::{BootstrapRecord, ObservedSecret, ObservedSecrets};
 pub use plan::{Error, NewSecret, SaltPlan, SecretPlan, plan};
 
 use super::{resource::Retention, validate::ValidatedCluster};
-use crate::names::{API_KEY_ENTRY, CLUSTER_KEY_ENTRY, ClusterName, SALT_ENTRY};
+use crate::names::{API_KEY_ENTRY, CERTIFICATE_ENTRY, CLUSTER_KEY_ENTRY, ClusterName, SALT_ENTRY};
 
 /// A Secret that the operator makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,10 @@ pub enum ManagedSecret {
     ApiKey,
     /// The key that nodes show each other.
     ClusterKey,
+    /// Who signs the nodes' certificates. Never mounted.
+    NodeAuthority,
+    /// The nodes' certificate, its key, and the authorities that they accept: in one Secret, so that they change together.
+    NodeTls,
 }
 
 /// How long a Secret stays.
@@ -35,7 +39,13 @@ pub enum Lifetime {
 
 impl ManagedSecret {
     /// All of them, in the order in which they are made: the salt is the vote between two operators.
-    pub const ALL: [Self; 3] = [Self::Salt, Self::ApiKey, Self::ClusterKey];
+    pub const ALL: [Self; 5] = [
+        Self::Salt,
+        Self::ApiKey,
+        Self::ClusterKey,
+        Self::NodeAuthority,
+        Self::NodeTls,
+    ];
 
     /// Its name in the cluster's namespace.
     pub fn name(self, cluster: &ClusterName) -> String {
@@ -43,6 +53,8 @@ impl ManagedSecret {
             Self::Salt => "salt",
             Self::ApiKey => "api-key",
             Self::ClusterKey => "cluster-key",
+            Self::NodeAuthority => "node-ca",
+            Self::NodeTls => "node-tls",
         };
         format!("{cluster}-{suffix}")
     }
@@ -53,14 +65,19 @@ impl ManagedSecret {
             Self::Salt => SALT_ENTRY,
             Self::ApiKey => API_KEY_ENTRY,
             Self::ClusterKey => CLUSTER_KEY_ENTRY,
+            Self::NodeAuthority | Self::NodeTls => CERTIFICATE_ENTRY,
         }
     }
 
-    /// How long it stays: keys outlive the resource exactly when its volumes do.
+    /// How long it stays: keys and authority outlive the resource exactly when its volumes do.
     pub fn lifetime(self, cluster: &ValidatedCluster) -> Lifetime {
         match (self, cluster.spec.storage.retention.when_deleted) {
+            // The authority makes another one where it is needed.
+            (Self::NodeTls, _) => Lifetime::Resource,
             (Self::Salt, _) | (_, Retention::Retain) => Lifetime::Forever,
-            (Self::ApiKey | Self::ClusterKey, Retention::Delete) => Lifetime::Resource,
+            (Self::ApiKey | Self::ClusterKey | Self::NodeAuthority, Retention::Delete) => {
+                Lifetime::Resource
+            }
         }
     }
 
@@ -68,7 +85,7 @@ impl ManagedSecret {
     pub fn is_wanted(self, cluster: &ValidatedCluster) -> bool {
         let api_key = &cluster.spec.api_key;
         match self {
-            Self::Salt | Self::ClusterKey => true,
+            Self::Salt | Self::ClusterKey | Self::NodeAuthority | Self::NodeTls => true,
             Self::ApiKey => api_key.required && api_key.secret_ref.is_none(),
         }
     }

@@ -7,7 +7,10 @@ use k8s_openapi::api::core::v1::Secret;
 use super::ManagedSecret;
 use crate::{
     cluster::{bootstrap_mark::BootstrapMark, dereference::controller, salt::Salt},
-    names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, LABEL_MANAGED_BY, previous_entry},
+    names::{
+        ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, LABEL_MANAGED_BY,
+        previous_entry,
+    },
     node::AccessKey,
 };
 
@@ -27,6 +30,8 @@ pub struct ObservedSecret {
     pub layout: Option<String>,
     /// What the salt's annotation says.
     pub bootstrap: BootstrapMark,
+    /// Of the authority's: the last rotation that was carried out.
+    pub rotation: Option<String>,
     /// Its version: it is only ever changed from what was read.
     pub resource_version: Option<String>,
     /// What it holds. Never printed.
@@ -58,6 +63,7 @@ impl ObservedSecret {
                 .is_none_or(|labels| !labels.contains_key(LABEL_MANAGED_BY)),
             layout: annotation(ANNOTATION_LAYOUT),
             bootstrap: BootstrapMark::of(annotation(ANNOTATION_BOOTSTRAP).as_deref()),
+            rotation: annotation(ANNOTATION_AUTHORITY_ROTATION),
             resource_version: metadata.resource_version.clone(),
             entries: secret
                 .data
@@ -82,6 +88,11 @@ impl ObservedSecret {
         };
         let new = line(entry)?;
         Some(line(&previous_entry(entry)).unwrap_or(new))
+    }
+
+    /// The text under an entry; `None` where there is none.
+    pub fn text(&self, entry: &str) -> Option<&str> {
+        std::str::from_utf8(self.entries.get(entry)?).ok()
     }
 
     /// What it says of the bootstrap.

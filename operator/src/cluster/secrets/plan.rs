@@ -146,6 +146,15 @@ pub fn plan(
                 }
             }
             ManagedSecret::ApiKey | ManagedSecret::ClusterKey => {}
+            // Certificates are renewed, not made once: `certificates/` does that.
+            ManagedSecret::NodeAuthority | ManagedSecret::NodeTls => {
+                if found.secrets.get(&secret).is_some_and(|found| !found.ours) {
+                    return Err(Error::NameTaken {
+                        secret: secret.name(&cluster.name),
+                        cluster: cluster.name.to_string(),
+                    });
+                }
+            }
         }
     }
     if let Some(reference) = api_key_reference(cluster)

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     cluster::{dereference::PendingClaim, resource::prod, validate::validate},
-    node::NodeMember,
+    node::{ClientCertificate, NodeCertificates, NodeMember, NodeTls},
 };
 
 fn cluster(replicas: i32) -> ValidatedCluster {
@@ -40,6 +40,13 @@ fn answer(salt: &str, entries: i64) -> Option<NodeDetails> {
         ready: true,
         salt_fingerprint: Some(salt.into()),
         entries,
+        tls: Some(NodeTls {
+            node: Some(NodeCertificates::default()),
+            clients: Some(ClientCertificate {
+                open: true,
+                error: None,
+            }),
+        }),
         ..NodeDetails::default()
     })
 }
@@ -71,6 +78,7 @@ fn seen<'a>(
         pods,
         salt_fingerprint: Some("aa"),
         monitoring: Monitoring::Unknown,
+        tls: Tls::default(),
         stalled: None,
         blocked: None,
         pending_claims: &[],
@@ -116,7 +124,7 @@ fn one_serving_node_is_ready_and_in_sync() {
         ),
         ("1/1", Some(7), Some("1.0.0"))
     );
-    assert_eq!(status.endpoint, "http://prod.shop.svc:9000");
+    assert_eq!(status.endpoint, "https://prod.shop.svc:9443");
     assert_eq!(status.observed_generation, Some(4));
 }
 
@@ -480,4 +488,105 @@ fn a_volume_that_waits_for_its_class_is_named_with_it() {
         default.contains("volume data-prod-0 waits for a default StorageClass"),
         "{default}"
     );
+}
+
+/// (status, reason, message) of `TlsReady` with this `spec.tls`, and with a node that reports this.
+fn tls_ready(spec: &str, tls: Tls<'_>, report: impl Fn(&mut NodeTls)) -> (String, String, String) {
+    let cluster = validate(&prod(&format!("{{replicas: 1, tls: {spec}}}")), "node:1").unwrap();
+    let mut details = answer("aa", 1);
+    report(details.as_mut().unwrap().tls.as_mut().unwrap());
+    let (stateful_set, pods) = (stateful_set(1, 1), [(pod(0, true), details)]);
+    let seen = Observation {
+        tls,
+        ..seen(&cluster, &stateful_set, &pods)
+    };
+    let status = observed(&seen, &ClusterStatus::default(), &time(1));
+    let mut conditions = status.conditions.into_iter();
+    let ready = conditions
+        .find(|condition| condition.type_ == "TlsReady")
+        .unwrap();
+    (ready.status, ready.reason, ready.message)
+}
+
+#[test]
+fn tls_is_ready_once_every_node_that_answers_serves_it() {
+    let (status, reason, message) = tls_ready("{}", Tls::default(), |_| {});
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("True", "CertificatesServed")
+    );
+    assert!(message.contains("port 9000 is not encrypted"), "{message}");
+    let (_, _, message) = tls_ready("{plainHttp: Forbidden}", Tls::default(), |_| {});
+    assert!(!message.contains("not encrypted"), "{message}");
+    let (status, reason, _) = tls_ready("{mode: 'Off'}", Tls::default(), |_| {});
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "Disabled"));
+}
+
+#[test]
+fn what_keeps_certificates_from_being_served_is_told() {
+    let own = "{mode: Secret, secretRef: {name: mine}}";
+    let issued = "{mode: Issuer, issuerRef: {name: ours}}";
+    let served = Tls {
+        certificates_served: true,
+        ..Tls::default()
+    };
+    let found = Tls {
+        client_secret_found: true,
+        ..Tls::default()
+    };
+    let closed = |tls: &mut NodeTls| {
+        tls.clients = Some(ClientCertificate {
+            open: false,
+            error: Some("the key is another certificate's".into()),
+        });
+    };
+    let refused = |tls: &mut NodeTls| {
+        tls.node = Some(NodeCertificates {
+            error: Some("tls.crt ends within it".into()),
+            ..NodeCertificates::default()
+        });
+    };
+    let overdue = Waiting {
+        nodes: vec!["prod-1".into()],
+        overdue: true,
+    };
+    let waiting = Tls {
+        waiting: Some(&overdue),
+        ..Tls::default()
+    };
+    for (outcome, reason, word) in [
+        (
+            tls_ready(own, Tls::default(), closed),
+            "CertificateMissing",
+            "Secret mine",
+        ),
+        (
+            tls_ready(issued, Tls::default(), closed),
+            "CertManagerMissing",
+            "install cert-manager",
+        ),
+        (
+            tls_ready(issued, served, closed),
+            "CertificateMissing",
+            "prod-client-tls",
+        ),
+        (
+            tls_ready(own, found, closed),
+            "ClientCertificateRefused",
+            "another certificate's",
+        ),
+        (
+            tls_ready("{}", Tls::default(), refused),
+            "NodeCertificateRefused",
+            "ends within it",
+        ),
+        (
+            tls_ready("{}", waiting, |_| {}),
+            "AuthorityNotDistributed",
+            "prod-1",
+        ),
+    ] {
+        assert_eq!((outcome.0.as_str(), outcome.1.as_str()), ("False", reason));
+        assert!(outcome.2.contains(word), "{}", outcome.2);
+    }
 }

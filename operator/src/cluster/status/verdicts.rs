@@ -1,6 +1,7 @@
 //! What is said of a cluster, condition by condition.
 
 mod leaving;
+mod tls;
 mod waiting;
 
 use kube::ResourceExt;
@@ -91,6 +92,7 @@ pub(super) fn verdicts(
         available(ready),
         salt,
         replicated(seen, wanted),
+        tls::ready(seen),
         monitoring(seen.monitoring),
     ]);
     verdicts
@@ -130,10 +132,15 @@ fn progress(
         };
         return vec![verdict("Ready", false, reason, message)];
     }
-    let message = if wanted == 1 {
-        "the node serves; traffic is not encrypted".to_owned()
+    let plain = if seen.cluster.spec.tls.serves_http() {
+        tls::PLAIN_HTTP
     } else {
-        format!("all {wanted} nodes serve and are in sync; traffic is not encrypted")
+        ""
+    };
+    let message = if wanted == 1 {
+        format!("the node serves{plain}")
+    } else {
+        format!("all {wanted} nodes serve and hold the same{plain}")
     };
     vec![verdict("Ready", true, "AllNodesReady", message)]
 }

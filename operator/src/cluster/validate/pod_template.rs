@@ -151,8 +151,8 @@ fn keyed_lists(path: &str, container: &Container) -> Result<(), Error> {
     for port in container.ports.iter().flatten() {
         let protocol = port.protocol.as_deref().unwrap_or("TCP");
         let number = port.container_port;
-        let clash = |(name, own): &(&str, i32)| {
-            *own == number && protocol == "TCP" || port.name.as_deref() == Some(*name)
+        let clash = |(name, own): &(&str, u16)| {
+            i32::from(*own) == number && protocol == "TCP" || port.name.as_deref() == Some(*name)
         };
         if let Some((name, own_port)) = OWN_PORTS.into_iter().find(clash) {
             return Err(own(&field("ports"), format!("{name} ({own_port})")));
@@ -179,11 +179,8 @@ fn refuse_own_volumes<'a>(
 /// Whoever may write the resource need not be allowed to read Secrets.
 fn own_references(references: &References, cluster: &ClusterName) -> Result<(), Error> {
     let secrets = ManagedSecret::ALL.map(|secret| secret.name(cluster));
-    if let Some(name) = references
-        .secrets
-        .iter()
-        .find(|name| secrets.contains(name))
-    {
+    let own_secret = |name: &&String| secrets.contains(name) || **name == cluster.client_tls();
+    if let Some(name) = references.secrets.iter().find(own_secret) {
         return Err(foreign_hands("Secret", name, cluster.as_str()));
     }
     let own_claim = |name: &&String| super::claim_owner(name) == Some(cluster.as_str());

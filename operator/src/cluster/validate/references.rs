@@ -72,16 +72,7 @@ impl References {
         labelled: &[(String, String)],
     ) -> Result<(), Error> {
         for name in &self.secrets {
-            let by_name = clusters.iter().find(|cluster| {
-                ManagedSecret::ALL
-                    .iter()
-                    .any(|secret| secret.name(cluster) == *name)
-            });
-            let by_label = labelled.iter().find(|(secret, _)| secret == name);
-            let owner = by_name
-                .map(ClusterName::as_str)
-                .or(by_label.map(|(_, cluster)| cluster.as_str()));
-            if let Some(owner) = owner {
+            if let Some(owner) = secret_owner(name, clusters, labelled) {
                 return Err(foreign_hands("Secret", name, owner));
             }
         }
@@ -93,6 +84,39 @@ impl References {
         }
         Ok(())
     }
+}
+
+/// Refuses a Secret of the clients' certificate that is part of a cluster: an authority is mounted nowhere.
+pub(in crate::cluster) fn check_client_certificate(
+    name: &str,
+    clusters: &[ClusterName],
+    labelled: &[(String, String)],
+) -> Result<(), Error> {
+    match secret_owner(name, clusters, labelled) {
+        None => Ok(()),
+        Some(owner) => Err(Error::Spec(format!(
+            "spec.tls.secretRef: Secret '{name}' is part of cluster {owner}, which only the operator and its nodes use; name one \
+             of your own, or choose tls.mode Auto for the nodes' certificate"
+        ))),
+    }
+}
+
+/// The cluster whose Secret this is, by its name or by its label.
+fn secret_owner<'a>(
+    name: &str,
+    clusters: &'a [ClusterName],
+    labelled: &'a [(String, String)],
+) -> Option<&'a str> {
+    let is_of = |cluster: &&ClusterName| {
+        let mut managed = ManagedSecret::ALL.iter();
+        managed.any(|secret| secret.name(cluster) == name) || cluster.client_tls() == name
+    };
+    let by_name = clusters.iter().find(is_of).map(ClusterName::as_str);
+    by_name.or_else(|| {
+        let mut labelled = labelled.iter();
+        let (_, cluster) = labelled.find(|(secret, _)| secret == name)?;
+        Some(cluster)
+    })
 }
 
 /// The cluster that a claim of this name would belong to: `data-prod-0` is one of `prod`.
@@ -156,6 +180,18 @@ mod tests {
             let taken = references(secret, claim).check(&clusters, &kept);
             assert_eq!(taken, Ok(()), "{secret} {claim}");
         }
+    }
+
+    #[test]
+    fn the_clients_certificate_is_in_no_secret_of_a_cluster() {
+        let clusters = [ClusterName::new("shop").unwrap()];
+        let check = |name| check_client_certificate(name, &clusters, &[]);
+        for name in ["shop-node-ca", "shop-node-tls", "shop-client-tls"] {
+            let refused = check(name).unwrap_err();
+            assert_eq!(refused.reason(), "InvalidSpec");
+            assert!(refused.to_string().contains(name), "{refused}");
+        }
+        assert_eq!(check("shop-tls"), Ok(()));
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn what_is_ours_cannot_be_replaced() {
             "sidecars[0].ports",
         ),
         (
-            "{sidecars: [{name: p, ports: [{containerPort: 1, name: health}]}]}",
+            "{sidecars: [{name: p, ports: [{containerPort: 1, name: metrics}]}]}",
             "sidecars[0].ports",
         ),
         (
@@ -167,6 +167,21 @@ fn labels_that_children_are_found_by_cannot_be_given() {
         assert!(error.to_string().starts_with(field), "{error}");
     }
     assert!(resource("{service: {labels: {app.kubernetes.io/part-of: shop}}}").is_ok());
+}
+
+#[test]
+fn what_is_not_encrypted_leaves_the_cluster_only_where_that_is_asked_for() {
+    for type_ in ["NodePort", "LoadBalancer"] {
+        let spec = |expose: bool| {
+            format!(
+                "{{tls: {{mode: 'Off'}}, service: {{type: {type_}, exposePlainHttp: {expose}}}}}"
+            )
+        };
+        let error = resource(&spec(false)).unwrap_err();
+        assert!(error.to_string().contains("exposePlainHttp"), "{error}");
+        assert!(resource(&spec(true)).is_ok());
+    }
+    assert!(resource("{tls: {mode: 'Off'}}").is_ok());
 }
 
 #[test]

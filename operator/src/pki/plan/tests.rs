@@ -228,6 +228,38 @@ fn nodes_live_ten_months_without_an_operator() {
 }
 
 #[test]
+fn an_operator_that_was_away_for_a_year_issues_a_leaf_although_no_node_answers() {
+    for is_renewing in [false, true] {
+        let mut world = World::begin();
+        world.rotation_asked = is_renewing;
+        world.operator_acts();
+        world.now += DAY.checked_mul(400).unwrap();
+        let names = names();
+        // Nodes whose certificate has ended cannot be asked.
+        let silent = [0, 1, 2].map(|ordinal| Trust {
+            node: format!("prod-{ordinal}"),
+            ..Trust::default()
+        });
+        let plan = plan(&Situation {
+            stored: &world.stored,
+            now: world.now,
+            names: &names,
+            rotation_asked: false,
+            running: &silent,
+        });
+        assert_ne!(plan.leaf, LeafStep::Keep);
+        world.stored = execute(&world.stored, &plan, "shop/prod", &names, world.now).unwrap();
+        for node in &mut world.nodes {
+            node.leaf = world.stored.leaf.clone().unwrap();
+            node.bundle = world.stored.bundle.clone();
+        }
+        world.check();
+        world.settle();
+        assert_eq!(world.stored.bundle.len(), 1);
+    }
+}
+
+#[test]
 fn after_a_hundred_days_a_leaf_still_serves_and_after_four_hundred_it_has_ended() {
     let world = World::begin();
     let (leaf, bundle) = (world.stored.leaf.unwrap(), world.stored.bundle);
@@ -285,6 +317,23 @@ fn an_authority_that_is_asked_for_comes_in_order() {
         "the old one goes last"
     );
     assert_eq!(world.waiting(), None);
+}
+
+#[test]
+fn clients_have_time_to_read_of_another_authority_before_they_meet_it() {
+    let mut world = World::begin();
+    let first = world.stored.leaf.clone();
+    world.rotation_asked = true;
+    world.operator_acts();
+    world.files_arrive();
+    world.now += SignedDuration::from_secs(170);
+    world.operator_acts();
+    assert_eq!(world.stored.leaf, first, "every node accepts the new one");
+    let waiting = world.waiting().unwrap();
+    assert!(waiting.nodes.is_empty() && !waiting.overdue, "{waiting:?}");
+    world.now += SignedDuration::from_secs(20);
+    world.operator_acts();
+    assert_ne!(world.stored.leaf, first);
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn secret_with(entry: &str, content: &[u8]) -> ObservedSecret {
         unmanaged: false,
         layout: None,
         bootstrap: BootstrapMark::Absent,
+        rotation: None,
         resource_version: None,
         entries: [(entry.to_owned(), content.to_vec())].into(),
     }
@@ -28,11 +29,13 @@ fn found(salt: Option<&[u8]>, claims: &[&str]) -> DereferencedObjects {
     DereferencedObjects {
         secrets: salt.into_iter().collect(),
         user_api_key: None,
+        client_tls: None,
         api_key: None,
         claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
         pending_claims: Vec::new(),
         children: Vec::new(),
         service_monitors_served: false,
+        certificates_served: false,
         foreign_references: None,
     }
 }

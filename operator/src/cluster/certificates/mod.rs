@@ -1,0 +1,9 @@
+//! The certificates of a cluster's nodes: what the Secrets hold, what running nodes prove, and what is renewed.
+
+mod renew;
+mod running;
+mod stored;
+
+pub(in crate::cluster) use renew::{Renewed, renew};
+pub(in crate::cluster) use running::running;
+pub(in crate::cluster) use stored::stored;

@@ -1,0 +1,163 @@
+//! Renews what is due and writes it: the authority before what it signed. Needs the API server alone, no node.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Map, Value, json};
+
+use super::stored;
+use crate::{
+    cluster::{
+        apply::{Done, Error, failed},
+        dereference::DereferencedObjects,
+        secrets::{ManagedSecret, ObservedSecret, build_certificate_secret},
+        validate::ValidatedCluster,
+    },
+    names::{ANNOTATION_AUTHORITY_ROTATION, FIELD_MANAGER},
+    pki::{
+        AuthorityStep, Situation, StoredPki, Trust, Waiting, authority_entries, cluster_names,
+        execute, plan, tls_entries,
+    },
+};
+
+/// What is in force after a renewal.
+#[derive(Debug)]
+pub(in crate::cluster) struct Renewed {
+    /// What is stored now.
+    pub(in crate::cluster) pki: StoredPki,
+    /// What a renewal of the authority waits for.
+    pub(in crate::cluster) waiting: Option<Waiting>,
+}
+
+/// Renews what is due. `done` tells what was done, also before a failure.
+pub(in crate::cluster) async fn renew(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    found: &DereferencedObjects,
+    running: &[Trust],
+    now: Timestamp,
+    done: &mut Vec<Done>,
+) -> Result<Renewed, Error> {
+    let before = stored(&found.secrets);
+    let names = cluster_names(
+        &cluster.name,
+        &cluster.namespace,
+        &cluster.installation.cluster_domain,
+        &cluster.spec.tls.alt_names,
+    );
+    let wanted = &cluster.spec.tls.authority.rotate;
+    let authority = found.secrets.get(&ManagedSecret::NodeAuthority);
+    let carried_out = authority.and_then(|secret| secret.rotation.as_ref());
+    let plan = plan(&Situation {
+        stored: &before,
+        now,
+        names: &names,
+        rotation_asked: wanted.is_some() && carried_out != wanted.as_ref(),
+        running,
+    });
+    let identity = format!("{}/{}", cluster.namespace, cluster.name);
+    let after = execute(&before, &plan, &identity, &names, now)?;
+    let begins = matches!(
+        plan.authority,
+        AuthorityStep::Create | AuthorityStep::Rotate
+    );
+    let annotations = wanted
+        .iter()
+        .filter(|_| begins)
+        .map(|nonce| (ANNOTATION_AUTHORITY_ROTATION.to_owned(), nonce.clone()))
+        .collect();
+    let writer = Writer {
+        api: Api::namespaced(client.clone(), &cluster.namespace),
+        cluster,
+        found,
+    };
+    if (&after.authority, &after.previous) != (&before.authority, &before.previous) {
+        let which = ManagedSecret::NodeAuthority;
+        done.push(
+            writer
+                .write(which, authority_entries(&after), annotations)
+                .await?,
+        );
+    }
+    if (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle) {
+        let which = ManagedSecret::NodeTls;
+        done.push(
+            writer
+                .write(which, tls_entries(&after), BTreeMap::new())
+                .await?,
+        );
+    }
+    Ok(Renewed {
+        pki: after,
+        waiting: plan.waiting,
+    })
+}
+
+struct Writer<'a> {
+    api: Api<Secret>,
+    cluster: &'a ValidatedCluster,
+    found: &'a DereferencedObjects,
+}
+
+impl Writer<'_> {
+    /// Creates the Secret, or changes what was read; a conflict is another operator's doing, and read at the next reconcile.
+    async fn write(
+        &self,
+        which: ManagedSecret,
+        entries: BTreeMap<String, String>,
+        annotations: BTreeMap<String, String>,
+    ) -> Result<Done, Error> {
+        let name = which.name(&self.cluster.name);
+        let Some(there) = self.found.secrets.get(&which) else {
+            let secret = build_certificate_secret(self.cluster, which, entries, annotations);
+            let parameters = PostParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PostParams::default()
+            };
+            self.api
+                .create(&parameters, &secret)
+                .await
+                .map_err(|source| failed::<Secret>("create", &name, source))?;
+            let kind = "Secret".to_owned();
+            return Ok(Done::Created { kind, name });
+        };
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        self.api
+            .patch(
+                &name,
+                &parameters,
+                &Patch::Merge(change(there, entries, &annotations)),
+            )
+            .await
+            .map_err(|source| failed::<Secret>("renew", &name, source))?;
+        Ok(Done::Renewed { secret: name })
+    }
+}
+
+/// All entries anew, and none that was there before; nothing where somebody else changed the Secret meanwhile.
+fn change(
+    there: &ObservedSecret,
+    entries: BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+) -> Value {
+    let mut data: Map<String, Value> = there
+        .entries
+        .keys()
+        .map(|name| (name.clone(), Value::Null))
+        .collect();
+    for (name, text) in entries {
+        data.insert(name, json!(ByteString(text.into_bytes())));
+    }
+    json!({
+        "metadata": { "resourceVersion": there.resource_version, "annotations": annotations },
+        "data": data,
+    })
+}

@@ -1,0 +1,103 @@
+//! What running nodes prove of their certificates. Pure.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use crate::{
+    names::NODE_CONTAINER,
+    node::NodeDetails,
+    pki::{Fingerprint, Trust},
+};
+
+/// Containers that wait for these reasons have their files already.
+const BEGINNING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+/// What each node that runs, or is about to, shows and accepts. One that waits for anything else reads its files anew.
+pub(in crate::cluster) fn running(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<Trust> {
+    pods.iter()
+        .filter(|(pod, _)| has_files(pod))
+        .map(|(pod, details)| {
+            let node = details
+                .as_ref()
+                .and_then(|details| details.tls.as_ref()?.node.as_ref());
+            Trust {
+                node: pod.name_any(),
+                accepts: node
+                    .iter()
+                    .flat_map(|node| &node.authorities)
+                    .map(|fingerprint| Fingerprint::new(fingerprint))
+                    .collect(),
+                shows: node
+                    .and_then(|node| node.leaf.as_deref())
+                    .map(Fingerprint::new),
+            }
+        })
+        .collect()
+}
+
+fn has_files(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|status| status.container_statuses.as_ref());
+    let node = containers
+        .into_iter()
+        .flatten()
+        .find(|container| container.name == NODE_CONTAINER);
+    let Some(state) = node.and_then(|container| container.state.as_ref()) else {
+        return false;
+    };
+    let waits = state.waiting.as_ref();
+    let begins = waits
+        .and_then(|waiting| waiting.reason.as_deref())
+        .is_some_and(|reason| BEGINNING.contains(&reason));
+    state.running.is_some() || begins
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(state: &serde_json::Value) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": { "name": "prod-0" },
+            "status": { "containerStatuses": [{
+                "name": "node", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state,
+            }] },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_node_that_runs_or_begins_counts_and_one_that_waits_does_not() {
+        for (state, counts) in [
+            (json!({ "running": {} }), true),
+            (
+                json!({ "waiting": { "reason": "ContainerCreating" } }),
+                true,
+            ),
+            (
+                json!({ "waiting": { "reason": "ImagePullBackOff" } }),
+                false,
+            ),
+            (json!({ "terminated": { "exitCode": 1 } }), false),
+        ] {
+            let pods = [(pod(&state), None)];
+            assert_eq!(running(&pods).len(), usize::from(counts), "{state}");
+        }
+        assert!(
+            running(&[(Pod::default(), None)]).is_empty(),
+            "not scheduled"
+        );
+    }
+
+    #[test]
+    fn who_does_not_answer_proves_nothing() {
+        let pods = [(pod(&json!({ "running": {} })), Some(NodeDetails::default()))];
+        let expected = Trust {
+            node: "prod-0".to_owned(),
+            ..Trust::default()
+        };
+        assert_eq!(running(&pods), [expected]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Whether clients and nodes are served with the certificates that are wanted.
+
+use kube::ResourceExt;
+
+use super::{Truth, Verdict, verdict};
+use crate::{
+    cluster::{resource::TlsMode, status::Observation},
+    node::{ClientCertificate, NodeTls},
+};
+
+/// What is added to messages while port 9000 is open.
+pub(super) const PLAIN_HTTP: &str = "; port 9000 is not encrypted (tls.plainHttp: Allowed)";
+
+/// Condition `TlsReady`.
+pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
+    let tls = &seen.cluster.spec.tls;
+    if let Some(waiting) = seen.tls.waiting.filter(|waiting| waiting.overdue) {
+        let message = format!(
+            "another authority waits for {}, which does not show that it has the new certificates; look at its log, or delete the pod: \
+             it reads them when it starts",
+            waiting.nodes.join(", ")
+        );
+        return verdict("TlsReady", false, "AuthorityNotDistributed", message);
+    }
+    if let Some(problem) = client_certificate(seen) {
+        return problem;
+    }
+    let reported: Vec<(String, &NodeTls)> = seen
+        .pods
+        .iter()
+        .filter_map(|(pod, details)| Some((pod.name_any(), details.as_ref()?.tls.as_ref()?)))
+        .collect();
+    if reported.is_empty() {
+        let message = "no node has reported its certificates yet";
+        return verdict("TlsReady", Truth::Unknown, "NodesUnreachable", message);
+    }
+    let wrong = reported.iter().find_map(|(name, tls)| {
+        let error = tls.node.as_ref()?.error.as_ref()?;
+        Some(format!(
+            "{name} does not use the certificates of nodes that it has: {error}"
+        ))
+    });
+    if let Some(message) = wrong {
+        return verdict("TlsReady", false, "NodeCertificateRefused", message);
+    }
+    if tls.mode == TlsMode::Off {
+        let message = format!("tls.mode is Off: port 9443 is closed{PLAIN_HTTP}");
+        return verdict("TlsReady", false, "Disabled", message);
+    }
+    let wrong = reported.iter().find_map(|(name, tls)| match &tls.clients {
+        Some(ClientCertificate {
+            open: true,
+            error: None,
+        }) => None,
+        Some(ClientCertificate { open, error }) => {
+            let state = if *open {
+                "still shows the one before"
+            } else {
+                "keeps port 9443 closed"
+            };
+            let error = error
+                .as_deref()
+                .unwrap_or("the certificate is not there yet");
+            Some(format!("{name} {state}: {error}"))
+        }
+        None => Some(format!("{name} does not serve port 9443 yet")),
+    });
+    if let Some(message) = wrong {
+        return verdict("TlsReady", false, "ClientCertificateRefused", message);
+    }
+    let plain = if tls.serves_http() { PLAIN_HTTP } else { "" };
+    match seen.tls.waiting {
+        Some(waiting) => {
+            let to = if waiting.nodes.is_empty() {
+                "clients".to_owned()
+            } else {
+                waiting.nodes.join(", ")
+            };
+            verdict(
+                "TlsReady",
+                true,
+                "AuthorityExchanging",
+                format!("port 9443 is served; another authority is being given to {to}{plain}"),
+            )
+        }
+        None => verdict(
+            "TlsReady",
+            true,
+            "CertificatesServed",
+            format!("port 9443 is served{plain}"),
+        ),
+    }
+}
+
+/// What is wrong with the Secret of the clients' certificate, as far as that is seen without asking a node.
+fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
+    let secret = seen.cluster.client_certificate_secret()?;
+    if seen.tls.client_secret_found {
+        return None;
+    }
+    let closed = if seen.cluster.spec.tls.serves_http() {
+        "port 9443 is closed until then"
+    } else {
+        "clients have no port until then"
+    };
+    Some(match seen.cluster.spec.tls.mode {
+        TlsMode::Issuer if !seen.tls.certificates_served => verdict(
+            "TlsReady",
+            false,
+            "CertManagerMissing",
+            format!(
+                "this cluster knows no Certificates; install cert-manager, or choose another tls.mode; {closed}"
+            ),
+        ),
+        TlsMode::Issuer => verdict(
+            "TlsReady",
+            false,
+            "CertificateMissing",
+            format!(
+                "cert-manager has not made Secret {secret} yet; look at Certificate {} (kubectl describe certificate); {closed}",
+                seen.cluster.name
+            ),
+        ),
+        TlsMode::Auto | TlsMode::Secret | TlsMode::Off => verdict(
+            "TlsReady",
+            false,
+            "CertificateMissing",
+            format!(
+                "Secret {secret} does not exist (tls.secretRef); create it with tls.crt and tls.key; {closed}"
+            ),
+        ),
+    })
+}

@@ -1,0 +1,228 @@
+//! Authority and leaf of a local cluster, as files: the same plan as on Kubernetes.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use super::{
+    files::{ClusterFolder, create_folder, replace},
+    process::NodeProcess,
+};
+use crate::{
+    cluster::validate::ValidatedCluster,
+    names::AUTHORITIES_ENTRY,
+    node::NodeDetails,
+    pki::{
+        AuthorityStep, Fingerprint, Situation, StoredEntries, StoredPki, Trust, authority_entries,
+        execute, from_entries, local_names, plan, tls_entries,
+    },
+};
+
+/// How often it is looked whether something is to be renewed.
+const EVERY: Duration = Duration::from_hours(24);
+/// The same while nodes take over what was renewed.
+const SOON: Duration = Duration::from_secs(10);
+const ROTATION: &str = "rotation";
+
+/// Where they are.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    authority: PathBuf,
+    nodes: PathBuf,
+}
+
+impl Certificates {
+    /// Below the folder of a cluster, which this process alone uses.
+    pub(super) fn new(cluster: &Path) -> Self {
+        Self {
+            authority: cluster.join("node-ca"),
+            nodes: cluster.join("tls"),
+        }
+    }
+
+    /// What nodes are given: their certificate, its key, and whom they accept.
+    pub(super) fn node_folder(&self) -> &Path {
+        &self.nodes
+    }
+
+    /// What `curl --cacert` takes.
+    pub(super) fn authorities(&self) -> PathBuf {
+        self.nodes.join(AUTHORITIES_ENTRY)
+    }
+
+    /// Renews what is due before any node runs: each reads the newest files.
+    pub(super) fn renew_before_start(
+        &self,
+        cluster: &ValidatedCluster,
+    ) -> anyhow::Result<StoredPki> {
+        let mut before = self.read()?;
+        // A renewal of the authority has three steps.
+        for _ in 0..4 {
+            let (after, _) = self.renew(cluster, &before, &[])?;
+            if after == before {
+                break;
+            }
+            before = after;
+        }
+        Ok(before)
+    }
+
+    /// Looks daily whether something is due, for ever.
+    pub(super) async fn keep_renewing(
+        &self,
+        cluster: &ValidatedCluster,
+        folder: &ClusterFolder,
+        nodes: &[NodeProcess],
+    ) -> anyhow::Result<()> {
+        let mut pause = EVERY;
+        loop {
+            tokio::time::sleep(pause).await;
+            let before = self.read()?;
+            // With the certificates of now: those of the start end some day.
+            let client = folder.node_client(Some(&before))?;
+            let said = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
+            let running: Vec<_> = nodes
+                .iter()
+                .zip(&said)
+                .map(|(node, said)| trust(node.name(), said.as_ref()))
+                .collect();
+            let (after, is_waiting) = self.renew(cluster, &before, &running)?;
+            pause = if is_waiting || after != before {
+                SOON
+            } else {
+                EVERY
+            };
+        }
+    }
+
+    /// What is stored after what is due was done, and whether a renewal of the authority is under way.
+    fn renew(
+        &self,
+        cluster: &ValidatedCluster,
+        before: &StoredPki,
+        running: &[Trust],
+    ) -> anyhow::Result<(StoredPki, bool)> {
+        let (now, names) = (Timestamp::now(), local_names(&cluster.spec.tls.alt_names));
+        let wanted = cluster.spec.tls.authority.rotate.as_deref();
+        let file = self.authority.join(ROTATION);
+        let carried_out = fs::read_to_string(&file).ok();
+        let plan = plan(&Situation {
+            stored: before,
+            now,
+            names: &names,
+            rotation_asked: wanted.is_some() && carried_out.as_deref() != wanted,
+            running,
+        });
+        let after = execute(before, &plan, cluster.name.as_str(), &names, now)?;
+        if after != *before {
+            write(&self.authority, authority_entries(&after))?;
+            write(&self.nodes, tls_entries(&after))?;
+        }
+        let begins = matches!(
+            plan.authority,
+            AuthorityStep::Create | AuthorityStep::Rotate
+        );
+        if let Some(nonce) = wanted.filter(|_| begins) {
+            replace(&file, nonce.as_bytes())?;
+        }
+        let is_waiting = plan.waiting.is_some();
+        Ok((after, is_waiting))
+    }
+
+    fn read(&self) -> anyhow::Result<StoredPki> {
+        let (authority, nodes) = (entries(&self.authority)?, entries(&self.nodes)?);
+        Ok(from_entries(authority.as_ref(), nodes.as_ref()))
+    }
+}
+
+fn trust(node: &str, said: Option<&NodeDetails>) -> Trust {
+    let certificates = said.and_then(|details| details.tls.as_ref()?.node.as_ref());
+    let Some(certificates) = certificates else {
+        return Trust {
+            node: node.to_owned(),
+            ..Trust::default()
+        };
+    };
+    let accepts = certificates.authorities.iter();
+    Trust {
+        node: node.to_owned(),
+        accepts: accepts.map(|text| Fingerprint::new(text)).collect(),
+        shows: certificates.leaf.as_deref().map(Fingerprint::new),
+    }
+}
+
+/// The files of a folder; `None` where there is none.
+fn entries(folder: &Path) -> anyhow::Result<Option<StoredEntries>> {
+    let listed = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        listed => listed.with_context(|| format!("cannot read {}", folder.display()))?,
+    };
+    let mut entries = StoredEntries::new();
+    for file in listed {
+        let path = file?.path();
+        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+            let content =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            entries.insert(name.to_owned(), content);
+        }
+    }
+    Ok(Some(entries))
+}
+
+/// These files, and of those that may stand beside them none other.
+fn write(folder: &Path, files: std::collections::BTreeMap<String, String>) -> anyhow::Result<()> {
+    create_folder(folder)?;
+    for name in entries(folder)?.unwrap_or_default().keys() {
+        if !files.contains_key(name) && name != ROTATION {
+            fs::remove_file(folder.join(name))?;
+        }
+    }
+    for (name, text) in files {
+        replace(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::cluster::{resource::prod, validate::validate};
+
+    #[test]
+    fn certificates_are_made_once_kept_and_made_anew_when_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::new(folder.path());
+        let start = |spec: &str| {
+            let cluster = validate(&prod(spec), "").unwrap();
+            certificates.renew_before_start(&cluster).unwrap()
+        };
+        let first = start("{}");
+        assert_eq!(start("{}"), first);
+        assert_eq!(first.bundle.len(), 1);
+        let rotated = start("{tls: {authority: {rotate: a}}}");
+        assert_ne!(rotated.authority, first.authority);
+        assert_eq!(
+            rotated.bundle.len(),
+            1,
+            "no node runs that knows the old one only"
+        );
+        assert_eq!(start("{tls: {authority: {rotate: a}}}"), rotated);
+        let named = start("{tls: {altNames: [config.test], authority: {rotate: a}}}");
+        assert_eq!(named.authority, rotated.authority);
+        let leaf = named.leaf.unwrap();
+        assert!(leaf.certificate.names.contains("config.test"));
+        let key = folder.path().join("node-ca/tls.key");
+        assert_eq!(
+            fs::metadata(key).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}

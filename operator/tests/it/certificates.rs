@@ -1,0 +1,213 @@
+//! The certificates of a cluster as Secrets, and what the API server's absent or wrong objects change about them.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    ONE_NODE,
+    api_server::ApiServer,
+    reconcile::{CORE, STATEFUL_SET, condition, reconcile},
+    resource,
+};
+
+const CERTIFICATES: &str = "/apis/cert-manager.io/v1/namespaces/team/certificates";
+const AUTHORITY: &str = "/api/v1/namespaces/team/secrets/demo-node-ca";
+const NODE_TLS: &str = "/api/v1/namespaces/team/secrets/demo-node-tls";
+
+#[tokio::test]
+async fn a_lost_certificate_is_made_again_and_clients_learn_of_another_authority() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    let (ca, tls, map) = (
+        format!("{CORE}/secrets/demo-node-ca"),
+        format!("{CORE}/secrets/demo-node-tls"),
+        format!("{CORE}/configmaps/demo-ca"),
+    );
+    let read = |path: &str| server.object(path).unwrap();
+    let roots = read(&map)["data"]["node-ca.crt"].clone();
+    assert_eq!(read(&map)["data"]["ca.crt"], roots);
+    let authority = read(&ca);
+    server.writes();
+
+    server.remove(&tls);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.object(&tls).is_some());
+    assert_eq!(read(&ca), authority, "the same authority signs again");
+    assert_eq!(read(&map)["data"]["node-ca.crt"], roots);
+
+    // Its key is lost: what nodes accept stays accepted, until every one accepts the new one. No pod runs here.
+    server.remove(&ca);
+    reconcile(&server, &mut cluster, &context).await;
+    let both = read(&map)["data"]["node-ca.crt"].clone();
+    assert!(
+        both.as_str().unwrap().contains(roots.as_str().unwrap()),
+        "{both}"
+    );
+    assert_ne!(both, roots);
+    reconcile(&server, &mut cluster, &context).await;
+    reconcile(&server, &mut cluster, &context).await;
+    let after = read(&map)["data"]["node-ca.crt"].clone();
+    assert!(!after.as_str().unwrap().contains(roots.as_str().unwrap()));
+
+    // Asked for.
+    cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+    for _ in 0..3 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    let asked = read(&map)["data"]["node-ca.crt"].clone();
+    assert_ne!(asked, after);
+    assert!(!asked.as_str().unwrap().contains(after.as_str().unwrap()));
+    let annotations = &read(&ca)["metadata"]["annotations"];
+    assert_eq!(annotations["opensecureconf.io/authority-rotation"], "2027");
+    server.writes();
+    reconcile(&server, &mut cluster, &context).await;
+    let writes = server.writes();
+    assert!(
+        !writes.iter().any(|write| write.contains("/secrets")),
+        "{writes:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_certificate_of_clients_is_asked_of_cert_manager_where_there_is_one() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    cluster.spec.tls = serde_json::from_value(json!({
+        "mode": "Issuer", "issuerRef": { "name": "corporate" }, "altNames": ["config.example.org", "10.1.2.3"],
+    }))
+    .unwrap();
+    reconcile(&server, &mut cluster, &context).await;
+    let path = "/apis/cert-manager.io/v1/namespaces/team/certificates/demo";
+    let spec = server.object(path).unwrap()["spec"].clone();
+    assert_eq!(spec["secretName"], "demo-client-tls");
+    assert_eq!(spec["issuerRef"]["kind"], "Issuer");
+    assert_eq!(spec["ipAddresses"], json!(["10.1.2.3"]));
+    let names = spec["dnsNames"].to_string();
+    assert!(names.contains("demo.team.svc") && names.contains("config.example.org"));
+    let missing = condition(&server, "TlsReady");
+    assert_eq!(missing["reason"], "CertificateMissing");
+    let map = format!("{CORE}/configmaps/demo-ca");
+    assert_eq!(server.object(&map).unwrap()["data"]["ca.crt"], Value::Null);
+
+    server.put(
+        &format!("{CORE}/secrets/demo-client-tls"),
+        json!({ "metadata": { "name": "demo-client-tls" }, "data": { "ca.crt": "Y29ycG9yYXRl" } }),
+    );
+    reconcile(&server, &mut cluster, &context).await;
+    let map = server.object(&map).unwrap();
+    assert_eq!(map["data"]["ca.crt"], "corporate");
+
+    cluster.spec.tls = serde_json::from_value(json!({})).unwrap();
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.object(path), None);
+}
+
+#[tokio::test]
+async fn without_cert_manager_nodes_run_and_the_condition_names_it() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    cluster.spec.tls =
+        serde_json::from_value(json!({ "mode": "Issuer", "issuerRef": { "name": "corporate" } }))
+            .unwrap();
+    server.refuse(Method::GET, CERTIFICATES, StatusCode::NOT_FOUND);
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert!(server.object(STATEFUL_SET).is_some());
+    assert_eq!(server.object(&format!("{CERTIFICATES}/demo")), None);
+    let ready = condition(&server, "TlsReady");
+    assert_eq!(ready["reason"], "CertManagerMissing");
+    assert!(
+        ready["message"]
+            .as_str()
+            .unwrap()
+            .contains("install cert-manager")
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_also_where_the_resource_stands_still() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    let authority = server.object(AUTHORITY);
+    server.remove(NODE_TLS);
+    // Nothing else is written for a resource like this one.
+    cluster.spec.pod_template.env = vec![json!({ "name": "OSC_API_KEY", "value": "x" })];
+    server.writes();
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(
+        condition(&server, "Stalled")["reason"],
+        "InvalidPodTemplate"
+    );
+    assert!(server.object(NODE_TLS).is_some());
+    assert_eq!(server.object(AUTHORITY), authority);
+    let writes = server.writes();
+    let others =
+        |write: &&String| !write.contains("/secrets/demo-node-tls") && !write.ends_with("/status");
+    assert_eq!(writes.iter().find(others), None);
+}
+
+#[tokio::test]
+async fn a_running_node_that_proves_nothing_keeps_the_leaf_that_it_accepts() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    let leaf = server.object(NODE_TLS).unwrap()["data"]["tls.crt"].clone();
+    // Its address answers nobody.
+    server.put(
+        &format!("{CORE}/pods/demo-0"),
+        json!({
+            "metadata": { "name": "demo-0" },
+            "status": { "containerStatuses": [{
+                "name": "node", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
+            }] },
+        }),
+    );
+    cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+    for _ in 0..4 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    let there = server.object(NODE_TLS).unwrap();
+    assert_eq!(there["data"]["tls.crt"], leaf);
+    assert_ne!(there["data"]["ca.crt"], Value::Null);
+    let previous = server.object(AUTHORITY).unwrap()["data"]["previous.crt"].clone();
+    assert_ne!(
+        previous,
+        Value::Null,
+        "the old one signs until the node accepts the new one"
+    );
+    assert_eq!(
+        server.object(AUTHORITY).unwrap()["metadata"]["annotations"]["argocd.argoproj.io/sync-options"],
+        "Prune=false"
+    );
+}
+
+#[tokio::test]
+async fn a_clients_certificate_is_taken_from_no_secret_of_a_cluster() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    cluster.spec.tls = serde_json::from_value(
+        json!({ "mode": "Secret", "secretRef": { "name": "demo-node-ca" } }),
+    )
+    .unwrap();
+    server.put(
+        "/apis/opensecureconf.io/v1alpha1/namespaces/team/opensecureconfclusters/demo",
+        json!({ "metadata": { "name": "demo" } }),
+    );
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "InvalidSpec");
+    assert!(
+        stalled["message"]
+            .as_str()
+            .unwrap()
+            .contains("demo-node-ca")
+    );
+    assert_eq!(server.object(STATEFUL_SET), None);
+}

@@ -1,0 +1,137 @@
+//! Which ports a cluster has where, whatever is asked for.
+
+use opensecureconf_operator::cluster::build::{ClusterResources, build};
+use serde_json::{Value, json};
+
+use crate::{golden::roots, valid};
+
+fn built(spec: &str) -> ClusterResources {
+    let cluster = valid(&format!(
+        "{{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {{name: prod}}, spec: {spec}}}"
+    ));
+    build(&cluster, &roots())
+}
+
+/// The numbers of the client Service's ports, and of the node's own.
+fn ports(spec: &str) -> (Vec<i64>, Vec<i64>) {
+    let resources = built(spec);
+    let numbers = |ports: &Value, field: &str| {
+        let ports = ports.as_array().unwrap().iter();
+        ports.map(|port| port[field].as_i64().unwrap()).collect()
+    };
+    let service = serde_json::to_value(resources.client_service).unwrap();
+    let pods = serde_json::to_value(resources.stateful_set).unwrap();
+    let node = "/spec/template/spec/containers/0/ports";
+    (
+        numbers(&service["spec"]["ports"], "port"),
+        numbers(pods.pointer(node).unwrap(), "containerPort"),
+    )
+}
+
+#[test]
+fn what_is_not_encrypted_leaves_the_cluster_only_where_that_is_asked_for() {
+    for (spec, service) in [
+        ("{}", vec![9443, 9000]),
+        ("{tls: {plainHttp: Forbidden}}", vec![9443]),
+        ("{tls: {mode: 'Off'}}", vec![9000]),
+        ("{service: {type: NodePort}}", vec![9443]),
+        ("{service: {type: LoadBalancer}}", vec![9443]),
+        (
+            "{service: {type: LoadBalancer, exposePlainHttp: true}}",
+            vec![9443, 9000],
+        ),
+        (
+            "{service: {type: NodePort, exposePlainHttp: true}, tls: {mode: 'Off'}}",
+            vec![9000],
+        ),
+    ] {
+        assert_eq!(ports(spec).0, service, "{spec}");
+    }
+}
+
+#[test]
+fn a_node_has_the_ports_that_it_opens_and_always_those_of_its_peers() {
+    for (spec, node) in [
+        ("{}", vec![9000, 9443, 9001, 9002, 9003]),
+        (
+            "{tls: {plainHttp: Forbidden}}",
+            vec![9443, 9001, 9002, 9003],
+        ),
+        ("{tls: {mode: 'Off'}}", vec![9000, 9001, 9002, 9003]),
+    ] {
+        assert_eq!(ports(spec).1, node, "{spec}");
+    }
+}
+
+#[test]
+fn who_reaches_which_port_is_a_rule_for_each() {
+    let rules = |spec: &str| {
+        let policy = serde_json::to_value(built(spec).network_policy).unwrap();
+        policy["spec"]["ingress"].clone()
+    };
+    let every_pod = json!([{ "namespaceSelector": {} }]);
+    let default = rules("{}");
+    assert_eq!(default[0]["from"], every_pod);
+    assert_eq!(default[0]["ports"][0]["port"], 9000);
+    assert_eq!(default[0]["ports"][1]["port"], 9443);
+    assert_eq!(default[1]["ports"][0]["port"], 9001);
+    assert_eq!(
+        default[1]["from"],
+        json!([
+            { "podSelector": { "matchLabels": {
+                "app.kubernetes.io/name": "opensecureconf", "app.kubernetes.io/instance": "prod", "app.kubernetes.io/component": "node",
+            } } },
+            {
+                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "opensecureconf-system" } },
+                "podSelector": { "matchLabels": { "app.kubernetes.io/name": "opensecureconf-operator" } },
+            },
+        ])
+    );
+    assert_eq!(default[2]["ports"][0]["port"], 9002);
+    let scraper = |rule: usize, label: &str| {
+        default[2]["from"][rule]["podSelector"]["matchLabels"][label].clone()
+    };
+    assert_eq!(scraper(0, "app.kubernetes.io/name"), "prometheus");
+    assert_eq!(scraper(1, "app.kubernetes.io/name"), "vmagent");
+    assert_eq!(default.as_array().unwrap().len(), 3, "9003 has no rule");
+
+    // What comes from outside is no pod: a policy for pods would shut it out.
+    for type_ in ["NodePort", "LoadBalancer"] {
+        let outside = rules(&format!("{{service: {{type: {type_}}}}}"));
+        assert_eq!(outside[0]["from"], Value::Null, "{type_}");
+        let listed = rules(&format!(
+            "{{service: {{type: {type_}}}, networkPolicy: {{clients: [{{podSelector: {{}}}}]}}}}"
+        ));
+        assert_eq!(listed[0]["from"], json!([{ "podSelector": {} }]), "{type_}");
+    }
+}
+
+#[test]
+fn prometheus_is_told_of_https_and_of_nothing_while_there_is_no_authority() {
+    let monitor = serde_json::to_value(built("{}").service_monitor).unwrap();
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!(endpoint["scheme"], "https");
+    assert_eq!(
+        endpoint["tlsConfig"],
+        json!({ "serverName": "prod.team.svc", "ca": { "configMap": { "name": "prod-ca", "key": "node-ca.crt" } } })
+    );
+    let mut none = roots();
+    none.nodes = String::new();
+    let cluster = valid(
+        "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: prod}, spec: {}}",
+    );
+    assert_eq!(build(&cluster, &none).service_monitor, None);
+}
+
+#[test]
+fn the_authority_is_mounted_nowhere() {
+    for spec in [
+        "{}",
+        "{tls: {mode: 'Off'}}",
+        "{tls: {plainHttp: Forbidden}}",
+    ] {
+        let pods = serde_json::to_string(&built(spec).stateful_set).unwrap();
+        assert!(pods.contains("prod-node-tls"), "{spec}");
+        assert!(!pods.contains("prod-node-ca"), "{spec}");
+    }
+}
