@@ -1,9 +1,11 @@
 //! What the stories of `tests/` are told with: a namespace on a real cluster, waiting for what happens there, a workload
 //! that is a pod, and everything one needs to know after a failure.
 
+mod capture;
 mod diagnostics;
 mod stage;
 mod workload;
 
+pub use capture::{Capture, Captured};
 pub use stage::{Stage, condition, osc};
-pub use workload::Workload;
+pub use workload::{RunningScript, Workload};

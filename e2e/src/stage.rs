@@ -162,10 +162,25 @@ impl Stage {
     where
         K: Clone + Debug + Send + DeserializeOwned + Resource + 'static,
     {
+        self.until_within(LIMIT, api, name, what, wanted).await
+    }
+
+    /// The same with another longest wait.
+    pub async fn until_within<K>(
+        &self,
+        limit: Duration,
+        api: Api<K>,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(Option<&K>) -> bool + Send + Sync,
+    ) -> anyhow::Result<Option<K>>
+    where
+        K: Clone + Debug + Send + DeserializeOwned + Resource + 'static,
+    {
         let reached = await_condition(api, name, |found: Option<&K>| wanted(found));
-        let reached = tokio::time::timeout(LIMIT, reached).await;
+        let reached = tokio::time::timeout(limit, reached).await;
         Ok(reached
-            .with_context(|| format!("{name}: not {what} within {} s", LIMIT.as_secs()))??)
+            .with_context(|| format!("{name}: not {what} within {} s", limit.as_secs()))??)
     }
 
     /// Waits until a cluster's condition has this status for its current generation.

@@ -3,11 +3,11 @@
 use anyhow::{Context, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, LogParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Stage;
 
-const IMAGE: &str = "opensecureconf-e2e/python-client:2.3.1-1";
+pub(crate) const IMAGE: &str = "opensecureconf-e2e/python-client:2.3.1-1";
 
 /// What every script begins with.
 const PRELUDE: &str = "
@@ -29,6 +29,9 @@ pub struct Workload<'a> {
 }
 
 impl<'a> Workload<'a> {
+    /// What every script shows as its user key.
+    pub const USER_KEY: &'static str = "correct-horse-battery";
+
     /// Runs a script to its end and returns what it printed; fails when the script does.
     pub async fn run(&self, script: &str) -> anyhow::Result<String> {
         self.start(script).await?.end().await
@@ -37,8 +40,7 @@ impl<'a> Workload<'a> {
     /// Starts a script and leaves it running. Nothing but the script ends it, so it had better look for a word in the store.
     pub async fn start(&self, script: &str) -> anyhow::Result<RunningScript<'a>> {
         let Self { stage, cluster } = self;
-        let pods = stage.api::<Pod>();
-        let pod: Pod = serde_json::from_value(json!({
+        let pod = json!({
             "metadata": { "generateName": "workload-" },
             "spec": {
                 "restartPolicy": "Never",
@@ -49,20 +51,15 @@ impl<'a> Workload<'a> {
                     "command": ["/usr/bin/python3", "-c", format!("{PRELUDE}{script}")],
                     "env": [
                         { "name": "ENDPOINT", "value": format!("http://{cluster}.{}.svc:9000", stage.namespace) },
-                        { "name": "USER_KEY", "value": "correct-horse-battery" },
+                        { "name": "USER_KEY", "value": Self::USER_KEY },
                         { "name": "API_KEY", "valueFrom": { "secretKeyRef": { "name": format!("{cluster}-api-key"), "key": "api-key" } } },
                     ],
+                    "volumeMounts": [{ "name": "ca", "mountPath": "/etc/config-ca" }],
                 }],
+                "volumes": [{ "name": "ca", "configMap": { "name": format!("{cluster}-ca"), "optional": true } }],
             },
-        }))?;
-        let made = pods.create(&PostParams::default(), &pod).await?;
-        let pod = made.metadata.name.context("a pod without a name")?;
-        stage
-            .until(pods, &pod, "started", |found| {
-                found.is_none_or(|pod| !["", "Pending"].contains(&phase(pod)))
-            })
-            .await?;
-        Ok(RunningScript { stage, pod })
+        });
+        RunningScript::start(stage, pod).await
     }
 }
 
@@ -73,7 +70,21 @@ pub struct RunningScript<'a> {
     pod: String,
 }
 
-impl RunningScript<'_> {
+impl<'a> RunningScript<'a> {
+    /// Starts a pod whose program ends by itself.
+    pub(crate) async fn start(stage: &'a Stage, pod: Value) -> anyhow::Result<Self> {
+        let pods = stage.api::<Pod>();
+        let pod: Pod = serde_json::from_value(pod)?;
+        let made = pods.create(&PostParams::default(), &pod).await?;
+        let pod = made.metadata.name.context("a pod without a name")?;
+        stage
+            .until(pods, &pod, "started", |found| {
+                found.is_none_or(|pod| !["", "Pending"].contains(&phase(pod)))
+            })
+            .await?;
+        Ok(Self { stage, pod })
+    }
+
     /// Waits for its end and returns what it printed; fails when the script does.
     pub async fn end(self) -> anyhow::Result<String> {
         let Self { stage, pod: name } = self;

@@ -3,6 +3,7 @@
 mod replication;
 mod rolling;
 mod schema;
+mod tls;
 
 use std::{collections::BTreeMap, io::Write, time::Instant};
 

@@ -20,7 +20,7 @@ use crate::{
 
 /// One client that keeps its connection and one that makes a new one for each request, until the entry 'load' says so.
 /// Each request is tried once; of those that fail the first are kept.
-const LOAD: &str = "
+pub(crate) const LOAD: &str = "
 import json, threading, time
 
 seconds, failures, acknowledged = [], [], {'kept': 0, 'fresh': 0}

@@ -1,0 +1,174 @@
+//! What goes over the wires of the cluster's machines, as somebody sees it who reads packets there.
+
+use anyhow::{Context, ensure};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, ObjectList},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Stage, Workload,
+    workload::{IMAGE, RunningScript},
+};
+
+/// Where a datagram ends a capture.
+const END: u16 = 19_001;
+const OPERATOR_NAMESPACE: &str = "opensecureconf-system";
+
+/// Reads every packet of every interface, and looks in each direction of each connection for words, also where two packets
+/// share one. Ends with a datagram, and prints what it met.
+const SCRIPT: &str = "
+import json, os, socket
+wires = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+words = {name: os.environ[name].encode() for name in ('API_KEY', 'CLUSTER_KEY', 'USER_KEY', 'VALUE')}
+assert all(len(word) >= 8 for word in words.values())
+ports, operator, end = (9000, 9001, 9002, 9443), os.environ['OPERATOR'], int(os.environ['END'])
+tails, packets, of_operator, found = {}, dict.fromkeys(ports, 0), 0, {port: {} for port in ports}
+while True:
+    packet, (interface, _, direction, *_) = wires.recvfrom(65535)
+    if len(packet) < 28 or packet[0] >> 4 != 4:
+        continue
+    head = (packet[0] & 15) * 4
+    length = int.from_bytes(packet[2:4], 'big') or len(packet)
+    source, target = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+    both = [int.from_bytes(packet[head + at:head + at + 2], 'big') for at in (0, 2)]
+    if packet[9] == 17 and both[1] == end:
+        break
+    if packet[9] != 6:
+        continue
+    payload = packet[head + (packet[head + 12] >> 4) * 4:length]
+    for port in set(both) & set(ports):
+        packets[port] += bool(payload)
+        of_operator += bool(payload) and port == 9001 and operator in (source, target)
+        wire = (interface, direction, source, target, *both)
+        seen = tails.get(wire, b'') + payload
+        for name, word in words.items():
+            if word in seen:
+                found[port][name] = found[port].get(name, 0) + 1
+        tails[wire] = seen[-512:]
+print(json.dumps({'packets': packets, 'operator': of_operator, 'found': found}))
+";
+
+/// A capture on each machine of the cluster.
+#[derive(Debug)]
+pub struct Capture<'a> {
+    stage: &'a Stage,
+    running: Vec<RunningScript<'a>>,
+    machines: Vec<String>,
+}
+
+/// What was met, over all machines.
+#[derive(Debug, Default)]
+pub struct Captured {
+    per_machine: Vec<Value>,
+}
+
+impl<'a> Capture<'a> {
+    /// Begins to look for the keys of a cluster and for a value. Its Secrets must be there.
+    pub async fn start(stage: &'a Stage, cluster: &str, value: &str) -> anyhow::Result<Self> {
+        let operators: Api<Pod> = Api::namespaced(stage.client.clone(), OPERATOR_NAMESPACE);
+        let operator = operators
+            .list(&ListParams::default().labels("app.kubernetes.io/name=opensecureconf-operator"))
+            .await?
+            .iter()
+            .find_map(|pod| pod.status.as_ref()?.pod_ip.clone())
+            .context("no operator runs")?;
+        let nodes: Api<Node> = Api::all(stage.client.clone());
+        let nodes: ObjectList<Node> = nodes.list(&ListParams::default()).await?;
+        let pod = |node: &Node| {
+            json!({
+                "metadata": { "generateName": "capture-" },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": false,
+                    "hostNetwork": true,
+                    "nodeName": node.name_any(),
+                    "containers": [{
+                        "name": "python",
+                        "image": IMAGE,
+                        "command": ["/usr/bin/python3", "-c", SCRIPT],
+                        "securityContext": { "runAsUser": 0, "capabilities": { "add": ["NET_RAW"] } },
+                        "env": [
+                            { "name": "OPERATOR", "value": operator },
+                            { "name": "END", "value": END.to_string() },
+                            { "name": "USER_KEY", "value": Workload::USER_KEY },
+                            { "name": "VALUE", "value": value },
+                            { "name": "API_KEY", "valueFrom": { "secretKeyRef": { "name": format!("{cluster}-api-key"), "key": "api-key" } } },
+                            { "name": "CLUSTER_KEY", "valueFrom": { "secretKeyRef": { "name": format!("{cluster}-cluster-key"), "key": "cluster-key" } } },
+                        ],
+                    }],
+                },
+            })
+        };
+        let started = nodes
+            .iter()
+            .map(|node| RunningScript::start(stage, pod(node)));
+        let addresses = nodes.iter().filter_map(|node| {
+            let mut addresses = node
+                .status
+                .iter()
+                .flat_map(|status| status.addresses.iter().flatten());
+            addresses
+                .find(|address| address.type_ == "InternalIP")
+                .map(|address| address.address.clone())
+        });
+        Ok(Self {
+            stage,
+            running: try_join_all(started).await?,
+            machines: addresses.collect(),
+        })
+    }
+
+    /// Ends it; `cluster` is any whose Secrets a workload can be given.
+    pub async fn end(self, cluster: &str) -> anyhow::Result<Captured> {
+        let Self {
+            stage,
+            running,
+            machines,
+        } = self;
+        let script = format!(
+            "
+import socket
+for machine in {machines:?} * 3:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'end', (machine, {END}))
+"
+        );
+        Workload { stage, cluster }.run(&script).await?;
+        let mut per_machine = Vec::new();
+        for script in running {
+            per_machine.push(serde_json::from_str(script.end().await?.trim())?);
+        }
+        ensure!(
+            per_machine.len() == machines.len(),
+            "a machine was not looked at"
+        );
+        Ok(Captured { per_machine })
+    }
+}
+
+impl Captured {
+    /// How many packets with something in them went from or to a port.
+    pub fn packets(&self, port: u16) -> u64 {
+        self.sum(&format!("/packets/{port}"))
+    }
+
+    /// How many of those of port 9001 went to or from the operator.
+    pub fn of_operator(&self) -> u64 {
+        self.sum("/operator")
+    }
+
+    /// How often a word was seen at a port: `API_KEY`, `CLUSTER_KEY`, `USER_KEY` or `VALUE`.
+    pub fn seen(&self, port: u16, word: &str) -> u64 {
+        self.sum(&format!("/found/{port}/{word}"))
+    }
+
+    fn sum(&self, pointer: &str) -> u64 {
+        let found = self.per_machine.iter();
+        found
+            .filter_map(|machine| machine.pointer(pointer)?.as_u64())
+            .sum()
+    }
+}
