@@ -93,7 +93,7 @@ impl BoundNode {
             ports: listeners.open_ports(),
             tls,
         };
-        let state = Arc::new(NodeState::new(config, clock, parts));
+        let state = Arc::new(NodeState::new(config, clock, parts)?);
         if let Some(salt) = salt {
             state.open_values_with(opener(salt, iterations, cached_keys, keys)?);
         }

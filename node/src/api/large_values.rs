@@ -1,9 +1,7 @@
 //! Work for one large value: not on the threads that serve requests, as many at a time as there are cores, and within the
 //! memory that is planned for it. Whatever is done on a serving thread is bounded by [`LARGE`].
 
-use std::{net::IpAddr, num::NonZeroUsize, sync::Arc};
-
-use tokio::{sync::Semaphore, time::timeout};
+use std::net::IpAddr;
 
 use super::{NodeState, error::ApiError};
 use crate::budget::{ROOM_WAIT, Reservation, SMALL_ANSWER};
@@ -12,17 +10,6 @@ use crate::budget::{ROOM_WAIT, Reservation, SMALL_ANSWER};
 pub(super) const LARGE: usize = SMALL_ANSWER;
 /// What a token of a value of that size takes, in bytes.
 pub(super) const LARGE_TOKEN: usize = LARGE / 3 * 4;
-
-/// Whose turn it is.
-#[derive(Debug)]
-pub(super) struct LargeValues(Arc<Semaphore>);
-
-impl LargeValues {
-    pub(super) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self(Arc::new(Semaphore::new(cores)))
-    }
-}
 
 /// What opening a token takes, in bytes: itself, its plaintext, what lies between them, and the names in it.
 pub(super) fn cost_of_opening(token: usize) -> usize {
@@ -58,16 +45,5 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let turns = Arc::clone(&node.large_values.0);
-    let turn = timeout(ROOM_WAIT, turns.acquire_owned())
-        .await
-        .ok()
-        .and_then(Result::ok)
-        .ok_or(ApiError::ValuesBusy)?;
-    let done = tokio::task::spawn_blocking(move || {
-        let result = job();
-        drop(turn);
-        result
-    });
-    done.await.map_err(|error| ApiError::Internal(error.into()))
+    node.value_threads.work(job).await
 }

@@ -45,6 +45,7 @@ mod streaming;
 mod tries;
 mod untrusted_forwarders;
 mod value_text;
+mod value_threads;
 mod write_terms;
 
 pub use connection::{ConnectionMark, ShownCertificate};

@@ -15,12 +15,12 @@ use super::{
     answers::Answers,
     error::ApiError,
     federation::Federation,
-    large_values::LargeValues,
     list_admission::ListAdmission,
     ports::OpenPorts,
     routes::health::Pulse,
     tries::{AccessKeyTries, UserKeyTries},
     untrusted_forwarders::UntrustedForwarders,
+    value_threads::ValueThreads,
 };
 use crate::{
     budget::Budgets,
@@ -78,7 +78,7 @@ pub struct NodeState {
     /// Answers that clients have not taken yet.
     pub(super) answers: Answers,
     /// Whose turn it is to work on a large value.
-    pub(super) large_values: LargeValues,
+    pub(super) value_threads: ValueThreads,
     /// What lists addresses may have made.
     pub(super) lists: ListAdmission,
     /// Values within the value of an entry, at most.
@@ -141,8 +141,8 @@ pub struct Opener {
 }
 
 impl NodeState {
-    /// Puts a configuration and the running parts together.
-    pub fn new(config: Config, clock: WallClock, parts: RunningParts) -> Self {
+    /// Puts a configuration and the running parts together. Fails where the system gives no more threads.
+    pub fn new(config: Config, clock: WallClock, parts: RunningParts) -> std::io::Result<Self> {
         let RunningParts {
             store,
             metrics,
@@ -154,7 +154,7 @@ impl NodeState {
             ports,
             tls,
         } = parts;
-        Self {
+        Ok(Self {
             store,
             opener: OnceLock::new(),
             write_ack: config.write_ack,
@@ -180,7 +180,7 @@ impl NodeState {
             patience: config.patience,
             answers: Answers::new(&budgets, config.patience),
             budgets,
-            large_values: LargeValues::new(),
+            value_threads: ValueThreads::start()?,
             lists: ListAdmission::new(config.lists),
             max_json_values: config.max_json_values,
             cached_keys: config.caches.keys,
@@ -197,7 +197,7 @@ impl NodeState {
             untrusted_forwarders: UntrustedForwarders::default(),
             pulse: Pulse::default(),
             unusual_user_key_seen: AtomicBool::new(false),
-        }
+        })
     }
 
     /// The salt is known from now on. A second call changes nothing: there is one salt, ever.

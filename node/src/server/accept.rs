@@ -38,8 +38,9 @@ use crate::{
 
 /// How long the loop rests when the system has no file descriptor left.
 const REST: Duration = Duration::from_millis(50);
-/// Bytes of answers that wait in the kernel for one client, beyond what is on its way. A quarter of a second at 4 Mbit/s.
-const UNSENT: u32 = 128 << 10;
+/// Bytes of answers that wait in the kernel for one client, beyond what is on its way. So many of all connections together
+/// fit a pod, and fast clients take large answers no slower.
+const UNSENT: u32 = 32 << 10;
 /// Clients that are told at the same time why they are not taken; others are closed without a word.
 const TOLD: usize = 64;
 /// How long telling takes at most.

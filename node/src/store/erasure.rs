@@ -92,8 +92,8 @@ mod tests {
     use super::*;
     use crate::{
         cluster::Tables,
-        domain::{Clock, Content, Identity, Incarnation, Row, Timestamp, Version},
-        store::tables::SqliteTables,
+        domain::{Content, Incarnation, Timestamp},
+        store::{row::tests::row_of, tables::SqliteTables},
     };
 
     #[test]
@@ -124,23 +124,6 @@ mod tests {
         assert_eq!(emptied, 2);
     }
 
-    fn entry(n: usize, token: &str) -> Row {
-        let version = Version {
-            clock: Clock::from_raw(1),
-            incarnation: Incarnation::from_raw(1),
-        };
-        Row {
-            identity: Identity::of("e", &format!("k{n}")).unwrap(),
-            category: None,
-            content: Some(Content::Token(token.to_owned())),
-            created_at: Timestamp::from_micros(0),
-            updated_at: Timestamp::from_micros(0),
-            version,
-            clocks: [(version.incarnation, version.clock)].into(),
-            extra: None,
-        }
-    }
-
     #[test]
     fn conflicts_and_values_of_a_directory_leave_the_files_too() {
         let folder = tempfile::TempDir::new().unwrap();
@@ -149,7 +132,9 @@ mod tests {
         schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
         // From a few bytes to 1 MiB.
         let mark = |n: usize| format!("mark-{n:02}.");
-        let entries: Vec<_> = (0..18).map(|n| entry(n, &mark(n).repeat(1 << n))).collect();
+        let entries: Vec<_> = (0..18)
+            .map(|n| row_of(&format!("k{n}"), 1, &mark(n).repeat(1 << n)))
+            .collect();
         let there = || {
             let bytes = std::fs::read(file.path().as_path()).unwrap();
             let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -277,17 +277,18 @@ pub(super) fn unreadable_names(connection: &Connection) -> rusqlite::Result<Vec<
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::store::{file::DatabaseFile, schema};
 
-    fn loser(n: i64, token: &str) -> Row {
+    /// A row of the environment `e`, written at this clock.
+    pub(in crate::store) fn row_of(key: &str, clock: i64, token: &str) -> Row {
         let version = Version {
-            clock: Clock::from_raw(n + 1),
+            clock: Clock::from_raw(clock),
             incarnation: Incarnation::from_raw(1),
         };
         Row {
-            identity: Identity::of("e", "k").unwrap(),
+            identity: Identity::of("e", key).unwrap(),
             category: None,
             content: Some(Content::Token(token.to_owned())),
             created_at: Timestamp::from_micros(0),
@@ -306,7 +307,7 @@ mod tests {
         schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
         let large = "x".repeat(CONFLICT_PAGE_BYTES / 2);
         for n in 0..9 {
-            let row = loser(n, if n < 5 { &large } else { "x" });
+            let row = row_of("k", n + 1, if n < 5 { &large } else { "x" });
             put_conflict(&connection, &row, row.hash(), Timestamp::from_micros(0)).unwrap();
         }
         let (mut sizes, mut clocks, mut before) = (Vec::new(), Vec::new(), None);

@@ -1,6 +1,6 @@
 //! Requests with new user keys that are given up at once: derivations for a client that has gone.
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use futures::FutureExt as _;
 use serde_json::json;
@@ -83,7 +83,7 @@ async fn aborted(scale: Scale, over_http_2: bool) -> Figures {
             let attackers = futures::future::join_all(attackers);
             // Honest clients with new keys, from an address of their own each.
             let newcomers = async {
-                let (mut served, mut refused) = (0, 0);
+                let (mut served, mut refused, mut late) = (0, 0, 0);
                 let mut seconds = interval(Duration::from_secs(1));
                 for number in 0.. {
                     seconds.tick().await;
@@ -98,20 +98,21 @@ async fn aborted(scale: Scale, over_http_2: bool) -> Figures {
                         let mut connection = connect(to, attacker(1000 + number)).await?;
                         exchange(&mut connection, request.as_bytes()).await
                     };
-                    if answer.await.is_ok_and(|answer| answer.status == 201) {
-                        served += 1;
-                    } else {
-                        refused += 1;
+                    match answer.await {
+                        Ok(answer) if answer.status == 201 => served += 1,
+                        Err(error) if error.kind() == ErrorKind::TimedOut => late += 1,
+                        _ => refused += 1,
                     }
                 }
-                (served, refused)
+                (served, refused, late)
             };
-            let (sent, (served, refused)) = futures::future::join(attackers, newcomers).await;
+            let (sent, (served, refused, late)) = futures::future::join(attackers, newcomers).await;
             let sent: usize = sent.into_iter().map(Result::unwrap).sum();
-            let all = served + refused;
+            let all = served + refused + late;
+            let failed = refused + scale.of(0, late);
             Spoils {
                 note: format!("{sent} aborted, {served} of {all} honest new keys served"),
-                fault: (refused > 0).then(|| format!("{refused} honest new keys refused")),
+                fault: (failed > 0).then(|| format!("{failed} honest new keys not served")),
                 ..Spoils::default()
             }
         })

@@ -142,7 +142,7 @@ async fn show(node: &Node, route: &Route, key: &str, from: usize) -> Shown {
 }
 
 /// By what the route tells the right key from a wrong one, while its owner's key is in the cache.
-async fn told_by(node: &Node, route: &Route, first: usize) -> Option<&'static str> {
+async fn told_by(scale: Scale, node: &Node, route: &Route, first: usize) -> Option<&'static str> {
     if route.harmful {
         return Some("status");
     }
@@ -159,6 +159,10 @@ async fn told_by(node: &Node, route: &Route, first: usize) -> Option<&'static st
     let mut pairs = right.iter().zip(&wrong);
     if pairs.all(|(right, wrong)| right.figures != wrong.figures) {
         return Some("public figures");
+    }
+    // Beside other work on the machine a time tells nothing.
+    if scale == Scale::Short {
+        return None;
     }
     let median = |shown: &[Shown]| {
         let mut times: Vec<_> = shown.iter().map(|shown| shown.took).collect();
@@ -205,12 +209,13 @@ async fn guess(scale: Scale) -> Figures {
     let to = scene.node.address;
     let mut oracles = Vec::new();
     for (number, route) in ROUTES.iter().enumerate() {
-        oracles.push(told_by(&scene.node, route, 100 + 20 * number).await);
+        oracles.push(told_by(scale, &scene.node, route, 100 + 20 * number).await);
     }
     scene
         .measure(async move {
             let seconds = scale.of(10, 60);
-            let end = Instant::now() + Duration::from_secs(seconds);
+            let began = Instant::now();
+            let end = began + Duration::from_secs(seconds);
             let tried = ROUTES
                 .iter()
                 .enumerate()
@@ -225,7 +230,8 @@ async fn guess(scale: Scale) -> Figures {
                 let oracle = oracle.map_or("not told".to_owned(), |by| format!("told by {by}"));
                 notes.push(format!("{} {tried} ({oracle})", route.name));
             }
-            let forgiven = usize::try_from(seconds / 2).unwrap();
+            // The last answers may come later than the last guesses went.
+            let forgiven = usize::try_from(began.elapsed().as_secs() / 2).unwrap();
             Spoils {
                 learned: Some(Learned {
                     count: most,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -25,6 +25,28 @@ pub(crate) fn attacker(number: usize) -> Ipv4Addr {
     let number = u16::try_from(number).unwrap() + 2;
     let [high, low] = number.to_be_bytes();
     Ipv4Addr::new(127, 0, high, low)
+}
+
+/// A client of one of the attackers' addresses.
+pub(crate) fn client(number: usize) -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .local_address(IpAddr::from(attacker(number)))
+        .build()
+        .unwrap()
+}
+
+/// What attackers count, added up: what succeeded, and what was refused.
+pub(crate) async fn total(
+    attackers: impl IntoIterator<Item = JoinHandle<(usize, usize)>>,
+) -> (usize, usize) {
+    let counts = futures::future::join_all(attackers).await;
+    counts
+        .into_iter()
+        .map(Result::unwrap)
+        .fold((0, 0), |(done, refused), (more, others)| {
+            (done + more, refused + others)
+        })
 }
 
 /// A connection from this address.

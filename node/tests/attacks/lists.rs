@@ -1,13 +1,12 @@
 //! Long lists, asked for again and again.
 
 use futures::FutureExt as _;
-use reqwest::Client;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Attack,
     honest::USER_KEY,
-    http::attacker,
+    http::{client, total},
     node::API_KEY,
     report::{Caller, Figures},
     scene::{Scale, Scene, Spoils},
@@ -55,11 +54,7 @@ async fn listed(scale: Scale, path: &'static str) -> Figures {
             let listers = (0..16).map(|number| {
                 let url = url.clone();
                 tokio::spawn(async move {
-                    let client = Client::builder()
-                        .no_proxy()
-                        .local_address(std::net::IpAddr::from(attacker(number % 4)))
-                        .build()
-                        .unwrap();
+                    let client = client(number % 4);
                     let (mut listed, mut refused) = (0_usize, 0_usize);
                     while Instant::now() < end {
                         let request = client
@@ -84,13 +79,7 @@ async fn listed(scale: Scale, path: &'static str) -> Figures {
                     (listed, refused)
                 })
             });
-            let done = futures::future::join_all(listers).await;
-            let (listed, refused) = done
-                .into_iter()
-                .map(Result::unwrap)
-                .fold((0, 0), |(listed, refused), (more, others)| {
-                    (listed + more, refused + others)
-                });
+            let (listed, refused) = total(listers).await;
             Spoils::note(format!("{rows} rows, {listed} lists, {refused} refused"))
         })
         .await
@@ -106,12 +95,9 @@ async fn looked_at(scale: Scale, path: &'static str) -> Figures {
     let url = scene.node.url.clone();
     scene
         .measure(async move {
-            let end = Instant::now() + scale.lasts();
-            let client = Client::builder()
-                .no_proxy()
-                .local_address(std::net::IpAddr::from(attacker(0)))
-                .build()
-                .unwrap();
+            let began = Instant::now();
+            let end = began + scale.lasts();
+            let client = client(0);
             let get = |path: &str, user_key: &str| {
                 client
                     .get(format!("{url}{path}"))
@@ -144,7 +130,8 @@ async fn looked_at(scale: Scale, path: &'static str) -> Figures {
                 }
             }
             // The last list that begins within the limit is finished.
-            let bound = per_minute + per_minute / 60 * 20 + rows;
+            let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+            let bound = per_minute + per_minute / 60 * seconds + rows;
             Spoils {
                 fault: (looked_at > bound)
                     .then(|| format!("{looked_at} rows looked at, {bound} allowed")),

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process,
+    process::{self, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
     time::Duration,
@@ -39,8 +39,19 @@ impl MemoryLimit {
             }
             let group = Self { folder };
             let limit = group.folder.join(limit);
-            (limit.exists() && fs::write(limit, POD_BYTES.to_string()).is_ok()).then_some(group)
+            let is_set = limit.exists() && fs::write(limit, POD_BYTES.to_string()).is_ok();
+            (is_set && group.takes_processes()).then_some(group)
         })
+    }
+
+    /// Whether the kernel lets processes of ours join it, as a group that was handed down may not.
+    fn takes_processes(&self) -> bool {
+        let joined = Command::new("/bin/sh")
+            .args(["-c", r#"echo $$ > "$0""#])
+            .arg(self.processes())
+            .stderr(Stdio::null())
+            .status();
+        joined.is_ok_and(|status| status.success())
     }
 
     /// Where a process writes its number to be limited.

@@ -40,7 +40,15 @@ pub(crate) struct Node {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Resident {
     pub(crate) now: f64,
-    pub(crate) peak: f64,
+    /// The most since it was forgotten; `None` where the kernel does not keep it.
+    pub(crate) peak: Option<f64>,
+}
+
+impl Resident {
+    /// The most that is known of.
+    pub(crate) fn most(self) -> f64 {
+        self.peak.unwrap_or_default().max(self.now)
+    }
 }
 
 impl Node {
@@ -141,7 +149,7 @@ impl Node {
         };
         Some(Resident {
             now: mebibytes("VmRSS:")?,
-            peak: mebibytes("VmHWM:")?,
+            peak: mebibytes("VmHWM:"),
         })
     }
 

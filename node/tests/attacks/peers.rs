@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -93,6 +93,13 @@ async fn answered(scale: Scale, answers: Answers) -> Figures {
                     )),
                 ];
                 sleep(Duration::from_secs(scale.of(6, 30))).await;
+                // A slow node has not dialled yet.
+                let dialled = async {
+                    while counts.dialled.load(Ordering::Relaxed) == 0 {
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                };
+                let _ = timeout(Duration::from_mins(1), dialled).await;
                 serving.iter().for_each(tokio::task::JoinHandle::abort);
                 let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
                 let dialled = count(&counts.dialled);

@@ -6,7 +6,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
-    time::{interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{
@@ -37,6 +37,9 @@ impl Scale {
         Duration::from_secs(self.of(4, 15))
     }
 }
+
+/// Between two looks at the node's memory.
+const SAMPLE: Duration = Duration::from_millis(20);
 
 /// What an attacker reports.
 #[derive(Debug, Default)]
@@ -136,11 +139,12 @@ impl Scene {
         let began = Instant::now();
         let (mut peak, mut ended) = (0.0_f64, None);
         let watch = async {
-            let mut ticks = interval(Duration::from_millis(20));
+            let mut ticks = interval(SAMPLE);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
                 if let Some(resident) = self.node.resident() {
-                    peak = peak.max(resident.now).max(resident.peak);
+                    peak = peak.max(resident.most());
                 }
                 if !self.node.runs() {
                     break;
@@ -158,22 +162,30 @@ impl Scene {
         let under = tokio::task::spawn_blocking(|| honest.finish())
             .await
             .unwrap();
-        if let Some(resident) = self.node.resident() {
-            peak = peak.max(resident.peak);
+        let resident = self.node.resident();
+        if let Some(resident) = resident {
+            peak = peak.max(resident.most());
         }
-        let unlimited = if self.node.is_limited() {
-            ""
-        } else {
-            " (no memory limit can be set here)"
-        };
+        let mut note = spoils.note;
+        if !self.node.is_limited() {
+            note += " (no memory limit can be set here)";
+        }
+        let sampled = resident.is_some_and(|resident| resident.peak.is_none());
+        if sampled {
+            note += " (memory as seen every 20 ms, 256 MiB allowed)";
+        }
         Figures {
             peak: Some(peak),
+            sampled,
             ended,
             before: Some(before),
             under: Some(under),
             learned: spoils.learned,
-            note: spoils.note + unlimited,
-            fault: spoils.fault,
+            note,
+            // Memory that cannot be read would keep any bound.
+            fault: spoils
+                .fault
+                .or_else(|| (peak <= 0.0).then(|| "its memory could not be read".to_owned())),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Values of many parts: written and read by many at once.
 
 use futures::FutureExt as _;
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::{
     Attack,
     honest::USER_KEY,
-    http::attacker,
+    http::{client, total},
     node::API_KEY,
     report::{Caller, Figures},
     scene::{Scale, Scene, Spoils},
@@ -40,14 +40,6 @@ fn members() -> Value {
     Value::Object(members.collect::<Map<_, _>>())
 }
 
-fn client(number: usize) -> Client {
-    Client::builder()
-        .no_proxy()
-        .local_address(std::net::IpAddr::from(attacker(number)))
-        .build()
-        .unwrap()
-}
-
 /// Counts answers: those that succeeded and those that were refused.
 async fn repeat(until: Instant, request: impl Fn() -> reqwest::RequestBuilder) -> (usize, usize) {
     let (mut done, mut refused) = (0, 0);
@@ -64,16 +56,6 @@ async fn repeat(until: Instant, request: impl Fn() -> reqwest::RequestBuilder) -
         }
     }
     (done, refused)
-}
-
-fn total(counts: Vec<Result<(usize, usize), tokio::task::JoinError>>) -> String {
-    let (done, refused) = counts
-        .into_iter()
-        .map(Result::unwrap)
-        .fold((0, 0), |(done, refused), (more, others)| {
-            (done + more, refused + others)
-        });
-    format!("{done} done, {refused} refused")
 }
 
 fn written(scale: Scale, value: &Value) -> impl Future<Output = Figures> + use<> {
@@ -99,7 +81,8 @@ fn written(scale: Scale, value: &Value) -> impl Future<Output = Figures> + use<>
                         .await
                     })
                 });
-                Spoils::note(total(futures::future::join_all(writers).await))
+                let (done, refused) = total(writers).await;
+                Spoils::note(format!("{done} done, {refused} refused"))
             })
             .await
     }
@@ -125,7 +108,8 @@ async fn read(scale: Scale) -> Figures {
                     .await
                 })
             });
-            Spoils::note(total(futures::future::join_all(readers).await))
+            let (done, refused) = total(readers).await;
+            Spoils::note(format!("{done} done, {refused} refused"))
         })
         .await
 }

@@ -65,6 +65,65 @@ async fn fill(node: &TestNode) {
     }
 }
 
+const ASSET: &str = "/docs/swagger-ui-bundle.js";
+
+/// Whether this kernel can be told how little to keep for a client; those of some sandboxes cannot.
+#[expect(
+    clippy::print_stderr,
+    reason = "people should know what was not tested"
+)]
+fn kernel_bounds_what_is_unsent(connection: &TcpStream) -> bool {
+    let asked = socket2::SockRef::from(connection).set_tcp_notsent_lowat(1 << 20);
+    if let Err(error) = &asked {
+        eprintln!(
+            "this kernel knows no bound of unsent bytes ({error}): only that clients are served is tested"
+        );
+    }
+    asked.is_ok()
+}
+
+#[tokio::test]
+async fn what_a_client_does_not_take_waits_in_the_node_and_not_in_the_kernel() {
+    let node = node(&[], SHORT);
+    let mut unread = connect(&node.url).await;
+    if !kernel_bounds_what_is_unsent(&unread) {
+        return a_client_that_waits_gets_the_whole_asset().await;
+    }
+    let asset = request("GET", ASSET, "");
+    unread.write_all(asset.as_bytes()).await.unwrap();
+    let given_up = async {
+        // Whichever of the two rules looks first.
+        while !counts_one(&node, "broken").await && !counts_one(&node, "slow_reader").await {
+            sleep(SHORT.stall / 4).await;
+        }
+    };
+    timeout(Duration::from_secs(20), given_up).await.unwrap();
+    // What still comes had left the node before.
+    let kept = rest(&mut unread).await.len();
+    assert!((1..100_000).contains(&kept), "{kept} bytes");
+    node.stop().await;
+}
+
+async fn a_client_that_waits_gets_the_whole_asset() {
+    let node = node(&[], ALL_BUT_STALLS);
+    let asset = node.call(Method::GET, ASSET, None).await.text;
+    let mut slow = connect(&node.url).await;
+    let request = request("GET", ASSET, "Connection: close\r\n");
+    slow.write_all(request.as_bytes()).await.unwrap();
+    slow.readable().await.unwrap();
+    sleep(SHORT.stall).await;
+    let came = rest(&mut slow).await;
+    assert!(came.ends_with(&asset), "{} bytes", came.len());
+    node.stop().await;
+}
+
+/// Whether one connection was closed for this reason.
+async fn counts_one(node: &TestNode, reason: &str) -> bool {
+    let page = node.call(Method::GET, "/metrics", None).await.text;
+    let counted = format!("osc_connections_closed_total{{reason=\"{reason}\"}} 1\n");
+    page.contains(&counted)
+}
+
 #[tokio::test]
 async fn who_sends_nothing_is_cut_off_on_both_ports() {
     let node = node(&[("OSC_METRICS_BIND", "127.0.0.1:0")], SHORT);
@@ -204,7 +263,7 @@ async fn a_client_of_http2_that_opens_no_window_loses_its_connection_although_it
     let connection = tokio::spawn(connection);
     let mut unread = Vec::new();
     for _ in 0..8 {
-        let request = http::Request::get("http://node/docs/swagger-ui-bundle.js");
+        let request = http::Request::get(format!("http://node{ASSET}"));
         let (answer, _) = client
             .send_request(request.body(()).unwrap(), true)
             .unwrap();
@@ -212,10 +271,6 @@ async fn a_client_of_http2_that_opens_no_window_loses_its_connection_although_it
     }
     let ended = timeout(Duration::from_secs(20), connection).await;
     let _ = ended.expect("the node ends it").unwrap();
-    let page = node.call(Method::GET, "/metrics", None).await.text;
-    assert!(
-        page.contains("osc_connections_closed_total{reason=\"slow_reader\"} 1"),
-        "{page}"
-    );
+    assert!(counts_one(&node, "slow_reader").await);
     node.stop().await;
 }
