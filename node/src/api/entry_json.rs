@@ -101,7 +101,8 @@ impl Shown<'_> {
     }
 }
 
-fn optional(value: Option<&str>, out: &mut impl fmt::Write) -> fmt::Result {
+/// Writes a string, or `null`.
+pub(super) fn optional(value: Option<&str>, out: &mut impl fmt::Write) -> fmt::Result {
     match value {
         Some(value) => write_string(value, out),
         None => out.write_str("null"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use futures::FutureExt as _;
 use reqwest::{Client, Method};
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
@@ -14,15 +14,29 @@ use crate::{
     node::API_KEY,
     report::{Caller, Figures},
     scene::{Scale, Scene, Spoils},
+    unread_answers,
+    values::members,
 };
 
 const LOSERS: i64 = 90;
 
-pub(crate) const ATTACKS: &[Attack] = &[Attack {
-    name: "conflicts: 90 losers of 1 MiB",
-    caller: Caller::ApiKey,
-    run: |scale| read(scale).boxed(),
-}];
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "conflicts: 90 losers of 1 MiB",
+        caller: Caller::ApiKey,
+        run: |scale| read(scale, json!("x".repeat(1_000_000))).boxed(),
+    },
+    Attack {
+        name: "conflicts: 90 losers of 78,000 members",
+        caller: Caller::ApiKey,
+        run: |scale| read(scale, members()).boxed(),
+    },
+    Attack {
+        name: "unread conflicts of 1 MiB, 600 connections of HTTP/1.1",
+        caller: Caller::ApiKey,
+        run: |scale| unread(scale).boxed(),
+    },
+];
 
 /// Makes every large entry a loser many times over, as concurrent writes on two nodes would.
 fn add_losers(folder: &Path) {
@@ -35,13 +49,23 @@ fn add_losers(folder: &Path) {
     }
 }
 
-async fn read(scale: Scale) -> Figures {
+/// A node with losers of this value.
+async fn scene(scale: Scale, value: Value) -> Scene {
     let scene = Scene::start(scale, &[]).await;
-    scene.create("large", &json!("x".repeat(1_000_000))).await;
-    let scene = Scene {
+    scene.create("large", &value).await;
+    Scene {
         node: scene.node.restart_after(add_losers).await,
         scale,
-    };
+    }
+}
+
+async fn unread(scale: Scale) -> Figures {
+    let scene = scene(scale, json!("x".repeat(1_000_000))).await;
+    unread_answers::http_1(scene, "/cluster/conflicts").await
+}
+
+async fn read(scale: Scale, value: Value) -> Figures {
+    let scene = scene(scale, value).await;
     let url = format!("{}/cluster/conflicts", scene.node.url);
     let ask = move |client: &Client| {
         client

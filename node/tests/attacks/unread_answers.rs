@@ -41,12 +41,12 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "unread assets, 600 connections of HTTP/1.1",
         caller: Caller::Network,
-        run: |scale| http_1(scale, ASSET).boxed(),
+        run: |scale| async move { http_1(scene(scale).await, ASSET).await }.boxed(),
     },
     Attack {
         name: "unread values of 1 MiB, 600 connections of HTTP/1.1",
         caller: Caller::ApiKey,
-        run: |scale| http_1(scale, "/configs/large").boxed(),
+        run: |scale| async move { http_1(scene(scale).await, "/configs/large").await }.boxed(),
     },
 ];
 
@@ -87,9 +87,8 @@ async fn http_2(scale: Scale, connections: usize, path: &'static str) -> Figures
 }
 
 /// Connections from four addresses, each with one answer that is not read.
-async fn http_1(scale: Scale, path: &'static str) -> Figures {
-    let scene = scene(scale).await;
-    let to = scene.node.address;
+pub(crate) async fn http_1(scene: Scene, path: &'static str) -> Figures {
+    let (to, scale) = (scene.node.address, scene.scale);
     scene
         .measure(async move {
             let mut held = Vec::new();

@@ -35,7 +35,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-fn members() -> Value {
+/// One value with so many members.
+pub(crate) fn members() -> Value {
     let members = (0..MEMBERS).map(|number| (format!("k{number}"), json!({})));
     Value::Object(members.collect::<Map<_, _>>())
 }

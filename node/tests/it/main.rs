@@ -17,6 +17,7 @@ mod clients;
 mod compose;
 mod conditional;
 mod config_cli;
+mod conflicts;
 mod connections;
 mod contract;
 mod crash;

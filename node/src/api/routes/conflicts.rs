@@ -1,18 +1,19 @@
 //! Values that lost against a concurrent write: shown to those whose user key opens them.
 
+use std::fmt;
+
 use axum::{
-    Json,
     extract::State,
-    http::{HeaderMap, header},
+    http::{HeaderValue, header},
+    response::Response,
 };
-use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     api::{
         Node, NodeState,
-        answers::Taker,
+        answers::{Charged, ChunkedText, Taker},
         auth::{CallerKey, Client, Listed},
-        entry_json::rfc_3339,
+        entry_json::{optional, rfc_3339},
         error::ApiError,
         large_values::{cost_of_opening, room_for, work},
         openapi::{ConflictQuery, ConflictResponse, KeyHeaders, ListRefusals},
@@ -23,8 +24,12 @@ use crate::{
     },
     crypto::{DataKey, Unopened},
     domain::{Category, Content, Row, Timestamp},
+    json::write_string,
     store::CONFLICT_PAGE_BYTES,
 };
+
+/// Ciphertext of a page at most, in bytes: it ends with the version that passes its size.
+const LARGEST_PAGE: usize = 2 * CONFLICT_PAGE_BYTES;
 
 /// List lost versions
 ///
@@ -42,13 +47,14 @@ pub(in crate::api) async fn conflicts(
     caller: CallerKey,
     taker: Taker,
     query: Query,
-) -> Result<(HeaderMap, Json<Vec<Value>>), ApiError> {
+) -> Result<Response, ApiError> {
     let page = ConflictsPage::of(query)?;
     node.may_list(taker.address)?;
     let caller = caller.derive(&node).await?;
-    // A page ends with the version that passes its size, so it may be twice that.
-    let cost = cost_of_opening(2 * CONFLICT_PAGE_BYTES);
-    let _room = room_for(&node, taker.address, cost).await?;
+    // The answer first: who waits for a client that takes nothing holds nothing meanwhile.
+    let answer = node.answers.reserve(taker.address, LARGEST_PAGE / 4 * 3);
+    let mut text = ChunkedText::new(answer.await?);
+    let _room = room_for(&node, taker.address, cost_of_opening(LARGEST_PAGE)).await?;
     let found = node.store.conflicts(page.before, page.limit).await?;
     node.looked_at(taker.address, found.rows.len());
     let (key, since) = (
@@ -57,24 +63,40 @@ pub(in crate::api) async fn conflicts(
     );
     let opening = {
         let node = Node::clone(&node);
-        move || opened(&node, &key, since, found.rows)
+        move || {
+            let mut seen = Listed::default();
+            write_opened(&node, &key, since, &found.rows, &mut seen, &mut text)
+                .map(|()| (text, seen))
+        }
     };
-    let (shown, mut seen) = work(&node, opening).await?;
+    let written = work(&node, opening).await?;
+    let (text, mut seen) = written.map_err(|_| ApiError::NoRoom(node.answers.no_room()))?;
     seen.continued = page.before.is_some();
     caller.listed(&node, &seen);
-    let mut headers = HeaderMap::new();
+    let pieces = text.into_pieces("[".to_owned(), "]".to_owned());
+    let mut response = Response::new(node.answers.of_pieces(&taker, pieces));
+    response.extensions_mut().insert(Charged);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     if let Some(link) = found.next.and_then(|next| page.link(next)) {
         headers.insert(header::LINK, link);
     }
-    Ok((headers, Json(shown?)))
+    Ok(response)
 }
 
-type Shown = Result<Vec<Value>, ApiError>;
-
-/// What the key opens of these versions.
-fn opened(node: &NodeState, key: &DataKey, since: Timestamp, rows: Vec<Row>) -> (Shown, Listed) {
-    let mut seen = Listed::default();
-    let mut shown = Vec::new();
+/// Writes what the key opens of these versions, as the items of a JSON list.
+fn write_opened(
+    node: &NodeState,
+    key: &DataKey,
+    since: Timestamp,
+    rows: &[Row],
+    seen: &mut Listed,
+    out: &mut impl fmt::Write,
+) -> fmt::Result {
+    let mut follows = false;
     for row in rows {
         let token = row
             .content
@@ -97,21 +119,24 @@ fn opened(node: &NodeState, key: &DataKey, since: Timestamp, rows: Vec<Row>) -> 
         let Ok(value) = ValueText::of_plaintext(plaintext) else {
             continue;
         };
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = value.write_wire(&mut text);
-        let value = match RawValue::from_string(text) {
-            Ok(value) => value,
-            Err(error) => return (Err(ApiError::Internal(error.into())), seen),
-        };
-        shown.push(json!({
-            "key": row.identity.key.as_str(),
-            "environment": row.identity.environment.name(),
-            "category": row.category.as_ref().map(Category::as_str),
-            "value": value,
-            "version": row.version.to_string(),
-            "updated_at": rfc_3339(row.updated_at),
-        }));
+        if follows {
+            out.write_char(',')?;
+        }
+        follows = true;
+        write_version(row, &value, out)?;
     }
-    (Ok(shown), seen)
+    Ok(())
+}
+
+fn write_version(row: &Row, value: &ValueText, out: &mut impl fmt::Write) -> fmt::Result {
+    out.write_str(r#"{"key":"#)?;
+    write_string(row.identity.key.as_str(), out)?;
+    out.write_str(r#","environment":"#)?;
+    optional(row.identity.environment.name(), out)?;
+    out.write_str(r#","category":"#)?;
+    optional(row.category.as_ref().map(Category::as_str), out)?;
+    out.write_str(r#","value":"#)?;
+    value.write_wire(out)?;
+    let (version, updated) = (row.version, rfc_3339(row.updated_at));
+    write!(out, r#","version":"{version}","updated_at":"{updated}"}}"#)
 }
