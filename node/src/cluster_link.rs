@@ -58,6 +58,7 @@ impl ClusterLink {
             cluster_keys: keys.clone(),
             policy: config.peer_proof,
             tls: identities.peers,
+            resolved: None,
         };
         let client = Arc::new(PeerClient::new(caller, pool)?);
         let federation = (cluster.mode == Mode::Federated).then(|| Federation {

@@ -1,5 +1,7 @@
 //! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster, import.
 
+pub(crate) mod administration;
+
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -162,7 +164,7 @@ pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result
     if cluster_is_lost {
         writeln!(
             out,
-            "start the nodes, then tell one to found the new cluster: osc-node init"
+            "start the nodes, then tell one to found the new cluster: osc-node bootstrap"
         )?;
     }
     Ok(Outcome::Done)
@@ -180,42 +182,6 @@ pub(crate) fn adopt(config: &Config) -> anyhow::Result<Outcome> {
             io::stdout(),
             "{database} belonged to '{before}', and now to '{name}'"
         )?;
-    }
-    Ok(Outcome::Done)
-}
-
-/// Tells the running node with these settings to found its cluster, once no listed node knows of one.
-pub(crate) fn init(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let peers::Founding { node, id } = wait_for(peers::init(config, arguments.get_flag("force")))?;
-    writeln!(
-        io::stdout(),
-        "node '{node}' has founded the cluster ({id}); the other nodes join it by themselves"
-    )?;
-    Ok(Outcome::Done)
-}
-
-/// Lets the running node with these settings go on with what it has, and lists what may have been deleted.
-pub(crate) fn unfence(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let dry_run = arguments.get_flag("dry-run");
-    let unfenced = wait_for(peers::unfence(config, dry_run))?;
-    let mut out = io::stdout().lock();
-    if dry_run {
-        writeln!(out, "the node is {}; nothing was done", unfenced.state)?;
-    } else {
-        writeln!(out, "the node goes on with what it has")?;
-    }
-    writeln!(
-        out,
-        "{} here may have been deleted elsewhere",
-        counted(unfenced.count)
-    )?;
-    for entry in &unfenced.entries {
-        let environment = entry.environment.as_deref().unwrap_or("default");
-        writeln!(out, "  - {:?} in environment {environment:?}", entry.key)?;
-    }
-    let rest = unfenced.count.saturating_sub(unfenced.entries.len() as u64);
-    if rest > 0 {
-        writeln!(out, "  - and {rest} more")?;
     }
     Ok(Outcome::Done)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use commands::Outcome;
+use commands::{Outcome, administration};
 use opensecureconf_node::{
     config::{Config, Layers, UsageError, command},
     crypto::Iterations,
@@ -47,8 +47,12 @@ fn main() -> ExitCode {
         "restore" => commands::restore(&config, flags),
         "adopt" => commands::adopt(&config),
         "import" => commands::import(&config, flags),
-        "init" => commands::init(&config, flags),
-        "unfence" => commands::unfence(&config, flags),
+        "bootstrap" => administration::bootstrap(&config, flags),
+        "members" => administration::members(&config, flags),
+        "leave" => administration::leave(&config),
+        "unfence" => administration::unfence(&config, flags),
+        "salt" => administration::salt(&config, flags),
+        "admin" => administration::admin(&config, flags),
         "health" => commands::health(&layers, &config, flags),
         _ => run(config),
     };

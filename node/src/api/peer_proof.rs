@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::{Node, NodeState, body::read_up_to, error::ApiError};
+use super::{Node, NodeState, body::read_up_to, error::ApiError, ports};
 use crate::{
     budget::{ROOM_WAIT, Reservation},
     crypto::BodyDigest,
@@ -20,9 +20,7 @@ use crate::{
 
 /// Whether a request is judged here. What is not signed passes: the route decides what it takes.
 pub(super) fn concerns(request: &Request) -> bool {
-    request.method() == Method::POST
-        && request.uri().path().starts_with("/cluster/")
-        && request.headers().contains_key(PROOF)
+    request.headers().contains_key(PROOF) && ports::takes_proofs(request.uri().path())
 }
 
 /// Judges what is signed, and signs its answer.

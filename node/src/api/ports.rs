@@ -52,10 +52,7 @@ fn refusal(path: &str, ports: &OpenPorts, served: Served) -> Option<ApiError> {
     let elsewhere = |number, setting| ApiError::ServedElsewhere(OtherPort { number, setting });
     let path = path.trim_end_matches('/');
     match served {
-        Served::ToNodes => {
-            let is_here = is_for_nodes(path) || path == "/cluster/status";
-            (!is_here).then_some(ApiError::UnknownRoute)
-        }
+        Served::ToNodes => (!takes_proofs(path)).then_some(ApiError::UnknownRoute),
         Served::ToClients if is_for_nodes(path) => {
             ports.peers.map(|port| elsewhere(port, "OSC_PEER_PORT"))
         }
@@ -64,6 +61,11 @@ fn refusal(path: &str, ports: &OpenPorts, served: Served) -> Option<ApiError> {
             .map(|port| elsewhere(port, "OSC_METRICS_BIND")),
         Served::ToAll | Served::ToClients | Served::Metrics => None,
     }
+}
+
+/// Routes on which callers may sign what they ask.
+pub(super) fn takes_proofs(path: &str) -> bool {
+    is_for_nodes(path) || path == "/cluster/status"
 }
 
 /// Routes that the cluster key opens.

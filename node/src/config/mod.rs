@@ -11,6 +11,7 @@ mod peers;
 mod raw;
 mod settings;
 mod sources;
+mod subcommands;
 mod values;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};

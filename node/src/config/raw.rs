@@ -4,12 +4,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fmt,
-    path::PathBuf,
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{SETTINGS, Setting};
+use super::{SETTINGS, Setting, subcommands::subcommands};
 
 /// Names that begin like a setting's: of the operator, which may start nodes on its own machine, and of tests.
 pub(super) const OF_OTHERS: [&str; 2] = ["OSC_OPERATOR_", "OSC_TEST_"];
@@ -117,14 +116,14 @@ pub fn command() -> Command {
              replaced and a # behind a blank begins a comment.",
         )
         .after_help(
-            "Exit codes: 0 stopped as asked, 1 failed while running, 2 settings that are not usable, 3 'check' found damage, \
+            "Exit codes: 0 stopped as asked or done, 1 failed or refused, 2 settings that are not usable, 3 'check' found damage, \
              4 'import' left something out.\n\n\
              Examples:\n  \
              OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000\n  \
              osc-node backup --output backup.db",
         )
         .args(SETTINGS.iter().map(flag))
-        .subcommands(subcommands().map(with_settings))
+        .subcommands(subcommands().into_iter().map(with_settings))
 }
 
 fn flag(setting: &Setting) -> Arg {
@@ -152,127 +151,25 @@ fn with_settings(command: Command) -> Command {
         "restore" => &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"],
         "adopt" => &["DATABASE_PATH", "CLUSTER_NODE_ID"],
         "health" => &["HOST", "HOST_PORT", "HTTPS_ENABLED", "HEALTH_BIND"],
+        "members" | "leave" | "bootstrap" | "unfence" | "salt" | "admin" => &[
+            "HOST",
+            "HOST_PORT",
+            "PEER_PORT",
+            "NODE_TLS_DIR",
+            "CLUSTER_KEY",
+            "CLUSTER_KEY_FILE",
+        ],
         _ => return command,
     };
     let others = SETTINGS
         .iter()
         .filter(|setting| !shown.contains(&setting.name));
+    let more = "Every other setting is accepted too: osc-node --help";
+    let help = match command.get_after_help() {
+        Some(help) => format!("{help}\n\n{more}"),
+        None => more.to_owned(),
+    };
     command
         .args(others.map(|setting| flag(setting).hide(true)))
-        .after_help("Every other setting is accepted too: osc-node --help")
-}
-
-fn import_command() -> Command {
-    Command::new("import")
-        .about("Bring the entries of another database in through the running node with these settings, and stop; exit code 4 where some were left out")
-        .long_about(
-            "Bring the entries of another database in through the running node with these settings, and stop.\n\n\
-             For two nodes that hold entries of their own and never were one cluster: they do not merge by themselves. \
-             Name the database of the one, and run this with the settings of a member of the other (OSC_CLUSTER_KEY, \
-             OSC_HOST_PORT). The database may be of this release or an older one, or of the Python original; it is only read, \
-             but its node should be stopped, or what it writes meanwhile is not brought.\n\n\
-             Values travel as they are, encrypted; nobody needs a user key. So both must have the same salt. Entries keep \
-             their names, categories and times of creation, and become ordinary writes of the node. An entry whose name is \
-             taken there is left out and named: nothing is ever replaced. Run it again at will: what is there already is \
-             not written again; but what was deleted meanwhile comes back.",
-        )
-        .after_help(
-            "Exit codes: 0 everything is there, 1 failed (what was written stands; run it again), 2 settings that are not usable, \
-             4 done, but some entries were left out: they are named.\n\n\
-             Examples:\n  \
-             osc-node import --from old/configurations.db --dry-run\n  \
-             osc-node import --from original/configurations.db --salt original/encryption.salt",
-        )
-        .arg(
-            Arg::new("from")
-                .long("from")
-                .value_parser(value_parser!(PathBuf))
-                .value_name("FILE")
-                .required(true)
-                .help("The database whose entries are wanted; it is only read"),
-        )
-        .arg(
-            Arg::new("salt")
-                .long("salt")
-                .value_parser(value_parser!(PathBuf))
-                .value_name("FILE")
-                .help("The salt file that goes with it; a database of this software holds its salt itself, one of the original does not"),
-        )
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("Only tell what would be written and what would be left out"),
-        )
-}
-
-fn subcommands() -> [Command; 10] {
-    [
-        Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
-        Command::new("check")
-            .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged"),
-        Command::new("vacuum").about(
-            "Write a database anew that no node is using, so that nothing is left of what earlier releases deleted, and stop",
-        ),
-        Command::new("backup")
-            .about("Copy the database consistently, also while a node is writing to it, and stop")
-            .arg(
-                Arg::new("output")
-                    .long("output")
-                    .value_parser(value_parser!(PathBuf))
-                    .value_name("FILE")
-                    .required(true)
-                    .help("Where the copy goes; must not exist. It holds the salt too, so keep it secret"),
-            ),
-        Command::new("restore")
-            .about("Put a backup in the database's place, while no node is using it, and stop")
-            .arg(
-                Arg::new("input")
-                    .long("input")
-                    .value_parser(value_parser!(PathBuf))
-                    .value_name("FILE")
-                    .required(true)
-                    .help("The backup; it is verified before anything is replaced"),
-            )
-            .arg(
-                Arg::new("force")
-                    .long("force")
-                    .action(ArgAction::SetTrue)
-                    .help("Replace a database that exists"),
-            )
-            .arg(
-                Arg::new("new-cluster")
-                    .long("new-cluster")
-                    .action(ArgAction::SetTrue)
-                    .help("The cluster that the backup comes from is lost: forget it, so that a new one can be founded with these entries. Without it the node joins the living cluster anew"),
-            ),
-        import_command(),
-        Command::new("adopt").about(
-            "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
-        ),
-        Command::new("unfence")
-            .about("Let the running node with these settings go on with what it has, where it is fenced or suspended and no other node could give it a snapshot; deleted entries may come back, and are listed")
-            .arg(
-                Arg::new("dry-run")
-                    .long("dry-run")
-                    .action(ArgAction::SetTrue)
-                    .help("Only list the entries that may have been deleted"),
-            ),
-        Command::new("health")
-            .about("Ask the running node with these settings whether it is healthy, and stop; exit code 0 or 1")
-            .arg(
-                Arg::new("ready")
-                    .long("ready")
-                    .action(ArgAction::SetTrue)
-                    .help("Ask whether it is ready to serve entries instead: /ready, not /health"),
-            ),
-        Command::new("init")
-            .about("Tell the running node with these settings to found its cluster, once, and stop")
-            .arg(
-                Arg::new("force")
-                    .long("force")
-                    .action(ArgAction::SetTrue)
-                    .help("Also where a listed node does not answer or belongs to a cluster"),
-            ),
-    ]
+        .after_help(help)
 }

@@ -2,11 +2,18 @@
 
 use bytes::BytesMut;
 use reqwest::Response;
+use serde::Deserialize;
 
 use super::error::PeerError;
 
 /// A greeting, an error, or anything of who proved nothing, at most.
 pub(crate) const GREETING_BYTES: usize = 64 << 10;
+/// How nodes refuse.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    detail: String,
+}
+
 /// Any message between nodes at most: a row at the size limit in base64, and then some.
 pub const MESSAGE_BYTES: usize = 64 << 20;
 /// Of an error's text so many characters are shown.
@@ -31,9 +38,13 @@ pub(super) async fn read(mut answer: Response, limit: usize) -> Result<BytesMut,
     Ok(bytes)
 }
 
-/// The beginning of a text that another node sent, as a log line may show it.
+/// The beginning of what another node sent, as a log line may show it: the text of a refusal, where it is one of ours.
 pub(super) fn shown(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
+    let ours: Option<Refusal> = serde_json::from_slice(text).ok();
+    let text = match ours {
+        Some(refusal) => refusal.detail.into(),
+        None => String::from_utf8_lossy(text),
+    };
     let plain = text.chars().filter(|character| !character.is_control());
     plain.take(SHOWN).collect()
 }

@@ -1,15 +1,15 @@
 //! Requests to other nodes over HTTP.
 
 use std::{
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Response, StatusCode,
+    Method, Response, StatusCode,
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,7 +33,6 @@ pub const EXCHANGE_PATH: &str = "/cluster/v1/exchange";
 
 const CLUSTER_KEY: HeaderName = HeaderName::from_static("x-cluster-key");
 const CONNECT: Duration = Duration::from_secs(2);
-const METHOD: &str = "POST";
 /// An answer to a heartbeat at most: a greeting, and where the caller is removed the roster that says so.
 const ROSTER_BYTES: usize = 1 << 20;
 
@@ -42,6 +41,7 @@ const ROSTER_BYTES: usize = 1 << 20;
 pub struct PeerClient {
     http: RwLock<reqwest::Client>,
     name: Option<String>,
+    resolved: Option<ResolvedHost>,
     scheme: &'static str,
     cluster_keys: AccessKeys,
     policy: PeerProofPolicy,
@@ -64,6 +64,17 @@ pub struct Caller {
     pub policy: PeerProofPolicy,
     /// The node's own certificate, where it speaks TLS.
     pub tls: Option<Identity>,
+    /// A name that stands for an address, where the other's certificate has no better one.
+    pub resolved: Option<ResolvedHost>,
+}
+
+/// A name, and the address that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedHost {
+    /// A name in the other's certificate.
+    pub name: String,
+    /// Where the other is.
+    pub address: IpAddr,
 }
 
 impl PeerClient {
@@ -75,10 +86,13 @@ impl PeerClient {
             cluster_keys,
             policy,
             tls,
+            resolved,
         } = caller;
+        let http = build(tls.as_ref(), name.as_deref(), resolved.as_ref())?;
         Ok(Self {
-            http: RwLock::new(build(tls.as_ref(), name.as_deref())?),
+            http: RwLock::new(http),
             name,
+            resolved,
             scheme: if tls.is_some() { "https" } else { "http" },
             cluster_keys,
             policy,
@@ -99,7 +113,7 @@ impl PeerClient {
     /// # Errors
     /// Where they are of no use; what was in force stays in force.
     pub fn present(&self, identity: &Identity) -> anyhow::Result<()> {
-        let fresh = build(Some(identity), self.name.as_deref())?;
+        let fresh = build(Some(identity), self.name.as_deref(), self.resolved.as_ref())?;
         *self.http.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
@@ -115,7 +129,7 @@ impl PeerClient {
             Request::Heartbeat => ROSTER_BYTES,
             _ => MESSAGE_BYTES,
         };
-        let place = Place::new(to.as_str(), EXCHANGE_PATH, limit)?;
+        let place = Place::new(Method::POST, to.as_str(), EXCHANGE_PATH, limit)?;
         self.post_within(&place, message, patience).await
     }
 
@@ -127,8 +141,22 @@ impl PeerClient {
         message: &impl Serialize,
         patience: Duration,
     ) -> Result<T, PeerError> {
-        let place = Place::new(to, path, MESSAGE_BYTES)?;
+        let place = Place::new(Method::POST, to, path, MESSAGE_BYTES)?;
         self.post_within(&place, message, patience).await
+    }
+
+    /// Asks a route for administration, and gives the body of its answer.
+    pub(super) async fn ask_route(
+        &self,
+        method: Method,
+        to: &PeerAddress,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<BytesMut, PeerError> {
+        let place = Place::new(method, &to.to_string(), path, ROSTER_BYTES)?;
+        let answered = self.send_within(&place, body, patience).await?;
+        answered.succeeded()
     }
 
     async fn post_within<T: DeserializeOwned>(
@@ -138,17 +166,29 @@ impl PeerClient {
         patience: Duration,
     ) -> Result<T, PeerError> {
         let body = Bytes::from(serde_json::to_vec(message).map_err(PeerError::Unwritable)?);
+        let Answered {
+            status,
+            bytes,
+            room,
+        } = self.send_within(place, body, patience).await?;
+        let read = read_answer(status, &bytes);
+        drop(room);
+        read
+    }
+
+    async fn send_within(
+        &self,
+        place: &Place<'_>,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Answered, PeerError> {
         tokio::time::timeout(patience, self.send(place, body))
             .await
             .map_err(|_| PeerError::Slow(patience))?
     }
 
     /// Signs and sends; where the challenge turns out to be used or old, once more with a new one.
-    async fn send<T: DeserializeOwned>(
-        &self,
-        place: &Place<'_>,
-        body: Bytes,
-    ) -> Result<T, PeerError> {
+    async fn send(&self, place: &Place<'_>, body: Bytes) -> Result<Answered, PeerError> {
         let mut offer = self.held.take(&place.address, Instant::now());
         for _ in 0..2 {
             let signed_with = match offer.take() {
@@ -160,7 +200,7 @@ impl PeerClient {
             };
             let answer = self.send_signed(place, body.clone(), signed_with).await?;
             match answer {
-                Signed::Answered(answer) => return Ok(answer),
+                Signed::Answered(answered) => return Ok(answered),
                 Signed::Stale(fresh) => offer = Some(fresh),
             }
         }
@@ -180,15 +220,15 @@ impl PeerClient {
         })
     }
 
-    async fn send_signed<T: DeserializeOwned>(
+    async fn send_signed(
         &self,
         place: &Place<'_>,
         body: Bytes,
         offer: Offer,
-    ) -> Result<Signed<T>, PeerError> {
+    ) -> Result<Signed, PeerError> {
         let key = self.cluster_keys.proof_keys().into_iter().next();
         let key = key.ok_or(PeerError::NoKey)?;
-        let head = self.sign(&key, place.path, &body, offer.clone());
+        let head = self.sign(&key, place, &body, offer.clone());
         let header = head.header().ok_or(PeerError::NoKey)?;
         let request = self.request(place).header(PROOF, header);
         let request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -226,23 +266,33 @@ impl PeerClient {
         if length > place.limit {
             return Err(PeerError::TooLong { limit: place.limit });
         }
-        let _room = self.room(length).await?;
+        let room = self.room(length).await?;
         let bytes = answer::read(answer, length).await?;
         if BodyDigest::of(&bytes) != proof.body {
             return Err(PeerError::FalseAnswer);
         }
-        read_answer(status, &bytes).map(Signed::Answered)
+        Ok(Signed::Answered(Answered {
+            status,
+            bytes,
+            room,
+        }))
     }
 
-    fn sign(&self, key: &PeerProofKey, path: &str, body: &[u8], offer: Offer) -> RequestHead {
+    fn sign(
+        &self,
+        key: &PeerProofKey,
+        place: &Place<'_>,
+        body: &[u8],
+        offer: Offer,
+    ) -> RequestHead {
         let (nonce, body) = (rand::random(), BodyDigest::of(body));
         let code = key.sign_request(&SignedRequest {
             caller: self.boot,
             answerer: offer.answerer,
             challenge: &offer.challenge,
             nonce,
-            method: METHOD,
-            path,
+            method: place.method.as_str(),
+            path: place.path,
             body,
         });
         RequestHead {
@@ -256,12 +306,12 @@ impl PeerClient {
 
     /// Shows a node of an older release the key itself, where that may be: nobody may listen, or the operator of the node
     /// said so.
-    async fn show_key<T: DeserializeOwned>(
+    async fn show_key(
         &self,
         place: &Place<'_>,
         body: Bytes,
         refused: PeerError,
-    ) -> Result<T, PeerError> {
+    ) -> Result<Answered, PeerError> {
         // With TLS the other's name was verified before anything was sent.
         let private = self.scheme == "https" || self.policy.key_in_clear;
         if self.policy.required || !private {
@@ -282,9 +332,13 @@ impl PeerClient {
             return Err(PeerError::refused(answer).await);
         }
         // How much comes is not known; most answers have less.
-        let _room = self.room(place.limit.min(ROSTER_BYTES)).await?;
+        let room = self.room(place.limit.min(ROSTER_BYTES)).await?;
         let bytes = answer::read(answer, place.limit).await?;
-        read_answer(status, &bytes)
+        Ok(Answered {
+            status,
+            bytes,
+            room,
+        })
     }
 
     /// Room for an answer; the nodes share it, whatever their addresses.
@@ -297,12 +351,14 @@ impl PeerClient {
     fn request(&self, place: &Place<'_>) -> reqwest::RequestBuilder {
         let scheme = self.scheme;
         let http = self.http.read().unwrap_or_else(PoisonError::into_inner);
-        http.post(format!("{scheme}://{}{}", place.address, place.path))
+        let url = format!("{scheme}://{}{}", place.address, place.path);
+        http.request(place.method.clone(), url)
     }
 }
 
 /// Where a request goes, and how much of an answer is read.
 struct Place<'a> {
+    method: Method,
     address: String,
     path: &'a str,
     limit: usize,
@@ -310,9 +366,10 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// Only what is an address and nothing else: it may come from another node.
-    fn new(address: &str, path: &'a str, limit: usize) -> Result<Self, PeerError> {
+    fn new(method: Method, address: &str, path: &'a str, limit: usize) -> Result<Self, PeerError> {
         let address = PeerAddress::parse(address).ok_or(PeerError::NoAddress)?;
         Ok(Self {
+            method,
             address: address.to_string(),
             path,
             limit,
@@ -320,9 +377,26 @@ impl<'a> Place<'a> {
     }
 }
 
+/// A whole answer, and the room that it takes.
+struct Answered {
+    status: StatusCode,
+    bytes: BytesMut,
+    room: Reservation,
+}
+
+impl Answered {
+    /// The body, where the answer is no refusal.
+    fn succeeded(self) -> Result<BytesMut, PeerError> {
+        if self.status.is_success() {
+            return Ok(self.bytes);
+        }
+        Err(refusal(self.status, &self.bytes))
+    }
+}
+
 /// What came of a signed request.
-enum Signed<T> {
-    Answered(T),
+enum Signed {
+    Answered(Answered),
     /// Nothing was done: sign this challenge instead.
     Stale(Offer),
 }
@@ -333,20 +407,22 @@ fn offered(answer: &Response) -> Option<Offer> {
 
 fn read_answer<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<T, PeerError> {
     if !status.is_success() {
-        let end = bytes.len().min(GREETING_BYTES);
-        let text = bytes.get(..end).unwrap_or_default();
-        return Err(PeerError::Refused {
-            status,
-            text: answer::shown(text),
-        });
+        return Err(refusal(status, bytes));
     }
     serde_json::from_slice(bytes).map_err(PeerError::Unreadable)
 }
 
+fn refusal(status: StatusCode, bytes: &[u8]) -> PeerError {
+    let end = bytes.len().min(GREETING_BYTES);
+    let text = answer::shown(bytes.get(..end).unwrap_or_default());
+    PeerError::Refused { status, text }
+}
+
 /// A client that goes where it is sent and nowhere else: through no proxy, and after no redirect.
-pub(super) fn build(
+fn build(
     identity: Option<&Identity>,
     name: Option<&str>,
+    resolved: Option<&ResolvedHost>,
 ) -> anyhow::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT)
@@ -356,6 +432,10 @@ pub(super) fn build(
         .no_proxy();
     if let Some(identity) = identity {
         builder = builder.tls_backend_preconfigured(identity.client_config()?);
+    }
+    if let Some(ResolvedHost { name, address }) = resolved {
+        // The port is that of the request.
+        builder = builder.resolve(name, SocketAddr::new(*address, 0));
     }
     builder.build().context("cannot make the client for peers")
 }

@@ -144,20 +144,15 @@ pub async fn import(
     dry_run: bool,
     progress: &mut impl Write,
 ) -> anyhow::Result<Imported> {
-    let Some(cluster_keys) = &config.cluster_keys else {
+    if config.cluster_keys.is_none() {
         bail!(
             "import needs the cluster key of the running node; run it with the settings of that node (OSC_CLUSTER_KEY)"
         )
-    };
+    }
     let source = ImportSource::open(from, salt_file)?;
     let salt = source.salt().fingerprint().to_string();
     let node = RunningNode::of(config)?;
-    let status = node.status().await.with_context(|| {
-        format!(
-            "the node at {} (OSC_HOST, OSC_HOST_PORT), which is to take the entries, must be up",
-            node.address
-        )
-    })?;
+    let status = node.status().await?;
     match status.details.salt_fingerprint {
         None => bail!("the node has no salt yet: let it found or join its cluster first"),
         Some(theirs) if theirs != salt => bail!(
@@ -189,7 +184,7 @@ pub async fn import(
                 entries: page.entries.iter().map(ImportedEntry::from).collect(),
             };
             let answer: ImportAnswer = node
-                .order(IMPORT_PATH, cluster_keys, &order, PATIENCE)
+                .order(IMPORT_PATH, &order, PATIENCE)
                 .await
                 .with_context(|| {
                     format!("after {} entries; run it again to go on", imported.written)

@@ -1,13 +1,14 @@
 //! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
 
+mod administration;
 mod answer;
+mod bootstrap;
 mod client;
 mod error;
 mod faults;
 mod handover;
 mod health;
 mod import;
-mod init;
 mod list;
 mod proof;
 mod running;
@@ -21,7 +22,12 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
+pub use administration::{
+    Member, compare_salt, export_salt, force_delete, leave, log_level, members, remove_member,
+    set_log_level,
+};
 pub use answer::MESSAGE_BYTES;
+pub use bootstrap::{Founding, bootstrap};
 pub use client::{Caller, EXCHANGE_PATH, PeerClient};
 pub use error::PeerError;
 pub use faults::{PeerFaults, UnreachablePeer};
@@ -29,7 +35,6 @@ pub use health::{Probe, probe};
 pub use import::{
     IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, Imported, ImportedEntry, import,
 };
-pub use init::{Founding, init};
 pub use proof::{ASK, CHALLENGE, PROOF, PeerProofs, Proven, Unproven};
 pub use unfence::{Unfenced, UnfencedEntry, unfence};
 pub use values::{

@@ -1,26 +1,24 @@
 //! The running node with some settings, as commands beside it speak to it.
 
-use std::{net::IpAddr, time::Duration};
-
-use anyhow::anyhow;
-use reqwest::{
-    RequestBuilder,
-    header::{HeaderName, HeaderValue},
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
 };
+
+use anyhow::{Context, anyhow, ensure};
+use bytes::{Bytes, BytesMut};
+use reqwest::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Caller, MESSAGE_BYTES, PeerClient, PeerError, answer, client};
+use super::{Caller, MESSAGE_BYTES, PeerClient, PeerError, client::ResolvedHost};
 use crate::{
     budget::Pool,
     cluster::Boot,
-    config::{AccessKeys, Config, PeerAddress, PeerProofPolicy, TlsFiles},
+    config::{Config, PeerAddress},
     tls::Identity,
 };
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What a node says of itself at most.
-const STATUS_BYTES: usize = 1 << 20;
 
 /// What a node says of itself, as far as commands need it.
 #[derive(Debug, Deserialize)]
@@ -33,74 +31,137 @@ pub(super) struct Status {
 #[derive(Debug, Deserialize)]
 pub(super) struct Details {
     pub(super) incarnation: String,
+    pub(super) state: String,
+    pub(super) ready: bool,
+    pub(super) version: String,
     pub(super) founding: Option<String>,
     #[serde(default)]
     pub(super) salt_fingerprint: Option<String>,
+    #[serde(default)]
+    pub(super) members: Vec<OtherMember>,
+}
+
+/// Another node, as a node shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct OtherMember {
+    pub(super) name: String,
+    pub(super) incarnation: String,
+    pub(super) state: String,
+    pub(super) reachable: bool,
+    pub(super) ready: bool,
+    pub(super) lag: u64,
+    pub(super) behind: u64,
+    pub(super) version: String,
 }
 
 /// A node that runs with the settings of a command, and the others that it lists.
 pub(super) struct RunningNode {
-    http: reqwest::Client,
-    scheme: &'static str,
-    api_keys: Option<AccessKeys>,
-    policy: PeerProofPolicy,
-    tls: Option<TlsFiles>,
+    client: PeerClient,
     pub(super) address: PeerAddress,
+    /// The settings that name its address.
+    settings: &'static str,
+    /// Whether it takes orders from its own machine only.
+    pub(super) local_orders: bool,
 }
 
 impl RunningNode {
+    /// The node with this configuration.
+    ///
+    /// # Errors
+    /// Where there is no cluster key to sign with, no port is named, or the certificates cannot be used.
     pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
-        let identity = config.peer_tls().map(Identity::read).transpose()?;
-        Ok(Self {
-            http: client::build(identity.as_ref(), None)?,
-            scheme: if identity.is_some() { "https" } else { "http" },
-            api_keys: config.api_keys.clone(),
+        let cluster_keys = config.cluster_keys.clone().context(
+            "the running node takes orders of who has its cluster key: run this with the settings of that node (OSC_CLUSTER_KEY or \
+             OSC_CLUSTER_KEY_FILE)",
+        )?;
+        let https = config.https.as_ref().filter(|_| !config.http_enabled);
+        let (listen, tls, settings) = match (config.peer_listen, https) {
+            (Some(peers), _) => (peers, config.peer_tls(), "OSC_HOST, OSC_PEER_PORT"),
+            (None, Some(https)) => (https.listen, Some(&https.files), "OSC_HOST, OSC_HTTPS_PORT"),
+            (None, None) => (config.listen, config.peer_tls(), "OSC_HOST, OSC_HOST_PORT"),
+        };
+        ensure!(
+            listen.port() != 0,
+            "the port is 0, so the node took a free one: name it ({settings})"
+        );
+        // A node that listens everywhere listens here too.
+        let ip = match listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let identity = tls.map(Identity::read).transpose()?;
+        let name = identity.as_ref().and_then(|identity| identity.name_at(ip));
+        let resolved = name.map(|name| ResolvedHost { name, address: ip });
+        let host = resolved.as_ref().map(|host| host.name.clone());
+        let caller = Caller {
+            name: None,
+            boot: Boot::from_random(rand::random()),
+            cluster_keys,
             policy: config.peer_proof,
-            tls: config.peer_tls().cloned(),
+            tls: identity,
+            resolved,
+        };
+        Ok(Self {
+            client: PeerClient::new(caller, Pool::shared("peers", MESSAGE_BYTES))?,
             address: PeerAddress {
-                host: match config.peer_listen.unwrap_or(config.listen).ip() {
-                    // A node that listens everywhere listens here too.
-                    ip if ip.is_unspecified() => match ip {
-                        IpAddr::V4(_) => "127.0.0.1".to_owned(),
-                        IpAddr::V6(_) => "::1".to_owned(),
-                    },
-                    ip => ip.to_string(),
-                },
-                port: config.peer_listen.unwrap_or(config.listen).port(),
+                host: host.unwrap_or_else(|| ip.to_string()),
+                port: listen.port(),
             },
+            settings,
+            local_orders: config.peer_listen.is_some(),
         })
     }
 
     /// What it says of itself.
+    ///
+    /// # Errors
+    /// Where it does not answer, or refuses.
     pub(super) async fn status(&self) -> anyhow::Result<Status> {
-        self.status_of(&self.address).await
+        self.status_of(&self.address).await.with_context(|| {
+            format!(
+                "the node at {} ({}) must be up to be told",
+                self.address, self.settings
+            )
+        })
     }
 
     /// What a node says of itself.
     pub(super) async fn status_of(&self, node: &PeerAddress) -> anyhow::Result<Status> {
-        let url = format!("{}://{node}/cluster/status?details=true", self.scheme);
-        let request = self.http.get(url).timeout(PATIENCE);
-        let answer = self
-            .with_api_key(request)?
-            .send()
-            .await
-            .map_err(reqwest::Error::without_url)?
-            .error_for_status()
-            .map_err(reqwest::Error::without_url)?;
-        let status = answer::read(answer, STATUS_BYTES).await?;
+        let path = "/cluster/status?details=true";
+        let status = self
+            .client
+            .ask_route(Method::GET, node, path, Bytes::new(), PATIENCE)
+            .await?;
         Ok(serde_json::from_slice(&status)?)
+    }
+
+    /// Asks it anything that its cluster key opens; gives the body of its answer.
+    ///
+    /// # Errors
+    /// Where it does not answer, or refuses.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+        patience: Duration,
+    ) -> anyhow::Result<BytesMut> {
+        let answer = self
+            .client
+            .ask_route(method, &self.address, path, body.into(), patience)
+            .await;
+        answer.map_err(|error| refused(error, &self.address))
     }
 
     /// Gives it an order of the cluster's owner.
     pub(super) async fn order<T: DeserializeOwned>(
         &self,
         path: &str,
-        cluster_keys: &AccessKeys,
         order: &impl Serialize,
         patience: Duration,
     ) -> anyhow::Result<T> {
-        self.order_to(&self.address, path, cluster_keys, order, patience)
-            .await
+        self.order_to(&self.address, path, order, patience).await
     }
 
     /// Gives a listed node an order of the cluster's owner.
@@ -108,33 +169,20 @@ impl RunningNode {
         &self,
         node: &PeerAddress,
         path: &str,
-        cluster_keys: &AccessKeys,
         order: &impl Serialize,
         patience: Duration,
     ) -> anyhow::Result<T> {
-        let client = PeerClient::new(
-            Caller {
-                name: None,
-                boot: Boot::from_random(rand::random()),
-                cluster_keys: cluster_keys.clone(),
-                policy: self.policy,
-                tls: self.tls.as_ref().map(Identity::read).transpose()?,
-            },
-            Pool::shared("peers", MESSAGE_BYTES),
-        )?;
-        let answer = client.post(&node.to_string(), path, order, patience).await;
-        answer.map_err(|error| match error {
-            PeerError::Refused { text, .. } => anyhow!("the node refused: {text}"),
-            error => anyhow::Error::from(error).context(format!("the node at {node}")),
-        })
+        let answer = self
+            .client
+            .post(&node.to_string(), path, order, patience)
+            .await;
+        answer.map_err(|error| refused(error, node))
     }
+}
 
-    fn with_api_key(&self, request: RequestBuilder) -> anyhow::Result<RequestBuilder> {
-        let Some(keys) = &self.api_keys else {
-            return Ok(request);
-        };
-        let mut key = HeaderValue::from_bytes(&keys.first())?;
-        key.set_sensitive(true);
-        Ok(request.header(API_KEY, key))
+fn refused(error: PeerError, node: &PeerAddress) -> anyhow::Error {
+    match error {
+        PeerError::Refused { text, .. } => anyhow!("the node refused: {text}"),
+        error => anyhow::Error::from(error).context(format!("the node at {node}")),
     }
 }

@@ -213,6 +213,21 @@ fn own_names(leaf: &CertificateDer<'_>) -> Vec<ServerName<'static>> {
     names.collect()
 }
 
+/// The name by which a program beside a node verifies its certificate, where it reaches it at this address; `None` where the
+/// certificate has the address itself.
+pub(super) fn name_at(leaf: &CertificateDer<'_>, address: IpAddr) -> Option<String> {
+    if bears(leaf, &ServerName::from(address)) {
+        return None;
+    }
+    let localhost = ServerName::try_from("localhost").ok();
+    let own = own_names(leaf).into_iter();
+    let name = localhost.filter(|name| bears(leaf, name)).or_else(|| {
+        own.filter(|name| matches!(name, ServerName::DnsName(_)))
+            .find(|name| bears(leaf, name))
+    });
+    name.map(|name| name.to_str().into_owned())
+}
+
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))

@@ -1,6 +1,6 @@
 //! A certificate with its private key and the authorities that go with it, read together.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use rustls::{
@@ -10,7 +10,11 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
-use super::{InForce, KnownHosts, admission::PeerVerifier, certificates, private_key};
+use super::{
+    InForce, KnownHosts,
+    admission::{PeerVerifier, name_at},
+    certificates, private_key,
+};
 use crate::config::TlsFiles;
 
 /// What was read from the files of one certificate.
@@ -113,9 +117,10 @@ impl Identity {
         InForce::of(&self.chain, self.authorities.as_deref())
     }
 
-    /// The certificate itself, in DER.
-    pub fn leaf(&self) -> Option<&CertificateDer<'static>> {
-        self.chain.first()
+    /// The name by which a program beside the node verifies it, where it reaches it at this address; `None` where the
+    /// certificate has the address itself, or no name.
+    pub fn name_at(&self, address: IpAddr) -> Option<String> {
+        name_at(self.chain.first()?, address)
     }
 
     fn finished(

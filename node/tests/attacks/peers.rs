@@ -130,7 +130,7 @@ async fn founded(scale: Scale, own: u16, peer: SocketAddr) -> Scene {
         ("OSC_CLUSTER_NODES", nodes.as_str()),
     ];
     Scene::start_after(scale, &settings, |node| {
-        assert!(node.run(&["init", "--force"]), "it is not founded");
+        assert!(node.run(&["bootstrap", "--force"]), "it is not founded");
     })
     .await
 }

@@ -16,7 +16,7 @@ async fn nodes_wait_until_one_is_told_to_found_and_then_share_its_salt() {
             .unwrap()
             .with(503);
         assert!(
-            ready.body.to_string().contains("osc-node init"),
+            ready.body.to_string().contains("osc-node bootstrap"),
             "{}",
             ready.body
         );
@@ -64,7 +64,7 @@ async fn founding_is_repeated_without_harm_and_refused_where_a_cluster_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_who_begin_at_once_begin_one_cluster() {
     let cluster = Cluster::blank(3).await;
-    let inits: Vec<_> = cluster.nodes.iter().map(|node| node.init(3)).collect();
+    let inits: Vec<_> = cluster.nodes.iter().map(|node| node.bootstrap(3)).collect();
     for init in inits {
         init.wait_with_output().unwrap();
     }
@@ -93,7 +93,7 @@ async fn a_cluster_begins_where_the_data_is() {
     let restored = cluster.nodes[1].run_to_its_end(&restore);
     assert_eq!(restored.0, Some(0), "{}", restored.1);
     cluster.start_all().await;
-    let init = cluster.nodes[0].init(2).wait_with_output().unwrap();
+    let init = cluster.nodes[0].bootstrap(2).wait_with_output().unwrap();
     let said = String::from_utf8(init.stdout).unwrap();
     assert!(said.contains("node 'n1' has founded the cluster"), "{said}");
     cluster.all_ready().await;

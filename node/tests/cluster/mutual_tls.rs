@@ -72,7 +72,7 @@ impl Secured {
 
     /// As people do it: from the machine of a node, with its certificate.
     fn found(&self) {
-        let (code, complaint) = self.cluster.nodes[0].run_to_its_end(&["init"]);
+        let (code, complaint) = self.cluster.nodes[0].run_to_its_end(&["bootstrap"]);
         assert_eq!(code, Some(0), "{complaint}");
     }
 
@@ -354,4 +354,33 @@ async fn certificates_last_a_hundred_days_and_after_four_hundred_nodes_serve_wha
         secured.mount(node, &pair, &secured.authority.pem());
     }
     assert_eq!(cluster.converged().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_leaves_and_another_is_removed_by_commands_on_their_own_machines() {
+    let mut secured = Secured::founded(3).await;
+    let run = |secured: &Secured, node: usize, arguments: &[&str]| {
+        secured.cluster.nodes[node].run_to_its_end(arguments)
+    };
+    assert_eq!(run(&secured, 0, &["members"]).0, Some(0));
+    let (code, said) = run(&secured, 0, &["members", "remove", "n2"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("has not left"), "{said}");
+
+    assert_eq!(run(&secured, 2, &["leave"]).0, Some(0));
+    secured.cluster.state(2, "left").await;
+    secured.cluster.nodes[2].stop().await;
+    let (code, said) = run(&secured, 0, &["members", "remove", "n2"]);
+    assert_eq!(code, Some(0), "{said}");
+
+    secured.cluster.nodes[1].kill();
+    let (code, said) = run(&secured, 0, &["members", "remove", "n1", "--force"]);
+    assert_eq!(code, Some(0), "{said}");
+    secured
+        .cluster
+        .status_until(0, "it is alone", |status| status["total_nodes"] == 0)
+        .await;
+    let (code, said) = run(&secured, 0, &["members", "remove", "n1"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no other member 'n1'"), "{said}");
 }

@@ -129,14 +129,14 @@ impl Node {
         (output.status.code(), complaint)
     }
 
-    /// `osc-node init` with the settings of this node, which runs, and with the places of all.
-    pub(crate) fn init(&self, nodes: usize) -> Child {
+    /// `osc-node bootstrap` with the settings of this node, which runs, and with the places of all.
+    pub(crate) fn bootstrap(&self, nodes: usize) -> Child {
         let places = (0..nodes).filter_map(|node| self.places.of(node));
         let places: Vec<_> = places.map(|place| place.to_string()).collect();
         let port = self.places.of(self.number).unwrap().port();
         let mut command = self.command();
         command
-            .arg("init")
+            .arg("bootstrap")
             .env("OSC_HOST_PORT", port.to_string())
             .env("OSC_CLUSTER_NODES", places.join(","));
         command.spawn().unwrap()

@@ -81,13 +81,13 @@ fn a_setting_counts_before_and_behind_the_command_that_hides_it() {
 }
 
 #[test]
-fn init_says_where_it_has_the_address_of_the_node_from() {
+fn bootstrap_says_where_it_has_the_address_of_the_node_from() {
     let folder = TempDir::new().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
     let (code, text) = output(osc_node(folder.path()).args([
-        "init",
+        "bootstrap",
         "--cluster-enabled=true",
         "--cluster-key=a cluster key of the tests",
         "--cluster-nodes=127.0.0.1:9000",

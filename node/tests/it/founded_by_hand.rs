@@ -1,4 +1,4 @@
-//! A cluster without an operator: `init` founds it, a restored backup joins or founds anew, `adopt` renames.
+//! A cluster without an operator: `bootstrap` founds it, a restored backup joins or founds anew, `adopt` renames.
 
 use std::{net::TcpListener, path::Path, process::Output, time::Duration};
 
@@ -115,17 +115,20 @@ async fn a_node_serves_nothing_before_somebody_told_it_to_found() {
     let (status, said) = ready(&client, &node.url).await;
     assert_eq!(status, 503);
     assert!(
-        said["detail"].as_str().unwrap().contains("osc-node init"),
+        said["detail"]
+            .as_str()
+            .unwrap()
+            .contains("osc-node bootstrap"),
         "{said}"
     );
     assert_eq!(put(&client, &node.url, "early").await, 503);
 
-    let (code, text) = lonely.run("one", &["init"]);
+    let (code, text) = lonely.run("one", &["bootstrap"]);
     assert_eq!(code, Some(0), "{text}");
     becomes_ready(&client, &node.url).await;
     assert_eq!(put(&client, &node.url, "k").await, 201);
 
-    let (code, again) = lonely.run("one", &["init"]);
+    let (code, again) = lonely.run("one", &["bootstrap"]);
     assert_eq!(
         (code, again),
         (Some(0), text),
@@ -148,11 +151,11 @@ async fn a_salt_that_is_mounted_late_is_there_for_the_founding() {
         ("OSC_BOOTSTRAP", "never"),
     ];
     let node = lonely.start_with(&more);
-    let (code, text) = lonely.run("one", &["init"]);
+    let (code, text) = lonely.run("one", &["bootstrap"]);
     assert_ne!(code, Some(0), "it makes none of its own: {text}");
 
     std::fs::write(&mounted, [7; 64]).unwrap();
-    let (code, text) = lonely.run("one", &["init"]);
+    let (code, text) = lonely.run("one", &["bootstrap"]);
     assert_eq!(code, Some(0), "{text}");
     becomes_ready(&client(), &node.url).await;
     let own = lonely.folder.path().join("encryption.salt");
@@ -177,7 +180,7 @@ async fn a_restored_backup_waits_for_its_cluster_unless_that_is_lost() {
     let lonely = Lonely::new();
     let node = lonely.start();
     let client = client();
-    assert_eq!(lonely.run("one", &["init"]).0, Some(0));
+    assert_eq!(lonely.run("one", &["bootstrap"]).0, Some(0));
     becomes_ready(&client, &node.url).await;
     assert_eq!(put(&client, &node.url, "k").await, 201);
     assert_eq!(
@@ -203,7 +206,7 @@ async fn a_restored_backup_waits_for_its_cluster_unless_that_is_lost() {
     let restore = ["restore", "--input", "b.db", "--force", "--new-cluster"];
     assert_eq!(lonely.run("one", &restore).0, Some(0));
     let (node, client) = (lonely.start(), crate::node::client());
-    let (code, text) = lonely.run("one", &["init"]);
+    let (code, text) = lonely.run("one", &["bootstrap"]);
     assert_eq!(code, Some(0), "{text}");
     becomes_ready(&client, &node.url).await;
     assert_eq!(get(&client, &node.url, "k").await, 200);

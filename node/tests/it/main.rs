@@ -9,6 +9,7 @@
 
 mod abuse;
 mod access_limits;
+mod administration;
 mod at_rest;
 mod authority;
 mod backups;

@@ -137,7 +137,7 @@ impl Engine {
         }
         match (self.membership.standing, self.my_state()) {
             (Standing::Blank, _) if self.has_rows => Some(
-                "it holds entries but belongs to no cluster: found it here (osc-node init), or bring its entries into \
+                "it holds entries but belongs to no cluster: found it here (osc-node bootstrap), or bring its entries into \
                  the other cluster (osc-node import --from its database, with the settings of a member)"
                     .to_owned(),
             ),
@@ -150,7 +150,7 @@ impl Engine {
             }
             (Standing::Blank, _) => Some(format!(
                 "it belongs to no cluster: it joins when it reaches a ready member; a new cluster is founded with \
-                 osc-node init{}",
+                 osc-node bootstrap{}",
                 self.strangers()
             )),
             (Standing::Fenced(reason), _) => Some(format!(

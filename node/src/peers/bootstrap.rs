@@ -1,4 +1,4 @@
-//! `osc-node init`: founds a cluster by hand, after every listed node was asked whether it knows of one.
+//! `osc-node bootstrap`: founds a cluster by hand, after every listed node was asked whether it knows of one.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -36,19 +36,15 @@ struct Candidate {
 ///
 /// # Errors
 /// Where a listed node does not answer or belongs to a cluster, where listed nodes have different salts, or the node refuses.
-pub async fn init(config: &Config, force: bool) -> anyhow::Result<Founding> {
-    let (Some(cluster), Some(cluster_keys)) = (&config.cluster, &config.cluster_keys) else {
+pub async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Founding> {
+    let Some(cluster) = &config.cluster else {
         bail!(
-            "this node belongs to no cluster; run init with the settings of the node that it is about (OSC_CLUSTER_ENABLED=true)"
+            "this node belongs to no cluster; run bootstrap with the settings of the node that it is about (OSC_CLUSTER_ENABLED=true)"
         )
     };
     let node = RunningNode::of(config)?;
-    let status = node.status().await.with_context(|| {
-        format!(
-            "the node at {} (OSC_HOST, OSC_HOST_PORT) must be up to be told",
-            node.address
-        )
-    })?;
+    let status = node.status().await?;
+    let own = status.node_id.clone().unwrap_or_default();
     let has_founded = status.details.founding.is_some();
     let mut candidates = vec![Candidate::new(node.address.clone(), status)];
     if !force {
@@ -69,9 +65,14 @@ pub async fn init(config: &Config, force: bool) -> anyhow::Result<Founding> {
         name,
         status,
     } = chosen.context("no node can be told")?;
+    if node.local_orders && name != own {
+        bail!(
+            "node '{name}' at {address} is the one to begin, and takes orders from its own machine only: run osc-node bootstrap there"
+        );
+    }
     let order = serde_json::json!({ "incarnation": status.details.incarnation });
     let founded: Founded = node
-        .order_to(&address, "/cluster/found", cluster_keys, &order, PATIENCE)
+        .order_to(&address, "/cluster/found", &order, PATIENCE)
         .await?;
     Ok(Founding {
         node: name,

@@ -1,0 +1,201 @@
+//! Commands that give a running node orders, over loopback, with its cluster key and its certificate.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use anyhow::{Context, bail, ensure};
+use clap::ArgMatches;
+use opensecureconf_node::{
+    config::{Config, UsageError},
+    log::LogLevel,
+    peers::{self, Member},
+    store::{keep_salt, read_salt_file},
+};
+
+use super::{Outcome, counted, path, wait_for};
+
+/// Tells the running node with these settings to found its cluster, once no listed node knows of one.
+pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    let peers::Founding { node, id } =
+        wait_for(peers::bootstrap(config, arguments.get_flag("force")))?;
+    writeln!(
+        io::stdout(),
+        "node '{node}' has founded the cluster ({id}); the other nodes join it by themselves"
+    )?;
+    Ok(Outcome::Done)
+}
+
+/// Lets the running node with these settings go on with what it has, and lists what may have been deleted.
+pub(crate) fn unfence(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    let dry_run = arguments.get_flag("dry-run");
+    let unfenced = wait_for(peers::unfence(config, dry_run))?;
+    let mut out = io::stdout().lock();
+    if dry_run {
+        writeln!(out, "the node is {}; nothing was done", unfenced.state)?;
+    } else {
+        writeln!(out, "the node goes on with what it has")?;
+    }
+    writeln!(
+        out,
+        "{} here may have been deleted elsewhere",
+        counted(unfenced.count)
+    )?;
+    for entry in &unfenced.entries {
+        let environment = entry.environment.as_deref().unwrap_or("default");
+        writeln!(out, "  - {:?} in environment {environment:?}", entry.key)?;
+    }
+    let rest = unfenced.count.saturating_sub(unfenced.entries.len() as u64);
+    if rest > 0 {
+        writeln!(out, "  - and {rest} more")?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Lists the members of the cluster, or removes one.
+pub(crate) fn members(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    if let Some(("remove", arguments)) = arguments.subcommand() {
+        let name = text(arguments, "name")?;
+        let incarnation = arguments.get_one::<String>("incarnation");
+        let removed = peers::remove_member(
+            config,
+            name,
+            incarnation.map(String::as_str),
+            arguments.get_flag("force"),
+        );
+        let incarnation = wait_for(removed)?;
+        writeln!(io::stdout(), "member '{name}' ({incarnation}) is removed")?;
+        return Ok(Outcome::Done);
+    }
+    let members = wait_for(peers::members(config))?;
+    let mut out = io::stdout().lock();
+    let width = members.iter().map(|member| member.name.len()).max();
+    let width = width.unwrap_or_default().max(4);
+    writeln!(
+        out,
+        "{:width$}  {:16}  {:9}  {:9}  {:5}  {:>6}  {:>6}  VERSION",
+        "NAME", "INCARNATION", "STATE", "REACHABLE", "READY", "LAG", "BEHIND"
+    )?;
+    for member in &members {
+        let Member {
+            name,
+            incarnation,
+            state,
+            is_asked,
+            reachable,
+            ready,
+            lag,
+            behind,
+            version,
+        } = member;
+        let reachable = match (is_asked, reachable) {
+            (true, _) => "itself",
+            (false, true) => "yes",
+            (false, false) => "no",
+        };
+        let ready = if *ready { "yes" } else { "no" };
+        writeln!(
+            out,
+            "{name:width$}  {incarnation:16}  {state:9}  {reachable:9}  {ready:5}  {lag:>6}  {behind:>6}  {version}"
+        )?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Makes the node leave its cluster.
+pub(crate) fn leave(config: &Config) -> anyhow::Result<Outcome> {
+    let state = wait_for(peers::leave(config))?;
+    let mut out = io::stdout().lock();
+    if state == "left" {
+        writeln!(
+            out,
+            "the node has left: stop it, and remove it on another one (osc-node members remove)"
+        )?;
+    } else {
+        writeln!(
+            out,
+            "the node is {state}; run it again to see how far it is"
+        )?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Exports the salt, or compares one with it.
+pub(crate) fn salt(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    match arguments.subcommand() {
+        Some(("export", arguments)) => export(config, path(arguments, "output")?),
+        Some(("compare", arguments)) => {
+            let file = path(arguments, "file")?;
+            let salt = read_salt_file(file)?;
+            let salt = salt.with_context(|| format!("there is no salt at {}", file.display()))?;
+            wait_for(peers::compare_salt(config, &salt))?;
+            writeln!(
+                io::stdout(),
+                "{} is the node's salt ({})",
+                file.display(),
+                salt.fingerprint()
+            )?;
+            Ok(Outcome::Done)
+        }
+        _ => bail!("salt needs a command: export or compare"),
+    }
+}
+
+fn export(config: &Config, output: &Path) -> anyhow::Result<Outcome> {
+    ensure!(
+        !output.try_exists().unwrap_or_default(),
+        "{} exists already; name another file",
+        output.display()
+    );
+    let salt = wait_for(peers::export_salt(config))?;
+    keep_salt(output, &salt)?;
+    writeln!(
+        io::stdout(),
+        "the salt ({}) is in {}; keep it secret",
+        salt.fingerprint(),
+        output.display()
+    )?;
+    Ok(Outcome::Done)
+}
+
+/// Deletes an entry unread, or shows or changes the log level.
+pub(crate) fn admin(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    let mut out = io::stdout();
+    match arguments.subcommand() {
+        Some(("force-delete", arguments)) => {
+            let key = text(arguments, "key")?;
+            let environment = arguments.get_one::<String>("environment");
+            let environment = environment.map(String::as_str);
+            wait_for(peers::force_delete(config, key, environment))?;
+            let place = environment.unwrap_or("default");
+            writeln!(out, "{key:?} in environment {place:?} is deleted unread")?;
+        }
+        Some(("log-level", arguments)) => {
+            let Some(name) = arguments.get_one::<String>("level") else {
+                writeln!(out, "{}", wait_for(peers::log_level(config))?)?;
+                return Ok(Outcome::Done);
+            };
+            let level = LogLevel::of_name(name).ok_or_else(|| {
+                let choices: Vec<_> = LogLevel::NAMES.iter().map(|(name, _)| *name).collect();
+                UsageError(vec![format!(
+                    "the level must be {}, not '{name}'",
+                    choices.join(" or ")
+                )])
+            })?;
+            wait_for(peers::set_log_level(config, level))?;
+            writeln!(
+                out,
+                "the node logs from {} on, until it restarts",
+                level.name()
+            )?;
+        }
+        _ => bail!("admin needs a command: force-delete or log-level"),
+    }
+    Ok(Outcome::Done)
+}
+
+fn text<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a str> {
+    let given = arguments.get_one::<String>(name).map(String::as_str);
+    given.with_context(|| format!("{name} is missing"))
+}

@@ -1,0 +1,220 @@
+//! What people ask of a running node: one function for each administrative route that has no file of its own.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Method;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::running::{OtherMember, RunningNode, Status};
+use crate::{config::Config, crypto::Salt, log::LogLevel};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A node of the cluster, as the asked node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its database.
+    pub incarnation: String,
+    /// What it is to the cluster.
+    pub state: String,
+    /// Whether it is the node that was asked.
+    pub is_asked: bool,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// Whether it serves entries.
+    pub ready: bool,
+    /// Changes of the asked node that it does not hold yet.
+    pub lag: u64,
+    /// Changes of it that the asked node does not hold yet.
+    pub behind: u64,
+    /// Its release.
+    pub version: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct State {
+    state: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Level {
+    level: String,
+}
+
+/// The nodes of the cluster, that with this configuration first.
+///
+/// # Errors
+/// Where the node stands alone, or does not answer.
+pub async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
+    let status = clustered(config)?.status().await?;
+    let Status { node_id, details } = status;
+    let asked = Member {
+        name: node_id.unwrap_or_default(),
+        incarnation: details.incarnation,
+        state: details.state,
+        is_asked: true,
+        reachable: true,
+        ready: details.ready,
+        lag: 0,
+        behind: 0,
+        version: details.version,
+    };
+    let others = details.members.into_iter().map(|member| {
+        let OtherMember {
+            name,
+            incarnation,
+            state,
+            reachable,
+            ready,
+            lag,
+            behind,
+            version,
+        } = member;
+        Member {
+            name,
+            incarnation,
+            state,
+            is_asked: false,
+            reachable,
+            ready,
+            lag,
+            behind,
+            version,
+        }
+    });
+    Ok(std::iter::once(asked).chain(others).collect())
+}
+
+/// Removes a member of the roster by its name. `incarnation` tells apart those of one name.
+///
+/// # Errors
+/// Where there is no such member, there are several, or the node refuses: it has not left, and is not removed by force.
+pub async fn remove_member(
+    config: &Config,
+    name: &str,
+    incarnation: Option<&str>,
+    force: bool,
+) -> anyhow::Result<String> {
+    let node = clustered(config)?;
+    let members = node.status().await?.details.members;
+    let is_meant = |member: &OtherMember| {
+        member.name == name
+            && member.state != "blank"
+            && incarnation.is_none_or(|incarnation| member.incarnation == incarnation)
+    };
+    let meant: Vec<_> = members.iter().filter(|member| is_meant(member)).collect();
+    let incarnation = match meant.as_slice() {
+        [] => bail!("the cluster has no other member '{name}'; osc-node members lists them"),
+        [member] => member.incarnation.clone(),
+        several => {
+            let incarnations: Vec<_> = several
+                .iter()
+                .map(|member| member.incarnation.as_str())
+                .collect();
+            bail!(
+                "several members are called '{name}': name one with --incarnation ({})",
+                incarnations.join(", ")
+            )
+        }
+    };
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+    let path = format!("/cluster/members/{name}/remove?incarnation={incarnation}&force={force}");
+    node.ask(Method::POST, &path, "", PATIENCE).await?;
+    Ok(incarnation)
+}
+
+/// Makes the node leave its cluster; gives how far it is.
+///
+/// # Errors
+/// Where the node does not answer, or refuses: it is the last member.
+pub async fn leave(config: &Config) -> anyhow::Result<String> {
+    let node = clustered(config)?;
+    let answer = node
+        .ask(Method::POST, "/cluster/leave", "", PATIENCE)
+        .await?;
+    let State { state } = serde_json::from_slice(&answer)?;
+    Ok(state)
+}
+
+/// The node's salt.
+///
+/// # Errors
+/// Where the node does not answer, or has none yet.
+pub async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
+    let node = RunningNode::of(config)?;
+    let answer = node.ask(Method::GET, "/cluster/salt", "", PATIENCE).await?;
+    let bytes = Zeroizing::new(answer.to_vec());
+    Salt::from_bytes(&bytes).context("what the node answered is no salt")
+}
+
+/// Makes sure that the node has this salt.
+///
+/// # Errors
+/// Where it has another one or none, or does not answer.
+pub async fn compare_salt(config: &Config, salt: &Salt) -> anyhow::Result<()> {
+    let node = RunningNode::of(config)?;
+    let body = salt.bytes().to_vec();
+    node.ask(Method::POST, "/cluster/salt", body, PATIENCE)
+        .await?;
+    Ok(())
+}
+
+/// Removes an entry unread.
+///
+/// # Errors
+/// Where there is no such entry, or the node does not answer, or refuses.
+pub async fn force_delete(
+    config: &Config,
+    key: &str,
+    environment: Option<&str>,
+) -> anyhow::Result<()> {
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let environment = environment.map(|name| format!("?environment={}", encoded(name)));
+    let path = format!(
+        "/admin/configs/{}{}",
+        encoded(key),
+        environment.unwrap_or_default()
+    );
+    let node = RunningNode::of(config)?;
+    node.ask(Method::DELETE, &path, "", PATIENCE).await?;
+    Ok(())
+}
+
+/// The level at which the node logs.
+///
+/// # Errors
+/// Where the node does not answer.
+pub async fn log_level(config: &Config) -> anyhow::Result<String> {
+    let node = RunningNode::of(config)?;
+    let answer = node
+        .ask(Method::GET, "/admin/log-level", "", PATIENCE)
+        .await?;
+    let Level { level } = serde_json::from_slice(&answer)?;
+    Ok(level)
+}
+
+/// Changes that level until the node restarts.
+///
+/// # Errors
+/// Where the node does not answer.
+pub async fn set_log_level(config: &Config, level: LogLevel) -> anyhow::Result<()> {
+    let node = RunningNode::of(config)?;
+    let order = serde_json::json!({ "level": level.name() }).to_string();
+    node.ask(Method::PUT, "/admin/log-level", order, PATIENCE)
+        .await?;
+    Ok(())
+}
+
+fn clustered(config: &Config) -> anyhow::Result<RunningNode> {
+    if config.cluster.is_none() {
+        bail!(
+            "this node belongs to no cluster; run this with the settings of the node that it is about (OSC_CLUSTER_ENABLED=true)"
+        )
+    }
+    RunningNode::of(config)
+}

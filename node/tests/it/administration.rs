@@ -1,0 +1,204 @@
+//! Commands for each administrative route, on a node with one port and on one with a port for nodes.
+
+use std::{collections::BTreeSet, fs, net::TcpListener, process::Output};
+
+use opensecureconf_node::api::routes;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    authority::{Authority, Leaf, write_node_tls},
+    node::{API_KEY, USER_KEY, client, environment},
+    process::{Process, osc_node},
+};
+
+/// A node that is the only one of its cluster.
+struct Lonely {
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+    process: Process,
+}
+
+impl Lonely {
+    fn start(secured: bool) -> Self {
+        let free = || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port().to_string()
+        };
+        let (folder, port, peers) = (TempDir::new().unwrap(), free(), free());
+        let mut settings = environment(folder.path());
+        let mut set = |name: &str, value: &str| settings.push((name.into(), value.into()));
+        set("OSC_HOST_PORT", &port);
+        set("OSC_CLUSTER_ENABLED", "true");
+        set("OSC_CLUSTER_NODE_ID", "one");
+        set("OSC_CLUSTER_KEY", "the cluster key of the tests");
+        set("OSC_PEER_PROOF", "require");
+        set("OSC_LOG_LEVEL", "DEBUG");
+        if secured {
+            // The certificate names the Service and the pod, and no address.
+            let authority = Authority::new("nodes");
+            let leaf = authority.issue(&Leaf::of_node(&["config.team.svc", "localhost"]));
+            let tls = folder.path().join("tls");
+            write_node_tls(&tls, &leaf, &authority.pem());
+            set("OSC_NODE_TLS_DIR", tls.to_str().unwrap());
+            set("OSC_PEER_PORT", &peers);
+            set("OSC_CLUSTER_NODES", &format!("localhost:{peers}"));
+        } else {
+            set("OSC_CLUSTER_NODES", &format!("127.0.0.1:{port}"));
+        }
+        let process = Process::start_command(osc_node(folder.path()).envs(settings.clone()));
+        Self {
+            folder,
+            settings,
+            process,
+        }
+    }
+
+    /// What a command answers: exit code, standard output and standard error.
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = osc_node(self.folder.path());
+        command.envs(self.settings.clone()).args(arguments);
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code().unwrap(), text(stdout), text(stderr))
+    }
+
+    fn done(&self, arguments: &[&str]) -> String {
+        let (code, said, complaint) = self.run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {said}{complaint}");
+        said
+    }
+
+    fn refused(&self, arguments: &[&str]) -> String {
+        let (code, said, complaint) = self.run(arguments);
+        assert_eq!(code, 1, "{arguments:?}: {said}{complaint}");
+        complaint
+    }
+
+    async fn create(&self, client: &Client, key: &str) {
+        let request = client
+            .post(format!("{}/configs?environment=prod", self.process.url))
+            .header("X-API-Key", API_KEY)
+            .header("X-User-Key", USER_KEY)
+            .json(&json!({"key": key, "value": 1}));
+        assert_eq!(request.send().await.unwrap().status(), 201);
+    }
+
+    /// The routes that were asked, with their methods.
+    fn asked(&self) -> BTreeSet<(String, String)> {
+        let log = self.process.log();
+        let events = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        let requests = events.filter(|event: &Value| event["event"] == "request");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        requests
+            .map(|event| (text(&event["method"]), text(&event["endpoint"])))
+            .collect()
+    }
+}
+
+async fn every_route_has_a_command(secured: bool) {
+    let client = client();
+    let mut node = Lonely::start(secured);
+    let said = node.done(&["bootstrap"]);
+    assert!(
+        said.contains("node 'one' has founded the cluster"),
+        "{said}"
+    );
+    node.process.event("node_ready");
+
+    let said = node.done(&["members"]);
+    let row: Vec<_> = said.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(
+        (row[0], row[2], row[3]),
+        ("one", "member", "itself"),
+        "{said}"
+    );
+    let said = node.refused(&["members", "remove", "two"]);
+    assert!(said.contains("no other member 'two'"), "{said}");
+
+    let exported = node.folder.path().join("exported.salt");
+    let exported = exported.to_str().unwrap();
+    node.done(&["salt", "export", "--output", exported]);
+    let salt = fs::read(node.folder.path().join("encryption.salt")).unwrap();
+    assert_eq!(fs::read(exported).unwrap(), salt);
+    node.refused(&["salt", "export", "--output", exported]);
+    node.done(&["salt", "compare", exported]);
+    let other = node.folder.path().join("other.salt");
+    fs::write(&other, [7; 64]).unwrap();
+    let said = node.refused(&["salt", "compare", other.to_str().unwrap()]);
+    assert!(said.contains("differs"), "{said}");
+
+    assert_eq!(node.done(&["admin", "log-level"]), "DEBUG\n");
+    let (code, _, said) = node.run(&["admin", "log-level", "loud"]);
+    assert_eq!(code, 2, "{said}");
+    node.done(&["admin", "log-level", "debug"]);
+
+    let key = "db/primary 1";
+    node.create(&client, "db").await;
+    node.done(&["admin", "force-delete", "db", "--environment", "prod"]);
+    let said = node.refused(&["admin", "force-delete", key]);
+    assert!(said.contains("not found"), "{said}");
+
+    let said = node.done(&["unfence", "--dry-run"]);
+    assert!(said.contains("nothing was done"), "{said}");
+    node.refused(&["unfence"]);
+    node.refused(&["leave"]);
+
+    // Removing needs another member; a story of several nodes has it. Nodes and `import` ask the others.
+    let elsewhere = "/cluster/members/{name}/remove";
+    let asked = node.asked();
+    for (method, path) in routes() {
+        let administers = path.starts_with("/admin/")
+            || matches!(
+                path.as_str(),
+                "/cluster/salt" | "/cluster/found" | "/cluster/leave" | "/cluster/unfence"
+            );
+        if administers && path != elsewhere {
+            let route = (method.to_string(), path);
+            assert!(asked.contains(&route), "no command asks {route:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_administrative_route_has_a_command_on_a_node_with_one_port() {
+    every_route_has_a_command(false).await;
+}
+
+#[tokio::test]
+async fn every_administrative_route_has_a_command_over_mutual_tls() {
+    every_route_has_a_command(true).await;
+}
+
+#[test]
+fn a_command_without_the_cluster_key_or_a_running_node_says_what_is_missing() {
+    let folder = TempDir::new().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = osc_node(folder.path()).args(arguments).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), text)
+    };
+    let (code, text) = run(&["admin", "log-level"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("OSC_CLUSTER_KEY or OSC_CLUSTER_KEY_FILE"),
+        "{text}"
+    );
+    let (code, text) = run(&["members"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("OSC_CLUSTER_ENABLED=true"), "{text}");
+    let (code, text) = run(&["members", "remove", "--help"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(text, "");
+    let (code, text) = run(&["admin"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        text.contains("force-delete") && text.contains("log-level"),
+        "{text}"
+    );
+}
