@@ -160,13 +160,19 @@ impl Contacts {
         })
     }
 
-    /// Whether an address may be where a node is that says so: it is listed or held already, or the list leads to it nowhere.
+    /// Whether an address may be where a member is that says so: it is listed or held already, or neither the list nor a route
+    /// that works leads to it.
     fn may_be_at(&self, address: &Address, node: Incarnation) -> bool {
-        self.routes.contains_key(address)
+        self.is_held(address)
             || !self
                 .routes
                 .values()
-                .any(|route| route.listed && route.who == Some(node))
+                .any(|route| route.who == Some(node) && (route.listed || route.failures == 0))
+    }
+
+    /// Whether an address is listed, or held already.
+    pub(super) fn is_held(&self, address: &Address) -> bool {
+        self.routes.contains_key(address)
     }
 
     /// A node was heard: `address` is where it answered what it was `asked` at some time, or where it says that it is.

@@ -101,6 +101,8 @@ pub enum Rule {
     SourcesAdmit,
     /// Somebody whom this node does not know admits nobody.
     StrangersAdmitNobody,
+    /// A node asks only where the list leads, or where a member is.
+    StrangersAreNotDialled,
 }
 
 impl Rule {
@@ -155,6 +157,7 @@ impl Rule {
         Self::RostersAreAskedFor,
         Self::SourcesAdmit,
         Self::StrangersAdmitNobody,
+        Self::StrangersAreNotDialled,
     ];
 }
 

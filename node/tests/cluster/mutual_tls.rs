@@ -44,6 +44,7 @@ impl Secured {
         for (node, host) in cluster.nodes.iter_mut().zip(&hosts) {
             node.set("OSC_HOST", host);
             node.set("OSC_PEER_PORT", "9001");
+            node.set("OSC_PEER_PROOF", "require");
             node.set("OSC_CLUSTER_NODES", &list.join(","));
         }
         let mut secured = Self {

@@ -237,3 +237,44 @@ async fn every_accepted_key_verifies_while_keys_are_exchanged() {
     }
     node.stop().await;
 }
+
+#[tokio::test]
+async fn wrong_proofs_count_as_wrong_cluster_keys_and_right_ones_do_not() {
+    let node = node(&[("OSC_TRUSTED_PROXIES", "127.0.0.1")]);
+    let order = order(&node).await;
+    let (guesser, other) = ("192.0.2.1", "192.0.2.2");
+    let from = |address: &str, signed: Signed| {
+        let request = node.client.post(format!("{}{IMPORT}", node.url));
+        let request = request.header("X-Forwarded-For", address);
+        request
+            .header("X-OSC-Proof", signed.header)
+            .body(order.clone())
+            .send()
+    };
+    let challenge = Challenge::ask(&node).await;
+    let mut throttled = false;
+    // Failures are forgiven with time: enough of them for a slow machine.
+    for n in 0..2000_u64 {
+        let key = format!("a guess of the tests, number {n}");
+        let wrong = sign(&key, &challenge, IMPORT, &order, CALLER);
+        let status = from(guesser, wrong).await.unwrap().status().as_u16();
+        assert!(matches!(status, 403 | 429), "{status}");
+        throttled = status == 429;
+    }
+    assert!(throttled);
+    let shows_key = |address: &str| {
+        let request = node.client.get(format!("{}/cluster/salt", node.url));
+        let request = request.header("X-Forwarded-For", address);
+        request.header("X-Cluster-Key", CLUSTER_KEY).send()
+    };
+    let refused = shows_key(guesser).await.unwrap();
+    assert_eq!(refused.status(), 429, "it is not compared there any more");
+    assert_eq!(shows_key(other).await.unwrap().status(), 200);
+    // Nodes behind the same address go on: what they sign cannot be guessed.
+    for _ in 0..3 {
+        let challenge = Challenge::ask(&node).await;
+        let right = sign(CLUSTER_KEY, &challenge, IMPORT, &order, CALLER);
+        assert_eq!(from(guesser, right).await.unwrap().status(), 200);
+    }
+    node.stop().await;
+}

@@ -1,6 +1,9 @@
 //! One node, driven as the writer thread of a real one drives its engine: a batch of inputs, one commit, then the outputs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use opensecureconf_node::{
     cluster::{
@@ -63,6 +66,8 @@ pub(crate) struct Node {
     pub(crate) suspicions: u64,
     /// Requests that were sent and not answered.
     pub(crate) open: BTreeMap<ExchangeId, Address>,
+    /// Where it ever sent a request.
+    pub(crate) dialled: BTreeSet<Address>,
 }
 
 /// What follows a commit.
@@ -98,6 +103,7 @@ impl Node {
             future_stamps: 0,
             suspicions: 0,
             open: BTreeMap::new(),
+            dialled: BTreeSet::new(),
         }
     }
 
@@ -504,6 +510,7 @@ impl World {
         let node = &mut self.nodes[id];
         let life = node.life;
         node.open.insert(exchange, to.clone());
+        node.dialled.insert(to.clone());
         let asker = Peer {
             node: id,
             life,

@@ -106,6 +106,7 @@ switches! {
     rosters_are_asked_for: shown_by(RostersAreAskedFor, impostors::a_copied_member_removes_and_admits_nobody);
     sources_admit: shown_by(SourcesAdmit, impostors::a_cluster_whose_clock_is_really_ahead);
     strangers_admit_nobody: shown_by(StrangersAdmitNobody, impostors::a_stranger_admits_nobody);
+    strangers_are_not_dialled: shown_by(StrangersAreNotDialled, impostors::a_stranger_sends_no_node_anywhere);
 }
 
 #[test]

@@ -112,6 +112,8 @@ impl Engine {
         }
         let is_news = self.contacts.is_news(hello, exchange_began);
         let offset = hello.time.as_micros().saturating_sub(now.wall.as_micros());
+        let address =
+            address.filter(|address| exchange_began.is_some() || self.may_be_asked(hello, address));
         self.contacts
             .heard(hello, address, now.elapsed, offset, exchange_began);
         if self.membership.standing != Standing::Member {
@@ -167,6 +169,18 @@ impl Engine {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Whether a node may be asked where it says that it is: where the list leads, or where a member is. Others call by
+    /// themselves; whoever has the cluster key could send this node anywhere.
+    fn may_be_asked(&self, hello: &Hello, address: &Address) -> bool {
+        let is_member = self
+            .states
+            .get(&hello.incarnation)
+            .is_some_and(|state| !matches!(state, State::Removed | State::Superseded));
+        is_member
+            || self.contacts.is_held(address)
+            || !self.setup.rules.hold(Rule::StrangersAreNotDialled)
     }
 
     /// Whether a greeting was made after this node began its life in this process. An older one may be late, and tell less

@@ -23,6 +23,7 @@ scenarios! {
     a_roster_from_beyond_all_time_is_refused
     a_stranger_moves_no_clock
     a_stranger_admits_nobody
+    a_stranger_sends_no_node_anywhere
     a_copied_member_removes_and_admits_nobody
     a_cluster_whose_clock_is_really_ahead
 }
@@ -268,9 +269,12 @@ pub(crate) fn a_stranger_admits_nobody(rules: Rules) -> Outcome {
     let before: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
     for to in 0..3 {
         let mut hello = world.invented(0, to);
-        // It answers where it says that it is.
-        let liar = world.nodes.len();
-        hello.address = Some(Address::new(format!("liar.{liar}:9000")));
+        // It answers where the list leads.
+        let liar = Address::new(format!("liar.{to}:9000"));
+        let mut list = world.addresses(&world.present());
+        list.push(liar.clone());
+        world.list(to, list);
+        hello.address = Some(liar);
         let soon = Timestamp::from_micros(world.wall().as_micros() + 60_000_000);
         let roster = roster_with("node-0", 4711, hello.incarnation, Clock::at(soon).raw());
         let address = hello.address.clone().unwrap();
@@ -280,6 +284,30 @@ pub(crate) fn a_stranger_admits_nobody(rules: Rules) -> Outcome {
     world.ends_well()?;
     let after: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
     ensure(before == after, "somebody joined anew")
+}
+
+/// Somebody whom nobody admitted says where it is, and says so of a member.
+pub(crate) fn a_stranger_sends_no_node_anywhere(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    let elsewhere = |node: NodeId| Address::new(format!("elsewhere.{node}:9000"));
+    for (to, of) in pairs() {
+        let stranger = world.invented(of, to);
+        let mut member = world.copied(of, to);
+        member.address = Some(elsewhere(of));
+        for hello in [stranger, member] {
+            world.somebody_says(to, hello, Request::Heartbeat);
+        }
+    }
+    world.pass(Duration::from_secs(30));
+    for node in 0..3 {
+        let nobody = Address::new("nobody:9000");
+        let led = [nobody, elsewhere(0), elsewhere(1), elsewhere(2)];
+        let led = led
+            .iter()
+            .find(|led| world.nodes[node].dialled.contains(led));
+        ensure(led.is_none(), format!("node {node} asks at {led:?}"))?;
+    }
+    world.ends_well()
 }
 
 /// Somebody says in a member's name that another one's name has a new life.
