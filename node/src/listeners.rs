@@ -14,7 +14,7 @@ use crate::{
     api::{Node, OpenPorts, Served, metrics_router, router},
     certificates::Certificates,
     config::{Config, UsageError},
-    metrics::{ConnectionMetrics, FileMetrics},
+    metrics::{CountedPort, FileMetrics, PortMetrics},
     peers::PeerClient,
     server::{ConnectionLimits, Guests, HealthPort, LiveTls, Port},
     tls::{Identity, KnownHosts, Shown, TlsStatus},
@@ -250,25 +250,20 @@ impl Listeners {
             };
             serving.follow(certificates, move |identity| live.present(identity));
         }
+        let counted_at = |port| node.metrics.connections.at(port);
         if let Some((listener, live)) = peers {
             let router = router(Arc::clone(node), Served::ToNodes);
-            let uncounted = ConnectionMetrics::unregistered()?;
-            serving.start(listener, router, Some(live), (peer_limits, uncounted));
+            let counted = counted_at(CountedPort::Peers);
+            serving.start(listener, router, Some(live), (peer_limits, counted));
         }
         if let Some((listener, tls)) = metrics {
             let router = metrics_router(Arc::clone(node));
-            let uncounted = ConnectionMetrics::unregistered()?;
-            serving.start(listener, router, tls, (few_limits, uncounted));
+            let counted = counted_at(CountedPort::Metrics);
+            serving.start(listener, router, tls, (few_limits, counted));
         }
         let router = router(Arc::clone(node), for_clients);
         if let Some((socket, certificates)) = https {
-            // One gauge cannot show the connections of two ports.
-            let counted = if clients.is_some() {
-                ConnectionMetrics::unregistered()?
-            } else {
-                node.metrics.connections.clone()
-            };
-            let limits = (client_limits.clone(), counted);
+            let limits = (client_limits.clone(), counted_at(CountedPort::Https));
             serving.start_late(socket, router.clone(), certificates, limits);
         }
         if let Some(ClientPort { listener, tls }) = clients {
@@ -283,7 +278,7 @@ impl Listeners {
                     Ok(())
                 });
             }
-            let counted = node.metrics.connections.clone();
+            let counted = counted_at(CountedPort::Http);
             serving.start(listener, router, live, (client_limits, counted));
         }
         Ok(serving)
@@ -322,7 +317,7 @@ impl Serving {
         listener: TcpListener,
         router: Router,
         tls: Option<LiveTls>,
-        (limits, metrics): (ConnectionLimits, ConnectionMetrics),
+        (limits, metrics): (ConnectionLimits, PortMetrics),
     ) -> Port {
         Port {
             listener,
@@ -339,7 +334,7 @@ impl Serving {
         listener: TcpListener,
         router: Router,
         tls: Option<LiveTls>,
-        limits: (ConnectionLimits, ConnectionMetrics),
+        limits: (ConnectionLimits, PortMetrics),
     ) {
         let port = self.port(listener, router, tls, limits);
         self.ports
@@ -352,7 +347,7 @@ impl Serving {
         HttpsSocket { socket, address }: HttpsSocket,
         router: Router,
         certificates: Certificates,
-        limits: (ConnectionLimits, ConnectionMetrics),
+        limits: (ConnectionLimits, PortMetrics),
     ) {
         let (opens, mut open) = watch::channel(None::<LiveTls>);
         self.follow(certificates, move |identity| {

@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-/// What all commands have in common that speak to a running node with its cluster key.
-const ORDER_HELP: &str = "\
-The command signs what it asks with the cluster key. With OSC_PEER_PORT it asks there, with the certificate of OSC_NODE_TLS_DIR, and the node takes \
-it from its own machine only; in Kubernetes: kubectl exec POD -c node -- osc-node ...\n\n\
-Exit codes: 0 done, 1 the node refused or does not answer, 2 settings that are not usable";
+/// The end of the help of a command that speaks to a running node with its cluster key.
+fn order_help(example: &str) -> String {
+    format!(
+        "In Kubernetes it runs in the node's pod:\n  kubectl exec POD -c node -- osc-node {example}\n\n\
+         The command signs what it asks with the cluster key. With OSC_PEER_PORT it asks there, with the certificate of \
+         OSC_NODE_TLS_DIR, and the node takes it from its own machine only.\n\n\
+         Exit codes: 0 done, 1 the node refused or does not answer, 2 arguments or settings that are not usable"
+    )
+}
 
 /// All of them.
 pub(super) fn subcommands() -> Vec<Command> {
@@ -71,7 +75,7 @@ pub(super) fn subcommands() -> Vec<Command> {
                  The node refuses writes from now on, waits until every other member holds what it holds, and then has left. Run \
                  it again to see how far it is. Then stop the node, and remove it on another one: osc-node members remove NAME.",
             )
-            .after_help(ORDER_HELP),
+            .after_help(order_help("leave")),
         bootstrap_command(),
         unfence_command(),
         salt_command(),
@@ -82,7 +86,7 @@ pub(super) fn subcommands() -> Vec<Command> {
 fn members_command() -> Command {
     Command::new("members")
         .about("List the members of the cluster as the running node with these settings sees them, or remove one")
-        .after_help(ORDER_HELP)
+        .after_help(order_help("members"))
         .subcommand(
             Command::new("remove")
                 .about("Remove a member that has left, or with --force one whose disk is lost")
@@ -91,7 +95,7 @@ fn members_command() -> Command {
                      Run it on any other member. A member that was removed by force and comes back is refused: what only it had is \
                      not taken. It joins anew on an empty disk.",
                 )
-                .after_help(ORDER_HELP)
+                .after_help(order_help("members remove NAME --force"))
                 .arg(text("name", "NAME", "The member's name").required(true))
                 .arg(
                     text("incarnation", "INCARNATION", "Which one, where several have that name")
@@ -115,7 +119,7 @@ fn bootstrap_command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Also where a listed node does not answer or belongs to a cluster"),
         )
-        .after_help(ORDER_HELP)
+        .after_help(order_help("bootstrap"))
 }
 
 fn unfence_command() -> Command {
@@ -127,7 +131,7 @@ fn unfence_command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Only list the entries that may have been deleted"),
         )
-        .after_help(ORDER_HELP)
+        .after_help(order_help("unfence --dry-run"))
 }
 
 fn salt_command() -> Command {
@@ -144,7 +148,7 @@ fn salt_command() -> Command {
         .subcommand(
             Command::new("export")
                 .about("Write the salt into a file; keep it secret, and together with a backup")
-                .after_help(ORDER_HELP)
+                .after_help(order_help("salt export --output /tmp/salt"))
                 .arg(
                     file("output")
                         .long("output")
@@ -154,7 +158,7 @@ fn salt_command() -> Command {
         .subcommand(
             Command::new("compare")
                 .about("Tell whether a file holds the node's salt; exit code 1 where it does not")
-                .after_help(ORDER_HELP)
+                .after_help(order_help("salt compare /tmp/salt"))
                 .arg(file("file").help("The salt file")),
         )
 }
@@ -167,7 +171,7 @@ fn admin_command() -> Command {
         .subcommand(
             Command::new("force-delete")
                 .about("Delete an entry unread, for entries whose user key is lost")
-                .after_help(ORDER_HELP)
+                .after_help(order_help("admin force-delete KEY --environment NAME"))
                 .arg(text("key", "KEY", "The entry's name").required(true))
                 .arg(
                     text("environment", "NAME", "Its environment [default: the default one]")
@@ -177,7 +181,7 @@ fn admin_command() -> Command {
         .subcommand(
             Command::new("log-level")
                 .about("Show the log level, or change it until the node restarts")
-                .after_help(ORDER_HELP)
+                .after_help(order_help("admin log-level DEBUG"))
                 .arg(text("level", "LEVEL", "DEBUG, INFO, WARNING, ERROR or CRITICAL")),
         )
 }

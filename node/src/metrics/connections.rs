@@ -1,6 +1,6 @@
-//! Connections of clients.
+//! Connections, port by port.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::register;
 
@@ -46,10 +46,34 @@ impl ConnectionEnd {
     }
 }
 
-/// Metrics of connections.
+/// A port whose connections are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountedPort {
+    /// `OSC_HOST_PORT`.
+    Http,
+    /// `OSC_HTTPS_PORT`.
+    Https,
+    /// `OSC_PEER_PORT`.
+    Peers,
+    /// `OSC_METRICS_BIND`.
+    Metrics,
+}
+
+impl CountedPort {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Peers => "peers",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+/// Metrics of the connections of all ports.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
-    open: IntGauge,
+    open: IntGaugeVec,
     refused: IntCounterVec,
     closed: IntCounterVec,
     refused_heads: IntCounterVec,
@@ -61,17 +85,20 @@ impl ConnectionMetrics {
         let counters = |name, help, label| {
             register(
                 registry,
-                IntCounterVec::new(Opts::new(name, help), &[label])?,
+                IntCounterVec::new(Opts::new(name, help), &["port", label])?,
             )
         };
-        let metrics = Self {
+        Ok(Self {
             open: register(
                 registry,
-                IntGauge::new("osc_connections_open", "Open connections of clients")?,
+                IntGaugeVec::new(
+                    Opts::new("osc_connections_open", "Open connections"),
+                    &["port"],
+                )?,
             )?,
             refused: counters(
                 "osc_connections_refused_total",
-                "Connections that were not taken: full (OSC_MAX_CONNECTIONS), reserved (the last ones are kept for addresses without another one), address (one address holds a quarter)",
+                "Connections that were not taken: full (there are as many as the port takes), reserved (the last ones are kept for addresses without another one), address (one address holds a quarter)",
                 "reason",
             )?,
             closed: counters(
@@ -91,43 +118,60 @@ impl ConnectionMetrics {
                     "Times that no connection could be taken because the process had no file descriptor left",
                 )?,
             )?,
+        })
+    }
+
+    /// Those of one port, which show from now on.
+    pub fn at(&self, port: CountedPort) -> PortMetrics {
+        let metrics = PortMetrics {
+            port: port.label(),
+            of_all: self.clone(),
         };
+        metrics.open(0);
         // An increase from nothing is none to Prometheus.
         for reason in ["full", "reserved", "address"] {
-            metrics.refused.with_label_values(&[reason]).inc_by(0);
+            let labels = [metrics.port, reason];
+            self.refused.with_label_values(&labels).inc_by(0);
         }
-        Ok(metrics)
+        metrics
     }
+}
 
-    /// Metrics that are not scraped.
-    pub fn unregistered() -> Result<Self, prometheus::Error> {
-        Self::new(&Registry::new())
-    }
+/// Metrics of the connections of one port.
+#[derive(Debug, Clone)]
+pub struct PortMetrics {
+    port: &'static str,
+    of_all: ConnectionMetrics,
+}
 
+impl PortMetrics {
     /// How many connections there are.
     pub fn open(&self, connections: usize) {
-        self.open
-            .set(i64::try_from(connections).unwrap_or(i64::MAX));
+        let open = self.of_all.open.with_label_values(&[self.port]);
+        open.set(i64::try_from(connections).unwrap_or(i64::MAX));
     }
 
     /// Counts a connection that was not taken.
     pub fn refused(&self, reason: &str) {
-        self.refused.with_label_values(&[reason]).inc();
+        let labels = [self.port, reason];
+        self.of_all.refused.with_label_values(&labels).inc();
     }
 
     /// Counts a connection that ended.
     pub fn closed(&self, end: ConnectionEnd) {
-        self.closed.with_label_values(&[end.label()]).inc();
+        let labels = [self.port, end.label()];
+        self.of_all.closed.with_label_values(&labels).inc();
     }
 
     /// Counts a request that could not be read.
     pub fn refused_head(&self, status: u16) {
         let status = status.to_string();
-        self.refused_heads.with_label_values(&[&status]).inc();
+        let labels = [self.port, status.as_str()];
+        self.of_all.refused_heads.with_label_values(&labels).inc();
     }
 
     /// Counts the beginning of a time without file descriptors.
     pub fn descriptors_exhausted(&self) {
-        self.exhausted.inc();
+        self.of_all.exhausted.inc();
     }
 }

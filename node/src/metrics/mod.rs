@@ -17,7 +17,7 @@ use prometheus::{
 };
 
 pub use cluster::ClusterMetrics;
-pub use connections::{ConnectionEnd, ConnectionMetrics};
+pub use connections::{ConnectionEnd, ConnectionMetrics, CountedPort, PortMetrics};
 pub use files::{CertificateFile, FileMetrics};
 pub use keys::{AuthFailure, KeyMetrics};
 pub use lists::{ListMetrics, ListRefusal};

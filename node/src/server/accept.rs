@@ -33,7 +33,7 @@ use super::{
 use crate::{
     api::ConnectionMark,
     budget::Pool,
-    metrics::{ConnectionEnd, ConnectionMetrics},
+    metrics::{ConnectionEnd, PortMetrics},
 };
 
 /// How long the loop rests when the system has no file descriptor left.
@@ -62,7 +62,7 @@ pub(crate) struct Port {
     /// The share of the memory from which heads grow that are larger than most.
     pub(crate) head_room: Pool,
     /// What is counted.
-    pub(crate) metrics: ConnectionMetrics,
+    pub(crate) metrics: PortMetrics,
 }
 
 impl Port {
@@ -221,7 +221,7 @@ impl Doorkeeper {
 struct TableEntry {
     id: u64,
     table: Arc<Mutex<ConnectionTable>>,
-    metrics: ConnectionMetrics,
+    metrics: PortMetrics,
 }
 
 impl Drop for TableEntry {

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     api::MAX_HEADERS,
     config::Patience,
-    metrics::{ConnectionEnd, ConnectionMetrics},
+    metrics::{ConnectionEnd, PortMetrics},
 };
 
 /// How long running requests may take after the node stopped listening.
@@ -47,7 +47,7 @@ pub(super) struct Shared {
     pub(super) edge: Arc<EdgeParts>,
     pub(super) tls: Option<LiveTls>,
     pub(super) patience: Patience,
-    pub(super) metrics: ConnectionMetrics,
+    pub(super) metrics: PortMetrics,
     /// Ends all of them in good order.
     pub(super) stop: CancellationToken,
 }

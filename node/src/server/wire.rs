@@ -20,7 +20,7 @@ use super::{
     limits::SMALL_HEAD_BYTES,
     refusal::Refusal,
 };
-use crate::metrics::ConnectionMetrics;
+use crate::metrics::PortMetrics;
 
 /// How every HTTP/2 connection begins, and no request of HTTP/1.
 const HTTP2_BEGINS: &[u8] = b"PRI";
@@ -43,7 +43,7 @@ pub(super) struct Wire<T> {
     stream: Take<T>,
     activity: Arc<Activity>,
     room: HeadRoom,
-    metrics: ConnectionMetrics,
+    metrics: PortMetrics,
     /// The first bytes, as long as they may begin HTTP/2.
     beginning: usize,
     /// Bytes of the head that is being read.
@@ -66,7 +66,7 @@ impl<T: AsyncRead> Wire<T> {
         stream: T,
         activity: Arc<Activity>,
         room: HeadRoom,
-        metrics: ConnectionMetrics,
+        metrics: PortMetrics,
     ) -> Self {
         Self {
             stream: stream.take(u64::MAX),

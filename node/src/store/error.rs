@@ -112,7 +112,7 @@ pub enum ReadError {
     Sqlite(#[from] rusqlite::Error),
     /// The disk damaged the entry.
     #[error(
-        "the entry '{}' in environment '{}' is damaged ({what}); osc-node check names it; write it anew after DELETE /admin/configs",
+        "the entry '{}' in environment '{}' is damaged ({what}); osc-node check names it; write it anew after osc-node admin force-delete",
         logged_name(key),
         logged_name(environment)
     )]

@@ -192,13 +192,34 @@ fn a_command_without_the_cluster_key_or_a_running_node_says_what_is_missing() {
     let (code, text) = run(&["members"]);
     assert_eq!(code, Some(1));
     assert!(text.contains("OSC_CLUSTER_ENABLED=true"), "{text}");
-    let (code, text) = run(&["members", "remove", "--help"]);
-    assert_eq!(code, Some(0));
-    assert_eq!(text, "");
     let (code, text) = run(&["admin"]);
     assert_eq!(code, Some(2));
     assert!(
         text.contains("force-delete") && text.contains("log-level"),
         "{text}"
     );
+}
+
+#[test]
+fn the_help_of_each_command_that_gives_orders_shows_how_it_runs_in_a_pod_and_its_exit_codes() {
+    let folder = TempDir::new().unwrap();
+    for command in [
+        "leave",
+        "members",
+        "members remove",
+        "bootstrap",
+        "unfence",
+        "salt export",
+        "salt compare",
+        "admin force-delete",
+        "admin log-level",
+    ] {
+        let arguments = command.split(' ').chain(["--help"]);
+        let output = osc_node(folder.path()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{command}");
+        let help = String::from_utf8(output.stdout).unwrap();
+        let example = format!("kubectl exec POD -c node -- osc-node {command}");
+        assert!(help.contains(&example), "{help}");
+        assert!(help.contains("Exit codes: 0 done, 1 "), "{help}");
+    }
 }

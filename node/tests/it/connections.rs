@@ -248,14 +248,17 @@ async fn one_address_has_a_quarter_and_scarce_connections_go_to_those_who_prove_
         .await;
     let metrics = proved.answer().await.unwrap().body;
     assert!(
-        metrics.contains(r#"osc_connections_refused_total{reason="address"} 1"#),
+        metrics.contains(r#"osc_connections_refused_total{port="http",reason="address"} 1"#),
         "{metrics}"
     );
     assert!(
-        metrics.contains(r#"osc_connections_closed_total{reason="evicted"} 1"#),
+        metrics.contains(r#"osc_connections_closed_total{port="http",reason="evicted"} 1"#),
         "{metrics}"
     );
-    assert!(metrics.contains("osc_connections_open 48"), "{metrics}");
+    assert!(
+        metrics.contains(r#"osc_connections_open{port="http"} 48"#),
+        "{metrics}"
+    );
     node.stop().await;
 }
 

@@ -1,6 +1,9 @@
 //! Ports of their own for HTTPS, nodes and metrics: what each serves, to whom, and with which certificates.
 
-use std::fs;
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+};
 
 use reqwest::{Certificate, Client, Identity, Method};
 use serde_json::{Value, json};
@@ -281,6 +284,116 @@ async fn a_certificate_alone_opens_nothing_and_the_operators_is_no_nodes() {
         body["detail"].as_str().unwrap().contains("for nodes"),
         "{body}"
     );
+}
+
+/// An address of this machine that others could reach too. Nothing is sent to find it, and what is sent to it stays here.
+fn outer_address() -> IpAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket
+        .connect("192.0.2.254:9")
+        .expect("the machine needs an address other than loopback's");
+    let address = socket.local_addr().unwrap().ip();
+    assert!(!address.is_loopback() && !address.is_unspecified());
+    address
+}
+
+#[tokio::test]
+async fn orders_come_from_the_operator_and_a_nodes_certificate_gives_them_on_its_own_machine_only()
+{
+    let outside = outer_address().to_string();
+    let authority = Authority::new("nodes");
+    let leaf = authority.issue(&Leaf::of_node(&[&outside, "127.0.0.1"]));
+    let node = Node::start_with(authority, &leaf, &[("OSC_HOST", "0.0.0.0")]);
+    let beside = node.authority.client(Some(&leaf));
+    let operator = node.operator();
+    let port = |name: &str| node.address(name).rsplit_once(':').unwrap().1.to_owned();
+    let (peers, clients) = (port("peer_address"), port("address"));
+    let orders = [
+        (Method::GET, "/admin/log-level"),
+        (Method::PUT, "/admin/log-level"),
+        (Method::DELETE, "/admin/configs/k"),
+        (Method::GET, "/cluster/salt"),
+        (Method::POST, "/cluster/salt"),
+        (Method::POST, "/cluster/found"),
+        (Method::POST, "/cluster/leave"),
+        (Method::POST, "/cluster/unfence"),
+        (
+            Method::POST,
+            "/cluster/members/n/remove?incarnation=0000000000000000",
+        ),
+    ];
+    let ask = async |client: &Client, url: String, method: &Method| {
+        let request = client.request(method.clone(), url);
+        let request = request.header("X-Cluster-Key", CLUSTER_KEY);
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.text().await.unwrap())
+    };
+    for (method, path) in &orders {
+        let from_outside = format!("https://{outside}:{peers}{path}");
+        let (status, body) = ask(&beside, from_outside.clone(), method).await;
+        assert_eq!(status, 403, "{method} {path}: {body}");
+        assert!(body.contains("on its own machine only"), "{body}");
+        let here = format!("https://127.0.0.1:{peers}{path}");
+        for (client, url) in [(&beside, here), (&operator, from_outside)] {
+            let (_, body) = ask(client, url, method).await;
+            assert!(!body.contains("own machine"), "{method} {path}: {body}");
+        }
+        for host in [outside.as_str(), "127.0.0.1"] {
+            let url = format!("http://{host}:{clients}{path}");
+            let (status, body) = ask(&client(), url, method).await;
+            assert_eq!(status, 404, "{method} {path}: {body}");
+            assert!(body.contains("(OSC_PEER_PORT)"), "{body}");
+        }
+    }
+    let (status, body) = ask(
+        &beside,
+        format!("https://{outside}:{peers}/cluster/status"),
+        &Method::GET,
+    )
+    .await;
+    assert_eq!(status, 200, "it may look: {body}");
+}
+
+#[tokio::test]
+async fn the_connections_of_each_port_are_counted() {
+    let node = Node::start(&[]);
+    let held = node.operator();
+    let refused = node.authority.client(None);
+    assert_eq!(
+        node.ask(&refused, Method::GET, "/cluster/status").await,
+        None
+    );
+    let scraper = node.authority.client(None);
+    let url = format!("https://{}/metrics", node.address("metrics_address"));
+    let mut page = String::new();
+    for (line, why) in [
+        (r#"osc_connections_open{port="metrics"} 1"#, "the scraper's"),
+        (
+            r#"osc_connections_open{port="peers"} 1"#,
+            "the operator's, which is kept open",
+        ),
+        (
+            r#"osc_connections_closed_total{port="peers",reason="handshake"} 1"#,
+            "one without a certificate",
+        ),
+        (r#"osc_connections_open{port="http"} 0"#, "nobody's"),
+        (r#"osc_connections_open{port="https"} 0"#, "it is closed"),
+        (
+            r#"osc_connections_refused_total{port="peers",reason="full"} 0"#,
+            "none",
+        ),
+    ] {
+        for _ in 0..100 {
+            node.ask(&held, Method::GET, "/cluster/status").await;
+            page = get(&scraper, &url).await.1;
+            if page.lines().any(|shown| shown == line) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert!(page.contains(line), "{why}: {page}");
+    }
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn a_client_that_waits_gets_the_whole_asset() {
 /// Whether one connection was closed for this reason.
 async fn counts_one(node: &TestNode, reason: &str) -> bool {
     let page = node.call(Method::GET, "/metrics", None).await.text;
-    let counted = format!("osc_connections_closed_total{{reason=\"{reason}\"}} 1\n");
+    let counted = format!("osc_connections_closed_total{{port=\"http\",reason=\"{reason}\"}} 1\n");
     page.contains(&counted)
 }
 

@@ -126,8 +126,7 @@ fn lost(member: &NodeMember, what: &str, how: &str) -> String {
     } = member;
     format!(
         "{name} is {state} and {what}: what only it holds would be lost. {how}; or, if its disk is lost, remove it by hand at a node \
-         that serves (this life of it is {incarnation}): \
-         kubectl exec POD -c node -- osc-node members remove {name} --force"
+         that serves: kubectl exec POD -c node -- osc-node members remove {name} --incarnation {incarnation} --force"
     )
 }
 
@@ -294,8 +293,7 @@ mod tests {
         assert_eq!(plan.replicas, 2);
         let message = plan.blocked.unwrap();
         assert!(
-            message.contains("osc-node members remove prod-1 --force")
-                && message.contains("prod-1's"),
+            message.contains("osc-node members remove prod-1 --incarnation prod-1's --force"),
             "{message}"
         );
     }

@@ -172,7 +172,7 @@ pub enum OwnerRefusal {
     /// Its values are nowhere else.
     #[error(
         "this node is fenced and holds values that no other node has; it hands them over once it has joined again. If \
-         they may be lost, remove it with force=true"
+         they may be lost, remove it on another one: osc-node members remove NAME --force"
     )]
     HoldsValues,
     /// It is no member in good standing.
@@ -193,7 +193,11 @@ pub enum OwnerRefusal {
         current: Incarnation,
     },
     /// It still belongs.
-    #[error("'{name}' is {}; let it leave first, or add force=true if it is dead and its disk is lost", .state.text())]
+    #[error(
+        "'{name}' is {}; let it leave first (osc-node leave), or if it is dead and its disk is lost: osc-node members \
+         remove {name} --force",
+        .state.text()
+    )]
     NotLeft {
         /// The name.
         name: MemberName,

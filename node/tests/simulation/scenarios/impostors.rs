@@ -269,17 +269,16 @@ pub(crate) fn a_stranger_admits_nobody(rules: Rules) -> Outcome {
     let before: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
     for to in 0..3 {
         let mut hello = world.invented(0, to);
-        // It answers where the list leads.
         let liar = Address::new(format!("liar.{to}:9000"));
+        hello.address = Some(liar.clone());
+        let soon = Timestamp::from_micros(world.wall().as_micros() + 60_000_000);
+        let roster = roster_with("node-0", 4711, hello.incarnation, Clock::at(soon).raw());
+        world.somebody_says(to, hello.clone(), Request::Heartbeat);
+        // It answers where the list leads, from now on.
         let mut list = world.addresses(&world.present());
         list.push(liar.clone());
         world.list(to, list);
-        hello.address = Some(liar);
-        let soon = Timestamp::from_micros(world.wall().as_micros() + 60_000_000);
-        let roster = roster_with("node-0", 4711, hello.incarnation, Clock::at(soon).raw());
-        let address = hello.address.clone().unwrap();
-        world.somebody_says(to, hello.clone(), Request::Heartbeat);
-        world.somebody_answers(to, address, hello, &roster)?;
+        world.somebody_answers(to, liar, hello, &roster)?;
     }
     world.ends_well()?;
     let after: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();

@@ -25,6 +25,9 @@ scenarios! {
 pub(crate) fn e19_acknowledgement_of_a_joiner(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     let joiner = world.join("node-2");
+    // Node 0 is to know it, and node 1 tells nothing.
+    let list = world.addresses(&world.present());
+    world.list(0, list);
     let joining =
         |world: &World| world.nodes[joiner].disk.durable().state(rules) == Some(State::Joining);
     let takes_page = |world: &World| world.page_is_under_way(joiner);
