@@ -289,9 +289,11 @@ async fn a_certificate_alone_opens_nothing_and_the_operators_is_no_nodes() {
 /// An address of this machine that others could reach too. Nothing is sent to find it, and what is sent to it stays here.
 fn outer_address() -> IpAddr {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    socket
-        .connect("192.0.2.254:9")
-        .expect("the machine needs an address other than loopback's");
+    let led = socket.connect("192.0.2.254:9");
+    assert!(
+        led.is_ok(),
+        "the machine needs an address other than loopback's: {led:?}"
+    );
     let address = socket.local_addr().unwrap().ip();
     assert!(!address.is_loopback() && !address.is_unspecified());
     address
