@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -64,6 +64,9 @@ kind-down: ## Remove the cluster that `make kind` left
 
 e2e: cluster-needs images ## Run the stories on a real cluster, then remove it
 	e2e/run.sh
+
+e2e-api-server: toolchain release ## Check the resource against the API server of Kubernetes 1.36, without kubelets (needs Go; builds it once)
+	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema
 
 gen: toolchain ## Write the generated files: crds/ and manifests/
 	cargo run --quiet -p opensecureconf-operator -- crd

@@ -1,7 +1,9 @@
 //! The resource against a real API server: whatever is set can be emptied again, by server-side apply.
 
 use anyhow::{Context, ensure};
-use opensecureconf_e2e::Stage;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::api::DynamicObject;
+use opensecureconf_e2e::{Stage, condition};
 use serde_json::{Value, json};
 
 /// Sets every field to something that is not its default.
@@ -66,6 +68,24 @@ fn every_field_that_is_set_can_be_emptied_again() {
                 "{field}: {bare:?}"
             );
         }
+
+        // And what the operator makes of it, this API server takes.
+        let generation = bare.metadata.generation;
+        let carried_out = |found: Option<&DynamicObject>| {
+            found.is_some_and(|cluster| {
+                let observed = cluster.data.pointer("/status/observedGeneration");
+                observed.and_then(Value::as_i64) == generation
+                    && condition(cluster, "Stalled").is_none()
+            })
+        };
+        stage
+            .until(stage.clusters(), "everything", "carried out", carried_out)
+            .await?;
+        stage
+            .api::<StatefulSet>()
+            .get("everything")
+            .await
+            .context("the operator made no nodes")?;
         Ok(())
     });
 }
