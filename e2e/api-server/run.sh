@@ -21,6 +21,7 @@ finish() {
   fi
 }
 trap finish EXIT
+trap 'exit 130' INT TERM # bash waits for a command in front before it looks at a signal, so the command below stands behind
 start() { # name, command...
   local name=$1; shift
   "$@" >"$work/$name.log" 2>&1 &
@@ -77,4 +78,6 @@ printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: opensecureconf-system
 apply api/v1/namespaces/opensecureconf-system "$work/namespace.yaml"
 start operator env POD_NAMESPACE=opensecureconf-system "$operator" run --admin-bind "127.0.0.1:$(free_port)"
 
-"$@"
+"$@" &
+started+=($!)
+wait $!
