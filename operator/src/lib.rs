@@ -11,6 +11,7 @@
 //! | [`pki`] | certificates of nodes: what is issued, and when it is renewed |
 //! | [`random`] | bytes for salts and keys |
 //! | [`leader`], [`admin`], [`metrics`], [`run`], [`health`] | the running operator |
+//! | [`wait`] | waiting until a cluster or the operator is ready |
 
 pub mod admin;
 pub mod certificate;
@@ -27,3 +28,4 @@ pub mod pki;
 pub mod random;
 pub mod run;
 pub mod service_monitor;
+pub mod wait;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use opensecureconf_operator::{health, local, manifests, run};
+use opensecureconf_operator::{health, local, manifests, run, wait};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Runs OpenSecureConf clusters: on Kubernetes, or as processes on this machine.
@@ -15,7 +15,7 @@ use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::Sub
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage.\n\nExamples:\n  \
+    after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 3 waited in vain.\n\nExamples:\n  \
     osc-operator local -f manifests/samples/three-nodes.yaml   three nodes on this machine, no Kubernetes\n  \
     kubectl apply --server-side -f manifests/install.yaml      install the operator into a cluster"
 )]
@@ -32,6 +32,8 @@ enum Command {
     Local(local::Settings),
     /// Ask the running operator whether it is healthy; exit code 0 or 1
     Health(health::Settings),
+    /// Wait until a cluster on Kubernetes is ready, or the operator itself; exit code 0, or 3 when the time is over
+    Wait(wait::Settings),
     /// Write the CustomResourceDefinition
     Crd(Output),
     /// Write what is installed into Kubernetes, and the samples
@@ -56,7 +58,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // Where standard error is gone there is nobody to tell.
             let _ = writeln!(io::stderr(), "osc-operator: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(wait::TimeIsOver { .. }) => ExitCode::from(wait::TimeIsOver::EXIT_CODE),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -74,6 +79,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             check,
         ),
         Command::Health(settings) => runtime()?.block_on(health::run(settings)),
+        Command::Wait(settings) => runtime()?.block_on(wait::run(settings)),
         Command::Local(settings) => runtime()?.block_on(local::run(settings)),
         Command::Run(settings) => {
             log();

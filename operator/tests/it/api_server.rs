@@ -39,6 +39,15 @@ impl ApiServer {
         (server, context)
     }
 
+    /// Starts answering whoever needs nothing but a client.
+    pub(crate) fn for_client() -> (Self, Client) {
+        http_client();
+        let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
+        let server = Self::default();
+        tokio::spawn(server.clone().answer(handle));
+        (server, Client::new(service, "team"))
+    }
+
     async fn answer(self, mut handle: Handle<Request<Body>, Response<Body>>) {
         while let Some((request, respond)) = handle.next_request().await {
             let (parts, body) = request.into_parts();

@@ -16,6 +16,7 @@ mod node_contract;
 mod ports;
 mod reconcile;
 mod standstill;
+mod wait;
 
 use opensecureconf_operator::cluster::{
     resource::OpenSecureConfCluster,

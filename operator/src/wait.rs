@@ -1,0 +1,145 @@
+//! `osc-operator wait`: for installers that take every resource for ready as soon as it is there.
+
+mod look;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use jiff::SignedDuration;
+use kube::Client;
+
+use look::{Look, Waited};
+
+/// How often the API server is asked.
+const PERIOD: Duration = Duration::from_secs(2);
+/// A request that takes longer has failed.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Settings of `wait`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A cluster is ready when its operator has seen the newest spec (status.observedGeneration) and says Ready: True. \
+    What is still missing is printed each time it changes.\n\n\
+    Exit codes: 0 ready, 1 no Kubernetes to ask, 2 wrong usage, 3 the time is over.\n\
+    Rights needed: get opensecureconfclusters.opensecureconf.io, or get leases.coordination.k8s.io with --operator.\n\n\
+    Examples:\n  \
+    osc-operator wait config -n team --timeout 5m\n  \
+    osc-operator wait --operator -n opensecureconf-system"
+)]
+pub struct Settings {
+    /// The cluster: the name of an OpenSecureConfCluster
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "operator",
+        conflicts_with = "operator"
+    )]
+    pub name: Option<String>,
+    /// Wait for the operator itself: until one holds the Lease and renews it
+    #[arg(long)]
+    pub operator: bool,
+    /// Namespace of the cluster or the operator [default: the pod's own, or that of the kubeconfig]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// How long to wait, such as 90s, 5m or 1h30m
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let help = || format!("'{text}' is no duration; write 90s, 5m or 1h30m");
+    let parsed: SignedDuration = text.parse().map_err(|_| help())?;
+    Duration::try_from(parsed).map_err(|_| help())
+}
+
+/// What was waited for did not come in time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{waited} is not ready after {after:?}: {missing}")]
+pub struct TimeIsOver {
+    /// What was waited for.
+    waited: String,
+    /// For how long.
+    after: Duration,
+    /// What was missing when it was last looked at.
+    missing: String,
+}
+
+impl TimeIsOver {
+    /// The exit code of a program that waited in vain.
+    pub const EXIT_CODE: u8 = 3;
+}
+
+/// Waits, and prints what is missing each time it changes.
+///
+/// # Errors
+/// [`TimeIsOver`]; or where there is no Kubernetes to ask.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let client = Client::try_default()
+        .await
+        .context("no Kubernetes cluster: neither a service account nor a kubeconfig was found")?;
+    Ok(until_ready(client, settings, PERIOD, |line| {
+        use std::io::Write as _;
+        // Where standard output is gone there is nobody to tell.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    })
+    .await?)
+}
+
+/// Looks once a period until what is waited for is ready, at least once.
+///
+/// # Errors
+/// Where the time is over.
+pub async fn until_ready(
+    client: Client,
+    settings: Settings,
+    period: Duration,
+    mut tell: impl FnMut(&str),
+) -> Result<(), TimeIsOver> {
+    let namespace = settings
+        .namespace
+        .unwrap_or_else(|| client.default_namespace().to_owned());
+    let mut waited = match settings.name {
+        Some(name) => Waited::cluster(client, &namespace, name),
+        None => Waited::operator(client, &namespace),
+    };
+    let (begun, mut told) = (Instant::now(), String::new());
+    loop {
+        let look = match tokio::time::timeout(REQUEST_TIMEOUT, waited.look()).await {
+            Ok(look) => look,
+            Err(_) => Look::Missing("the API server does not answer".to_owned()),
+        };
+        let missing = match look {
+            Look::Ready(message) => {
+                tell(&format!("{waited} is ready: {message}"));
+                return Ok(());
+            }
+            Look::Missing(missing) => missing,
+        };
+        if missing != told {
+            tell(&format!("waiting for {waited}: {missing}"));
+            told.clone_from(&missing);
+        }
+        if begun.elapsed() + period > settings.timeout {
+            return Err(TimeIsOver {
+                waited: waited.to_string(),
+                after: settings.timeout,
+                missing,
+            });
+        }
+        tokio::time::sleep(period).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_written_as_people_write_it() {
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("1h30m", 5400), ("0s", 0)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "90", "soon", "-5m"] {
+            assert!(duration(text).unwrap_err().contains("write 90s"), "{text}");
+        }
+    }
+}
