@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server charts e2e-charts gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -68,9 +68,16 @@ e2e: cluster-needs images ## Run the stories on a real cluster, then remove it
 e2e-api-server: toolchain release ## Check the resource against the API server of Kubernetes 1.36, without kubelets (needs Go; builds it once)
 	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema
 
-gen: toolchain ## Write the generated files: crds/ and manifests/
+charts: toolchain ## Lint the Helm charts, and compare what they render with manifests/ (needs a Helm: `make e2e` builds one)
+	e2e/charts/render.sh
+
+e2e-charts: cluster-needs images ## Install, upgrade, roll back and remove the charts on a real cluster, by Helm 3 and 4
+	e2e/charts/run.sh
+
+gen: toolchain ## Write the generated files: crds/, manifests/ and those of helm/
 	cargo run --quiet -p opensecureconf-operator -- crd
 	cargo run --quiet -p opensecureconf-operator -- manifests
+	cargo run --quiet -p opensecureconf-operator -- charts
 
 fix: gen ## Format the code and write the generated files
 	cargo fmt --all

@@ -21,7 +21,7 @@ if kubectl=$(tool kubectl); then
   kubectl describe pods -A >"$folder/pods.txt"
   # Secrets are left out: their content stays where it is.
   kubectl get osc,deployments,statefulsets,services,configmaps -A -o yaml >"$folder/resources.yaml"
-  kubectl -n opensecureconf-system logs deployment/opensecureconf-operator --tail=-1 >"$folder/operator.log"
+  kubectl logs -A -l app.kubernetes.io/name=opensecureconf-operator --prefix --tail=-1 >"$folder/operator.log"
   rm -f "$folder/kubeconfig"
 fi
 echo "logs, events and resources of cluster '$name': $folder" >&2

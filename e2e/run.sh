@@ -7,6 +7,8 @@ trap '"$here/cluster/down.sh" $name' EXIT
 client=$("$here/images/client.sh")
 KUBECONFIG=$("$here/install.sh" $name "$client") || { "$here/diagnose.sh" $name; exit 1; }
 export KUBECONFIG
+# Helm came with the cluster.
+"$here/charts/render.sh"
 cd "$here/.."
 # The whole workspace, although only this package has stories: its dependencies are then those that `make test` has built.
 cargo test --workspace --locked --test stories -- --nocapture --test-threads=1

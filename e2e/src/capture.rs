@@ -1,6 +1,6 @@
 //! What goes over the wires of the cluster's machines, as somebody sees it who reads packets there.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
@@ -25,7 +25,7 @@ import json, os, socket
 wires = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
 words = {name: os.environ[name].encode() for name in ('API_KEY', 'CLUSTER_KEY', 'USER_KEY', 'VALUE')}
 assert all(len(word) >= 8 for word in words.values())
-ports, operator, end = (9000, 9001, 9002, 9443), os.environ['OPERATOR'], int(os.environ['END'])
+ports, operators, end = (9000, 9001, 9002, 9443), set(os.environ['OPERATORS'].split()), int(os.environ['END'])
 tails, packets, of_operator, found = {}, dict.fromkeys(ports, 0), 0, {port: {} for port in ports}
 while True:
     packet, (interface, _, direction, *_) = wires.recvfrom(65535)
@@ -42,7 +42,7 @@ while True:
     payload = packet[head + (packet[head + 12] >> 4) * 4:length]
     for port in set(both) & set(ports):
         packets[port] += bool(payload)
-        of_operator += bool(payload) and port == 9001 and operator in (source, target)
+        of_operator += bool(payload) and port == 9001 and not operators.isdisjoint((source, target))
         wire = (interface, direction, source, target, *both)
         seen = tails.get(wire, b'') + payload
         for name, word in words.items():
@@ -70,12 +70,14 @@ impl<'a> Capture<'a> {
     /// Begins to look for the keys of a cluster and for a value. Its Secrets must be there.
     pub async fn start(stage: &'a Stage, cluster: &str, value: &str) -> anyhow::Result<Self> {
         let operators: Api<Pod> = Api::namespaced(stage.client.clone(), OPERATOR_NAMESPACE);
-        let operator = operators
+        // Whichever of them leads.
+        let operators: Vec<_> = operators
             .list(&ListParams::default().labels("app.kubernetes.io/name=opensecureconf-operator"))
             .await?
             .iter()
-            .find_map(|pod| pod.status.as_ref()?.pod_ip.clone())
-            .context("no operator runs")?;
+            .filter_map(|pod| pod.status.as_ref()?.pod_ip.clone())
+            .collect();
+        ensure!(!operators.is_empty(), "no operator runs");
         let nodes: Api<Node> = Api::all(stage.client.clone());
         let nodes: ObjectList<Node> = nodes.list(&ListParams::default()).await?;
         let pod = |node: &Node| {
@@ -92,7 +94,7 @@ impl<'a> Capture<'a> {
                         "command": ["/usr/bin/python3", "-c", SCRIPT],
                         "securityContext": { "runAsUser": 0, "capabilities": { "add": ["NET_RAW"] } },
                         "env": [
-                            { "name": "OPERATOR", "value": operator },
+                            { "name": "OPERATORS", "value": operators.join(" ") },
                             { "name": "END", "value": END.to_string() },
                             { "name": "USER_KEY", "value": Workload::USER_KEY },
                             { "name": "VALUE", "value": value },

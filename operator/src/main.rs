@@ -38,6 +38,8 @@ enum Command {
     Crd(Output),
     /// Write what is installed into Kubernetes, and the samples
     Manifests(Output),
+    /// Write the generated parts of the Helm charts
+    Charts(Output),
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,7 @@ struct Output {
     /// Write nothing; fail when a file is not what would be written
     #[arg(long)]
     check: bool,
-    /// Folder to write to [default: crds or manifests]
+    /// Folder to write to [default: crds, manifests or helm]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
@@ -78,6 +80,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
             &folder.unwrap_or_else(|| "manifests".into()),
             check,
         ),
+        Command::Charts(Output { check, folder }) => {
+            let folder = folder.unwrap_or_else(|| "helm".into());
+            manifests::output(&manifests::charts(&folder)?, &folder, check)
+        }
         Command::Health(settings) => runtime()?.block_on(health::run(settings)),
         Command::Wait(settings) => runtime()?.block_on(wait::run(settings)),
         Command::Local(settings) => runtime()?.block_on(local::run(settings)),

@@ -242,10 +242,10 @@ fn an_unchanged_cluster_is_left_alone_and_a_new_operator_restarts_no_node() {
                 .and_then(|deployment| deployment.status.as_ref())
                 .is_some_and(|status| {
                     status.observed_generation >= restarted.metadata.generation
-                        && status.updated_replicas == Some(1)
-                        && status.ready_replicas == Some(1)
+                        && status.updated_replicas == Some(2)
+                        && status.ready_replicas == Some(2)
                         && status.unavailable_replicas.is_none()
-                        && status.replicas == Some(1)
+                        && status.replicas == Some(2)
                 })
         };
         stage

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::{
     cluster::resource::crd,
     names::{
-        GROUP, LABEL_MANAGED_BY, LABEL_NAME, LABEL_VERSION, OPERATOR, OPERATOR_NAMESPACE, USER_ID,
+        GROUP, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, LABEL_VERSION, OPERATOR,
+        OPERATOR_NAMESPACE, USER_ID,
     },
 };
 
@@ -26,12 +27,29 @@ pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
         ] }),
         binding("RoleBinding", "Role", &metadata(true)),
         deployment(),
+        json!({ "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata(true), "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": { "matchLabels": selector() },
+        } }),
+        // What the operator calls is free.
+        json!({ "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(true), "spec": {
+            "podSelector": { "matchLabels": selector() },
+            "policyTypes": ["Ingress"],
+            "ingress": [{ "ports": [{ "port": "admin", "protocol": "TCP" }] }],
+        } }),
     ])
 }
 
+/// What the operator's pods are selected by, for ever. The instance keeps two releases of the chart apart.
+fn selector() -> Value {
+    json!({ LABEL_NAME: OPERATOR, LABEL_INSTANCE: OPERATOR })
+}
+
 fn metadata(namespaced: bool) -> Value {
-    let labels =
-        json!({ LABEL_NAME: OPERATOR, LABEL_MANAGED_BY: "install", LABEL_VERSION: VERSION });
+    let labels = json!({
+        LABEL_NAME: OPERATOR, LABEL_INSTANCE: OPERATOR, LABEL_MANAGED_BY: "install", LABEL_VERSION: VERSION,
+    });
     if namespaced {
         json!({ "name": OPERATOR, "namespace": OPERATOR_NAMESPACE, "labels": labels })
     } else {
@@ -88,17 +106,16 @@ fn rules() -> Vec<Value> {
 }
 
 fn deployment() -> Value {
-    let selector = json!({ LABEL_NAME: OPERATOR });
     let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "admin" } });
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": metadata(true),
         "spec": {
-            "replicas": 1,
-            "selector": { "matchLabels": selector },
+            "replicas": 2,
+            "selector": { "matchLabels": selector() },
             "template": {
-                "metadata": { "labels": { LABEL_NAME: OPERATOR, LABEL_VERSION: VERSION } },
+                "metadata": { "labels": { LABEL_NAME: OPERATOR, LABEL_INSTANCE: OPERATOR, LABEL_VERSION: VERSION } },
                 "spec": {
                     "serviceAccountName": OPERATOR,
                     "securityContext": {
@@ -107,9 +124,17 @@ fn deployment() -> Value {
                         "runAsGroup": USER_ID,
                         "seccompProfile": { "type": "RuntimeDefault" },
                     },
+                    // Where there is one Kubernetes node only, both run there.
+                    "topologySpreadConstraints": [{
+                        "maxSkew": 1,
+                        "topologyKey": "kubernetes.io/hostname",
+                        "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": { "matchLabels": selector() },
+                    }],
                     "containers": [{
                         "name": "operator",
                         "image": format!("{OPERATOR}:{VERSION}"),
+                        "imagePullPolicy": "IfNotPresent",
                         "args": ["run", format!("--node-image=opensecureconf-node:{VERSION}")],
                         "env": [
                             { "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },

@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# story.sh HELM [--server-side=true|false]   tells the charts' story on the cluster of KUBECONFIG: install, wait, test, upgrade,
+#                                            roll back, remove, install again under another name, as a subchart.
+# story.sh HELM3 HELM4                       the story of a release that one Helm makes and the other takes over.
+# FIGURES=FILE   where a table's row of each step goes
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+helm_dir=$(cd "$here/../../helm" && pwd)
+helm=$1
+program=$helm
+method=()
+successor=
+case ${2:-} in
+  --server-side=*) method=("$2") ;;
+  ?*) successor=$2 ;;
+esac
+number() { "$1" version --template '{{.Version}}'; }
+what=$(number "$helm")
+case "${method[*]}" in *=true) applies=server ;; *) applies=client ;; esac
+[ -z "$successor" ] || what="$what, then $(number "$successor")"
+own=opensecureconf-system
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+say() { echo "[charts] $what, $applies: $*" >&2; }
+fail() { say "$*"; exit 1; }
+# step WORDS COMMAND...: runs it, and notes how long it took.
+step() {
+  local words=$1 begun=$SECONDS; shift
+  "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "failed: $words"; }
+  echo "| $what | $applies | $words | $((SECONDS - begun)) |" >>"${FIGURES:-/dev/null}"
+  say "$words: $((SECONDS - begun)) s"
+}
+# refused WORDS TEXT COMMAND...: it must fail, in words that hold TEXT.
+refused() {
+  local words=$1 text=$2; shift 2
+  ! "$@" >"$work/log" 2>&1 || fail "succeeded: $words"
+  grep -q "$text" "$work/log" || { cat "$work/log" >&2; fail "other words than '$text': $words"; }
+  say "$words: refused"
+}
+install() { "$program" install "$@" "${method[@]}" --timeout 4m; }
+upgrade() { "$program" upgrade "$@" "${method[@]}" --timeout 4m; }
+rollback() { "$program" rollback "$@" "${method[@]}" --timeout 4m; }
+osc() { kubectl -n team get opensecureconfclusters.opensecureconf.io "${2:-config}" -o "jsonpath=$1"; }
+# The first moment after Helm said that all is well.
+operator_is_ready() {
+  [ "$(kubectl -n $own get deployment "$1" -o jsonpath='{.status.readyReplicas}/{.status.updatedReplicas}/{.spec.replicas}')" = "$2/$2/$2" ] ||
+    fail "Helm came back before the operator's pods were ready"
+}
+cluster_is_ready() {
+  [ "$(osc '{.status.observedGeneration}')" = "$(osc '{.metadata.generation}')" ] || fail "Helm came back before the operator had looked"
+  [ "$(osc '{.status.conditions[?(@.type=="Ready")].status}')" = True ] || fail "Helm came back before the nodes were ready"
+}
+# What may never change: volume, salt, keys, by their uids; and the pod, unless the release of the cluster was removed.
+treasure() { kubectl -n team get pvc/data-config-0 secret/config-salt secret/config-api-key secret/config-cluster-key -o jsonpath='{.items[*].metadata.uid}'; }
+pod() { kubectl -n team get pod config-0 -o jsonpath='{.metadata.uid}'; }
+short_name() { kubectl get crd opensecureconfclusters.opensecureconf.io -o jsonpath='{.spec.names.shortNames}'; }
+
+wait_flags=(--wait)
+ready_values=()
+case $(number "$program") in
+  # Its wait takes every custom resource for ready.
+  v3*) ready_values=(--set waitForReady.enabled=true --set waitForReady.timeout=3m) ;;
+esac
+operator=$helm_dir/opensecureconf-operator
+cluster=$helm_dir/opensecureconf-cluster
+
+# An earlier release of the chart: its definition lacks the short name.
+cp -r "$operator" "$work/earlier"
+sed -i '/^    shortNames:$/,/^    - osc$/d' "$work/earlier/templates/crd.yaml"
+sed -i 's/^version: .*/version: 0.0.9/' "$work/earlier/Chart.yaml"
+
+kubectl create namespace team >/dev/null
+step "operator: install" install opensecureconf-operator "$work/earlier" -n $own --create-namespace "${wait_flags[@]}"
+operator_is_ready opensecureconf-operator 2
+[ -z "$(short_name)" ] || fail "the earlier chart has the short name"
+step "operator: test" "$program" test opensecureconf-operator -n $own
+
+step "cluster: install" install config "$cluster" -n team "${wait_flags[@]}" "${ready_values[@]}" --set spec.replicas=1
+cluster_is_ready
+kept=$(treasure); runs=$(pod)
+step "cluster: test" "$program" test config -n team
+late=()
+if [ ${#ready_values[@]} -gt 0 ]; then late=(--set waitForReady.enabled=true --set waitForReady.timeout=10s); fi
+refused "a cluster whose image does not exist" . "$program" install broken "$cluster" -n team "${method[@]}" --timeout 20s "${wait_flags[@]}" "${late[@]}" --set spec.replicas=1,spec.image=nothing:1
+"$program" uninstall broken -n team >/dev/null 2>&1
+
+label='spec.monitoring.serviceMonitor.labels'
+step "cluster: upgrade" upgrade config "$cluster" -n team "${wait_flags[@]}" "${ready_values[@]}" --set spec.replicas=1 --set $label.a=b,spec.podDisruptionBudget.enabled=false
+cluster_is_ready
+[ "$(osc "{.$label.a}")" = b ] || fail "the label is not there"
+step "cluster: upgrade that empties a map" upgrade config "$cluster" -n team "${wait_flags[@]}" "${ready_values[@]}" --set spec.replicas=1 --set-json "$label={}"
+cluster_is_ready
+[ -z "$(osc "{.$label.a}")" ] || fail "the label is still there"
+[ "$(osc '{.spec.podDisruptionBudget.enabled}')" = true ] || fail "the budget is still off"
+step "cluster: roll back" rollback config 2 -n team "${wait_flags[@]}"
+cluster_is_ready
+[ "$(osc "{.$label.a}")" = b ] || fail "the label did not come back"
+
+if [ -n "$successor" ]; then
+  program=$successor
+  ready_values=()
+  late=()
+  # As it comes: auto, which goes on with the way of the release; then the other way.
+  step "cluster: upgrade by the other Helm" upgrade config "$cluster" -n team --wait --set spec.replicas=1,$label.a=c
+  cluster_is_ready
+  method=(--server-side=true)
+  step "cluster: upgrade, server-side" upgrade config "$cluster" -n team --wait --set spec.replicas=1 --set-json "$label={}"
+  cluster_is_ready
+  [ -z "$(osc "{.$label.a}")" ] || fail "the label is still there"
+fi
+
+step "operator: upgrade, with its definition" upgrade opensecureconf-operator "$operator" -n $own "${wait_flags[@]}" --set commonLabels.rank=1
+operator_is_ready opensecureconf-operator 2
+[ "$(short_name)" = '["osc"]' ] || fail "the definition was not upgraded: $(short_name)"
+step "operator: roll back" rollback opensecureconf-operator 1 -n $own "${wait_flags[@]}"
+operator_is_ready opensecureconf-operator 2
+[ -z "$(short_name)" ] || fail "the definition was not rolled back"
+step "operator: upgrade again" upgrade opensecureconf-operator "$operator" -n $own "${wait_flags[@]}"
+[ "$(pod)" = "$runs" ] || fail "a node was restarted"
+
+step "operator: uninstall" "$program" uninstall opensecureconf-operator -n $own --wait
+[ "$(short_name)" = '["osc"]' ] || fail "the definition is gone"
+[ "$(pod) $(treasure)" = "$runs $kept" ] || fail "the cluster is not what it was"
+refused "a cluster that no operator looks at" . "$program" install nobody "$cluster" -n team "${method[@]}" --timeout 20s "${wait_flags[@]}" "${late[@]}" --set spec.replicas=1
+"$program" uninstall nobody -n team >/dev/null 2>&1
+refused "another name" "take-ownership\|invalid ownership\|exists and cannot be imported" install second "$operator" -n $own
+step "operator: install under another name" install second "$operator" -n $own "${wait_flags[@]}" --take-ownership
+operator_is_ready second-opensecureconf-operator 2
+step "operator: test under another name" "$program" test second -n $own
+[ "$(pod) $(treasure)" = "$runs $kept" ] || fail "the cluster is not what it was"
+
+step "cluster: uninstall" "$program" uninstall config -n team --wait
+kubectl -n team wait --for=delete pod/config-0 --timeout=120s >/dev/null 2>&1 || fail "the node goes on"
+[ "$(treasure)" = "$kept" ] || fail "volume, salt or keys are not what they were"
+step "cluster: install again" install config "$cluster" -n team "${wait_flags[@]}" "${ready_values[@]}" --set spec.replicas=1
+cluster_is_ready
+[ "$(treasure)" = "$kept" ] || fail "volume, salt or keys are not what they were"
+"$program" uninstall config -n team --wait >/dev/null
+"$program" uninstall second -n $own --wait >/dev/null
+
+# Somebody else's chart with both. The definition has to be known before a cluster is asked for: two steps.
+mkdir -p "$work/platform/charts"
+cp -r "$operator" "$cluster" "$work/platform/charts/"
+chart_version=$(sed -n 's/^version: *//p' "$operator/Chart.yaml" | tr -d "\"'")
+cat >"$work/platform/Chart.yaml" <<CHART
+apiVersion: v2
+name: platform
+version: 1.0.0
+dependencies:
+- {name: opensecureconf-operator, version: $chart_version, alias: secrets, condition: secrets.enabled}
+- {name: opensecureconf-cluster, version: $chart_version, alias: store, condition: store.enabled}
+CHART
+step "subchart: install the operator" install platform "$work/platform" -n team "${wait_flags[@]}" --take-ownership \
+  --set global.any=1,store.enabled=false
+step "subchart: upgrade with a cluster" upgrade platform "$work/platform" -n team "${wait_flags[@]}" \
+  --set global.any=1,store.name=config,store.spec.replicas=1 "${ready_values[@]/waitForReady/store.waitForReady}"
+cluster_is_ready
+[ "$(treasure)" = "$kept" ] || fail "volume, salt or keys are not what they were"
+step "subchart: uninstall" "$program" uninstall platform -n team --wait
+
+# The next story begins with nothing.
+kubectl delete crd opensecureconfclusters.opensecureconf.io --timeout=60s >/dev/null
+kubectl delete namespace team $own --timeout=120s >/dev/null

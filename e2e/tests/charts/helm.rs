@@ -1,0 +1,180 @@
+//! Helm as a child process, and what it renders.
+
+use std::{
+    collections::BTreeSet,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+/// Release and namespace under which a chart renders what `install.yaml` has.
+pub(crate) const OPERATOR: (&str, &str) = ("opensecureconf-operator", "opensecureconf-system");
+
+/// The programs of `HELM_PROGRAMS`, separated by colons.
+fn programs() -> Vec<PathBuf> {
+    let programs = std::env::var("HELM_PROGRAMS").unwrap_or_default();
+    let programs: Vec<_> = programs
+        .split(':')
+        .filter(|path| !path.is_empty())
+        .collect();
+    assert!(
+        !programs.is_empty(),
+        "HELM_PROGRAMS names no Helm; `make charts` runs these tests"
+    );
+    programs.into_iter().map(PathBuf::from).collect()
+}
+
+/// The top of the repository.
+pub(crate) fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The folder of a chart.
+pub(crate) fn chart(name: &str) -> PathBuf {
+    top().join("helm").join(name)
+}
+
+/// Renders a chart with these values by every Helm, which all render the same. An error is Helm's own words.
+pub(crate) fn template(
+    chart: &Path,
+    (release, namespace): (&str, &str),
+    values: &Value,
+) -> Result<Vec<Value>, String> {
+    let mut outcomes = programs().into_iter().map(|program| {
+        let outcome = run(&program, chart, (release, namespace), values);
+        (program, outcome)
+    });
+    let (_, first) = outcomes.next().unwrap();
+    for (program, outcome) in outcomes {
+        match (&first, &outcome) {
+            (Ok(first), Ok(other)) => {
+                assert_eq!(sorted(first), sorted(other), "{}", program.display());
+            }
+            (Err(_), Err(_)) => {}
+            (first, other) => panic!("{}: {first:?}, {other:?}", program.display()),
+        }
+    }
+    let documents = first?;
+    check(&documents);
+    Ok(documents)
+}
+
+fn run(
+    program: &Path,
+    chart: &Path,
+    (release, namespace): (&str, &str),
+    values: &Value,
+) -> Result<Vec<Value>, String> {
+    let mut child = Command::new(program)
+        .args(["template", release])
+        .arg(chart)
+        .args(["--namespace", namespace, "--kube-version", "1.35.0"])
+        .args(["--values", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // JSON is YAML.
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(values.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8(output.stdout).unwrap();
+    Ok(documents(&text))
+}
+
+/// Documents of a YAML text, without empty ones.
+pub(crate) fn documents(text: &str) -> Vec<Value> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    documents
+        .into_iter()
+        .filter(|document| !document.is_null())
+        .collect()
+}
+
+/// What names an object: kind, namespace, name.
+pub(crate) fn identity(document: &Value) -> (String, String, String) {
+    let text = |pointer: &str| {
+        let value = document.pointer(pointer).cloned().unwrap_or_default();
+        value.as_str().unwrap_or_default().to_owned()
+    };
+    (
+        text("/kind"),
+        text("/metadata/namespace"),
+        text("/metadata/name"),
+    )
+}
+
+/// In the order of what names them.
+pub(crate) fn sorted(documents: &[Value]) -> Vec<Value> {
+    let mut documents = documents.to_vec();
+    documents.sort_by_key(identity);
+    documents
+}
+
+/// Whether it is applied only for a hook or a test.
+pub(crate) fn is_hook(document: &Value) -> bool {
+    document["metadata"]["annotations"]
+        .get("helm.sh/hook")
+        .is_some()
+}
+
+/// The one object of a kind that is no hook.
+pub(crate) fn one<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
+    let found: Vec<_> = documents
+        .iter()
+        .filter(|document| document["kind"] == kind && !is_hook(document))
+        .collect();
+    assert_eq!(found.len(), 1, "{kind}: {found:#?}");
+    found[0]
+}
+
+/// What holds for every rendering.
+fn check(documents: &[Value]) {
+    let identities: BTreeSet<_> = documents.iter().map(identity).collect();
+    assert_eq!(identities.len(), documents.len(), "one name twice");
+    for document in documents {
+        let (kind, _, name) = identity(document);
+        assert!(!name.is_empty(), "a name that is no text: {document}");
+        if kind != "CustomResourceDefinition" {
+            strings("", document);
+        }
+    }
+}
+
+/// Maps of strings hold nothing else, whatever YAML makes of `true`, `1` or a date; and nothing is null.
+fn strings(path: &str, value: &Value) {
+    const MAPS: [&str; 7] = [
+        "labels",
+        "annotations",
+        "matchLabels",
+        "nodeSelector",
+        "requests",
+        "limits",
+        "data",
+    ];
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let path = format!("{path}/{name}");
+                assert!(!member.is_null(), "{path} is null");
+                match member.as_object() {
+                    Some(map) if MAPS.contains(&name.as_str()) => {
+                        for (name, text) in map {
+                            assert!(text.is_string(), "{path}/{name} is no text: {text}");
+                        }
+                    }
+                    _ => strings(&path, member),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| strings(path, item)),
+        _ => {}
+    }
+}
