@@ -163,6 +163,6 @@ pub(crate) async fn flush(store: &Store) {
             .all(|member| member.lag == 0 && (member.knows_roster || !member.counts))
     });
     if tokio::time::timeout(FLUSH, all_hold_it).await.is_err() {
-        tracing::warn!("stopped_before_all_members_hold_everything");
+        tracing::warn!("shutdown_flush_timed_out");
     }
 }

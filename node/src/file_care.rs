@@ -103,7 +103,7 @@ impl FileCare {
                 path = %path.display(),
                 mode = format!("{mode:04o}"),
                 advice = "chmod 600; in Kubernetes, defaultMode: 0440 for a Secret, and fsGroup",
-                "file_mode_wide"
+                "file_permissions_too_open"
             );
         }
         self.told_wide = wide;

@@ -50,7 +50,7 @@ impl BoundNode {
             tracing::warn!(warning, "setting_without_effect");
         }
         for warning in &config.weak {
-            tracing::warn!(warning, "setting_weak");
+            tracing::warn!(warning, "insecure_setting");
         }
         for warning in &config.rewritten {
             tracing::warn!(warning, "setting_rewritten");

@@ -66,7 +66,7 @@ impl Cluster {
         cluster.runtime.block_on(async {
             let request = cluster
                 .client
-                .post(format!("{url}/cluster/found"))
+                .post(format!("{url}/cluster/bootstrap"))
                 .header("X-Cluster-Key", CLUSTER_KEY)
                 .json(&serde_json::json!({ "incarnation": incarnation }));
             request.send().await.unwrap().error_for_status().unwrap();

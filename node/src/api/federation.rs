@@ -380,7 +380,7 @@ impl Federation {
         node.metrics.cluster.asked_owner(answer.is_ok());
         answer
             .inspect_err(
-                |error| tracing::warn!(peer = to.as_str(), error = %error, "owner_did_not_answer"),
+                |error| tracing::warn!(peer = to.as_str(), error = %error, "home_node_unreachable"),
             )
             .ok()
     }

@@ -72,7 +72,7 @@ pub(super) fn takes_proofs(path: &str) -> bool {
 fn is_for_nodes(path: &str) -> bool {
     const ONE: &[&str] = &[
         "/cluster/salt",
-        "/cluster/found",
+        "/cluster/bootstrap",
         "/cluster/leave",
         "/cluster/unfence",
     ];

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::{BUCKETS, register};
@@ -24,9 +25,8 @@ pub struct ClusterMetrics {
     suspended: IntGauge,
     purged: IntCounter,
     owner_requests: IntCounterVec,
-    lag: IntGaugeVec,
-    behind: IntGaugeVec,
-    clock_offset: IntGaugeVec,
+    pending: IntGaugeVec,
+    clock_offset: GaugeVec,
     ready: IntGauge,
 }
 
@@ -49,11 +49,11 @@ impl ClusterMetrics {
                 "Rows that were found damaged, here or on arrival",
             )?,
             digest_repaired: counter(
-                "osc_digest_repaired_total",
+                "osc_anti_entropy_repaired_total",
                 "Rows that were missing or old here although everything had arrived, and were taken from another member",
             )?,
             digest_mismatches: by_member(
-                "osc_digest_mismatches",
+                "osc_anti_entropy_mismatches",
                 "Parts of the table (of 4096) in which a member differed from this node in two rounds in a row",
             )?,
             refused_peers: counter(
@@ -82,7 +82,7 @@ impl ClusterMetrics {
             suspended: register(
                 registry,
                 IntGauge::new(
-                    "osc_node_waits_for_unfence",
+                    "osc_node_waiting_for_unfence",
                     "Whether this node needs a snapshot that no other node could give",
                 )?,
             )?,
@@ -94,23 +94,31 @@ impl ClusterMetrics {
                 registry,
                 IntCounterVec::new(
                     Opts::new(
-                        "osc_owner_requests_total",
+                        "osc_home_node_requests_total",
                         "Questions to other nodes for values that they own, by outcome",
                     ),
                     &["outcome"],
                 )?,
             )?,
-            lag: by_member(
-                "osc_replication_lag_changes",
-                "Changes of this node that a member does not hold yet",
+            pending: register(
+                registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "osc_replication_pending_changes",
+                        "Changes of this node that a member does not hold yet (direction to), or of a member that this node does not hold yet (from)",
+                    ),
+                    &["member", "direction"],
+                )?,
             )?,
-            behind: by_member(
-                "osc_replication_behind_changes",
-                "Changes of a member that this node does not hold yet",
-            )?,
-            clock_offset: by_member(
-                "osc_peer_clock_offset_milliseconds",
-                "How far a member's wall clock is ahead of this node's",
+            clock_offset: register(
+                registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "osc_peer_clock_offset_seconds",
+                        "How far a member's wall clock is ahead of this node's",
+                    ),
+                    &["member"],
+                )?,
             )?,
             ready: register(
                 registry,
@@ -149,24 +157,20 @@ impl ClusterMetrics {
     pub(super) fn show(&self, view: &View) {
         self.ready.set(i64::from(view.not_ready.is_none()));
         self.suspended.set(i64::from(view.waits_for_owner));
-        for gauges in [
-            &self.lag,
-            &self.behind,
-            &self.clock_offset,
-            &self.digest_mismatches,
-        ] {
-            gauges.reset();
-        }
+        self.pending.reset();
+        self.clock_offset.reset();
+        self.digest_mismatches.reset();
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         for member in &view.members {
             let name = [member.name.as_str()];
-            self.lag.with_label_values(&name).set(signed(member.lag));
-            self.behind
-                .with_label_values(&name)
-                .set(signed(member.behind));
+            for (direction, changes) in [("to", member.lag), ("from", member.behind)] {
+                self.pending
+                    .with_label_values(&[member.name.as_str(), direction])
+                    .set(signed(changes));
+            }
             self.clock_offset
                 .with_label_values(&name)
-                .set(member.clock_offset_micros / 1000);
+                .set(member.clock_offset_seconds());
             // Before the first comparison nothing is known to differ.
             let mismatches = member.digest.as_ref().map_or(0, |digest| digest.mismatches);
             self.digest_mismatches

@@ -61,7 +61,7 @@ impl FileMetrics {
             wide: register(
                 registry,
                 IntGauge::new(
-                    "osc_wide_files",
+                    "osc_files_with_open_permissions",
                     "Files with secrets that others than the node may read or change, as of the last look",
                 )?,
             )?,

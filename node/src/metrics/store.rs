@@ -53,7 +53,7 @@ impl StoreMetrics {
                 )?,
             )?,
             refuses_writes: gauge(
-                "osc_store_refuses_writes",
+                "osc_store_writes_refused",
                 "1 while creates and updates are refused because the disk is full or fails",
             )?,
             bytes: register(
@@ -72,7 +72,7 @@ impl StoreMetrics {
                 "Deleted entries that are remembered until every member knows of them",
             )?,
             owned_values: gauge(
-                "osc_owned_values",
+                "osc_home_values",
                 "Values of a federated cluster that only this node has",
             )?,
             misplaced: register(

@@ -21,7 +21,7 @@ pub struct Founding {
 
 #[derive(Debug, Deserialize)]
 struct Founded {
-    founding: String,
+    cluster_uid: String,
 }
 
 /// A node that may found.
@@ -45,7 +45,7 @@ pub async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Founding>
     let node = RunningNode::of(config)?;
     let status = node.status().await?;
     let own = status.node_id.clone().unwrap_or_default();
-    let has_founded = status.details.founding.is_some();
+    let has_founded = status.details.cluster_uid.is_some();
     let mut candidates = vec![Candidate::new(node.address.clone(), status)];
     if !force {
         for peer in &cluster.peers.now {
@@ -72,11 +72,11 @@ pub async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Founding>
     }
     let order = serde_json::json!({ "incarnation": status.details.incarnation });
     let founded: Founded = node
-        .order_to(&address, "/cluster/found", &order, PATIENCE)
+        .order_to(&address, "/cluster/bootstrap", &order, PATIENCE)
         .await?;
     Ok(Founding {
         node: name,
-        id: founded.founding,
+        id: founded.cluster_uid,
     })
 }
 
@@ -99,9 +99,9 @@ fn choose(mut candidates: Vec<Candidate>) -> anyhow::Result<Option<Candidate>> {
         status,
     } in &candidates
     {
-        if let Some(founding) = &status.details.founding {
+        if let Some(uid) = &status.details.cluster_uid {
             bail!(
-                "node '{name}' at {address} belongs to a cluster already (founding {founding}); this one is going to join it"
+                "node '{name}' at {address} belongs to a cluster already (cluster uid {uid}); this one is going to join it"
             );
         }
     }

@@ -38,7 +38,7 @@ pub(super) async fn hand_over(store: Store, client: Arc<PeerClient>, name: Membe
                 }
             },
             Err(error) => {
-                tracing::error!(error = %error, "owned_values_not_readable");
+                tracing::error!(error = %error, "home_values_not_readable");
                 RETRY
             }
         };

@@ -128,7 +128,7 @@ async fn act(
                 tokio::spawn(async move {
                     let id = scan.id;
                     let digest = store.digest(scan).await.inspect_err(|error| {
-                        tracing::warn!(error = %error, "digest_not_computed");
+                        tracing::warn!(error = %error, "digest_failed");
                     });
                     let _ = store.scanned(id, digest.ok()).await;
                 });
@@ -165,8 +165,8 @@ fn note_fault(faults: &PeerFaults, address: &Address, error: Option<&PeerError>)
 /// Writes an event of the engine into the log.
 fn tell(event: &Event) {
     match event {
-        Event::Founded(founding) => tracing::info!(%founding, "cluster_founded"),
-        Event::JoinBegun { source } => tracing::info!(%source, "cluster_join_begun"),
+        Event::Founded(founding) => tracing::info!(%founding, "cluster_bootstrapped"),
+        Event::JoinBegun { source } => tracing::info!(%source, "cluster_join_started"),
         Event::Joined { source, rows } => tracing::info!(%source, rows, "cluster_joined"),
         Event::Ready => tracing::info!("node_ready"),
         Event::Fenced(reason) => tracing::error!(

@@ -34,7 +34,7 @@ pub(super) struct Details {
     pub(super) state: String,
     pub(super) ready: bool,
     pub(super) version: String,
-    pub(super) founding: Option<String>,
+    pub(super) cluster_uid: Option<String>,
     #[serde(default)]
     pub(super) salt_fingerprint: Option<String>,
     #[serde(default)]

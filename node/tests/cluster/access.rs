@@ -18,7 +18,7 @@ async fn only_the_cluster_key_opens_what_is_between_nodes() {
         (Method::POST, "/cluster/v1/values".to_owned()),
         (Method::GET, "/cluster/salt".to_owned()),
         (Method::POST, "/cluster/salt".to_owned()),
-        (Method::POST, "/cluster/found".to_owned()),
+        (Method::POST, "/cluster/bootstrap".to_owned()),
         (Method::POST, "/cluster/leave".to_owned()),
         (Method::POST, "/cluster/unfence".to_owned()),
         (

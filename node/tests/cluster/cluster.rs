@@ -116,7 +116,8 @@ impl Cluster {
     pub(crate) async fn found(&self, node: usize) -> Answer {
         let api = self.api(node);
         let order = json!({"incarnation": api.incarnation().await});
-        api.owner(Method::POST, "/cluster/found", Some(order)).await
+        api.owner(Method::POST, "/cluster/bootstrap", Some(order))
+            .await
     }
 
     pub(crate) async fn ready(&self, node: usize) {

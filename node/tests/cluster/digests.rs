@@ -53,11 +53,11 @@ async fn a_row_that_somebody_deletes_in_the_database_of_a_stopped_node_comes_bac
     let metrics = cluster.api(1).get("/metrics").await.with(200).body;
     let metrics = metrics.as_str().unwrap();
     assert!(
-        metrics.contains("\nosc_digest_repaired_total 1\n"),
+        metrics.contains("\nosc_anti_entropy_repaired_total 1\n"),
         "{metrics}"
     );
     assert!(
-        metrics.contains("\nosc_digest_mismatches{member=\"n0\"} 1\n"),
+        metrics.contains("\nosc_anti_entropy_mismatches{member=\"n0\"} 1\n"),
         "{metrics}"
     );
     until("both show the digest of the round", async || {

@@ -30,7 +30,7 @@ async fn nodes_wait_until_one_is_told_to_found_and_then_share_its_salt() {
     assert_eq!(salt.len(), 64);
     for api in cluster.apis() {
         let details = &api.status().await["details"];
-        assert_eq!(details["founding"], founding["founding"]);
+        assert_eq!(details["cluster_uid"], founding["cluster_uid"]);
         assert_eq!(details["state"], "member");
     }
     for node in &cluster.nodes {
@@ -47,7 +47,7 @@ async fn founding_is_repeated_without_harm_and_refused_where_a_cluster_is() {
     let (first, second) = (cluster.api(0), cluster.api(1));
     let wrong = json!({"incarnation": "0123456789abcdef"});
     first
-        .owner(Method::POST, "/cluster/found", Some(wrong))
+        .owner(Method::POST, "/cluster/bootstrap", Some(wrong))
         .await
         .with(409);
     let founding = cluster.found(0).await.with(200).body;

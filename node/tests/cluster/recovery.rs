@@ -135,7 +135,7 @@ async fn nodes_with_a_wiped_disk_join_anew_with_the_same_salt() {
         assert_eq!(list, json!(before));
         assert_eq!(cluster.one_salt().await, salt);
     }
-    assert_eq!(cluster.nodes[0].events("cluster_founded").len(), 1);
+    assert_eq!(cluster.nodes[0].events("cluster_bootstrapped").len(), 1);
     let written = cluster.api(0).create("afterwards", 1).await.with(201);
     cluster.everywhere("afterwards", &written.version()).await;
     assert_eq!(cluster.converged().await.len(), 51);
@@ -204,7 +204,7 @@ async fn a_node_that_stops_in_good_order_hands_its_last_writes_over() {
     assert_eq!(cluster.nodes[0].events("node_stopped").len(), 1);
     assert!(
         cluster.nodes[0]
-            .events("stopped_before_all_members_hold_everything")
+            .events("shutdown_flush_timed_out")
             .is_empty()
     );
     // Without the node that wrote them.

@@ -284,7 +284,7 @@ fn cluster(folder: &TempDir) -> ([Node; 2], Vec<Value>) {
     )
     .unwrap();
     let order = json!({"incarnation": status.body["details"]["incarnation"]});
-    let founded = call(nodes[0].address, "POST", "/cluster/found", &order).unwrap();
+    let founded = call(nodes[0].address, "POST", "/cluster/bootstrap", &order).unwrap();
     assert_eq!(founded.status, 200, "{}", founded.body);
     for node in &nodes {
         until_ready(node.address).unwrap();

@@ -156,7 +156,7 @@ async fn every_route_has_a_command(secured: bool) {
         let administers = path.starts_with("/admin/")
             || matches!(
                 path.as_str(),
-                "/cluster/salt" | "/cluster/found" | "/cluster/leave" | "/cluster/unfence"
+                "/cluster/salt" | "/cluster/bootstrap" | "/cluster/leave" | "/cluster/unfence"
             );
         if administers && path != elsewhere {
             let route = (method.to_string(), path);

@@ -80,7 +80,7 @@ fn row(method: &Method, path: &str) -> Option<Vec<Ask>> {
         | (
             "POST",
             "/cluster/salt"
-            | "/cluster/found"
+            | "/cluster/bootstrap"
             | "/cluster/leave"
             | "/cluster/unfence"
             | "/cluster/members/{name}/remove"

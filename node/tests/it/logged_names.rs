@@ -60,7 +60,7 @@ async fn loud_life(folder: &Path, names: &str) -> String {
     call(&node, Method::GET, "/configs", None).await;
     let purge = format!("/admin{entry}");
     assert_eq!(call(&node, Method::DELETE, &purge, None).await, 200);
-    node.event("config_purged");
+    node.event("config_force_deleted");
     let log = node.log();
     node.kill();
     log
@@ -71,7 +71,7 @@ const EVENTS: [&str; 5] = [
     "config_read",
     "config_updated",
     "config_deleted",
-    "config_purged",
+    "config_force_deleted",
 ];
 
 #[tokio::test]

@@ -100,7 +100,7 @@ fn a_life_is_told_from_the_first_line_to_the_last() {
 #[test]
 fn files_that_others_may_read_are_accepted_with_a_warning() {
     let folder = TempDir::new().unwrap();
-    assert!(!short_life(folder.path(), &[]).contains("file_mode_wide"));
+    assert!(!short_life(folder.path(), &[]).contains("file_permissions_too_open"));
     for file in ["configurations.db", "encryption.salt"] {
         let path = folder.path().join(file);
         fs::set_permissions(path, fs::Permissions::from_mode(0o664)).unwrap();
@@ -108,7 +108,7 @@ fn files_that_others_may_read_are_accepted_with_a_warning() {
     let events = events(&short_life(folder.path(), &[]));
     let wide: Vec<_> = events
         .iter()
-        .filter(|event| event["event"] == "file_mode_wide")
+        .filter(|event| event["event"] == "file_permissions_too_open")
         .collect();
     assert_eq!(wide.len(), 2, "{events:?}");
     for (event, file) in wide.iter().zip(["configurations.db", "encryption.salt"]) {

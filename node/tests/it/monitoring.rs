@@ -101,7 +101,7 @@ async fn page_beside_another_node() -> String {
             .text()
             .await
             .unwrap();
-        if page.contains("osc_replication_lag_changes{") {
+        if page.contains("osc_replication_pending_changes{") {
             return page;
         }
         assert!(Instant::now() < deadline, "they never met: {page}");

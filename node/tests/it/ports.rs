@@ -316,7 +316,7 @@ async fn orders_come_from_the_operator_and_a_nodes_certificate_gives_them_on_its
         (Method::DELETE, "/admin/configs/k"),
         (Method::GET, "/cluster/salt"),
         (Method::POST, "/cluster/salt"),
-        (Method::POST, "/cluster/found"),
+        (Method::POST, "/cluster/bootstrap"),
         (Method::POST, "/cluster/leave"),
         (Method::POST, "/cluster/unfence"),
         (

@@ -42,7 +42,7 @@ pub fn decide(mark: &BootstrapMark, nodes: &[Option<&NodeDetails>]) -> Bootstrap
             .enumerate()
             .filter_map(|(node, details)| Some((node, (*details)?)))
     };
-    let founded = answers().find(|(_, details)| details.founding.is_some());
+    let founded = answers().find(|(_, details)| details.cluster_uid.is_some());
     if let Some((_, details)) = founded {
         return match mark {
             BootstrapMark::Chosen(_) => BootstrapStep::Settled,
@@ -86,10 +86,10 @@ pub fn decide(mark: &BootstrapMark, nodes: &[Option<&NodeDetails>]) -> Bootstrap
 mod tests {
     use super::*;
 
-    fn node(incarnation: &str, founding: Option<&str>, entries: i64) -> NodeDetails {
+    fn node(incarnation: &str, cluster_uid: Option<&str>, entries: i64) -> NodeDetails {
         NodeDetails {
             incarnation: incarnation.to_owned(),
-            founding: founding.map(str::to_owned),
+            cluster_uid: cluster_uid.map(str::to_owned),
             entries,
             ..NodeDetails::default()
         }

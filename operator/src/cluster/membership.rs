@@ -187,7 +187,7 @@ impl Orders<'_> {
         {
             Ok(_) => true,
             Err(error) => {
-                tracing::warn!(error = %error, "bootstrap_not_marked");
+                tracing::warn!(error = %error, "bootstrap_mark_failed");
                 false
             }
         }

@@ -78,7 +78,7 @@ pub(super) async fn salt_reports(
         let pod = pods.iter().find(|(pod, _)| pod.name_any() == node);
         let (pod, details) = pod.filter(|(pod, _)| belongs_to(pod, stateful_set))?;
         let details = details.as_ref()?;
-        if details.founding.is_none() {
+        if details.cluster_uid.is_none() {
             return Some(None);
         }
         let salt = nodes?.client.salt(&address(cluster, pod)).await?;

@@ -27,7 +27,7 @@ impl NodeCommand<'_> {
     pub(super) fn request(&self, client: &Client, base: &str) -> RequestBuilder {
         match self {
             Self::Bootstrap { incarnation } => client
-                .post(format!("{base}/cluster/found"))
+                .post(format!("{base}/cluster/bootstrap"))
                 .json(&json!({ "incarnation": incarnation })),
             Self::Leave => client.post(format!("{base}/cluster/leave")),
             Self::Remove { name, incarnation } => client.post(format!(

@@ -18,8 +18,8 @@ pub struct NodeDetails {
     pub incarnation: String,
     /// What it says of its membership.
     pub state: String,
-    /// The cluster's founding; `None` while it belongs to none.
-    pub founding: Option<String>,
+    /// The cluster's identity; `None` while it belongs to none.
+    pub cluster_uid: Option<String>,
     /// Whether it serves.
     pub ready: bool,
     /// Why it does not.

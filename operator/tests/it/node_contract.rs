@@ -258,7 +258,7 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
 
     assert_eq!(said.entries, 0);
     assert_eq!(
-        (said.state.as_str(), said.founding, said.ready),
+        (said.state.as_str(), said.cluster_uid, said.ready),
         ("blank", None, false)
     );
     let salt = Salt::new([7; 64]);
@@ -278,7 +278,7 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
     node.bootstrap().await;
     let founded = client.status(&address).await.unwrap();
     assert_eq!(founded.state, "member");
-    assert!(founded.founding.is_some());
+    assert!(founded.cluster_uid.is_some());
 
     node.stop().await;
 }

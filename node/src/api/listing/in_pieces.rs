@@ -79,7 +79,7 @@ impl ListInPieces {
             Some(rest) => send(reading, rest)
                 .await
                 // The answer has begun: nobody else tells.
-                .inspect_err(|error| tracing::error!(error = %error, "list_broken_off")),
+                .inspect_err(|error| tracing::error!(error = %error, "list_aborted")),
         }
     }
 

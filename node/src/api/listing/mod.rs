@@ -137,5 +137,5 @@ async fn read(reading: Reading, answer: Answer) -> Result<(), ReadError> {
 }
 
 fn tell_broken_off(reason: super::streaming::BrokenOff) {
-    tracing::warn!(reason = %reason, "list_broken_off");
+    tracing::warn!(reason = %reason, "list_aborted");
 }

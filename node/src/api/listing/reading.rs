@@ -122,7 +122,7 @@ impl Reading {
                 Some(rest) => self
                     .second_pass(snapshot, rest, began + bounds.read_time)
                     // The answer has begun: nobody else tells.
-                    .inspect_err(|error| tracing::error!(error = %error, "list_broken_off")),
+                    .inspect_err(|error| tracing::error!(error = %error, "list_aborted")),
             },
         }
     }

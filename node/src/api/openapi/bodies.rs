@@ -202,9 +202,9 @@ pub(in crate::api) struct FoundBody {
 /// What came of an order.
 #[derive(Debug, ToSchema)]
 pub(in crate::api) struct MembershipAnswer {
-    /// The cluster's founding.
+    /// The cluster's uid.
     #[schema(required = false, example = "51b2c8d0e7f94a63")]
-    founding: Option<String>,
+    cluster_uid: Option<String>,
     /// joining, member, leaving, left or removed.
     #[schema(required = false, example = "leaving")]
     state: Option<String>,

@@ -139,7 +139,7 @@ fn example(path: &str, status: &str, response: &mut Response) {
 fn refusal(path: &str, status: &str) -> Option<ApiError> {
     let key = || "database_prod".to_owned();
     let for_owners = path.starts_with("/admin/")
-        || ["/cluster/salt", "/cluster/found", "/cluster/leave"].contains(&path)
+        || ["/cluster/salt", "/cluster/bootstrap", "/cluster/leave"].contains(&path)
         || path.starts_with("/cluster/members/");
     Some(match status {
         "400" if path == "/configs" => ApiError::AlreadyExists {

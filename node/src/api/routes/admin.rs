@@ -62,7 +62,7 @@ pub(in crate::api) async fn purge(
     tracing::warn!(
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
-        "config_purged"
+        "config_force_deleted"
     );
     let message = format!("Configuration '{}' removed unread", identity.key.as_str());
     Ok(Json(json!({ "message": message })).into_response())

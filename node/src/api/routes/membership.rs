@@ -36,7 +36,7 @@ struct Order {
 /// Once per cluster, by whoever owns it. The incarnation must be this node's own, so that another database does not take
 /// the order. Repeating it is harmless. Refused by a node that belongs to a cluster or reaches one.
 #[utoipa::path(
-    post, path = "/cluster/found", operation_id = "found_cluster", tag = "cluster",
+    post, path = "/cluster/bootstrap", operation_id = "bootstrap_cluster", tag = "cluster",
     params(OwnerHeaders), request_body = FoundBody,
     responses((status = 200, body = MembershipAnswer, description = "It is founded"),
               (status = 409, body = Refusal, description = "This node must not found it"), OwnerRefusals),
@@ -169,7 +169,7 @@ fn mounted_salt(node: &NodeState) -> Option<Salt> {
 async fn carry_out(node: &NodeState, order: OwnerOrder) -> Result<Json<Value>, ApiError> {
     let answer = node.store.order(order).await?.map_err(ApiError::Refused)?;
     Ok(Json(match answer {
-        OwnerAnswer::Founded(founding) => json!({ "founding": founding.to_string() }),
+        OwnerAnswer::Founded(founding) => json!({ "cluster_uid": founding.to_string() }),
         OwnerAnswer::Leaving(state) => {
             json!({ "state": state.map_or("left", MemberState::text) })
         }

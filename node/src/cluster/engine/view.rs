@@ -1,6 +1,6 @@
 //! What a node shows of itself and of the cluster.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{DigestView, Engine, Now};
 use crate::{
@@ -83,6 +83,15 @@ pub struct MemberView {
     pub head: Seq,
     /// How far this node holds its feed.
     pub received: Seq,
+}
+
+impl MemberView {
+    /// How far its wall clock is ahead, in seconds; negative where it is behind.
+    pub fn clock_offset_seconds(&self) -> f64 {
+        let micros = self.clock_offset_micros;
+        let seconds = Duration::from_micros(micros.unsigned_abs()).as_secs_f64();
+        if micros < 0 { -seconds } else { seconds }
+    }
 }
 
 impl Engine {

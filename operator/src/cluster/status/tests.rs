@@ -36,7 +36,7 @@ fn answer(salt: &str, entries: i64) -> Option<NodeDetails> {
     Some(NodeDetails {
         version: "1.0.0".into(),
         state: "member".into(),
-        founding: Some("f".into()),
+        cluster_uid: Some("f".into()),
         ready: true,
         salt_fingerprint: Some(salt.into()),
         entries,
@@ -179,7 +179,7 @@ fn a_node_that_is_behind_or_out_of_reach_is_told_of_and_makes_the_cluster_unread
 #[test]
 fn nodes_that_nobody_told_to_found_are_not_in_sync() {
     let mut details = answer("aa", 0);
-    details.as_mut().unwrap().founding = None;
+    details.as_mut().unwrap().cluster_uid = None;
     let status = status(
         &cluster(1),
         &stateful_set(1, 1),

@@ -183,7 +183,7 @@ fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
     }
     if answers
         .iter()
-        .all(|(_, details)| details.founding.is_none())
+        .all(|(_, details)| details.cluster_uid.is_none())
     {
         let message = if seen.salt_fingerprint.is_some() {
             "no node belongs to a cluster yet; the operator instructs one to bootstrap it"
