@@ -203,21 +203,26 @@ fn children(parent: u32) -> Vec<(u32, u32)> {
         .collect()
 }
 
-#[test]
-fn the_printed_lines_work_twice_a_killed_node_returns_and_a_signal_stops_all() {
-    let mut local = Local::start(&node_binary());
-    let printed = local.until("Ctrl-C stops all nodes.");
+/// The lines to try that are printed once all three nodes are ready.
+fn ready_and_tried_by(printed: &[String]) -> Vec<String> {
     assert!(
         printed
             .iter()
             .any(|line| line.contains("3/3") && line.contains("AllNodesReady")),
         "{printed:#?}"
     );
-    let lines: Vec<_> = printed
+    printed
         .iter()
         .filter_map(|line| line.strip_prefix("  curl "))
         .map(|rest| format!("curl {rest}"))
-        .collect();
+        .collect()
+}
+
+#[test]
+fn the_printed_lines_work_twice_a_killed_node_returns_and_a_signal_stops_all() {
+    let mut local = Local::start(&node_binary());
+    let printed = local.until("Ctrl-C stops all nodes.");
+    let lines = ready_and_tried_by(&printed);
     let key = fs::read_to_string(local.data.path().join("config/api-key")).unwrap();
     assert!(
         !printed.iter().any(|line| line.contains(key.trim())),
@@ -265,17 +270,7 @@ fn with_tls_the_printed_lines_go_over_https_and_nodes_over_certificates() {
         data,
     );
     let printed = local.until("Ctrl-C stops all nodes.");
-    assert!(
-        printed
-            .iter()
-            .any(|line| line.contains("3/3") && line.contains("AllNodesReady")),
-        "{printed:#?}"
-    );
-    let lines: Vec<_> = printed
-        .iter()
-        .filter_map(|line| line.strip_prefix("  curl "))
-        .map(|rest| format!("curl {rest}"))
-        .collect();
+    let lines = ready_and_tried_by(&printed);
     let [store, read, list] = lines.as_slice() else {
         panic!("three lines: {printed:#?}")
     };
