@@ -52,19 +52,22 @@ impl AccessLimit {
         key: &AccessKey,
         now: Instant,
     ) -> Result<(), Duration> {
-        let Some(shown) = self.origins.get(&origin) else {
-            return Ok(());
-        };
-        let Some(wait) = shown.failed.wait(FAILURES, now) else {
+        let Some(wait) = self.wait(origin, now) else {
             return Ok(());
         };
         let lately = |(known, at): &(AccessKey, Instant)| {
             known == key && now.saturating_duration_since(*at) < LATELY
         };
-        if shown.accepted.iter().any(lately) {
+        let shown = self.origins.get(&origin);
+        if shown.is_some_and(|shown| shown.accepted.iter().any(lately)) {
             return Ok(());
         }
         Err(wait)
+    }
+
+    /// How long an origin must wait until what it shows for the first time is compared; `None` where it need not.
+    pub(super) fn wait(&self, origin: Origin, now: Instant) -> Option<Duration> {
+        self.origins.get(&origin)?.failed.wait(FAILURES, now)
     }
 
     /// Notes that a key was accepted.

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, HeaderMap, request::Parts},
+};
 
 pub(super) use super::caller::{Caller, CallerKey, Listed};
 use super::{
@@ -135,8 +138,8 @@ fn shows_cluster_key(parts: &Parts, node: &NodeState) -> Result<(), ApiError> {
 }
 
 /// Where a request comes from, through the proxies that are trusted.
-pub(super) fn origin_of(parts: &Parts, node: &NodeState) -> Origin {
-    client_address(&parts.extensions, &parts.headers, &node.trusted_proxies).into()
+pub(super) fn origin_of(extensions: &Extensions, headers: &HeaderMap, node: &NodeState) -> Origin {
+    client_address(extensions, headers, &node.trusted_proxies).into()
 }
 
 impl NodeState {
@@ -149,7 +152,7 @@ impl NodeState {
         (kind, refusal): (AuthFailure, ApiError),
     ) -> Result<(), ApiError> {
         let connection = ConnectionMark::of(&parts.extensions);
-        let origin = origin_of(parts, self);
+        let origin = origin_of(&parts.extensions, &parts.headers, self);
         let tries = &self.access_key_tries;
         match tries.judge(key, accepted, origin, connection.map(Arc::as_ref)) {
             Shown::Accepted => {

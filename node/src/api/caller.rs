@@ -63,7 +63,10 @@ impl FromRequestParts<Node> for CallerKey {
         }
         node.serves_entries()?;
         let keys = node.keys()?;
-        let place = keys.place(&user_key, origin_of(parts, node));
+        let place = keys.place(
+            &user_key,
+            origin_of(&parts.extensions, &parts.headers, node),
+        );
         let known = keys.known(&place);
         let connection = ConnectionMark::of(&parts.extensions).cloned();
         let exempt = known.as_ref().is_some_and(|known| {

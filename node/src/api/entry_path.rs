@@ -28,14 +28,19 @@ pub(super) fn identity_of(
         .unwrap_or_default();
     // Decoded here and not by the router: invalid UTF-8 becomes U+FFFD, as in the original.
     let text = percent_decode_str(raw).decode_utf8_lossy().into_owned();
+    identity(&text, query)
+}
+
+/// The entry of this name, in the environment that the query names. A name that cannot exist is not found.
+pub(super) fn identity(text: &str, query: &Query) -> Result<Identity, ApiError> {
     let named = query.get("environment").unwrap_or_default();
     let absent = || ApiError::NotFound {
-        key: text.clone(),
+        key: text.to_owned(),
         environment: (!named.is_empty()).then(|| named.to_owned()),
     };
     Ok(Identity {
         environment: Environment::new(named.to_owned()).ok_or_else(absent)?,
-        key: ConfigKey::new(text.clone()).ok_or_else(absent)?,
+        key: ConfigKey::new(text.to_owned()).ok_or_else(absent)?,
     })
 }
 

@@ -52,8 +52,10 @@ pub(super) async fn observe(
     node.untrusted_forwarders
         .look_at(&request, &node.trusted_proxies);
 
-    let judged = head_rules::judge(&request)
-        .and_then(|()| ports::judge(request.uri().path(), &node.ports, served));
+    let judged = head_rules::judge(&request).and_then(|()| {
+        let signed = peer_proof::is_signed(&request);
+        ports::judge(request.uri().path(), signed, &node.ports, served)
+    });
     let mut response = match judged {
         Ok(()) => answer(&node, request, next).await,
         Err(refusal) => refusal.into_response(),

@@ -10,7 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Node, NodeState, body::read_up_to, error::ApiError, ports};
+use super::{
+    Node, NodeState, auth::origin_of, body::read_up_to, connection::ConnectionMark,
+    error::ApiError, ports,
+};
 use crate::{
     budget::{ROOM_WAIT, Reservation},
     crypto::BodyDigest,
@@ -18,9 +21,14 @@ use crate::{
     peers::{ASK, CHALLENGE, EXCHANGE_PATH, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven},
 };
 
+/// Whether a request is signed, or asks for what to sign.
+pub(super) fn is_signed(request: &Request) -> bool {
+    request.headers().contains_key(PROOF)
+}
+
 /// Whether a request is judged here. What is not signed passes: the route decides what it takes.
 pub(super) fn concerns(request: &Request) -> bool {
-    request.headers().contains_key(PROOF) && ports::takes_proofs(request.uri().path())
+    is_signed(request) && ports::takes_proofs(request.uri().path())
 }
 
 /// Judges what is signed, and signs its answer.
@@ -33,12 +41,28 @@ pub(super) async fn judge(node: Node, request: Request, next: Next) -> Response 
     if proof == ASK {
         return with_challenge(proofs, ApiError::ProofWanted);
     }
+    let connection = ConnectionMark::of(request.extensions()).cloned();
+    let origin = origin_of(request.extensions(), request.headers(), &node);
+    // Each proof that is judged is a guess at the cluster key. Who proved itself before is no guesser, whatever others do at its
+    // address.
+    if let Some(wait) = node.access_key_tries.wait(origin)
+        && !connection
+            .as_ref()
+            .is_some_and(|connection| connection.has_signed(origin))
+        && !proofs.follows_a_proof(&proof)
+    {
+        node.metrics.auth_failed(AuthFailure::ClusterKey);
+        return node.throttled(wait).into_response();
+    }
     let path = request.uri().path_and_query();
     let path = path.map_or("", |path| path.as_str());
     // The only route on which a node calls itself, to find itself.
     let may_be_own = path == EXCHANGE_PATH;
     match proofs.judge(&proof, request.method().as_str(), path, may_be_own) {
         Ok(proven) => {
+            if let Some(connection) = connection {
+                connection.sign();
+            }
             // The room is kept until the answer is made.
             let answer = match take_body(&node, request, &proven).await {
                 Ok((request, _room)) => next.run(request).await,

@@ -43,17 +43,23 @@ impl fmt::Display for OtherPort {
     }
 }
 
-/// Refuses what another port has.
-pub(super) fn judge(path: &str, ports: &OpenPorts, served: Served) -> Result<(), ApiError> {
-    refusal(path, ports, served).map_or(Ok(()), Err)
+/// Refuses what another port has. `signed` is of a request that carries a proof, or asks for a challenge.
+pub(super) fn judge(
+    path: &str,
+    signed: bool,
+    ports: &OpenPorts,
+    served: Served,
+) -> Result<(), ApiError> {
+    refusal(path, signed, ports, served).map_or(Ok(()), Err)
 }
 
-fn refusal(path: &str, ports: &OpenPorts, served: Served) -> Option<ApiError> {
+fn refusal(path: &str, signed: bool, ports: &OpenPorts, served: Served) -> Option<ApiError> {
     let elsewhere = |number, setting| ApiError::ServedElsewhere(OtherPort { number, setting });
     let path = path.trim_end_matches('/');
     match served {
         Served::ToNodes => (!takes_proofs(path)).then_some(ApiError::UnknownRoute),
-        Served::ToClients if is_for_nodes(path) => {
+        // Where only certificates of the cluster lead to its key, no proof is judged without one.
+        Served::ToClients if is_for_nodes(path) || (signed && takes_proofs(path)) => {
             ports.peers.map(|port| elsewhere(port, "OSC_PEER_PORT"))
         }
         Served::ToAll | Served::ToClients if path == "/metrics" => ports
@@ -91,7 +97,11 @@ mod tests {
     };
 
     fn detail(path: &str, served: Served) -> Option<String> {
-        let refusal = refusal(path, &PORTS, served)?;
+        told(path, false, served)
+    }
+
+    fn told(path: &str, signed: bool, served: Served) -> Option<String> {
+        let refusal = refusal(path, signed, &PORTS, served)?;
         Some(refusal.body(None)["detail"].as_str().unwrap().to_owned())
     }
 
@@ -114,6 +124,25 @@ mod tests {
                 assert!(named, "{path}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_signed_is_taken_at_the_port_for_nodes_alone() {
+        for (_, path) in routes().iter().filter(|(_, path)| takes_proofs(path)) {
+            let told = |served| told(path, true, served);
+            assert!(
+                told(Served::ToClients)
+                    .unwrap()
+                    .contains("port 9001 (OSC_PEER_PORT)"),
+                "{path}"
+            );
+            assert_eq!(
+                (told(Served::ToNodes), told(Served::ToAll)),
+                (None, None),
+                "{path}"
+            );
+        }
+        assert_eq!(told("/configs", true, Served::ToClients), None);
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::{
     log::LogControl,
     metrics::Metrics,
     peers::{PeerFaults, PeerProofs, UnreachablePeer},
-    store::{Store, WallClock},
+    store::{Store, WallClock, WriteHealth},
     tls::{Presented, TlsStatus},
 };
 
@@ -255,28 +255,25 @@ impl NodeState {
         }
     }
 
-    /// Why this node should get no traffic; empty when it should.
-    pub fn reasons_against_traffic(&self) -> Vec<String> {
+    /// Why no traffic should come, and what creates and updates meet where the store says this of them: both of one moment.
+    pub fn traffic(&self, store: WriteHealth) -> (Vec<String>, &'static str) {
+        let closed = self.closed();
+        let writes = match closed {
+            Some(_) => "refused: not ready",
+            None => store.text(),
+        };
         let draining = self
             .draining
             .load(Ordering::Relaxed)
             .then(|| "draining".to_owned());
-        let reasons = draining.into_iter().chain(self.closed());
-        reasons.chain(self.without_clients()).collect()
+        let reasons = draining.into_iter().chain(closed);
+        (reasons.chain(self.without_clients()).collect(), writes)
     }
 
     /// Listed or known nodes that do not answer, with all causes.
     pub fn unreachable_peers(&self) -> Vec<UnreachablePeer> {
         let faults = self.peer_faults.as_ref();
         faults.map_or_else(Vec::new, |faults| faults.current(Instant::now()))
-    }
-
-    /// What creates and updates meet: `accepted`, or why they are refused.
-    pub fn writes(&self) -> &'static str {
-        match self.closed() {
-            Some(_) => "refused: not ready",
-            None => self.store.write_health().text(),
-        }
     }
 
     /// Why no client reaches this node; `None` while one does.

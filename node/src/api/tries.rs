@@ -112,6 +112,14 @@ impl AccessKeyTries {
         wait.map_or(Shown::Wrong, Shown::TooMany)
     }
 
+    /// How long an origin must wait until what it shows for the first time is compared; `None` where it need not.
+    pub(super) fn wait(&self, origin: Origin) -> Option<Duration> {
+        if !self.flooding.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.limit().wait(origin, Instant::now())
+    }
+
     fn limit(&self) -> MutexGuard<'_, AccessLimit> {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -44,6 +44,22 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What it is called in logs: as on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Protocol => "protocol",
+            Self::OtherCluster { .. } => "other_cluster",
+            Self::OtherMode { .. } => "other_mode",
+            Self::OtherFounding { .. } => "other_founding",
+            Self::OtherSalt { .. } => "other_salt",
+            Self::NameTaken => "name_taken",
+            Self::Removed(_) => "removed",
+            Self::RolledBack(_) => "rolled_back",
+            Self::Gap => "gap",
+            Self::NotServing => "not_serving",
+        }
+    }
+
     /// What is wrong between the two nodes, whichever of them refuses, and what mends it.
     pub fn advice(&self) -> &'static str {
         match self {

@@ -10,20 +10,28 @@ use clap::ArgMatches;
 use opensecureconf_node::{
     config::{Config, UsageError},
     log::LogLevel,
-    peers::{self, Member},
-    store::{keep_salt, read_salt_file},
+    peers::{self, Member, Removed},
+    store::{self, read_salt_file},
 };
 
 use super::{Outcome, counted, path, wait_for};
 
 /// Tells the running node with these settings to found its cluster, once no listed node knows of one.
 pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let peers::Founding { node, id } =
+    let peers::Founding { node, id, before } =
         wait_for(peers::bootstrap(config, arguments.get_flag("force")))?;
-    writeln!(
-        io::stdout(),
-        "node '{node}' has founded the cluster ({id}); the other nodes join it by themselves"
-    )?;
+    let mut out = io::stdout();
+    if before {
+        writeln!(
+            out,
+            "node '{node}' belongs to a cluster already ({id}); nothing was done"
+        )?;
+    } else {
+        writeln!(
+            out,
+            "node '{node}' has founded the cluster ({id}); the other nodes join it by themselves"
+        )?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -64,8 +72,18 @@ pub(crate) fn members(config: &Config, arguments: &ArgMatches) -> anyhow::Result
             incarnation.map(String::as_str),
             arguments.get_flag("force"),
         );
-        let incarnation = wait_for(removed)?;
-        writeln!(io::stdout(), "member '{name}' ({incarnation}) is removed")?;
+        let Removed {
+            incarnation,
+            answers,
+        } = wait_for(removed)?;
+        let mut out = io::stdout();
+        writeln!(out, "member '{name}' ({incarnation}) is removed")?;
+        if answers {
+            writeln!(
+                out,
+                "its node still answers, and joins anew with what the others have: stop it if it shall stay away"
+            )?;
+        }
         return Ok(Outcome::Done);
     }
     let members = wait_for(peers::members(config))?;
@@ -128,8 +146,11 @@ pub(crate) fn salt(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
         Some(("compare", arguments)) => {
             let file = path(arguments, "file")?;
             let salt = read_salt_file(file)?;
-            let salt = salt.with_context(|| format!("there is no salt at {}", file.display()))?;
-            wait_for(peers::compare_salt(config, &salt))?;
+            let salt = salt.ok_or_else(|| {
+                UsageError(vec![format!("there is no salt at {}", file.display())])
+            })?;
+            wait_for(peers::compare_salt(config, &salt))
+                .with_context(|| format!("{} ({})", file.display(), salt.fingerprint()))?;
             writeln!(
                 io::stdout(),
                 "{} is the node's salt ({})",
@@ -143,13 +164,14 @@ pub(crate) fn salt(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
 }
 
 fn export(config: &Config, output: &Path) -> anyhow::Result<Outcome> {
+    // Before the node is asked for it; nothing is overwritten either way.
     ensure!(
-        !output.try_exists().unwrap_or_default(),
+        output.symlink_metadata().is_err(),
         "{} exists already; name another file",
         output.display()
     );
     let salt = wait_for(peers::export_salt(config))?;
-    keep_salt(output, &salt)?;
+    store::export_salt(output, &salt)?;
     writeln!(
         io::stdout(),
         "the salt ({}) is in {}; keep it secret",

@@ -19,7 +19,7 @@ pub(super) fn subcommands() -> Vec<Command> {
     vec![
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
         Command::new("check")
-            .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged"),
+            .about("Check a database that no node is using, row by row, and stop; exit code 3 where it is damaged, or no database"),
         Command::new("vacuum").about(
             "Write a database anew that no node is using, so that nothing is left of what earlier releases deleted, and stop",
         ),
@@ -129,7 +129,7 @@ fn unfence_command() -> Command {
             Arg::new("dry-run")
                 .long("dry-run")
                 .action(ArgAction::SetTrue)
-                .help("Only list the entries that may have been deleted"),
+                .help("Only list the entries that may have been deleted; refused where the order itself would be"),
         )
         .after_help(order_help("unfence --dry-run"))
 }

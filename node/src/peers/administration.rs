@@ -12,6 +12,8 @@ use super::running::{OtherMember, RunningNode, Status};
 use crate::{config::Config, crypto::Salt, log::LogLevel};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What a node without a cluster is.
+const STANDALONE: &str = "standalone";
 
 /// A node of the cluster, as the asked node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,15 @@ pub struct Member {
     pub version: String,
 }
 
+/// A member that was removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Its database.
+    pub incarnation: String,
+    /// Whether its node still answers, so that it will join anew.
+    pub answers: bool,
+}
+
 #[derive(Debug, Deserialize)]
 struct State {
     state: String,
@@ -51,8 +62,11 @@ struct Level {
 /// # Errors
 /// Where the node stands alone, or does not answer.
 pub async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
-    let status = clustered(config)?.status().await?;
+    let status = RunningNode::of(config)?.status().await?;
     let Status { node_id, details } = status;
+    if details.state == STANDALONE {
+        bail!("the node belongs to no cluster (OSC_CLUSTER_ENABLED)");
+    }
     let asked = Member {
         name: node_id.unwrap_or_default(),
         incarnation: details.incarnation,
@@ -99,8 +113,8 @@ pub async fn remove_member(
     name: &str,
     incarnation: Option<&str>,
     force: bool,
-) -> anyhow::Result<String> {
-    let node = clustered(config)?;
+) -> anyhow::Result<Removed> {
+    let node = RunningNode::of(config)?;
     let members = node.status().await?.details.members;
     let is_meant = |member: &OtherMember| {
         member.name == name
@@ -108,9 +122,9 @@ pub async fn remove_member(
             && incarnation.is_none_or(|incarnation| member.incarnation == incarnation)
     };
     let meant: Vec<_> = members.iter().filter(|member| is_meant(member)).collect();
-    let incarnation = match meant.as_slice() {
+    let (incarnation, answers) = match meant.as_slice() {
         [] => bail!("the cluster has no other member '{name}'; osc-node members lists them"),
-        [member] => member.incarnation.clone(),
+        [member] => (member.incarnation.clone(), member.reachable),
         several => {
             let incarnations: Vec<_> = several
                 .iter()
@@ -122,18 +136,25 @@ pub async fn remove_member(
             )
         }
     };
-    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
-    let path = format!("/cluster/members/{name}/remove?incarnation={incarnation}&force={force}");
+    let (segment, query) = named(name, "name");
+    let path =
+        format!("/cluster/members/{segment}/remove?incarnation={incarnation}&force={force}{query}");
     node.ask(Method::POST, &path, "", PATIENCE).await?;
-    Ok(incarnation)
+    Ok(Removed {
+        incarnation,
+        answers,
+    })
 }
 
 /// Makes the node leave its cluster; gives how far it is.
 ///
 /// # Errors
-/// Where the node does not answer, or refuses: it is the last member.
+/// Where the node does not answer, belongs to no cluster yet, or refuses: it is the last member.
 pub async fn leave(config: &Config) -> anyhow::Result<String> {
-    let node = clustered(config)?;
+    let node = RunningNode::of(config)?;
+    if node.status().await?.details.state == "blank" {
+        bail!("the node belongs to no cluster yet, so there is none to leave");
+    }
     let answer = node
         .ask(Method::POST, "/cluster/leave", "", PATIENCE)
         .await?;
@@ -173,13 +194,9 @@ pub async fn force_delete(
     key: &str,
     environment: Option<&str>,
 ) -> anyhow::Result<()> {
-    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    let environment = environment.map(|name| format!("?environment={}", encoded(name)));
-    let path = format!(
-        "/admin/configs/{}{}",
-        encoded(key),
-        environment.unwrap_or_default()
-    );
+    let environment = utf8_percent_encode(environment.unwrap_or_default(), NON_ALPHANUMERIC);
+    let (segment, query) = named(key, "key");
+    let path = format!("/admin/configs/{segment}?environment={environment}{query}");
     let node = RunningNode::of(config)?;
     node.ask(Method::DELETE, &path, "", PATIENCE).await?;
     Ok(())
@@ -210,11 +227,12 @@ pub async fn set_log_level(config: &Config, level: LogLevel) -> anyhow::Result<(
     Ok(())
 }
 
-fn clustered(config: &Config) -> anyhow::Result<RunningNode> {
-    if config.cluster.is_none() {
-        bail!(
-            "this node belongs to no cluster; run this with the settings of the node that it is about (OSC_CLUSTER_ENABLED=true)"
-        )
+/// A name as a segment of a path, and what the query adds: every URL library takes two names for steps in a tree of folders, in
+/// whatever spelling, so that the query has them.
+fn named(name: &str, parameter: &str) -> (String, String) {
+    let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+    match name {
+        "." | ".." => ("-".to_owned(), format!("&{parameter}={encoded}")),
+        _ => (encoded, String::new()),
     }
-    RunningNode::of(config)
 }

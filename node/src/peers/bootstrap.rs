@@ -17,6 +17,8 @@ pub struct Founding {
     pub node: String,
     /// Its id.
     pub id: String,
+    /// Whether the node belonged to it before.
+    pub before: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,23 +39,25 @@ struct Candidate {
 /// # Errors
 /// Where a listed node does not answer or belongs to a cluster, where listed nodes have different salts, or the node refuses.
 pub async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Founding> {
-    let Some(cluster) = &config.cluster else {
-        bail!(
-            "this node belongs to no cluster; run bootstrap with the settings of the node that it is about (OSC_CLUSTER_ENABLED=true)"
-        )
+    let listed = config.cluster.as_ref().map(|cluster| &cluster.peers.now);
+    let listed = match listed {
+        Some(listed) if !force => listed.as_slice(),
+        None if !force => bail!(
+            "each listed node is asked first whether it knows of a cluster: give OSC_CLUSTER_ENABLED=true and OSC_CLUSTER_NODES or \
+             OSC_CLUSTER_NODES_FILE as the node has them, or --force to ask none of them"
+        ),
+        _ => &[],
     };
     let node = RunningNode::of(config)?;
     let status = node.status().await?;
     let own = status.node_id.clone().unwrap_or_default();
     let has_founded = status.details.cluster_uid.is_some();
     let mut candidates = vec![Candidate::new(node.address.clone(), status)];
-    if !force {
-        for peer in &cluster.peers.now {
-            let status = node.status_of(peer).await.with_context(|| {
-                format!("the listed node {peer} does not answer, and may belong to a cluster already; start it, or go on without it: --force")
-            })?;
-            candidates.push(Candidate::new(peer.clone(), status));
-        }
+    for peer in listed {
+        let status = node.status_of(peer).await.with_context(|| {
+            format!("the listed node {peer} does not answer, and may belong to a cluster already; start it, or go on without it: --force")
+        })?;
+        candidates.push(Candidate::new(peer.clone(), status));
     }
     let chosen = if has_founded {
         candidates.into_iter().next()
@@ -77,6 +81,7 @@ pub async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Founding>
     Ok(Founding {
         node: name,
         id: founded.cluster_uid,
+        before: has_founded,
     })
 }
 

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Method, Response, StatusCode,
+    Method, Response, StatusCode, Url,
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -129,7 +129,7 @@ impl PeerClient {
             Request::Heartbeat => ROSTER_BYTES,
             _ => MESSAGE_BYTES,
         };
-        let place = Place::new(Method::POST, to.as_str(), EXCHANGE_PATH, limit)?;
+        let place = self.place(Method::POST, to.as_str(), EXCHANGE_PATH, limit)?;
         self.post_within(&place, message, patience).await
     }
 
@@ -141,7 +141,7 @@ impl PeerClient {
         message: &impl Serialize,
         patience: Duration,
     ) -> Result<T, PeerError> {
-        let place = Place::new(Method::POST, to, path, MESSAGE_BYTES)?;
+        let place = self.place(Method::POST, to, path, MESSAGE_BYTES)?;
         self.post_within(&place, message, patience).await
     }
 
@@ -154,14 +154,14 @@ impl PeerClient {
         body: Bytes,
         patience: Duration,
     ) -> Result<BytesMut, PeerError> {
-        let place = Place::new(method, &to.to_string(), path, ROSTER_BYTES)?;
+        let place = self.place(method, &to.to_string(), path, ROSTER_BYTES)?;
         let answered = self.send_within(&place, body, patience).await?;
         answered.succeeded()
     }
 
     async fn post_within<T: DeserializeOwned>(
         &self,
-        place: &Place<'_>,
+        place: &Place,
         message: &impl Serialize,
         patience: Duration,
     ) -> Result<T, PeerError> {
@@ -178,7 +178,7 @@ impl PeerClient {
 
     async fn send_within(
         &self,
-        place: &Place<'_>,
+        place: &Place,
         body: Bytes,
         patience: Duration,
     ) -> Result<Answered, PeerError> {
@@ -188,7 +188,7 @@ impl PeerClient {
     }
 
     /// Signs and sends; where the challenge turns out to be used or old, once more with a new one.
-    async fn send(&self, place: &Place<'_>, body: Bytes) -> Result<Answered, PeerError> {
+    async fn send(&self, place: &Place, body: Bytes) -> Result<Answered, PeerError> {
         let mut offer = self.held.take(&place.address, Instant::now());
         for _ in 0..2 {
             let signed_with = match offer.take() {
@@ -210,7 +210,7 @@ impl PeerClient {
     /// Asks for a challenge. The inner error is of a node that knows nothing of challenges.
     async fn ask_for_challenge(
         &self,
-        place: &Place<'_>,
+        place: &Place,
     ) -> Result<Result<Offer, PeerError>, PeerError> {
         let request = self.request(place).header(PROOF, ASK);
         let answer = request.send().await.map_err(PeerError::unreachable)?;
@@ -222,7 +222,7 @@ impl PeerClient {
 
     async fn send_signed(
         &self,
-        place: &Place<'_>,
+        place: &Place,
         body: Bytes,
         offer: Offer,
     ) -> Result<Signed, PeerError> {
@@ -278,13 +278,7 @@ impl PeerClient {
         }))
     }
 
-    fn sign(
-        &self,
-        key: &PeerProofKey,
-        place: &Place<'_>,
-        body: &[u8],
-        offer: Offer,
-    ) -> RequestHead {
+    fn sign(&self, key: &PeerProofKey, place: &Place, body: &[u8], offer: Offer) -> RequestHead {
         let (nonce, body) = (rand::random(), BodyDigest::of(body));
         let code = key.sign_request(&SignedRequest {
             caller: self.boot,
@@ -292,7 +286,7 @@ impl PeerClient {
             challenge: &offer.challenge,
             nonce,
             method: place.method.as_str(),
-            path: place.path,
+            path: &place.path,
             body,
         });
         RequestHead {
@@ -308,7 +302,7 @@ impl PeerClient {
     /// said so.
     async fn show_key(
         &self,
-        place: &Place<'_>,
+        place: &Place,
         body: Bytes,
         refused: PeerError,
     ) -> Result<Answered, PeerError> {
@@ -348,29 +342,50 @@ impl PeerClient {
         room.map_err(PeerError::NoRoom)
     }
 
-    fn request(&self, place: &Place<'_>) -> reqwest::RequestBuilder {
-        let scheme = self.scheme;
+    fn request(&self, place: &Place) -> reqwest::RequestBuilder {
         let http = self.http.read().unwrap_or_else(PoisonError::into_inner);
-        let url = format!("{scheme}://{}{}", place.address, place.path);
-        http.request(place.method.clone(), url)
+        http.request(place.method.clone(), place.url.clone())
+    }
+
+    fn place(
+        &self,
+        method: Method,
+        address: &str,
+        path: &str,
+        limit: usize,
+    ) -> Result<Place, PeerError> {
+        Place::new(method, (self.scheme, address, path), limit)
     }
 }
 
 /// Where a request goes, and how much of an answer is read.
-struct Place<'a> {
+struct Place {
     method: Method,
     address: String,
-    path: &'a str,
+    url: Url,
+    /// Path and query as they are sent, which is what is signed: the URL may have made another path of what was asked for.
+    path: String,
     limit: usize,
 }
 
-impl<'a> Place<'a> {
+impl Place {
     /// Only what is an address and nothing else: it may come from another node.
-    fn new(method: Method, address: &str, path: &'a str, limit: usize) -> Result<Self, PeerError> {
+    fn new(
+        method: Method,
+        (scheme, address, path): (&str, &str, &str),
+        limit: usize,
+    ) -> Result<Self, PeerError> {
         let address = PeerAddress::parse(address).ok_or(PeerError::NoAddress)?;
+        let url = Url::parse(&format!("{scheme}://{address}{path}"));
+        let url = url.map_err(|_| PeerError::NoAddress)?;
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
         Ok(Self {
             method,
             address: address.to_string(),
+            url,
             path,
             limit,
         })
@@ -447,5 +462,25 @@ fn user_agent(name: Option<&str>) -> String {
     match name.filter(plain) {
         Some(name) => format!("{program} ({name})"),
         None => program.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_signed_is_the_path_that_is_sent() {
+        for (asked, sent) in [
+            ("/cluster/v1/exchange", "/cluster/v1/exchange"),
+            (
+                "/admin/configs/a%2Fb%3F?environment=x%20y",
+                "/admin/configs/a%2Fb%3F?environment=x%20y",
+            ),
+            ("/admin/configs/%2E%2E?x=1", "/admin/?x=1"),
+        ] {
+            let place = Place::new(Method::GET, ("https", "[2001:db8::1]:443", asked), 1).unwrap();
+            assert_eq!(place.path, sent);
+        }
     }
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 
-use super::answer::{self, GREETING_BYTES};
+use super::{
+    answer::{self, GREETING_BYTES},
+    tls_fault,
+};
 use crate::budget::NoRoom;
 
 /// Why another node gave no answer that counts.
@@ -20,7 +23,7 @@ pub enum PeerError {
     #[error("the message cannot be written")]
     Unwritable(#[source] serde_json::Error),
     /// No connection, or one that broke.
-    #[error("no answer")]
+    #[error("no answer{}", tls_fault::meaning(.0))]
     Unreachable(#[source] reqwest::Error),
     /// It took longer.
     #[error("no answer within {} s", .0.as_secs_f64())]
@@ -71,6 +74,14 @@ impl PeerError {
             Err(error) => error.to_string(),
         };
         Self::Refused { status, text }
+    }
+
+    /// The status with which it said no.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
     }
 
     /// The error with all its causes.

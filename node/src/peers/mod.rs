@@ -12,6 +12,7 @@ mod import;
 mod list;
 mod proof;
 mod running;
+mod tls_fault;
 mod unfence;
 mod values;
 
@@ -23,8 +24,8 @@ use std::{
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
 pub use administration::{
-    Member, compare_salt, export_salt, force_delete, leave, log_level, members, remove_member,
-    set_log_level,
+    Member, Removed, compare_salt, export_salt, force_delete, leave, log_level, members,
+    remove_member, set_log_level,
 };
 pub use answer::MESSAGE_BYTES;
 pub use bootstrap::{Founding, bootstrap};
@@ -207,7 +208,7 @@ fn tell(event: &Event) {
         } => tracing::error!(
             peer = %name,
             peer_cluster = cluster,
-            reason = ?refusal,
+            reason = refusal.name(),
             advice = refusal.advice(),
             "peer_refused"
         ),

@@ -7,14 +7,14 @@ use std::{
 
 use anyhow::{Context, anyhow, ensure};
 use bytes::{Bytes, BytesMut};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Caller, MESSAGE_BYTES, PeerClient, PeerError, client::ResolvedHost};
 use crate::{
     budget::Pool,
     cluster::Boot,
-    config::{Config, PeerAddress},
+    config::{Config, PeerAddress, UsageError},
     tls::Identity,
 };
 
@@ -90,7 +90,9 @@ impl RunningNode {
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
-        let identity = tls.map(Identity::read).transpose()?;
+        let identity = tls.map(Identity::read).transpose();
+        let identity = identity
+            .map_err(|error| UsageError(vec![format!("{}: {error:#}", tls_settings(config))]))?;
         let name = identity.as_ref().and_then(|identity| identity.name_at(ip));
         let resolved = name.map(|name| ResolvedHost { name, address: ip });
         let host = resolved.as_ref().map(|host| host.name.clone());
@@ -118,22 +120,31 @@ impl RunningNode {
     /// # Errors
     /// Where it does not answer, or refuses.
     pub(super) async fn status(&self) -> anyhow::Result<Status> {
-        self.status_of(&self.address).await.with_context(|| {
-            format!(
-                "the node at {} ({}) must be up to be told",
-                self.address, self.settings
-            )
-        })
+        let Self {
+            address, settings, ..
+        } = self;
+        match self.try_status_of(address).await {
+            Err(error @ (PeerError::Refused { .. } | PeerError::NoProof(_))) => {
+                Err(refused(error, address))
+            }
+            answer => answer.with_context(|| {
+                format!("the node at {address} ({settings}) must be up to be told")
+            }),
+        }
     }
 
     /// What a node says of itself.
     pub(super) async fn status_of(&self, node: &PeerAddress) -> anyhow::Result<Status> {
+        Ok(self.try_status_of(node).await?)
+    }
+
+    async fn try_status_of(&self, node: &PeerAddress) -> Result<Status, PeerError> {
         let path = "/cluster/status?details=true";
         let status = self
             .client
             .ask_route(Method::GET, node, path, Bytes::new(), PATIENCE)
             .await?;
-        Ok(serde_json::from_slice(&status)?)
+        serde_json::from_slice(&status).map_err(PeerError::Unreadable)
     }
 
     /// Asks it anything that its cluster key opens; gives the body of its answer.
@@ -180,9 +191,22 @@ impl RunningNode {
     }
 }
 
+/// The settings of the certificate with which a command asks.
+fn tls_settings(config: &Config) -> &'static str {
+    match config.peer_listen {
+        Some(_) => "OSC_NODE_TLS_DIR",
+        None => "OSC_SSL_CERTFILE, OSC_SSL_KEYFILE",
+    }
+}
+
 fn refused(error: PeerError, node: &PeerAddress) -> anyhow::Error {
     match error {
         PeerError::Refused { text, .. } => anyhow!("the node refused: {text}"),
+        // A client's port, or a node without a cluster key: no older release, and nothing that a key in clear would mend.
+        PeerError::NoProof(answer) if answer.status() == Some(StatusCode::NOT_FOUND) => anyhow!(
+            "the node at {node} does not take this there: give OSC_CLUSTER_KEY, OSC_PEER_PORT and OSC_NODE_TLS_DIR as that node has \
+             them ({answer})"
+        ),
         error => anyhow::Error::from(error).context(format!("the node at {node}")),
     }
 }

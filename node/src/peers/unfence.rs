@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
 use serde::Deserialize;
 
 use super::running::RunningNode;
@@ -35,11 +34,6 @@ pub struct UnfencedEntry {
 /// # Errors
 /// Where the node is not in a cluster, does not answer, or refuses: it is not fenced, or another node can give it a snapshot.
 pub async fn unfence(config: &Config, dry_run: bool) -> anyhow::Result<Unfenced> {
-    if config.cluster.is_none() {
-        bail!(
-            "this node belongs to no cluster; run unfence with the settings of the node that it is about (OSC_CLUSTER_ENABLED=true)"
-        )
-    }
     let path = format!("/cluster/unfence?dry_run={dry_run}");
     let order = serde_json::json!({});
     RunningNode::of(config)?

@@ -161,9 +161,11 @@ struct Doorkeeper {
 impl Doorkeeper {
     fn receive(&self, stream: TcpStream, peer: SocketAddr) {
         let mut made = None;
+        let here = stream.local_addr().ok().map(|address| address.ip());
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = table.admit(peer.ip().to_canonical(), |id| {
-            let activity = Arc::new(Activity::new(ConnectionMark::new(peer, id)));
+            let mark = ConnectionMark::new(peer, id).arrived_at(here);
+            let activity = Arc::new(Activity::new(mark));
             made = Some(Arc::clone(&activity));
             activity
         });

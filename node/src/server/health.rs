@@ -5,6 +5,8 @@ use std::{
     convert::Infallible,
     io,
     net::TcpListener,
+    pin::Pin,
+    task::{Context, Poll, ready},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -15,12 +17,14 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
+use super::refusal::{Refusal, SERVER};
 use crate::api::{Node, vital_signs};
 
 /// Connections at most; a new one ends the oldest.
@@ -89,7 +93,7 @@ async fn answer_one(stream: TcpStream, node: Node) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Prober::new(stream)), service);
     // A prober that goes away, or takes too long, has nobody to be told.
     let _ = timeout(PATIENCE, connection).await;
 }
@@ -116,8 +120,80 @@ fn answer(request: &Request<Incoming>, node: &Node) -> Response<Full<Bytes>> {
         let soon = HeaderValue::from_static("1");
         answer.headers_mut().insert(header::RETRY_AFTER, soon);
     }
+    let headers = answer.headers_mut();
+    headers.insert(header::SERVER, SERVER);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::try_from(format!("{:032x}", rand::random::<u128>())) {
-        answer.headers_mut().insert("x-request-id", id);
+        headers.insert("x-request-id", id);
     }
     answer
+}
+
+/// A prober's stream. An answer is held until it is whole, so that a refusal of hyper's own, which has no body, becomes ours.
+struct Prober {
+    stream: TcpStream,
+    answer: Vec<u8>,
+    sent: usize,
+}
+
+impl Prober {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            answer: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.sent == 0
+            && let Some((begin, refusal)) = Refusal::of_hyper(&self.answer)
+        {
+            self.answer.truncate(begin);
+            self.answer.extend(refusal.to_bytes());
+        }
+        while let Some(rest) = self.answer.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            let more = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
+            if more == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += more;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Prober {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Prober {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.answer.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answer(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answer(context))?;
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }

@@ -1,4 +1,5 @@
 //! Answers that are given before there is a request: as bytes, because hyper gives them none of ours.
+//! They have the headers that every answer has.
 
 use http::{HeaderValue, StatusCode};
 
@@ -38,8 +39,20 @@ impl Refusal {
         Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }
 
-    /// What hyper's own refusal with this status means.
-    pub(super) fn of_status(status: &[u8]) -> Option<Self> {
+    /// Where hyper's own refusal begins, if these bytes end with one, and what it means.
+    pub(super) fn of_hyper(bytes: &[u8]) -> Option<(usize, Self)> {
+        if !bytes.ends_with(b"\r\n\r\n") {
+            return None;
+        }
+        let (head, _) = bytes.split_at_checked(bytes.len().checked_sub(HYPER_ENDS)?)?;
+        let before = head.strip_suffix(HYPER_REFUSES)?;
+        let begin = before.windows(7).rposition(|window| window == b"HTTP/1.")?;
+        // `HTTP/1.1 400 Bad Request`
+        let status = before.get(begin + 9..begin + 12)?;
+        Some((begin, Self::of_status(status)?))
+    }
+
+    fn of_status(status: &[u8]) -> Option<Self> {
         match status {
             b"400" => Some(Self::Malformed),
             b"414" => Some(Self::LongPath),
@@ -80,7 +93,7 @@ impl Refusal {
         };
         format!(
             "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{retry_after}server: {}\r\n\
-             x-request-id: {:032x}\r\nconnection: close\r\n\r\n{body}",
+             x-content-type-options: nosniff\r\ncache-control: no-store\r\nx-request-id: {:032x}\r\nconnection: close\r\n\r\n{body}",
             status.as_u16(),
             status.canonical_reason().unwrap_or_default(),
             body.len(),
@@ -91,8 +104,13 @@ impl Refusal {
     }
 }
 
+/// How hyper's own refusals go on after their status line. Our answers name the server first.
+const HYPER_REFUSES: &[u8] = b"\r\nconnection: close\r\ncontent-length: 0\r\ndate: ";
+/// The date, and the end of the head.
+const HYPER_ENDS: usize = "Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n".len();
+
 /// The product, as every answer names it.
-const SERVER: HeaderValue =
+pub(super) const SERVER: HeaderValue =
     HeaderValue::from_static(concat!("opensecureconf/", env!("CARGO_PKG_VERSION")));
 
 #[cfg(test)]
@@ -109,6 +127,13 @@ mod tests {
             assert!(json["detail"].is_string());
             assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
             assert_eq!(head.contains("retry-after"), head.contains(" 503 "));
+            for header in [
+                "x-content-type-options: nosniff",
+                "cache-control: no-store",
+                "x-request-id: ",
+            ] {
+                assert!(head.contains(&format!("\r\n{header}")), "{head}");
+            }
         }
     }
 }

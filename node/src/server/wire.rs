@@ -26,10 +26,6 @@ use crate::metrics::PortMetrics;
 const HTTP2_BEGINS: &[u8] = b"PRI";
 /// No head of a request may have it: hyper refuses what contains it.
 const NO_HEAD: &[u8] = b"\0\r\n\r\n";
-/// How hyper's own refusals go on after their status line. Our answers name the server first.
-const HYPER_REFUSES: &[u8] = b"\r\nconnection: close\r\ncontent-length: 0\r\ndate: ";
-/// The date, and the end of the head.
-const HYPER_ENDS: usize = "Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n".len();
 /// How long, and for how many bytes, a refused client may go on sending: closing at once would take the answer away.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 << 10;
@@ -120,18 +116,10 @@ impl<T: AsyncRead> Wire<T> {
 
     /// Our refusal, and where hyper's began, if these bytes end with one.
     fn replaced(&self, bytes: &[u8]) -> Option<(usize, Refusal)> {
-        if self.activity.is_busy()
-            || self.activity.protocol() == Protocol::Http2
-            || !bytes.ends_with(b"\r\n\r\n")
-        {
+        if self.activity.is_busy() || self.activity.protocol() == Protocol::Http2 {
             return None;
         }
-        let (head, _) = bytes.split_at_checked(bytes.len().checked_sub(HYPER_ENDS)?)?;
-        let before = head.strip_suffix(HYPER_REFUSES)?;
-        let begin = before.windows(7).rposition(|window| window == b"HTTP/1.")?;
-        // `HTTP/1.1 400 Bad Request`
-        let status = before.get(begin + 9..begin + 12)?;
-        let refusal = Refusal::of_status(status)?;
+        let (begin, refusal) = Refusal::of_hyper(bytes)?;
         Some((begin, self.activity.head_refusal().unwrap_or(refusal)))
     }
 }

@@ -44,8 +44,16 @@ pub fn check(path: &Path) -> Result<Findings, OpenError> {
             source: std::io::ErrorKind::NotFound.into(),
         });
     }
-    let connection = DatabaseFile::claim(path)?.connect_reader()?;
     let mut findings = Findings::default();
+    let connection = match DatabaseFile::claim(path)?.connect_reader() {
+        Ok(connection) => connection,
+        // SQLite stumbles over what is no database before its own check is asked.
+        Err(error) if is_corruption(&error) => {
+            findings.damaged(error.to_string());
+            return Ok(findings);
+        }
+        Err(error) => return Err(error.into()),
+    };
     findings.sqlite(&connection)?;
     if !findings.damage.is_empty() {
         // What SQLite finds broken may not be readable row by row.
@@ -183,6 +191,18 @@ mod tests {
                 "it lacks its last sequence",
             ]
         );
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_damage_and_stays_as_it_is() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("configurations.db");
+        let text = "no database at all ".repeat(100);
+        std::fs::write(&path, &text).unwrap();
+        let damage = check(&path).unwrap().damage;
+        assert_eq!(damage.len(), 1, "{damage:?}");
+        assert!(damage[0].contains("not a database"), "{damage:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 
     #[test]

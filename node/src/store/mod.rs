@@ -46,7 +46,9 @@ pub use health::WriteHealth;
 pub use import_source::{ImportError, ImportPage, ImportSource};
 pub use path::names_a_file;
 pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
-pub use salt::{SaltFileError, SaltPlaces, keep_salt, read_file as read_salt_file, settle_salt};
+pub use salt::{
+    SaltFileError, SaltPlaces, export_salt, keep_salt, read_file as read_salt_file, settle_salt,
+};
 pub use snapshot::{ListedEntry, Reach, Scanned, Selection, Snapshot};
 pub use values::OwnedValue;
 pub use writer::Outbox;

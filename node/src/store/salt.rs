@@ -1,11 +1,12 @@
 //! The salt on disk: its file, its copy in the database, and the one step that brings them together at start.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
+
+use tempfile::NamedTempFile;
 
 use super::{OpenError, OpenedDatabase, meta};
 use crate::crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
@@ -31,6 +32,12 @@ pub enum SaltFileError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// What would be overwritten stays as it is.
+    #[error("{path} exists already; name another file")]
+    Taken {
+        /// The file, folder or link.
+        path: PathBuf,
     },
     /// The database cannot be used.
     #[error(transparent)]
@@ -107,6 +114,21 @@ pub fn keep_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
     }
 }
 
+/// Writes a copy of the salt into a new file, which its owner alone may read.
+///
+/// # Errors
+/// Where something has that name already, which stays as it is, or the file cannot be written.
+pub fn export_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
+    write_and(|file| Ok(file.persist_noclobber(path)?), path, salt).map_err(|source| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            SaltFileError::Taken { path }
+        } else {
+            SaltFileError::File { path, source }
+        }
+    })
+}
+
 /// Where the salt came from, if it was missing somewhere.
 fn tell(sources: &SaltSources, salt: &Salt, generated: bool) {
     let salt_fingerprint = salt.fingerprint().to_string();
@@ -149,22 +171,27 @@ pub fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
     }
 }
 
-/// Temporary file, fsync, rename, fsync of the folder: after a crash there is a whole salt or none.
 fn write_file(path: &Path, salt: &Salt) -> io::Result<()> {
+    write_and(|file| Ok(file.persist(path)?), path, salt)
+}
+
+/// A temporary file of its own name, which nobody else may read; fsync, rename, fsync of the folder: after a crash there is a
+/// whole salt or none, and no other file is touched.
+fn write_and(
+    persist: impl FnOnce(NamedTempFile) -> io::Result<File>,
+    path: &Path,
+    salt: &Salt,
+) -> io::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let temporary = PathBuf::from(format!("{}.new", path.display()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".salt-")
+        .tempfile_in(folder)?;
     file.write_all(salt.bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    file.as_file().sync_all()?;
+    persist(file)?;
     File::open(folder)?.sync_all()
 }

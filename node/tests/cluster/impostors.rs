@@ -120,17 +120,10 @@ async fn a_roster_from_beyond_all_time_ends_no_writes() {
 async fn a_node_that_misses_nothing_is_not_unfenced() {
     let cluster = Cluster::founded(1).await;
     let api = cluster.api(0);
-    let refused = api.owner(Method::POST, "/cluster/unfence", None).await;
-    assert_eq!(refused.status, 409, "{}", refused.body);
-    let listed = api
-        .owner(Method::POST, "/cluster/unfence?dry_run=true", None)
-        .await
-        .with(200)
-        .body;
-    assert_eq!(
-        (&listed["count"], &listed["state"]),
-        (&json!(0), &json!("member"))
-    );
+    for order in ["/cluster/unfence?dry_run=true", "/cluster/unfence"] {
+        let refused = api.owner(Method::POST, order, None).await;
+        assert_eq!(refused.status, 409, "{order}: {}", refused.body);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

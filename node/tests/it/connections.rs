@@ -329,6 +329,31 @@ async fn probes_on_their_own_port_are_answered_while_nothing_else_is() {
     node.stop().await;
 }
 
+#[tokio::test]
+async fn the_port_for_probes_answers_like_every_other_one() {
+    let node = TestNode::start_in(
+        TempDir::new().unwrap(),
+        &[("OSC_HEALTH_BIND", "127.0.0.1:0")],
+    );
+    let url = node.health_url.clone().unwrap();
+    let large = format!(
+        "GET /health HTTP/1.1\r\nHost: node\r\n{}\r\n",
+        "A: b\r\n".repeat(200)
+    );
+    for (head, status) in [
+        ("GET /nothing HTTP/1.1\r\nHost: node\r\n\r\n", 404),
+        ("POST /health HTTP/1.1\r\nHost: node\r\n\r\n", 405),
+        ("this is no request\r\n\r\n", 400),
+        ("GET /health HTTP/9.9\r\n\r\n", 400),
+        (&large, 431),
+    ] {
+        let mut connection = RawHttp::connect(&url).await;
+        connection.send(head).await;
+        connection.answer().await.unwrap().assert_refusal(status);
+    }
+    node.stop().await;
+}
+
 /// What a path answers on a connection of its own.
 fn ask_once(address: &str, path: &str) -> String {
     let mut stream = BlockingStream::connect(address).unwrap();

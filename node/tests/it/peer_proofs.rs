@@ -238,43 +238,122 @@ async fn every_accepted_key_verifies_while_keys_are_exchanged() {
     node.stop().await;
 }
 
-#[tokio::test]
-async fn wrong_proofs_count_as_wrong_cluster_keys_and_right_ones_do_not() {
-    let node = node(&[("OSC_TRUSTED_PROXIES", "127.0.0.1")]);
-    let order = order(&node).await;
-    let (guesser, other) = ("192.0.2.1", "192.0.2.2");
-    let from = |address: &str, signed: Signed| {
-        let request = node.client.post(format!("{}{IMPORT}", node.url));
+/// A node behind a trusted proxy, so that requests come from any address.
+struct Guessed {
+    node: TestNode,
+    order: Vec<u8>,
+}
+
+impl Guessed {
+    async fn start() -> Self {
+        let node = node(&[("OSC_TRUSTED_PROXIES", "127.0.0.1")]);
+        let order = order(&node).await;
+        Self { node, order }
+    }
+
+    async fn ask(&self, key: &str, challenge: &Challenge, address: &str) -> Response {
+        let signed = sign(key, challenge, IMPORT, &self.order, CALLER);
+        let request = self.node.client.post(format!("{}{IMPORT}", self.node.url));
         let request = request.header("X-Forwarded-For", address);
-        request
-            .header("X-OSC-Proof", signed.header)
-            .body(order.clone())
-            .send()
+        let request = request.header("X-OSC-Proof", signed.header);
+        request.body(self.order.clone()).send().await.unwrap()
+    }
+
+    /// The next challenge of a caller that has proved itself at this address.
+    async fn prove(&self, challenge: &Challenge, address: &str) -> Challenge {
+        let answer = self.ask(CLUSTER_KEY, challenge, address).await;
+        assert_eq!(answer.status(), 200);
+        let proof = answer.headers()["x-osc-proof"].to_str().unwrap();
+        let next = proof.split('.').nth(1).unwrap();
+        Challenge {
+            bytes: BASE64.decode(next).unwrap(),
+            ..*challenge
+        }
+    }
+
+    /// Guesses until nothing more is compared of what this address shows.
+    async fn flood(&self, address: &str) {
+        let challenge = Challenge::ask(&self.node).await;
+        // Failures are forgiven with time: enough of them for a slow machine.
+        for n in 0..2000_u64 {
+            let key = format!("a guess of the tests, number {n}");
+            let status = self.ask(&key, &challenge, address).await.status().as_u16();
+            assert!(matches!(status, 403 | 429), "{status}");
+        }
+    }
+
+    async fn show_key(&self, address: &str) -> u16 {
+        let request = self
+            .node
+            .client
+            .get(format!("{}/cluster/salt", self.node.url));
+        let request = request.header("X-Forwarded-For", address);
+        let answer = request.header("X-Cluster-Key", CLUSTER_KEY).send().await;
+        answer.unwrap().status().as_u16()
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_key_that_is_guessed_by_proofs_among_thousands_is_not_found() {
+    let guessed = Guessed::start().await;
+    let (guesser, other) = ("192.0.2.1", "192.0.2.2");
+    guessed.flood(guesser).await;
+    let challenge = Challenge::ask(&guessed.node).await;
+    let answer = guessed.ask(CLUSTER_KEY, &challenge, guesser).await;
+    assert_eq!(answer.status(), 429, "the right one is not compared either");
+    assert!(answer.headers().contains_key("retry-after"));
+    assert_eq!(
+        guessed.show_key(guesser).await,
+        429,
+        "nor is the key itself"
+    );
+    let mut forged = challenge.clone();
+    forged.bytes[0] = 1;
+    let answer = guessed.ask(CLUSTER_KEY, &forged, guesser).await;
+    assert_eq!(answer.status(), 429, "nobody makes a member's challenge");
+    guessed.prove(&challenge, other).await;
+    assert_eq!(guessed.show_key(other).await, 200);
+    guessed.node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_at_the_address_of_a_guesser_goes_on() {
+    let guessed = Guessed::start().await;
+    let address = "192.0.2.1";
+    let challenge = Challenge::ask(&guessed.node).await;
+    let mut challenge = guessed.prove(&challenge, address).await;
+    guessed.flood(address).await;
+    for _ in 0..3 {
+        challenge = guessed.prove(&challenge, address).await;
+    }
+    guessed.node.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_node_proved_itself_goes_on_beside_a_guesser() {
+    let node = node(&[]);
+    let (order, challenge) = (order(&node).await, Challenge::ask(&node).await);
+    let ask = async |client: &reqwest::Client, key: &str, challenge: &Challenge| {
+        let signed = sign(key, challenge, IMPORT, &order, CALLER);
+        let request = client.post(format!("{}{IMPORT}", node.url));
+        let request = request.header("X-OSC-Proof", signed.header);
+        let answer = request.body(order.clone()).send().await.unwrap();
+        let status = answer.status();
+        // Read to its end, so that the connection is used again.
+        answer.bytes().await.unwrap();
+        status
     };
+    let (honest, guesser) = (reqwest::Client::new(), reqwest::Client::new());
+    assert_eq!(ask(&honest, CLUSTER_KEY, &challenge).await, 200);
     let challenge = Challenge::ask(&node).await;
-    let mut throttled = false;
-    // Failures are forgiven with time: enough of them for a slow machine.
     for n in 0..2000_u64 {
         let key = format!("a guess of the tests, number {n}");
-        let wrong = sign(&key, &challenge, IMPORT, &order, CALLER);
-        let status = from(guesser, wrong).await.unwrap().status().as_u16();
-        assert!(matches!(status, 403 | 429), "{status}");
-        throttled = status == 429;
+        ask(&guesser, &key, &challenge).await;
     }
-    assert!(throttled);
-    let shows_key = |address: &str| {
-        let request = node.client.get(format!("{}/cluster/salt", node.url));
-        let request = request.header("X-Forwarded-For", address);
-        request.header("X-Cluster-Key", CLUSTER_KEY).send()
-    };
-    let refused = shows_key(guesser).await.unwrap();
-    assert_eq!(refused.status(), 429, "it is not compared there any more");
-    assert_eq!(shows_key(other).await.unwrap().status(), 200);
-    // Nodes behind the same address go on: what they sign cannot be guessed.
+    assert_eq!(ask(&guesser, CLUSTER_KEY, &challenge).await, 429);
     for _ in 0..3 {
         let challenge = Challenge::ask(&node).await;
-        let right = sign(CLUSTER_KEY, &challenge, IMPORT, &order, CALLER);
-        assert_eq!(from(guesser, right).await.unwrap().status(), 200);
+        assert_eq!(ask(&honest, CLUSTER_KEY, &challenge).await, 200);
     }
     node.stop().await;
 }

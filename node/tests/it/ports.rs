@@ -23,8 +23,14 @@ const NAMES: &[&str] = &["127.0.0.1", "a.nodes.example"];
 impl Authority {
     /// A client that trusts this authority alone, and shows this certificate.
     fn client(&self, shown: Option<&Pair>) -> Client {
+        self.client_from(None, shown)
+    }
+
+    /// The same, whose connections come from this address.
+    fn client_from(&self, from: Option<IpAddr>, shown: Option<&Pair>) -> Client {
         let root = Certificate::from_pem(self.pem().as_bytes()).unwrap();
-        let mut builder = Client::builder().tls_certs_only([root]).no_proxy();
+        let builder = Client::builder().tls_certs_only([root]).no_proxy();
+        let mut builder = builder.local_address(from);
         if let Some(Pair { certificate, key }) = shown {
             let identity = Identity::from_pem((certificate.clone() + key).as_bytes()).unwrap();
             builder = builder.identity(identity);
@@ -92,12 +98,16 @@ impl Node {
 
     /// A client with the operator's certificate.
     fn operator(&self) -> Client {
+        self.operator_from(None)
+    }
+
+    fn operator_from(&self, from: Option<IpAddr>) -> Client {
         let shown = self.issue(&Leaf {
             names: &[OPERATOR],
             usages: OF_CLIENTS,
             days: (-1, 1),
         });
-        self.authority.client(Some(&shown))
+        self.authority.client_from(from, Some(&shown))
     }
 
     fn write_client_certificate(&self, authority: &Authority) -> Pair {
@@ -268,6 +278,44 @@ async fn only_a_node_of_this_cluster_and_its_operator_are_let_in_and_the_cluster
 }
 
 #[tokio::test]
+async fn at_the_ports_for_clients_the_cluster_key_is_not_even_compared() {
+    let node = Node::start(&[]);
+    let clients = format!("http://{}", node.address("address"));
+    let peers = node.address("peer_address").rsplit_once(':').unwrap().1;
+    for proof in ["ask", "2.0.0.x.x.0.x.x"] {
+        let request = client().get(format!("{clients}/cluster/status?details=true"));
+        let request = request.header("X-API-Key", API_KEY);
+        let answer = request.header("X-OSC-Proof", proof).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{proof}");
+        assert!(!answer.headers().contains_key("x-osc-challenge"));
+        let text = answer.text().await.unwrap();
+        assert!(
+            text.contains(&format!("port {peers} (OSC_PEER_PORT)")),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metrics_at_a_port_for_clients_tell_no_more_to_who_has_the_cluster_key_alone() {
+    let authority = Authority::new("nodes");
+    let leaf = authority.issue(&Leaf::of_node(NAMES));
+    let node = Node::start_with(authority, &leaf, &[("OSC_METRICS_BIND", "")]);
+    let url = format!("http://{}/metrics", node.address("address"));
+    for key in [CLUSTER_KEY, "another cluster key of the tests"] {
+        let answer = client().get(&url).header("X-Cluster-Key", key).send();
+        let answer = answer.await.unwrap();
+        assert_eq!(
+            answer.status(),
+            200,
+            "what is not compared is neither right nor wrong"
+        );
+        let page = answer.text().await.unwrap();
+        assert!(!page.contains("osc_key_"), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_alone_opens_nothing_and_the_operators_is_no_nodes() {
     let node = Node::start(&[]);
     let address = node.address("peer_address");
@@ -302,12 +350,15 @@ fn outer_address() -> IpAddr {
 #[tokio::test]
 async fn orders_come_from_the_operator_and_a_nodes_certificate_gives_them_on_its_own_machine_only()
 {
-    let outside = outer_address().to_string();
+    let own_address = outer_address();
+    let outside = own_address.to_string();
     let authority = Authority::new("nodes");
     let leaf = authority.issue(&Leaf::of_node(&[&outside, "127.0.0.1"]));
     let node = Node::start_with(authority, &leaf, &[("OSC_HOST", "0.0.0.0")]);
     let beside = node.authority.client(Some(&leaf));
-    let operator = node.operator();
+    // As one from elsewhere is seen: it comes from another address than the one where it arrives.
+    let elsewhere = node.authority.client_from(Some(own_address), Some(&leaf));
+    let operator = node.operator_from(Some(own_address));
     let port = |name: &str| node.address(name).rsplit_once(':').unwrap().1.to_owned();
     let (peers, clients) = (port("peer_address"), port("address"));
     let orders = [
@@ -332,12 +383,16 @@ async fn orders_come_from_the_operator_and_a_nodes_certificate_gives_them_on_its
         (status, answer.text().await.unwrap())
     };
     for (method, path) in &orders {
-        let from_outside = format!("https://{outside}:{peers}{path}");
-        let (status, body) = ask(&beside, from_outside.clone(), method).await;
+        let here = format!("https://127.0.0.1:{peers}{path}");
+        let (status, body) = ask(&elsewhere, here.clone(), method).await;
         assert_eq!(status, 403, "{method} {path}: {body}");
         assert!(body.contains("on its own machine only"), "{body}");
-        let here = format!("https://127.0.0.1:{peers}{path}");
-        for (client, url) in [(&beside, here), (&operator, from_outside)] {
+        let at_own_address = format!("https://{outside}:{peers}{path}");
+        for (client, url) in [
+            (&beside, here.clone()),
+            (&beside, at_own_address),
+            (&operator, here),
+        ] {
             let (_, body) = ask(client, url, method).await;
             assert!(!body.contains("own machine"), "{method} {path}: {body}");
         }
@@ -349,8 +404,8 @@ async fn orders_come_from_the_operator_and_a_nodes_certificate_gives_them_on_its
         }
     }
     let (status, body) = ask(
-        &beside,
-        format!("https://{outside}:{peers}/cluster/status"),
+        &elsewhere,
+        format!("https://127.0.0.1:{peers}/cluster/status"),
         &Method::GET,
     )
     .await;

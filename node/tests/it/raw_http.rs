@@ -45,6 +45,8 @@ impl RawAnswer {
         assert_eq!(self.header("content-type"), Some("application/json"));
         assert!(self.header("x-request-id").is_some_and(|id| !id.is_empty()));
         assert_eq!(self.header("retry-after").is_some(), status == 503);
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
         let body: Value = serde_json::from_str(&self.body).unwrap();
         assert!(!body["detail"].is_null(), "{self:?}");
     }

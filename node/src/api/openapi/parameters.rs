@@ -74,6 +74,16 @@ pub(in crate::api) struct EnvironmentQuery {
 
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
+pub(in crate::api) struct PurgeQuery {
+    /// The environment; absent or empty is the default one.
+    environment: Option<String>,
+    /// The name instead of that in the path, which cannot hold `.` and `..`.
+    #[param(example = "..")]
+    key: Option<String>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct DeleteQuery {
     /// The environment; absent or empty is the default one.
     environment: Option<String>,
@@ -187,4 +197,7 @@ pub(in crate::api) struct RemoveQuery {
     incarnation: String,
     /// Whether it is dead and need not have left.
     force: Option<bool>,
+    /// The name instead of that in the path, which cannot hold `.` and `..`.
+    #[param(example = "..")]
+    name: Option<String>,
 }

@@ -12,12 +12,11 @@ use crate::{
         Node,
         auth::Owner,
         body::Fields,
-        entry_path::{identity_of, not_found},
+        entry_path::{identity, identity_of, not_found},
         error::ApiError,
         federation::commit,
         openapi::{
-            EntryPath, EnvironmentQuery, LogLevelBody, Message, OwnerHeaders, OwnerRefusals,
-            Refusal,
+            EntryPath, LogLevelBody, Message, OwnerHeaders, OwnerRefusals, PurgeQuery, Refusal,
         },
         query::Query,
         write_terms::WriteTerms,
@@ -31,7 +30,7 @@ use crate::{
 /// For entries whose user key is lost: nobody can delete them otherwise, and their names stay taken.
 #[utoipa::path(
     delete, path = "/admin/configs/{key}", operation_id = "purge_configuration", tag = "administration",
-    params(EntryPath, EnvironmentQuery, OwnerHeaders),
+    params(EntryPath, PurgeQuery, OwnerHeaders),
     responses((status = 200, body = Message, description = "Removed",
                example = json!({"message": "Configuration 'database_prod' removed unread"})), OwnerRefusals,
               (status = 503, body = Refusal, description = "Nothing was done; try again, see `Retry-After`"),
@@ -44,7 +43,10 @@ pub(in crate::api) async fn purge(
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let identity = identity_of(&request, "/admin/configs/", &query)?;
+    let identity = match query.get("key") {
+        Some(key) => identity(key, &query)?,
+        None => identity_of(&request, "/admin/configs/", &query)?,
+    };
     loop {
         // In a directory too: whoever has the value drops it when it hears of the tombstone.
         let row = node.store.find_unread(&identity).await?;

@@ -73,7 +73,7 @@ pub(in crate::api) fn other_nodes(view: &View) -> (usize, usize) {
 }
 
 fn details(node: &NodeState, view: &View) -> Value {
-    let reasons = node.reasons_against_traffic();
+    let (reasons, writes) = node.traffic(node.store.write_health());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "incarnation": view.incarnation.to_string(),
@@ -85,7 +85,7 @@ fn details(node: &NodeState, view: &View) -> Value {
         "salt_fingerprint": node.salt().map(|salt| salt.fingerprint().to_string()),
         "entries": node.store.live_entries(),
         "digest": view.digest.as_ref().map(digest),
-        "writes": node.writes(),
+        "writes": writes,
         "members": view.members.iter().map(member).collect::<Vec<_>>(),
         "unknown_nodes": view.unknown,
         "unreachable_nodes": unreachable_nodes(&node.unreachable_peers()),

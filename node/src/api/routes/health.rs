@@ -11,7 +11,7 @@ use std::{
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 
-use crate::store::ReadError;
+use crate::store::{ReadError, WriteHealth};
 use crate::{
     api::{
         Node, NodeState,
@@ -28,7 +28,12 @@ use crate::{
     responses((status = 200, body = Health, description = "It lives")),
 )]
 pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
-    Json(json!({ "status": "healthy", "writes": node.writes() }))
+    Json(lives(&node, node.store.write_health()))
+}
+
+fn lives(node: &NodeState, store: WriteHealth) -> Value {
+    let (_, writes) = node.traffic(store);
+    json!({ "status": "healthy", "writes": writes })
 }
 
 /// Whether this node can serve correct reads
@@ -41,12 +46,12 @@ pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
 )]
 pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json<Value>) {
     let readable = is_readable(&node).await;
-    let (status, body) = readiness(&node, readable, node.writes());
+    let (status, body) = readiness(&node, readable, node.store.write_health());
     (status, Json(body))
 }
 
-fn readiness(node: &NodeState, readable: bool, writes: &str) -> (StatusCode, Value) {
-    let mut reasons = node.reasons_against_traffic();
+fn readiness(node: &NodeState, readable: bool, store: WriteHealth) -> (StatusCode, Value) {
+    let (mut reasons, writes) = node.traffic(store);
     if !readable {
         reasons.push("database not readable".to_owned());
     }
@@ -93,14 +98,14 @@ async fn is_readable(node: &NodeState) -> bool {
 #[derive(Debug)]
 pub(in crate::api) struct Pulse {
     readable: AtomicBool,
-    writes: Mutex<&'static str>,
+    store: Mutex<WriteHealth>,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
         Self {
             readable: AtomicBool::new(true),
-            writes: Mutex::new("accepted"),
+            store: Mutex::new(WriteHealth::Accepting),
         }
     }
 }
@@ -120,26 +125,23 @@ pub async fn take_pulse(node: &NodeState) {
     if node.pulse.readable.swap(readable, Ordering::Relaxed) && !readable {
         tracing::error!("database_not_readable");
     }
-    let writes = node.writes();
+    let store = node.store.write_health();
     *node
         .pulse
-        .writes
+        .store
         .lock()
-        .unwrap_or_else(PoisonError::into_inner) = writes;
+        .unwrap_or_else(PoisonError::into_inner) = store;
 }
 
 /// The answer to a probe, from memory alone; `None` for a path that is none of theirs.
 pub fn vital_signs(node: &NodeState, path: &str) -> Option<(StatusCode, Value)> {
     let pulse = &node.pulse;
-    let writes = *pulse.writes.lock().unwrap_or_else(PoisonError::into_inner);
+    let store = *pulse.store.lock().unwrap_or_else(PoisonError::into_inner);
     match path {
-        "/health" => {
-            let lives = json!({ "status": "healthy", "writes": writes });
-            Some((StatusCode::OK, lives))
-        }
+        "/health" => Some((StatusCode::OK, lives(node, store))),
         "/ready" => {
             let readable = pulse.readable.load(Ordering::Relaxed);
-            Some(readiness(node, readable, writes))
+            Some(readiness(node, readable, store))
         }
         _ => None,
     }

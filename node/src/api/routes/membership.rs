@@ -94,6 +94,7 @@ pub(in crate::api) async fn remove(
     let text = query
         .get("incarnation")
         .ok_or_else(|| ApiError::Invalid(vec![Problem::missing(&at)]))?;
+    let name = query.get("name").unwrap_or(&name);
     let order = OwnerOrder::Remove {
         name: MemberName::new(name),
         incarnation: incarnation(text, &at)?,
@@ -109,7 +110,7 @@ const LISTED: usize = 1000;
 ///
 /// For a node that is fenced or suspended because it may have missed deletes, while no other node could give it a
 /// snapshot. Deleted entries may come back: those that it still has. The answer counts and names the entries for which that
-/// may be; with `dry_run=true` nothing is done.
+/// may be; with `dry_run=true` nothing is done, and it is refused as the order itself would be.
 #[utoipa::path(
     post, path = "/cluster/unfence", operation_id = "unfence_node", tag = "cluster",
     params(UnfenceQuery, OwnerHeaders),
@@ -124,10 +125,10 @@ pub(in crate::api) async fn unfence(
     query: Query,
 ) -> Result<Json<Value>, ApiError> {
     let dry_run = query.is_on("dry_run")?;
+    drop(carry_out(&node, OwnerOrder::Unfence { dry_run }).await?);
     let state = if dry_run {
         node.store.view().state
     } else {
-        drop(carry_out(&node, OwnerOrder::Unfence).await?);
         "member"
     };
     // A delete is purged after the grace period, so what is younger was not deleted and purged.

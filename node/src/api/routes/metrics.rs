@@ -21,8 +21,8 @@ use crate::{
 
 /// Metrics in Prometheus' text format
 ///
-/// Public, but for `osc_key_*` and `osc_auth_throttled_total`: these are shown to callers with the cluster key, and on
-/// `OSC_METRICS_BIND`.
+/// Public, but for `osc_key_*` and `osc_auth_throttled_total`: these are shown on `OSC_METRICS_BIND`, and where there is no
+/// `OSC_PEER_PORT` to callers with the cluster key.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics_metrics_get", tag = "service", params(OptionalOwnerHeaders),
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"),
@@ -35,8 +35,9 @@ pub(in crate::api) async fn metrics(
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut parts = request.into_parts().0;
-    let shows_key = parts.headers.contains_key("x-cluster-key");
-    let reader = if shows_key && node.cluster_keys.is_some() {
+    // Where the port for nodes demands a certificate beside it, the cluster key alone opens nothing, and is not compared.
+    let counts = node.cluster_keys.is_some() && node.ports.peers.is_none();
+    let reader = if counts && parts.headers.contains_key("x-cluster-key") {
         parts.extract_with_state::<Owner, Node>(&node).await?;
         Reader::Operator
     } else {

@@ -92,7 +92,10 @@ pub enum OwnerOrder {
     /// Leave the cluster.
     Leave,
     /// Go on with what this node has: it is fenced or suspended, and no other node could give it a snapshot.
-    Unfence,
+    Unfence {
+        /// Whether only to tell whether it would.
+        dry_run: bool,
+    },
     /// Remove a member.
     Remove {
         /// Its name.
@@ -113,7 +116,7 @@ pub enum OwnerAnswer {
     Leaving(Option<State>),
     /// The member is removed.
     Removed,
-    /// The node goes on with what it has.
+    /// The node goes on with what it has, or would.
     Unfenced,
 }
 

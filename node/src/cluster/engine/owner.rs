@@ -37,7 +37,7 @@ impl Engine {
                     mounted,
                 } => self.found(tables, now, incarnation, mounted, out)?,
                 OwnerOrder::Leave => self.leave(tables, now, out)?,
-                OwnerOrder::Unfence => self.unfence(tables, out)?,
+                OwnerOrder::Unfence { dry_run } => self.unfence(tables, dry_run, out)?,
                 OwnerOrder::Remove {
                     name,
                     incarnation,

@@ -360,6 +360,7 @@ impl Engine {
     pub(super) fn unfence<T: Tables>(
         &mut self,
         tables: &mut T,
+        dry_run: bool,
         out: &mut Vec<Output>,
     ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
         let reason = match self.membership.standing {
@@ -376,6 +377,9 @@ impl Engine {
         }
         if self.is_another_source(Duration::ZERO) {
             return Ok(Err(OwnerRefusal::OtherSource));
+        }
+        if dry_run {
+            return Ok(Ok(OwnerAnswer::Unfenced));
         }
         let marks: Vec<_> = self
             .contacts

@@ -73,6 +73,17 @@ impl PeerProofs {
         .header()
     }
 
+    /// Whether a proof answers a challenge that went to a caller who had just proved itself, and that nobody has used yet. Says
+    /// nothing of who signed it.
+    pub fn follows_a_proof(&self, header: &HeaderValue) -> bool {
+        RequestHead::read(header).is_some_and(|RequestHead { offer, .. }| {
+            offer.answerer == self.boot
+                && self
+                    .challenges
+                    .is_held_by_member(&offer.challenge, self.started.elapsed())
+        })
+    }
+
     /// Judges the head of a request, and uses its challenge up where it is proven. `may_be_own` is for the one route
     /// on which a node finds itself.
     pub fn judge(

@@ -75,32 +75,33 @@ impl Challenges {
 
     /// Uses a challenge up. Tells whether it was good: made by this process, less than a minute ago, and not used before.
     pub(crate) fn spend(&self, challenge: &[u8], now: Duration) -> bool {
-        let Some((said, tag)) = challenge
+        self.read(challenge, now)
+            .is_some_and(|(kind, number)| self.window(kind, |window| window.use_up(number)))
+    }
+
+    /// Whether a challenge is good, and was made for a member. Does not use it up.
+    pub(crate) fn is_held_by_member(&self, challenge: &[u8], now: Duration) -> bool {
+        self.read(challenge, now).is_some_and(|(kind, number)| {
+            kind == ChallengeFor::Member && self.window(kind, |window| window.is_unused(number))
+        })
+    }
+
+    /// Whom a challenge was made for, and its number; `None` for one that this process did not make, or a minute ago.
+    fn read(&self, challenge: &[u8], now: Duration) -> Option<(ChallengeFor, u64)> {
+        let (said, tag) = challenge
             .split_at_checked(LENGTH - TAG)
-            .filter(|(_, tag)| tag.len() == TAG)
-        else {
-            return false;
-        };
-        if self.over(said).verify_truncated_left(tag).is_err() {
-            return false;
-        }
-        let Some((kind, numbers)) = said.split_first() else {
-            return false;
-        };
+            .filter(|(_, tag)| tag.len() == TAG)?;
+        self.over(said).verify_truncated_left(tag).ok()?;
+        let (kind, numbers) = said.split_first()?;
         let kind = if *kind == ChallengeFor::Member as u8 {
             ChallengeFor::Member
         } else {
             ChallengeFor::Stranger
         };
-        let Some((number, made)) = numbers.split_first_chunk::<8>() else {
-            return false;
-        };
-        let Some(made) = made.first_chunk::<8>() else {
-            return false;
-        };
+        let (number, made) = numbers.split_first_chunk::<8>()?;
+        let made = made.first_chunk::<8>()?;
         let age = millis(now).saturating_sub(u64::from_be_bytes(*made));
-        age < millis(GOOD_FOR)
-            && self.window(kind, |window| window.use_up(u64::from_be_bytes(*number)))
+        (age < millis(GOOD_FOR)).then_some((kind, u64::from_be_bytes(*number)))
     }
 
     fn window<T>(&self, kind: ChallengeFor, with: impl FnOnce(&mut Window) -> T) -> T {
@@ -128,15 +129,17 @@ impl Window {
     }
 
     fn use_up(&mut self, number: u64) -> bool {
-        if number >= self.next || self.next - number > WINDOW {
-            return false;
+        let unused = self.is_unused(number);
+        if let Some((word, bit)) = self.place(number).filter(|_| unused) {
+            *word |= bit;
         }
-        let Some((word, bit)) = self.place(number) else {
-            return false;
-        };
-        let unused = *word & bit == 0;
-        *word |= bit;
         unused
+    }
+
+    fn is_unused(&mut self, number: u64) -> bool {
+        let is_remembered = number < self.next && self.next - number <= WINDOW;
+        let place = self.place(number).filter(|_| is_remembered);
+        place.is_some_and(|(word, bit)| *word & bit == 0)
     }
 
     fn place(&mut self, number: u64) -> Option<(&mut u64, u64)> {
@@ -170,6 +173,26 @@ mod tests {
             assert!(!challenges.spend(&one, START));
             assert!(challenges.spend(&other, START));
         }
+    }
+
+    #[test]
+    fn only_a_good_one_that_was_made_for_a_member_is_held_by_one() {
+        let challenges = challenges();
+        let of_stranger = challenges.make(ChallengeFor::Stranger, START);
+        assert!(!challenges.is_held_by_member(&of_stranger, START));
+        let mut forged = of_stranger;
+        forged[0] = ChallengeFor::Member as u8;
+        assert!(!challenges.is_held_by_member(&forged, START));
+        let of_member = challenges.make(ChallengeFor::Member, START);
+        for _ in 0..2 {
+            assert!(
+                challenges.is_held_by_member(&of_member, START),
+                "looking uses nothing up"
+            );
+        }
+        assert!(!challenges.is_held_by_member(&of_member, START + GOOD_FOR));
+        assert!(challenges.spend(&of_member, START));
+        assert!(!challenges.is_held_by_member(&of_member, START));
     }
 
     #[test]

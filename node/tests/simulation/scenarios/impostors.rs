@@ -195,7 +195,12 @@ pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
     ensure(world.is_refused(id), "it takes writes")?;
     // What it gives back then is no resurrection, but what its owner was told.
     world.crash(0);
-    match world.told(behind, OwnerOrder::Unfence) {
+    let asked = world.told(behind, OwnerOrder::Unfence { dry_run: true });
+    ensure(
+        matches!(asked, Some(Ok(OwnerAnswer::Unfenced))) && waits(&world),
+        "it does not only tell that it would go on",
+    )?;
+    match world.told(behind, OwnerOrder::Unfence { dry_run: false }) {
         Some(Ok(OwnerAnswer::Unfenced)) => {}
         other => return Err(format!("it does not go on: {other:?}")),
     }

@@ -1,0 +1,68 @@
+//! What a failed TLS handshake means here, and which setting mends it: the library's words name neither.
+
+use std::{error::Error, io};
+
+use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
+
+/// In brackets behind what failed; empty where TLS is not the cause.
+pub(super) fn meaning(error: &(dyn Error + 'static)) -> &'static str {
+    tls_error(error).map_or("", meaning_of)
+}
+
+/// The error of the handshake among the causes.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // What an error of the system wraps is not among its causes.
+        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+        next = wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped));
+    }
+    None
+}
+
+fn meaning_of(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            " (what answers there speaks no TLS: OSC_CLUSTER_NODES lists OSC_PEER_PORT of each node)"
+        }
+        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            " (its certificate is of another authority: ca.crt in OSC_NODE_TLS_DIR must hold that of each node, and OSC_CLUSTER_NODES \
+             list OSC_PEER_PORT of each)"
+        }
+        TlsError::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => {
+            " (its certificate in OSC_NODE_TLS_DIR does not name the host by which OSC_CLUSTER_NODES lists it)"
+        }
+        TlsError::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => " (its certificate in OSC_NODE_TLS_DIR has ended)",
+        TlsError::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::AccessDenied,
+        ) => {
+            " (it refuses this node's certificate: OSC_NODE_TLS_DIR must be of the cluster's own authority, and name a listed node)"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handshakes_error_is_found_below_those_of_the_system() {
+        let fault = TlsError::InvalidMessage(InvalidMessage::InvalidContentType);
+        let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, fault));
+        assert!(!meaning(&io::Error::other("something else")).contains("OSC_"));
+        assert!(meaning(&wrapped).contains("OSC_PEER_PORT"));
+    }
+}
