@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     config::TlsFiles,
     metrics::{CertificateFile, FileMetrics},
-    reload,
+    reload::{self, Reloaded},
     tls::{Identity, InForce, Shown, TlsStatus},
 };
 
@@ -16,6 +16,8 @@ pub(crate) struct Certificates {
     shown: Shown,
     status: Arc<TlsStatus>,
     metrics: FileMetrics,
+    /// Whether other nodes judge it.
+    judged: bool,
 }
 
 impl Certificates {
@@ -30,7 +32,23 @@ impl Certificates {
             shown,
             status,
             metrics,
+            judged: false,
         }
+    }
+
+    /// Of a node that shows it to other nodes: one that they would refuse does not replace one that they accept.
+    pub(crate) fn judged(self) -> Self {
+        Self {
+            judged: true,
+            ..self
+        }
+    }
+
+    fn judge(&self, identity: &Identity) -> anyhow::Result<()> {
+        if self.judged {
+            identity.verify()?;
+        }
+        Ok(())
     }
 
     /// Reads them for the first time.
@@ -50,31 +68,54 @@ impl Certificates {
         mut put_in_force: impl FnMut(&Identity) -> anyhow::Result<()>,
     ) {
         let files = self.files.paths();
-        let mut last = None;
-        reload::on_change(files, || {
+        let mut last: Option<Identity> = None;
+        let mut told = None;
+        reload::until_settled(files, || {
+            let mut fault = None;
             let taken = Identity::read(&self.files).and_then(|identity| {
-                put_in_force(&identity)?;
+                if let Err(error) = self.judge(&identity) {
+                    if last.as_ref().is_some_and(|last| self.judge(last).is_ok()) {
+                        return Err(error);
+                    }
+                    // What is in force is no better.
+                    fault = Some(error);
+                }
+                let known = last.as_ref().map(Identity::in_force);
+                if fault.is_none() || known != Some(identity.in_force()) {
+                    put_in_force(&identity)?;
+                }
                 Ok(identity)
             });
+            let in_force = taken.is_ok();
             match taken {
                 Ok(identity) => {
                     self.show(&identity);
                     let now = identity.in_force();
-                    let changed = last.replace(now.clone()).is_some();
-                    if changed {
+                    let before = last.replace(identity).map(|last| last.in_force());
+                    let mended = told.is_some() && fault.is_none();
+                    if before.is_some_and(|before| before != now || mended) {
                         self.tell(&now);
                     }
                 }
                 // Often one file of a pair is written before the other.
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    tracing::error!(
-                        certificate = self.name(),
-                        error,
-                        "certificates_not_reloaded"
-                    );
-                    self.status.refuses(self.shown, error);
+                Err(error) => fault = Some(error),
+            }
+            let fault = fault.map(|fault| format!("{fault:#}"));
+            if let Some(error) = &fault {
+                self.status.refuses(self.shown, error.clone());
+                let certificate = self.name();
+                if told.as_ref() != Some(error) && in_force {
+                    tracing::error!(certificate, error, "certificates_refused_by_nodes");
+                } else if told.as_ref() != Some(error) {
+                    tracing::error!(certificate, error, "certificates_not_reloaded");
                 }
+            }
+            let settled = fault.is_none();
+            told = fault;
+            if settled {
+                Reloaded::Settled
+            } else {
+                Reloaded::TryAgain
             }
         })
         .await;

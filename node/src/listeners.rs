@@ -3,11 +3,12 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
 use axum::Router;
-use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
+use tokio::{net::TcpSocket, sync::watch, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,8 +17,8 @@ use crate::{
     config::{Config, UsageError},
     metrics::{CountedPort, FileMetrics, PortMetrics},
     peers::PeerClient,
-    server::{ConnectionLimits, Guests, HealthPort, LiveTls, Port},
-    tls::{Identity, KnownHosts, Shown, TlsStatus},
+    server::{ConnectionLimits, HealthPort, LiveTls, Port, SharedTable},
+    tls::{Door, Identity, KnownHosts, Shown, TlsStatus},
 };
 
 /// Backlog of connections that wait to be taken, as the standard library has it.
@@ -36,6 +37,9 @@ pub(crate) struct Listeners {
     peer_limits: ConnectionLimits,
     few_limits: ConnectionLimits,
 }
+
+/// Between two tries to open a port that another process has taken.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The one port that every node has, unless it is closed.
 #[derive(Debug)]
@@ -90,16 +94,19 @@ impl Listeners {
         if let Some(files) = config.tls.clone() {
             let certificates = certificates(files, Shown::ToClients);
             let identity = usable("HTTPS", certificates.read())?;
-            let live = LiveTls::new(identity.server_config()?, Guests::Clients);
+            let live = LiveTls::new(identity.server_config()?);
             read.clients = Some((certificates, live));
             identities.peers = Some(identity);
         }
         if let Some(files) = config.node_tls.clone() {
-            let certificates = certificates(files, Shown::ToNodes);
+            let mut certificates = certificates(files, Shown::ToNodes);
+            if config.peer_listen.is_some() {
+                certificates = certificates.judged();
+            }
             let identity = usable("OSC_NODE_TLS_DIR", certificates.read())?;
-            let for_peers = usable("OSC_NODE_TLS_DIR", identity.peer_config(hosts.clone()))?;
-            read.peers = Some(LiveTls::new(for_peers, Guests::Nodes));
-            read.metrics = Some(LiveTls::new(identity.metrics_config()?, Guests::Clients));
+            let for_peers = usable("OSC_NODE_TLS_DIR", identity.peer_tls(hosts.clone()))?;
+            read.peers = Some(LiveTls::new(for_peers));
+            read.metrics = Some(LiveTls::new(identity.metrics_config()?));
             read.node = Some((certificates, hosts));
             if config.peer_listen.is_some() {
                 identities.peers = Some(identity);
@@ -250,21 +257,33 @@ impl Listeners {
             };
             serving.follow(certificates, move |identity| live.present(identity));
         }
+        // One for both ports: what one address has at one of them is not had at the other.
+        let of_clients = SharedTable::new(client_limits);
         let counted_at = |port| node.metrics.connections.at(port);
         if let Some((listener, live)) = peers {
             let router = router(Arc::clone(node), Served::ToNodes);
             let counted = counted_at(CountedPort::Peers);
-            serving.start(listener, router, Some(live), (peer_limits, counted));
+            serving.start(
+                listener,
+                router,
+                Some(live),
+                (SharedTable::new(peer_limits), counted),
+            );
         }
         if let Some((listener, tls)) = metrics {
             let router = metrics_router(Arc::clone(node));
             let counted = counted_at(CountedPort::Metrics);
-            serving.start(listener, router, tls, (few_limits, counted));
+            serving.start(
+                listener,
+                router,
+                tls,
+                (SharedTable::new(few_limits), counted),
+            );
         }
         let router = router(Arc::clone(node), for_clients);
         if let Some((socket, certificates)) = https {
-            let limits = (client_limits.clone(), counted_at(CountedPort::Https));
-            serving.start_late(socket, router.clone(), certificates, limits);
+            let connections = (of_clients.clone(), counted_at(CountedPort::Https));
+            serving.start_late(socket, router.clone(), certificates, connections);
         }
         if let Some(ClientPort { listener, tls }) = clients {
             let live = tls.as_ref().map(|(_, live)| live.clone());
@@ -279,7 +298,7 @@ impl Listeners {
                 });
             }
             let counted = counted_at(CountedPort::Http);
-            serving.start(listener, router, live, (client_limits, counted));
+            serving.start(listener, router, live, (of_clients, counted));
         }
         Ok(serving)
     }
@@ -296,7 +315,7 @@ struct LiveIdentity {
 impl LiveIdentity {
     /// Shows this certificate everywhere, or nowhere.
     fn present(&self, identity: &Identity) -> anyhow::Result<()> {
-        let for_peers = identity.peer_config(self.hosts.clone())?;
+        let for_peers = identity.peer_tls(self.hosts.clone())?;
         let for_metrics = identity.metrics_config()?;
         if let Some(client) = &self.client {
             client.present(identity)?;
@@ -317,13 +336,13 @@ impl Serving {
         listener: TcpListener,
         router: Router,
         tls: Option<LiveTls>,
-        (limits, metrics): (ConnectionLimits, PortMetrics),
+        (table, metrics): (SharedTable, PortMetrics),
     ) -> Port {
         Port {
             listener,
             router,
             tls,
-            limits,
+            table,
             head_room: self.node.budgets.connections.clone(),
             metrics,
         }
@@ -334,9 +353,9 @@ impl Serving {
         listener: TcpListener,
         router: Router,
         tls: Option<LiveTls>,
-        limits: (ConnectionLimits, PortMetrics),
+        connections: (SharedTable, PortMetrics),
     ) {
-        let port = self.port(listener, router, tls, limits);
+        let port = self.port(listener, router, tls, connections);
         self.ports
             .push(tokio::spawn(port.serve(self.closing.clone())));
     }
@@ -344,18 +363,19 @@ impl Serving {
     /// Starts a port that opens when there is a certificate for it.
     fn start_late(
         &mut self,
-        HttpsSocket { socket, address }: HttpsSocket,
+        socket: HttpsSocket,
         router: Router,
         certificates: Certificates,
-        limits: (ConnectionLimits, PortMetrics),
+        connections: (SharedTable, PortMetrics),
     ) {
+        self.node.tls.opens_late();
         let (opens, mut open) = watch::channel(None::<LiveTls>);
         self.follow(certificates, move |identity| {
             let config = identity.server_config()?;
             let live = opens.borrow().clone();
             match live {
                 Some(live) => live.replace(config),
-                None => drop(opens.send_replace(Some(LiveTls::new(config, Guests::Clients)))),
+                None => drop(opens.send_replace(Some(LiveTls::new(config)))),
             }
             Ok(())
         });
@@ -370,9 +390,14 @@ impl Serving {
                 () = serving.closing.cancelled() => return Ok(()),
                 opened = open.wait_for(Option::is_some) => opened.ok().and_then(|live| live.clone()),
             };
-            let listener = socket.listen(BACKLOG)?.into_std()?;
+            let address = socket.address;
+            let listener = tokio::select! {
+                () = serving.closing.cancelled() => return Ok(()),
+                listener = socket.open(&serving.node.tls) => listener,
+            };
+            serving.node.tls.port_of_clients(Door::Open);
             tracing::info!(%address, "https_port_opened");
-            let port = serving.port(listener, router, opened, limits);
+            let port = serving.port(listener, router, opened, connections);
             port.serve(serving.closing).await
         }));
     }
@@ -409,13 +434,13 @@ pub(crate) struct ReadCertificates {
 impl HttpsSocket {
     fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let socket = or_ipv4(address, |address| {
-            let socket = match address {
-                SocketAddr::V4(_) => TcpSocket::new_v4(),
-                SocketAddr::V6(_) => TcpSocket::new_v6(),
-            }?;
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            Ok(socket)
+            // Two sockets of reused addresses share one until one of them listens: nobody else is to have this one. Only
+            // what is left of an earlier process's connections makes reuse necessary.
+            let alone = bound(address, false);
+            match alone {
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bound(address, true),
+                alone => alone,
+            }
         });
         let socket = socket.with_context(|| {
             format!("cannot listen on {address}; choose another OSC_HTTPS_PORT")
@@ -423,6 +448,46 @@ impl HttpsSocket {
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
+
+    fn listen(self) -> anyhow::Result<TcpListener> {
+        let address = self.address;
+        // What is left of its connections must not keep the next process from the port.
+        let listening = self.socket.set_reuseaddr(true);
+        let listening = listening.and_then(|()| self.socket.listen(BACKLOG)?.into_std());
+        listening.with_context(|| format!("cannot listen on {address}"))
+    }
+
+    /// Listens, however long another process has the port; meanwhile the status says so.
+    async fn open(self, status: &TlsStatus) -> TcpListener {
+        let address = self.address;
+        let mut listening = self.listen();
+        let mut told = false;
+        loop {
+            match listening {
+                Ok(listener) => return listener,
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    if !told {
+                        tracing::error!(%address, error, "https_port_not_opened");
+                        told = true;
+                    }
+                    status.port_of_clients(Door::Taken(error));
+                }
+            }
+            sleep(RETRY).await;
+            listening = Self::bind(address).and_then(Self::listen);
+        }
+    }
+}
+
+fn bound(address: SocketAddr, reused: bool) -> std::io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(reused)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Takes an address. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.

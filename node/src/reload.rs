@@ -1,36 +1,122 @@
 //! Files that change while the node runs: access keys, certificates.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sha2::{Digest, Sha256};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    fs::File,
+    io::AsyncReadExt,
+    time::{MissedTickBehavior, interval},
+};
 
 /// Contents are compared, because Kubernetes swaps a link above mounted files, which no file event tells reliably.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// The largest file of keys or certificates, in bytes. A bundle of 10,000 authorities is smaller.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// What became of files that were read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reloaded {
+    /// Nothing is left to do until they change.
+    Settled,
+    /// They are of no use now. Time alone may change that: a certificate begins.
+    TryAgain,
+}
+
+/// Reads a file of at most [`MAX_FILE_BYTES`].
+///
+/// # Errors
+/// Where it cannot be read, or is larger.
+pub fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(file)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let why = format!("it is larger than {MAX_FILE_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
+}
+
 /// Calls `reload` whenever the content of any file is another one than before; until the future is dropped.
 /// Also once at the beginning: the files may have changed since they were first read.
 pub async fn on_change(files: Vec<PathBuf>, mut reload: impl FnMut()) {
+    until_settled(files, || {
+        reload();
+        Reloaded::Settled
+    })
+    .await;
+}
+
+/// The same, and again after a while where that did not settle it.
+pub async fn until_settled(files: Vec<PathBuf>, mut reload: impl FnMut() -> Reloaded) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = contents(&files).await;
-    reload();
+    let mut reloaded = reload();
     loop {
         ticks.tick().await;
         let current = contents(&files).await;
-        if current != known {
+        if current != known || reloaded == Reloaded::TryAgain {
             known = current;
-            reload();
+            reloaded = reload();
         }
     }
 }
 
-/// A digest over all files; a missing one counts as empty.
+/// A digest over all files. Why one cannot be read counts as what is in it.
 async fn contents(files: &[PathBuf]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for file in files {
-        let bytes = tokio::fs::read(file).await.unwrap_or_default();
-        digest.update(Sha256::digest(bytes));
+        match content(file).await {
+            Ok(content) => digest.update(content),
+            Err(error) => digest.update(Sha256::digest(error.to_string())),
+        }
     }
     digest.finalize().into()
+}
+
+/// A digest of the file: of its beginning and its length, where it is larger than any that is taken.
+async fn content(file: &Path) -> io::Result<[u8; 32]> {
+    let file = File::open(file).await?;
+    let length = file.metadata().await?.len();
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .await?;
+    let digest = Sha256::new_with_prefix(length.to_be_bytes());
+    Ok(digest.chain_update(bytes).finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_missing_a_folder_empty_or_too_large_is_another_thing_each_time() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("ca.crt");
+        let mut seen = vec![contents(std::slice::from_ref(&file)).await];
+        fs::create_dir(&file).unwrap();
+        seen.push(contents(std::slice::from_ref(&file)).await);
+        fs::remove_dir(&file).unwrap();
+        for length in [0, MAX_FILE_BYTES, MAX_FILE_BYTES + 1, MAX_FILE_BYTES + 2] {
+            fs::write(&file, vec![b'#'; length.try_into().unwrap()]).unwrap();
+            seen.push(contents(std::slice::from_ref(&file)).await);
+            assert_eq!(read_bounded(&file).is_ok(), length <= MAX_FILE_BYTES);
+        }
+        let mut different = seen.clone();
+        different.sort_unstable();
+        different.dedup();
+        assert_eq!(different.len(), seen.len());
+    }
 }

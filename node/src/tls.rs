@@ -19,15 +19,19 @@ use std::path::Path;
 pub use admission::{CertificateRole, KnownHosts, OPERATOR_NAME};
 use anyhow::{Context, bail};
 pub use certificate::{CertificateFacts, facts};
-pub use identity::Identity;
+pub use identity::{Identity, PortTls};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 pub(crate) use status::Shown;
-pub use status::{InForce, Presented, TlsStatus};
+pub use status::{Door, InForce, Presented, TlsStatus};
+
+use crate::reload;
 
 fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("cannot read certificates from {}", path.display()))?;
+    let unreadable = || format!("cannot read certificates from {}", path.display());
+    let bytes = reload::read_bounded(path).with_context(unreadable)?;
+    let certificates = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(unreadable)?;
     if certificates.is_empty() {
         bail!("{} holds no certificate in PEM", path.display());
     }

@@ -120,6 +120,8 @@ pub(super) enum ApiError {
     /// This header with a key is there twice.
     RepeatedKey(&'static str),
     HeadTooLarge,
+    /// What the client showed when it connected is not accepted any more.
+    CertificateWithdrawn,
     /// So many Host headers.
     Host(&'static str),
     MethodNotAllowed,
@@ -176,6 +178,7 @@ impl ApiError {
             Self::MissingClusterKey => ("cluster_key", "missing"),
             Self::InvalidClusterKey => ("cluster_key", "wrong"),
             Self::MissingClientCertificate => ("client_certificate", "missing"),
+            Self::CertificateWithdrawn => ("client_certificate", "not accepted any more"),
             Self::OrderOfNode => ("client_certificate", "of a node, not of the operator"),
             Self::MessageOfOperator => ("client_certificate", "of the operator, not of a node"),
             Self::UnreadableProof => ("proof", "of another request"),
@@ -196,6 +199,7 @@ impl ApiError {
             | Self::InvalidClusterKey
             | Self::MissingClientCertificate
             | Self::OrderOfNode
+            | Self::CertificateWithdrawn
             | Self::MessageOfOperator
             | Self::ProofRequired
             | Self::WrongUserKey { .. } => StatusCode::FORBIDDEN,
@@ -313,6 +317,7 @@ impl ApiError {
             Self::UnknownRoute => "Not Found".into(),
             Self::TooManyHeaders => "Too many headers".into(),
             Self::RepeatedKey(name) => format!("Header {name} is given more than once").into(),
+            Self::CertificateWithdrawn => "The certificate of this connection is not accepted any more; connect again".into(),
             Self::HeadTooLarge => "The headers of this request are too large".into(),
             Self::Host(number) => format!("The request has {number} Host header").into(),
             Self::MethodNotAllowed => "Method Not Allowed".into(),

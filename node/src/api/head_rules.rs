@@ -14,8 +14,16 @@ pub const MAX_HEADERS: usize = 100;
 #[derive(Debug, Clone, Copy)]
 pub struct HeadTooLarge;
 
+/// Says that the certificate that the client showed on this connection is not accepted any more. The server puts it into the
+/// extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct CertificateWithdrawn;
+
 /// Refuses a request by its head alone.
 pub(super) fn judge(request: &Request) -> Result<(), ApiError> {
+    if request.extensions().get::<CertificateWithdrawn>().is_some() {
+        return Err(ApiError::CertificateWithdrawn);
+    }
     // HTTP/2 bounds only their size.
     if request.headers().len() > MAX_HEADERS {
         return Err(ApiError::TooManyHeaders);

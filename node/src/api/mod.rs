@@ -50,7 +50,7 @@ mod write_terms;
 
 pub use connection::{ConnectionMark, ShownCertificate};
 pub use federation::Federation;
-pub use head_rules::{HeadTooLarge, MAX_HEADERS};
+pub use head_rules::{CertificateWithdrawn, HeadTooLarge, MAX_HEADERS};
 pub use ports::{OpenPorts, Served};
 pub use router::{metrics_router, openapi_document, router, routes};
 pub use routes::health::{take_pulse, vital_signs};

@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     peers::{PeerFaults, PeerProofs, UnreachablePeer},
     store::{Store, WallClock, WriteHealth},
-    tls::{Presented, TlsStatus},
+    tls::TlsStatus,
 };
 
 /// A shared [`NodeState`].
@@ -278,9 +278,11 @@ impl NodeState {
 
     /// Why no client reaches this node; `None` while one does.
     fn without_clients(&self) -> Option<String> {
-        let Presented { in_force, error } = self.tls.clients().filter(|_| self.needs_https)?;
-        let error = error.filter(|_| in_force.is_none())?;
-        Some(format!("OSC_HTTPS_PORT is closed: {error}"))
+        let closed = self.needs_https && !self.tls.is_open();
+        closed.then(|| match self.tls.fault_of_clients() {
+            Some(error) => format!("OSC_HTTPS_PORT is closed: {error}"),
+            None => "OSC_HTTPS_PORT is closed".to_owned(),
+        })
     }
 
     /// Why this node opens no entry; `None` while it does.

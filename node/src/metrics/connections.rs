@@ -127,7 +127,12 @@ impl ConnectionMetrics {
             port: port.label(),
             of_all: self.clone(),
         };
-        metrics.open(0);
+        // A gauge that is never touched is not shown.
+        metrics
+            .of_all
+            .open
+            .with_label_values(&[metrics.port])
+            .set(0);
         // An increase from nothing is none to Prometheus.
         for reason in ["full", "reserved", "address"] {
             let labels = [metrics.port, reason];
@@ -145,10 +150,14 @@ pub struct PortMetrics {
 }
 
 impl PortMetrics {
-    /// How many connections there are.
-    pub fn open(&self, connections: usize) {
-        let open = self.of_all.open.with_label_values(&[self.port]);
-        open.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    /// There is one connection more.
+    pub fn opened(&self) {
+        self.of_all.open.with_label_values(&[self.port]).inc();
+    }
+
+    /// There is one connection less.
+    pub fn ended(&self) {
+        self.of_all.open.with_label_values(&[self.port]).dec();
     }
 
     /// Counts a connection that was not taken.

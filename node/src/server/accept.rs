@@ -1,11 +1,6 @@
 //! The loop that takes connections from a port.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use http::HeaderValue;
@@ -25,10 +20,9 @@ use super::{
     edge::EdgeParts,
     handshake::LiveTls,
     head_room::HeadRoom,
-    limits::ConnectionLimits,
     refusal::Refusal,
     request_body::RestLimits,
-    table::{ConnectionTable, Refused},
+    table::{Refused, SharedTable},
 };
 use crate::{
     api::ConnectionMark,
@@ -58,7 +52,7 @@ pub(crate) struct Port {
     /// `None` for plain HTTP.
     pub(crate) tls: Option<LiveTls>,
     /// What their connections may cost.
-    pub(crate) limits: ConnectionLimits,
+    pub(crate) table: SharedTable,
     /// The share of the memory from which heads grow that are larger than most.
     pub(crate) head_room: Pool,
     /// What is counted.
@@ -72,11 +66,12 @@ impl Port {
             listener,
             router,
             tls,
-            limits,
+            table,
             head_room,
             metrics,
         } = self;
         let listener = TcpListener::from_std(listener)?;
+        let limits = &table.limits;
         let patience = limits.patience;
         let keep_alive = format!("timeout={}", patience.idle.as_secs());
         let edge = EdgeParts {
@@ -98,7 +93,7 @@ impl Port {
             stop: stop.clone(),
         });
         let doorkeeper = Doorkeeper {
-            table: Arc::new(Mutex::new(ConnectionTable::new(limits))),
+            table,
             shared,
             tasks: TaskTracker::new(),
             telling: Arc::new(Semaphore::new(TOLD)),
@@ -152,7 +147,7 @@ fn is_exhaustion(error: &io::Error) -> bool {
 /// Takes clients or turns them away.
 #[derive(Debug)]
 struct Doorkeeper {
-    table: Arc<Mutex<ConnectionTable>>,
+    table: SharedTable,
     shared: Arc<Shared>,
     tasks: TaskTracker,
     telling: Arc<Semaphore>,
@@ -162,20 +157,18 @@ impl Doorkeeper {
     fn receive(&self, stream: TcpStream, peer: SocketAddr) {
         let mut made = None;
         let here = stream.local_addr().ok().map(|address| address.ip());
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let admitted = table.admit(peer.ip().to_canonical(), |id| {
+        let admitted = self.table.lock().admit(peer.ip().to_canonical(), |id| {
             let mark = ConnectionMark::new(peer, id).arrived_at(here);
             let activity = Arc::new(Activity::new(mark));
             made = Some(Arc::clone(&activity));
             activity
         });
-        self.shared.metrics.open(table.len());
-        drop(table);
         match (admitted, made) {
             (Ok(id), Some(activity)) => {
+                self.shared.metrics.opened();
                 let entry = TableEntry {
                     id,
-                    table: Arc::clone(&self.table),
+                    table: self.table.clone(),
                     metrics: self.shared.metrics.clone(),
                 };
                 let shared = Arc::clone(&self.shared);
@@ -222,14 +215,13 @@ impl Doorkeeper {
 /// A connection's place in the table, which it gives up when it ends in whatever way.
 struct TableEntry {
     id: u64,
-    table: Arc<Mutex<ConnectionTable>>,
+    table: SharedTable,
     metrics: PortMetrics,
 }
 
 impl Drop for TableEntry {
     fn drop(&mut self) {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.ended(self.id);
-        self.metrics.open(table.len());
+        self.table.lock().ended(self.id);
+        self.metrics.ended();
     }
 }

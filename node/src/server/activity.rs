@@ -2,15 +2,16 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
-use super::refusal::Refusal;
+use super::{handshake::Standing, refusal::Refusal};
 use crate::{api::ConnectionMark, budget::Reservation, config::Patience};
 
 /// What is spoken on a connection.
@@ -54,6 +55,8 @@ pub(super) struct Activity {
     refusal: AtomicU8,
     /// Room for the large head that is being read. HTTP/1 only.
     head_room: Mutex<Option<Reservation>>,
+    /// Whether its certificate is still good; nothing where none was shown.
+    standing: OnceLock<Standing>,
     /// Wakes the connection when it is told to make room.
     pub(super) told: Notify,
 }
@@ -71,8 +74,25 @@ impl Activity {
             evicted: AtomicBool::new(false),
             refusal: AtomicU8::new(0),
             head_room: Mutex::default(),
+            standing: OnceLock::new(),
             told: Notify::new(),
         }
+    }
+
+    /// The client has shown what it is. Said once, before the first request.
+    pub(super) fn stands(&self, standing: Standing) {
+        let _ = self.standing.set(standing);
+    }
+
+    /// Cancelled when the client must show its certificate again.
+    pub(super) fn outdated(&self) -> CancellationToken {
+        let standing = self.standing.get();
+        standing.map_or_else(CancellationToken::new, |standing| standing.outdated.clone())
+    }
+
+    /// Whether the client's certificate is not accepted any more.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.standing.get().is_some_and(Standing::is_withdrawn)
     }
 
     fn now(&self) -> u64 {

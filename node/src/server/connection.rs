@@ -24,6 +24,7 @@ use super::{
     activity::{Activity, Overdue, Protocol},
     edge::{Edge, EdgeParts},
     handshake::{LiveTls, Shaken},
+    intake::Intake,
     limits::{
         EVICTION, FAREWELL, LAST_ANSWERS, MAX_HEAD_BYTES, MAX_STREAMS, RECEIVE_WINDOW, SEND_BUFFER,
     },
@@ -85,8 +86,9 @@ pub(super) async fn serve(
 ) -> ConnectionEnd {
     let stream = StallGuard::new(stream, shared.patience.stall);
     let Some(tls) = &shared.tls else {
-        return converse(stream, activity, shared, CancellationToken::new()).await;
+        return converse(stream, activity, shared).await;
     };
+    let stream = Intake::new(stream, activity.mark.peer.ip(), shared.edge.room.clone());
     let handshake = timeout(shared.patience.headers, tls.accept(stream));
     let shaken = tokio::select! {
         biased;
@@ -99,12 +101,13 @@ pub(super) async fn serve(
             let Shaken {
                 stream,
                 shown,
-                outdated,
+                standing,
             } = shaken;
+            activity.stands(standing);
             if let Some(shown) = shown {
                 activity.mark.certify(shown);
             }
-            converse(stream, activity, shared, outdated).await
+            converse(stream, activity, shared).await
         }
         Ok(Err(error)) => {
             let client = activity.mark.peer.ip();
@@ -129,8 +132,8 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: T,
     activity: Arc<Activity>,
     shared: &Shared,
-    outdated: CancellationToken,
 ) -> ConnectionEnd {
+    let outdated = activity.outdated();
     let room = shared.edge.room.clone();
     let wire = Wire::new(stream, Arc::clone(&activity), room, shared.metrics.clone());
     let edge = Edge {
@@ -155,6 +158,11 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
             if outdated.as_mut().poll(context).is_ready() {
                 conduct.retires_at = Instant::now();
+                if conduct.leaving.is_none() && !activity.is_busy() && activity.is_withdrawn() {
+                    conduct.leave(ConnectionEnd::Age, FAREWELL);
+                    http.as_mut().graceful_shutdown();
+                    continue;
+                }
             }
             if conduct.leaving.is_none() {
                 if stopped.as_mut().poll(context).is_ready() {

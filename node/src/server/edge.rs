@@ -21,7 +21,10 @@ use super::{
     head_room::HeadRoom,
     request_body::{self, Progress, RestLimits},
 };
-use crate::{api::HeadTooLarge, budget::Reservation};
+use crate::{
+    api::{CertificateWithdrawn, HeadTooLarge},
+    budget::Reservation,
+};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -61,6 +64,10 @@ impl Service<Request<Incoming>> for Edge {
         head.extensions.insert(Arc::clone(&activity.mark));
         if permit.is_err() {
             head.extensions.insert(HeadTooLarge);
+        }
+        if activity.is_withdrawn() {
+            head.extensions.insert(CertificateWithdrawn);
+            activity.retire();
         }
         let awaits_continue = version == Version::HTTP_11 && head.headers.contains_key(EXPECT);
         let client_closes = version < Version::HTTP_11 || closes(&head.headers);

@@ -6,26 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls::ServerConfig;
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, UnixTime},
+    server::danger::ClientCertVerifier,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::{api::ShownCertificate, tls::CertificateRole};
-
-/// Who comes to a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Guests {
-    /// Clients, which need no certificate.
-    Clients,
-    /// Nodes and the operator, which show theirs.
-    Nodes,
-}
+use super::{
+    intake::{Intake, Plaintext},
+    limits::TLS_SEND_BUFFER,
+};
+use crate::{
+    api::ShownCertificate,
+    tls::{CertificateRole, PortTls},
+};
 
 /// The certificates of a port. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveTls {
-    guests: Guests,
     in_force: Arc<RwLock<InForce>>,
     /// When a refusal was last told of.
     told: Arc<Mutex<Option<Instant>>>,
@@ -37,32 +38,55 @@ const TELL_EVERY: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 struct InForce {
     config: Arc<ServerConfig>,
+    nodes: Option<Arc<dyn ClientCertVerifier>>,
     /// Cancelled when others are in force.
     replaced: CancellationToken,
 }
 
 /// A client with which TLS is spoken.
 pub(super) struct Shaken<T> {
-    pub(super) stream: TlsStream<T>,
+    pub(super) stream: Plaintext<T>,
     /// What the client showed. Rustls has checked it.
     pub(super) shown: Option<ShownCertificate>,
+    pub(super) standing: Standing,
+}
+
+/// What becomes of a connection whose client showed a certificate, when others are in force than it was shown to.
+#[derive(Debug)]
+pub(super) struct Standing {
+    live: LiveTls,
+    chain: Vec<CertificateDer<'static>>,
     /// Cancelled when the client must show its certificate again.
     pub(super) outdated: CancellationToken,
 }
 
+impl Standing {
+    /// Whether the client's certificate was accepted when it came, and is not any more.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        if !self.outdated.is_cancelled() {
+            return false;
+        }
+        let (Some(nodes), Some((leaf, others))) = (self.live.now().nodes, self.chain.split_first())
+        else {
+            return false;
+        };
+        let judged = nodes.verify_client_cert(leaf, others, UnixTime::now());
+        judged.is_err()
+    }
+}
+
 impl LiveTls {
     /// These certificates.
-    pub(crate) fn new(config: ServerConfig, guests: Guests) -> Self {
+    pub(crate) fn new(tls: impl Into<PortTls>) -> Self {
         Self {
-            guests,
-            in_force: Arc::new(RwLock::new(InForce::new(config))),
+            in_force: Arc::new(RwLock::new(InForce::new(tls.into()))),
             told: Arc::default(),
         }
     }
 
     /// Whether a handshake that failed is something that a person must hear of.
     pub(super) fn tells_of_refusals(&self) -> bool {
-        if self.guests == Guests::Clients {
+        if self.now().nodes.is_none() {
             return false;
         }
         let now = Instant::now();
@@ -74,15 +98,23 @@ impl LiveTls {
         due
     }
 
+    fn now(&self) -> InForce {
+        let in_force = self.in_force.read();
+        in_force.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Other ones, for connections that come from now on. What nodes showed is judged again: their earlier connections end
-    /// in good order.
-    pub(crate) fn replace(&self, config: ServerConfig) {
+    /// in good order, and those at once and without another answer whose certificate is not accepted any more.
+    pub(crate) fn replace(&self, tls: impl Into<PortTls>) {
+        let new = InForce::new(tls.into());
         let mut in_force = self
             .in_force
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let earlier = std::mem::replace(&mut *in_force, InForce::new(config));
-        if self.guests == Guests::Nodes {
+        let earlier = std::mem::replace(&mut *in_force, new);
+        // Judged by what is in force now.
+        drop(in_force);
+        if earlier.nodes.is_some() {
             earlier.replaced.cancel();
         }
     }
@@ -90,33 +122,41 @@ impl LiveTls {
     /// Speaks TLS with a client that has just connected.
     pub(super) async fn accept<T: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: T,
+        stream: Intake<T>,
     ) -> io::Result<Shaken<T>> {
-        let InForce { config, replaced } = self
-            .in_force
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let stream = TlsAcceptor::from(config).accept(stream).await?;
-        let certificates = stream.get_ref().1.peer_certificates();
-        let shown = certificates.and_then(<[_]>::first).map(|certificate| {
-            match (self.guests, CertificateRole::of(certificate)) {
-                (Guests::Clients, _) => ShownCertificate::Accepted,
-                (Guests::Nodes, role) => ShownCertificate::OfCluster(role),
-            }
+        let InForce {
+            config,
+            nodes,
+            replaced,
+        } = self.now();
+        let stream = TlsAcceptor::from(config).accept_with(stream, |connection| {
+            connection.set_buffer_limit(Some(TLS_SEND_BUFFER));
         });
-        Ok(Shaken {
-            stream,
-            shown,
+        let stream = stream.await?;
+        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let shown = certificates.first().map(|certificate| match nodes {
+            None => ShownCertificate::Accepted,
+            Some(_) => ShownCertificate::OfCluster(CertificateRole::of(certificate)),
+        });
+        let standing = Standing {
+            live: self.clone(),
+            // Those of clients are not judged again.
+            chain: nodes.map_or_else(Vec::new, |_| certificates.to_vec()),
             outdated: replaced,
+        };
+        Ok(Shaken {
+            stream: Plaintext::new(stream),
+            shown,
+            standing,
         })
     }
 }
 
 impl InForce {
-    fn new(config: ServerConfig) -> Self {
+    fn new(PortTls { config, nodes }: PortTls) -> Self {
         Self {
             config: Arc::new(config),
+            nodes,
             replaced: CancellationToken::new(),
         }
     }

@@ -5,8 +5,10 @@ use std::{
     convert::Infallible,
     io,
     net::TcpListener,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -17,17 +19,16 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinSet, yield_now},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::refusal::{Refusal, SERVER};
+use super::{prober::Prober, refusal::SERVER};
 use crate::api::{Node, vital_signs};
 
-/// Connections at most; a new one ends the oldest.
+/// Connections at most; a new one ends the oldest that has sent nothing, else the oldest.
 const CONNECTIONS: usize = 64;
 /// How long one probe may take, whoever is slow.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,7 +62,7 @@ impl HealthPort {
     async fn serve(self, stop: CancellationToken) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let mut probes = JoinSet::new();
-        let mut order: VecDeque<AbortHandle> = VecDeque::new();
+        let mut order = Order::default();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -70,13 +71,13 @@ impl HealthPort {
             match accepted {
                 Ok((stream, _)) => {
                     while probes.try_join_next().is_some() {}
-                    order.retain(|probe| !probe.is_finished());
-                    if order.len() >= CONNECTIONS
-                        && let Some(oldest) = order.pop_front()
-                    {
-                        oldest.abort();
-                    }
-                    order.push_back(probes.spawn(answer_one(stream, self.node.clone())));
+                    order.make_room();
+                    let asked = Arc::new(AtomicBool::new(false));
+                    let probe = answer_one(stream, Arc::clone(&asked), self.node.clone());
+                    let probe = probes.spawn(probe);
+                    order.0.push_back((probe, asked));
+                    // A flood of connections is always ready: those that are taken get their turn before the next one.
+                    yield_now().await;
                 }
                 Err(_) => tokio::time::sleep(REST).await,
             }
@@ -84,8 +85,32 @@ impl HealthPort {
     }
 }
 
+/// The connections, the oldest first, and whether something came on each.
+#[derive(Debug, Default)]
+struct Order(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
+
+impl Order {
+    /// Ends one where there are as many as there may be.
+    fn make_room(&mut self) {
+        self.0.retain(|(probe, _)| !probe.is_finished());
+        if self.0.len() < CONNECTIONS {
+            return;
+        }
+        let mut all = self.0.iter();
+        let silent = all.position(|(_, asked)| !asked.load(Ordering::Relaxed));
+        if let Some((victim, _)) = self.0.remove(silent.unwrap_or_default()) {
+            victim.abort();
+        }
+    }
+}
+
 /// One request for each connection: nothing that a prober leaves behind takes room.
-async fn answer_one(stream: TcpStream, node: Node) {
+async fn answer_one(stream: TcpStream, asked: Arc<AtomicBool>, node: Node) {
+    match timeout(PATIENCE, stream.peek(&mut [0])).await {
+        Ok(Ok(1..)) => asked.store(true, Ordering::Relaxed),
+        // It sent nothing, or went away.
+        _ => return,
+    }
     let service = service_fn(move |request: Request<Incoming>| {
         let node = node.clone();
         async move { Ok::<_, Infallible>(answer(&request, &node)) }
@@ -131,69 +156,4 @@ fn answer(request: &Request<Incoming>, node: &Node) -> Response<Full<Bytes>> {
         headers.insert("x-request-id", id);
     }
     answer
-}
-
-/// A prober's stream. An answer is held until it is whole, so that a refusal of hyper's own, which has no body, becomes ours.
-struct Prober {
-    stream: TcpStream,
-    answer: Vec<u8>,
-    sent: usize,
-}
-
-impl Prober {
-    fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            answer: Vec::new(),
-            sent: 0,
-        }
-    }
-
-    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.sent == 0
-            && let Some((begin, refusal)) = Refusal::of_hyper(&self.answer)
-        {
-            self.answer.truncate(begin);
-            self.answer.extend(refusal.to_bytes());
-        }
-        while let Some(rest) = self.answer.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            let more = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
-            if more == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += more;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncRead for Prober {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Prober {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.answer.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_answer(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_answer(context))?;
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }

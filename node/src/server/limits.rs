@@ -10,6 +10,10 @@ use crate::config::Patience;
 pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
 /// What a head may have before it needs room of its own.
 pub(super) const SMALL_HEAD_BYTES: usize = 8 << 10;
+/// What may come over TLS before anything of it can be read: one record (RFC 8446, section 5.2), and some messages of TLS itself.
+pub(super) const MAX_SECRET_BYTES: usize = 24 << 10;
+/// Bytes of an answer that wait in TLS for their client. What the socket took a part of stays as a whole, so twice as many at most.
+pub(super) const TLS_SEND_BUFFER: usize = 4 << 10;
 /// HTTP/2 requests of one connection at a time.
 pub(super) const MAX_STREAMS: u32 = 32;
 /// Bytes of bodies that one HTTP/2 connection may send before this node reads them. The protocol allows no less.

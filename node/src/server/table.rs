@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{activity::Activity, limits::ConnectionLimits};
@@ -30,7 +30,29 @@ impl Refused {
     }
 }
 
-/// The open connections of one port. The order of their numbers is their age.
+/// The table of one port, or of several that share their limits. Clones are one table.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedTable {
+    pub(super) limits: ConnectionLimits,
+    table: Arc<Mutex<ConnectionTable>>,
+}
+
+impl SharedTable {
+    /// A table of no connections.
+    pub(crate) fn new(limits: ConnectionLimits) -> Self {
+        let table = ConnectionTable::new(limits.clone());
+        Self {
+            limits,
+            table: Arc::new(Mutex::new(table)),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, ConnectionTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The open connections of a table. The order of their numbers is their age.
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
     limits: ConnectionLimits,
@@ -89,11 +111,6 @@ impl ConnectionTable {
                 self.of_address.remove(&address);
             }
         }
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
     }
 
     /// Ends the oldest that never proved a key, else the one that is idle for the longest time.

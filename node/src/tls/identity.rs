@@ -5,9 +5,12 @@ use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc};
 use anyhow::Context;
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier,
+    client::verify_server_cert_signed_by_trust_anchor,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer},
-    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
+    server::{
+        NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier, danger::ClientCertVerifier,
+    },
 };
 
 use super::{
@@ -16,6 +19,23 @@ use super::{
     certificates, private_key,
 };
 use crate::config::TlsFiles;
+
+/// How TLS is spoken at a port.
+#[derive(Debug)]
+pub struct PortTls {
+    pub(crate) config: ServerConfig,
+    /// Judges what nodes and the operator show; `None` at a port for clients, which need no certificate.
+    pub(crate) nodes: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl From<ServerConfig> for PortTls {
+    fn from(config: ServerConfig) -> Self {
+        Self {
+            config,
+            nodes: None,
+        }
+    }
+}
 
 /// What was read from the files of one certificate.
 pub struct Identity {
@@ -82,16 +102,20 @@ impl Identity {
     ///
     /// # Errors
     /// Where there are no authorities, or certificate and key do not fit together.
-    pub fn peer_config(&self, hosts: KnownHosts) -> anyhow::Result<ServerConfig> {
+    pub fn peer_tls(&self, hosts: KnownHosts) -> anyhow::Result<PortTls> {
         let roots = self.roots()?.context("there are no authorities of nodes")?;
         let leaf = self.chain.first().context("there is no certificate")?;
         let verifier = PeerVerifier::new(roots, provider(), leaf, hosts)?;
         let verifier: Arc<dyn ClientCertVerifier> = Arc::new(verifier);
-        let mut config = self.finished(server()?.with_client_cert_verifier(verifier))?;
+        let builder = server()?.with_client_cert_verifier(Arc::clone(&verifier));
+        let mut config = self.finished(builder)?;
         // A session that is taken up again would not be asked for its certificate.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(config)
+        Ok(PortTls {
+            config,
+            nodes: Some(verifier),
+        })
     }
 
     /// How a node trusts others and proves itself to them: the same authorities and the same certificate as towards clients.
@@ -110,6 +134,31 @@ impl Identity {
             .with_root_certificates(roots)
             .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
             .with_context(|| self.misfit())
+    }
+
+    /// Whether others of this cluster accept it now, as one that asks and as one that serves.
+    ///
+    /// # Errors
+    /// Where they do not: its own authorities have not signed it, it has ended or not begun, or it is for something else.
+    pub fn verify(&self) -> anyhow::Result<()> {
+        let roots = self.roots()?.context("there are no authorities of nodes")?;
+        let (leaf, others) = self
+            .chain
+            .split_first()
+            .context("there is no certificate")?;
+        let [certificate, _] = &self.files;
+        let refused = |by: &str| format!("{by} refuse {}", certificate.display());
+        let now = UnixTime::now();
+        let provider = provider();
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        let algorithms = provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &roots, others, now, algorithms)
+            .with_context(|| refused("nodes that ask this one would"))?;
+        WebPkiClientVerifier::builder_with_provider(roots, provider)
+            .build()?
+            .verify_client_cert(leaf, others, now)
+            .with_context(|| refused("nodes that this one asks would"))?;
+        Ok(())
     }
 
     /// What status shows of it.

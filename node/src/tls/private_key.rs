@@ -1,6 +1,6 @@
 //! Private keys from PEM files, in the forms that OpenSSL writes them.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use pkcs8::{
     EncryptedPrivateKeyInfo, SecretDocument,
@@ -8,6 +8,8 @@ use pkcs8::{
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use zeroize::Zeroizing;
+
+use crate::reload;
 
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
@@ -38,7 +40,7 @@ pub(super) fn read(
     path: &Path,
     passphrase: Option<&Zeroizing<String>>,
 ) -> Result<PrivateKeyDer<'static>, PrivateKeyError> {
-    let bytes = Zeroizing::new(fs::read(path)?);
+    let bytes = Zeroizing::new(reload::read_bounded(path)?);
     // Names of its owner, which `openssl pkcs12` writes above the key, may be in any encoding.
     let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
     if text.contains("Proc-Type: 4,ENCRYPTED") {

@@ -59,11 +59,24 @@ pub struct Presented {
     pub error: Option<String>,
 }
 
+/// Whether the port for HTTPS listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Door {
+    /// It does.
+    #[default]
+    Open,
+    /// It waits for a certificate.
+    Waiting,
+    /// There is a certificate, but not the port, for this reason. It is tried again.
+    Taken(String),
+}
+
 /// What a running node shows of its certificates.
 #[derive(Debug, Default)]
 pub struct TlsStatus {
     node: RwLock<Option<Presented>>,
     clients: RwLock<Option<Presented>>,
+    door: RwLock<Door>,
 }
 
 /// Which certificate.
@@ -84,6 +97,38 @@ impl TlsStatus {
     /// What clients are shown; `None` where there is no HTTPS for them.
     pub fn clients(&self) -> Option<Presented> {
         self.now(Shown::ToClients)
+    }
+
+    /// Whether clients reach this node over HTTPS.
+    pub fn is_open(&self) -> bool {
+        let certified = self.clients().is_some_and(|it| it.in_force.is_some());
+        certified && self.door() == Door::Open
+    }
+
+    /// Why clients do not reach this node over HTTPS, or why a newer certificate is not in force; `None` where all is well.
+    pub fn fault_of_clients(&self) -> Option<String> {
+        let of_files = self.clients().and_then(|it| it.error);
+        match self.door() {
+            Door::Taken(error) => Some(error),
+            Door::Open | Door::Waiting => of_files,
+        }
+    }
+
+    fn door(&self) -> Door {
+        let door = self.door.read();
+        door.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The port for HTTPS opens when there is a certificate.
+    pub(crate) fn opens_late(&self) {
+        self.port_of_clients(Door::Waiting);
+        // Known from the start, whatever becomes of it.
+        self.change(Shown::ToClients, |_| {});
+    }
+
+    /// This became of the port for HTTPS.
+    pub(crate) fn port_of_clients(&self, door: Door) {
+        *self.door.write().unwrap_or_else(PoisonError::into_inner) = door;
     }
 
     /// These are in force now.

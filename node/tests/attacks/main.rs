@@ -25,6 +25,7 @@ mod disk;
 mod guesses;
 mod honest;
 mod http;
+mod https;
 mod lists;
 mod memory_limit;
 mod node;
@@ -75,6 +76,7 @@ fn main() {
     let attacks = [
         unread_answers::ATTACKS,
         connections::ATTACKS,
+        https::ATTACKS,
         resets::ATTACKS,
         refusals::ATTACKS,
         api_keys::ATTACKS,

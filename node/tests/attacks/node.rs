@@ -30,6 +30,8 @@ pub(crate) struct Node {
     child: Child,
     pub(crate) url: String,
     pub(crate) address: SocketAddr,
+    /// Where HTTPS is spoken, once there is a certificate.
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) folder: TempDir,
     settings: Vec<(String, String)>,
     // After the process, or the group could not be removed.
@@ -75,21 +77,24 @@ impl Node {
             let mut command = command(folder.path(), &settings, limit.as_ref(), &[]);
             let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            let address = loop {
+            let started = loop {
                 let line = lines
                     .next()
                     .unwrap_or_else(|| panic!("the node did not start: {:?}", child.wait()));
                 let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
                 if event["event"] == "node_started" {
-                    break event["address"].as_str().unwrap().parse().unwrap();
+                    break event;
                 }
             };
+            let address: SocketAddr = started["address"].as_str().unwrap().parse().unwrap();
+            let https = started["https_address"].as_str();
             // The pipe must be read, or the node would drop its lines.
             std::thread::spawn(move || lines.for_each(drop));
             Self {
                 child,
                 url: format!("http://{address}"),
                 address,
+                https: https.map(|address| address.parse().unwrap()),
                 folder,
                 settings,
                 limit,

@@ -354,6 +354,28 @@ async fn the_port_for_probes_answers_like_every_other_one() {
     node.stop().await;
 }
 
+#[tokio::test]
+async fn a_probe_that_has_begun_is_answered_after_any_number_of_connections_that_send_nothing() {
+    let node = TestNode::start_in(
+        TempDir::new().unwrap(),
+        &[("OSC_HEALTH_BIND", "127.0.0.1:0")],
+    );
+    let mut probe = RawHttp::connect(node.health_url.as_deref().unwrap()).await;
+    let (half, other_half) = GET.split_at(GET.len() / 2);
+    probe.send(half).await;
+    let address = node.health_url.clone().unwrap();
+    let address = address.strip_prefix("http://").unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    probe.send(other_half).await;
+    let answer = probe.answer().await.unwrap();
+    assert_eq!(answer.status, 200);
+    drop(silent);
+    node.stop().await;
+}
+
 /// What a path answers on a connection of its own.
 fn ask_once(address: &str, path: &str) -> String {
     let mut stream = BlockingStream::connect(address).unwrap();

@@ -2,12 +2,25 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use reqwest::{Certificate, Client, Identity, Method};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     authority::{Authority, Leaf, OF_CLIENTS, OF_NODES, Pair, fingerprint, write_node_tls},
@@ -447,7 +460,7 @@ async fn the_connections_of_each_port_are_counted() {
             if page.lines().any(|shown| shown == line) {
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         assert!(page.contains(line), "{why}: {page}");
     }
@@ -462,7 +475,7 @@ async fn clients_reach_the_https_port_from_the_moment_when_its_certificate_comes
         "{refusal}"
     );
     let https = format!("https://{}/ready", node.address("https_address"));
-    let closed = tokio::net::TcpStream::connect(node.address("https_address")).await;
+    let closed = TcpStream::connect(node.address("https_address")).await;
     assert_eq!(
         closed.unwrap_err().kind(),
         std::io::ErrorKind::ConnectionRefused
@@ -619,4 +632,233 @@ fn what_does_not_go_together_stops_the_start_with_its_name() {
         let made = folder.path().join("configurations.db").exists();
         assert!(!made, "nothing is created");
     }
+}
+
+/// What the operator sends on a connection that it keeps.
+const ORDER: &str = "GET /admin/log-level HTTP/1.1\r\nHost: node\r\nX-Cluster-Key: the cluster key of the tests\r\n\r\n";
+
+impl Node {
+    /// A connection at the port for nodes, with this certificate.
+    async fn connect(&self, shown: &Pair) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_slice(self.authority.pem().as_bytes());
+        roots.add(authority.unwrap()).unwrap();
+        let chain = CertificateDer::from_pem_slice(shown.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).unwrap();
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![chain], key);
+        let stream = TcpStream::connect(self.address("peer_address"));
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let connector = TlsConnector::from(Arc::new(config.unwrap()));
+        connector
+            .connect(name, stream.await.unwrap())
+            .await
+            .unwrap()
+    }
+
+    /// Puts another certificate and other authorities in force, and waits until they are.
+    fn exchange(&mut self, leaf: &Pair, authorities: &str) {
+        let tls = self.folder.path().join("tls");
+        write_node_tls(&tls, leaf, authorities);
+        let wanted = fingerprint(&leaf.certificate);
+        while self.process.event("certificates_reloaded")["leaf"] != wanted {}
+    }
+}
+
+/// Everything that still comes on a connection.
+async fn rest(connection: &mut TlsStream<TcpStream>) -> String {
+    let mut text = Vec::new();
+    // How it ends says nothing: the node may close without a word.
+    let _ = timeout(Duration::from_secs(20), connection.read_to_end(&mut text))
+        .await
+        .unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test]
+async fn connections_of_an_authority_that_is_taken_away_carry_no_further_request() {
+    let mut node = Node::start(&[]);
+    let shown = node.issue(&Leaf {
+        names: &[OPERATOR],
+        usages: OF_CLIENTS,
+        days: (-1, 1),
+    });
+    let mut idle = node.connect(&shown).await;
+    idle.write_all(ORDER.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    idle.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 200");
+    let mut begun = node.connect(&shown).await;
+    let (half, other_half) = ORDER.split_at(ORDER.len() / 2);
+    begun.write_all(half.as_bytes()).await.unwrap();
+    begun.flush().await.unwrap();
+
+    let new = Authority::new("nodes");
+    let leaf = new.issue(&Leaf::of_node(NAMES));
+    node.exchange(&leaf, &new.pem());
+    let began = Instant::now();
+    let _ = begun.write_all(other_half.as_bytes()).await;
+    let told = rest(&mut begun).await;
+    assert!(
+        told.is_empty() || told.starts_with("HTTP/1.1 403"),
+        "{told}"
+    );
+    assert!(!rest(&mut idle).await.contains("HTTP/1.1"));
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "they end at once"
+    );
+}
+
+/// What somebody shows who takes the wrong files.
+fn authority_as_leaf() -> Pair {
+    let mut parameters = CertificateParams::new(vec!["a.nodes.example".to_owned()]).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    Pair {
+        certificate: parameters.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_other_nodes_would_refuse_replaces_none_that_they_accept() {
+    let authority = Authority::new("nodes");
+    let good = authority.issue(&Leaf::of_node(NAMES));
+    let mut node = Node::start_with(authority, &good, &[]);
+    let tls = node.folder.path().join("tls");
+    let authorities = node.authority.pem();
+    // It has looked at its files for the first time.
+    node.process.event("certificates_not_reloaded");
+    assert_eq!(node.tls_status().await["node"]["error"], Value::Null);
+    let foreign = Authority::new("nodes");
+    let of = |usages, days| {
+        node.issue(&Leaf {
+            names: NAMES,
+            usages,
+            days,
+        })
+    };
+    let refused = [
+        ("of another authority", foreign.issue(&Leaf::of_node(NAMES))),
+        ("ended", of(OF_NODES, (-30, -1))),
+        ("for serving only", of(&OF_NODES[..1], (-1, 30))),
+        ("for asking only", of(OF_CLIENTS, (-1, 30))),
+        ("an authority", authority_as_leaf()),
+    ];
+    for (what, pair) in refused {
+        write_node_tls(&tls, &pair, &authorities);
+        let refusal = loop {
+            let event = node.process.event("certificates_not_reloaded");
+            let error = event["error"].as_str().unwrap().to_owned();
+            if error.contains("refuse") {
+                break error;
+            }
+        };
+        let status = node.tls_status().await;
+        assert_eq!(status["node"]["error"], refusal, "{what}");
+        let leaf = fingerprint(&good.certificate);
+        assert_eq!(status["node"]["leaf"], leaf, "{what}: {refusal}");
+        node.exchange(&good, &authorities);
+        let status = node.tls_status().await;
+        assert_eq!(status["node"]["error"], Value::Null, "{what}");
+    }
+    // Authorities that did not sign the node's own certificate are no better.
+    write_node_tls(&tls, &good, &foreign.pem());
+    node.process.event("certificates_not_reloaded");
+    let status = node.tls_status().await;
+    assert_eq!(
+        status["node"]["authorities"],
+        json!([fingerprint(&authorities)])
+    );
+    // A bundle that is larger than any is told, and not read.
+    write_node_tls(&tls, &good, &(authorities + &"#".repeat(2 << 20)));
+    let refusal = node.process.event("certificates_not_reloaded");
+    let error = refusal["error"].as_str().unwrap();
+    assert!(error.contains("larger than 1048576 bytes"), "{error}");
+}
+
+fn socket_at(address: SocketAddr, reused: bool) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(reused)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+#[tokio::test]
+async fn nobody_else_gets_the_https_port_while_it_waits_for_its_certificate() {
+    let node = Node::start(&[]);
+    let address: SocketAddr = node.address("https_address").parse().unwrap();
+    // Not even a process that shares addresses.
+    for reused in [false, true] {
+        let error = socket_at(address, reused).map(drop).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    }
+}
+
+#[tokio::test]
+async fn an_https_port_that_another_process_has_is_told_and_opens_when_it_is_free() {
+    // It shares the address as long as neither listens.
+    let other = socket_at("127.0.0.1:0".parse().unwrap(), true).unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let mut node = Node::start(&[
+        ("OSC_HTTP_ENABLED", "false"),
+        ("OSC_HTTPS_PORT", port.as_str()),
+    ]);
+    let other = other.listen(1).unwrap();
+    let public = Authority::new("public");
+    node.write_client_certificate(&public);
+    let told = node.process.event("https_port_not_opened");
+    assert!(
+        told["error"].as_str().unwrap().contains("cannot listen"),
+        "{told}"
+    );
+    let status = node.tls_status().await;
+    assert_eq!(status["clients"]["open"], false);
+    assert_eq!(status["clients"]["error"], told["error"]);
+    let ready = format!("http://{}/ready", node.address("health_address"));
+    let (status, text) = get(&client(), &ready).await;
+    assert_eq!(status, 503, "{text}");
+    assert!(text.contains("OSC_HTTPS_PORT is closed"), "{text}");
+
+    drop(other);
+    node.process.event("https_port_opened");
+    let https = format!("https://127.0.0.1:{port}/ready");
+    assert_eq!(get(&public.client(None), &https).await.0, 200);
+    let status = node.tls_status().await;
+    assert_eq!(status["clients"]["open"], true);
+    assert_eq!(status["clients"]["error"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_address_has_its_quarter_of_both_ports_for_clients_together() {
+    let mut node = Node::start(&[("OSC_MAX_CONNECTIONS", "64")]);
+    node.write_client_certificate(&node.authority);
+    node.process.event("https_port_opened");
+    let scraper = node.authority.client(None);
+    let url = format!("https://{}/metrics", node.address("metrics_address"));
+    let counted = async |line: &str| {
+        let mut page = String::new();
+        for _ in 0..100 {
+            page = get(&scraper, &url).await.1;
+            if page.contains(line) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no {line}: {page}");
+    };
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(TcpStream::connect(node.address("address")).await.unwrap());
+    }
+    counted("osc_connections_open{port=\"http\"} 10\n").await;
+    for _ in 0..10 {
+        let connection = TcpStream::connect(node.address("https_address"));
+        held.push(connection.await.unwrap());
+    }
+    // A quarter of 64 is 16.
+    counted("osc_connections_refused_total{port=\"https\",reason=\"address\"} 4\n").await;
+    counted("osc_connections_open{port=\"https\"} 6\n").await;
 }

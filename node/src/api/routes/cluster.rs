@@ -117,15 +117,15 @@ fn tls(status: &TlsStatus) -> Option<Value> {
             }),
         );
     }
-    if let Some(Presented { in_force, error }) = clients {
+    if let Some(Presented { in_force, .. }) = clients {
         let in_force = in_force.as_ref();
         shown.insert(
             "clients".into(),
             json!({
-                "open": in_force.is_some(),
+                "open": status.is_open(),
                 "leaf": in_force.map(|it| &it.leaf),
                 "leaf_ends": in_force.map(ends),
-                "error": error,
+                "error": status.fault_of_clients(),
             }),
         );
     }
