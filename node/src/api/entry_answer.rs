@@ -68,7 +68,8 @@ impl LargeRoom {
     ) -> Result<Self, ApiError> {
         // The answer first: who waits for a client that takes nothing holds nothing meanwhile.
         let answer = if needs.answer > LARGE {
-            Some(node.answers.reserve(taker.address, needs.answer).await?)
+            let room = ChunkedText::room_for(needs.answer);
+            Some(node.answers.reserve(taker.address, room).await?)
         } else {
             None
         };
@@ -99,9 +100,11 @@ impl AnsweredValue {
         if value.len() <= LARGE {
             return Ok(Self::Small(value.clone()));
         }
-        let reserved = match room.answer.take() {
-            Some(reserved) => reserved,
-            None => node.answers.reserve(taker.address, value.len()).await?,
+        let reserved = if let Some(reserved) = room.answer.take() {
+            reserved
+        } else {
+            let room = ChunkedText::room_for(value.len());
+            node.answers.reserve(taker.address, room).await?
         };
         let value = value.clone();
         let written = work(node, move || {

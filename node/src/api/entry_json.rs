@@ -101,6 +101,21 @@ impl Shown<'_> {
     }
 }
 
+/// How many bytes the text of an entry takes at most, as far as its row tells.
+pub(super) fn size_of(entry: &ListedEntry<'_>, form: Form) -> usize {
+    /// The members without names and value, with both times.
+    const MEMBERS: usize = 256;
+    /// What a character of a name may become.
+    const ESCAPED: usize = 6;
+    let category = entry.category.map_or(0, str::len);
+    let names = (entry.environment.len() + entry.key.len() + category) * ESCAPED;
+    let value = match form {
+        Form::Names => 0,
+        Form::Short | Form::Full => entry.token.len() / 4 * 3,
+    };
+    MEMBERS + names + value
+}
+
 /// Writes a string, or `null`.
 pub(super) fn optional(value: Option<&str>, out: &mut impl fmt::Write) -> fmt::Result {
     match value {

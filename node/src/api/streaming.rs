@@ -7,10 +7,13 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use tokio::{runtime::Handle, sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 
 use super::answers::Streamed;
-use crate::{budget::Reservation, config::Patience};
+use crate::{
+    budget::{Window, WindowPart},
+    config::Patience,
+};
 
 /// What hyper gets at a time, in bytes: it may hold one such piece for each stream whose client takes nothing.
 const PIECE: usize = 16 << 10;
@@ -84,22 +87,21 @@ impl Sender {
     }
 
     /// Hands some text over with the memory that it is charged with, or says why the client does not get it.
-    pub(super) async fn send(
-        &self,
-        text: String,
-        room: Option<Reservation>,
-    ) -> Result<(), BrokenOff> {
+    pub(super) async fn send<R>(&self, text: String, room: R) -> Result<(), BrokenOff>
+    where
+        R: Send + 'static,
+    {
         self.hand_over(Part::Chunk(self.streamed.chunk(text, room)))
             .await
     }
 
-    /// The same where blocking is allowed.
-    pub(super) fn send_blocking(
+    /// Waits until the client has taken so much that there is room for the next text.
+    pub(super) async fn room(
         &self,
-        text: String,
-        room: Option<Reservation>,
-    ) -> Result<(), BrokenOff> {
-        Handle::current().block_on(self.send(text, room))
+        window: &Window,
+        bytes: usize,
+    ) -> Result<WindowPart, BrokenOff> {
+        self.in_time(window.part(bytes)).await
     }
 
     /// Says that this was all.
@@ -108,6 +110,12 @@ impl Sender {
     }
 
     async fn hand_over(&self, part: Part) -> Result<(), BrokenOff> {
+        let sent = self.in_time(self.parts.send(part)).await?;
+        sent.map_err(|_| BrokenOff::Gone)
+    }
+
+    /// What the client lets happen, or why it is waited for no longer.
+    async fn in_time<T>(&self, act: impl Future<Output = T>) -> Result<T, BrokenOff> {
         let until = |end: Instant| end.saturating_duration_since(Instant::now());
         let mut wait = (self.stall, BrokenOff::Stalled);
         let read = self
@@ -125,11 +133,7 @@ impl Sender {
         if patience.is_zero() {
             return Err(reason);
         }
-        match timeout(patience, self.parts.send(part)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(BrokenOff::Gone),
-            Err(_) => Err(reason),
-        }
+        timeout(patience, act).await.map_err(|_| reason)
     }
 }
 
@@ -152,8 +156,8 @@ mod tests {
         for ended in [true, false] {
             let (sender, body) = stream(Patience::default(), Streamed::unwatched());
             let sending = tokio::spawn(async move {
-                sender.send("[".to_owned(), None).await.unwrap();
-                sender.send("]".to_owned(), None).await.unwrap();
+                sender.send("[".to_owned(), ()).await.unwrap();
+                sender.send("]".to_owned(), ()).await.unwrap();
                 if ended {
                     sender.end().await.unwrap();
                 }
@@ -168,9 +172,9 @@ mod tests {
     async fn a_reader_that_stalls_too_long_and_resumes_does_not_take_half_for_all() {
         let (sender, body) = stream(patience(50, 10_000), Streamed::unwatched());
         let sent = tokio::spawn(async move {
-            sender.send("[1".to_owned(), None).await?;
-            sender.send(",2".to_owned(), None).await?;
-            sender.send("]".to_owned(), None).await?;
+            sender.send("[1".to_owned(), ()).await?;
+            sender.send(",2".to_owned(), ()).await?;
+            sender.send("]".to_owned(), ()).await?;
             sender.end().await
         });
         assert_eq!(sent.await.unwrap(), Err(BrokenOff::Stalled));
@@ -182,7 +186,7 @@ mod tests {
         let (sender, body) = stream(patience(10_000, 100), Streamed::unwatched());
         let sent = tokio::spawn(async move {
             loop {
-                sender.send("1,".to_owned(), None).await?;
+                sender.send("1,".to_owned(), ()).await?;
             }
         });
         let mut chunks = body.into_data_stream();

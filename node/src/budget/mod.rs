@@ -10,12 +10,14 @@ mod cgroup;
 mod cut_off;
 mod plan;
 mod pool;
+mod window;
 
 pub use caches::CacheSizes;
 pub use cgroup::memory_limit;
 pub use cut_off::CutOff;
 pub use plan::{MemoryPlan, MemorySource, PlanError, Share};
 pub use pool::{NoRoom, Pool, PoolUse, Reservation};
+pub use window::{Window, WindowPart};
 
 /// How long a request waits for room in a share before it is refused.
 pub const ROOM_WAIT: std::time::Duration = std::time::Duration::from_secs(5);

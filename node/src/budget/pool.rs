@@ -194,6 +194,12 @@ impl Reservation {
         }
     }
 
+    /// Reserves more where there is room now, and tells whether there was. That there is none is not counted: the caller
+    /// manages with what it has.
+    pub fn grow_now(&mut self, bytes: usize) -> bool {
+        self.take(bytes)
+    }
+
     /// Gives some back; more than it has is all of it.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);

@@ -15,6 +15,7 @@
 //! | `head_room` | memory for large heads, shared by all streams |
 //! | `refusal` | answers of this module itself |
 //! | `health` | `/health` and `/ready` on a port and a thread of their own |
+//! | `prober` | the bytes of a prober, below the answers of `health` |
 
 mod accept;
 mod activity;

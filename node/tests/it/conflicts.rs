@@ -8,6 +8,10 @@ use crate::node::{Answer, OTHER_USER_KEY, TestNode, USER_KEY};
 
 /// A node with a lost version of each of these entries, oldest first, as concurrent writes on two nodes leave them.
 async fn node_with_lost_versions(entries: &[(&str, &str, Value)]) -> TestNode {
+    node_with(entries, &[]).await
+}
+
+async fn node_with(entries: &[(&str, &str, Value)], settings: &[(&str, &str)]) -> TestNode {
     let node = TestNode::start();
     for (user_key, key, value) in entries {
         let body = json!({"key": key, "value": value});
@@ -24,7 +28,7 @@ async fn node_with_lost_versions(entries: &[(&str, &str, Value)]) -> TestNode {
     );
     assert_eq!(lost.unwrap(), entries.len());
     drop(database);
-    TestNode::start_in(folder, &[])
+    TestNode::start_in(folder, settings)
 }
 
 fn next(page: &Answer) -> Option<String> {
@@ -67,6 +71,21 @@ async fn who_follows_the_links_gets_each_lost_version_once_the_latest_first() {
             vec![(json!("k0"), json!("é"))],
         ]
     );
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_larger_than_most_is_answered_with_little_memory() {
+    let mut entries = vec![(USER_KEY, "large", json!("x".repeat(1_000_000)))];
+    let keys = ["k0", "k1", "k2", "k3", "k4", "k5", "k6"];
+    entries.extend(keys.map(|key| (USER_KEY, key, json!("y".repeat(100_000)))));
+    let node = node_with(&entries, &[("OSC_ANSWER_MEMORY_BYTES", "8000000")]).await;
+    let page = node.call(Method::GET, "/cluster/conflicts", None).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    let page = page.json();
+    let shown = page.as_array().unwrap();
+    assert_eq!(shown.len(), entries.len());
+    assert!(shown[7]["value"] == entries[0].2);
     node.stop().await;
 }
 

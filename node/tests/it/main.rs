@@ -34,6 +34,7 @@ mod health;
 mod hostile;
 mod imports;
 mod json_against_python;
+mod large_lists;
 mod lists;
 mod logged_names;
 mod logs;

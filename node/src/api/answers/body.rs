@@ -12,32 +12,34 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::meter::Meter;
-use crate::budget::Reservation;
 
 /// What hyper gets at a time, in bytes: it may hold one such piece for each stream whose client takes nothing.
 const PIECE: usize = 16 << 10;
 
 /// Bytes that are still in memory, because the client has not taken them.
-struct Held {
+struct Held<R> {
     bytes: Bytes,
-    _room: Option<Reservation>,
+    _room: R,
     meter: Arc<Meter>,
 }
 
-impl AsRef<[u8]> for Held {
+impl<R> AsRef<[u8]> for Held<R> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Held {
+impl<R> Drop for Held<R> {
     fn drop(&mut self) {
         self.meter.taken(self.bytes.len());
     }
 }
 
 /// The same bytes, which hold their memory until the last part of them is gone.
-pub(super) fn held(bytes: Bytes, room: Option<Reservation>, meter: &Arc<Meter>) -> Bytes {
+pub(super) fn held<R>(bytes: Bytes, room: R, meter: &Arc<Meter>) -> Bytes
+where
+    R: Send + 'static,
+{
     meter.handed_over(bytes.len());
     Bytes::from_owner(Held {
         bytes,

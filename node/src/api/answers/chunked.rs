@@ -27,6 +27,11 @@ impl ChunkedText {
         }
     }
 
+    /// What a text of so many bytes takes, in bytes: whole pieces, and one for the ends of characters that do not fit.
+    pub(in crate::api) const fn room_for(bytes: usize) -> usize {
+        (bytes / PIECE).saturating_add(2).saturating_mul(PIECE)
+    }
+
     /// The pieces between a head and a tail, each with its own part of the reservation; what was reserved too much is given
     /// back.
     pub(in crate::api) fn into_pieces(
@@ -109,6 +114,18 @@ mod tests {
             prop_assert_eq!(pool.in_use().reserved, reserved);
             drop(pieces);
             prop_assert_eq!(pool.in_use().reserved, 0);
+        }
+    }
+
+    #[test]
+    fn a_text_never_grows_in_the_room_that_is_reserved_for_it() {
+        for bytes in [1, PIECE - 1, PIECE, 1_000_000, 4_194_303] {
+            let room = ChunkedText::room_for(bytes);
+            let pool = Pool::shared("tests", room);
+            let reservation = pool.try_reserve([192, 0, 2, 1].into(), room).unwrap();
+            let mut text = ChunkedText::new(reservation);
+            text.write_str(&"€".repeat(bytes / 3)).unwrap();
+            assert_eq!(pool.in_use().refused, 0);
         }
     }
 

@@ -40,6 +40,21 @@ pub(super) struct Charged;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shared;
 
+/// The room of an answer that was reserved before it was made.
+#[derive(Debug, Clone)]
+pub(super) struct AnswerRoom {
+    /// Held for its end.
+    _room: Arc<Reservation>,
+}
+
+impl AnswerRoom {
+    pub(super) fn new(room: Reservation) -> Self {
+        Self {
+            _room: Arc::new(room),
+        }
+    }
+}
+
 /// The client for whom an answer is made.
 #[derive(Debug, Clone)]
 pub(super) struct Taker {
@@ -136,9 +151,12 @@ impl Answers {
     }
 
     /// Charges an answer that is all there, or refuses it where there is no room for it.
-    pub(super) async fn charge(&self, taker: &Taker, response: Response) -> Response {
+    pub(super) async fn charge(&self, taker: &Taker, mut response: Response) -> Response {
         if response.extensions().get::<Charged>().is_some() {
             return response;
+        }
+        if let Some(room) = response.extensions_mut().remove::<AnswerRoom>() {
+            return self.hold(taker, response, room);
         }
         let Some(length) = response
             .body()
@@ -149,7 +167,7 @@ impl Answers {
             return response;
         };
         if response.extensions().get::<Shared>().is_some() {
-            return self.hold(taker, response, None);
+            return self.hold(taker, response, ());
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let room = match self.reserve(taker.address, length.max(LEAST)).await {
@@ -161,7 +179,10 @@ impl Answers {
         self.hold(taker, response, room)
     }
 
-    fn hold(&self, taker: &Taker, response: Response, room: Option<Reservation>) -> Response {
+    fn hold<R>(&self, taker: &Taker, response: Response, room: R) -> Response
+    where
+        R: Send + 'static,
+    {
         let (head, mut body) = response.into_parts();
         // A body that is all there is had at once, and mostly in one piece.
         let mut whole = None;
@@ -209,7 +230,10 @@ impl Streamed {
     }
 
     /// A chunk that the client has to take.
-    pub(super) fn chunk(&self, text: String, room: Option<Reservation>) -> Bytes {
+    pub(super) fn chunk<R>(&self, text: String, room: R) -> Bytes
+    where
+        R: Send + 'static,
+    {
         if text.is_empty() {
             return Bytes::new();
         }

@@ -17,6 +17,11 @@ pub(super) struct FirstPass {
     /// How many of the opened entries are in the buffer, and the last of them.
     pub(super) buffered: usize,
     pub(super) last_buffered: Option<Names>,
+    /// There is no room for more in the buffer.
+    closed: bool,
+    /// The size of the largest entry in the buffer, and of the largest opened one that is not in it.
+    largest_buffered: usize,
+    pub(super) largest_left: usize,
     /// The last entry of the page, and whether another follows.
     last_opened: Option<Cursor>,
     more: bool,
@@ -43,6 +48,9 @@ impl FirstPass {
             trailing: 0,
             buffered: 0,
             last_buffered: None,
+            closed: false,
+            largest_buffered: 0,
+            largest_left: 0,
             last_opened: None,
             more: false,
         }
@@ -54,8 +62,10 @@ impl FirstPass {
 
     /// What is wanted of the next entry.
     pub(super) fn wants(&self, limit: Option<usize>) -> Wanted {
-        let buffers =
-            !self.is_full(limit) && self.buffered == self.opened && self.buffer.len() < ONE_PASS;
+        let buffers = !self.closed
+            && !self.is_full(limit)
+            && self.buffered == self.opened
+            && self.buffer.len() < ONE_PASS;
         if buffers {
             Wanted::Text
         } else {
@@ -63,11 +73,26 @@ impl FirstPass {
         }
     }
 
-    /// Notes an entry that the key opens; its text is in the buffer where that was wanted. Breaks after the page.
+    /// Nothing more goes to the buffer.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Gives the memory of the buffer back: the second pass begins where this one began.
+    pub(super) fn drop_buffer(&mut self) {
+        // A new one: clearing it would keep its memory.
+        self.buffer = String::from("[");
+        self.buffered = 0;
+        self.last_buffered = None;
+        self.largest_left = self.largest_left.max(self.largest_buffered);
+    }
+
+    /// Notes an entry of so many bytes that the key opens; its text is in the buffer where that was wanted. Breaks after the page.
     pub(super) fn opens(
         &mut self,
         entry: ListedEntry<'_>,
         wanted: Wanted,
+        size: usize,
         limit: Option<usize>,
         since: Timestamp,
     ) -> ControlFlow<()> {
@@ -79,9 +104,12 @@ impl FirstPass {
         self.older |= entry.created_at < since;
         if wanted == Wanted::Text {
             self.buffered += 1;
-            if self.buffer.len() >= ONE_PASS {
-                self.last_buffered = Some((entry.environment.to_owned(), entry.key.to_owned()));
-            }
+            self.largest_buffered = self.largest_buffered.max(size);
+            let (environment, key) = self.last_buffered.get_or_insert_default();
+            entry.environment.clone_into(environment);
+            entry.key.clone_into(key);
+        } else {
+            self.largest_left = self.largest_left.max(size);
         }
         if self.is_full(limit) {
             self.last_opened = Some(Cursor::of(entry));

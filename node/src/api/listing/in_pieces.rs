@@ -5,12 +5,13 @@ use std::{ops::ControlFlow, time::Instant};
 
 use super::{
     Answer, CHUNK, Names,
+    chunk::Chunk,
     first_pass::FirstPass,
     reading::{Opener, Reading, Rest},
     tell_broken_off,
 };
 use crate::{
-    api::{error::ApiError, streaming::BrokenOff},
+    api::{entry_json::size_of, error::ApiError, streaming::BrokenOff},
     store::{Reach, ReadError, Selection, Snapshot},
 };
 
@@ -22,12 +23,22 @@ pub(super) struct ListInPieces {
     answer: Answer,
 }
 
-/// The text of some entries.
+/// What was read from one state of the store.
 struct Piece {
-    text: String,
-    /// The entry after which the list goes on.
-    next: Option<Names>,
-    broken_off: Option<BrokenOff>,
+    chunk: Chunk,
+    /// The last entry that was looked at.
+    after: Option<Names>,
+    then: Then,
+}
+
+/// How a list goes on.
+enum Then {
+    /// With an entry of so many bytes, which did not fit into the chunk.
+    Chunk(usize),
+    /// With more from another state of the store.
+    Piece,
+    Over,
+    BrokenOff(BrokenOff),
 }
 
 impl ListInPieces {
@@ -74,7 +85,7 @@ impl ListInPieces {
             answer,
             ..
         } = *self;
-        match reading.answer(first, None, answer) {
+        match reading.answer(first, None, answer).await {
             None => Ok(()),
             Some(rest) => send(reading, rest)
                 .await
@@ -103,44 +114,32 @@ impl ListInPieces {
 async fn send(mut reading: Reading, rest: Rest) -> Result<(), ReadError> {
     let Rest {
         sender,
+        window,
         mut after,
-        mut buffer,
+        mut chunk,
         ..
     } = rest;
     let (store, patience) = (reading.node.store.clone(), reading.node.patience.list);
-    // The first chunk is the first pass's buffer; of the others there are few at a time.
-    let mut first_room = reading.room.take();
-    let answers = &reading.node.answers;
-    let room = answers.reserve_large(reading.taker.address, 3 * CHUNK);
-    let room = room.await.ok();
-    let sent = loop {
-        if buffer.len() >= CHUNK
-            && let Err(reason) = sender
-                .send(std::mem::take(&mut buffer), first_room.take())
-                .await
-        {
-            break Err(reason);
-        }
+    let mut sent = chunk.next(&sender, &window, CHUNK).await;
+    while sent.is_ok() {
         let piece;
         (reading, piece) = store
             .snapshot_within(patience, move |snapshot| {
-                let piece = reading.piece(snapshot, after, buffer)?;
+                let piece = reading.piece(snapshot, after, chunk)?;
                 Ok((reading, piece))
             })
             .await?;
-        buffer = piece.text;
-        after = piece.next;
-        if let Some(reason) = piece.broken_off {
-            break Err(reason);
+        Piece { chunk, after, .. } = piece;
+        match piece.then {
+            Then::Chunk(bytes) => sent = chunk.next(&sender, &window, bytes).await,
+            Then::Piece => {}
+            Then::Over => {
+                sent = chunk.end(&sender).await;
+                break;
+            }
+            Then::BrokenOff(reason) => sent = Err(reason),
         }
-        if after.is_none() {
-            buffer.push(']');
-            break match sender.send(buffer, first_room.take().or(room)).await {
-                Ok(()) => sender.end().await,
-                broken_off => broken_off,
-            };
-        }
-    };
+    }
     if let Err(reason) = sent {
         tell_broken_off(reason);
     }
@@ -157,19 +156,19 @@ impl Reading {
         }
     }
 
-    /// Appends what the key opens of the next entries, until that is enough to send.
+    /// Appends what the key opens of the next entries, as far as there is room in the chunk.
     fn piece(
         &mut self,
         snapshot: &Snapshot<'_>,
         after: Option<Names>,
-        mut text: String,
+        mut chunk: Chunk,
     ) -> Result<Piece, ReadError> {
         let selection = Selection {
-            after,
+            after: after.clone(),
             ..self.page.selection.clone()
         };
         let reach = self.reach();
-        let (mut enough_at, mut broken_off) = (None, None);
+        let (mut after, mut then) = (after, None);
         let Self {
             node,
             taker,
@@ -182,23 +181,33 @@ impl Reading {
             page: &self.page,
         };
         let scanned = gathering.scan(snapshot, &selection, reach, |entry| {
-            match opener.append_verified(entry, &mut text) {
-                Ok(_) if text.len() < CHUNK => ControlFlow::Continue(()),
-                Ok(_) => {
-                    enough_at = Some((entry.environment.to_owned(), entry.key.to_owned()));
-                    ControlFlow::Break(())
-                }
-                Err(reason) => {
-                    broken_off = Some(reason);
-                    ControlFlow::Break(())
-                }
+            let size = size_of(&entry, opener.page.form);
+            if !chunk.fits(size) && opener.key.opens(entry.token) {
+                then = Some(Then::Chunk(size));
+                return ControlFlow::Break(());
             }
+            if let Err(reason) = opener.append_verified(entry, &mut chunk.text) {
+                then = Some(Then::BrokenOff(reason));
+                return ControlFlow::Break(());
+            }
+            let (environment, key) = after.get_or_insert_default();
+            entry.environment.clone_into(environment);
+            entry.key.clone_into(key);
+            ControlFlow::Continue(())
         })?;
-        node.looked_at(taker.address, scanned.looked_at);
-        Ok(Piece {
-            text,
-            next: enough_at.or(scanned.stopped_at),
-            broken_off,
-        })
+        // An entry that does not fit is looked at again.
+        let again = usize::from(matches!(then, Some(Then::Chunk(_))));
+        node.looked_at(
+            taker.address,
+            scanned.looked_at - again.min(scanned.looked_at),
+        );
+        let then = then.unwrap_or_else(|| match scanned.stopped_at {
+            None => Then::Over,
+            stopped_at => {
+                after = stopped_at;
+                Then::Piece
+            }
+        });
+        Ok(Piece { chunk, after, then })
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Small lists are opened in one pass. Of large ones the first pass opens what fits into a buffer and only verifies the
 //! HMACs of the rest, so that `X-OSC-Skipped` is known before the first byte; a second pass opens and sends the rest.
-//! Memory does not grow with the list. A page, and a list of so many rows, is read from one state of the database; what is
+//! Memory does not grow with the list. Of the share of answers a list is one thing: it waits for room only while it holds
+//! nothing, and in the second pass for its own client alone. A page, and a list of so many rows, is read from one state of the database; what is
 //! longer in pieces, each from a state of its own.
 
+mod chunk;
 mod first_pass;
 mod in_pieces;
 mod reading;

@@ -3,10 +3,12 @@
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
 use axum::body::Body;
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::{
-    Answer, CHUNK, Head, Names,
+    Answer, CHUNK, Head, Names, ONE_PASS,
+    chunk::{Chunk, ChunkRoom},
     first_pass::{FirstPass, Wanted, separate},
     in_pieces::ListInPieces,
     tell_broken_off,
@@ -16,7 +18,7 @@ use crate::{
         Node,
         answers::Taker,
         auth::Listed,
-        entry_json::{Form, Shown},
+        entry_json::{Form, Shown, size_of},
         error::ApiError,
         gathering::Gathering,
         list_turns::Turn,
@@ -25,12 +27,15 @@ use crate::{
         streaming::{BrokenOff, Sender, stream},
         value_text::ValueText,
     },
-    budget::{Reservation, SMALL_ANSWER},
+    budget::{NoRoom, Reservation, Window},
     crypto::{DataKey, Unopened},
     domain::Timestamp,
     log::logged_name,
     store::{ListedEntry, Reach, ReadError, Selection, Snapshot},
 };
+
+/// Chunks of small entries that are made and on their way at a time.
+const CHUNKS_AT_ONCE: usize = 3;
 
 pub(super) struct Reading {
     pub(super) node: Node,
@@ -56,18 +61,13 @@ pub(super) enum Next {
 /// The end of a list.
 pub(super) struct Tail {
     sender: Sender,
-    text: String,
-    room: Option<Reservation>,
+    chunk: Chunk,
 }
 
 impl Tail {
     pub(super) async fn send(mut self) {
         self.sender.read_until(None);
-        let sent = match self.sender.send(self.text, self.room).await {
-            Ok(()) => self.sender.end().await,
-            broken_off => broken_off,
-        };
-        if let Err(reason) = sent {
+        if let Err(reason) = self.chunk.end(&self.sender).await {
             tell_broken_off(reason);
         }
     }
@@ -76,11 +76,14 @@ impl Tail {
 /// What the second pass has to do.
 pub(super) struct Rest {
     pub(super) sender: Sender,
-    /// The last entry that is in the buffer.
+    /// The room of all that is not sent yet.
+    pub(super) window: Window,
+    /// The entry after which it begins.
     pub(super) after: Option<Names>,
     /// How many entries follow.
     pub(super) count: usize,
-    pub(super) buffer: String,
+    /// The first pass's buffer.
+    pub(super) chunk: Chunk,
 }
 
 impl Reading {
@@ -117,13 +120,15 @@ impl Reading {
                 let list = ListInPieces::new(self, first, after, answer);
                 Ok(Next::Pieces(Box::new(list)))
             }
-            stopped_at => match self.answer(first, stopped_at, answer) {
-                None => Ok(Next::Over),
-                Some(rest) => self
-                    .second_pass(snapshot, rest, began + bounds.read_time)
-                    // The answer has begun: nobody else tells.
-                    .inspect_err(|error| tracing::error!(error = %error, "list_aborted")),
-            },
+            stopped_at => {
+                match Handle::current().block_on(self.answer(first, stopped_at, answer)) {
+                    None => Ok(Next::Over),
+                    Some(rest) => self
+                        .second_pass(snapshot, rest, began + bounds.read_time)
+                        // The answer has begun: nobody else tells.
+                        .inspect_err(|error| tracing::error!(error = %error, "list_aborted")),
+                }
+            }
         }
     }
 
@@ -148,17 +153,32 @@ impl Reading {
         let opener = Opener { node, key, page };
         let mut failure = None;
         let scanned = gathering.scan(snapshot, selection, reach, |entry| {
-            let wanted = first.wants(page.limit);
+            let size = size_of(&entry, page.form);
+            let mut wanted = first.wants(page.limit);
+            if wanted == Wanted::Text && !has_room(&first.buffer, size) {
+                // Nothing is reserved for what another key opens.
+                if !opener.key.opens(entry.token) {
+                    first.skips(page.limit);
+                    return ControlFlow::Continue(());
+                }
+                match make_room(node, taker, room, &mut first.buffer, size) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        first.close();
+                        wanted = Wanted::Verdict;
+                    }
+                    Err(refusal) => {
+                        failure = Some(refusal.into());
+                        return ControlFlow::Break(());
+                    }
+                }
+            }
             let opens = match wanted {
                 Wanted::Text => opener.append(entry, &mut first.buffer),
                 Wanted::Verdict => Ok(opener.key.opens(entry.token)),
             };
-            let opens = opens.and_then(|opens| {
-                make_room(node, taker, room, &first.buffer)?;
-                Ok(opens)
-            });
             match opens {
-                Ok(true) => first.opens(entry, wanted, page.limit, *since),
+                Ok(true) => first.opens(entry, wanted, size, page.limit, *since),
                 Ok(false) => {
                     first.skips(page.limit);
                     ControlFlow::Continue(())
@@ -174,7 +194,7 @@ impl Reading {
     }
 
     /// Answers with what the first pass found, and with all of it where it is in the buffer. `None` where nothing is left to do.
-    pub(super) fn answer(
+    pub(super) async fn answer(
         &mut self,
         mut first: FirstPass,
         stopped_at: Option<Names>,
@@ -194,9 +214,9 @@ impl Reading {
             body: Body::empty(),
             is_charged: false,
         };
-        let (mut buffer, count) = (first.buffer, first.opened - first.buffered);
         let answers = &self.node.answers;
-        if count == 0 {
+        if first.opened == first.buffered {
+            let mut buffer = first.buffer;
             buffer.push(']');
             if let Some(room) = self.room.take() {
                 let pieces = vec![(buffer.into(), room)];
@@ -208,16 +228,50 @@ impl Reading {
             drop(answer.send(Ok(head)));
             return None;
         }
+        let (window, room) = match self.window(&mut first).await {
+            Ok(window) => window,
+            Err(refusal) => {
+                drop(answer.send(Err(refusal.into())));
+                return None;
+            }
+        };
+        let answers = &self.node.answers;
         let (sender, body) = stream(self.node.patience, answers.streamed(&self.taker));
         head.body = body;
         head.is_charged = true;
         answer.send(Ok(head)).ok()?;
         Some(Rest {
             sender,
-            after: first.last_buffered,
-            count,
-            buffer,
+            window,
+            after: first.last_buffered.or(self.page.selection.after.clone()),
+            count: first.opened - first.buffered,
+            chunk: Chunk::first(first.buffer, room),
         })
+    }
+
+    /// The room of the second pass, and that of the first pass's buffer. Where what is held is too little and there is no
+    /// more, all of it is given back before the list waits, and the second pass begins anew.
+    async fn window(&mut self, first: &mut FirstPass) -> Result<(Window, ChunkRoom), NoRoom> {
+        let least = first.largest_left.max(CHUNK);
+        let wanted = least.max(CHUNKS_AT_ONCE * CHUNK);
+        if let Some(mut room) = self.room.take() {
+            let is_more = room.grow_now(wanted);
+            if is_more || room.bytes() >= least {
+                let window = Window::new(room.split(wanted));
+                // Without more the buffer lies in the window, until the client has it.
+                let part = if is_more {
+                    None
+                } else {
+                    Some(window.part(wanted).await)
+                };
+                return Ok((window, ChunkRoom::new(part, Some(room))));
+            }
+        }
+        first.drop_buffer();
+        let wanted = first.largest_left.max(CHUNKS_AT_ONCE * CHUNK);
+        let answers = &self.node.answers;
+        let room = answers.reserve_large(self.taker.address, wanted).await?;
+        Ok((Window::new(room), ChunkRoom::default()))
     }
 
     /// Opens and sends the entries after the first pass's buffer; what goes wrong now can only end the connection, which it does
@@ -230,17 +284,14 @@ impl Reading {
     ) -> Result<Next, ReadError> {
         let Rest {
             mut sender,
+            window,
             after,
             count: mut rest,
-            mut buffer,
+            mut chunk,
         } = rest;
         sender.read_until(Some(until));
         let mut selection = self.page.selection.clone();
         selection.after = after;
-        // The first chunk is the first pass's buffer; of the others there are few at a time.
-        let answers = &self.node.answers;
-        let mut first_room = self.room.take();
-        let room = answers.reserve_blocking(self.taker.address, 3 * CHUNK).ok();
         let reach = Reach {
             rows: usize::MAX,
             until,
@@ -255,12 +306,13 @@ impl Reading {
             if rest == 0 {
                 return ControlFlow::Break(());
             }
-            let sent = if buffer.len() < CHUNK {
+            let size = size_of(&entry, opener.page.form);
+            let sent = if chunk.fits(size) || !opener.key.opens(entry.token) {
                 Ok(())
             } else {
-                sender.send_blocking(std::mem::take(&mut buffer), first_room.take())
+                Handle::current().block_on(chunk.next(&sender, &window, size))
             };
-            match sent.and_then(|()| opener.append_verified(entry, &mut buffer)) {
+            match sent.and_then(|()| opener.append_verified(entry, &mut chunk.text)) {
                 Ok(opened) => rest -= usize::from(opened),
                 Err(reason) => {
                     broken_off = Some(reason);
@@ -284,12 +336,7 @@ impl Reading {
             tell_broken_off(reason);
             return Ok(Next::Over);
         }
-        buffer.push(']');
-        Ok(Next::Tail(Tail {
-            sender,
-            text: buffer,
-            room: first_room.or(room),
-        }))
+        Ok(Next::Tail(Tail { sender, chunk }))
     }
 }
 
@@ -370,19 +417,33 @@ impl Opener<'_> {
     }
 }
 
-/// Waits for room where the buffer has outgrown what is reserved for it.
+/// Whether the buffer has room for an entry of so many bytes, without growing.
+fn has_room(buffer: &String, bytes: usize) -> bool {
+    buffer.capacity() - buffer.len() >= bytes
+}
+
+/// Makes the buffer larger, as far as there is room for that, and tells whether there is. Waits only for its first room:
+/// who waits holds nothing that another one waits for.
 fn make_room(
     node: &Node,
     taker: &Taker,
     room: &mut Option<Reservation>,
-    buffer: &String,
-) -> Result<(), ApiError> {
-    let needed = buffer.capacity();
-    match room {
-        _ if needed <= SMALL_ANSWER => {}
-        Some(room) if needed > room.bytes() => room.grow(needed - room.bytes())?,
-        Some(_) => {}
-        room => *room = Some(node.answers.reserve_blocking(taker.address, needed)?),
+    buffer: &mut String,
+    bytes: usize,
+) -> Result<bool, NoRoom> {
+    let needed = buffer.len() + bytes;
+    let wanted = needed.max((2 * buffer.capacity()).min(ONE_PASS));
+    let capacity = match room {
+        None => {
+            *room = Some(node.answers.reserve_blocking(taker.address, wanted)?);
+            Some(wanted)
+        }
+        Some(room) => [wanted, needed]
+            .into_iter()
+            .find(|bytes| room.grow_now(bytes.saturating_sub(room.bytes()))),
+    };
+    if let Some(capacity) = capacity {
+        buffer.reserve_exact(capacity - buffer.len());
     }
-    Ok(())
+    Ok(capacity.is_some())
 }

@@ -13,7 +13,7 @@ use crate::{
         Node, NodeState,
         answers::{Charged, ChunkedText, Taker},
         auth::{CallerKey, Client, Listed},
-        entry_json::{optional, rfc_3339},
+        entry_json::{Form, optional, rfc_3339, size_of},
         error::ApiError,
         large_values::{cost_of_opening, room_for, work},
         openapi::{ConflictQuery, ConflictResponse, KeyHeaders, ListRefusals},
@@ -22,14 +22,18 @@ use crate::{
         sealing::tell_misplaced,
         value_text::ValueText,
     },
+    budget::Reservation,
     crypto::{DataKey, Unopened},
     domain::{Category, Content, Row, Timestamp},
     json::write_string,
-    store::CONFLICT_PAGE_BYTES,
+    store::{CONFLICT_PAGE_BYTES, ConflictPage, ListedEntry},
 };
 
 /// Ciphertext of a page at most, in bytes: it ends with the version that passes its size.
 const LARGEST_PAGE: usize = 2 * CONFLICT_PAGE_BYTES;
+
+/// How often a page is read that is larger than most.
+const TRIES: usize = 3;
 
 /// List lost versions
 ///
@@ -51,12 +55,11 @@ pub(in crate::api) async fn conflicts(
     let page = ConflictsPage::of(query)?;
     node.may_list(taker.address)?;
     let caller = caller.derive(&node).await?;
-    // The answer first: who waits for a client that takes nothing holds nothing meanwhile.
-    let answer = node.answers.reserve(taker.address, LARGEST_PAGE / 4 * 3);
-    let mut text = ChunkedText::new(answer.await?);
-    let _room = room_for(&node, taker.address, cost_of_opening(LARGEST_PAGE)).await?;
-    let found = node.store.conflicts(page.before, page.limit).await?;
-    node.looked_at(taker.address, found.rows.len());
+    let ReadPage {
+        found,
+        mut text,
+        _work,
+    } = read_page(&node, &taker, &page).await?;
     let (key, since) = (
         std::sync::Arc::clone(&caller.derivation.key),
         caller.derivation.since(),
@@ -85,6 +88,49 @@ pub(in crate::api) async fn conflicts(
         headers.insert(header::LINK, link);
     }
     Ok(response)
+}
+
+/// A page that was read, and the memory that its answer takes.
+struct ReadPage {
+    found: ConflictPage,
+    text: ChunkedText,
+    _work: Reservation,
+}
+
+/// Reads a page in the room of most pages. One that needs more, and does not get it at once, gives everything back before it
+/// waits for all that it needs, and is read again.
+async fn read_page(
+    node: &NodeState,
+    taker: &Taker,
+    page: &ConflictsPage,
+) -> Result<ReadPage, ApiError> {
+    let (mut ciphertext, mut answer) = (LARGEST_PAGE, LARGEST_PAGE / 4 * 3);
+    let mut tries = 0;
+    loop {
+        // The answer first: who waits for a client that takes nothing holds nothing meanwhile.
+        let room = ChunkedText::room_for(answer);
+        let mut room = node.answers.reserve(taker.address, room).await?;
+        let work = room_for(node, taker.address, cost_of_opening(ciphertext)).await?;
+        let found = node.store.conflicts(page.before, page.limit).await?;
+        node.looked_at(taker.address, found.rows.len());
+        let sizes = found.rows.iter().filter_map(ListedEntry::of);
+        let (tokens, text) = sizes.fold((0, 0), |(tokens, text), entry| {
+            let size = size_of(&entry, Form::Full);
+            (tokens + entry.token.len(), text + size)
+        });
+        let lacking = ChunkedText::room_for(text).saturating_sub(room.bytes());
+        tries += 1;
+        // Between two tries a page hardly grows; what does not fit into the whole share is refused when it is written.
+        let fits = tokens <= ciphertext && (lacking == 0 || room.grow_now(lacking));
+        if fits || tries == TRIES {
+            return Ok(ReadPage {
+                found,
+                text: ChunkedText::new(room),
+                _work: work,
+            });
+        }
+        (ciphertext, answer) = (tokens.max(ciphertext), text.max(answer));
+    }
 }
 
 /// Writes what the key opens of these versions, as the items of a JSON list.

@@ -4,12 +4,21 @@ use std::time::Duration;
 
 use axum::{
     Json,
+    body::HttpBody,
     extract::{Request, State},
+    response::{IntoResponse, Response},
 };
 use futures::future::join_all;
 
 use crate::{
-    api::{Node, NodeState, auth::Peer, error::ApiError, peer_proof},
+    api::{
+        Node, NodeState,
+        answers::{AnswerRoom, Taker},
+        auth::Peer,
+        error::ApiError,
+        peer_proof,
+    },
+    budget::{NoRoom, Reservation, SMALL_ANSWER},
     cluster::{AckLevel, Change, Seen, Write},
     domain::Content,
     peers::{
@@ -24,12 +33,16 @@ pub(in crate::api) const PATH: &str = VALUES_PATH;
 /// Bytes of ciphertext in one answer, unless a single value has more.
 const ANSWER: usize = 16 << 20;
 
+/// How often a value lies in memory while its answer is made: as what is written, and as the text.
+const COPIES: usize = 2;
+
 /// Answers another node. No part of the public document: clients have no business here.
 pub(in crate::api) async fn values(
     State(node): State<Node>,
     _: Peer,
+    taker: Taker,
     request: Request,
-) -> Result<Json<ValueAnswer>, ApiError> {
+) -> Result<Response, ApiError> {
     if node.federation.is_none() {
         return Err(ApiError::UnknownRoute);
     }
@@ -37,15 +50,44 @@ pub(in crate::api) async fn values(
     let request: ValueRequest =
         serde_json::from_slice(&body.bytes).map_err(|_| ApiError::UnreadableBody)?;
     if node.store.view().founding != Some(request.founding) {
-        return Ok(Json(ValueAnswer::Refused(ValueRefusal::OtherCluster)));
+        return Ok(Json(ValueAnswer::Refused(ValueRefusal::OtherCluster)).into_response());
     }
     // Nobody reads a later answer.
     let patience = Duration::from_millis(request.patience_ms);
-    let answer = tokio::time::timeout(patience, answer(&node, request.question)).await;
-    Ok(Json(answer.map_err(|_| ApiError::SlowBody)??))
+    let mut room = None;
+    let answer = answer(&node, &taker, request.question, &mut room);
+    let answer = tokio::time::timeout(patience, answer).await;
+    let mut response = Json(answer.map_err(|_| ApiError::SlowBody)??).into_response();
+    if let Some(mut room) = room {
+        let length = response.body().size_hint().upper().unwrap_or(0);
+        room.shrink_to(usize::try_from(length).unwrap_or(usize::MAX));
+        response.extensions_mut().insert(AnswerRoom::new(room));
+    }
+    Ok(response)
 }
 
-async fn answer(node: &NodeState, question: Question) -> Result<ValueAnswer, ApiError> {
+/// Reserves so many bytes for the values of one answer, and tells whether there is room. Waits only for its first room: who
+/// waits holds nothing that another one waits for.
+async fn has_room(
+    node: &NodeState,
+    taker: &Taker,
+    room: &mut Option<Reservation>,
+    bytes: usize,
+) -> Result<bool, NoRoom> {
+    match room {
+        None if bytes <= SMALL_ANSWER => {}
+        None => *room = Some(node.answers.reserve_large(taker.address, bytes).await?),
+        Some(room) => return Ok(room.grow_now(bytes.saturating_sub(room.bytes()))),
+    }
+    Ok(true)
+}
+
+async fn answer(
+    node: &NodeState,
+    taker: &Taker,
+    question: Question,
+    room: &mut Option<Reservation>,
+) -> Result<ValueAnswer, ApiError> {
     match question {
         Question::Fetch(entries) => {
             let (mut found, mut size) = (Vec::new(), 0_usize);
@@ -60,7 +102,13 @@ async fn answer(node: &NodeState, question: Question) -> Result<ValueAnswer, Api
                 };
                 let content = row.as_deref().and_then(|row| row.content.as_ref());
                 size = size.saturating_add(content.map_or(0, |content| content.as_str().len()));
-                if size > ANSWER && !found.is_empty() {
+                // Who asks asks again for the others.
+                let is_enough = match has_room(node, taker, room, size * COPIES).await {
+                    Ok(has_room) => size > ANSWER || !has_room,
+                    Err(refusal) if found.is_empty() => return Err(refusal.into()),
+                    Err(_) => true,
+                };
+                if is_enough && !found.is_empty() {
                     break;
                 }
                 found.push(row.map(|row| FoundValue::new(&row)));

@@ -1,0 +1,146 @@
+//! Lists of few large values, in the room that a small node has.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::node::{Answer, TestNode};
+
+/// Less than a request waits for room: who is faster waited for nobody, itself included.
+const WITHOUT_WAITING: Duration = Duration::from_secs(4);
+
+/// A node with values of so many bytes.
+async fn node_with_values(count: usize, bytes: usize, settings: &[(&str, &str)]) -> TestNode {
+    let node = TestNode::start_in(TempDir::new().unwrap(), settings);
+    for n in 0..count {
+        let body = json!({"key": format!("k{n}"), "value": value(n, bytes)});
+        let created = node.call(Method::POST, "/configs", Some(body)).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+    }
+    node
+}
+
+fn value(n: usize, bytes: usize) -> Value {
+    let letter = ["a", "b", "c", "d", "e", "f", "g", "h"][n];
+    json!(letter.repeat(bytes))
+}
+
+/// The answer has exactly the first entries, each with its own value.
+#[track_caller]
+fn assert_is_list(answer: &Answer, count: usize, bytes: usize) {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let entries = answer.json();
+    let entries = entries.as_array().unwrap();
+    assert_eq!(entries.len(), count);
+    for (n, entry) in entries.iter().enumerate() {
+        assert_eq!(entry["key"], format!("k{n}"));
+        assert!(entry["value"] == value(n, bytes), "the value of k{n}");
+    }
+}
+
+async fn refusals_of_answers(node: &TestNode) -> u64 {
+    let page = node.call(Method::GET, "/metrics", None).await.text;
+    let start = "osc_memory_refusals_total{share=\"answers\"} ";
+    let line = page.lines().find_map(|line| line.strip_prefix(start));
+    line.unwrap().parse().unwrap()
+}
+
+/// Lists and pages of three values of 1 MB are whole, and wait for nothing.
+async fn lists_are_whole(settings: &[(&str, &str)]) {
+    const BYTES: usize = 1_000_000;
+    let node = node_with_values(3, BYTES, settings).await;
+    for (path, count) in [
+        ("/configs", 3),
+        ("/configs?mode=full", 3),
+        ("/configs?limit=1", 1),
+        ("/configs?limit=2", 2),
+        ("/configs?limit=3", 3),
+    ] {
+        let began = Instant::now();
+        let answer = node.call(Method::GET, path, None).await;
+        assert_is_list(&answer, count, BYTES);
+        assert!(began.elapsed() < WITHOUT_WAITING, "{settings:?} {path}");
+    }
+    assert_eq!(refusals_of_answers(&node).await, 0);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_large_values_needs_little_memory() {
+    for memory in ["67108864", "100663296", "134217728"] {
+        lists_are_whole(&[("OSC_MEMORY_BYTES", memory)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_in_pieces_of_large_values_needs_little_memory() {
+    lists_are_whole(&[
+        ("OSC_MEMORY_BYTES", "67108864"),
+        ("OSC_LIST_SNAPSHOT_ROWS", "1"),
+        ("OSC_LIST_PAGE_ROWS", "10"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_whose_buffer_leaves_no_room_for_a_larger_value_begins_anew() {
+    let node = node_with_values(0, 0, &[("OSC_ANSWER_MEMORY_BYTES", "1500000")]).await;
+    let lengths = [300_000, 300_000, 1_000_000, 10];
+    for (n, bytes) in lengths.into_iter().enumerate() {
+        let body = json!({"key": format!("k{n}"), "value": value(n, bytes)});
+        let created = node.call(Method::POST, "/configs", Some(body)).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+    }
+    let answer = node.call(Method::GET, "/configs", None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let entries = answer.json();
+    let entries = entries.as_array().unwrap();
+    assert_eq!(entries.len(), lengths.len());
+    for (n, bytes) in lengths.into_iter().enumerate() {
+        assert!(entries[n]["value"] == value(n, bytes), "the value of k{n}");
+    }
+    assert_eq!(refusals_of_answers(&node).await, 0);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn four_clients_of_one_address_all_get_their_list() {
+    const BYTES: usize = 900_000;
+    let node = node_with_values(6, BYTES, &[]).await;
+    let client = async || {
+        for path in ["/configs?limit=6", "/configs?limit=5", "/configs?limit=6"] {
+            let count = if path.ends_with('5') { 5 } else { 6 };
+            let answer = node.call(Method::GET, path, None).await;
+            assert_is_list(&answer, count, BYTES);
+        }
+    };
+    join_all((0..4).map(|_| client())).await;
+    assert_eq!(refusals_of_answers(&node).await, 0);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_does_not_wait_for_what_it_holds_itself() {
+    const BYTES: usize = 3_000_000;
+    let node = node_with_values(3, BYTES, &[("OSC_MAX_BODY_BYTES", "3145728")]).await;
+    for path in ["/configs", "/configs?limit=3"] {
+        let began = Instant::now();
+        let answer = node.call(Method::GET, path, None).await;
+        assert_is_list(&answer, 3, BYTES);
+        assert!(began.elapsed() < WITHOUT_WAITING, "{path}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn one_value_larger_than_an_addresss_part_is_answered() {
+    let node = node_with_values(1, 1_000_000, &[("OSC_ANSWER_MEMORY_BYTES", "3000000")]).await;
+    let answer = node.call(Method::GET, "/configs/k0", None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(answer.json()["value"] == value(0, 1_000_000));
+    assert_eq!(refusals_of_answers(&node).await, 0);
+    node.stop().await;
+}
