@@ -1,7 +1,9 @@
 //! Bodies that are sent while a blocking thread still makes them.
 
 use std::{
+    collections::VecDeque,
     io::{Error, ErrorKind},
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -15,12 +17,9 @@ use crate::{
     config::Patience,
 };
 
-/// What hyper gets at a time, in bytes: it may hold one such piece for each stream whose client takes nothing.
-const PIECE: usize = 16 << 10;
-
 /// What is handed over. A body is whole only with its end: a channel that just closes is a body that broke off.
 enum Part {
-    Chunk(Bytes),
+    Chunk(VecDeque<Bytes>),
     End,
 }
 
@@ -61,10 +60,13 @@ pub(super) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
         deadline: Instant::now() + patience.list,
         read_until: None,
     };
-    let begin = (Some(received), Bytes::new());
+    let begin = (Some(received), VecDeque::new());
     let chunks = futures::stream::unfold(begin, async |(received, mut chunk)| {
         let mut received: mpsc::Receiver<Part> = received?;
-        while chunk.is_empty() {
+        loop {
+            if let Some(piece) = chunk.pop_front() {
+                return Some((Ok(piece), (Some(received), chunk)));
+            }
             match received.recv().await {
                 Some(Part::Chunk(next)) => chunk = next,
                 Some(Part::End) => return None,
@@ -74,8 +76,6 @@ pub(super) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
                 }
             }
         }
-        let piece = chunk.split_to(chunk.len().min(PIECE));
-        Some((Ok(piece), (Some(received), chunk)))
     });
     (sender, Body::from_stream(chunks))
 }
@@ -89,7 +89,7 @@ impl Sender {
     /// Hands some text over with the memory that it is charged with, or says why the client does not get it.
     pub(super) async fn send<R>(&self, text: String, room: R) -> Result<(), BrokenOff>
     where
-        R: Send + 'static,
+        R: Send + Sync + 'static,
     {
         self.hand_over(Part::Chunk(self.streamed.chunk(text, room)))
             .await
@@ -114,26 +114,33 @@ impl Sender {
         sent.map_err(|_| BrokenOff::Gone)
     }
 
-    /// What the client lets happen, or why it is waited for no longer.
+    /// What the client lets happen, or why it is waited for no longer. Who takes a large chunk slowly is waited for.
     async fn in_time<T>(&self, act: impl Future<Output = T>) -> Result<T, BrokenOff> {
+        let mut act = pin!(act);
+        loop {
+            let (patience, reason) = self.patience();
+            if patience.is_zero() {
+                return Err(reason);
+            }
+            if let Ok(done) = timeout(patience, &mut act).await {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// How much longer the client is waited for, if it takes nothing meanwhile, and why no longer.
+    fn patience(&self) -> (Duration, BrokenOff) {
         let until = |end: Instant| end.saturating_duration_since(Instant::now());
-        let mut wait = (self.stall, BrokenOff::Stalled);
+        let stall = self.stall.saturating_sub(self.streamed.idle());
         let read = self
             .read_until
             .map(|end| (until(end), BrokenOff::ReadTooLong));
-        for other in [(until(self.deadline), BrokenOff::TooSlow)]
+        let whole = (until(self.deadline), BrokenOff::TooSlow);
+        [Some((stall, BrokenOff::Stalled)), read, Some(whole)]
             .into_iter()
-            .chain(read)
-        {
-            if other.0 <= wait.0 {
-                wait = other;
-            }
-        }
-        let (patience, reason) = wait;
-        if patience.is_zero() {
-            return Err(reason);
-        }
-        timeout(patience, act).await.map_err(|_| reason)
+            .flatten()
+            .min_by_key(|(patience, _)| *patience)
+            .unwrap_or(whole)
     }
 }
 
@@ -179,6 +186,30 @@ mod tests {
         });
         assert_eq!(sent.await.unwrap(), Err(BrokenOff::Stalled));
         to_bytes(body, 10).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_takes_a_large_chunk_in_small_parts_is_waited_for() {
+        const PARTS: usize = 12;
+        let (sender, body) = stream(patience(400, 60_000), Streamed::unwatched());
+        let sent = tokio::spawn(async move {
+            sender.send("1".repeat(PARTS * (16 << 10)), ()).await?;
+            sender.send("2".to_owned(), ()).await?;
+            sender.send("3".to_owned(), ()).await?;
+            sender.end().await
+        });
+        let mut chunks = body.into_data_stream();
+        let (mut parts, began) = (0, Instant::now());
+        while let Some(part) = futures::StreamExt::next(&mut chunks).await {
+            parts += 1;
+            drop(part.unwrap());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!((sent.await.unwrap(), parts), (Ok(()), PARTS + 2));
+        assert!(
+            began.elapsed() > Duration::from_millis(400),
+            "all of it takes longer than a stall"
+        );
     }
 
     #[tokio::test]

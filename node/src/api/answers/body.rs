@@ -48,6 +48,21 @@ where
     })
 }
 
+/// The same bytes in the pieces that hyper gets. What the client has taken is counted piece by piece; the memory is held until
+/// the last of them is gone.
+pub(super) fn held_in_pieces<R>(mut bytes: Bytes, room: R, meter: &Arc<Meter>) -> VecDeque<Bytes>
+where
+    R: Send + Sync + 'static,
+{
+    let room = Arc::new(room);
+    let mut pieces = VecDeque::with_capacity(bytes.len().div_ceil(PIECE));
+    while !bytes.is_empty() {
+        let piece = bytes.split_to(bytes.len().min(PIECE));
+        pieces.push_back(held(piece, Arc::clone(&room), meter));
+    }
+    pieces
+}
+
 /// A body that is all there.
 pub(super) struct AnswerBody {
     /// What comes next; most answers have nothing else.

@@ -96,6 +96,18 @@ impl Meter {
         }
     }
 
+    /// For how long the client has taken nothing of a streamed answer, although something waits for it.
+    pub(super) fn idle(&self) -> Duration {
+        if self.waiting() == 0 {
+            return Duration::ZERO;
+        }
+        self.since_moved(self.began.elapsed())
+    }
+
+    fn since_moved(&self, elapsed: Duration) -> Duration {
+        elapsed.saturating_sub(Duration::from_millis(self.moved.load(Relaxed)))
+    }
+
     /// Whether its client has been too slow at this time since its beginning.
     fn is_overdue(&self, elapsed: Duration, patience: &Patience) -> bool {
         if self.waiting() == 0 {
@@ -107,10 +119,7 @@ impl Meter {
                 let time = Duration::from_millis(taken.saturating_mul(1000) / BYTES_PER_SECOND);
                 elapsed > (patience.stall + time).min(patience.list)
             }
-            Rule::Streamed => {
-                let moved = Duration::from_millis(self.moved.load(Relaxed));
-                elapsed.saturating_sub(moved) > patience.stall
-            }
+            Rule::Streamed => self.since_moved(elapsed) > patience.stall,
         }
     }
 }

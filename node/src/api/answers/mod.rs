@@ -5,7 +5,7 @@ mod body;
 mod chunked;
 mod meter;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, HttpBody},
@@ -229,14 +229,16 @@ impl Streamed {
         Self(Meter::begin(Rule::Streamed, None, &Arc::default()))
     }
 
-    /// A chunk that the client has to take.
-    pub(super) fn chunk<R>(&self, text: String, room: R) -> Bytes
+    /// A chunk that the client has to take, in the pieces that hyper gets.
+    pub(super) fn chunk<R>(&self, text: String, room: R) -> VecDeque<Bytes>
     where
-        R: Send + 'static,
+        R: Send + Sync + 'static,
     {
-        if text.is_empty() {
-            return Bytes::new();
-        }
-        body::held(text.into(), room, &self.0)
+        body::held_in_pieces(text.into(), room, &self.0)
+    }
+
+    /// For how long the client has taken nothing, although something waits for it.
+    pub(super) fn idle(&self) -> Duration {
+        self.0.idle()
     }
 }
