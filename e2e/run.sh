@@ -11,4 +11,4 @@ export KUBECONFIG
 "$here/charts/render.sh"
 cd "$here/.."
 # The whole workspace, although only this package has stories: its dependencies are then those that `make test` has built.
-cargo test --workspace --locked --test stories -- --nocapture --test-threads=1
+cargo test --workspace --locked --test stories -- --nocapture --test-threads=2
