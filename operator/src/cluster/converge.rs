@@ -133,7 +133,7 @@ fn roots(cluster: &ValidatedCluster, found: &DereferencedObjects, pki: &StoredPk
         clients: match cluster.spec.tls.mode {
             TlsMode::Auto => Some(nodes.clone()),
             TlsMode::Secret | TlsMode::Issuer => of_user(),
-            TlsMode::Off => None,
+            TlsMode::Disabled => None,
         },
         nodes,
     }

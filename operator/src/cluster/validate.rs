@@ -57,7 +57,7 @@ impl ValidatedCluster {
         match tls.mode {
             TlsMode::Secret => tls.secret_ref.as_ref().map(|secret| secret.name.clone()),
             TlsMode::Issuer => Some(self.name.client_tls()),
-            TlsMode::Auto | TlsMode::Off => None,
+            TlsMode::Auto | TlsMode::Disabled => None,
         }
     }
 
@@ -161,7 +161,7 @@ pub fn without_additions(
 fn unreachable_from_outside(spec: &ClusterSpec) -> Option<String> {
     let outside = spec.service.type_ != ServiceType::ClusterIP;
     (outside && !spec.tls.serves_https() && !spec.service.expose_plain_http).then(|| {
-        "spec.service: with tls.mode Off only port 9000 is left, which is not encrypted; choose another tls.mode, or set \
+        "spec.service: with tls.mode Disabled only port 9000 is left, which is not encrypted; choose another tls.mode, or set \
          service.exposePlainHttp to true to carry it outside the cluster all the same"
             .to_owned()
     })

@@ -33,7 +33,7 @@ fn what_is_not_encrypted_leaves_the_cluster_only_where_that_is_asked_for() {
     for (spec, service) in [
         ("{}", vec![9443, 9000]),
         ("{tls: {plainHttp: Forbidden}}", vec![9443]),
-        ("{tls: {mode: 'Off'}}", vec![9000]),
+        ("{tls: {mode: Disabled}}", vec![9000]),
         ("{service: {type: NodePort}}", vec![9443]),
         ("{service: {type: LoadBalancer}}", vec![9443]),
         (
@@ -41,7 +41,7 @@ fn what_is_not_encrypted_leaves_the_cluster_only_where_that_is_asked_for() {
             vec![9443, 9000],
         ),
         (
-            "{service: {type: NodePort, exposePlainHttp: true}, tls: {mode: 'Off'}}",
+            "{service: {type: NodePort, exposePlainHttp: true}, tls: {mode: Disabled}}",
             vec![9000],
         ),
     ] {
@@ -57,7 +57,7 @@ fn a_node_has_the_ports_that_it_opens_and_always_those_of_its_peers() {
             "{tls: {plainHttp: Forbidden}}",
             vec![9443, 9001, 9002, 9003],
         ),
-        ("{tls: {mode: 'Off'}}", vec![9000, 9001, 9002, 9003]),
+        ("{tls: {mode: Disabled}}", vec![9000, 9001, 9002, 9003]),
     ] {
         assert_eq!(ports(spec).1, node, "{spec}");
     }
@@ -127,7 +127,7 @@ fn prometheus_is_told_of_https_and_of_nothing_while_there_is_no_authority() {
 fn the_authority_is_mounted_nowhere() {
     for spec in [
         "{}",
-        "{tls: {mode: 'Off'}}",
+        "{tls: {mode: Disabled}}",
         "{tls: {plainHttp: Forbidden}}",
     ] {
         let pods = serde_json::to_string(&built(spec).stateful_set).unwrap();

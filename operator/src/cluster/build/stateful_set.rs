@@ -270,7 +270,7 @@ fn client_certificate(cluster: &ValidatedCluster) -> Option<&'static str> {
     match cluster.spec.tls.mode {
         TlsMode::Auto => Some(NODE_TLS),
         TlsMode::Secret | TlsMode::Issuer => Some(CLIENT_TLS),
-        TlsMode::Off => None,
+        TlsMode::Disabled => None,
     }
 }
 

@@ -147,8 +147,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         at: TLS,
         field: "spec.tls.plainHttp",
-        cel: "self.plainHttp != 'Forbidden' || self.mode != 'Off'",
-        message: "tls.plainHttp Forbidden with tls.mode Off leaves clients no port",
+        cel: "self.plainHttp != 'Forbidden' || self.mode != 'Disabled'",
+        message: "tls.plainHttp Forbidden with tls.mode Disabled leaves clients no port",
         holds: Some(|cluster| {
             let tls = &cluster.spec.tls;
             tls.serves_http() || tls.serves_https()
@@ -319,7 +319,7 @@ mod tests {
             "{}",
             "{mode: Secret, secretRef: {name: mine}}",
             "{mode: Issuer, issuerRef: {name: ours}, plainHttp: Forbidden}",
-            "{mode: 'Off'}",
+            "{mode: Disabled}",
             "{altNames: [config.example.org, '*.example.org', 10.1.2.3, '2001:db8::1']}",
         ] {
             assert_eq!(tls(right), Vec::<&str>::new(), "{right}");
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(tls("{secretRef: {name: mine}}"), ["spec.tls.secretRef"]);
         assert_eq!(tls("{mode: Issuer}"), ["spec.tls.issuerRef"]);
         assert_eq!(
-            tls("{mode: 'Off', plainHttp: Forbidden}"),
+            tls("{mode: Disabled, plainHttp: Forbidden}"),
             ["spec.tls.plainHttp"]
         );
         for wrong in ["Example.org", "a b", "", "a..b", "*", "x.*.org", "-a.org"] {

@@ -36,7 +36,7 @@ pub enum TlsMode {
     /// One that cert-manager makes.
     Issuer,
     /// None: port 9443 is closed.
-    Off,
+    Disabled,
 }
 
 /// Whether port 9000 is open.
@@ -92,7 +92,7 @@ pub struct AuthoritySpec {
 impl TlsSpec {
     /// Whether port 9443 is served.
     pub fn serves_https(&self) -> bool {
-        self.mode != TlsMode::Off
+        self.mode != TlsMode::Disabled
     }
 
     /// Whether port 9000 is served.

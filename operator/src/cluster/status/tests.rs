@@ -518,7 +518,7 @@ fn tls_is_ready_once_every_node_that_answers_serves_it() {
     assert!(message.contains("port 9000 is not encrypted"), "{message}");
     let (_, _, message) = tls_ready("{plainHttp: Forbidden}", Tls::default(), |_| {});
     assert!(!message.contains("not encrypted"), "{message}");
-    let (status, reason, _) = tls_ready("{mode: 'Off'}", Tls::default(), |_| {});
+    let (status, reason, _) = tls_ready("{mode: Disabled}", Tls::default(), |_| {});
     assert_eq!((status.as_str(), reason.as_str()), ("False", "Disabled"));
 }
 

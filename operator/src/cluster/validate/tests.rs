@@ -174,14 +174,14 @@ fn what_is_not_encrypted_leaves_the_cluster_only_where_that_is_asked_for() {
     for type_ in ["NodePort", "LoadBalancer"] {
         let spec = |expose: bool| {
             format!(
-                "{{tls: {{mode: 'Off'}}, service: {{type: {type_}, exposePlainHttp: {expose}}}}}"
+                "{{tls: {{mode: Disabled}}, service: {{type: {type_}, exposePlainHttp: {expose}}}}}"
             )
         };
         let error = resource(&spec(false)).unwrap_err();
         assert!(error.to_string().contains("exposePlainHttp"), "{error}");
         assert!(resource(&spec(true)).is_ok());
     }
-    assert!(resource("{tls: {mode: 'Off'}}").is_ok());
+    assert!(resource("{tls: {mode: Disabled}}").is_ok());
 }
 
 #[test]

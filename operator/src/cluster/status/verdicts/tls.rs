@@ -43,8 +43,8 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
     if let Some(message) = wrong {
         return verdict("TlsReady", false, "NodeCertificateRefused", message);
     }
-    if tls.mode == TlsMode::Off {
-        let message = format!("tls.mode is Off: port 9443 is closed{PLAIN_HTTP}");
+    if tls.mode == TlsMode::Disabled {
+        let message = format!("tls.mode is Disabled: port 9443 is closed{PLAIN_HTTP}");
         return verdict("TlsReady", false, "Disabled", message);
     }
     let wrong = reported.iter().find_map(|(name, tls)| match &tls.clients {
@@ -121,7 +121,7 @@ fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
                 seen.cluster.name
             ),
         ),
-        TlsMode::Auto | TlsMode::Secret | TlsMode::Off => verdict(
+        TlsMode::Auto | TlsMode::Secret | TlsMode::Disabled => verdict(
             "TlsReady",
             false,
             "CertificateMissing",
