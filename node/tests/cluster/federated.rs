@@ -444,7 +444,7 @@ async fn the_mode_is_fixed_with_the_founding_and_another_one_is_refused_by_name(
         })
         .await;
         assert!(
-            refused["reason"].to_string().contains("OtherMode"),
+            refused["reason"].to_string().contains("other_mode"),
             "{refused}"
         );
     }

@@ -112,7 +112,7 @@ async fn two_foundings_refuse_each_other_and_both_go_on() {
     for node in 0..4 {
         let refused = cluster.logged(node, "peer_refused", 2).await;
         assert!(
-            refused["reason"].to_string().contains("OtherFounding"),
+            refused["reason"].to_string().contains("other_founding"),
             "{refused}"
         );
     }
