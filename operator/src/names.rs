@@ -24,9 +24,13 @@ pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
 pub const LABEL_SCRAPE: &str = "opensecureconf.io/scrape";
 /// Annotation of the salt Secret: the incarnation that was told to bootstrap the cluster; empty while none is.
 pub const ANNOTATION_BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
-/// Annotations of what outlives its resource: Argo CD neither deletes it nor takes its presence for a difference.
+/// Annotations of what outlives its resource: Argo CD deletes it neither in a sync (`Prune=false`) nor together with an application
+/// (`Delete=false`), and does not take its presence for a difference.
 pub const RETAINED: [(&str, &str); 2] = [
-    ("argocd.argoproj.io/sync-options", "Prune=false"),
+    (
+        "argocd.argoproj.io/sync-options",
+        "Prune=false,Delete=false",
+    ),
     ("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
 ];
 /// Annotation of the salt Secret and of the StatefulSet: which names, paths and annotations they were made with.

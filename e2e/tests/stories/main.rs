@@ -26,6 +26,8 @@ use serde_json::json;
 
 /// Where the operator notes which node bootstrapped a cluster.
 const BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
+/// What keeps Argo CD from deleting something.
+const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 const SURVIVES: &str = "print(client.read('survivor')['value'])";
 
 fn report(what: &str, since: Instant) {
@@ -72,6 +74,13 @@ print('all of it works')
         report("a deleted pod serves again", killed);
         ensure!(workload.run(SURVIVES).await?.contains("'answer': 42"));
 
+        // As of an earlier release; the operator gives them back at the next look.
+        let annotations = json!({ SYNC_OPTIONS: null, "argocd.argoproj.io/compare-options": null });
+        let without = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+        stage
+            .api::<PersistentVolumeClaim>()
+            .patch("data-demo-0", &PatchParams::default(), &without)
+            .await?;
         comes_back::<Service>(&stage, "demo").await?;
         comes_back::<ConfigMap>(&stage, "demo-nodes").await?;
         let before = stage.api::<Pod>().get("demo-0").await?.uid();
@@ -115,6 +124,9 @@ print('all of it works')
                 found.is_none()
             })
             .await?;
+        // An application of this name, and nothing of it in git any more.
+        prune::<Secret>(&stage).await?;
+        prune::<PersistentVolumeClaim>(&stage).await?;
         ensure!(
             stage
                 .api::<PersistentVolumeClaim>()
@@ -334,6 +346,30 @@ where
         })
         .await?;
     report(&format!("a deleted {} is back", K::kind(&())), deleted);
+    Ok(())
+}
+
+/// Deletes what Argo CD would take for an application's that is called as the cluster is, unless an annotation keeps it.
+async fn prune<K>(stage: &Stage) -> anyhow::Result<()>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let labelled = ListParams::default().labels("app.kubernetes.io/instance=demo");
+    let found = stage.api::<K>().list(&labelled).await?.items;
+    ensure!(!found.is_empty(), "no {} has the label", K::kind(&()));
+    for object in found {
+        let options = object.annotations().get(SYNC_OPTIONS);
+        let has = |option| options.is_some_and(|all| all.split(',').any(|other| other == option));
+        let is_kept = has("Prune=false") && has("Delete=false");
+        if object.owner_references().is_empty() && !is_kept {
+            let api = stage.api::<K>();
+            api.delete(&object.name_any(), &DeleteParams::default())
+                .await?;
+        }
+    }
     Ok(())
 }
 

@@ -96,6 +96,13 @@ pub enum Done {
         /// The Secret's name.
         secret: String,
     },
+    /// What is kept for good has the annotations that keep Argo CD from deleting it.
+    Protected {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
     /// A child that is not wanted any more is gone.
     Deleted {
         /// Its kind.

@@ -10,6 +10,7 @@ use super::{
     context::Context,
     dereference::DereferencedObjects,
     events::announce,
+    prune_protection,
     reconcile::Error,
     resource::{OpenSecureConfCluster, TlsMode},
     secrets::{self, ManagedSecret, SecretPlan},
@@ -115,10 +116,11 @@ async fn write(
     if let Some(stalled) = stalled {
         return Ok(Err(stalled));
     }
-    let resources = build::build(cluster, &roots(cluster, found, &pki));
-    apply::apply(client, cluster, &resources, found, done)
-        .await
-        .map(Ok)
+    let mut resources = build::build(cluster, &roots(cluster, found, &pki));
+    resources.keep_claim_metadata(found.stateful_set.as_ref());
+    let stateful_set = apply::apply(client, cluster, &resources, found, done).await?;
+    prune_protection::complete(client, cluster, found, done).await;
+    Ok(Ok(stateful_set))
 }
 
 /// What others verify the nodes with.

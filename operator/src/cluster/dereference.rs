@@ -19,6 +19,7 @@ use tokio::try_join;
 pub use objects::{Child, DereferencedObjects, PendingClaim, SaltSecret};
 
 use super::{
+    prune_protection,
     resource::OpenSecureConfCluster,
     secrets::{ManagedSecret, ObservedSecret, ObservedSecrets},
     validate::{self, ValidatedCluster, claim_owner},
@@ -55,7 +56,7 @@ pub async fn dereference(
     let (certificates_served, certificate) = certificate;
     let (nodes, ca, own) = (name.nodes(), name.ca(), name.as_str());
     let children = try_join!(
-        child::<StatefulSet>(client, cluster, own),
+        stateful_set(client, cluster),
         child::<Service>(client, cluster, own),
         child::<Service>(client, cluster, &nodes),
         child::<ConfigMap>(client, cluster, &nodes),
@@ -64,8 +65,9 @@ pub async fn dereference(
         child::<NetworkPolicy>(client, cluster, own),
         child::<PodDisruptionBudget>(client, cluster, own),
     )?;
+    let (stateful_set, nodes_child) = children.0;
     let children = [
-        children.0,
+        nodes_child,
         children.1,
         children.2,
         children.3,
@@ -97,8 +99,16 @@ pub async fn dereference(
         client_tls,
         api_key,
         pending_claims: claims.iter().filter_map(pending).collect(),
+        prunable_claims: claims
+            .iter()
+            .filter_map(|claim| {
+                let missing = prune_protection::missing(claim.annotations())?;
+                Some((claim.name_any(), missing))
+            })
+            .collect(),
         claims: claims.iter().map(ResourceExt::name_any).collect(),
         children: children.into_iter().flatten().collect(),
+        stateful_set,
         service_monitors_served,
         certificates_served,
         foreign_references,
@@ -185,6 +195,20 @@ fn pending(claim: &PersistentVolumeClaim) -> Option<PendingClaim> {
     })
 }
 
+/// The StatefulSet, whole where it is this cluster's.
+async fn stateful_set(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<(Option<StatefulSet>, Option<Child>), kube::Error> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &cluster.namespace);
+    let found = api.get_opt(cluster.name.as_str()).await?;
+    let child = found
+        .as_ref()
+        .map(|set| child_of::<StatefulSet>(cluster, cluster.name.as_str(), &set.metadata));
+    let ours = found.filter(|set| is_ours(&set.metadata, cluster));
+    Ok((ours, child))
+}
+
 async fn child<K>(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -198,13 +222,22 @@ where
 {
     let api: Api<K> = Api::namespaced(client.clone(), &cluster.namespace);
     let found = api.get_metadata_opt(name).await?;
-    Ok(found.map(|object| Child {
+    Ok(found.map(|object| child_of::<K>(cluster, name, &object.metadata)))
+}
+
+fn child_of<K: Resource<DynamicType = ()>>(
+    cluster: &ValidatedCluster,
+    name: &str,
+    metadata: &ObjectMeta,
+) -> Child {
+    let annotations = metadata.annotations.as_ref();
+    Child {
         kind: K::kind(&()).into_owned(),
         name: name.to_owned(),
-        uid: object.metadata.uid.clone(),
-        layout: object.annotations().get(ANNOTATION_LAYOUT).cloned(),
-        ours: is_ours(&object.metadata, cluster),
-    }))
+        uid: metadata.uid.clone(),
+        layout: annotations.and_then(|all| all.get(ANNOTATION_LAYOUT).cloned()),
+        ours: is_ours(metadata, cluster),
+    }
 }
 
 /// Whether this Kubernetes knows such a kind of another operator, and the cluster's own object of it.

@@ -22,6 +22,10 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
             let note = format!("deleted {kind} {name}");
             ("Deleted", note, kind.as_str(), name)
         }
+        Done::Protected { kind, name } => {
+            let note = format!("annotated {kind} {name}, so that Argo CD does not prune it");
+            ("Protected", note, kind.as_str(), name)
+        }
         Done::Renewed { secret } => {
             let note = format!("renewed the certificates in Secret {secret}");
             ("Renewed", note, "Secret", secret)

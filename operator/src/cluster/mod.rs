@@ -7,7 +7,7 @@
 //! | observe | `observe.rs` | read pods, ask the nodes |
 //! | plan | [`bootstrap`], [`scaling`], [`salt`], [`secrets`] | nothing but think |
 //! | build | [`build`] | nothing but think |
-//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`] | write children |
+//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`], `prune_protection.rs` | write children |
 //! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
 //! | status | [`status`] | think, then write the status |
 
@@ -25,6 +25,7 @@ mod figures;
 mod layout;
 mod membership;
 mod observe;
+mod prune_protection;
 pub mod reconcile;
 pub mod resource;
 pub mod salt;

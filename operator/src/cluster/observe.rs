@@ -7,7 +7,6 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
 use super::{
-    dereference::DereferencedObjects,
     salt::{MemberSalt, SaltReports},
     validate::ValidatedCluster,
 };
@@ -15,20 +14,6 @@ use crate::{
     names::PEERS_PORT,
     node::{NodeClient, NodeDetails, PodAddresses},
 };
-
-/// The cluster's own StatefulSet; nothing where the name is somebody else's.
-pub(super) async fn stateful_set(
-    client: &Client,
-    cluster: &ValidatedCluster,
-    found: &DereferencedObjects,
-) -> Result<Option<StatefulSet>, kube::Error> {
-    let name = cluster.name.as_str();
-    if !found.has("StatefulSet", name) {
-        return Ok(None);
-    }
-    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &cluster.namespace);
-    api.get_opt(name).await
-}
 
 /// The pods in the order of their ordinals, each with what its node answered.
 pub(super) async fn nodes(

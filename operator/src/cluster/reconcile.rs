@@ -182,13 +182,10 @@ async fn steps(
         .await
         .map_err(Error::reading)?;
     let nodes = connect(&valid, &found, context);
-    let there = observe::stateful_set(client, &valid, &found)
-        .await
-        .map_err(Error::reading)?;
     let pods = observe::nodes(client, nodes.as_ref(), &valid)
         .await
         .map_err(Error::reading)?;
-    let plan = membership::plan(&valid, &found, there.as_ref(), &pods);
+    let plan = membership::plan(&valid, &found, found.stateful_set.as_ref(), &pods);
     let layout = layout::unsupported(&valid, &found);
     let secrets = if let Some(error) = refused {
         Err(error.into())
@@ -198,7 +195,7 @@ async fn steps(
         Err(stalled)
     } else {
         let salt_reports = if found.is_salt_lost() {
-            observe::salt_reports(nodes.as_ref(), &valid, there.as_ref(), &pods).await
+            observe::salt_reports(nodes.as_ref(), &valid, found.stateful_set.as_ref(), &pods).await
         } else {
             SaltReports::default()
         };
@@ -236,7 +233,7 @@ async fn steps(
             .await;
             (Some(applied), stalled)
         }
-        Err(stalled) => (there, Some(stalled)),
+        Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
     let salt_fingerprint = match found.salt() {
         SaltSecret::Present { fingerprint } => Some(fingerprint),

@@ -71,7 +71,7 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
 }
 
-/// What reconciling needs, and nothing else. Secrets are never deleted, volumes never touched.
+/// What reconciling needs, and nothing else. Secrets are never deleted, of volume claims only annotations are touched.
 fn rules() -> Vec<Value> {
     const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
     const OPTIONAL_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
@@ -92,7 +92,9 @@ fn rules() -> Vec<Value> {
             &["secrets"],
             &["get", "list", "watch", "create", "patch"],
         ),
-        rule("", &["pods", "persistentvolumeclaims"], &["get", "list"]),
+        rule("", &["pods"], &["get", "list"]),
+        // Patched are the annotations that keep Argo CD from pruning them.
+        rule("", &["persistentvolumeclaims"], &["get", "list", "patch"]),
         rule("networking.k8s.io", &["networkpolicies"], OPTIONAL_CHILD),
         rule("policy", &["poddisruptionbudgets"], OPTIONAL_CHILD),
         rule(

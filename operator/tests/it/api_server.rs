@@ -167,6 +167,11 @@ impl ApiServer {
         self.0.lock().unwrap().objects.get(path).cloned()
     }
 
+    /// All objects as they are now, with their paths.
+    pub(crate) fn objects(&self) -> BTreeMap<String, Value> {
+        self.0.lock().unwrap().objects.clone()
+    }
+
     /// The words of the events so far.
     pub(crate) fn notes(&self) -> Vec<String> {
         let state = self.0.lock().unwrap();

@@ -182,7 +182,7 @@ async fn a_running_node_that_proves_nothing_keeps_the_leaf_that_it_accepts() {
     );
     assert_eq!(
         server.object(AUTHORITY).unwrap()["metadata"]["annotations"]["argocd.argoproj.io/sync-options"],
-        "Prune=false"
+        "Prune=false,Delete=false"
     );
 }
 

@@ -14,6 +14,7 @@ mod golden;
 mod local_cluster;
 mod node_contract;
 mod ports;
+mod pruning;
 mod reconcile;
 mod standstill;
 mod wait;

@@ -1,5 +1,7 @@
 //! What all children have in common.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::Resource;
 
@@ -18,11 +20,17 @@ pub(in crate::cluster) fn owned(cluster: &ValidatedCluster, name: String) -> Obj
 
 /// The same without an owner: what must outlive the resource.
 pub(in crate::cluster) fn retained(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
-    let annotations = RETAINED.map(|(name, value)| (name.to_owned(), value.to_owned()));
     ObjectMeta {
-        annotations: Some(annotations.into()),
+        annotations: Some(retention()),
         ..named(cluster, name)
     }
+}
+
+/// The annotations of what must outlive the resource.
+pub(in crate::cluster) fn retention() -> BTreeMap<String, String> {
+    RETAINED
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
 }
 
 fn named(cluster: &ValidatedCluster, name: String) -> ObjectMeta {

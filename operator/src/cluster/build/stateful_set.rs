@@ -79,6 +79,7 @@ fn claim(cluster: &ValidatedCluster) -> PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(DATA_CLAIM.to_owned()),
             labels: Some(cluster.name.selector()),
+            annotations: Some(metadata::retention()),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {

@@ -1,5 +1,9 @@
 //! What was found, in words that later steps need.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+
 use crate::{
     cluster::{
         secrets::{BootstrapRecord, ManagedSecret, ObservedSecret, ObservedSecrets},
@@ -21,10 +25,14 @@ pub struct DereferencedObjects {
     pub api_key: Option<AccessKey>,
     /// Names of this cluster's volume claims.
     pub claims: Vec<String>,
+    /// Those of them that Argo CD might delete, each with the annotations that it lacks.
+    pub prunable_claims: Vec<(String, BTreeMap<String, String>)>,
     /// Those of them that have no volume yet.
     pub pending_claims: Vec<PendingClaim>,
     /// Children by kind and name.
     pub children: Vec<Child>,
+    /// The nodes' StatefulSet, where it is this cluster's.
+    pub stateful_set: Option<StatefulSet>,
     /// Whether this Kubernetes knows ServiceMonitors.
     pub service_monitors_served: bool,
     /// Whether this Kubernetes knows cert-manager's Certificates.

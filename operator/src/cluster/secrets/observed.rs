@@ -6,7 +6,9 @@ use k8s_openapi::api::core::v1::Secret;
 
 use super::ManagedSecret;
 use crate::{
-    cluster::{bootstrap_mark::BootstrapMark, dereference::controller, salt::Salt},
+    cluster::{
+        bootstrap_mark::BootstrapMark, dereference::controller, prune_protection, salt::Salt,
+    },
     names::{
         ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, LABEL_MANAGED_BY,
         previous_entry,
@@ -34,6 +36,8 @@ pub struct ObservedSecret {
     pub rotation: Option<String>,
     /// Its version: it is only ever changed from what was read.
     pub resource_version: Option<String>,
+    /// The annotations that it lacks to be safe from Argo CD.
+    pub prunable: Option<BTreeMap<String, String>>,
     /// What it holds. Never printed.
     pub entries: BTreeMap<String, Vec<u8>>,
 }
@@ -65,6 +69,9 @@ impl ObservedSecret {
             bootstrap: BootstrapMark::of(annotation(ANNOTATION_BOOTSTRAP).as_deref()),
             rotation: annotation(ANNOTATION_AUTHORITY_ROTATION),
             resource_version: metadata.resource_version.clone(),
+            prunable: prune_protection::missing(
+                metadata.annotations.as_ref().unwrap_or(&BTreeMap::new()),
+            ),
             entries: secret
                 .data
                 .into_iter()

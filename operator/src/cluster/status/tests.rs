@@ -1,3 +1,5 @@
+mod states;
+
 use super::*;
 use crate::{
     cluster::{dereference::PendingClaim, resource::prod, validate::validate},

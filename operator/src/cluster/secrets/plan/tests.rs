@@ -20,6 +20,7 @@ fn secret_with(entry: &str, content: &[u8]) -> ObservedSecret {
         bootstrap: BootstrapMark::Absent,
         rotation: None,
         resource_version: None,
+        prunable: None,
         entries: [(entry.to_owned(), content.to_vec())].into(),
     }
 }
@@ -32,8 +33,10 @@ fn found(salt: Option<&[u8]>, claims: &[&str]) -> DereferencedObjects {
         client_tls: None,
         api_key: None,
         claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
+        prunable_claims: Vec::new(),
         pending_claims: Vec::new(),
         children: Vec::new(),
+        stateful_set: None,
         service_monitors_served: false,
         certificates_served: false,
         foreign_references: None,

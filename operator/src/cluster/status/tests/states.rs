@@ -1,0 +1,359 @@
+//! Every state that a status tells of, as resources in a file: what other programs make of them is tried in `e2e/gitops/`.
+//! `INSTA_UPDATE=always` writes the file anew.
+
+use std::{collections::BTreeSet, path::Path};
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What a state means to somebody who waits.
+#[derive(Clone, Copy)]
+enum Means {
+    /// All is as it was asked for.
+    Ready,
+    /// Something is going on; waiting helps.
+    UnderWay,
+    /// It stands still until the resource, or what it names, is another one.
+    Stalled,
+    /// Nodes serve, and somebody has to look.
+    NeedsPerson,
+    /// It is being deleted.
+    Ending,
+}
+
+impl Means {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::UnderWay => "under way",
+            Self::Stalled => "stalled",
+            Self::NeedsPerson => "needs a person",
+            Self::Ending => "ending",
+        }
+    }
+}
+
+struct States(Vec<Value>);
+
+impl States {
+    fn add(&mut self, name: &str, means: Means, status: &ClusterStatus) {
+        self.add_with(name, means, &json!({}), json!(status));
+    }
+
+    fn add_with(&mut self, name: &str, means: Means, extra: &Value, status: Value) {
+        let mut metadata = json!({ "name": "prod", "namespace": "shop", "generation": 4 });
+        for (name, value) in extra.as_object().unwrap() {
+            metadata[name] = value.clone();
+        }
+        let mut resource = json!({
+            "apiVersion": "opensecureconf.io/v1alpha1", "kind": "OpenSecureConfCluster", "metadata": metadata, "spec": {},
+        });
+        resource["status"] = status;
+        self.0
+            .push(json!({ "name": name, "means": means.text(), "resource": resource }));
+    }
+}
+
+fn pods(count: i32, ready: bool) -> Vec<(Pod, Option<NodeDetails>)> {
+    (0..count)
+        .map(|ordinal| (pod(ordinal, ready), answer("aa", 1)))
+        .collect()
+}
+
+fn ready_with(change: impl Fn(&mut Observation<'_>)) -> ClusterStatus {
+    let (cluster, stateful_set, pods) = (cluster(1), stateful_set(1, 1), pods(1, true));
+    let mut seen = seen(&cluster, &stateful_set, &pods);
+    change(&mut seen);
+    observed(&seen, &ClusterStatus::default(), &time(1))
+}
+
+fn with_tls(spec: &str, tls: Tls<'_>, report: impl Fn(&mut NodeTls)) -> ClusterStatus {
+    let mut cluster = prod(&format!("{{replicas: 1, tls: {spec}}}"));
+    cluster.metadata.namespace = Some("shop".to_owned());
+    cluster.metadata.generation = Some(4);
+    let cluster = validate(&cluster, "node:1").unwrap();
+    let mut pods = pods(1, true);
+    let details = pods[0].1.as_mut().unwrap();
+    report(details.tls.as_mut().unwrap());
+    let stateful_set = stateful_set(1, 1);
+    let seen = Observation {
+        tls,
+        ..seen(&cluster, &stateful_set, &pods)
+    };
+    observed(&seen, &ClusterStatus::default(), &time(1))
+}
+
+fn all() -> Vec<Value> {
+    let mut states = States(Vec::new());
+    untouched(&mut states);
+    on_the_way(&mut states);
+    ready(&mut states);
+    certificates(&mut states);
+    standing_still(&mut states);
+    states.0
+}
+
+fn untouched(states: &mut States) {
+    // Without a status there is none: the definition has a default.
+    let default = json!({ "observedGeneration": -1 });
+    states.add_with(
+        "not seen by the operator",
+        Means::UnderWay,
+        &json!({}),
+        default,
+    );
+    let ready = json!(ready_with(|_| {}));
+    states.add_with(
+        "ready before its spec changed",
+        Means::UnderWay,
+        &json!({ "generation": 5 }),
+        ready.clone(),
+    );
+    states.add_with(
+        "being deleted",
+        Means::Ending,
+        &json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }),
+        ready,
+    );
+}
+
+fn on_the_way(states: &mut States) {
+    use Means::{NeedsPerson, UnderWay};
+    let nothing = ready_with(|seen| {
+        seen.stateful_set = None;
+        seen.pods = &[];
+    });
+    states.add("nothing is there yet", UnderWay, &nothing);
+    let starting = status(&cluster(3), &stateful_set(3, 3), &[(pod(0, false), None)]);
+    states.add("pods start", UnderWay, &starting);
+    let claims = [PendingClaim {
+        name: "data-prod-0".to_owned(),
+        class: None,
+    }];
+    let (one, set) = (cluster(1), stateful_set(1, 1));
+    let waits = Observation {
+        pending_claims: &claims,
+        ..seen(&one, &set, &[])
+    };
+    let waits = observed(&waits, &ClusterStatus::default(), &time(1));
+    states.add("a volume waits for its class", UnderWay, &waits);
+    let rollout = status(&cluster(3), &stateful_set(3, 1), &pods(3, true));
+    states.add("a new pod template is rolled out", UnderWay, &rollout);
+    let mut alone = pods(1, true);
+    alone[0].1.as_mut().unwrap().cluster_uid = None;
+    let alone = status(&cluster(1), &stateful_set(1, 1), &alone);
+    states.add("no node has bootstrapped the cluster", UnderWay, &alone);
+    let behind = three(&member_with(5000, true), |_| {});
+    states.add("a node lacks changes", UnderWay, &behind);
+    let joining = three(&member_with(0, true), |details| details.ready = false);
+    states.add("a node takes its snapshot", UnderWay, &joining);
+    let lost = three(&member_with(0, false), |_| {});
+    states.add("a node does not reach another", UnderWay, &lost);
+    let silent = status(&cluster(1), &stateful_set(1, 1), &[(pod(0, true), None)]);
+    states.add("no node answers the operator", UnderWay, &silent);
+    let leaving = shrinking(2, 3, |details| details.state = "leaving".into());
+    states.add("a node leaves", UnderWay, &leaving);
+
+    let mut salts = pods(3, true);
+    salts[1].1 = answer("bb", 1);
+    let salts = status(&cluster(3), &stateful_set(3, 3), &salts);
+    states.add("a node has another salt", NeedsPerson, &salts);
+    let blocked =
+        ready_with(|seen| seen.blocked = Some("prod-2 does not answer, so it cannot leave"));
+    states.add("a node cannot leave", NeedsPerson, &blocked);
+}
+
+fn ready(states: &mut States) {
+    let three = three(&member_with(3, true), |_| {});
+    states.add("three nodes are ready", Means::Ready, &three);
+    for (name, monitoring) in [
+        ("ready, without monitoring", Monitoring::Off),
+        ("ready, with monitoring", Monitoring::Applied),
+        (
+            "ready, and its ServiceMonitor is missing",
+            Monitoring::Missing,
+        ),
+        (
+            "ready, where ServiceMonitors are unknown",
+            Monitoring::Unknown,
+        ),
+    ] {
+        let status = ready_with(|seen| seen.monitoring = monitoring);
+        states.add(name, Means::Ready, &status);
+    }
+    let without = ready_with(|seen| seen.salt_fingerprint = None);
+    states.add(
+        "ready, and the Secret with the salt was made a moment ago",
+        Means::Ready,
+        &without,
+    );
+}
+
+fn certificates(states: &mut States) {
+    let own = "{mode: Secret, secretRef: {name: mine}}";
+    let issued = "{mode: Issuer, issuerRef: {name: ours}}";
+    let open = |_: &mut NodeTls| {};
+    let found = Tls {
+        client_secret_found: true,
+        ..Tls::default()
+    };
+    let mut add = |name: &str, status: ClusterStatus| states.add(name, Means::Ready, &status);
+    add(
+        "ready, with HTTPS off",
+        with_tls("{mode: 'Off'}", Tls::default(), open),
+    );
+    add(
+        "ready, without the Secret of its certificate",
+        with_tls(own, Tls::default(), open),
+    );
+    add(
+        "ready, without cert-manager",
+        with_tls(issued, Tls::default(), open),
+    );
+    let refused = with_tls(own, found, |tls| {
+        tls.clients = Some(ClientCertificate {
+            open: false,
+            error: Some("the key is another certificate's".into()),
+        });
+    });
+    add("ready, with a certificate that is none", refused);
+    let refused = with_tls("{}", Tls::default(), |tls| {
+        tls.node = Some(NodeCertificates {
+            error: Some("tls.crt ends within it".into()),
+            ..NodeCertificates::default()
+        });
+    });
+    add("ready, with a node that keeps its old certificate", refused);
+    let silent = ready_with(|_| {});
+    add("ready, with one node", silent);
+    for overdue in [false, true] {
+        let waiting = Waiting {
+            nodes: vec!["prod-0".into()],
+            overdue,
+        };
+        let tls = Tls {
+            waiting: Some(&waiting),
+            ..Tls::default()
+        };
+        add(
+            if overdue {
+                "ready, with another authority that does not arrive"
+            } else {
+                "ready, with another authority on its way"
+            },
+            with_tls("{}", tls, open),
+        );
+    }
+}
+
+fn standing_still(states: &mut States) {
+    for reason in [
+        "InvalidSpec",
+        "InvalidPodTemplate",
+        "SaltMalformed",
+        "SaltMissing",
+        "ApiKeyMissing",
+        "KeyMissing",
+        "NameTaken",
+        "RetentionChanged",
+        "UnsupportedLayout",
+        "BootstrapNodeLost",
+        "Rejected",
+        "Malformed",
+    ] {
+        // For ever: an observation borrows it, whatever else that borrows.
+        let stalled: &'static Stalled = Box::leak(Box::new(Stalled {
+            reason,
+            message: "what to do".to_owned(),
+        }));
+        let served = ready_with(|seen| seen.stalled = Some(stalled));
+        states.add(
+            &format!("{reason}, while nodes serve"),
+            Means::Stalled,
+            &served,
+        );
+        let first = unseen(stalled, Some(4), &ClusterStatus::default(), &time(1));
+        states.add(
+            &format!("{reason}, from the beginning"),
+            Means::Stalled,
+            &first,
+        );
+        let was = unseen(stalled, Some(4), &ready_with(|_| {}), &time(1));
+        states.add(
+            &format!("{reason}, of a resource that was ready"),
+            Means::Stalled,
+            &was,
+        );
+    }
+}
+
+#[test]
+fn other_programs_are_tried_with_the_states_of_this_release() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/gitops/states.json");
+    let text = serde_json::to_string_pretty(&all()).unwrap() + "\n";
+    if std::env::var("INSTA_UPDATE").is_ok_and(|value| value == "always") {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        written == text,
+        "INSTA_UPDATE=always writes {} anew",
+        file.display()
+    );
+}
+
+/// Words of these files that look like reasons and are none.
+const NO_REASONS: [&str; 15] = [
+    "True",
+    "False",
+    "Unknown",
+    "Secret",
+    "StatefulSet",
+    "Certificate",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "ServiceMonitor",
+    "ContainerCreating",
+    "PodInitializing",
+    "CrashLoopBackOff",
+    "Image",
+    "Container",
+    "Pod",
+];
+
+#[test]
+fn no_condition_and_no_reason_is_left_out() {
+    let sources = [
+        include_str!("../verdicts.rs"),
+        include_str!("../verdicts/leaving.rs"),
+        include_str!("../verdicts/tls.rs"),
+        include_str!("../../stalled.rs"),
+        include_str!("../../layout.rs"),
+        include_str!("../../validate.rs"),
+        include_str!("../../secrets/plan.rs"),
+    ];
+    let in_code: BTreeSet<_> = sources
+        .iter()
+        .flat_map(|source| source.split('"'))
+        .filter(|word| word.len() > 2 && word.starts_with(|c: char| c.is_ascii_uppercase()))
+        .filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric()))
+        .filter(|word| !NO_REASONS.contains(word))
+        .map(str::to_owned)
+        .collect();
+    let states = all();
+    let conditions = states.iter().flat_map(|state| {
+        let conditions = state["resource"]["status"]["conditions"].as_array();
+        conditions.into_iter().flatten()
+    });
+    let told: BTreeSet<_> = conditions
+        .flat_map(|condition| {
+            ["type", "reason"].map(|member| condition[member].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let left_out: Vec<_> = in_code.difference(&told).collect();
+    assert_eq!(left_out, Vec::<&String>::new());
+    for type_ in crate::cluster::resource::CONDITIONS {
+        assert!(told.contains(type_), "{type_}");
+    }
+}
