@@ -10,7 +10,7 @@ use super::{
     NodeState,
     answers::{Charged, ChunkedText, Taker},
     conditional::version_headers,
-    entry_json::{Form, Shown},
+    entry_json::{Form, Format, Shown},
     error::ApiError,
     large_values::{LARGE, LARGE_TOKEN, cost_of_opening, cost_of_sealing, room_for, work},
     sealing::token_of,
@@ -95,6 +95,7 @@ impl AnsweredValue {
         node: &NodeState,
         taker: &Taker,
         value: &ValueText,
+        format: Format,
         room: &mut LargeRoom,
     ) -> Result<Self, ApiError> {
         if value.len() <= LARGE {
@@ -109,10 +110,30 @@ impl AnsweredValue {
         let value = value.clone();
         let written = work(node, move || {
             let mut text = ChunkedText::new(reserved);
-            value.write_wire(&mut text).map(|()| text)
+            value.write_as(format, &mut text).map(|()| text)
         });
         let no_room = |_| ApiError::NoRoom(node.answers.no_room());
         Ok(Self::Large(written.await?.map_err(no_room)?))
+    }
+
+    /// The answer with the value alone, which was prepared as text.
+    pub(super) fn answer_text(self, node: &NodeState, taker: &Taker, version: Version) -> Response {
+        let headers = headers(version, "text/plain; charset=utf-8");
+        match self {
+            Self::Small(value) => {
+                let mut body = String::new();
+                // Writing to a string does not fail.
+                let _ = value.write_as(Format::Text, &mut body);
+                answer(StatusCode::OK, headers, body.into())
+            }
+            Self::Large(text) => {
+                let pieces = text.into_pieces(String::new(), String::new());
+                let body = node.answers.of_pieces(taker, pieces);
+                let mut response = answer(StatusCode::OK, headers, body);
+                response.extensions_mut().insert(Charged);
+                response
+            }
+        }
     }
 
     /// The answer with the entry.
@@ -125,13 +146,7 @@ impl AnsweredValue {
         form: Form,
         shown: Shown<'_>,
     ) -> Response {
-        // As many as the answer has in the end.
-        let mut headers = HeaderMap::with_capacity(12);
-        headers.extend(version_headers(version));
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        let headers = headers(version, "application/json");
         match self {
             Self::Small(value) => {
                 let mut body = String::new();
@@ -150,6 +165,15 @@ impl AnsweredValue {
             }
         }
     }
+}
+
+/// Those that an answer with an entry begins with.
+fn headers(version: Version, content_type: &'static str) -> HeaderMap {
+    // As many as the answer has in the end.
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.extend(version_headers(version));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers
 }
 
 /// An answer of these parts alone.

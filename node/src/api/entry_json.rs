@@ -20,6 +20,15 @@ pub(super) enum Form {
     Full,
 }
 
+/// What the answer to a reader of one entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// The entry as a JSON object.
+    Json,
+    /// The value alone: a string's characters, anything else as JSON text.
+    Text,
+}
+
 /// What an answer tells of an entry, beside its value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown<'a> {

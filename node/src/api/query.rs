@@ -4,7 +4,11 @@ use std::{borrow::Cow, convert::Infallible};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{entry_json::Form, error::ApiError, problem::Problem};
+use super::{
+    entry_json::{Form, Format},
+    error::ApiError,
+    problem::Problem,
+};
 
 /// The parameters of a request. Unknown ones are ignored; of a repeated one the last counts.
 #[derive(Debug, Clone)]
@@ -37,6 +41,18 @@ impl Query {
             Some(_) => Err(ApiError::Invalid(vec![Problem::no_choice(
                 &["query", "mode"],
                 "'short' or 'full'",
+            )])),
+        }
+    }
+
+    /// `format=json` or `format=text`.
+    pub(super) fn format(&self) -> Result<Format, ApiError> {
+        match self.get("format") {
+            None | Some("json") => Ok(Format::Json),
+            Some("text") => Ok(Format::Text),
+            Some(_) => Err(ApiError::Invalid(vec![Problem::no_choice(
+                &["query", "format"],
+                "'json' or 'text'",
             )])),
         }
     }

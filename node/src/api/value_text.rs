@@ -4,9 +4,10 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use super::received_body::ReceivedBody;
+use super::{entry_json::Format, received_body::ReceivedBody};
 use crate::json::{
-    Findings, Limits, ParseError, inspect, parse, respell_for_storage, respell_for_wire,
+    Findings, Limits, ParseError, inspect, parse, respell_as_text, respell_for_storage,
+    respell_for_wire,
 };
 
 /// Stored plaintexts were bounded when they came in; those of an old database nest as deep as Python reads and writes,
@@ -89,6 +90,14 @@ impl ValueText {
     /// Appends it as answers have it.
     pub(super) fn write_wire(&self, out: &mut impl fmt::Write) -> fmt::Result {
         respell_for_wire(self.as_str(), out)
+    }
+
+    /// The same where the answer is the value alone.
+    pub(super) fn write_as(&self, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
+        match format {
+            Format::Json => self.write_wire(out),
+            Format::Text => respell_as_text(self.as_str(), out),
+        }
     }
 
     /// How long it is as it is stored, in bytes.

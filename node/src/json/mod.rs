@@ -19,7 +19,7 @@ use indexmap::IndexMap;
 pub use inspect::{Findings, Limits, Member, Root, inspect, inspect_members};
 pub use number::Number;
 pub use parse::{ParseError, parse};
-pub use respell::{respell_for_storage, respell_for_wire};
+pub use respell::{respell_as_text, respell_for_storage, respell_for_wire};
 pub use write::write_string;
 
 /// One JSON value, without loss against Python's reading of the same text.

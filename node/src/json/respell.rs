@@ -15,6 +15,17 @@ pub fn respell_for_storage(text: &str, out: &mut impl fmt::Write) -> fmt::Result
     respell(text, Spelling::Python, out)
 }
 
+/// Appends what a JSON text says: of a string its characters, of anything else what [`respell_for_wire`] writes. Half a surrogate
+/// pair, which no UTF-8 text can hold, becomes U+FFFD.
+pub fn respell_as_text(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
+    let trimmed = text.trim_matches([' ', '\t', '\n', '\r']);
+    if trimmed.starts_with('"') {
+        characters(trimmed, Spelling::Bare, out)
+    } else {
+        respell(trimmed, Spelling::Wire, out)
+    }
+}
+
 fn respell(text: &str, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
     let mut rest = text;
     while let Some(first) = rest.bytes().next() {
@@ -71,17 +82,22 @@ fn number(token: &str, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Re
 }
 
 fn string(token: &str, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
+    out.write_char('"')?;
+    characters(token, spelling, out)?;
+    out.write_char('"')
+}
+
+/// What stands between the quotes of a string.
+fn characters(token: &str, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
     let inner = token
         .get(1..token.len().saturating_sub(1))
         .unwrap_or_default();
-    out.write_char('"')?;
     let mut rest = inner;
     while let Some((plain, escape)) = rest.split_once('\\') {
         spelling.write(plain, out)?;
         rest = unescape(escape, spelling, out)?;
     }
-    spelling.write(rest, out)?;
-    out.write_char('"')
+    spelling.write(rest, out)
 }
 
 /// Writes what a text stands for that begins behind a backslash; returns what is behind the escape.
@@ -124,6 +140,7 @@ fn unescape_unit<'t>(
     };
     match character {
         Some(character) => spelling.write(character.encode_utf8(&mut [0; 4]), out)?,
+        None if spelling == Spelling::Bare => out.write_char(char::REPLACEMENT_CHARACTER)?,
         None => super::write::write_escape(unit, out)?,
     }
     Ok(after)

@@ -90,6 +90,14 @@ proptest! {
         } else {
             prop_assert_eq!(respelled(&text), [tree.to_wire(), tree.to_python()]);
             prop_assert_eq!(findings.has_lone_surrogate, tree.has_lone_surrogate());
+            let mut plain = String::new();
+            respell_as_text(&text, &mut plain).unwrap();
+            let characters = if let Json::String(characters) = &tree {
+                characters.as_str().map(str::to_owned)
+            } else {
+                Some(tree.to_wire())
+            };
+            prop_assert!(characters.is_none_or(|characters| characters == plain));
         }
         // What is stored is read back the same.
         prop_assert_eq!(respelled(&tree.to_python()), [tree.to_wire(), tree.to_python()]);
@@ -139,4 +147,11 @@ fn names_are_found_twice_in_large_objects_too() {
     };
     assert!(!has_duplicates(&members("n100")));
     assert!(has_duplicates(&members("n7")));
+}
+
+#[test]
+fn half_a_surrogate_pair_is_no_text() {
+    let mut plain = String::new();
+    respell_as_text(r#" "a\ud800b\ud83e\udd80" "#, &mut plain).unwrap();
+    assert_eq!(plain, "a\u{fffd}b🦀");
 }

@@ -4,10 +4,12 @@ use std::fmt;
 
 use super::{Json, Number, Text};
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
     Python,
     Wire,
+    /// The characters of a string themselves; of what is no string as [`Self::Wire`].
+    Bare,
 }
 
 impl Json {
@@ -62,7 +64,7 @@ impl Json {
 impl Number {
     pub(super) fn write(&self, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
         match spelling {
-            Spelling::Wire if !self.is_finite() => out.write_str("null"),
+            Spelling::Wire | Spelling::Bare if !self.is_finite() => out.write_str("null"),
             _ => out.write_str(&self.python_text()),
         }
     }
@@ -104,7 +106,7 @@ impl Spelling {
     pub(super) fn comma(self) -> &'static str {
         match self {
             Self::Python => ", ",
-            Self::Wire => ",",
+            Self::Wire | Self::Bare => ",",
         }
     }
 
@@ -112,7 +114,7 @@ impl Spelling {
     pub(super) fn colon(self) -> &'static str {
         match self {
             Self::Python => ": ",
-            Self::Wire => ":",
+            Self::Wire | Self::Bare => ":",
         }
     }
 
@@ -140,6 +142,7 @@ impl Spelling {
     /// Whether a byte of a text stands for itself.
     fn keeps(self, byte: u8) -> bool {
         match byte {
+            _ if self == Self::Bare => true,
             b'"' | b'\\' | ..b' ' => false,
             b' '..=b'~' => true,
             0x7F.. => matches!(self, Self::Wire),

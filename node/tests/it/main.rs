@@ -56,3 +56,4 @@ mod rotation;
 mod salt;
 mod secrecy;
 mod slow;
+mod text_form;

@@ -60,6 +60,9 @@ pub(in crate::api) struct EntryQuery {
     /// `full` adds times.
     #[param(pattern = "short|full")]
     mode: Option<String>,
+    /// `text` answers the value alone: a string's characters, anything else as JSON text.
+    #[param(pattern = "json|text")]
+    format: Option<String>,
     /// Federated: `allow` makes a 503 for want of another node a 404.
     #[param(pattern = "allow|deny")]
     partial: Option<String>,

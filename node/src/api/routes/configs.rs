@@ -16,7 +16,7 @@ use crate::{
         body::Fields,
         conditional::{Preconditions, version_headers},
         entry_answer::{AnsweredValue, LargeRoom, Needs},
-        entry_json::{Form, Shown},
+        entry_json::{Form, Format, Shown},
         entry_path::{environment_of, identity_of},
         error::ApiError,
         federation::{
@@ -83,7 +83,7 @@ pub(in crate::api) async fn create(
         seal: Some(bound),
     };
     // Before the commit: what was written must not be refused any more.
-    let answered = AnsweredValue::prepare(&node, &taker, &value, &mut room).await?;
+    let answered = AnsweredValue::prepare(&node, &taker, &value, Format::Json, &mut room).await?;
     caller.creates(&node);
     let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
     loop {
@@ -107,7 +107,8 @@ pub(in crate::api) async fn create(
 #[utoipa::path(
     get, path = "/configs/{key}", operation_id = "read_configuration_configs__key__get", tag = "configurations",
     params(EntryPath, EntryQuery, KeyHeaders, PreconditionHeaders, VersionHeaders),
-    responses((status = 200, body = ConfigResponse, description = "Found",
+    responses((status = 200, description = "Found", content(
+                (ConfigResponse = "application/json"), (String = "text/plain")),
                headers(("ETag" = String), ("X-OSC-Version" = String))),
               (status = 304, description = "The caller has this version (If-None-Match)"), ExistingEntry),
 )]
@@ -119,7 +120,7 @@ pub(in crate::api) async fn read(
     request: Request,
 ) -> Result<Response, ApiError> {
     let identity = identity_of(&request, "/configs/", &query)?;
-    let form = query.form()?;
+    let (form, format) = (query.form()?, query.format()?);
     let lost = await_version(&node, &identity, request.headers()).await?;
     let partial = Partial::of(&query)?;
     let taker = Taker::of(&node, request.extensions(), request.headers());
@@ -149,9 +150,14 @@ pub(in crate::api) async fn read(
     if preconditions.has(row.version) {
         return Ok((StatusCode::NOT_MODIFIED, version_headers(row.version)).into_response());
     }
-    let value = AnsweredValue::prepare(&node, &taker, &value, &mut room).await?;
-    let shown = Shown::from(&*row);
-    let mut response = value.answer(&node, &taker, StatusCode::OK, row.version, form, shown);
+    let value = AnsweredValue::prepare(&node, &taker, &value, format, &mut room).await?;
+    let mut response = match format {
+        Format::Text => value.answer_text(&node, &taker, row.version),
+        Format::Json => {
+            let shown = Shown::from(&*row);
+            value.answer(&node, &taker, StatusCode::OK, row.version, form, shown)
+        }
+    };
     response.headers_mut().extend(lost);
     Ok(response)
 }
@@ -283,7 +289,8 @@ impl Update<'_> {
             seal,
         });
         // Before the commit: what was written must not be refused any more.
-        let answered = AnsweredValue::prepare(node, self.taker, self.value, room).await?;
+        let answered =
+            AnsweredValue::prepare(node, self.taker, self.value, Format::Json, room).await?;
         let written = match stored {
             Found::Row(Some(row)) => commit_over(node, row, put, self.terms).await,
             Found::Row(None) => {
