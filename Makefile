@@ -2,13 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server charts e2e-charts gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server charts e2e-charts gitops external-secrets gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: toolchain ## Run three nodes on this machine, without Kubernetes (ARGS="--port 9100")
 	@cargo build --release --locked -p opensecureconf-node -p opensecureconf-operator
@@ -73,6 +73,12 @@ charts: toolchain ## Lint the Helm charts, and compare what they render with man
 
 e2e-charts: cluster-needs images ## Install, upgrade, roll back and remove the charts on a real cluster, by Helm 3 and 4
 	e2e/charts/run.sh
+
+gitops: ## Show what Argo CD and Flux make of every state of the resource, and check the examples for them (needs Go)
+	e2e/gitops/run.sh
+
+external-secrets: toolchain release ## Ask a node through the webhook provider of External Secrets (needs Go; builds the provider once)
+	cd e2e/external-secrets && OSC_NODE_BINARY=$(RELEASED) go test -count=1 ./...
 
 gen: toolchain ## Write the generated files: crds/, manifests/ and those of helm/
 	cargo run --quiet -p opensecureconf-operator -- crd

@@ -9,6 +9,7 @@ KUBECONFIG=$("$here/install.sh" $name "$client") || { "$here/diagnose.sh" $name;
 export KUBECONFIG
 # Helm came with the cluster.
 "$here/charts/render.sh"
+"$here/gitops/run.sh" --health
 cd "$here/.."
 # The whole workspace, although only this package has stories: its dependencies are then those that `make test` has built.
 cargo test --workspace --locked --test stories -- --nocapture --test-threads=2
