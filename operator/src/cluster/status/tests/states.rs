@@ -201,7 +201,7 @@ fn certificates(states: &mut States) {
     let mut add = |name: &str, status: ClusterStatus| states.add(name, Means::Ready, &status);
     add(
         "ready, with HTTPS off",
-        with_tls("{mode: 'Off'}", Tls::default(), open),
+        with_tls("{mode: Disabled}", Tls::default(), open),
     );
     add(
         "ready, without the Secret of its certificate",
