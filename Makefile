@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server charts e2e-charts gitops external-secrets gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts gitops external-secrets gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -68,6 +68,9 @@ e2e: cluster-needs images ## Run the stories on a real cluster, then remove it
 e2e-api-server: toolchain release ## Check the resource against the API server of Kubernetes 1.36, without kubelets (needs Go; builds it once)
 	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema
 
+e2e-rights: toolchain release ## Let operators with few rights, and two at a time, work on that API server (needs the Helm and kubectl of make e2e)
+	e2e/api-server/run.sh --without-operator e2e/api-server/rights.sh
+
 charts: toolchain ## Lint the Helm charts, and compare what they render with manifests/ (needs a Helm: `make e2e` builds one)
 	e2e/charts/render.sh
 
@@ -80,10 +83,11 @@ gitops: ## Show what Argo CD and Flux make of every state of the resource, and c
 external-secrets: toolchain release ## Ask a node through the webhook provider of External Secrets (needs Go; builds the provider once)
 	cd e2e/external-secrets && OSC_NODE_BINARY=$(RELEASED) go test -count=1 ./...
 
-gen: toolchain ## Write the generated files: crds/, manifests/ and those of helm/
+gen: toolchain ## Write the generated files: crds/, manifests/, those of helm/, and the table in SECURITY.md
 	cargo run --quiet -p opensecureconf-operator -- crd
 	cargo run --quiet -p opensecureconf-operator -- manifests
 	cargo run --quiet -p opensecureconf-operator -- charts
+	cargo run --quiet -p opensecureconf-operator -- security
 
 fix: gen ## Format the code and write the generated files
 	cargo fmt --all

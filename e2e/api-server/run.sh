@@ -2,12 +2,15 @@
 # run.sh COMMAND...   runs a command beside an API server (go.mod says which version) and the operator of this checkout, without
 # any kubelet: the cluster's controllers and the operator work, no pod ever starts. KUBECONFIG leads there. All of it ends
 # with the command.
+# run.sh --without-operator COMMAND...   the same for a command that starts operators itself: the program is OSC_OPERATOR.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 bin=$("$here/build.sh")
 operator=${CARGO_TARGET_DIR:-$top/target}/release/osc-operator
 [ -x "$operator" ] || { echo "$operator is not there: cargo build --release" >&2; exit 1; }
+with_operator=true
+if [ "${1:-}" = --without-operator ]; then with_operator=false; shift; fi
 work=$(mktemp -d)
 started=()
 finish() {
@@ -76,7 +79,8 @@ apply "apis/apiextensions.k8s.io/v1/customresourcedefinitions/$definition" "$top
 until_it "the resource is served" ask "$url/apis/opensecureconf.io/v1alpha1/opensecureconfclusters"
 printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: opensecureconf-system }\n' >"$work/namespace.yaml"
 apply api/v1/namespaces/opensecureconf-system "$work/namespace.yaml"
-start operator env POD_NAMESPACE=opensecureconf-system "$operator" run --admin-bind "127.0.0.1:$(free_port)"
+export OSC_OPERATOR=$operator
+! $with_operator || start operator env POD_NAMESPACE=opensecureconf-system "$operator" run --admin-bind "127.0.0.1:$(free_port)"
 
 "$@" &
 started+=($!)

@@ -35,7 +35,7 @@ fi
 "$here/../cluster/need.sh" jq
 schemas=$(mktemp -d)
 trap 'rm -rf "$schemas"' EXIT
-for kind in v1/{Service,ServiceAccount,ConfigMap,Pod} apps/v1/Deployment batch/v1/Job policy/v1/PodDisruptionBudget \
+for kind in v1/{Service,ServiceAccount,ConfigMap,Pod} apps/v1/Deployment coordination.k8s.io/v1/Lease batch/v1/Job policy/v1/PodDisruptionBudget \
   networking.k8s.io/v1/NetworkPolicy rbac.authorization.k8s.io/v1/{Role,RoleBinding,ClusterRole,ClusterRoleBinding} \
   apiextensions.k8s.io/v1/CustomResourceDefinition; do
   case $kind in

@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 
-use crate::{metrics::Metrics, names::OPERATOR};
+use crate::metrics::Metrics;
 
 /// How long a Lease lives without renewal.
 const DURATION: Duration = Duration::from_secs(15);
@@ -52,20 +52,27 @@ fn decide(lease: &Lease, me: &str, observed: &Observation, now: Instant) -> Deci
 #[derive(Debug)]
 pub struct Leadership {
     api: Api<Lease>,
+    lease: String,
     me: String,
     observed: Observation,
     metrics: Metrics,
 }
 
 impl Leadership {
-    /// A candidate; `me` must be unique, such as a pod's name.
-    pub fn candidate(client: Client, namespace: &str, me: String, metrics: Metrics) -> Self {
+    /// A candidate for the Lease of this namespace and name; `me` must be unique, such as a pod's name.
+    pub fn candidate(
+        client: Client,
+        (namespace, lease): (&str, &str),
+        me: String,
+        metrics: Metrics,
+    ) -> Self {
         let observed = Observation {
             resource_version: None,
             at: Instant::now(),
         };
         Self {
             api: Api::namespaced(client, namespace),
+            lease: lease.to_owned(),
             me,
             observed,
             metrics,
@@ -107,7 +114,7 @@ impl Leadership {
 
     /// Gives the Lease back, so that the next one need not wait for it to expire.
     pub async fn release(&mut self) -> Result<(), kube::Error> {
-        let mut lease = self.api.get(OPERATOR).await?;
+        let mut lease = self.api.get(&self.lease).await?;
         let holds = lease
             .spec
             .as_ref()
@@ -115,7 +122,7 @@ impl Leadership {
         if holds && let Some(spec) = &mut lease.spec {
             spec.holder_identity = Some(String::new());
             self.api
-                .replace(OPERATOR, &PostParams::default(), &lease)
+                .replace(&self.lease, &PostParams::default(), &lease)
                 .await?;
         }
         Ok(())
@@ -123,9 +130,9 @@ impl Leadership {
 
     /// Whether the Lease is ours after one round.
     async fn try_once(&mut self) -> Result<bool, kube::Error> {
-        let Some(lease) = self.api.get_opt(OPERATOR).await? else {
+        let Some(lease) = self.api.get_opt(&self.lease).await? else {
             let metadata = ObjectMeta {
-                name: Some(OPERATOR.to_owned()),
+                name: Some(self.lease.clone()),
                 ..ObjectMeta::default()
             };
             return won(self
@@ -145,7 +152,7 @@ impl Leadership {
                 let claim = self.claim(lease.metadata.clone(), lease.spec.as_ref());
                 won(self
                     .api
-                    .replace(OPERATOR, &PostParams::default(), &claim)
+                    .replace(&self.lease, &PostParams::default(), &claim)
                     .await)
             }
         }

@@ -9,6 +9,7 @@
 //! | [`local`] | a cluster as processes on this machine |
 //! | [`manifests`] | what is installed into Kubernetes |
 //! | [`pki`] | certificates of nodes: what is issued, and when it is renewed |
+//! | [`rights`] | what the operator may do, and what it lacks |
 //! | [`random`] | bytes for salts and keys |
 //! | [`leader`], [`admin`], [`metrics`], [`run`], [`health`] | the running operator |
 //! | [`wait`] | waiting until a cluster or the operator is ready |
@@ -26,6 +27,7 @@ pub mod names;
 pub mod node;
 pub mod pki;
 pub mod random;
+pub mod rights;
 pub mod run;
 pub mod service_monitor;
 pub mod wait;

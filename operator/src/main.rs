@@ -40,6 +40,8 @@ enum Command {
     Manifests(Output),
     /// Write the generated parts of the Helm charts
     Charts(Output),
+    /// Write the table of the operator's rights in SECURITY.md
+    Security(Output),
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,7 +49,7 @@ struct Output {
     /// Write nothing; fail when a file is not what would be written
     #[arg(long)]
     check: bool,
-    /// Folder to write to [default: crds, manifests or helm]
+    /// Folder to write to [default: crds, manifests, helm or the current folder]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
@@ -83,6 +85,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Charts(Output { check, folder }) => {
             let folder = folder.unwrap_or_else(|| "helm".into());
             manifests::output(&manifests::charts(&folder)?, &folder, check)
+        }
+        Command::Security(Output { check, folder }) => {
+            let folder = folder.unwrap_or_else(|| ".".into());
+            manifests::output(&manifests::security(&folder)?, &folder, check)
         }
         Command::Health(settings) => runtime()?.block_on(health::run(settings)),
         Command::Wait(settings) => runtime()?.block_on(wait::run(settings)),

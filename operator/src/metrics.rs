@@ -20,6 +20,8 @@ pub struct Metrics {
     leader: IntGauge,
     conditions: IntGaugeVec,
     members: IntGaugeVec,
+    missing_rights: IntGaugeVec,
+    foreign: IntGaugeVec,
 }
 
 /// What is counted of a cluster's nodes.
@@ -69,6 +71,20 @@ impl Metrics {
                 ),
                 &["namespace", "name", "state"],
             )?,
+            foreign: IntGaugeVec::new(
+                Opts::new(
+                    "osc_operator_foreign_clusters",
+                    "Clusters that this operator sees and leaves alone, because another one runs them",
+                ),
+                &["namespace", "name"],
+            )?,
+            missing_rights: IntGaugeVec::new(
+                Opts::new(
+                    "osc_operator_missing_rights",
+                    "Rights that the operator lacks in a namespace, or 1 where a call was refused; an empty namespace is all of them",
+                ),
+                &["namespace", "need"],
+            )?,
         };
         // Destructured in full: a metric that is not registered would never be seen.
         let Self {
@@ -80,6 +96,8 @@ impl Metrics {
             leader,
             conditions,
             members,
+            missing_rights,
+            foreign,
         } = &metrics;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(running.clone()))?;
@@ -88,6 +106,8 @@ impl Metrics {
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(conditions.clone()))?;
         registry.register(Box::new(members.clone()))?;
+        registry.register(Box::new(missing_rights.clone()))?;
+        registry.register(Box::new(foreign.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(metrics)
     }
@@ -110,6 +130,7 @@ impl Metrics {
 
     /// Shows what the status of a cluster says.
     pub fn observed(&self, namespace: &str, name: &str, status: &ClusterStatus) {
+        let _ = self.foreign.remove_label_values(&[namespace, name]);
         for type_ in CONDITIONS {
             let labels = [namespace, name, type_];
             match status.conditions.iter().find(|found| found.type_ == type_) {
@@ -134,6 +155,12 @@ impl Metrics {
         }
     }
 
+    /// Shows a cluster as another operator's, and nothing else of it.
+    pub fn is_foreign(&self, namespace: &str, name: &str) {
+        self.forget(namespace, name);
+        self.foreign.with_label_values(&[namespace, name]).set(1);
+    }
+
     /// Shows nothing more of a cluster that is gone.
     pub fn forget(&self, namespace: &str, name: &str) {
         for condition in CONDITIONS {
@@ -143,6 +170,19 @@ impl Metrics {
         }
         for state in MEMBER_STATES {
             let _ = self.members.remove_label_values(&[namespace, name, state]);
+        }
+        let _ = self.foreign.remove_label_values(&[namespace, name]);
+    }
+
+    /// Shows how many rights are missing in a namespace, `required` or `optional` ones; nothing where none is.
+    pub fn set_missing_rights(&self, namespace: &str, need: &str, count: usize) {
+        let labels = [namespace, need];
+        if count == 0 {
+            let _ = self.missing_rights.remove_label_values(&labels);
+        } else {
+            self.missing_rights
+                .with_label_values(&labels)
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 

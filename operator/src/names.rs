@@ -35,6 +35,8 @@ pub const RETAINED: [(&str, &str); 2] = [
 ];
 /// Annotation of the salt Secret and of the StatefulSet: which names, paths and annotations they were made with.
 pub const ANNOTATION_LAYOUT: &str = "opensecureconf.io/layout";
+/// Annotation of the same objects: which operator runs the cluster, as `NAMESPACE/LEASE`.
+pub const ANNOTATION_OPERATOR: &str = "opensecureconf.io/operator";
 /// The layout of this release. A renamed annotation, label, path or claim raises it.
 pub const LAYOUT: &str = "2";
 

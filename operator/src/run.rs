@@ -12,7 +12,7 @@ use crate::{
     cluster_domain,
     leader::Leadership,
     metrics::Metrics,
-    names::OPERATOR_NAMESPACE,
+    names::{OPERATOR, OPERATOR_NAMESPACE},
 };
 
 /// Settings of the operator.
@@ -51,6 +51,17 @@ pub struct Settings {
     /// Namespace of the operator and its Lease
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = OPERATOR_NAMESPACE)]
     pub lease_namespace: String,
+    /// Name of the Lease: operators that share it take turns, others work side by side. Clusters are marked with it
+    #[arg(long, value_name = "NAME", env = "OSC_OPERATOR_LEASE_NAME", default_value = OPERATOR)]
+    pub lease_name: String,
+    /// Leave this namespace to another operator; may be given several times
+    #[arg(
+        long = "exclude-namespace",
+        value_name = "NAMESPACE",
+        env = "OSC_OPERATOR_EXCLUDE_NAMESPACES",
+        value_delimiter = ','
+    )]
+    pub excluded_namespaces: Vec<String>,
 }
 
 /// Runs until a signal (well) or until the Lease is lost (an error).
@@ -68,17 +79,20 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         .context("no Kubernetes cluster: neither a service account nor a kubeconfig was found")?;
     let mut leadership = Leadership::candidate(
         client.clone(),
-        &settings.lease_namespace,
+        (&settings.lease_namespace, &settings.lease_name),
         settings.identity,
         metrics.clone(),
     );
     let installation = Installation {
+        operator: format!("{}/{}", settings.lease_namespace, settings.lease_name),
         namespace: settings.lease_namespace,
         cluster_domain: settings
             .cluster_domain
             .unwrap_or_else(cluster_domain::of_this_pod),
     };
-    let context = Context::new(client, metrics, settings.node_image).at(installation);
+    let context = Context::new(client, metrics, settings.node_image)
+        .at(installation)
+        .without(settings.excluded_namespaces);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %settings.admin_bind, "operator_started");
 
     let (mut terminate, mut interrupt) = (

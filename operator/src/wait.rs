@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use kube::Client;
 
+use crate::names::OPERATOR;
 use look::{Look, Waited};
 
 /// How often the API server is asked.
@@ -37,6 +38,9 @@ pub struct Settings {
     /// Wait for the operator itself: until one holds the Lease and renews it
     #[arg(long)]
     pub operator: bool,
+    /// Name of the operator's Lease
+    #[arg(long, value_name = "NAME", env = "OSC_OPERATOR_LEASE_NAME", default_value = OPERATOR)]
+    pub lease_name: String,
     /// Namespace of the cluster or the operator [default: the pod's own, or that of the kubeconfig]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -99,7 +103,7 @@ pub async fn until_ready(
         .unwrap_or_else(|| client.default_namespace().to_owned());
     let mut waited = match settings.name {
         Some(name) => Waited::cluster(client, &namespace, name),
-        None => Waited::operator(client, &namespace),
+        None => Waited::operator(client, &namespace, settings.lease_name),
     };
     let (begun, mut told) = (Instant::now(), String::new());
     loop {

@@ -84,13 +84,23 @@ fn namespaces_that_are_named_get_the_same_rights_and_nothing_else_is_granted() {
     // One of them is the operator's own.
     let namespaces = ["team-a", "opensecureconf-system"];
     let rendered = render(&json!({ "watchNamespaces": namespaces }));
-    assert!(rendered.iter().all(|document| {
-        !document["kind"]
-            .as_str()
-            .unwrap()
-            .starts_with("ClusterRole")
-    }));
-    let rules = one(&install(), "ClusterRole")["rules"].clone();
+    // What is bound to nobody grants nothing.
+    assert!(
+        rendered
+            .iter()
+            .all(|document| document["kind"] != "ClusterRoleBinding")
+    );
+    let roles = cluster_roles(&rendered);
+    assert_eq!(
+        roles,
+        [
+            "opensecureconf-operator-edit",
+            "opensecureconf-operator-view"
+        ]
+    );
+    let generated = chart("opensecureconf-operator").join("files/operator.yaml");
+    let generated = &documents(&fs::read_to_string(generated).unwrap())[0];
+    let rules = generated["rules"].clone();
     for namespace in namespaces {
         let named = |kind: &str| {
             let wanted = (
@@ -114,6 +124,25 @@ fn namespaces_that_are_named_get_the_same_rights_and_nothing_else_is_granted() {
     let args = container(&rendered)["args"].as_array().unwrap().clone();
     assert!(args.contains(&json!("--namespace=team-a")), "{args:?}");
     assert!(args.contains(&json!("--namespace=opensecureconf-system")));
+}
+
+fn cluster_roles(rendered: &[Value]) -> Vec<String> {
+    let roles = rendered
+        .iter()
+        .filter(|document| document["kind"] == "ClusterRole");
+    let mut names: Vec<_> = roles.map(|role| identity(role).2).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn roles_of_people_come_with_the_definition_unless_told_otherwise() {
+    for values in [
+        json!({ "rbac": { "aggregate": false } }),
+        json!({ "crds": { "install": false } }),
+    ] {
+        assert_eq!(cluster_roles(&render(&values)), ["opensecureconf-operator"]);
+    }
 }
 
 #[test]

@@ -14,10 +14,12 @@ use rand::rngs::SysError;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    build::ClusterResources, dereference::DereferencedObjects, validate::ValidatedCluster,
+    build::ClusterResources,
+    dereference::{DereferencedObjects, OptionalKind},
+    validate::ValidatedCluster,
 };
 use crate::{
-    certificate::Certificate, names::FIELD_MANAGER, pki::IssueError,
+    certificate::Certificate, names::FIELD_MANAGER, pki::IssueError, rights,
     service_monitor::ServiceMonitor,
 };
 
@@ -48,6 +50,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the API server says, where the operator lacks a right.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Write { source, .. } => rights::refusal(source),
+            Self::Random(_) | Self::Issue(_) => None,
+        }
+    }
+
     /// What the API server says, where it will go on saying so until somebody changes something.
     pub fn rejection(&self) -> Option<String> {
         let Self::Write {
@@ -91,6 +101,13 @@ pub enum Done {
         /// The node that had it.
         node: String,
     },
+    /// A cluster of an operator that is gone is this one's now.
+    TakenOver {
+        /// The Secret that records it.
+        secret: String,
+        /// That operator.
+        from: String,
+    },
     /// A certificate is another one now.
     Renewed {
         /// The Secret's name.
@@ -102,6 +119,13 @@ pub enum Done {
         kind: String,
         /// Its name.
         name: String,
+    },
+    /// A child that the operator can do without could not be written for want of a right.
+    Refused {
+        /// Its kind.
+        kind: String,
+        /// The API server's words.
+        words: String,
     },
     /// A child that is not wanted any more is gone.
     Deleted {
@@ -153,15 +177,15 @@ pub async fn apply(
         .apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
         .await?;
     let stateful_set = children.apply(stateful_set).await?;
-    if found.certificates_served {
+    if found.certificates == OptionalKind::Served {
         children
-            .apply_or_delete::<Certificate>(certificate.as_ref())
+            .apply_or_delete_if_allowed::<Certificate>(certificate.as_ref())
             .await?;
     }
     // Last: its definition is another operator's, and whatever that one says of it must not keep nodes from running.
-    if found.service_monitors_served {
+    if found.service_monitors == OptionalKind::Served {
         children
-            .apply_or_delete::<ServiceMonitor>(service_monitor.as_ref())
+            .apply_or_delete_if_allowed::<ServiceMonitor>(service_monitor.as_ref())
             .await?;
     }
     Ok(stateful_set)
@@ -193,6 +217,28 @@ impl Children<'_> {
             self.done.push(Done::Created { kind, name });
         }
         Ok(applied)
+    }
+
+    /// The same of a kind that the operator can do without.
+    async fn apply_or_delete_if_allowed<K>(&mut self, object: Option<&K>) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let Err(error) = self.apply_or_delete(object).await else {
+            return Ok(());
+        };
+        let Some(words) = error.refusal() else {
+            return Err(error);
+        };
+        self.done.push(Done::Refused {
+            kind: K::kind(&()).into_owned(),
+            words: words.to_owned(),
+        });
+        Ok(())
     }
 
     /// Children that can be switched off have the cluster's own name.

@@ -12,7 +12,7 @@ use kube::{
 };
 
 use super::validate::Installation;
-use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients};
+use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings};
 
 /// What reconciles share.
 pub struct Context {
@@ -21,7 +21,10 @@ pub struct Context {
     pub(super) installation: Installation,
     pub(super) recorder: Recorder,
     pub(super) metrics: Metrics,
+    pub(super) rights: Standings,
     pub(super) node_image: String,
+    /// Namespaces that are another operator's.
+    pub(super) excluded: Vec<String>,
     memory: Mutex<HashMap<Place, Memory>>,
 }
 
@@ -48,9 +51,11 @@ impl Context {
             recorder: Recorder::new(client.clone(), reporter),
             nodes: NodeClients::default(),
             installation: Installation::default(),
+            rights: Standings::new(metrics.clone()),
             client,
             metrics,
             node_image,
+            excluded: Vec::new(),
             memory: Mutex::default(),
         }
     }
@@ -62,6 +67,17 @@ impl Context {
             installation,
             ..self
         }
+    }
+
+    /// The same for an operator that leaves these namespaces to another one.
+    #[must_use]
+    pub fn without(self, excluded: Vec<String>) -> Self {
+        Self { excluded, ..self }
+    }
+
+    /// What is shown of all this.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(super) fn remember<T>(

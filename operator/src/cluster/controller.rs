@@ -5,7 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{Stream, StreamExt, TryStreamExt, future::join_all};
+use super::{
+    context::Context,
+    reconcile::{Error, reconcile_cluster, reconcile_malformed},
+    resource::OpenSecureConfCluster,
+};
+use crate::{
+    certificate::Certificate,
+    names::{LABEL_MANAGED_BY, OPERATOR},
+    rights,
+    service_monitor::ServiceMonitor,
+};
+use futures::{Stream, StreamExt, future::join_all};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Secret, Service, ServiceAccount},
@@ -22,17 +33,6 @@ use kube::{
         reflector::{self, ObjectRef, store::Writer},
         watcher,
     },
-};
-
-use super::{
-    context::Context,
-    reconcile::{Error, reconcile_cluster, reconcile_malformed},
-    resource::OpenSecureConfCluster,
-};
-use crate::{
-    certificate::Certificate,
-    names::{LABEL_MANAGED_BY, OPERATOR},
-    service_monitor::ServiceMonitor,
 };
 
 /// A cluster, or what is known of one that does not parse: it never stops the others.
@@ -63,7 +63,6 @@ pub async fn run(context: Context, namespaces: &[String]) {
 
 async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
     let client = &context.client;
-    let ours = watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}"));
     let (reader, writer) = reflector::store();
     Controller::for_stream(clusters(Arc::clone(&context), namespace, writer), reader)
         .with_config(
@@ -71,18 +70,15 @@ async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
                 .concurrency(CONCURRENT_RECONCILES)
                 .debounce(Duration::from_millis(200)),
         )
-        .owns(scoped::<StatefulSet>(client, namespace), ours.clone())
-        .owns(scoped::<Service>(client, namespace), ours.clone())
-        .owns(scoped::<ConfigMap>(client, namespace), ours.clone())
-        .owns(scoped::<ServiceAccount>(client, namespace), ours.clone())
-        .owns(scoped::<NetworkPolicy>(client, namespace), ours.clone())
-        .owns(
-            scoped::<PodDisruptionBudget>(client, namespace),
-            ours.clone(),
-        )
-        .owns_stream(optional::<ServiceMonitor>(client, namespace, ours.clone()))
-        .owns_stream(optional::<Certificate>(client, namespace, ours.clone()))
-        .watches(scoped::<Secret>(client, namespace), ours, cluster_of_secret)
+        .owns_stream(children::<StatefulSet>(client, namespace))
+        .owns_stream(children::<Service>(client, namespace))
+        .owns_stream(children::<ConfigMap>(client, namespace))
+        .owns_stream(children::<ServiceAccount>(client, namespace))
+        .owns_stream(children::<NetworkPolicy>(client, namespace))
+        .owns_stream(children::<PodDisruptionBudget>(client, namespace))
+        .owns_stream(children::<ServiceMonitor>(client, namespace))
+        .owns_stream(children::<Certificate>(client, namespace))
+        .watches_stream(children::<Secret>(client, namespace), cluster_of_secret)
         .run(reconcile, error_policy, Arc::clone(&context))
         .for_each(|result| {
             match result {
@@ -103,27 +99,44 @@ fn clusters(
     namespace: Option<&str>,
     store: Writer<Guarded>,
 ) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send + use<> {
+    let scope = namespace.unwrap_or_default().to_owned();
     watcher(
         scoped::<Guarded>(&context.client, namespace),
         watcher::Config::default(),
     )
     .default_backoff()
     .reflect(store)
-    .inspect_ok(move |event| {
-        if let watcher::Event::Delete(gone) = event {
+    .inspect(move |event| match event {
+        Ok(watcher::Event::Delete(gone)) => {
+            context.rights.watch_works(&scope);
             context.forget(&gone.namespace().unwrap_or_default(), &gone.name_any());
+        }
+        Ok(_) => context.rights.watch_works(&scope),
+        Err(error) => {
+            if let Some(words) = refused_watch(error) {
+                context.rights.watch_refused(&scope, words);
+            }
         }
     })
     .applied_objects()
     .predicate_filter(predicates::generation, PredicateConfig::default())
 }
 
-/// Objects of another operator's kind, from when this Kubernetes knows it. Until then the watch fails again and again: were its errors let
-/// through, the driver would hold back everything else for as long.
-fn optional<K>(
+/// Why clusters may not be watched, where that is so.
+fn refused_watch(error: &watcher::Error) -> Option<&str> {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            rights::refusal(error)
+        }
+        _ => None,
+    }
+}
+
+/// What belongs to clusters, of one kind; of objects only what names them. Where the operator may not watch a kind, or this Kubernetes does
+/// not know it yet, the watch fails again and again: were its errors let through, the driver would hold back everything else for as long.
+fn children<K>(
     client: &Client,
     namespace: Option<&str>,
-    ours: watcher::Config,
 ) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
@@ -133,6 +146,7 @@ where
         + Sync
         + 'static,
 {
+    let ours = watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}"));
     watcher(scoped::<PartialObjectMeta<K>>(client, namespace), ours)
         .default_backoff()
         .touched_objects()
@@ -154,12 +168,18 @@ where
     clippy::needless_pass_by_value,
     reason = "the watch hands over the object"
 )]
-fn cluster_of_secret(secret: Secret) -> Option<ObjectRef<Guarded>> {
+fn cluster_of_secret(secret: PartialObjectMeta<Secret>) -> Option<ObjectRef<Guarded>> {
     let name = secret.labels().get(crate::names::LABEL_INSTANCE)?;
     Some(ObjectRef::new(name).within(&secret.namespace()?))
 }
 
 async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    if guard
+        .namespace()
+        .is_some_and(|namespace| context.excluded.contains(&namespace))
+    {
+        return Ok(Action::await_change());
+    }
     let start = Instant::now();
     let _running = context.metrics.reconciling();
     let result = match &guard.0 {

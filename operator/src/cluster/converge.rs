@@ -29,6 +29,8 @@ pub(super) struct Converged {
     pub(super) outcome: Result<StatefulSet, Stalled>,
     /// What a renewal of the authority waits for.
     pub(super) waiting: Option<Waiting>,
+    /// Kinds that the operator can do without and may not write, each with the API server's words.
+    pub(super) refused: Vec<(String, String)>,
 }
 
 /// Writes. `may_write` is false where the objects are of another layout.
@@ -50,6 +52,7 @@ pub(super) async fn converge(
         return Ok(Converged {
             outcome: Err(stalled.clone()),
             waiting: None,
+            refused: Vec::new(),
         });
     }
     let mut done = Vec::new();
@@ -70,12 +73,21 @@ pub(super) async fn converge(
     }
     let outcome = match written {
         Ok(outcome) => outcome,
-        Err(error) => match Stalled::rejected(&error) {
-            Some(stalled) => Err(stalled),
-            None => return Err(error.into()),
+        Err(error) => match (error.refusal(), Stalled::rejected(&error)) {
+            (Some(words), _) => Err(Stalled::refused(words)),
+            (None, Some(stalled)) => Err(stalled),
+            (None, None) => return Err(error.into()),
         },
     };
-    Ok(Converged { outcome, waiting })
+    let refused = done.into_iter().filter_map(|step| match step {
+        Done::Refused { kind, words } => Some((kind, words)),
+        _ => None,
+    });
+    Ok(Converged {
+        outcome,
+        waiting,
+        refused: refused.collect(),
+    })
 }
 
 async fn write(

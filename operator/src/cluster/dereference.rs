@@ -9,6 +9,7 @@ use k8s_openapi::{
         core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
+        storage::v1::StorageClass,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -16,7 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 use tokio::try_join;
 
-pub use objects::{Child, DereferencedObjects, PendingClaim, SaltSecret};
+pub use objects::{Child, DereferencedObjects, OptionalKind, PendingClaim, SaltSecret};
 
 use super::{
     prune_protection,
@@ -26,7 +27,11 @@ use super::{
 };
 use crate::{
     certificate::Certificate,
-    names::{ANNOTATION_LAYOUT, ClusterName, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR},
+    names::{
+        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, ClusterName, LABEL_INSTANCE, LABEL_MANAGED_BY,
+        OPERATOR,
+    },
+    rights::refusal,
     service_monitor::ServiceMonitor,
 };
 
@@ -52,8 +57,8 @@ pub async fn dereference(
         optional_child::<Certificate>(client, cluster),
         foreign_references(client, cluster),
     )?;
-    let (service_monitors_served, monitor) = monitor;
-    let (certificates_served, certificate) = certificate;
+    let (service_monitors, monitor) = monitor;
+    let (certificates, certificate) = certificate;
     let (nodes, ca, own) = (name.nodes(), name.ca(), name.as_str());
     let children = try_join!(
         stateful_set(client, cluster),
@@ -98,7 +103,7 @@ pub async fn dereference(
         user_api_key,
         client_tls,
         api_key,
-        pending_claims: claims.iter().filter_map(pending).collect(),
+        pending_claims: pending_claims(client, &claims).await?,
         prunable_claims: claims
             .iter()
             .filter_map(|claim| {
@@ -109,8 +114,8 @@ pub async fn dereference(
         claims: claims.iter().map(ResourceExt::name_any).collect(),
         children: children.into_iter().flatten().collect(),
         stateful_set,
-        service_monitors_served,
-        certificates_served,
+        service_monitors,
+        certificates,
         foreign_references,
     })
 }
@@ -186,13 +191,33 @@ async fn foreign_references(
     Ok(checked.err())
 }
 
-fn pending(claim: &PersistentVolumeClaim) -> Option<PendingClaim> {
-    let phase = claim.status.as_ref()?.phase.as_deref()?;
-    let class = claim.spec.as_ref()?.storage_class_name.clone();
-    (phase == "Pending").then(|| PendingClaim {
-        name: claim.name_any(),
-        class,
-    })
+/// The claims without a volume, and whether the classes that they name exist.
+async fn pending_claims(
+    client: &Client,
+    claims: &[PersistentVolumeClaim],
+) -> Result<Vec<PendingClaim>, kube::Error> {
+    let classes: &Api<StorageClass> = &Api::all(client.clone());
+    let pending = claims.iter().filter_map(|claim| {
+        let phase = claim.status.as_ref()?.phase.as_deref()?;
+        let class = claim.spec.as_ref()?.storage_class_name.clone();
+        (phase == "Pending").then(|| (claim.name_any(), class))
+    });
+    let looked = pending.map(|(name, class)| async move {
+        let class_exists = match &class {
+            None => None,
+            Some(class) => match classes.get_metadata_opt(class).await {
+                Ok(found) => Some(found.is_some()),
+                Err(error) if refusal(&error).is_some() => None,
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(PendingClaim {
+            name,
+            class,
+            class_exists,
+        })
+    });
+    try_join_all(looked).await
 }
 
 /// The StatefulSet, whole where it is this cluster's.
@@ -236,15 +261,16 @@ fn child_of<K: Resource<DynamicType = ()>>(
         name: name.to_owned(),
         uid: metadata.uid.clone(),
         layout: annotations.and_then(|all| all.get(ANNOTATION_LAYOUT).cloned()),
+        operator: annotations.and_then(|all| all.get(ANNOTATION_OPERATOR).cloned()),
         ours: is_ours(metadata, cluster),
     }
 }
 
-/// Whether this Kubernetes knows such a kind of another operator, and the cluster's own object of it.
+/// Whether such a kind of another operator can be worked with, and the cluster's own object of it.
 async fn optional_child<K>(
     client: &Client,
     cluster: &ValidatedCluster,
-) -> Result<(bool, Option<Child>), kube::Error>
+) -> Result<(OptionalKind, Option<Child>), kube::Error>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -252,14 +278,18 @@ where
         + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(client.clone(), &cluster.namespace);
-    match api.list_metadata(&ListParams::default().limit(1)).await {
-        Ok(_) => Ok((
-            true,
-            child::<K>(client, cluster, cluster.name.as_str()).await?,
-        )),
+    let looked = async {
+        api.list_metadata(&ListParams::default().limit(1)).await?;
+        child::<K>(client, cluster, cluster.name.as_str()).await
+    };
+    match looked.await {
+        Ok(child) => Ok((OptionalKind::Served, child)),
         // An unknown group answers in plain text, so only the code tells.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok((false, None)),
-        Err(error) => Err(error),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok((OptionalKind::Unknown, None)),
+        Err(error) => match refusal(&error) {
+            Some(words) => Ok((OptionalKind::Forbidden(words.to_owned()), None)),
+            None => Err(error),
+        },
     }
 }
 

@@ -9,7 +9,9 @@ use kube::{
 use super::{
     apply::Done,
     resource::{ClusterStatus, OpenSecureConfCluster},
+    stalled::RIGHTS_MISSING,
 };
+use crate::rights;
 
 /// An event for something done to a child.
 pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recorder: &Recorder) {
@@ -29,6 +31,12 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
         Done::Renewed { secret } => {
             let note = format!("renewed the certificates in Secret {secret}");
             ("Renewed", note, "Secret", secret)
+        }
+        // Its condition says so.
+        Done::Refused { .. } => return,
+        Done::TakenOver { secret, from } => {
+            let note = format!("took over from {from}, which is not installed any more");
+            ("TakenOver", note, "Secret", secret)
         }
         Done::Restored { secret, node } => {
             let note = format!("restored Secret {secret} with the salt of {node}");
@@ -96,6 +104,31 @@ pub(super) async fn announce_change(
     publish(cluster, type_, &now.reason, now.message, related, recorder).await;
 }
 
+/// An event that another operator runs this cluster.
+pub(super) async fn announce_foreign(
+    cluster: &OpenSecureConfCluster,
+    note: String,
+    recorder: &Recorder,
+) {
+    let related = cluster.object_ref(&());
+    let reason = "ForeignOperator";
+    publish(cluster, EventType::Warning, reason, note, related, recorder).await;
+}
+
+/// An event that the status itself may not be written.
+pub(super) async fn announce_untold(
+    cluster: &OpenSecureConfCluster,
+    words: &str,
+    recorder: &Recorder,
+) {
+    let (reason, note) = (
+        RIGHTS_MISSING,
+        format!("the state of this cluster cannot be told: {words}"),
+    );
+    let related = cluster.object_ref(&());
+    publish(cluster, EventType::Warning, reason, note, related, recorder).await;
+}
+
 /// Something of the cluster's that an event is about.
 fn object(cluster: &OpenSecureConfCluster, kind: &str, name: &str) -> ObjectReference {
     ObjectReference {
@@ -123,7 +156,12 @@ async fn publish(
         secondary: Some(related),
     };
     if let Err(error) = recorder.publish(&event, &cluster.object_ref(&())).await {
-        tracing::warn!(error = %error, reason, "event_not_published");
+        // A right that is missing was told once for the whole namespace.
+        if let Some(words) = rights::refusal(&error) {
+            tracing::debug!(words, reason, "event_forbidden");
+        } else {
+            tracing::warn!(error = %error, reason, "event_not_published");
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, FIELD_MANAGER, LAYOUT},
     node::{NodeClient, NodeCommand, NodeDetails},
+    rights,
 };
 
 /// What is to be ordered.
@@ -96,12 +97,11 @@ pub(super) async fn act(
         nodes,
         context,
     };
-    for told in orders
-        .bootstrap(&plan.bootstrap)
-        .await
-        .into_iter()
-        .chain(orders.scaling(plan).await)
-    {
+    let bootstrap = match orders.bootstrap(&plan.bootstrap).await {
+        Ok(told) => told,
+        Err(stalled) => return Some(stalled),
+    };
+    for told in bootstrap.into_iter().chain(orders.scaling(plan).await) {
         events::announce_order(cluster, &told, &context.recorder).await;
     }
     None
@@ -117,29 +117,29 @@ struct Orders<'a> {
 
 impl Orders<'_> {
     /// Marks, and only then tells.
-    async fn bootstrap(&self, step: &BootstrapStep) -> Option<Told> {
+    async fn bootstrap(&self, step: &BootstrapStep) -> Result<Option<Told>, Stalled> {
         let (node, incarnation) = match step {
             BootstrapStep::Record(incarnation) => {
-                self.mark(incarnation).await;
-                return None;
+                self.mark(incarnation).await?;
+                return Ok(None);
             }
             BootstrapStep::Choose { node, incarnation } => {
-                if !self.mark(incarnation).await {
-                    return None;
+                if !self.mark(incarnation).await? {
+                    return Ok(None);
                 }
                 (*node, incarnation)
             }
             BootstrapStep::Tell { node, incarnation } => (*node, incarnation),
             BootstrapStep::Settled | BootstrapStep::Wait | BootstrapStep::Lost { .. } => {
-                return None;
+                return Ok(None);
             }
         };
         let told = self
             .order(node, &NodeCommand::Bootstrap { incarnation })
             .await;
-        told.then(|| Told::Bootstrap {
+        Ok(told.then(|| Told::Bootstrap {
             node: self.valid.name.pod(i32::try_from(node).unwrap_or_default()),
-        })
+        }))
     }
 
     async fn scaling(&self, plan: &MembershipPlan) -> Vec<Told> {
@@ -170,7 +170,7 @@ impl Orders<'_> {
     }
 
     /// Writes the mark, if it still is what was read: the API server's order decides between two operators.
-    async fn mark(&self, incarnation: &str) -> bool {
+    async fn mark(&self, incarnation: &str) -> Result<bool, Stalled> {
         let api: Api<Secret> = Api::namespaced(self.context.client.clone(), &self.valid.namespace);
         let patch = mark_patch(self.valid, &self.found.bootstrap(), incarnation);
         let parameters = PatchParams {
@@ -185,10 +185,13 @@ impl Orders<'_> {
             )
             .await
         {
-            Ok(_) => true,
+            Ok(_) => Ok(true),
             Err(error) => {
+                if let Some(words) = rights::refusal(&error) {
+                    return Err(Stalled::refused(words));
+                }
                 tracing::warn!(error = %error, "bootstrap_mark_failed");
-                false
+                Ok(false)
             }
         }
     }

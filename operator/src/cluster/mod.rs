@@ -25,6 +25,7 @@ mod figures;
 mod layout;
 mod membership;
 mod observe;
+mod ownership;
 mod prune_protection;
 pub mod reconcile;
 pub mod resource;

@@ -14,18 +14,19 @@ use super::{
     apply, certificates,
     context::Context,
     converge::{self, Converged},
-    dereference::{self, DereferencedObjects, SaltSecret},
-    events::announce_change,
+    dereference::{self, DereferencedObjects, OptionalKind, SaltSecret},
+    events::{announce_change, announce_untold},
     figures, layout, membership,
     observe::{self, Connection},
+    ownership,
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
     salt::SaltReports,
     secrets::{self, SecretPlan},
-    stalled::Stalled,
+    stalled::{RIGHTS_MISSING, Stalled},
     status::{self, Monitoring, Observation, Tls},
     validate::{self, ValidatedCluster},
 };
-use crate::node::NodeClient;
+use crate::{node::NodeClient, rights};
 
 /// How often a cluster is looked at without an event: nodes come and go without one, and figures move.
 const STEADY: Duration = Duration::from_secs(30);
@@ -61,7 +62,16 @@ impl Error {
         }
     }
 
-    fn reading(error: kube::Error) -> Self {
+    /// What the API server says, where the operator lacks a right.
+    fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Dereference(error) | Self::Status(error) => rights::refusal(error),
+            Self::Apply(error) => error.refusal(),
+            Self::Malformed(_) => None,
+        }
+    }
+
+    pub(super) fn reading(error: kube::Error) -> Self {
         Self::Dereference(Box::new(error))
     }
 }
@@ -80,13 +90,32 @@ pub async fn reconcile_cluster(
         return Ok(Action::await_change());
     }
     let before = cluster.status.clone().unwrap_or_default();
-    let after = Box::pin(steps(cluster, &before, context)).await?;
+    let lacks = context.rights.missing(&context.client, &namespace).await;
+    if !lacks.is_empty() {
+        let stalled = Stalled::rights_missing(&namespace, &lacks);
+        return stand_still(cluster, &before, &stalled, context).await;
+    }
+    let after = match Box::pin(steps(cluster, &before, context)).await {
+        Ok(Some(after)) => after,
+        Ok(None) => return Ok(Action::requeue(rights::RETRY)),
+        Err(error) => {
+            let Some(words) = error.refusal() else {
+                return Err(error);
+            };
+            context.rights.refused(&namespace);
+            let stalled = Stalled::refused(words);
+            return stand_still(cluster, &before, &stalled, context).await;
+        }
+    };
     let holds = |reason: &str| {
         let told = after.conditions.iter();
         told.into_iter()
             .any(|condition| condition.type_ == reason || condition.reason == reason)
     };
-    let next = if holds("SaltMissing") {
+    let next = if holds(RIGHTS_MISSING) {
+        context.rights.refused(&namespace);
+        rights::RETRY
+    } else if holds("SaltMissing") {
         PROGRESSING
     } else if holds("NotBootstrapped") {
         FOUNDING
@@ -107,9 +136,42 @@ pub async fn reconcile_cluster(
     let after = context.remember(&namespace, &name, |memory| {
         figures::rate_limit_status(after, &before, memory)
     });
-    write_status(cluster, &before, &after, context).await?;
+    let next = match write_status(cluster, &before, &after, context).await? {
+        Told::Yes => next,
+        Told::Forbidden => rights::RETRY,
+    };
+    if next != rights::RETRY {
+        context.rights.suffices(&namespace);
+    }
     context.remember(&namespace, &name, |memory| memory.failures = 0);
     Ok(Action::requeue(next))
+}
+
+/// Says why nothing is done, and does nothing.
+async fn stand_still(
+    cluster: &OpenSecureConfCluster,
+    before: &ClusterStatus,
+    stalled: &Stalled,
+    context: &Context,
+) -> Result<Action, Error> {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let me = &context.installation.operator;
+    if ownership::is_foreign(&context.client, &namespace, &name, me).await {
+        context.metrics.is_foreign(&namespace, &name);
+        return Ok(Action::requeue(rights::RETRY));
+    }
+    let after = status::unseen(stalled, cluster.metadata.generation, before, &now());
+    context.metrics.observed(&namespace, &name, &after);
+    write_status(cluster, before, &after, context).await?;
+    context.remember(&namespace, &name, |memory| memory.failures = 0);
+    Ok(Action::requeue(rights::RETRY))
+}
+
+/// Whether a state could be told.
+enum Told {
+    Yes,
+    /// The operator may not write it; an event says so.
+    Forbidden,
 }
 
 /// Says in the status of a resource that cannot be read what is wrong with it.
@@ -138,7 +200,9 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
     let stalled = Stalled::malformed(&invalid.error);
     let after = status::unseen(&stalled, cluster.metadata.generation, &before, &now());
     context.metrics.observed(&namespace, &name, &after);
-    write_status(&cluster, &before, &after, context).await
+    write_status(&cluster, &before, &after, context)
+        .await
+        .map(drop)
 }
 
 async fn write_status(
@@ -146,47 +210,56 @@ async fn write_status(
     before: &ClusterStatus,
     after: &ClusterStatus,
     context: &Context,
-) -> Result<(), Error> {
-    let written = status::write(&context.client, cluster, after)
-        .await
-        .map_err(|error| Error::Status(Box::new(error)))?;
-    if written {
-        announce_change(cluster, before, after, &context.recorder).await;
+) -> Result<Told, Error> {
+    match status::write(&context.client, cluster, after).await {
+        Ok(true) => announce_change(cluster, before, after, &context.recorder).await,
+        Ok(false) => {}
+        Err(error) => {
+            let Some(words) = rights::refusal(&error) else {
+                return Err(Error::Status(Box::new(error)));
+            };
+            let namespace = cluster.namespace().unwrap_or_default();
+            context.rights.refused(&namespace);
+            tracing::warn!(
+                namespace,
+                name = cluster.name_any(),
+                words,
+                "status_forbidden"
+            );
+            announce_untold(cluster, words, &context.recorder).await;
+            return Ok(Told::Forbidden);
+        }
     }
-    Ok(())
+    Ok(Told::Yes)
 }
 
-/// The steps up to the status.
+/// The steps up to the status; nothing where the cluster is another operator's.
 async fn steps(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
     context: &Context,
-) -> Result<ClusterStatus, Error> {
-    let (client, image) = (&context.client, &context.node_image);
-    let (valid, refused) = match validate::validate(cluster, image) {
-        Ok(valid) => (valid, None),
-        // Its nodes can still be found and looked at, unless even that takes what is broken.
+) -> Result<Option<ClusterStatus>, Error> {
+    let client = &context.client;
+    let (valid, refused) = match judge(cluster, context) {
+        Ok(judged) => judged,
         Err(error) => {
-            let Ok(valid) = validate::without_additions(cluster, image) else {
-                let generation = cluster.metadata.generation;
-                return Ok(status::unseen(&error.into(), generation, before, &now()));
-            };
-            (valid, Some(error))
+            let generation = cluster.metadata.generation;
+            let unseen = status::unseen(&error.into(), generation, before, &now());
+            return Ok(Some(unseen));
         }
-    };
-    let valid = ValidatedCluster {
-        installation: context.installation.clone(),
-        ..valid
     };
     let found = Box::pin(dereference::dereference(client, &valid))
         .await
         .map_err(Error::reading)?;
+    let layout = layout::unsupported(&valid, &found);
+    if !ownership::is_ours(cluster, &valid, &found, layout.is_none(), context).await? {
+        return Ok(None);
+    }
     let nodes = connect(&valid, &found, context);
     let pods = observe::nodes(client, nodes.as_ref(), &valid)
         .await
         .map_err(Error::reading)?;
     let plan = membership::plan(&valid, &found, found.stateful_set.as_ref(), &pods);
-    let layout = layout::unsupported(&valid, &found);
     let secrets = if let Some(error) = refused {
         Err(error.into())
     } else if let Some(error) = &found.foreign_references {
@@ -204,7 +277,11 @@ async fn steps(
     };
     let now_wanted = valid.with_replicas(plan.replicas());
     let running = certificates::running(&pods);
-    let Converged { outcome, waiting } = Box::pin(converge::converge(
+    let Converged {
+        outcome,
+        waiting,
+        refused,
+    } = Box::pin(converge::converge(
         cluster,
         &now_wanted,
         &found,
@@ -235,27 +312,60 @@ async fn steps(
         }
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
-    let salt_fingerprint = match found.salt() {
-        SaltSecret::Present { fingerprint } => Some(fingerprint),
-        SaltSecret::Missing | SaltSecret::Malformed => None,
-    };
+    let salt_fingerprint = salt_fingerprint(&found);
+    let certificates = certificates_kind(&found, &refused);
     let seen = Observation {
         cluster: &valid,
         stateful_set: stateful_set.as_ref(),
         pods: &pods,
         // One that was made a moment ago counts from the next reconcile on: its creation brings us back here.
         salt_fingerprint: salt_fingerprint.as_deref(),
-        monitoring: monitoring(&valid, &found, stalled.as_ref()),
+        monitoring: monitoring(&valid, &found, stalled.as_ref(), &refused),
         stalled: stalled.as_ref(),
         tls: Tls {
             waiting: waiting.as_ref(),
             client_secret_found: found.client_tls.is_some(),
-            certificates_served: found.certificates_served,
+            certificates: Some(&certificates),
         },
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,
     };
-    Ok(status::observed(&seen, before, &now()))
+    Ok(Some(status::observed(&seen, before, &now())))
+}
+
+/// What can be built, or at least looked at, and what is wrong with it.
+fn judge(
+    cluster: &OpenSecureConfCluster,
+    context: &Context,
+) -> Result<(ValidatedCluster, Option<validate::Error>), validate::Error> {
+    let image = &context.node_image;
+    let (valid, refused) = match validate::validate(cluster, image) {
+        Ok(valid) => (valid, None),
+        // Its nodes can still be found and looked at, unless even that takes what is broken.
+        Err(error) => match validate::without_additions(cluster, image) {
+            Ok(valid) => (valid, Some(error)),
+            Err(_) => return Err(error),
+        },
+    };
+    let valid = ValidatedCluster {
+        installation: context.installation.clone(),
+        ..valid
+    };
+    Ok((valid, refused))
+}
+
+fn salt_fingerprint(found: &DereferencedObjects) -> Option<String> {
+    match found.salt() {
+        SaltSecret::Present { fingerprint } => Some(fingerprint),
+        SaltSecret::Missing | SaltSecret::Malformed => None,
+    }
+}
+
+fn certificates_kind(found: &DereferencedObjects, refused: &[(String, String)]) -> OptionalKind {
+    match refused.iter().find(|(kind, _)| kind == "Certificate") {
+        Some((_, words)) => OptionalKind::Forbidden(words.clone()),
+        None => found.certificates.clone(),
+    }
 }
 
 /// How this cluster's nodes are reached; `None` while they have no certificates.
@@ -282,10 +392,16 @@ fn monitoring(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     stalled: Option<&Stalled>,
+    refused: &[(String, String)],
 ) -> Monitoring {
+    let refused = refused.iter().find(|(kind, _)| kind == "ServiceMonitor");
     if !cluster.spec.monitoring.service_monitor.enabled {
         Monitoring::Off
-    } else if !found.service_monitors_served {
+    } else if let OptionalKind::Forbidden(words) = &found.service_monitors {
+        Monitoring::Forbidden(words.clone())
+    } else if let Some((_, words)) = refused {
+        Monitoring::Forbidden(words.clone())
+    } else if found.service_monitors == OptionalKind::Unknown {
         Monitoring::Unknown
     } else if stalled.is_none() || found.has("ServiceMonitor", cluster.name.as_str()) {
         Monitoring::Applied

@@ -8,7 +8,13 @@ use super::{
     secrets::{self, ManagedSecret},
     validate::{self, ValidatedCluster},
 };
-use crate::names::ANNOTATION_BOOTSTRAP;
+use crate::{
+    names::ANNOTATION_BOOTSTRAP,
+    rights::{self, Lack},
+};
+
+/// The reason where the operator lacks a right.
+pub(super) const RIGHTS_MISSING: &str = "RightsMissing";
 
 /// The reason and the words of condition `Stalled`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +53,29 @@ impl From<SaltMissing> for Stalled {
 }
 
 impl Stalled {
+    /// Where the operator lacks rights in a namespace.
+    pub(super) fn rights_missing(namespace: &str, lacks: &[Lack]) -> Self {
+        Self::lacking(&format!(
+            "in namespace {namespace} the operator may not {}",
+            rights::words(lacks.iter())
+        ))
+    }
+
+    /// The same in the words of the API server that refused a call.
+    pub(super) fn refused(words: &str) -> Self {
+        Self::lacking(words)
+    }
+
+    fn lacking(what: &str) -> Self {
+        Self {
+            reason: RIGHTS_MISSING,
+            message: format!(
+                "{what}; this namespace is left as it is. Grant it to the operator's service account (SECURITY.md lists all its rights); the \
+                 operator looks again each minute"
+            ),
+        }
+    }
+
     /// Where the API server refuses a child for what is in it: trying again does not help.
     pub(super) fn rejected(error: &apply::Error) -> Option<Self> {
         Some(Self {

@@ -12,7 +12,7 @@ use kube::{
 };
 
 use super::{
-    dereference::PendingClaim,
+    dereference::{OptionalKind, PendingClaim},
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
     secrets::ManagedSecret,
     stalled::Stalled,
@@ -55,12 +55,12 @@ pub struct Tls<'a> {
     pub waiting: Option<&'a Waiting>,
     /// Whether the Secret with the certificate that clients see is there, where it is not the nodes' own.
     pub client_secret_found: bool,
-    /// Whether this Kubernetes knows cert-manager's Certificates.
-    pub certificates_served: bool,
+    /// Whether cert-manager's Certificates can be worked with.
+    pub certificates: Option<&'a OptionalKind>,
 }
 
 /// What is known of the ServiceMonitor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Monitoring {
     /// Not wanted.
     Off,
@@ -70,6 +70,8 @@ pub enum Monitoring {
     Missing,
     /// This Kubernetes does not know ServiceMonitors.
     Unknown,
+    /// The operator may not write them, in the API server's words.
+    Forbidden(String),
 }
 
 /// The status of a cluster whose nodes were looked at, also of one that stands still.

@@ -9,7 +9,7 @@ pub use pod_template::PodAdditions;
 pub(in crate::cluster) use references::{check_client_certificate, claim_owner};
 
 use super::resource::{ClusterSpec, OpenSecureConfCluster, ServiceType, TlsMode, canonical, check};
-use crate::names::{ClusterName, OPERATOR_NAMESPACE};
+use crate::names::{ClusterName, OPERATOR, OPERATOR_NAMESPACE};
 
 /// A cluster that can be built.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,8 @@ pub struct ValidatedCluster {
 pub struct Installation {
     /// The operator's own namespace.
     pub namespace: String,
+    /// What clusters of this operator are marked with: `NAMESPACE/LEASE`.
+    pub operator: String,
     /// What the names of Services end in, such as `cluster.local`.
     pub cluster_domain: String,
 }
@@ -45,6 +47,7 @@ impl Default for Installation {
     fn default() -> Self {
         Self {
             namespace: OPERATOR_NAMESPACE.to_owned(),
+            operator: format!("{OPERATOR_NAMESPACE}/{OPERATOR}"),
             cluster_domain: "cluster.local".to_owned(),
         }
     }

@@ -1,31 +1,35 @@
 //! The operator itself as Kubernetes objects.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     cluster::resource::crd,
     names::{
-        GROUP, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, LABEL_VERSION, OPERATOR,
-        OPERATOR_NAMESPACE, USER_ID,
+        LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, LABEL_VERSION, OPERATOR, OPERATOR_NAMESPACE,
+        USER_ID,
     },
+    rights::{EDIT, RIGHTS, Rule, Scope, VIEW},
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// All documents, in the order in which they can be applied.
 pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
+    let everywhere = [granted(Scope::Clusters), granted(Scope::Kubernetes)].concat();
     Ok(vec![
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": OPERATOR_NAMESPACE, "labels": {
             "pod-security.kubernetes.io/enforce": "restricted",
         } } }),
         serde_json::to_value(crd()?)?,
         json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(true) }),
-        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata(false), "rules": rules() }),
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata(false), "rules": everywhere }),
         binding("ClusterRoleBinding", "ClusterRole", &metadata(false)),
-        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata(true), "rules": [
-            rule("coordination.k8s.io", &["leases"], &["get", "create", "update"]),
-        ] }),
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata(true), "rules": granted(Scope::Operator) }),
         binding("RoleBinding", "Role", &metadata(true)),
+        // It comes and goes with the installation: where it is gone, another operator may take the clusters over.
+        json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata(true) }),
+        aggregated("view", &["view", "edit", "admin"], VIEW),
+        aggregated("edit", &["edit", "admin"], EDIT),
         deployment(),
         json!({ "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata(true), "spec": {
             "maxUnavailable": 1,
@@ -47,9 +51,7 @@ fn selector() -> Value {
 }
 
 fn metadata(namespaced: bool) -> Value {
-    let labels = json!({
-        LABEL_NAME: OPERATOR, LABEL_INSTANCE: OPERATOR, LABEL_MANAGED_BY: "install", LABEL_VERSION: VERSION,
-    });
+    let labels = labels();
     if namespaced {
         json!({ "name": OPERATOR, "namespace": OPERATOR_NAMESPACE, "labels": labels })
     } else {
@@ -67,44 +69,50 @@ fn binding(kind: &str, role: &str, metadata: &Value) -> Value {
     })
 }
 
-fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
-    json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
+/// Rules of a role.
+fn rules<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Value> {
+    rules
+        .into_iter()
+        .map(|rule| json!({ "apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs }))
+        .collect()
 }
 
-/// What reconciling needs, and nothing else. Secrets are never deleted, of volume claims only annotations are touched.
-fn rules() -> Vec<Value> {
-    const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
-    const OPTIONAL_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
-    vec![
-        rule(
-            GROUP,
-            &["opensecureconfclusters"],
-            &["get", "list", "watch"],
-        ),
-        rule(GROUP, &["opensecureconfclusters/status"], &["get", "patch"]),
-        // Some clusters demand this of whoever sets owner references that block deletion.
-        rule(GROUP, &["opensecureconfclusters/finalizers"], &["update"]),
-        rule("apps", &["statefulsets"], CHILD),
-        rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
-        // Secrets are created once; patched are the salt's mark, and certificates that are renewed.
-        rule(
-            "",
-            &["secrets"],
-            &["get", "list", "watch", "create", "patch"],
-        ),
-        rule("", &["pods"], &["get", "list"]),
-        // Patched are the annotations that keep Argo CD from pruning them.
-        rule("", &["persistentvolumeclaims"], &["get", "list", "patch"]),
-        rule("networking.k8s.io", &["networkpolicies"], OPTIONAL_CHILD),
-        rule("policy", &["poddisruptionbudgets"], OPTIONAL_CHILD),
-        rule(
-            "monitoring.coreos.com",
-            &["servicemonitors"],
-            OPTIONAL_CHILD,
-        ),
-        rule("cert-manager.io", &["certificates"], OPTIONAL_CHILD),
-        rule("events.k8s.io", &["events"], &["create", "patch"]),
+/// What the operator gets in one scope.
+pub(super) fn granted(scope: Scope) -> Vec<Value> {
+    rules(
+        RIGHTS
+            .iter()
+            .filter(|right| right.scope == scope)
+            .map(|right| &right.rule),
+    )
+}
+
+/// A role that Kubernetes adds to its own: bound to nobody, so that a cluster administrator makes it once for all.
+fn aggregated(name: &str, into: &[&str], granted: &[Rule]) -> Value {
+    let mut labels = labels();
+    for theirs in into {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{theirs}");
+        labels.insert(label, "true".into());
+    }
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": { "name": format!("{OPERATOR}-{name}"), "labels": labels },
+        "rules": rules(granted),
+    })
+}
+
+/// The labels of every object.
+fn labels() -> Map<String, Value> {
+    [
+        (LABEL_NAME, OPERATOR),
+        (LABEL_INSTANCE, OPERATOR),
+        (LABEL_MANAGED_BY, "install"),
+        (LABEL_VERSION, VERSION),
     ]
+    .map(|(name, value)| (name.to_owned(), value.into()))
+    .into_iter()
+    .collect()
 }
 
 fn deployment() -> Value {
@@ -137,7 +145,11 @@ fn deployment() -> Value {
                         "name": "operator",
                         "image": format!("{OPERATOR}:{VERSION}"),
                         "imagePullPolicy": "IfNotPresent",
-                        "args": ["run", format!("--node-image=opensecureconf-node:{VERSION}")],
+                        "args": [
+                            "run",
+                            format!("--node-image=opensecureconf-node:{VERSION}"),
+                            format!("--lease-name={OPERATOR}"),
+                        ],
                         "env": [
                             { "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },
                             { "name": "POD_NAMESPACE", "valueFrom": { "fieldRef": { "fieldPath": "metadata.namespace" } } },

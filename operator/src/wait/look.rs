@@ -9,10 +9,7 @@ use kube::{
 };
 use serde::Deserialize as _;
 
-use crate::{
-    cluster::resource::{ClusterStatus, OpenSecureConfCluster},
-    names::OPERATOR,
-};
+use crate::cluster::resource::{ClusterStatus, OpenSecureConfCluster};
 
 /// What one look found.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +29,7 @@ pub(super) enum Waited {
     Operator {
         api: Api<Lease>,
         namespace: String,
+        lease: String,
         before: Option<Renewal>,
     },
 }
@@ -47,10 +45,11 @@ impl Waited {
         Self::Cluster { api, name }
     }
 
-    pub(super) fn operator(client: Client, namespace: &str) -> Self {
+    pub(super) fn operator(client: Client, namespace: &str, lease: String) -> Self {
         Self::Operator {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
+            lease,
             before: None,
         }
     }
@@ -63,7 +62,9 @@ impl Waited {
                 Ok(None) => Look::Missing("there is none".to_owned()),
                 Err(error) => Look::Missing(refusal(&error)),
             },
-            Self::Operator { api, before, .. } => match api.get_opt(OPERATOR).await {
+            Self::Operator {
+                api, lease, before, ..
+            } => match api.get_opt(lease).await {
                 Ok(Some(lease)) => lease_look(&lease, before),
                 Ok(None) => Look::Missing("no operator has taken the Lease yet".to_owned()),
                 Err(error) => Look::Missing(refusal(&error)),

@@ -7,7 +7,7 @@ use std::{
 
 use http::{Method, Request, Response, StatusCode};
 use kube::{Client, client::Body};
-use opensecureconf_operator::{cluster::context::Context, metrics::Metrics};
+use opensecureconf_operator::{cluster::context::Context, metrics::Metrics, rights::RIGHTS};
 use serde_json::{Value, json};
 use tower_test::mock::{self, Handle};
 
@@ -24,19 +24,94 @@ struct State {
     calls: Vec<Call>,
     /// A call that is answered with this status and these words once.
     refusal: Option<(Call, StatusCode, String)>,
+    /// What was taken from the operator's rights: verbs and kinds.
+    denied: Vec<(String, String)>,
+    /// Whether nobody may ask for his own rights.
+    is_silent: bool,
+    /// How often somebody did.
+    reviews: usize,
+}
+
+/// What is asked for, as RBAC sees it.
+struct Attempt {
+    verb: &'static str,
+    group: String,
+    /// With its subresource.
+    kind: String,
+}
+
+impl Attempt {
+    /// `/api/v1/...` or `/apis/GROUP/VERSION/...`, then perhaps `namespaces/NAMESPACE/`, then `KIND/NAME/SUBRESOURCE`.
+    fn read(method: &Method, path: &str) -> Option<Self> {
+        let (group, rest) = match path.strip_prefix("/apis/") {
+            Some(rest) => rest.split_once('/')?,
+            None => ("", path.strip_prefix("/api/")?),
+        };
+        let (_version, mut rest) = rest.split_once('/')?;
+        if let Some(inside) = rest.strip_prefix("namespaces/") {
+            rest = inside.split_once('/')?.1;
+        }
+        let mut parts = rest.split('/');
+        let kind = parts.next()?.to_owned();
+        let name = parts.next();
+        let group = group.to_owned();
+        Some(Self {
+            verb: match (method, name) {
+                (&Method::GET, None) => "list",
+                (&Method::GET, Some(_)) => "get",
+                (&Method::POST, _) => "create",
+                (&Method::PATCH, _) => "patch",
+                (&Method::DELETE, _) => "delete",
+                _ => "update",
+            },
+            group,
+            kind: parts
+                .next()
+                .map_or_else(|| kind.clone(), |part| format!("{kind}/{part}")),
+        })
+    }
+
+    /// Nothing is granted but what the operator's list has.
+    fn is_granted(&self, denied: &[(String, String)]) -> bool {
+        let listed = RIGHTS.iter().any(|right| {
+            right.rule.group == self.group
+                && right.rule.resources.contains(&self.kind.as_str())
+                && right.rule.verbs.contains(&self.verb)
+        });
+        listed
+            && !denied
+                .iter()
+                .any(|(verb, kind)| verb == self.verb && *kind == self.kind)
+    }
+
+    fn refusal(&self) -> Value {
+        let Self { verb, group, kind } = self;
+        let mut answer = failure(StatusCode::FORBIDDEN);
+        answer["message"] = format!(
+            "{kind} is forbidden: User \"system:serviceaccount:ops:operator\" cannot {verb} resource \"{kind}\" in API group \"{group}\" in \
+             the namespace \"team\""
+        )
+        .into();
+        answer
+    }
 }
 
 impl ApiServer {
     /// Starts answering; the context is what reconciles run with.
     pub(crate) fn start() -> (Self, Context) {
+        let server = Self::default();
+        let context = server.context();
+        (server, context)
+    }
+
+    /// What another operator's reconciles run with.
+    pub(crate) fn context(&self) -> Context {
         http_client();
         let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
-        let server = Self::default();
-        tokio::spawn(server.clone().answer(handle));
+        tokio::spawn(self.clone().answer(handle));
         let client = Client::new(service, "team");
         let metrics = Metrics::new().unwrap();
-        let context = Context::new(client, metrics, "opensecureconf-node:tested".to_owned());
-        (server, context)
+        Context::new(client, metrics, "opensecureconf-node:tested".to_owned())
     }
 
     /// Starts answering whoever needs nothing but a client.
@@ -92,6 +167,15 @@ impl ApiServer {
             let mut answer = failure(status);
             answer["message"] = message.into();
             return (status, answer);
+        }
+        if path.starts_with("/apis/authorization.k8s.io/") {
+            state.reviews += 1;
+            return review(&state);
+        }
+        if let Some(attempt) = Attempt::read(method, path)
+            && !attempt.is_granted(&state.denied)
+        {
+            return (StatusCode::FORBIDDEN, attempt.refusal());
         }
         state.calls.push(call);
         match (method, is_collection(path)) {
@@ -201,6 +285,27 @@ impl ApiServer {
         self.0.lock().unwrap().refusal = Some((call, status, message.to_owned()));
     }
 
+    /// Takes a right from the operator: a verb and a kind with its subresource.
+    pub(crate) fn deny(&self, verb: &str, kind: &str) {
+        let denied = (verb.to_owned(), kind.to_owned());
+        self.0.lock().unwrap().denied.push(denied);
+    }
+
+    /// Gives all of them back.
+    pub(crate) fn allow_all(&self) {
+        self.0.lock().unwrap().denied.clear();
+    }
+
+    /// Nobody may ask for his own rights any more.
+    pub(crate) fn refuse_reviews(&self) {
+        self.0.lock().unwrap().is_silent = true;
+    }
+
+    /// How often somebody asked for his own rights.
+    pub(crate) fn reviews(&self) -> usize {
+        self.0.lock().unwrap().reviews
+    }
+
     /// The calls so far that write, without events; forgets them.
     pub(crate) fn writes(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
@@ -209,6 +314,37 @@ impl ApiServer {
             .map(|(method, path)| format!("{method} {path}"))
             .collect()
     }
+}
+
+/// What the operator may do, as the API server tells it.
+fn review(state: &State) -> (StatusCode, Value) {
+    if state.is_silent {
+        return (StatusCode::FORBIDDEN, failure(StatusCode::FORBIDDEN));
+    }
+    let rules: Vec<_> = RIGHTS
+        .iter()
+        .flat_map(|right| {
+            right.rule.resources.iter().map(|kind| {
+                let verbs: Vec<_> = right
+                    .rule
+                    .verbs
+                    .iter()
+                    .filter(|verb| {
+                        !state
+                            .denied
+                            .iter()
+                            .any(|(no, of)| no == *verb && of == kind)
+                    })
+                    .collect();
+                json!({ "apiGroups": [right.rule.group], "resources": [kind], "verbs": verbs })
+            })
+        })
+        .collect();
+    let answer = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "metadata": {}, "spec": {},
+        "status": { "resourceRules": rules, "nonResourceRules": [], "incomplete": false },
+    });
+    (StatusCode::CREATED, answer)
 }
 
 /// As RFC 7386 says.

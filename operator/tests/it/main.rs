@@ -16,7 +16,9 @@ mod node_contract;
 mod ports;
 mod pruning;
 mod reconcile;
+mod rights;
 mod standstill;
+mod two_operators;
 mod wait;
 
 use opensecureconf_operator::cluster::{

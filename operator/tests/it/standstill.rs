@@ -422,7 +422,8 @@ async fn a_claim_that_finds_no_class_is_told_of_until_it_is_bound() {
     reconcile(&server, &mut cluster, &context).await;
     let ready = condition(&server, "Ready");
     assert!(
-        message(&ready).contains("volume data-demo-0 waits for StorageClass 'fast'"),
+        message(&ready)
+            .contains("volume data-demo-0 names StorageClass 'fast', which does not exist"),
         "{ready}"
     );
 

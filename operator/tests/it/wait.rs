@@ -20,6 +20,7 @@ fn settings(name: Option<&str>, timeout: Duration) -> Settings {
     Settings {
         name: name.map(str::to_owned),
         operator: name.is_none(),
+        lease_name: "opensecureconf-operator".to_owned(),
         namespace: Some("team".to_owned()),
         timeout,
     }

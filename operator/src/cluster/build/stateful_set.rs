@@ -25,11 +25,11 @@ use crate::{
         validate::ValidatedCluster,
     },
     names::{
-        ANNOTATION_LAYOUT, API_KEY_ENTRY, API_KEY_PREVIOUS_FILE, CERTIFICATE_ENTRY,
-        CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM, DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME,
-        HTTP_PORT, HTTP_PORT_NAME, HTTPS_PORT, HTTPS_PORT_NAME, LAYOUT, METRICS_PORT,
-        NODE_CONTAINER, OWN_PORTS, PEERS_ENTRY, PEERS_PORT, PRIVATE_KEY_ENTRY, SALT_ENTRY, USER_ID,
-        previous_entry,
+        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, API_KEY_ENTRY, API_KEY_PREVIOUS_FILE,
+        CERTIFICATE_ENTRY, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM, DATA_PATH, HEALTH_PORT,
+        HEALTH_PORT_NAME, HTTP_PORT, HTTP_PORT_NAME, HTTPS_PORT, HTTPS_PORT_NAME, LAYOUT,
+        METRICS_PORT, NODE_CONTAINER, OWN_PORTS, PEERS_ENTRY, PEERS_PORT, PRIVATE_KEY_ENTRY,
+        SALT_ENTRY, USER_ID, previous_entry,
     },
     node::settings::{CertificateFiles, NODE_ID_VARIABLE, NodeFiles, NodePorts, NodeSettings},
 };
@@ -43,7 +43,16 @@ pub(super) fn build(cluster: &ValidatedCluster) -> StatefulSet {
     let retention = &cluster.spec.storage.retention;
     StatefulSet {
         metadata: ObjectMeta {
-            annotations: Some([(ANNOTATION_LAYOUT.to_owned(), LAYOUT.to_owned())].into()),
+            annotations: Some(
+                [
+                    (ANNOTATION_LAYOUT.to_owned(), LAYOUT.to_owned()),
+                    (
+                        ANNOTATION_OPERATOR.to_owned(),
+                        cluster.installation.operator.clone(),
+                    ),
+                ]
+                .into(),
+            ),
             ..metadata::owned(cluster, cluster.name.as_str().to_owned())
         },
         spec: Some(StatefulSetSpec {

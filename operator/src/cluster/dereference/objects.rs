@@ -33,10 +33,10 @@ pub struct DereferencedObjects {
     pub children: Vec<Child>,
     /// The nodes' StatefulSet, where it is this cluster's.
     pub stateful_set: Option<StatefulSet>,
-    /// Whether this Kubernetes knows ServiceMonitors.
-    pub service_monitors_served: bool,
-    /// Whether this Kubernetes knows cert-manager's Certificates.
-    pub certificates_served: bool,
+    /// Whether ServiceMonitors can be worked with.
+    pub service_monitors: OptionalKind,
+    /// Whether cert-manager's Certificates can be worked with.
+    pub certificates: OptionalKind,
     /// Why the pod template may not name the Secrets or claims that it names.
     pub foreign_references: Option<validate::Error>,
 }
@@ -87,6 +87,18 @@ impl DereferencedObjects {
     }
 }
 
+/// Whether a kind of another operator can be worked with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum OptionalKind {
+    /// It can.
+    Served,
+    /// This Kubernetes does not know it.
+    #[default]
+    Unknown,
+    /// This operator may not, in the API server's words.
+    Forbidden(String),
+}
+
 /// A claim without a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingClaim {
@@ -94,6 +106,8 @@ pub struct PendingClaim {
     pub name: String,
     /// The storage class that it names; `None` where there was no default one.
     pub class: Option<String>,
+    /// Whether that class exists; `None` where this operator may not look.
+    pub class_exists: Option<bool>,
 }
 
 /// The salt Secret.
@@ -123,4 +137,6 @@ pub struct Child {
     pub ours: bool,
     /// The layout that it was made with.
     pub layout: Option<String>,
+    /// The operator that made it, where it says so.
+    pub operator: Option<String>,
 }

@@ -11,7 +11,7 @@ use crate::{
     cluster::{
         bootstrap_mark::BootstrapMark, build::metadata, salt::Salt, validate::ValidatedCluster,
     },
-    names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, LAYOUT, SALT_ENTRY},
+    names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LAYOUT, SALT_ENTRY},
 };
 
 /// The salt: immutable, and without an owner, so that nothing ever collects it.
@@ -19,6 +19,10 @@ pub fn build_salt_secret(cluster: &ValidatedCluster, salt: &Salt, mark: &Bootstr
     let mut metadata = metadata::retained(cluster, ManagedSecret::Salt.name(&cluster.name));
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(ANNOTATION_LAYOUT.to_owned(), LAYOUT.to_owned());
+    annotations.insert(
+        ANNOTATION_OPERATOR.to_owned(),
+        cluster.installation.operator.clone(),
+    );
     if let Some(text) = mark.text() {
         annotations.insert(ANNOTATION_BOOTSTRAP.to_owned(), text.to_owned());
     }

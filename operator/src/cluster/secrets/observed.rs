@@ -10,8 +10,8 @@ use crate::{
         bootstrap_mark::BootstrapMark, dereference::controller, prune_protection, salt::Salt,
     },
     names::{
-        ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, LABEL_MANAGED_BY,
-        previous_entry,
+        ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT,
+        ANNOTATION_OPERATOR, LABEL_MANAGED_BY, previous_entry,
     },
     node::AccessKey,
 };
@@ -30,6 +30,8 @@ pub struct ObservedSecret {
     pub unmanaged: bool,
     /// The layout that it was made with.
     pub layout: Option<String>,
+    /// The operator that runs the cluster, as the salt records it.
+    pub operator: Option<String>,
     /// What the salt's annotation says.
     pub bootstrap: BootstrapMark,
     /// Of the authority's: the last rotation that was carried out.
@@ -66,6 +68,7 @@ impl ObservedSecret {
                 .as_ref()
                 .is_none_or(|labels| !labels.contains_key(LABEL_MANAGED_BY)),
             layout: annotation(ANNOTATION_LAYOUT),
+            operator: annotation(ANNOTATION_OPERATOR),
             bootstrap: BootstrapMark::of(annotation(ANNOTATION_BOOTSTRAP).as_deref()),
             rotation: annotation(ANNOTATION_AUTHORITY_ROTATION),
             resource_version: metadata.resource_version.clone(),

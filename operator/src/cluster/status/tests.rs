@@ -479,6 +479,7 @@ fn a_volume_that_waits_for_its_class_is_named_with_it() {
     let claim = |class: Option<&str>| PendingClaim {
         name: "data-prod-0".into(),
         class: class.map(str::to_owned),
+        class_exists: None,
     };
     let named = waiting(&serde_json::json!({}), &[claim(Some("fast"))]);
     assert!(
@@ -529,7 +530,7 @@ fn what_keeps_certificates_from_being_served_is_told() {
     let own = "{mode: Secret, secretRef: {name: mine}}";
     let issued = "{mode: Issuer, issuerRef: {name: ours}}";
     let served = Tls {
-        certificates_served: true,
+        certificates: Some(&OptionalKind::Served),
         ..Tls::default()
     };
     let found = Tls {

@@ -93,7 +93,7 @@ pub(super) fn verdicts(
         salt,
         replicated(seen, wanted),
         tls::ready(seen),
-        monitoring(seen.monitoring),
+        monitoring(&seen.monitoring),
     ]);
     verdicts
 }
@@ -290,7 +290,8 @@ fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {
     verdict("SaltMatches", holds, reason, message)
 }
 
-fn monitoring(state: Monitoring) -> Verdict {
+fn monitoring(state: &Monitoring) -> Verdict {
+    let forbidden;
     let (holds, reason, message) = match state {
         Monitoring::Off => (
             false,
@@ -307,6 +308,12 @@ fn monitoring(state: Monitoring) -> Verdict {
             "ServiceMonitorMissing",
             "the ServiceMonitor is not there; condition Stalled says why",
         ),
+        Monitoring::Forbidden(words) => {
+            forbidden = format!(
+                "nodes are not scraped: {words}; grant it to the operator, or set monitoring.serviceMonitor.enabled to false"
+            );
+            (false, "ServiceMonitorForbidden", forbidden.as_str())
+        }
         Monitoring::Unknown => (
             false,
             "ServiceMonitorUnknown",

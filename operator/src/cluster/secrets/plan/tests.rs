@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cluster::{
-    bootstrap_mark::BootstrapMark, resource::prod, salt::Salt, secrets::ObservedSecrets,
-    validate::validate,
+    bootstrap_mark::BootstrapMark, dereference::OptionalKind, resource::prod, salt::Salt,
+    secrets::ObservedSecrets, validate::validate,
 };
 
 fn cluster(spec: &str) -> ValidatedCluster {
@@ -17,6 +17,7 @@ fn secret_with(entry: &str, content: &[u8]) -> ObservedSecret {
         owned: false,
         unmanaged: false,
         layout: None,
+        operator: None,
         bootstrap: BootstrapMark::Absent,
         rotation: None,
         resource_version: None,
@@ -37,8 +38,8 @@ fn found(salt: Option<&[u8]>, claims: &[&str]) -> DereferencedObjects {
         pending_claims: Vec::new(),
         children: Vec::new(),
         stateful_set: None,
-        service_monitors_served: false,
-        certificates_served: false,
+        service_monitors: OptionalKind::Unknown,
+        certificates: OptionalKind::Unknown,
         foreign_references: None,
     }
 }

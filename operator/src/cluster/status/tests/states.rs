@@ -130,6 +130,7 @@ fn on_the_way(states: &mut States) {
     let claims = [PendingClaim {
         name: "data-prod-0".to_owned(),
         class: None,
+        class_exists: None,
     }];
     let (one, set) = (cluster(1), stateful_set(1, 1));
     let waits = Observation {
@@ -178,8 +179,12 @@ fn ready(states: &mut States) {
             "ready, where ServiceMonitors are unknown",
             Monitoring::Unknown,
         ),
+        (
+            "ready, where ServiceMonitors may not be written",
+            Monitoring::Forbidden("cannot list resource".to_owned()),
+        ),
     ] {
-        let status = ready_with(|seen| seen.monitoring = monitoring);
+        let status = ready_with(|seen| seen.monitoring = monitoring.clone());
         states.add(name, Means::Ready, &status);
     }
     let without = ready_with(|seen| seen.salt_fingerprint = None);
@@ -210,6 +215,15 @@ fn certificates(states: &mut States) {
     add(
         "ready, without cert-manager",
         with_tls(issued, Tls::default(), open),
+    );
+    let forbidden = OptionalKind::Forbidden("cannot list resource".to_owned());
+    let may_not_ask = Tls {
+        certificates: Some(&forbidden),
+        ..Tls::default()
+    };
+    add(
+        "ready, where Certificates may not be written",
+        with_tls(issued, may_not_ask, open),
     );
     let refused = with_tls(own, found, |tls| {
         tls.clients = Some(ClientCertificate {
@@ -260,6 +274,7 @@ fn standing_still(states: &mut States) {
         "UnsupportedLayout",
         "BootstrapNodeLost",
         "Rejected",
+        "RightsMissing",
         "Malformed",
     ] {
         // For ever: an observation borrows it, whatever else that borrows.

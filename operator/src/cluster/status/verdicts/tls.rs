@@ -4,7 +4,7 @@ use kube::ResourceExt;
 
 use super::{Truth, Verdict, verdict};
 use crate::{
-    cluster::{resource::TlsMode, status::Observation},
+    cluster::{dereference::OptionalKind, resource::TlsMode, status::Observation},
     node::{ClientCertificate, NodeTls},
 };
 
@@ -103,8 +103,16 @@ fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
     } else {
         "clients have no port until then"
     };
-    Some(match seen.cluster.spec.tls.mode {
-        TlsMode::Issuer if !seen.tls.certificates_served => verdict(
+    Some(match (seen.cluster.spec.tls.mode, seen.tls.certificates) {
+        (TlsMode::Issuer, Some(OptionalKind::Forbidden(words))) => verdict(
+            "TlsReady",
+            false,
+            "CertificateForbidden",
+            format!(
+                "the operator may not ask cert-manager for a certificate: {words}; grant it, or choose another tls.mode; {closed}"
+            ),
+        ),
+        (TlsMode::Issuer, None | Some(OptionalKind::Unknown)) => verdict(
             "TlsReady",
             false,
             "CertManagerMissing",
@@ -112,7 +120,7 @@ fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
                 "this cluster knows no Certificates; install cert-manager, or choose another tls.mode; {closed}"
             ),
         ),
-        TlsMode::Issuer => verdict(
+        (TlsMode::Issuer, Some(OptionalKind::Served)) => verdict(
             "TlsReady",
             false,
             "CertificateMissing",
@@ -121,7 +129,7 @@ fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
                 seen.cluster.name
             ),
         ),
-        TlsMode::Auto | TlsMode::Secret | TlsMode::Disabled => verdict(
+        (TlsMode::Auto | TlsMode::Secret | TlsMode::Disabled, _) => verdict(
             "TlsReady",
             false,
             "CertificateMissing",

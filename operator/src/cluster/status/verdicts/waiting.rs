@@ -26,13 +26,25 @@ pub(super) fn reasons(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
     volumes.chain(pods).collect()
 }
 
-fn volume(PendingClaim { name, class }: &PendingClaim) -> String {
-    match class {
-        Some(class) => format!(
+fn volume(claim: &PendingClaim) -> String {
+    let PendingClaim {
+        name,
+        class,
+        class_exists,
+    } = claim;
+    match (class, class_exists) {
+        (Some(class), Some(false)) => format!(
+            "volume {name} names StorageClass '{class}', which does not exist; create it, or create the cluster anew with another \
+             storage.storageClassName"
+        ),
+        (Some(class), Some(true)) => format!(
+            "volume {name} waits for StorageClass '{class}'; kubectl describe pvc {name} says what for"
+        ),
+        (Some(class), None) => format!(
             "volume {name} waits for StorageClass '{class}'; if there is none of that name (kubectl get storageclass), create it, or \
              create the cluster anew with another storage.storageClassName"
         ),
-        None => format!(
+        (None, _) => format!(
             "volume {name} waits for a default StorageClass; mark one as the default, or create the cluster anew with storage.storageClassName"
         ),
     }

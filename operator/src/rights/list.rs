@@ -1,0 +1,231 @@
+//! The one list. `manifests/`, the charts and the table in `SECURITY.md` are made from it, and the tests' API server grants nothing else.
+
+use Need::{Optional, Required};
+use Scope::{Clusters, Kubernetes, Operator};
+
+use crate::names::GROUP;
+
+/// Where a right is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// In every namespace with clusters: by one `ClusterRole`, or by a `Role` in each namespace that is watched.
+    Clusters,
+    /// In the operator's own namespace.
+    Operator,
+    /// For the whole Kubernetes: only where the operator runs the clusters of all namespaces.
+    Kubernetes,
+}
+
+/// Whether the operator can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Clusters of a namespace that lacks it are left as they are.
+    Required,
+    /// Everything else goes on.
+    Optional,
+}
+
+impl Need {
+    /// As documents and metrics spell it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+        }
+    }
+}
+
+/// What may be done with some kinds of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The API group; empty is Kubernetes' own.
+    pub group: &'static str,
+    /// Plural names; a subresource after a slash.
+    pub resources: &'static [&'static str],
+    /// As RBAC spells them.
+    pub verbs: &'static [&'static str],
+}
+
+/// What the operator may do, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// What it may do.
+    pub rule: Rule,
+    /// Where it is granted.
+    pub scope: Scope,
+    /// Whether the operator can do without.
+    pub need: Need,
+    /// What it is used for.
+    pub why: &'static str,
+    /// What happens without it.
+    pub without: &'static str,
+}
+
+const READ: &[&str] = &["get", "list", "watch"];
+/// Of children that stay for as long as their cluster.
+const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
+/// Of children that can be switched off.
+const SWITCHED: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+
+/// Everything that the operator may do. Secrets are never deleted, of volume claims only annotations are touched.
+pub const RIGHTS: &[Right] = &[
+    Right {
+        rule: rule(GROUP, &["opensecureconfclusters"], READ),
+        scope: Clusters,
+        need: Required,
+        why: "to see what is wanted",
+        without: "clusters of the namespace are not seen; the log and `osc_operator_missing_rights` say so",
+    },
+    Right {
+        rule: rule(GROUP, &["opensecureconfclusters/status"], &["get", "patch"]),
+        scope: Clusters,
+        need: Required,
+        why: "to tell the state of a cluster",
+        without: "clusters of the namespace are left as they are; an event, the log and `osc_operator_missing_rights` say so",
+    },
+    Right {
+        // Some clusters demand this of whoever sets owner references that block deletion.
+        rule: rule(GROUP, &["opensecureconfclusters/finalizers"], &["update"]),
+        scope: Clusters,
+        need: Required,
+        why: "to own what it makes, where Kubernetes checks that (`OwnerReferencesPermissionEnforcement`, OpenShift)",
+        without: STOPPED,
+    },
+    Right {
+        rule: rule("apps", &["statefulsets"], CHILD),
+        scope: Clusters,
+        need: Required,
+        why: "to run the nodes",
+        without: STOPPED,
+    },
+    Right {
+        rule: rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
+        scope: Clusters,
+        need: Required,
+        why: "addresses, the list of nodes and the certificates that clients verify them with, the pods' identity",
+        without: STOPPED,
+    },
+    Right {
+        rule: rule("", &["secrets"], CHILD),
+        scope: Clusters,
+        need: Required,
+        why: "to create salt, keys and certificates once, to renew certificates, to note which node bootstraps; to read an API key or certificate that a cluster names",
+        without: STOPPED,
+    },
+    Right {
+        rule: rule("", &["pods", "persistentvolumeclaims"], &["get", "list"]),
+        scope: Clusters,
+        need: Required,
+        why: "to find the nodes and what they wait for, and never to make a salt where volumes exist",
+        without: STOPPED,
+    },
+    Right {
+        rule: rule("", &["persistentvolumeclaims"], &["patch"]),
+        scope: Clusters,
+        need: Optional,
+        why: "to give volumes of earlier releases the annotations that keep Argo CD from pruning them",
+        without: "such volumes stay without them; the log says so",
+    },
+    Right {
+        rule: rule("networking.k8s.io", &["networkpolicies"], SWITCHED),
+        scope: Clusters,
+        need: Required,
+        why: "to close the nodes' ports; deleted where `networkPolicy.enabled` is false",
+        without: STOPPED,
+    },
+    Right {
+        rule: rule("policy", &["poddisruptionbudgets"], SWITCHED),
+        scope: Clusters,
+        need: Required,
+        why: "to keep nodes from being drained together; deleted where `podDisruptionBudget.enabled` is false",
+        without: STOPPED,
+    },
+    Right {
+        rule: rule("monitoring.coreos.com", &["servicemonitors"], SWITCHED),
+        scope: Clusters,
+        need: Optional,
+        why: "to have Prometheus scrape the nodes",
+        without: "nodes are not scraped; condition `MonitoringReady` says so",
+    },
+    Right {
+        rule: rule("cert-manager.io", &["certificates"], SWITCHED),
+        scope: Clusters,
+        need: Optional,
+        why: "to ask cert-manager for the clients' certificate (`tls.mode: Issuer`)",
+        without: "no such certificate is asked for; condition `TlsReady` says so where one is wanted",
+    },
+    Right {
+        rule: rule("events.k8s.io", &["events"], &["create", "patch"]),
+        scope: Clusters,
+        need: Optional,
+        why: "to tell what was done",
+        without: "there are no events; the log says so once for each namespace",
+    },
+    Right {
+        rule: rule("storage.k8s.io", &["storageclasses"], &["get"]),
+        scope: Kubernetes,
+        need: Optional,
+        why: "to tell a class that does not exist from one that is slow, while a volume is waited for",
+        without: "`Ready` names the class, and not whether it exists",
+    },
+    Right {
+        rule: rule("coordination.k8s.io", &["leases"], &["get"]),
+        scope: Kubernetes,
+        need: Optional,
+        why: "to see whether another operator that a cluster names is still installed",
+        without: "only an operator that was installed in the same namespace is seen to be gone; else a command hands its clusters over",
+    },
+    Right {
+        rule: rule(
+            "coordination.k8s.io",
+            &["leases"],
+            &["get", "create", "update"],
+        ),
+        scope: Operator,
+        need: Required,
+        why: "one of the operator's pods works at a time",
+        without: "no pod works; the log says so",
+    },
+];
+
+const STOPPED: &str =
+    "clusters of the namespace are left as they are: `Stalled`, reason `RightsMissing`";
+
+/// What people get with Kubernetes' own roles `view`, `edit` and `admin`: to see clusters.
+pub const VIEW: &[Rule] = &[
+    rule(GROUP, &["opensecureconfclusters"], READ),
+    rule(
+        GROUP,
+        &[
+            "opensecureconfclusters/scale",
+            "opensecureconfclusters/status",
+        ],
+        &["get"],
+    ),
+];
+
+/// What they get with `edit` and `admin`: to make and change clusters, which is like being allowed to make pods.
+pub const EDIT: &[Rule] = &[
+    rule(
+        GROUP,
+        &["opensecureconfclusters"],
+        &["create", "update", "patch", "delete", "deletecollection"],
+    ),
+    rule(
+        GROUP,
+        &["opensecureconfclusters/scale"],
+        &["update", "patch"],
+    ),
+];
+
+const fn rule(
+    group: &'static str,
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+) -> Rule {
+    Rule {
+        group,
+        resources,
+        verbs,
+    }
+}

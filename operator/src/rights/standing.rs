@@ -1,0 +1,160 @@
+//! What is known of the operator's rights in each namespace. Asked once; again where something is missing or was refused.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use kube::Client;
+
+use super::{Lack, Need, review::review};
+use crate::metrics::Metrics;
+
+/// How soon a namespace that lacks a right is looked at again.
+pub const RETRY: Duration = Duration::from_mins(1);
+/// An answer that is this old is asked for anew where a required right was missing: before [`RETRY`], so that the clusters of a
+/// namespace, which come at different times, share one answer.
+const STALE: Duration = Duration::from_secs(30);
+/// The same where only optional rights were missing.
+const STALE_OPTIONAL: Duration = Duration::from_mins(10);
+
+/// What is known of each namespace.
+#[derive(Debug)]
+pub struct Standings {
+    known: Mutex<HashMap<String, Known>>,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    /// What is missing; nothing also where the API server does not tell.
+    lacks: Vec<Lack>,
+    at: Instant,
+}
+
+impl Known {
+    fn is_stale(&self) -> bool {
+        let limit = if self.lacks.is_empty() {
+            return false;
+        } else if self.lacks.iter().any(|lack| lack.need == Need::Required) {
+            STALE
+        } else {
+            STALE_OPTIONAL
+        };
+        self.at.elapsed() >= limit
+    }
+}
+
+impl Standings {
+    /// Nothing is known yet.
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            known: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// The required rights that are missing in a namespace, as far as the API server tells.
+    pub async fn missing(&self, client: &Client, namespace: &str) -> Vec<Lack> {
+        let known = self.known(namespace).filter(|known| !known.is_stale());
+        let lacks = match known {
+            Some(known) => known.lacks,
+            None => self.look(client, namespace).await,
+        };
+        lacks
+            .into_iter()
+            .filter(|lack| lack.need == Need::Required)
+            .collect()
+    }
+
+    /// A call was refused in this namespace: what was known of it is no longer so.
+    pub fn refused(&self, namespace: &str) {
+        self.lock().remove(namespace);
+        self.show(namespace, Need::Required, 1);
+    }
+
+    /// Clusters may not be watched in a namespace, or in all of them (an empty name).
+    pub fn watch_refused(&self, scope: &str, words: &str) {
+        let known = Known {
+            lacks: Vec::new(),
+            at: Instant::now(),
+        };
+        // Told when it begins, not at each try.
+        if self.lock().insert(watch(scope), known).is_none() {
+            tracing::warn!(namespace = scope, words, "clusters_not_watched");
+        }
+        self.show(scope, Need::Required, 1);
+    }
+
+    /// Clusters are watched there.
+    pub fn watch_works(&self, scope: &str) {
+        if self.lock().remove(&watch(scope)).is_some() {
+            tracing::info!(namespace = scope, "clusters_watched");
+            self.show(scope, Need::Required, 0);
+        }
+    }
+
+    /// No call was refused.
+    pub fn suffices(&self, namespace: &str) {
+        self.show(namespace, Need::Required, 0);
+    }
+
+    fn show(&self, namespace: &str, need: Need, count: usize) {
+        self.metrics
+            .set_missing_rights(namespace, need.text(), count);
+    }
+
+    async fn look(&self, client: &Client, namespace: &str) -> Vec<Lack> {
+        let lacks = review(client, namespace).await.unwrap_or_default();
+        let before = self.known(namespace).map(|known| known.lacks);
+        if before.unwrap_or_default() != lacks {
+            tell(namespace, &lacks);
+        }
+        for need in [Need::Required, Need::Optional] {
+            let count = lacks.iter().filter(|lack| lack.need == need).count();
+            self.show(namespace, need, count);
+        }
+        let known = Known {
+            lacks: lacks.clone(),
+            at: Instant::now(),
+        };
+        self.lock().insert(namespace.to_owned(), known);
+        lacks
+    }
+
+    fn known(&self, namespace: &str) -> Option<Known> {
+        self.lock().get(namespace).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The key of what is known of a watch: no namespace has such a name.
+fn watch(scope: &str) -> String {
+    format!("watch of {scope}")
+}
+
+fn tell(namespace: &str, lacks: &[Lack]) {
+    let of = |need: Need| words(lacks.iter().filter(|lack| lack.need == need));
+    let (required, optional) = (of(Need::Required), of(Need::Optional));
+    if !required.is_empty() {
+        tracing::warn!(namespace, rights = required, "rights_missing");
+    }
+    if !optional.is_empty() {
+        tracing::warn!(namespace, rights = optional, "optional_rights_missing");
+    }
+    if lacks.is_empty() {
+        tracing::info!(namespace, "rights_complete");
+    }
+}
+
+/// As a sentence names them.
+pub(crate) fn words<'a>(lacks: impl Iterator<Item = &'a Lack>) -> String {
+    lacks
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
