@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts gitops external-secrets gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -82,6 +82,12 @@ gitops: ## Show what Argo CD and Flux make of every state of the resource, and c
 
 external-secrets: toolchain release ## Ask a node through the webhook provider of External Secrets (needs Go; builds the provider once)
 	cd e2e/external-secrets && OSC_NODE_BINARY=$(RELEASED) go test -count=1 ./...
+
+release-files: toolchain ## Make what a release consists of in dist/: programs, images, charts, manifests, SBOMs, checksums (ARCHITECTURES=amd64)
+	@release/files.sh
+
+reproducible: toolchain ## Build the release in two folders, and compare the bytes (ARCHITECTURE=arm64)
+	@release/reproducible.sh $(ARCHITECTURE)
 
 gen: toolchain ## Write the generated files: crds/, manifests/, those of helm/, and the table in SECURITY.md
 	cargo run --quiet -p opensecureconf-operator -- crd

@@ -5,6 +5,9 @@ set -euo pipefail
 package() {
   case $1 in
     cc) echo build-essential ;;
+    aarch64-linux-gnu-gcc) echo crossbuild-essential-arm64 ;;
+    x86_64-linux-gnu-gcc) echo crossbuild-essential-amd64 ;;
+    qemu-aarch64-static | qemu-x86_64-static) echo qemu-user-static ;;
     *) echo "$1" ;;
   esac
 }

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# verify.sh FOLDER   checks a folder that files.sh made: every file is the one that SHA256SUMS names and none is missing there, and
+# every bill of materials lists every crate of Cargo.lock that is linked into its program. Prints what was counted.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd -P)
+dist=$(cd "$1" && pwd -P)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "[verify] $*" >&2; exit 1; }
+
+cd "$dist"
+sha256sum --check --strict --quiet SHA256SUMS || fail "not what SHA256SUMS names"
+find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort >"$work/there"
+awk '{ print $2 }' SHA256SUMS | diff "$work/there" - || fail "SHA256SUMS names other files than there are"
+
+linked() { # package, architecture: what the linker gets, as cargo resolves it; our own package stands in metadata, not among components
+  local cpu=x86_64
+  [ "$2" != arm64 ] || cpu=aarch64
+  (cd "$top" && cargo tree --locked --edges normal,no-proc-macro --target "$cpu-unknown-linux-gnu" --package "$1" --prefix none --format '{p}') |
+    awk -v own="$1" '$1 != own { print $1, substr($2, 2) }' | LC_ALL=C sort -u
+}
+listed() { # bill: its crates
+  jq -r '.components[] | select(.purl // "" | startswith("pkg:cargo/")) | "\(.name) \(.version)"' "$1" | LC_ALL=C sort -u
+}
+lacking() { LC_ALL=C comm -23 "$work/linked" <(listed "$1"); }
+
+echo "| bill of materials | crates linked | crates listed | Debian's packages |"
+echo "|---|---|---|---|"
+bills=0
+for bill in *.cdx.json; do
+  case $bill in *node-*) package=opensecureconf-node ;; *operator-*) package=opensecureconf-operator ;; *) fail "$bill is of nothing known" ;; esac
+  arch=${bill##*-linux-}
+  linked "$package" "${arch%.cdx.json}" >"$work/linked"
+  [ "$(wc -l <"$work/linked")" -gt 50 ] || fail "cargo names next to no crates of $package"
+  missing=$(lacking "$bill")
+  [ -z "$missing" ] || fail "$bill lacks: $missing"
+  debian=$(jq '[.components[] | select(.purl // "" | startswith("pkg:deb/"))] | length' "$bill")
+  case $bill in opensecureconf-*) [ "$debian" -gt 0 ] || fail "$bill lists no package of the base image" ;; esac
+  echo "| $bill | $(wc -l <"$work/linked") | $(listed "$bill" | wc -l) | $debian |"
+  bills=$((bills + 1))
+done
+[ "$bills" -gt 0 ] || fail "no bill of materials"
+
+# A check that finds nothing must be one that could.
+jq 'del(.components[] | select(.name == "rustls"))' "$bill" >"$work/without"
+[ "$(lacking "$work/without" | cut -d' ' -f1)" = rustls ] || fail "a crate that is left out is not found"
+echo "[verify] $(wc -l <SHA256SUMS) files, $bills bills of materials" >&2
