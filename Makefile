@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts e2e-ip-families gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -66,7 +66,7 @@ e2e: cluster-needs images ## Run the stories on a real cluster, then remove it
 	e2e/run.sh
 
 e2e-api-server: toolchain release ## Check the resource against the API server of Kubernetes 1.36, without kubelets (needs Go; builds it once)
-	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema
+	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema platforms
 
 e2e-rights: toolchain release ## Let operators with few rights, and two at a time, work on that API server (needs the Helm and kubectl of make e2e)
 	e2e/api-server/run.sh --without-operator e2e/api-server/rights.sh
@@ -76,6 +76,9 @@ charts: toolchain ## Lint the Helm charts, and compare what they render with man
 
 e2e-charts: cluster-needs images ## Install, upgrade, roll back and remove the charts on a real cluster, by Helm 3 and 4
 	e2e/charts/run.sh
+
+e2e-ip-families: cluster-needs images ## Reach a cluster by IPv4 and IPv6, and by IPv6 alone, on clusters of their own
+	e2e/ip-families.sh
 
 gitops: ## Show what Argo CD and Flux make of every state of the resource, and check the examples for them (needs Go)
 	e2e/gitops/run.sh

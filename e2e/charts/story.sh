@@ -70,7 +70,11 @@ cp -r "$operator" "$work/earlier"
 sed -i '/^    shortNames:$/,/^    - osc$/d' "$work/earlier/templates/crd.yaml"
 sed -i 's/^version: .*/version: 0.0.9/' "$work/earlier/Chart.yaml"
 
-kubectl create namespace team >/dev/null
+# The strictest level of PodSecurity, for whatever both charts make: operator, nodes, tests and hooks.
+for namespace in $own team; do
+  kubectl create namespace "$namespace" >/dev/null
+  kubectl label namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >/dev/null
+done
 step "operator: install" install opensecureconf-operator "$work/earlier" -n $own --create-namespace "${wait_flags[@]}"
 operator_is_ready opensecureconf-operator 2
 [ -z "$(short_name)" ] || fail "the earlier chart has the short name"

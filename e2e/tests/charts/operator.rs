@@ -15,7 +15,11 @@ fn refused(values: &Value) -> String {
 }
 
 fn install() -> Vec<Value> {
-    let text = fs::read_to_string(top().join("manifests/install.yaml")).unwrap();
+    manifest("install.yaml")
+}
+
+fn manifest(name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(top().join("manifests").join(name)).unwrap();
     documents(&text)
 }
 
@@ -40,12 +44,24 @@ fn container(documents: &[Value]) -> &Value {
 
 #[test]
 fn it_renders_what_the_manifest_has() {
-    let wanted: Vec<_> = install()
+    renders(&json!({}), "install.yaml");
+}
+
+#[test]
+fn it_renders_what_the_manifest_for_platforms_has() {
+    renders(
+        &json!({ "podSecurity": "Platform" }),
+        "install-platform.yaml",
+    );
+}
+
+fn renders(values: &Value, name: &str) {
+    let wanted: Vec<_> = manifest(name)
         .into_iter()
         .filter(|document| document["kind"] != "Namespace")
         .map(bare)
         .collect();
-    let rendered: Vec<_> = render(&json!({}))
+    let rendered: Vec<_> = render(values)
         .into_iter()
         .filter(|document| !is_hook(document))
         .map(bare)

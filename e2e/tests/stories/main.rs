@@ -1,5 +1,6 @@
 //! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them one after the other.
 
+mod platforms;
 mod replication;
 mod rolling;
 mod schema;

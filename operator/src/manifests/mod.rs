@@ -2,11 +2,13 @@
 
 mod charts;
 mod install;
+mod platform;
 mod security;
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 
 use crate::cluster::resource::crd;
 
@@ -29,15 +31,11 @@ pub fn crds() -> anyhow::Result<Vec<GeneratedFile>> {
 
 /// What is installed, and resources to begin with.
 pub fn install_and_samples() -> anyhow::Result<Vec<GeneratedFile>> {
-    let documents = install::documents()?
-        .iter()
-        .map(yaml)
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let documents = install::documents()?;
+    let on_platforms = platform::documents(&documents);
     Ok(vec![
-        (
-            "install.yaml",
-            format!("{HEADER}{}", documents.join("---\n")),
-        ),
+        ("install.yaml", stream(&documents)?),
+        ("install-platform.yaml", stream(&on_platforms)?),
         (
             "samples/one-node.yaml",
             include_str!("samples/one-node.yaml").to_owned(),
@@ -51,6 +49,12 @@ pub fn install_and_samples() -> anyhow::Result<Vec<GeneratedFile>> {
             include_str!("samples/federated.yaml").to_owned(),
         ),
     ])
+}
+
+/// All documents in one text.
+fn stream(documents: &[Value]) -> anyhow::Result<String> {
+    let documents: Vec<_> = documents.iter().map(yaml).collect::<Result<_, _>>()?;
+    Ok(format!("{HEADER}{}", documents.join("---\n")))
 }
 
 fn yaml(document: &impl serde::Serialize) -> anyhow::Result<String> {
