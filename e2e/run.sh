@@ -12,4 +12,5 @@ export KUBECONFIG
 "$here/gitops/run.sh" --health
 cd "$here/.."
 # The whole workspace, although only this package has stories: its dependencies are then those that `make test` has built.
+# Two at a time: they mostly wait.
 cargo test --workspace --locked --test stories -- --nocapture --test-threads=2

@@ -1,4 +1,4 @@
-//! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them one after the other.
+//! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them two at a time.
 
 mod platforms;
 mod replication;

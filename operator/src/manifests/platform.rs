@@ -1,4 +1,4 @@
-//! The installation for platforms that assign users and groups themselves, as OpenShift does. They refuse a pod that names one.
+//! The installation for platforms that assign users and groups themselves, as `OpenShift` does. They refuse a pod that names one.
 
 use serde_json::Value;
 
