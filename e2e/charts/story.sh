@@ -124,6 +124,7 @@ step "operator: upgrade again" upgrade opensecureconf-operator "$operator" -n $o
 [ "$(pod)" = "$runs" ] || fail "a node was restarted"
 
 step "operator: uninstall" "$program" uninstall opensecureconf-operator -n $own --wait
+[ -z "$(kubectl -n $own get leases -o name)" ] || fail "the Lease is still there"
 [ "$(short_name)" = '["osc"]' ] || fail "the definition is gone"
 [ "$(pod) $(treasure)" = "$runs $kept" ] || fail "the cluster is not what it was"
 refused "a cluster that no operator looks at" . "$program" install nobody "$cluster" -n team "${method[@]}" --timeout 20s "${wait_flags[@]}" "${late[@]}" --set spec.replicas=1

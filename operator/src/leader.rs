@@ -28,6 +28,22 @@ enum Decision {
     Wait,
 }
 
+/// What one round found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// The Lease is ours now.
+    Ours,
+    /// Somebody else has it.
+    Others,
+    /// It was there and is not any more.
+    Gone,
+}
+
+/// Why a candidate gives up.
+#[derive(Debug, thiserror::Error)]
+#[error("the Lease is gone, as where the operator is uninstalled; the next start makes it anew")]
+pub struct LeaseGone;
+
 /// When this process last saw the Lease change.
 #[derive(Debug, Clone)]
 struct Observation {
@@ -80,15 +96,19 @@ impl Leadership {
     }
 
     /// Returns when this process leads.
-    pub async fn acquire(&mut self) {
+    ///
+    /// # Errors
+    /// Where a Lease that this process has seen does not exist any more.
+    pub async fn acquire(&mut self) -> Result<(), LeaseGone> {
         loop {
             match self.try_once().await {
-                Ok(true) => {
+                Ok(Round::Ours) => {
                     tracing::info!(identity = self.me.as_str(), "leadership_acquired");
                     self.metrics.set_leader(true);
-                    return;
+                    return Ok(());
                 }
-                Ok(false) => {}
+                Ok(Round::Others) => {}
+                Ok(Round::Gone) => return Err(LeaseGone),
                 Err(error) => tracing::warn!(error = %error, "lease_not_read"),
             }
             tokio::time::sleep(PERIOD).await;
@@ -102,8 +122,8 @@ impl Leadership {
             tokio::time::sleep(PERIOD).await;
             let left = DEADLINE.saturating_sub(renewed.elapsed());
             match tokio::time::timeout(left, self.try_once()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
-                Ok(Ok(false)) => break,
+                Ok(Ok(Round::Ours)) => renewed = Instant::now(),
+                Ok(Ok(Round::Others | Round::Gone)) => break,
                 Ok(Err(error)) => tracing::warn!(error = %error, "lease_not_renewed"),
                 Err(_) => {}
             }
@@ -128,9 +148,13 @@ impl Leadership {
         Ok(())
     }
 
-    /// Whether the Lease is ours after one round.
-    async fn try_once(&mut self) -> Result<bool, kube::Error> {
+    /// Takes or renews the Lease where it may.
+    async fn try_once(&mut self) -> Result<Round, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.lease).await? else {
+            // Made anew while the operator is uninstalled, it would stay, and nobody would take the clusters over.
+            if self.observed.resource_version.is_some() {
+                return Ok(Round::Gone);
+            }
             let metadata = ObjectMeta {
                 name: Some(self.lease.clone()),
                 ..ObjectMeta::default()
@@ -147,7 +171,7 @@ impl Leadership {
             };
         }
         match decide(&lease, &self.me, &self.observed, Instant::now()) {
-            Decision::Wait => Ok(false),
+            Decision::Wait => Ok(Round::Others),
             Decision::Acquire | Decision::Renew => {
                 let claim = self.claim(lease.metadata.clone(), lease.spec.as_ref());
                 won(self
@@ -186,11 +210,11 @@ impl Leadership {
 }
 
 /// A conflict says that somebody else was faster.
-fn won(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+fn won(result: Result<Lease, kube::Error>) -> Result<Round, kube::Error> {
     match result {
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(Round::Ours),
         Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-            Ok(false)
+            Ok(Round::Others)
         }
         Err(error) => Err(error),
     }

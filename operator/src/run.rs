@@ -100,7 +100,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         signal(SignalKind::interrupt())?,
     );
     let work = async {
-        leadership.acquire().await;
+        leadership.acquire().await?;
         tokio::select! {
             () = leadership.keep() => Err(anyhow!("the Lease was lost; another process may lead now")),
             () = controller::run(context, &settings.namespaces) => Err(anyhow!("the watch ended")),

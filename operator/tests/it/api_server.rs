@@ -251,6 +251,13 @@ impl ApiServer {
         self.0.lock().unwrap().objects.get(path).cloned()
     }
 
+    /// Whether anybody has asked for this object.
+    pub(crate) fn has_read(&self, path: &str) -> bool {
+        let state = self.0.lock().unwrap();
+        let mut calls = state.calls.iter();
+        calls.any(|(method, called)| *method == Method::GET && called == path)
+    }
+
     /// All objects as they are now, with their paths.
     pub(crate) fn objects(&self) -> BTreeMap<String, Value> {
         self.0.lock().unwrap().objects.clone()

@@ -11,6 +11,7 @@ mod api_server;
 mod certificates;
 mod endless_node;
 mod golden;
+mod leader;
 mod local_cluster;
 mod node_contract;
 mod ports;
