@@ -251,6 +251,26 @@ impl Shared {
         traffic.bytes += bytes.len();
         traffic.requests += times("POST /cluster/v1/exchange");
         traffic.pushes += times(r#""push":{"#);
-        traffic.questions += times("POST /cluster/v1/values");
+        traffic.questions += questions(bytes);
     }
+}
+
+/// Questions to owners that begin in these bytes. Who asks for a challenge, because another request has taken the one that was held,
+/// asks no owner yet.
+fn questions(bytes: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(bytes);
+    let requests = text.split("POST /cluster/v1/values").skip(1);
+    requests
+        .filter(|request| {
+            let head = request.split("\r\n\r\n").next().unwrap_or_default();
+            !head.lines().any(|line| line == "x-osc-proof: ask")
+        })
+        .count()
+}
+
+#[test]
+fn who_asks_for_a_challenge_asks_no_owner_yet() {
+    let ask = "POST /cluster/v1/values HTTP/1.1\r\nx-osc-proof: ask\r\nhost: n0\r\n\r\n";
+    let signed = "POST /cluster/v1/values HTTP/1.1\r\nhost: n0\r\nx-osc-proof: v1 AAAA\r\n\r\n{}";
+    assert_eq!(questions(format!("{ask}{signed}{signed}").as_bytes()), 2);
 }
