@@ -100,14 +100,18 @@ async fn through_every_address(stage: &Stage, service: &Value, port: &Value) -> 
     let script = format!(
         "
 import http.client, json, socket, ssl
-client.create('db', {{'port': 5432}})
 context = ssl.create_default_context(cadata={authorities:?})
-for address, port in {addresses}:
+headers = {{'X-API-Key': os.environ['API_KEY'], 'X-User-Key': os.environ['USER_KEY'], 'Content-Type': 'application/json'}}
+def ask(address, port, method, path, body=None):
     plain = socket.create_connection((address, port), timeout=5)
     connection = http.client.HTTPSConnection(address, port)
     connection.sock = context.wrap_socket(plain, server_hostname='demo.{namespace}.svc')
-    connection.request('GET', '/configs/db', headers={{'X-API-Key': os.environ['API_KEY'], 'X-User-Key': os.environ['USER_KEY']}})
-    assert json.load(connection.getresponse())['value'] == {{'port': 5432}}
+    connection.request(method, path, body, headers)
+    return json.load(connection.getresponse())
+addresses = {addresses}
+ask(*addresses[0], 'POST', '/configs', json.dumps({{'key': 'db', 'value': {{'port': 5432}}}}))
+for address in addresses:
+    assert ask(*address, 'GET', '/configs/db')['value'] == {{'port': 5432}}, address
 ",
         namespace = stage.namespace
     );
