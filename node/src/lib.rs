@@ -14,7 +14,7 @@
 //! | [`reload`], [`tls`] | files that change while the node runs, certificates | |
 //! | [`open_files`] | how many files the process may have open | nothing |
 //! | [`process_privacy`] | what keeps others out of the process's memory | nothing |
-//! | `listeners`, `certificates` | where a node listens, and what it shows there | `api`, `server`, `tls` |
+//! | `listeners`, `sockets`, `certificates` | where a node listens, and what it shows there | `api`, `server`, `tls` |
 //! | `server` | connections, and what happens around a request: the only module with hyper | `api`, `budget` |
 //! | [`serve`] | a running node | all above |
 
@@ -38,6 +38,7 @@ mod random;
 pub mod reload;
 pub mod serve;
 mod server;
+mod sockets;
 pub mod store;
 pub mod tls;
 mod upkeep;

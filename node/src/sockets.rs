@@ -1,0 +1,117 @@
+//! How addresses are taken, at the start or later.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::{net::TcpSocket, time::sleep};
+
+use crate::tls::{Door, TlsStatus};
+
+/// Backlog of connections that wait to be taken, as the standard library has it.
+const BACKLOG: u32 = 4096;
+/// Between two tries to open a port that another process has taken.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A port for HTTPS that is ours and refuses connections, until there is a certificate.
+#[derive(Debug)]
+pub(crate) struct HttpsSocket {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl HttpsSocket {
+    /// Takes the address, without listening.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = or_ipv4(address, |address| {
+            // Two sockets of reused addresses share one until one of them listens: nobody else is to have this one. Only
+            // what is left of an earlier process's connections makes reuse necessary.
+            let alone = bound(address, false);
+            match alone {
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bound(address, true),
+                alone => alone,
+            }
+        });
+        let socket = socket.with_context(|| {
+            format!("cannot listen on {address}; choose another OSC_HTTPS_PORT")
+        })?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// The address that was taken, with its number where any would do.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn listen(self) -> anyhow::Result<TcpListener> {
+        let address = self.address;
+        // What is left of its connections must not keep the next process from the port.
+        let listening = self.socket.set_reuseaddr(true);
+        let listening = listening.and_then(|()| self.socket.listen(BACKLOG)?.into_std());
+        listening.with_context(|| format!("cannot listen on {address}"))
+    }
+
+    /// Listens, however long another process has the port; meanwhile the status says so.
+    pub(crate) async fn open(self, status: &TlsStatus) -> TcpListener {
+        let address = self.address;
+        let mut listening = self.listen();
+        let mut told = false;
+        loop {
+            match listening {
+                Ok(listener) => return listener,
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    if !told {
+                        tracing::error!(%address, error, "https_port_not_opened");
+                        told = true;
+                    }
+                    status.port_of_clients(Door::Taken(error));
+                }
+            }
+            sleep(RETRY).await;
+            listening = Self::bind(address).and_then(Self::listen);
+        }
+    }
+}
+
+fn bound(address: SocketAddr, reused: bool) -> std::io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(reused)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Takes an address. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
+fn or_ipv4<T>(
+    address: SocketAddr,
+    take: impl Fn(SocketAddr) -> std::io::Result<T>,
+) -> std::io::Result<T> {
+    let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    match take(address) {
+        // Linux' EAFNOSUPPORT and EADDRNOTAVAIL: no such family at all, or none on any interface.
+        Err(error) if everywhere && matches!(error.raw_os_error(), Some(97 | 99)) => take(
+            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+        ),
+        taken => taken,
+    }
+}
+
+/// Listens at an address that this setting names.
+///
+/// # Errors
+/// Where it cannot be had.
+pub(crate) fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let listener = or_ipv4(address, TcpListener::bind)
+        .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
