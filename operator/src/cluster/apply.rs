@@ -200,14 +200,7 @@ struct Children<'a> {
 }
 
 impl Children<'_> {
-    async fn apply<K>(&mut self, object: &K) -> Result<K, Error>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + Serialize
-            + DeserializeOwned,
-    {
+    async fn apply<K: ChildKind>(&mut self, object: &K) -> Result<K, Error> {
         let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
@@ -220,14 +213,10 @@ impl Children<'_> {
     }
 
     /// The same of a kind that the operator can do without.
-    async fn apply_or_delete_if_allowed<K>(&mut self, object: Option<&K>) -> Result<(), Error>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + Serialize
-            + DeserializeOwned,
-    {
+    async fn apply_or_delete_if_allowed<K: ChildKind>(
+        &mut self,
+        object: Option<&K>,
+    ) -> Result<(), Error> {
         let Err(error) = self.apply_or_delete(object).await else {
             return Ok(());
         };
@@ -242,14 +231,7 @@ impl Children<'_> {
     }
 
     /// Children that can be switched off have the cluster's own name.
-    async fn apply_or_delete<K>(&mut self, object: Option<&K>) -> Result<(), Error>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + Serialize
-            + DeserializeOwned,
-    {
+    async fn apply_or_delete<K: ChildKind>(&mut self, object: Option<&K>) -> Result<(), Error> {
         let (kind, name) = (K::kind(&()).into_owned(), self.name.to_owned());
         let there = self.found.child(&kind, &name);
         match (object, there) {
@@ -274,6 +256,25 @@ impl Children<'_> {
             }
         }
     }
+}
+
+/// A kind of which a cluster has objects.
+trait ChildKind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+}
+
+impl<K> ChildKind for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+{
 }
 
 pub(super) fn failed<K: Resource<DynamicType = ()>>(

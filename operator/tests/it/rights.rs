@@ -243,34 +243,19 @@ async fn a_storage_class_that_does_not_exist_is_told_from_one_that_cannot_be_loo
     let class = "/apis/storage.k8s.io/v1/storageclasses/fast";
 
     reconcile(&server, &mut cluster, &context).await;
-    let ready = condition(&server, "Ready")["message"].clone();
-    assert!(
-        ready
-            .as_str()
-            .unwrap()
-            .contains("StorageClass 'fast', which does not exist"),
-        "{ready}"
-    );
+    assert_ready_says(&server, "StorageClass 'fast', which does not exist");
 
     server.put(class, json!({ "metadata": { "name": "fast" } }));
     reconcile(&server, &mut cluster, &context).await;
-    let ready = condition(&server, "Ready")["message"].clone();
-    assert!(
-        ready
-            .as_str()
-            .unwrap()
-            .contains("kubectl describe pvc data-demo-0"),
-        "{ready}"
-    );
+    assert_ready_says(&server, "kubectl describe pvc data-demo-0");
 
     server.deny("get", "storageclasses");
     reconcile(&server, &mut cluster, &context).await;
-    let ready = condition(&server, "Ready")["message"].clone();
-    assert!(
-        ready
-            .as_str()
-            .unwrap()
-            .contains("if there is none of that name"),
-        "{ready}"
-    );
+    assert_ready_says(&server, "if there is none of that name");
+}
+
+#[track_caller]
+fn assert_ready_says(server: &ApiServer, words: &str) {
+    let ready = condition(server, "Ready")["message"].clone();
+    assert!(ready.as_str().unwrap().contains(words), "{ready}");
 }

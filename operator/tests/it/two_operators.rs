@@ -41,6 +41,13 @@ async fn seen_by_a_second() -> (ApiServer, Context) {
     (server, second(context))
 }
 
+/// A reconcile that writes nothing.
+async fn stands_back(server: &ApiServer, context: &Context) -> Action {
+    let next = reconcile_cluster(&resource(ONE_NODE), context).await;
+    assert_eq!(server.writes(), Vec::<String>::new());
+    next.unwrap()
+}
+
 #[tokio::test]
 async fn what_is_made_carries_the_operators_name() {
     let (server, _) = seen_by_a_second().await;
@@ -58,12 +65,9 @@ async fn the_second_operator_writes_nothing_and_says_whose_the_cluster_is() {
         json!({ "metadata": { "name": "opensecureconf-operator" } }),
     );
 
-    let next = reconcile_cluster(&resource(ONE_NODE), &context)
-        .await
-        .unwrap();
+    let next = stands_back(&server, &context).await;
 
     assert_eq!(next, Action::requeue(Duration::from_mins(1)));
-    assert_eq!(server.writes(), Vec::<String>::new());
     let notes = server.notes().join("\n");
     assert!(notes.contains(FIRST), "{notes}");
     let command =
@@ -88,11 +92,7 @@ async fn a_second_operator_that_lacks_rights_writes_nothing_either() {
     // One that was never told of its rights.
     let context = second(server.context());
 
-    reconcile_cluster(&resource(ONE_NODE), &context)
-        .await
-        .unwrap();
-
-    assert_eq!(server.writes(), Vec::<String>::new());
+    stands_back(&server, &context).await;
 }
 
 #[tokio::test]
@@ -100,11 +100,7 @@ async fn one_that_may_not_see_the_others_lease_leaves_the_cluster_alone() {
     let (server, context) = seen_by_a_second().await;
     server.deny("get", "leases");
 
-    reconcile_cluster(&resource(ONE_NODE), &context)
-        .await
-        .unwrap();
-
-    assert_eq!(server.writes(), Vec::<String>::new());
+    stands_back(&server, &context).await;
 }
 
 #[tokio::test]
@@ -157,9 +153,5 @@ async fn while_the_salt_is_lost_the_nodes_say_whose_the_cluster_is() {
     );
     server.remove(&format!("{CORE}/secrets/demo-salt"));
 
-    reconcile_cluster(&resource(ONE_NODE), &context)
-        .await
-        .unwrap();
-
-    assert_eq!(server.writes(), Vec::<String>::new());
+    stands_back(&server, &context).await;
 }

@@ -3,7 +3,10 @@
 
 mod services;
 
+use std::{future::ready, pin::pin, time::Duration};
+
 use anyhow::{Context, bail, ensure};
+use futures::TryStreamExt;
 use k8s_openapi::api::{
     admissionregistration::v1::{
         MatchResources, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -15,9 +18,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt, watcher},
 };
 use opensecureconf_e2e::Stage;
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 const POLICY: &str = include_str!("no-fixed-users.yaml");
 const REFUSAL: &str = "users and groups are given by the platform";
@@ -147,7 +152,7 @@ async fn until_in_force(stage: &Stage) -> anyhow::Result<()> {
         if refused(stage, &pod).await.is_ok() {
             return Ok(());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        sleep(Duration::from_millis(500)).await;
     }
     bail!("the policy is not in force after 30 s")
 }
@@ -189,16 +194,17 @@ async fn refused(stage: &Stage, pod: &Pod) -> anyhow::Result<()> {
 
 /// Waits until something is told of an object in words that hold these.
 async fn until_event(stage: &Stage, name: &str, words: &str) -> anyhow::Result<()> {
-    let of = ListParams::default().fields(&format!("involvedObject.name={name}"));
-    for _ in 0..120 {
-        let told = stage.api::<Event>().list(&of).await?;
-        let mut messages = told.iter().filter_map(|event| event.message.as_deref());
-        if messages.any(|message| message.contains(words)) {
-            return Ok(());
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    }
-    bail!("{name}: no event says '{words}' within a minute")
+    let of = watcher::Config::default().fields(&format!("involvedObject.name={name}"));
+    let told = watcher(stage.api::<Event>(), of).applied_objects();
+    let told = told.try_filter(|event| {
+        let message = event.message.as_deref().unwrap_or_default();
+        ready(message.contains(words))
+    });
+    let heard = timeout(Duration::from_mins(1), pin!(told).try_next()).await;
+    heard
+        .with_context(|| format!("{name}: no event says '{words}' within a minute"))??
+        .context("the watch ended")?;
+    Ok(())
 }
 
 /// Whether pods really run here.
