@@ -3,7 +3,7 @@
 # every bill of materials lists every crate of Cargo.lock that is linked into its program. Prints what was counted.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd -P)
-dist=$(cd "$1" && pwd -P)
+dist=$(cd "${1:?verify.sh FOLDER: the folder with SHA256SUMS}" && pwd -P)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "[verify] $*" >&2; exit 1; }
