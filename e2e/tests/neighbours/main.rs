@@ -1,0 +1,15 @@
+//! Stories with other software that users have beside us, as it really is. `make e2e-neighbours` installs it and tells them; each
+//! module is one neighbour, and `e2e/neighbours/NAME/install.sh` brings it.
+
+mod cert_manager;
+
+use std::{io::Write, time::Instant};
+
+/// Prints how long something took.
+fn report(what: &str, since: Instant) {
+    let _ = writeln!(
+        std::io::stderr(),
+        "[story] {what}: {:.1} s",
+        since.elapsed().as_secs_f64()
+    );
+}
