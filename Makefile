@@ -62,10 +62,10 @@ kind: cluster-needs images ## Make a real cluster with the operator and a runnin
 kind-down: ## Remove the cluster that `make kind` left
 	e2e/cluster/down.sh osc
 
-e2e: cluster-needs images ## Run the stories on a real cluster, then remove it
+e2e: cluster-needs images ## Run the stories on a real cluster, then remove it (KUBERNETES=1.33 for another version, which is built once)
 	e2e/run.sh
 
-e2e-api-server: toolchain release ## Check the resource against the API server of Kubernetes 1.36, without kubelets (needs Go; builds it once)
+e2e-api-server: toolchain release ## Check the resource against the API server of Kubernetes 1.36, or with KUBERNETES=1.37, without kubelets (needs Go; builds it once)
 	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema platforms
 
 e2e-rights: toolchain release ## Let operators with few rights, and two at a time, work on that API server (needs the Helm and kubectl of make e2e)

@@ -11,7 +11,7 @@ root=
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then root=yes; fi
 docker info >/dev/null 2>&1 || [ -n "$root" ] || missing+=("a Docker daemon that answers (or root on Debian or Ubuntu, to install one)")
 # With kind and kubectl a published node image will do; without them everything is built.
-if ! has kind || ! has kubectl || [ "${KIND_NODE_IMAGE:-}" = build ]; then
+if ! has kind || ! has kubectl || [ "${KIND_NODE_IMAGE:-}" = build ] || { [ -n "${KUBERNETES:-}" ] && [ -z "${KIND_NODE_IMAGE:-}" ]; }; then
   lacks=()
   [ -n "$root" ] || lacks+=("root on Debian or Ubuntu")
   version=$(go env GOVERSION 2>/dev/null | sed 's/^go//' || true)

@@ -13,6 +13,8 @@ command -v go >/dev/null || { echo "building $name needs Go 1.26 or newer" >&2; 
 tool=$(sed -n 's/^tool \([^(].*\)/\1/p; /^tool (/,/^)/s/^\t\(.*\)/\1/p' "$here/$name/go.mod" | head -1)
 version=$(sed -n 's/^\(require\)\{0,1\}[[:space:]]*\([^ ]*\) \(v[^ ]*\).*/\2 \3/p' "$here/$name/go.mod" |
   while read -r module version; do case $tool/ in "$module"/*) echo "${#module} $version" ;; esac; done | sort -rn | head -1 | cut -d' ' -f2)
+# A program of our own around a neighbour's packages has the version of what it is made from, which stands first.
+[ -n "$version" ] || version=$(sed -n 's/^require [^ ]* \(v[^ ]*\)$/\1/p' "$here/$name/go.mod" | head -1)
 bin=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/$name-$version
 case ${2:-} in
   --version) echo "$version"; exit 0 ;;

@@ -72,7 +72,7 @@ pub struct RunningScript<'a> {
 
 impl<'a> RunningScript<'a> {
     /// Starts a pod whose program ends by itself.
-    pub(crate) async fn start(stage: &'a Stage, pod: Value) -> anyhow::Result<Self> {
+    pub async fn start(stage: &'a Stage, pod: Value) -> anyhow::Result<Self> {
         let pods = stage.api::<Pod>();
         let pod: Pod = serde_json::from_value(pod)?;
         let made = pods.create(&PostParams::default(), &pod).await?;

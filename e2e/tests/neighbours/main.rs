@@ -2,6 +2,7 @@
 //! module is one neighbour, and `e2e/neighbours/NAME/install.sh` brings it.
 
 mod cert_manager;
+mod cloudnative_pg;
 
 use std::{io::Write, time::Instant};
 
