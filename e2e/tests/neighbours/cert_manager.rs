@@ -70,6 +70,11 @@ fn an_issuer_makes_the_certificate_that_clients_see_and_renews_it() {
         let renewed = another(&stage, "demo-client-tls", &first).await?;
         is_served(&stage, &renewed, &authorities(&stage, &renewed).await?).await?;
         report("from a renewal to a client that sees it", asked);
+
+        // Here the certificate is its own authority; clients refuse one that names no issuer.
+        configure(&stage, &json!({ "issuerRef": { "name": "itself" } })).await?;
+        let own = another(&stage, "demo-client-tls", &renewed).await?;
+        is_served(&stage, &own, &authorities(&stage, &own).await?).await?;
         Ok(())
     });
 }

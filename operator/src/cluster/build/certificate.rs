@@ -28,6 +28,8 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Option<Certificate> {
         metadata: metadata::owned(cluster, cluster.name.as_str().to_owned()),
         spec: CertificateSpec {
             secret_name: cluster.name.client_tls(),
+            // One of its DNS names, as issuers want it.
+            common_name: cluster.name.as_str().to_owned(),
             dns_names: names,
             ip_addresses: addresses,
             issuer_ref: issuer,
