@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs the stories on a cluster of their own, and removes it, also after a failure.
+#   NEIGHBOURS_SECONDS=N   then those of neighbours too, as far as they are built and begin within so many seconds
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 name=osc-e2e
@@ -14,3 +15,4 @@ cd "$here/.."
 # The whole workspace, although only this package has stories: its dependencies are then those that `make test` has built.
 # Two at a time: they mostly wait.
 cargo test --workspace --locked --test stories -- --nocapture --test-threads=2
+[ -z "${NEIGHBOURS_SECONDS:-}" ] || CLUSTER=$name ONLY_BUILT=true "$here/neighbours/run.sh"

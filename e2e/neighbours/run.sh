@@ -4,15 +4,12 @@
 #   CLUSTER=NAME            a kind cluster with images and operator of this checkout, which stays; else one of its own, removed on exit
 #   ONLY_BUILT=true         only those whose programs are in the cache; prints which are left out
 #   NEIGHBOURS_SECONDS=N    each begins within so many seconds after the cluster is there, else it is left out
-#   run.sh --there ...      tells no story; fails where ONLY_BUILT leaves none
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 e2e=$(cd "$here/.." && pwd)
 cache=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}
 say() { echo "[neighbours] $*" >&2; }
 
-only_there=false only_built=${ONLY_BUILT:-false}
-if [ "${1:-}" = --there ]; then only_there=true only_built=true; shift; fi
 names=("$@")
 [ ${#names[@]} -gt 0 ] || mapfile -t names < <(cd "$here" && for script in */install.sh; do dirname "$script"; done)
 failed=() told=()
@@ -22,13 +19,12 @@ for name in "${names[@]}"; do
   [ ! -e "$here/$name/needs" ] || read -ra needs <"$here/$name/needs"
   lacks=
   for module in "${needs[@]}"; do
-    if "$here/build.sh" "$module" --there; then continue; fi
-    if $only_built; then lacks="$module is not built here yet"; break; fi
+    if "$here/build.sh" "$module" --there 2>/dev/null; then continue; fi
+    if ${ONLY_BUILT:-false}; then lacks="$module is not built here yet"; break; fi
     "$here/build.sh" "$module" >/dev/null || { lacks="$module cannot be built here"; failed+=("$name"); break; }
   done
-  if [ -z "$lacks" ]; then told+=("$name"); elif ! $only_there; then say "left out: $name ($lacks)"; fi
+  if [ -z "$lacks" ]; then told+=("$name"); else say "left out: $name ($lacks)"; fi
 done
-if $only_there; then [ ${#told[@]} -gt 0 ]; exit; fi
 [ ${#told[@]} -gt 0 ] || exit ${#failed[@]}
 
 cluster=${CLUSTER:-osc-neighbours}
@@ -36,6 +32,7 @@ client=$("$e2e/images/client.sh")
 if [ -n "${CLUSTER:-}" ]; then
   KUBECONFIG=$cache/$cluster.kubeconfig
   [ -e "$KUBECONFIG" ] || { say "there is no cluster $cluster: make kind"; exit 1; }
+  "$e2e/cluster/load.sh" "$cluster" "$client"
 else
   trap '"$e2e/cluster/down.sh" "$cluster"' EXIT
   KUBECONFIG=$("$e2e/install.sh" "$cluster" "$client") || { "$e2e/diagnose.sh" "$cluster"; exit 1; }
