@@ -19,7 +19,7 @@ use crate::cluster::resource::IssuerReference;
 pub struct CertificateSpec {
     /// The Secret that holds it.
     pub secret_name: String,
-    /// Its subject. Without one the certificate of a SelfSigned issuer has no issuer either, and clients refuse it.
+    /// Its subject. Without one the certificate of a `SelfSigned` issuer has no issuer either, and clients refuse it.
     pub common_name: String,
     /// DNS names.
     pub dns_names: Vec<String>,
