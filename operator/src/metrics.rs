@@ -60,7 +60,7 @@ impl Metrics {
             conditions: IntGaugeVec::new(
                 Opts::new(
                     "osc_operator_cluster_condition",
-                    "1 where a condition of a cluster is true, 0 where it is false",
+                    "1 where a condition of a cluster is true, 0 where it is false; one that is unknown is not there",
                 ),
                 &["namespace", "name", "condition"],
             )?,
@@ -133,13 +133,12 @@ impl Metrics {
         let _ = self.foreign.remove_label_values(&[namespace, name]);
         for type_ in CONDITIONS {
             let labels = [namespace, name, type_];
-            match status.conditions.iter().find(|found| found.type_ == type_) {
-                Some(found) => self
-                    .conditions
-                    .with_label_values(&labels)
-                    .set(i64::from(found.status == "True")),
-                // Some are there only while they are true.
-                None => drop(self.conditions.remove_label_values(&labels)),
+            let found = status.conditions.iter().find(|found| found.type_ == type_);
+            match found.map(|found| found.status.as_str()) {
+                Some("True") => self.conditions.with_label_values(&labels).set(1),
+                Some("False") => self.conditions.with_label_values(&labels).set(0),
+                // Some are there only while they are true; of others nothing is known, which is no alarm.
+                _ => drop(self.conditions.remove_label_values(&labels)),
             }
         }
         let members = &status.members;
@@ -214,6 +213,8 @@ impl Drop for Reconciling {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
     use super::*;
@@ -241,8 +242,12 @@ mod tests {
     #[test]
     fn a_cluster_is_shown_as_its_status_says_and_not_after_its_end() {
         let metrics = Metrics::new().unwrap();
-        let first = status(&[("Ready", "False"), ("Reconciling", "True")]);
-        let second = status(&[("Ready", "True")]);
+        let first = status(&[
+            ("Ready", "False"),
+            ("Reconciling", "True"),
+            ("SaltMatches", "True"),
+        ]);
+        let second = status(&[("Ready", "True"), ("SaltMatches", "Unknown")]);
         metrics.observed("shop", "prod", &first);
         metrics.observed("shop", "prod", &second);
         let page = metrics.page().unwrap();
@@ -255,10 +260,43 @@ mod tests {
             assert!(page.contains(line), "{line} is not in {page}");
         }
         assert!(!page.contains("Reconciling"), "{page}");
+        assert!(!page.contains("SaltMatches"), "{page}");
 
         metrics.forget("shop", "prod");
         let page = metrics.page().unwrap();
         assert!(!page.contains("prod"), "{page}");
+    }
+
+    #[test]
+    fn rules_and_dashboards_use_only_metrics_that_exist() {
+        let metrics = Metrics::new().unwrap();
+        // What has labels is on the page once there is something to tell.
+        metrics.reconciled(Duration::ZERO, Some("apply"));
+        metrics.observed("shop", "prod", &status(&[("Ready", "True")]));
+        metrics.is_foreign("shop", "other");
+        metrics.set_missing_rights("shop", "required", 1);
+        let page = metrics.page().unwrap();
+        let known: Vec<_> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .collect();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/monitoring");
+        for file in ["alerts.yaml", "dashboard.json"] {
+            let texts = ["", "operator"].map(|part| folder.join(part).join(file));
+            let text = texts.map(|path| fs::read_to_string(path).unwrap()).concat();
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let mut used = 0;
+            for word in words.filter(|word| word.starts_with("osc_operator_")) {
+                let histogram = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|suffix| word.strip_suffix(suffix));
+                let exists =
+                    known.contains(&word) || histogram.is_some_and(|base| known.contains(&base));
+                assert!(exists, "{word} in {file}");
+                used += 1;
+            }
+            assert!(used > 5, "{file}");
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
 /// Label of the one Service whose endpoints Prometheus scrapes, so that each pod is scraped once.
 pub const LABEL_SCRAPE: &str = "opensecureconf.io/scrape";
+/// Label of the ServiceMonitor: which authorities it names, as the beginning of their SHA-256 in hexadecimal.
+pub const LABEL_AUTHORITIES: &str = "opensecureconf.io/authorities";
 /// Annotation of the salt Secret: the incarnation that was told to bootstrap the cluster; empty while none is.
 pub const ANNOTATION_BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
 /// Annotations of what outlives its resource: Argo CD deletes it neither in a sync (`Prune=false`) nor together with an application

@@ -255,16 +255,31 @@ fn alerts_and_dashboard_are_those_of_the_repository() {
     }));
     let monitoring =
         |file: &str| fs::read_to_string(top().join("manifests/monitoring").join(file)).unwrap();
-    let alerts = &documents(&monitoring("alerts.yaml"))[0];
-    assert_eq!(one(&rendered, "PrometheusRule")["spec"], alerts["spec"]);
+    let rules: Vec<_> = rendered
+        .iter()
+        .filter(|document| document["kind"] == "PrometheusRule")
+        .map(|document| (&document["metadata"]["name"], &document["spec"]))
+        .collect();
+    let wanted = ["alerts.yaml", "operator/alerts.yaml"]
+        .map(|file| documents(&monitoring(file)).remove(0)["spec"].clone());
+    assert_eq!(
+        rules,
+        [
+            (&json!("opensecureconf-operator-nodes"), &wanted[0]),
+            (&json!("opensecureconf-operator"), &wanted[1]),
+        ]
+    );
     let config_map = one(&rendered, "ConfigMap");
     assert_eq!(config_map["metadata"]["labels"]["grafana_dashboard"], "1");
-    let text = config_map["data"]["opensecureconf-nodes.json"]
-        .as_str()
-        .unwrap();
-    let shown: Value = serde_json::from_str(text).unwrap();
-    let wanted: Value = serde_json::from_str(&monitoring("dashboard.json")).unwrap();
-    assert_eq!(shown, wanted);
+    for (entry, file) in [
+        ("opensecureconf-nodes.json", "dashboard.json"),
+        ("opensecureconf-operator.json", "operator/dashboard.json"),
+    ] {
+        let text = config_map["data"][entry].as_str().unwrap();
+        let shown: Value = serde_json::from_str(text).unwrap();
+        let wanted: Value = serde_json::from_str(&monitoring(file)).unwrap();
+        assert_eq!(shown, wanted, "{file}");
+    }
 
     let monitor = one(&rendered, "ServiceMonitor");
     assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
@@ -275,6 +290,17 @@ fn alerts_and_dashboard_are_those_of_the_repository() {
         .unwrap()
     {
         assert_eq!(service[name], *value);
+    }
+}
+
+#[test]
+fn the_manifest_lets_the_operator_be_scraped_as_the_chart_does() {
+    let rendered = render(&json!({ "serviceMonitor": { "enabled": true } }));
+    let manifest = manifest("monitoring/operator/service-monitor.yaml");
+    for kind in ["Service", "ServiceMonitor"] {
+        let (rendered, wanted) = (one(&rendered, kind), one(&manifest, kind));
+        assert_eq!(identity(rendered), identity(wanted));
+        assert_eq!(rendered["spec"], wanted["spec"], "{kind}");
     }
 }
 

@@ -210,35 +210,43 @@ async fn metrics_can_have_a_port_of_their_own() {
     node.stop().await;
 }
 
+/// Folders of alerts and a dashboard: the nodes', and the operator's.
+const MONITORED: [&str; 2] = ["manifests/monitoring", "manifests/monitoring/operator"];
+
 #[test]
 fn the_alert_rules_are_valid_and_fire_when_they_should() {
-    let folder = repository().join("manifests/monitoring");
-    // Prometheus reads the groups that the Kubernetes object wraps.
-    let rule: Value =
-        serde_saphyr::from_str(&fs::read_to_string(folder.join("alerts.yaml")).unwrap()).unwrap();
-    let here = TempDir::new().unwrap();
-    let groups = json!({"groups": rule["spec"]["groups"]});
-    fs::write(here.path().join("alerts.json"), groups.to_string()).unwrap();
-    fs::copy(
-        folder.join("alerts.test.yaml"),
-        here.path().join("alerts.test.yaml"),
-    )
-    .unwrap();
-    let (valid, text) = promtool(&["check", "rules", "alerts.json"], here.path(), b"");
-    assert!(valid, "{text}");
-    let (passed, text) = promtool(&["test", "rules", "alerts.test.yaml"], here.path(), b"");
-    assert!(passed, "{text}");
-    let tests = fs::read_to_string(folder.join("alerts.test.yaml")).unwrap();
-    for group in rule["spec"]["groups"].as_array().unwrap() {
-        for alert in group["rules"].as_array().unwrap() {
-            let name = alert["alert"].as_str().unwrap();
-            assert!(
-                tests.contains(&format!("alertname: {name}\n")),
-                "{name} has no test"
-            );
+    for folder in MONITORED.map(|folder| repository().join(folder)) {
+        // Prometheus reads the groups that the Kubernetes object wraps.
+        let rule: Value =
+            serde_saphyr::from_str(&fs::read_to_string(folder.join("alerts.yaml")).unwrap())
+                .unwrap();
+        let here = TempDir::new().unwrap();
+        let groups = json!({"groups": rule["spec"]["groups"]});
+        fs::write(here.path().join("alerts.json"), groups.to_string()).unwrap();
+        fs::copy(
+            folder.join("alerts.test.yaml"),
+            here.path().join("alerts.test.yaml"),
+        )
+        .unwrap();
+        let (valid, text) = promtool(&["check", "rules", "alerts.json"], here.path(), b"");
+        assert!(valid, "{text}");
+        let (passed, text) = promtool(&["test", "rules", "alerts.test.yaml"], here.path(), b"");
+        assert!(passed, "{text}");
+        let tests = fs::read_to_string(folder.join("alerts.test.yaml")).unwrap();
+        for group in rule["spec"]["groups"].as_array().unwrap() {
+            for alert in group["rules"].as_array().unwrap() {
+                let name = alert["alert"].as_str().unwrap();
+                assert!(
+                    tests.contains(&format!("alertname: {name}\n")),
+                    "{name} has no test"
+                );
+            }
         }
     }
 }
+
+/// Metrics that begin so are the operator's; its own tests look at them.
+const OF_THE_OPERATOR: &str = "osc_operator_";
 
 #[tokio::test]
 async fn rules_and_dashboard_use_only_metrics_that_exist() {
@@ -248,22 +256,25 @@ async fn rules_and_dashboard_use_only_metrics_that_exist() {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .collect();
-    let folder = repository().join("manifests/monitoring");
-    for file in ["alerts.yaml", "dashboard.json"] {
-        let text = fs::read_to_string(folder.join(file)).unwrap();
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    for folder in MONITORED {
         let mut used = 0;
-        for word in words.filter(|word| word.starts_with("osc_")) {
-            let base = ["_bucket", "_sum", "_count"]
-                .iter()
-                .find_map(|suffix| {
-                    word.strip_suffix(suffix)
-                        .filter(|base| known.contains(base))
-                })
-                .unwrap_or(word);
-            assert!(known.contains(base), "{word} in {file}");
-            used += 1;
+        for file in ["alerts.yaml", "dashboard.json"] {
+            let text = fs::read_to_string(repository().join(folder).join(file)).unwrap();
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            for word in
+                words.filter(|word| word.starts_with("osc_") && !word.starts_with(OF_THE_OPERATOR))
+            {
+                let base = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|suffix| {
+                        word.strip_suffix(suffix)
+                            .filter(|base| known.contains(base))
+                    })
+                    .unwrap_or(word);
+                assert!(known.contains(base), "{word} in {folder}/{file}");
+                used += 1;
+            }
         }
-        assert!(used > 5, "{file}");
+        assert!(used > 0, "{folder}");
     }
 }

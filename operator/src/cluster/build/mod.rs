@@ -105,7 +105,7 @@ pub fn build(cluster: &ValidatedCluster, roots: &Roots) -> ClusterResources {
             .service_monitor
             .enabled
             // With an empty authority the Prometheus Operator refuses the whole object.
-            .then(|| service_monitor::build(cluster))
+            .then(|| service_monitor::build(cluster, &roots.nodes))
             .filter(|_| !roots.nodes.is_empty()),
         certificate: certificate::build(cluster),
         stateful_set: stateful_set::build(cluster),

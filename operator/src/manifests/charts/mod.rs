@@ -18,7 +18,7 @@ const OPERATOR_README: &str = include_str!("operator.md");
 const CLUSTER_README: &str = include_str!("cluster.md");
 
 /// Everything below `helm/` that is not written by hand. Read there: the schema of the operator's values; beside it, in
-/// `manifests/monitoring`: alerts and dashboard.
+/// `manifests/monitoring`: alerts and dashboards.
 ///
 /// # Errors
 /// Where one of these cannot be read or understood.
@@ -29,7 +29,10 @@ pub fn charts(helm: &Path) -> anyhow::Result<Vec<GeneratedFile>> {
     };
     let schema = serde_json::from_str(&read("opensecureconf-operator/values.schema.json")?)
         .context("values.schema.json of the operator's chart is no JSON")?;
-    let alerts: Value = serde_saphyr::from_str(&read("../manifests/monitoring/alerts.yaml")?)?;
+    let alerts = |path: &str| -> anyhow::Result<String> {
+        let rule: Value = serde_saphyr::from_str(&read(path)?)?;
+        Ok(format!("{HEADER}{}", yaml(member(&rule, "/spec")?)?))
+    };
     let cluster = schema::of_cluster(&serde_json::to_value(crd()?)?)?;
     Ok(vec![
         (
@@ -57,11 +60,19 @@ pub fn charts(helm: &Path) -> anyhow::Result<Vec<GeneratedFile>> {
         ),
         (
             "opensecureconf-operator/files/alerts.yaml",
-            format!("{HEADER}{}", yaml(member(&alerts, "/spec")?)?),
+            alerts("../manifests/monitoring/alerts.yaml")?,
+        ),
+        (
+            "opensecureconf-operator/files/operator-alerts.yaml",
+            alerts("../manifests/monitoring/operator/alerts.yaml")?,
         ),
         (
             "opensecureconf-operator/files/dashboard.json",
             read("../manifests/monitoring/dashboard.json")?,
+        ),
+        (
+            "opensecureconf-operator/files/operator-dashboard.json",
+            read("../manifests/monitoring/operator/dashboard.json")?,
         ),
         (
             "opensecureconf-cluster/Chart.yaml",
