@@ -21,7 +21,7 @@ pub(super) fn build(cluster: &ValidatedCluster, authorities: &str) -> ServiceMon
     for (name, value) in &wanted.labels {
         labels.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    // The Prometheus Operator does not watch the ConfigMap: it copies at once when an object changes in spec or labels, else minutes later.
+    // Not every Prometheus Operator watches the ConfigMap; each copies authorities when a ServiceMonitor changes in spec or labels.
     labels.insert(LABEL_AUTHORITIES.to_owned(), beginning_of_hash(authorities));
     let mut selector = metadata::pod_selector(cluster);
     selector
