@@ -25,6 +25,8 @@ context = ssl.create_default_context(cadata=authorities)
 def shown():
     with socket.create_connection((host, 9443), timeout=5) as plain:
         with context.wrap_socket(plain, server_hostname=host) as tls:
+            # curl refuses a certificate that names no issuer.
+            assert tls.getpeercert()['issuer'], tls.getpeercert()
             return tls.getpeercert(binary_form=True)
 began, last = time.monotonic(), None
 while last != leaf:
@@ -101,8 +103,10 @@ fn secrets_of_every_form_that_it_writes_are_served() {
             let begun = Instant::now();
             let key =
                 json!({ "algorithm": algorithm, "encoding": encoding, "rotationPolicy": "Always" });
+            // Another name, so that another certificate is made: of a key in another encoding cert-manager only writes the Secret anew.
+            let other = format!("{algorithm}-{encoding}.example.test").to_lowercase();
             let spec = json!({
-                "secretName": "mine", "dnsNames": [name], "issuerRef": { "name": "house" }, "privateKey": key,
+                "secretName": "mine", "dnsNames": [name, other], "issuerRef": { "name": "house" }, "privateKey": key,
             });
             apply(&stage, "Certificate", "mine", &spec).await?;
             let made = match &last {
