@@ -1,0 +1,147 @@
+//! The folders of `src/` use each other as the table in ARCHITECTURE.md says, and what the outside world is made of stays
+//! where that table has it.
+
+mod imports;
+mod source;
+mod table;
+
+use std::collections::BTreeSet;
+
+use source::Source;
+use table::Folder;
+
+/// What stands although the table or the rules below forbid it: the file, what it names, and why.
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("config/values.rs", "store", "how SQLite takes a path"),
+    ("api/value_threads.rs", "serve", "stack of a thread"),
+    ("api/value_text.rs", "serve", "stack of a thread"),
+    ("crypto/keyring.rs", "metrics", "key ring"),
+    ("crypto/keyring.rs", "tokio", "key ring"),
+    ("crypto/keyring.rs", "moka", "key ring"),
+    ("crypto/derivation_pool.rs", "metrics", "derivation threads"),
+    ("crypto/derivation_pool.rs", "tokio", "derivation threads"),
+    (
+        "crypto/derivation_pool.rs",
+        "std::thread",
+        "derivation threads",
+    ),
+    (
+        "crypto/derivation_pool.rs",
+        "Instant::now",
+        "derivation threads",
+    ),
+    ("listeners.rs", "axum", "listeners serve routers"),
+    ("commands.rs", "clap", "command line"),
+    ("commands/administration.rs", "clap", "command line"),
+];
+
+/// Libraries that bring the outside world in, and the folders that may name them.
+const LIBRARIES: &[(&str, &[&str])] = &[
+    ("axum", &["api", "server"]),
+    ("hyper", &["server"]),
+    ("reqwest", &["cli", "peers"]),
+    ("rusqlite", &["store"]),
+    ("clap", &["cli", "config"]),
+];
+
+/// Folders that decide and do nothing: no time, no thread, no file, no network.
+const PURE: &[&str] = &["cluster", "crypto", "domain", "json"];
+/// What they do not name.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "moka",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "Instant::now",
+    "SystemTime",
+    "SysRng",
+];
+
+/// How a statement of SQL begins.
+const SQL: &[&str] = &["SELECT ", "INSERT ", "UPDATE ", "DELETE FROM ", "PRAGMA "];
+
+#[test]
+fn every_folder_has_its_row_and_every_row_its_folder() {
+    let rows: BTreeSet<_> = table::folders().into_iter().map(|row| row.name).collect();
+    let folders: BTreeSet<_> = source::all().into_iter().map(|file| file.folder).collect();
+    assert_eq!(rows, folders);
+}
+
+#[test]
+fn arrows_point_up_the_table() {
+    let folders = table::folders();
+    for (place, Folder { name, uses }) in folders.iter().enumerate() {
+        let above = folders.get(..place).unwrap_or_default();
+        for used in uses {
+            assert!(
+                above.iter().any(|folder| folder.name == *used),
+                "`{name}` may use `{used}`, which does not stand above it"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_keeps_to_its_row_but_for_the_known_exceptions() {
+    let known: BTreeSet<_> = KNOWN
+        .iter()
+        .map(|(path, name, _)| (path.to_string(), name.to_string()))
+        .collect();
+    let found: BTreeSet<_> = forbidden_folders().chain(forbidden_names()).collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    assert!(
+        new.is_empty(),
+        "neither the table nor the rules allow this: {new:#?}"
+    );
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "no exceptions any more: {gone:#?}");
+}
+
+#[test]
+fn what_a_row_allows_is_needed() {
+    let files = source::all();
+    for Folder { name, uses } in table::folders() {
+        let used: BTreeSet<_> = files
+            .iter()
+            .filter(|file| file.folder == name)
+            .flat_map(|file| imports::of(&file.path, &file.text))
+            .collect();
+        let unused: Vec<_> = uses.difference(&used).collect();
+        assert!(unused.is_empty(), "`{name}` uses none of {unused:?}");
+    }
+}
+
+/// Each file with a folder that its row does not name.
+fn forbidden_folders() -> impl Iterator<Item = (String, String)> {
+    let rows = table::folders();
+    source::all().into_iter().flat_map(move |file| {
+        let row = rows.iter().find(|row| row.name == file.folder);
+        let mut used = imports::of(&file.path, &file.text);
+        used.retain(|used| *used != file.folder && !row.is_some_and(|row| row.uses.contains(used)));
+        used.into_iter().map(move |used| (file.path.clone(), used))
+    })
+}
+
+/// Each file with a library, or something else of the outside world, that does not belong into its folder.
+fn forbidden_names() -> impl Iterator<Item = (String, String)> {
+    source::all()
+        .into_iter()
+        .flat_map(|Source { path, folder, text }| {
+            let folder = folder.as_str();
+            let libraries = LIBRARIES
+                .iter()
+                .filter(|(_, folders)| !folders.contains(&folder))
+                .map(|(library, _)| *library);
+            let impure = IMPURE.iter().copied().filter(|_| PURE.contains(&folder));
+            let mut names: Vec<_> = libraries
+                .chain(impure)
+                .filter(|name| imports::names(&text, name))
+                .map(str::to_owned)
+                .collect();
+            if folder != "store" && SQL.iter().any(|begin| text.contains(&format!("\"{begin}"))) {
+                names.push("SQL".to_owned());
+            }
+            names.into_iter().map(move |name| (path.clone(), name))
+        })
+}
