@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     config::TlsFiles,
     metrics::{CertificateFile, FileMetrics},
-    reload::{self, Reloaded},
+    os::reload::{self, Reloaded},
     tls::{Identity, InForce, Shown, TlsStatus},
 };
 

@@ -13,8 +13,8 @@ use crate::{
     crypto::{Iterations, KeyRing, Salt},
     listeners::StartIdentities,
     metrics::KeyMetrics,
+    os::random,
     peers::{self, Caller, OnSalt, Outputs, PeerClient, PeerFaults},
-    random::random,
     store::{Store, keep_salt},
     tls::KnownHosts,
 };

@@ -12,9 +12,10 @@ use commands::{Outcome, administration};
 use opensecureconf_node::{
     config::{Config, Layers, UsageError, command},
     crypto::Iterations,
+    json::STACK,
     log::{self, LogTarget},
-    open_files, process_privacy,
-    serve::{BoundNode, STACK},
+    os::{open_files, process_privacy},
+    serve::BoundNode,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

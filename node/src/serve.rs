@@ -21,15 +21,12 @@ use crate::{
     listeners::Listeners,
     log::LogControl,
     metrics::{Metrics, StoreMetrics},
+    os::random,
     peers::{Outputs, PeerProofs},
-    random::random,
     store::{OpenError, OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
     tls::TlsStatus,
     upkeep,
 };
-
-/// What a thread that serves requests needs for the deepest value that is read.
-pub const STACK: usize = 8 << 20;
 
 /// A node that listens but does not serve yet.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 pub(crate) use status::Shown;
 pub use status::{Door, InForce, Presented, TlsStatus};
 
-use crate::reload;
+use crate::os::reload;
 
 fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let unreadable = || format!("cannot read certificates from {}", path.display());

@@ -8,7 +8,7 @@ use crate::{
     api::{Node, take_pulse},
     config::AccessKeys,
     file_care::{self, FileCare},
-    reload,
+    os::reload,
     store::Store,
 };
 

@@ -11,7 +11,7 @@ use crate::json::{
 };
 
 /// Stored plaintexts were bounded when they came in; those of an old database nest as deep as Python reads and writes,
-/// which is less than this. Threads that serve requests have stacks for it (see `serve::STACK`).
+/// which is less than this. Threads that serve requests have stacks for it (see `json::STACK`).
 pub(super) const MAX_STORED_DEPTH: usize = 2000;
 
 /// What is known of a stored value beforehand: nothing, but that it is not deeper than this.
@@ -156,7 +156,7 @@ mod tests {
             }
         };
         std::thread::Builder::new()
-            .stack_size(crate::serve::STACK)
+            .stack_size(crate::json::STACK)
             .spawn(on_a_serving_thread)
             .unwrap()
             .join()

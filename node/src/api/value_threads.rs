@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::error::ApiError;
-use crate::{budget::ROOM_WAIT, serve::STACK};
+use crate::{budget::ROOM_WAIT, json::STACK};
 
 /// What the threads add to the niceness of the process; the sum is 19 at most. With 10 a thread has about a tenth of a core
 /// that another one wants too; on idle cores it is as fast as ever.

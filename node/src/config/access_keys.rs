@@ -12,12 +12,11 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::{
-    Values,
-    line_file::{self, LineFileError},
-    settings::DEFAULT_API_KEY,
+use super::{Values, settings::DEFAULT_API_KEY};
+use crate::{
+    crypto::PeerProofKey,
+    os::line_file::{self, LineFileError},
 };
-use crate::crypto::PeerProofKey;
 
 /// How short a key of one kind may be, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

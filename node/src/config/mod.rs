@@ -2,7 +2,6 @@
 
 mod access_keys;
 pub mod dotenv;
-pub mod line_file;
 mod listening;
 mod lists;
 mod memory;

@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context, anyhow};
 
-use super::{Values, line_file, read_items};
-use crate::cluster::AckLevel;
+use super::{Values, read_items};
+use crate::{cluster::AckLevel, os::line_file};
 
 /// The addresses of a cluster's nodes, and the file that may bring others.
 #[derive(Debug, Clone)]

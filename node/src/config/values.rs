@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Config, Layers, SETTINGS, Setting, UsageError};
-use crate::store::names_a_file;
+use crate::os::names_a_file;
 
 /// Reads settings by name and notes what is wrong with them.
 pub(super) struct Values<'a> {

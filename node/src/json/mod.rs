@@ -22,6 +22,9 @@ pub use parse::{ParseError, parse};
 pub use respell::{respell_as_text, respell_for_storage, respell_for_wire};
 pub use write::write_string;
 
+/// The stack of a thread that reads values, in bytes: enough for the deepest one that is read.
+pub const STACK: usize = 8 << 20;
+
 /// One JSON value, without loss against Python's reading of the same text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {

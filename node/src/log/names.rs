@@ -11,7 +11,7 @@ use std::{
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::random::random;
+use crate::os::random;
 
 /// What stands for a name. The key is made anew in every process, so a log alone cannot be searched for guessed names.
 enum NamesInLog {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     cluster::Address,
     config::{PeerAddress, PeerList},
-    reload,
+    os::reload,
     store::Store,
     tls::KnownHosts,
 };

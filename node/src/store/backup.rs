@@ -8,17 +8,12 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{
-    OpenError,
-    file::DatabaseFile,
-    membership, meta,
-    path::{names_a_file, open_private},
-    schema,
-};
+use super::{OpenError, file::DatabaseFile, membership, meta, path::open_private, schema};
 use crate::{
     cluster::{FenceReason, MemberName, Membership, Seq, Standing},
     crypto::Salt,
     domain::{Clock, Incarnation},
+    os::names_a_file,
 };
 
 /// Why a backup could not be made or restored. What was there before is untouched.

@@ -44,7 +44,6 @@ pub use erasure::{Vacuumed, vacuum};
 pub use error::{OpenError, OtherMode, ReadError, WriteError};
 pub use health::WriteHealth;
 pub use import_source::{ImportError, ImportPage, ImportSource};
-pub use path::names_a_file;
 pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
 pub use salt::{
     SaltFileError, SaltPlaces, export_salt, keep_salt, read_file as read_salt_file, settle_salt,

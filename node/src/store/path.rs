@@ -38,12 +38,6 @@ impl DatabasePath {
     }
 }
 
-/// Whether SQLite takes a path for that of a file, and not for a URI or a database in memory.
-pub fn names_a_file(path: &Path) -> bool {
-    let path = path.as_os_str().as_encoded_bytes();
-    path != b":memory:" && !path.starts_with(b"file:")
-}
-
 /// Opens a file, which only its owner may read where it is made now.
 pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()

@@ -9,7 +9,7 @@ use pkcs8::{
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use zeroize::Zeroizing;
 
-use crate::reload;
+use crate::os::reload;
 
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 

@@ -61,7 +61,7 @@ fn main() {
         .install_default()
         .unwrap();
     // Thousands of connections are held; a shell's soft limit is often 1,024.
-    opensecureconf_node::open_files::raise();
+    opensecureconf_node::os::open_files::raise();
     let scale = if std::env::var("ATTACK_SCALE").is_ok_and(|scale| scale == "full") {
         Scale::Full
     } else {

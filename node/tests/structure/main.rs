@@ -12,9 +12,6 @@ use table::Folder;
 
 /// What stands although the table or the rules below forbid it: the file, what it names, and why.
 const KNOWN: &[(&str, &str, &str)] = &[
-    ("config/values.rs", "store", "how SQLite takes a path"),
-    ("api/value_threads.rs", "serve", "stack of a thread"),
-    ("api/value_text.rs", "serve", "stack of a thread"),
     ("crypto/keyring.rs", "metrics", "key ring"),
     ("crypto/keyring.rs", "tokio", "key ring"),
     ("crypto/keyring.rs", "moka", "key ring"),

@@ -12,7 +12,7 @@ use crate::{
     cluster::Boot,
     config::AccessKeys,
     crypto::{BodyDigest, MessageCode, PeerProofKey, SignedAnswer, SignedRequest},
-    random::random,
+    os::random,
 };
 
 /// What a node needs to have others prove themselves.

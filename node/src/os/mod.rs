@@ -1,0 +1,11 @@
+//! What the process asks of the operating system, and how files of people are read.
+
+pub mod line_file;
+pub mod open_files;
+mod paths;
+pub mod process_privacy;
+mod random;
+pub mod reload;
+
+pub use paths::names_a_file;
+pub(crate) use random::random;
