@@ -12,6 +12,7 @@ pub mod crypto;
 pub mod domain;
 mod file_care;
 pub mod json;
+pub mod keys;
 mod listeners;
 pub mod log;
 pub mod metrics;

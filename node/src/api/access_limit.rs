@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::leaky_bucket::{LeakyBucket, MINUTE};
-use crate::{config::AccessKey, crypto::Origin};
+use crate::{config::AccessKey, keys::Origin};
 
 /// Failures a minute after which only keys that were accepted before are compared: a guess more is a guess too many, and
 /// honest callers with an old key are few.

@@ -22,8 +22,9 @@ use super::{
     tries::UserKeyTries,
 };
 use crate::{
-    crypto::{CachedKey, Derivation, KeyPlace, UserKey},
+    crypto::UserKey,
     domain::Timestamp,
+    keys::{CachedKey, Derivation, KeyPlace},
     metrics::AuthFailure,
 };
 

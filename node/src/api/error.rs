@@ -13,7 +13,8 @@ use super::{conditional::FailedPrecondition, ports::OtherPort, problem::Problem}
 use crate::{
     budget::NoRoom,
     cluster::OwnerRefusal,
-    crypto::{DerivationQueueFull, NotOpened},
+    crypto::NotOpened,
+    keys::DerivationQueueFull,
     log::logged_name,
     store::{Ended, ReadError, WriteError},
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::leaky_bucket::{LeakyBucket, MINUTE};
-use crate::crypto::{KeyPlace, Origin};
+use crate::keys::{KeyPlace, Origin};
 
 /// Keys remembered of all origins together: about 16 MB. Beyond it the forgiven ones are dropped, then all: a flood from
 /// everywhere is no reason to grow.

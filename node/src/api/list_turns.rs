@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::crypto::Origin;
+use crate::keys::Origin;
 
 /// Origins after which those are looked for that have no list any more.
 const MANY: usize = 1024;

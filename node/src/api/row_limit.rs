@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::leaky_bucket::MINUTE;
-use crate::crypto::Origin;
+use crate::keys::Origin;
 
 /// Origins remembered at most. Beyond it those are dropped that may look at all their rows again, then all: a flood from
 /// everywhere is no reason to grow.

@@ -11,7 +11,7 @@ use std::{
 use super::{access_limit::AccessLimit, connection::ConnectionMark, failure_limit::FailureLimit};
 use crate::{
     config::{AccessKey, AccessKeys},
-    crypto::{KeyPlace, Origin},
+    keys::{KeyPlace, Origin},
 };
 
 /// User keys that were tried.

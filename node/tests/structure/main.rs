@@ -12,21 +12,6 @@ use table::Folder;
 
 /// What stands although the table or the rules below forbid it: the file, what it names, and why.
 const KNOWN: &[(&str, &str, &str)] = &[
-    ("crypto/keyring.rs", "metrics", "key ring"),
-    ("crypto/keyring.rs", "tokio", "key ring"),
-    ("crypto/keyring.rs", "moka", "key ring"),
-    ("crypto/derivation_pool.rs", "metrics", "derivation threads"),
-    ("crypto/derivation_pool.rs", "tokio", "derivation threads"),
-    (
-        "crypto/derivation_pool.rs",
-        "std::thread",
-        "derivation threads",
-    ),
-    (
-        "crypto/derivation_pool.rs",
-        "Instant::now",
-        "derivation threads",
-    ),
     ("listeners.rs", "axum", "listeners serve routers"),
     ("commands.rs", "clap", "command line"),
     ("commands/administration.rs", "clap", "command line"),

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::crypto::KeyPlace;
+use crate::keys::KeyPlace;
 
 fn place(from: u8, key: u32) -> KeyPlace {
     KeyPlace::of_test(key, IpAddr::from([192, 0, 2, from]).into())

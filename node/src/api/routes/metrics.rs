@@ -15,7 +15,7 @@ use crate::{
         openapi::{OptionalOwnerHeaders, Refusal},
         routes::cluster::other_nodes,
     },
-    crypto::KeyRing,
+    keys::KeyRing,
     metrics::{Reader, Readings},
 };
 

@@ -15,11 +15,15 @@ use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::{
-    DataKey, DerivationQueueFull, Iterations, Origin, Salt, UserKey,
+    DerivationQueueFull, Origin,
     cached_key::CachedKey,
     derivation_pool::{DerivationPool, Running},
 };
-use crate::{domain::Timestamp, metrics::KeyMetrics};
+use crate::{
+    crypto::{DataKey, Iterations, Salt, UserKey},
+    domain::Timestamp,
+    metrics::KeyMetrics,
+};
 
 const CACHE_IDLE: Duration = Duration::from_mins(5);
 const CACHE_ABSOLUTE: Duration = Duration::from_hours(1);
@@ -290,7 +294,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::crypto::derivation_pool;
+    use crate::keys::derivation_pool;
 
     fn ring(iterations: u32) -> KeyRing {
         let salt = Salt::from_bytes(&[1; 64]).unwrap();

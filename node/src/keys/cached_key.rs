@@ -5,8 +5,7 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-use super::DataKey;
-use crate::domain::Timestamp;
+use crate::{crypto::DataKey, domain::Timestamp};
 
 const NOTHING: u8 = 0;
 const ITS_OWN: u8 = 1;
@@ -22,7 +21,7 @@ pub(crate) struct CachedKey {
 
 impl CachedKey {
     /// A key that has shown nothing yet, and when it was asked for first.
-    pub(super) fn new(key: Arc<DataKey>, since: Timestamp) -> Self {
+    pub(crate) fn new(key: Arc<DataKey>, since: Timestamp) -> Self {
         Self {
             key,
             since,
@@ -30,16 +29,16 @@ impl CachedKey {
         }
     }
 
-    pub(super) fn key(&self) -> &Arc<DataKey> {
+    pub(crate) fn key(&self) -> &Arc<DataKey> {
         &self.key
     }
 
-    pub(super) fn since(&self) -> Timestamp {
+    pub(crate) fn since(&self) -> Timestamp {
         self.since
     }
 
     /// It opened something, and whether that is older than `since`.
-    pub(super) fn opened(&self, older: bool) {
+    pub(crate) fn opened(&self, older: bool) {
         let opened = if older { OLDER } else { ITS_OWN };
         // Read first: keys in use are shared by many requests.
         if self.opened.load(Ordering::Relaxed) < opened {

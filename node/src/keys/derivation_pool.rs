@@ -9,16 +9,19 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    DataKey, Iterations, Origin, Salt, UserKey, derive,
+    Origin,
     turn_queue::{Full, TurnQueue},
 };
-use crate::metrics::KeyMetrics;
+use crate::{
+    crypto::{DataKey, Iterations, Salt, UserKey, derive},
+    metrics::KeyMetrics,
+};
 
 /// Derivations that may wait for each thread; one takes about 55 ms of CPU.
-pub(super) const QUEUE_PER_THREAD: usize = 64;
+pub(crate) const QUEUE_PER_THREAD: usize = 64;
 
 /// A derivation under way; its key once that is there. The channel closes where it lost its place.
-pub(super) type Running = watch::Receiver<Option<Arc<DataKey>>>;
+pub(crate) type Running = watch::Receiver<Option<Arc<DataKey>>>;
 
 /// Too many new user keys at once; try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +41,7 @@ impl Job {
 }
 
 /// Derives on threads of its own, which end with it.
-pub(super) struct DerivationPool {
+pub(crate) struct DerivationPool {
     queue: Arc<Queue>,
     metrics: KeyMetrics,
 }
@@ -55,7 +58,7 @@ struct Waiting {
 }
 
 impl DerivationPool {
-    pub(super) fn start(
+    pub(crate) fn start(
         salt: &Salt,
         iterations: Iterations,
         threads: NonZeroUsize,
@@ -84,7 +87,7 @@ impl DerivationPool {
     }
 
     /// Begins a derivation where there is room for one more of this origin. It is done only as long as a receiver is left.
-    pub(super) fn derive(
+    pub(crate) fn derive(
         &self,
         user_key: UserKey,
         origin: Origin,

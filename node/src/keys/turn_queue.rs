@@ -6,7 +6,7 @@ use super::Origin;
 
 /// Waiting items, one line for each origin.
 #[derive(Debug)]
-pub(super) struct TurnQueue<T> {
+pub(crate) struct TurnQueue<T> {
     capacity: usize,
     length: usize,
     lines: HashMap<Origin, VecDeque<T>>,
@@ -16,11 +16,11 @@ pub(super) struct TurnQueue<T> {
 
 /// There is no room for this item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 impl<T> TurnQueue<T> {
     /// A queue for so many items of all origins together.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
             length: 0,
@@ -30,7 +30,7 @@ impl<T> TurnQueue<T> {
     }
 
     /// How many items wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length
     }
 
@@ -39,7 +39,7 @@ impl<T> TurnQueue<T> {
     ///
     /// # Errors
     /// [`Full`] where neither gives a place. Items that are not wanted any more never take one.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         origin: Origin,
         item: T,
@@ -66,7 +66,7 @@ impl<T> TurnQueue<T> {
     }
 
     /// The item whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let origin = self.turns.pop_front()?;
         let line = self.lines.get_mut(&origin)?;
         let item = line.pop_front();
