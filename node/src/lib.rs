@@ -2,6 +2,7 @@
 //!
 //! The table in ARCHITECTURE.md says what each module holds and which others it may use.
 
+pub mod access;
 pub mod api;
 pub mod budget;
 mod certificates;

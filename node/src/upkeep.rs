@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
+    access::AccessKeys,
     api::{Node, take_pulse},
-    config::AccessKeys,
     file_care::{self, FileCare},
     os::reload,
     store::Store,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::leaky_bucket::{LeakyBucket, MINUTE};
-use crate::{config::AccessKey, keys::Origin};
+use crate::{access::AccessKey, keys::Origin};
 
 /// Failures a minute after which only keys that were accepted before are compared: a guess more is a guess too many, and
 /// honest callers with an old key are few.

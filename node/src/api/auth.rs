@@ -16,7 +16,7 @@ use super::{
     tries::Shown,
 };
 use crate::{
-    config::AccessKeys, keys::Origin, metrics::AuthFailure, peers::Proven, tls::CertificateRole,
+    access::AccessKeys, keys::Origin, metrics::AuthFailure, peers::Proven, tls::CertificateRole,
 };
 
 /// Proof that the caller may use the client routes: it showed an API key, or none is required.

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::config::AccessKey;
+use crate::access::AccessKey;
 
 /// User keys remembered of one connection.
 const OPENED: usize = 16;

@@ -23,9 +23,10 @@ use super::{
     value_threads::ValueThreads,
 };
 use crate::{
+    access::AccessKeys,
     budget::Budgets,
     cluster::{AckLevel, Mode},
-    config::{AccessKeys, Config, CorsOrigins, Patience, PeerProofPolicy},
+    config::{Config, CorsOrigins, Patience, PeerProofPolicy},
     crypto::{CursorKey, Salt},
     keys::KeyRing,
     log::LogControl,

@@ -10,7 +10,7 @@ use std::{
 
 use super::{access_limit::AccessLimit, connection::ConnectionMark, failure_limit::FailureLimit};
 use crate::{
-    config::{AccessKey, AccessKeys},
+    access::{AccessKey, AccessKeys},
     keys::{KeyPlace, Origin},
 };
 

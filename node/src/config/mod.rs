@@ -15,7 +15,6 @@ mod values;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-pub use access_keys::{AccessKey, AccessKeys, KeyFileError};
 pub use listening::{ClientHttps, CorsOrigins, TlsFiles};
 pub use lists::ListBounds;
 pub use patience::Patience;
@@ -27,6 +26,7 @@ use ipnet::IpNet;
 use values::{Faults, Values, read_items};
 
 use crate::{
+    access::AccessKeys,
     budget::{CacheSizes, MemoryPlan},
     cluster::{AckLevel, Mode},
     crypto::SaltPolicy,

@@ -1,5 +1,7 @@
 //! Every setting of the node, once: its name, default and meaning.
 
+use crate::access::WELL_KNOWN_API_KEY;
+
 /// One setting. `HOST_PORT` is the variable `OSC_HOST_PORT` and the flag `--host-port`.
 #[derive(Debug)]
 pub struct Setting {
@@ -425,4 +427,4 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// The original's default API key: public knowledge, so it protects nothing and is refused where a key is required.
-pub(super) const DEFAULT_API_KEY: &str = "your-super-secret-api-key-here";
+pub(super) const DEFAULT_API_KEY: &str = WELL_KNOWN_API_KEY;

@@ -21,9 +21,10 @@ use super::{
     proof::{ASK, AnswerHead, CHALLENGE, HeldChallenges, Offer, PROOF, RequestHead},
 };
 use crate::{
+    access::AccessKeys,
     budget::{Pool, ROOM_WAIT, Reservation},
     cluster::{Address, Answer, Boot, Envelope, Request},
-    config::{AccessKeys, PeerAddress, PeerProofPolicy},
+    config::{PeerAddress, PeerProofPolicy},
     crypto::{BodyDigest, PeerProofKey, SignedAnswer, SignedRequest},
     tls::Identity,
 };

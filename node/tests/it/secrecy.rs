@@ -309,7 +309,7 @@ fn the_passphrase_of_a_private_key_is_told_to_nobody() {
 #[test]
 fn secrets_have_no_debug_form_that_shows_them() {
     use opensecureconf_node::{
-        config::AccessKey,
+        access::AccessKey,
         crypto::{Iterations, Salt, UserKey, derive},
     };
     let salt = Salt::from_bytes(&[7; 64]).unwrap();

@@ -9,8 +9,8 @@ use super::{
     head::{AnswerHead, Offer, RequestHead},
 };
 use crate::{
+    access::AccessKeys,
     cluster::Boot,
-    config::AccessKeys,
     crypto::{BodyDigest, MessageCode, PeerProofKey, SignedAnswer, SignedRequest},
     os::random,
 };

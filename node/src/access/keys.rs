@@ -1,0 +1,320 @@
+//! Access keys: kept as digests, compared in constant time, exchanged while the node runs.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+use super::key_file::{KeyFileError, read_files};
+use crate::crypto::PeerProofKey;
+
+/// How short a key of one kind may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// Shorter ones are refused.
+    least: usize,
+    /// Shorter ones are accepted with a warning.
+    safe: usize,
+}
+
+impl Lengths {
+    /// A workload with an API key opens nothing yet; it may try 1,000 keys a minute.
+    pub(crate) const API_KEY: Self = Self { least: 8, safe: 16 };
+    /// Who has the cluster key is a node.
+    pub(crate) const CLUSTER_KEY: Self = Self {
+        least: 16,
+        safe: 32,
+    };
+}
+
+/// The SHA-256 of a key, so that a comparison tells nothing of its length.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey([u8; 32]);
+
+impl AccessKey {
+    /// The digest of a key as it is sent.
+    pub fn new(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessKey(***)")
+    }
+}
+
+/// Keys of one kind, all of them accepted. Clones share what is accepted.
+#[derive(Clone)]
+pub struct AccessKeys {
+    keys: Arc<RwLock<Keys>>,
+    file: Option<PathBuf>,
+    /// Keys that are accepted as well while callers move to others; it may be absent.
+    previous: Option<PathBuf>,
+    lengths: Lengths,
+}
+
+/// What is accepted, and what is shown to others.
+#[derive(Default)]
+pub(super) struct Keys {
+    accepted: Vec<AccessKey>,
+    /// What nodes sign with, one for each of them.
+    proofs: Vec<PeerProofKey>,
+    /// The first key itself; only nodes show theirs to each other.
+    first: Zeroizing<Vec<u8>>,
+    /// Bytes of the shortest.
+    shortest: usize,
+}
+
+impl Keys {
+    pub(super) fn new(keys: &[&[u8]]) -> Result<Self, KeyFileError> {
+        if keys.iter().any(|key| HeaderValue::from_bytes(key).is_err()) {
+            return Err(KeyFileError::Unsendable);
+        }
+        Ok(Self {
+            accepted: keys.iter().map(|key| AccessKey::new(key)).collect(),
+            proofs: keys.iter().map(|key| PeerProofKey::derive(key)).collect(),
+            first: Zeroizing::new(keys.first().map(|key| key.to_vec()).unwrap_or_default()),
+            shortest: keys.iter().map(|key| key.len()).min().unwrap_or_default(),
+        })
+    }
+}
+
+impl Keys {
+    /// Refuses keys that are too short.
+    fn check(&self, Lengths { least, safe }: Lengths) -> Result<(), KeyFileError> {
+        if self.accepted.is_empty() || self.shortest >= least {
+            return Ok(());
+        }
+        let has = self.shortest;
+        Err(KeyFileError::Short { has, least, safe })
+    }
+}
+
+impl fmt::Debug for AccessKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessKeys")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AccessKeys {
+    fn new(keys: Keys, file: Option<PathBuf>, lengths: Lengths) -> Self {
+        Self {
+            keys: Arc::new(RwLock::new(keys)),
+            file,
+            previous: None,
+            lengths,
+        }
+    }
+
+    /// No keys: nothing is accepted.
+    pub(crate) fn none(lengths: Lengths) -> Self {
+        Self::new(Keys::default(), None, lengths)
+    }
+
+    /// The one key that a setting names.
+    ///
+    /// # Errors
+    /// A key that nobody can send, or that is too short.
+    pub(crate) fn given(key: &[u8], lengths: Lengths) -> Result<Self, KeyFileError> {
+        let keys = Keys::new(&[key])?;
+        keys.check(lengths)?;
+        Ok(Self::new(keys, None, lengths))
+    }
+
+    /// The keys of a file, and of that of the previous ones.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has no key, and a line that is no key or too short.
+    pub(crate) fn of_files(
+        file: PathBuf,
+        previous: Option<PathBuf>,
+        lengths: Lengths,
+    ) -> Result<Self, KeyFileError> {
+        let keys = read_files(&file, previous.as_deref())?;
+        keys.check(lengths)?;
+        Ok(Self {
+            previous,
+            ..Self::new(keys, Some(file), lengths)
+        })
+    }
+
+    /// The first key: what a node shows to others.
+    pub fn first(&self) -> Zeroizing<Vec<u8>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.first.clone()
+    }
+
+    /// What nodes sign with: one key for each of these, the first first.
+    pub fn proof_keys(&self) -> Vec<PeerProofKey> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.proofs.clone()
+    }
+
+    /// Whether the presented key is one of these; takes the same time whichever it is.
+    pub fn accept(&self, presented: &[u8]) -> bool {
+        self.has_shown(&AccessKey::new(presented))
+    }
+
+    /// The same of a key whose digest is at hand.
+    pub fn has_shown(&self, presented: &AccessKey) -> bool {
+        let none = Choice::from(0);
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .accepted
+            .iter()
+            .fold(none, |found, key| found | key.0.ct_eq(&presented.0))
+            .into()
+    }
+
+    /// How many characters a key should have, where one of them is shorter.
+    pub(crate) fn weakness(&self) -> Option<usize> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let safe = self.lengths.safe;
+        (!keys.accepted.is_empty() && keys.shortest < safe).then_some(safe)
+    }
+
+    /// Whether any key is in both.
+    pub fn shares_a_key_with(&self, other: &Self) -> bool {
+        self.current().iter().any(|key| other.has(key))
+    }
+
+    fn current(&self) -> Vec<AccessKey> {
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .accepted
+            .clone()
+    }
+
+    fn has(&self, key: &AccessKey) -> bool {
+        self.current().contains(key)
+    }
+
+    /// The files that the keys came from; none where they came from a setting.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.file.iter().chain(&self.previous).cloned().collect()
+    }
+
+    /// Reads the files again and tells whether they hold other keys than before. What was accepted stays accepted where the
+    /// file is of no use now, or holds a key of the other kind.
+    pub fn reload(&self, other_kind: Option<&Self>) -> Result<bool, KeyFileError> {
+        let Some(file) = &self.file else {
+            return Ok(false);
+        };
+        let keys = read_files(file, self.previous.as_deref())?;
+        keys.check(self.lengths)?;
+        if keys
+            .accepted
+            .iter()
+            .any(|key| other_kind.is_some_and(|other| other.has(key)))
+        {
+            return Err(KeyFileError::Shared);
+        }
+        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = current.accepted != keys.accepted;
+        *current = keys;
+        Ok(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_became_useless_takes_no_key_away() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("keys");
+        fs::write(&path, "the old key\n").unwrap();
+        let keys = AccessKeys::new(
+            read_files(&path, None).unwrap(),
+            Some(path.clone()),
+            Lengths::API_KEY,
+        );
+        fs::write(&path, "the old key\nthe new key\n").unwrap();
+        assert!(keys.reload(None).unwrap());
+        assert!(keys.accept(b"the old key") && keys.accept(b"the new key"));
+        fs::write(&path, "\n \n").unwrap();
+        assert!(keys.reload(None).is_err());
+        assert!(keys.accept(b"the new key"));
+        fs::write(&path, "the new key\n").unwrap();
+        assert!(keys.reload(None).unwrap());
+        assert!(!keys.accept(b"the old key"));
+        assert!(!keys.reload(None).unwrap(), "nothing changed");
+        fs::write(&path, "the new key\nof the other kind\n").unwrap();
+        let other = AccessKeys::new(
+            Keys::new(&[b"of the other kind"]).unwrap(),
+            None,
+            Lengths::API_KEY,
+        );
+        assert!(matches!(
+            keys.reload(Some(&other)),
+            Err(KeyFileError::Shared)
+        ));
+        fs::write(&path, "the new key\nshort\n").unwrap();
+        assert!(matches!(
+            keys.reload(None),
+            Err(KeyFileError::Short { has: 5, .. })
+        ));
+        assert!(keys.accept(b"the new key") && !keys.accept(b"of the other kind"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_key_and_a_comment_is_none() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (path, previous) = (folder.path().join("keys"), folder.path().join("previous"));
+        fs::write(&path, "\u{feff}new\n").unwrap();
+        fs::write(&previous, "\u{feff}old\r\n").unwrap();
+        let keys = AccessKeys::new(
+            read_files(&path, Some(&previous)).unwrap(),
+            None,
+            Lengths::API_KEY,
+        );
+        assert!(keys.accept(b"new") && keys.accept(b"old"));
+        assert_eq!(keys.first().as_slice(), b"old");
+
+        for commented in [&path, &previous] {
+            fs::write(commented, "key\n# mine\n").unwrap();
+            let Err(error) = read_files(&path, Some(&previous)) else {
+                panic!("a comment is a key");
+            };
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "cannot be used ({}): line 2 begins with #, and there are no comments in such a file; take it out",
+                    commented.display()
+                )
+            );
+            fs::write(commented, "key\n").unwrap();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_of_any_file_is_accepted_as_it_stands(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            io::Write::write_all(&mut file, &bytes).unwrap();
+            if let Ok(accepted) = read_files(file.path(), None) {
+                let keys = AccessKeys::new(accepted, None, Lengths::API_KEY);
+                let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+                for line in bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+                    prop_assert_eq!(keys.accept(line), !line.is_empty());
+                }
+            }
+        }
+    }
+}
