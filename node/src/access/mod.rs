@@ -1,9 +1,17 @@
 //! Who may do what: the keys that callers show, and how many of them they may try.
 
+mod access_limit;
+mod failure_limit;
 mod key_file;
 mod keys;
+mod leaky_bucket;
+mod shown_keys;
+mod tries;
 
 pub use key_file::KeyFileError;
 pub(crate) use key_file::WELL_KNOWN_API_KEY;
 pub(crate) use keys::Lengths;
 pub use keys::{AccessKey, AccessKeys};
+pub(crate) use leaky_bucket::MINUTE;
+pub(crate) use shown_keys::ShownKeys;
+pub(crate) use tries::{AccessKeyTries, Shown, UserKeyTries};

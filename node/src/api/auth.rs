@@ -13,10 +13,13 @@ use super::{
     client_address::client_address,
     connection::{ConnectionMark, ShownCertificate},
     error::ApiError,
-    tries::Shown,
 };
 use crate::{
-    access::AccessKeys, keys::Origin, metrics::AuthFailure, peers::Proven, tls::CertificateRole,
+    access::{AccessKeys, Shown},
+    keys::Origin,
+    metrics::AuthFailure,
+    peers::Proven,
+    tls::CertificateRole,
 };
 
 /// Proof that the caller may use the client routes: it showed an API key, or none is required.
@@ -154,7 +157,12 @@ impl NodeState {
         let connection = ConnectionMark::of(&parts.extensions);
         let origin = origin_of(&parts.extensions, &parts.headers, self);
         let tries = &self.access_key_tries;
-        match tries.judge(key, accepted, origin, connection.map(Arc::as_ref)) {
+        match tries.judge(
+            key,
+            accepted,
+            origin,
+            connection.map(|connection| &connection.keys),
+        ) {
             Shown::Accepted => {
                 ConnectionMark::prove_for(&parts.extensions);
                 Ok(())

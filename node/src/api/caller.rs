@@ -17,11 +17,9 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 
-use super::{
-    Node, NodeState, auth::origin_of, connection::ConnectionMark, error::ApiError,
-    tries::UserKeyTries,
-};
+use super::{Node, NodeState, auth::origin_of, connection::ConnectionMark, error::ApiError};
 use crate::{
+    access::UserKeyTries,
     crypto::UserKey,
     domain::Timestamp,
     keys::{CachedKey, Derivation, KeyPlace},

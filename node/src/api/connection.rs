@@ -10,8 +10,7 @@ use std::{
 
 use axum::http::Extensions;
 
-use super::shown_keys::ShownKeys;
-use crate::{budget::CutOff, keys::Origin, tls::CertificateRole};
+use crate::{access::ShownKeys, budget::CutOff, keys::Origin, tls::CertificateRole};
 
 /// A certificate that a client showed, and that was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 //!
 //! A request goes: route -> API key -> user key -> body -> data key -> open or seal -> store -> answer.
 
-mod access_limit;
 mod answers;
 mod auth;
 mod body;
@@ -15,12 +14,10 @@ mod entry_answer;
 mod entry_json;
 mod entry_path;
 mod error;
-mod failure_limit;
 mod federation;
 mod gathering;
 mod head_rules;
 mod large_values;
-mod leaky_bucket;
 mod list_admission;
 mod list_turns;
 mod listing;
@@ -39,10 +36,8 @@ mod router;
 mod routes;
 mod row_limit;
 mod sealing;
-mod shown_keys;
 mod state;
 mod streaming;
-mod tries;
 mod untrusted_forwarders;
 mod value_text;
 mod value_threads;

@@ -12,18 +12,12 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    answers::Answers,
-    error::ApiError,
-    federation::Federation,
-    list_admission::ListAdmission,
-    ports::OpenPorts,
-    routes::health::Pulse,
-    tries::{AccessKeyTries, UserKeyTries},
-    untrusted_forwarders::UntrustedForwarders,
+    answers::Answers, error::ApiError, federation::Federation, list_admission::ListAdmission,
+    ports::OpenPorts, routes::health::Pulse, untrusted_forwarders::UntrustedForwarders,
     value_threads::ValueThreads,
 };
 use crate::{
-    access::AccessKeys,
+    access::{AccessKeyTries, AccessKeys, UserKeyTries},
     budget::Budgets,
     cluster::{AckLevel, Mode},
     config::{Config, CorsOrigins, Patience, PeerProofPolicy},

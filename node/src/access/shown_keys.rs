@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::access::AccessKey;
+use super::AccessKey;
 
 /// User keys remembered of one connection.
 const OPENED: usize = 16;
@@ -17,7 +17,7 @@ const NOTED_EVERY: Duration = Duration::from_mins(10);
 
 /// The accepted access key that was noted last, and the user keys that opened something.
 #[derive(Debug, Default)]
-pub(super) struct ShownKeys {
+pub(crate) struct ShownKeys {
     /// The last one that opened something, so that a connection with one user key takes no lock. 0 is none.
     last_opened: AtomicU64,
     opened: Mutex<Vec<u64>>,
@@ -26,7 +26,7 @@ pub(super) struct ShownKeys {
 
 impl ShownKeys {
     /// A user key opened something.
-    pub(super) fn opened(&self, number: u64) {
+    pub(crate) fn opened(&self, number: u64) {
         if self.last_opened.load(Ordering::Relaxed) == number {
             return;
         }
@@ -41,13 +41,13 @@ impl ShownKeys {
     }
 
     /// Whether a user key opened something on this connection.
-    pub(super) fn has_opened(&self, number: u64) -> bool {
+    pub(crate) fn has_opened(&self, number: u64) -> bool {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.contains(&number)
     }
 
     /// Whether it is time to note that this access key is accepted here.
-    pub(super) fn is_to_be_noted(&self, key: &AccessKey, now: Instant) -> bool {
+    pub(crate) fn is_to_be_noted(&self, key: &AccessKey, now: Instant) -> bool {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, at)) = &*noted
             && known == key

@@ -8,22 +8,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{access_limit::AccessLimit, connection::ConnectionMark, failure_limit::FailureLimit};
-use crate::{
-    access::{AccessKey, AccessKeys},
-    keys::{KeyPlace, Origin},
+use super::{
+    AccessKey, AccessKeys, ShownKeys, access_limit::AccessLimit, failure_limit::FailureLimit,
 };
+use crate::keys::{KeyPlace, Origin};
 
 /// User keys that were tried.
 #[derive(Debug)]
-pub(super) struct UserKeyTries {
+pub(crate) struct UserKeyTries {
     limit: Mutex<FailureLimit>,
     /// Whether any origin may be flooding.
     flooding: AtomicBool,
 }
 
 impl UserKeyTries {
-    pub(super) fn new(per_minute: u32) -> Self {
+    pub(crate) fn new(per_minute: u32) -> Self {
         Self {
             limit: Mutex::new(FailureLimit::new(per_minute)),
             flooding: AtomicBool::new(false),
@@ -31,12 +30,12 @@ impl UserKeyTries {
     }
 
     /// The limit itself; never kept over an `await`.
-    pub(super) fn limit(&self) -> MutexGuard<'_, FailureLimit> {
+    pub(crate) fn limit(&self) -> MutexGuard<'_, FailureLimit> {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether being exempt at an address is enough there; else it must be shown on the connection.
-    pub(super) fn is_flooding(&self, origin: Origin) -> bool {
+    pub(crate) fn is_flooding(&self, origin: Origin) -> bool {
         if !self.flooding.load(Ordering::Relaxed) {
             return false;
         }
@@ -48,7 +47,7 @@ impl UserKeyTries {
     }
 
     /// Notes that a request with a user key was refused.
-    pub(super) fn refused(&self, place: &KeyPlace) {
+    pub(crate) fn refused(&self, place: &KeyPlace) {
         let mut limit = self.limit();
         if limit.refused(place.origin(), Instant::now()) {
             self.flooding.store(true, Ordering::Relaxed);
@@ -58,7 +57,7 @@ impl UserKeyTries {
 
 /// API and cluster keys that were shown.
 #[derive(Debug)]
-pub(super) struct AccessKeyTries {
+pub(crate) struct AccessKeyTries {
     limit: Mutex<AccessLimit>,
     /// Whether keys of any origin may not be compared.
     flooding: AtomicBool,
@@ -66,7 +65,7 @@ pub(super) struct AccessKeyTries {
 
 /// What became of an access key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(crate) enum Shown {
     Accepted,
     Wrong,
     /// Compared or not: its origin showed too many wrong ones.
@@ -74,7 +73,7 @@ pub(super) enum Shown {
 }
 
 impl AccessKeyTries {
-    pub(super) fn new(per_minute: u32) -> Self {
+    pub(crate) fn new(per_minute: u32) -> Self {
         Self {
             limit: Mutex::new(AccessLimit::new(per_minute)),
             flooding: AtomicBool::new(false),
@@ -82,12 +81,12 @@ impl AccessKeyTries {
     }
 
     /// Judges a key that a request showed.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &self,
         key: &[u8],
         accepted: &AccessKeys,
         origin: Origin,
-        connection: Option<&ConnectionMark>,
+        connection: Option<&ShownKeys>,
     ) -> Shown {
         let (key, now) = (AccessKey::new(key), Instant::now());
         if self.flooding.load(Ordering::Relaxed) {
@@ -100,7 +99,7 @@ impl AccessKeyTries {
             }
         }
         if accepted.has_shown(&key) {
-            if connection.is_none_or(|connection| connection.keys.is_to_be_noted(&key, now)) {
+            if connection.is_none_or(|shown| shown.is_to_be_noted(&key, now)) {
                 self.limit().accepted(origin, &key, now);
             }
             return Shown::Accepted;
@@ -113,7 +112,7 @@ impl AccessKeyTries {
     }
 
     /// How long an origin must wait until what it shows for the first time is compared; `None` where it need not.
-    pub(super) fn wait(&self, origin: Origin) -> Option<Duration> {
+    pub(crate) fn wait(&self, origin: Origin) -> Option<Duration> {
         if !self.flooding.load(Ordering::Relaxed) {
             return None;
         }

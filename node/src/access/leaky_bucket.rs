@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-pub(super) const MINUTE: Duration = Duration::from_mins(1);
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 
 /// Takes `per_minute` events at once, then one for each `minute / per_minute`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct LeakyBucket {
+pub(crate) struct LeakyBucket {
     empty_at: Option<Instant>,
 }
 
 impl LeakyBucket {
     /// How long it takes until one more event fits; `None` where it fits now, or where there is no limit (0).
-    pub(super) fn wait(&self, per_minute: u32, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait(&self, per_minute: u32, now: Instant) -> Option<Duration> {
         let interval = MINUTE.checked_div(per_minute)?;
         (self.empty_at? + interval)
             .checked_duration_since(now + MINUTE)
@@ -20,7 +20,7 @@ impl LeakyBucket {
     }
 
     /// Notes an event. Those beyond the limit do not add up: it is forgiven after little more than a minute.
-    pub(super) fn add(&mut self, per_minute: u32, now: Instant) {
+    pub(crate) fn add(&mut self, per_minute: u32, now: Instant) {
         if let Some(interval) = MINUTE.checked_div(per_minute) {
             let empty_at = self.empty_at.map_or(now, |empty_at| empty_at.max(now));
             self.empty_at = Some((empty_at + interval).min(now + MINUTE));
@@ -28,7 +28,7 @@ impl LeakyBucket {
     }
 
     /// Whether it remembers nothing any more.
-    pub(super) fn is_empty(&self, now: Instant) -> bool {
+    pub(crate) fn is_empty(&self, now: Instant) -> bool {
         self.empty_at.is_none_or(|empty_at| empty_at <= now)
     }
 }

@@ -5,8 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::leaky_bucket::{LeakyBucket, MINUTE};
-use crate::{access::AccessKey, keys::Origin};
+use super::{
+    AccessKey,
+    leaky_bucket::{LeakyBucket, MINUTE},
+};
+use crate::keys::Origin;
 
 /// Failures a minute after which only keys that were accepted before are compared: a guess more is a guess too many, and
 /// honest callers with an old key are few.
@@ -20,7 +23,7 @@ const REMEMBERED: usize = 16_384;
 
 /// The keys that origins showed.
 #[derive(Debug)]
-pub(super) struct AccessLimit {
+pub(crate) struct AccessLimit {
     /// Failures after which an answer says that there were too many; 0 switches the limits off.
     per_minute: u32,
     origins: HashMap<Origin, Shown>,
@@ -37,7 +40,7 @@ struct Shown {
 }
 
 impl AccessLimit {
-    pub(super) fn new(per_minute: u32) -> Self {
+    pub(crate) fn new(per_minute: u32) -> Self {
         Self {
             per_minute,
             origins: HashMap::new(),
@@ -46,7 +49,7 @@ impl AccessLimit {
     }
 
     /// Whether a key may be compared with those that are accepted; else how long to wait.
-    pub(super) fn may_compare(
+    pub(crate) fn may_compare(
         &self,
         origin: Origin,
         key: &AccessKey,
@@ -66,12 +69,12 @@ impl AccessLimit {
     }
 
     /// How long an origin must wait until what it shows for the first time is compared; `None` where it need not.
-    pub(super) fn wait(&self, origin: Origin, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait(&self, origin: Origin, now: Instant) -> Option<Duration> {
         self.origins.get(&origin)?.failed.wait(FAILURES, now)
     }
 
     /// Notes that a key was accepted.
-    pub(super) fn accepted(&mut self, origin: Origin, key: &AccessKey, now: Instant) {
+    pub(crate) fn accepted(&mut self, origin: Origin, key: &AccessKey, now: Instant) {
         if self.per_minute == 0 {
             return;
         }
@@ -86,7 +89,7 @@ impl AccessLimit {
 
     /// Notes a wrong key; tells how long to wait where that is all that its caller gets to know, and whether the origin
     /// shows so many that they are not compared any more.
-    pub(super) fn failed(&mut self, origin: Origin, now: Instant) -> (Option<Duration>, bool) {
+    pub(crate) fn failed(&mut self, origin: Origin, now: Instant) -> (Option<Duration>, bool) {
         if self.per_minute == 0 {
             return (None, false);
         }
@@ -103,7 +106,7 @@ impl AccessLimit {
     }
 
     /// Whether keys of any origin are not compared.
-    pub(super) fn is_any_flooding(&self, now: Instant) -> bool {
+    pub(crate) fn is_any_flooding(&self, now: Instant) -> bool {
         self.flooding_until.is_some_and(|until| until > now)
     }
 

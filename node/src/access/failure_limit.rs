@@ -23,7 +23,7 @@ const FLOOD: u32 = 1_000;
 
 /// The keys that origins tried within the last minute.
 #[derive(Debug)]
-pub(super) struct FailureLimit {
+pub(crate) struct FailureLimit {
     /// Keys that an origin may try; 0 switches the limit off.
     per_minute: usize,
     origins: HashMap<Origin, Tried>,
@@ -65,7 +65,7 @@ impl Tried {
 }
 
 impl FailureLimit {
-    pub(super) fn new(per_minute: u32) -> Self {
+    pub(crate) fn new(per_minute: u32) -> Self {
         Self {
             per_minute: usize::try_from(per_minute).unwrap_or(usize::MAX),
             origins: HashMap::new(),
@@ -74,7 +74,7 @@ impl FailureLimit {
     }
 
     /// Whether a key may be tried; else how long its origin has to wait. One that counts already goes on until it fails.
-    pub(super) fn may_try(&self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn may_try(&self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
         let Some(tried) = self.origins.get(&place.origin()) else {
             return Ok(());
         };
@@ -91,21 +91,21 @@ impl FailureLimit {
     ///
     /// # Errors
     /// How long its origin has to wait.
-    pub(super) fn count(&mut self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn count(&mut self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
         self.may_try(place, now)?;
         self.counted(place, now);
         Ok(())
     }
 
     /// A request with the key ended so that it stays counted: it opened nothing, or is about to create something.
-    pub(super) fn hold(&mut self, place: &KeyPlace, now: Instant) {
+    pub(crate) fn hold(&mut self, place: &KeyPlace, now: Instant) {
         if let Some(key) = self.counted(place, now) {
             key.held = key.held.saturating_add(1);
         }
     }
 
     /// The key did not open what it should.
-    pub(super) fn failed(&mut self, place: &KeyPlace, now: Instant) {
+    pub(crate) fn failed(&mut self, place: &KeyPlace, now: Instant) {
         self.hold(place, now);
         if let Some(key) = self.counted(place, now) {
             key.failures = key.failures.saturating_add(1);
@@ -113,7 +113,7 @@ impl FailureLimit {
     }
 
     /// Whether the key did not open what it should within this minute.
-    pub(super) fn has_failed(&self, place: &KeyPlace, now: Instant) -> bool {
+    pub(crate) fn has_failed(&self, place: &KeyPlace, now: Instant) -> bool {
         let tried = self.origins.get(&place.origin());
         tried.is_some_and(|tried| {
             tried
@@ -126,7 +126,7 @@ impl FailureLimit {
     ///
     /// # Errors
     /// How long to wait.
-    pub(super) fn exempt_failed(&mut self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn exempt_failed(&mut self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
         let tried = self.origins.get(&place.origin());
         if let Some(wait) = tried.and_then(|tried| tried.used_up(self.per_minute, now)) {
             return Err(wait);
@@ -136,7 +136,7 @@ impl FailureLimit {
     }
 
     /// The key opened something, or was not tried after all: it does not count, unless another request keeps it counted.
-    pub(super) fn give_back(&mut self, place: &KeyPlace) {
+    pub(crate) fn give_back(&mut self, place: &KeyPlace) {
         if let Some(tried) = self.origins.get_mut(&place.origin()) {
             tried
                 .keys
@@ -145,7 +145,7 @@ impl FailureLimit {
     }
 
     /// What the key was held for did not take place.
-    pub(super) fn release(&mut self, place: &KeyPlace) {
+    pub(crate) fn release(&mut self, place: &KeyPlace) {
         let tried = self.origins.get_mut(&place.origin());
         if let Some(key) = tried.and_then(|tried| tried.key(place.number())) {
             key.held = key.held.saturating_sub(1);
@@ -154,7 +154,7 @@ impl FailureLimit {
     }
 
     /// Notes that an origin was refused a user key; tells whether it is flooding.
-    pub(super) fn refused(&mut self, origin: Origin, now: Instant) -> bool {
+    pub(crate) fn refused(&mut self, origin: Origin, now: Instant) -> bool {
         if self.per_minute == 0 {
             return false;
         }
@@ -169,13 +169,13 @@ impl FailureLimit {
     }
 
     /// Whether so many refusals went to an origin within a minute that being exempt there is not enough any more.
-    pub(super) fn is_flooding(&self, origin: Origin, now: Instant) -> bool {
+    pub(crate) fn is_flooding(&self, origin: Origin, now: Instant) -> bool {
         let tried = self.origins.get(&origin);
         tried.is_some_and(|tried| tried.refused.wait(FLOOD, now).is_some())
     }
 
     /// Whether any origin may be flooding.
-    pub(super) fn is_any_flooding(&self, now: Instant) -> bool {
+    pub(crate) fn is_any_flooding(&self, now: Instant) -> bool {
         self.flooding_until.is_some_and(|until| until > now)
     }
 
