@@ -9,13 +9,11 @@ use super::{
 use crate::{
     api::problem::Problem,
     cluster::{
-        AckLevel, Address, Change, Holder, MemberName, Place, Seen, WireIdentity, Write, Written,
+        AckLevel, Address, Change, FoundValue, Holder, MemberName, NewValue, OwnersWrite, Place,
+        Question, Seen, ValueAnswer, ValueRefusal, ValueRequest, WireIdentity, Write, Written,
     },
     domain::{Content, Identity, Row, Version},
-    peers::{
-        FoundValue, NewValue, OwnersWrite, PeerClient, Question, ValueAnswer, ValueRefusal,
-        ValueRequest,
-    },
+    peers::PeerClient,
     store::WriteError,
 };
 

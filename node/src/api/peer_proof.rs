@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     budget::{ROOM_WAIT, Reservation},
+    cluster::EXCHANGE_PATH,
     crypto::BodyDigest,
     metrics::AuthFailure,
-    peers::{ASK, CHALLENGE, EXCHANGE_PATH, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven},
+    peers::{ASK, CHALLENGE, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven},
 };
 
 /// Whether a request is signed, or asks for what to sign.

@@ -23,14 +23,11 @@ use super::{
 use crate::{
     access::AccessKeys,
     budget::{Pool, ROOM_WAIT, Reservation},
-    cluster::{Address, Answer, Boot, Envelope, Request},
+    cluster::{Address, Answer, Boot, EXCHANGE_PATH, Envelope, Request},
     config::{PeerAddress, PeerProofPolicy},
     crypto::{BodyDigest, PeerProofKey, SignedAnswer, SignedRequest},
     tls::Identity,
 };
-
-/// Where nodes take each other's messages. The number is the protocol's major version.
-pub const EXCHANGE_PATH: &str = "/cluster/v1/exchange";
 
 const CLUSTER_KEY: HeaderName = HeaderName::from_static("x-cluster-key");
 const CONNECT: Duration = Duration::from_secs(2);

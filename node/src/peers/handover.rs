@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{HandedOver, PeerClient, Question, ValueAnswer, ValueRequest};
+use super::PeerClient;
 use crate::{
-    cluster::{MemberName, View, WireIdentity},
+    cluster::{HandedOver, MemberName, Question, ValueAnswer, ValueRequest, View, WireIdentity},
     store::{OwnedValue, Store},
 };
 

@@ -2,6 +2,7 @@
 
 mod administration;
 mod answer;
+mod ask;
 mod bootstrap;
 mod client;
 mod error;
@@ -14,7 +15,6 @@ mod proof;
 mod running;
 mod tls_fault;
 mod unfence;
-mod values;
 
 use std::{
     sync::Arc,
@@ -29,19 +29,13 @@ pub use administration::{
 };
 pub use answer::MESSAGE_BYTES;
 pub use bootstrap::{Founding, bootstrap};
-pub use client::{Caller, EXCHANGE_PATH, PeerClient};
+pub use client::{Caller, PeerClient};
 pub use error::PeerError;
 pub use faults::{PeerFaults, UnreachablePeer};
 pub use health::{Probe, probe};
-pub use import::{
-    IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, Imported, ImportedEntry, import,
-};
+pub use import::{Imported, import};
 pub use proof::{ASK, CHALLENGE, PROOF, PeerProofs, Proven, Unproven};
 pub use unfence::{Unfenced, UnfencedEntry, unfence};
-pub use values::{
-    DamagedValue, FoundValue, HandedOver, NewValue, OwnersWrite, Question, VALUES_PATH,
-    ValueAnswer, ValueRefusal, ValueRequest,
-};
 
 use crate::{
     cluster::{Address, Event, MemberName, Output},

@@ -33,10 +33,9 @@ use crate::{
         value_text::ValueText,
         write_terms::WriteTerms,
     },
-    cluster::{Change, Seen, Written},
+    cluster::{Change, NewValue, Seen, Written},
     domain::{Category, Identity, Row},
     log::logged_name,
-    peers::NewValue,
 };
 
 /// Create a configuration

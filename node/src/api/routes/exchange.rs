@@ -7,12 +7,12 @@ use axum::{
 
 use crate::{
     api::{Node, auth::Peer, error::ApiError, peer_proof},
-    cluster::{self, Envelope},
+    cluster::{self, EXCHANGE_PATH, Envelope},
     config::PeerAddress,
 };
 
 /// Where messages go.
-pub(in crate::api) const PATH: &str = crate::peers::EXCHANGE_PATH;
+pub(in crate::api) const PATH: &str = EXCHANGE_PATH;
 
 /// Takes another node's message. No part of the public document: clients have no business here.
 pub(in crate::api) async fn exchange(

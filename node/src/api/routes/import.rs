@@ -8,15 +8,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     api::{Node, NodeState, auth::Peer, error::ApiError, peer_proof, write_terms::WriteTerms},
-    cluster::{Change, Seen, Write},
+    cluster::{
+        Change, IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry, Seen, Write,
+    },
     crypto::token_time,
     domain::{Category, Identity},
-    peers::{ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry},
     store::WriteError,
 };
 
 /// Where they are sent.
-pub(in crate::api) const PATH: &str = crate::peers::IMPORT_PATH;
+pub(in crate::api) const PATH: &str = IMPORT_PATH;
 /// Entries that are written at the same time: they share commits.
 const AT_ONCE: usize = 64;
 

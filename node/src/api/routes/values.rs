@@ -19,12 +19,11 @@ use crate::{
         peer_proof,
     },
     budget::{NoRoom, Reservation, SMALL_ANSWER},
-    cluster::{AckLevel, Change, Seen, Write},
-    domain::Content,
-    peers::{
-        FoundValue, HandedOver, OwnersWrite, Question, VALUES_PATH, ValueAnswer, ValueRefusal,
-        ValueRequest,
+    cluster::{
+        AckLevel, Change, FoundValue, HandedOver, OwnersWrite, Question, Seen, VALUES_PATH,
+        ValueAnswer, ValueRefusal, ValueRequest, Write,
     },
+    domain::Content,
     store::{ReadError, WriteError},
 };
 

@@ -1,12 +1,10 @@
 //! Federated: what nodes ask each other of the values that they own. One question to one node, which never passes it on.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use super::PeerClient;
+use super::{WireIdentity, WireRow};
 use crate::{
-    cluster::{AckLevel, Address, Change, FoundingId, MemberName, WireIdentity, WireRow, Written},
+    cluster::{AckLevel, Change, FoundingId, MemberName, Written},
     domain::{Category, Clock, Content, Fingerprint, Row, Seal, Version},
 };
 
@@ -170,15 +168,6 @@ impl FoundValue {
             row.content = Some(Content::Token(token));
         }
         Ok(row)
-    }
-}
-
-impl PeerClient {
-    /// Asks a node and waits for its answer.
-    pub async fn ask(&self, to: &Address, request: &ValueRequest) -> anyhow::Result<ValueAnswer> {
-        let patience = Duration::from_millis(request.patience_ms);
-        let answer = self.post(to.as_str(), VALUES_PATH, request, patience).await;
-        answer.map_err(|error| anyhow::anyhow!(error.chain()))
     }
 }
 

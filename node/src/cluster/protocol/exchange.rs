@@ -7,15 +7,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{
-    Address, Boot, Cutoff, FoundingId, MemberName, Mode, PurgeMarks, Refusal, Roster, Seq,
-    WireDigest,
+use crate::{
+    cluster::{
+        Address, Boot, Cutoff, FoundingId, MemberName, Mode, PurgeMarks, Refusal, Roster, Seq,
+        WireDigest,
+    },
+    crypto::Salt,
+    domain::{
+        Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
+        Timestamp, Version,
+    },
 };
-use crate::crypto::Salt;
-use crate::domain::{
-    Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
-    Timestamp, Version,
-};
+
+/// Where nodes take each other's messages. The number is the protocol's major version.
+pub const EXCHANGE_PATH: &str = "/cluster/v1/exchange";
 
 /// The protocol's version. Nodes of one major version understand each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,17 +36,17 @@ impl Protocol {
     pub const CURRENT: Self = Self { major: 1, minor: 2 };
 
     /// Whether a node understands [`Request::Digest`].
-    pub(super) fn has_digests(self) -> bool {
+    pub(in crate::cluster) fn has_digests(self) -> bool {
         self.minor >= 1
     }
 
     /// Whether a node keeps the seal of a value that it is told to write.
-    pub(super) fn has_seals(self) -> bool {
+    pub(in crate::cluster) fn has_seals(self) -> bool {
         self.minor >= 2
     }
 
     /// Whether a source of a snapshot admits the node that takes it.
-    pub(super) fn sources_admit(self) -> bool {
+    pub(in crate::cluster) fn sources_admit(self) -> bool {
         self.minor >= 2
     }
 }
@@ -223,7 +228,7 @@ pub struct SnapshotHead {
 
 impl SnapshotHead {
     /// Whether every stamp in it can have come from a clock.
-    pub(super) fn is_plausible(&self) -> bool {
+    pub(in crate::cluster) fn is_plausible(&self) -> bool {
         self.clock.is_plausible() && self.purged_clock.is_plausible() && self.roster.is_plausible()
     }
 }

@@ -1,0 +1,16 @@
+//! What nodes and the commands beside them send each other: all types of the wire. JSON over HTTP; unknown members are ignored,
+//! so that neighbouring releases work together.
+
+mod exchange;
+mod import;
+mod values;
+
+pub use exchange::{
+    Answer, EXCHANGE_PATH, Envelope, Hello, Protocol, Request, SnapshotHead, WireIdentity, WireRow,
+    WireSalt,
+};
+pub use import::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry};
+pub use values::{
+    DamagedValue, FoundValue, HandedOver, NewValue, OwnersWrite, Question, VALUES_PATH,
+    ValueAnswer, ValueRefusal, ValueRequest,
+};
