@@ -6,6 +6,7 @@ pub mod access;
 pub mod api;
 pub mod budget;
 mod certificates;
+pub mod cli;
 pub mod cluster;
 mod cluster_link;
 pub mod config;

@@ -2,24 +2,25 @@
 
 mod access_keys;
 pub mod dotenv;
+mod flags;
+mod layers;
 mod listening;
 mod lists;
 mod memory;
 mod patience;
 mod peers;
-mod raw;
 mod settings;
 mod sources;
-mod subcommands;
 mod values;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
+pub(crate) use flags::flag;
+pub use layers::{Layers, UsageError};
 pub use listening::{ClientHttps, CorsOrigins, TlsFiles};
 pub use lists::ListBounds;
 pub use patience::Patience;
 pub use peers::{PeerAddress, PeerList, PeerProofPolicy};
-pub use raw::{Layers, UsageError, command};
 pub use settings::{SETTINGS, Setting};
 
 use ipnet::IpNet;

@@ -13,7 +13,7 @@ use clap::ArgMatches;
 use super::{
     Layers, SETTINGS,
     dotenv::{self, DotEnv},
-    raw::{NO_TEXT, OF_OTHERS},
+    layers::{NO_TEXT, OF_OTHERS},
 };
 
 /// No file of settings is larger; a wrong file is not read to its end.

@@ -1,5 +1,7 @@
 mod keys;
 
+use clap::Command;
+
 use super::*;
 
 fn config(
@@ -17,6 +19,10 @@ fn config(
         .try_get_matches_from(std::iter::once(&"osc-node").chain(flags))
         .unwrap();
     Config::from_layers(&Layers::new(&flags, owned(environment), owned(dotenv)))
+}
+
+fn command() -> Command {
+    Command::new("osc-node").args(SETTINGS.iter().map(flag))
 }
 
 fn faults(environment: &[(&str, &str)]) -> Vec<String> {

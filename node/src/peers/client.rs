@@ -132,7 +132,7 @@ impl PeerClient {
     }
 
     /// Sends any message to a route of nodes.
-    pub(super) async fn post<T: DeserializeOwned>(
+    pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         to: &str,
         path: &str,
@@ -144,7 +144,7 @@ impl PeerClient {
     }
 
     /// Asks a route for administration, and gives the body of its answer.
-    pub(super) async fn ask_route(
+    pub(crate) async fn ask_route(
         &self,
         method: Method,
         to: &PeerAddress,

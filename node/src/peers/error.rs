@@ -77,7 +77,7 @@ impl PeerError {
     }
 
     /// The status with which it said no.
-    pub(super) fn status(&self) -> Option<StatusCode> {
+    pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused { status, .. } => Some(*status),
             _ => None,

@@ -1,20 +1,14 @@
 //! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
 
-mod administration;
 mod answer;
 mod ask;
-mod bootstrap;
 mod client;
 mod error;
 mod faults;
 mod handover;
-mod health;
-mod import;
 mod list;
 mod proof;
-mod running;
 mod tls_fault;
-mod unfence;
 
 use std::{
     sync::Arc,
@@ -23,19 +17,12 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
-pub use administration::{
-    Member, Removed, compare_salt, export_salt, force_delete, leave, log_level, members,
-    remove_member, set_log_level,
-};
 pub use answer::MESSAGE_BYTES;
-pub use bootstrap::{Founding, bootstrap};
+pub(crate) use client::ResolvedHost;
 pub use client::{Caller, PeerClient};
 pub use error::PeerError;
 pub use faults::{PeerFaults, UnreachablePeer};
-pub use health::{Probe, probe};
-pub use import::{Imported, import};
 pub use proof::{ASK, CHALLENGE, PROOF, PeerProofs, Proven, Unproven};
-pub use unfence::{Unfenced, UnfencedEntry, unfence};
 
 use crate::{
     cluster::{Address, Event, MemberName, Output},

@@ -1,8 +1,10 @@
 //! `.env` files: nothing panics, and whatever is read becomes settings or faults.
 
-use opensecureconf_node::config::{Config, Layers, command, dotenv};
-
 use crate::corpus::{Share, run};
+use opensecureconf_node::{
+    cli::command,
+    config::{Config, Layers, dotenv},
+};
 
 const WORDS: &[&str] = &[
     "OSC_API_KEY",

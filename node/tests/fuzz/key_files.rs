@@ -2,10 +2,12 @@
 
 use std::fs;
 
-use opensecureconf_node::config::{Config, Layers, command};
-use tempfile::TempDir;
-
 use crate::corpus::{Share, run};
+use opensecureconf_node::{
+    cli::command,
+    config::{Config, Layers},
+};
+use tempfile::TempDir;
 
 const WORDS: &[&str] = &[
     "\n",

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Once};
 
 use opensecureconf_node::{
-    config::{Config, Layers, Patience, command},
+    cli::command,
+    config::{Config, Layers, Patience},
     crypto::Iterations,
     log::LogControl,
     serve::BoundNode,

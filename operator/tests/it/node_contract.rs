@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use opensecureconf_node::{
-    config::{Config, Layers, SETTINGS, command},
+    cli::command,
+    config::{Config, Layers, SETTINGS},
     crypto::Iterations,
     log::{LogControl, LogFormat, LogLevel},
     serve::BoundNode,

@@ -4,36 +4,36 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::running::RunningNode;
+use super::RunningNode;
 use crate::config::Config;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the node answered.
 #[derive(Debug, Deserialize)]
-pub struct Unfenced {
+pub(crate) struct Unfenced {
     /// What it is now, as `/cluster/status?details=true` names it.
-    pub state: String,
+    pub(crate) state: String,
     /// How many of its entries may have been deleted elsewhere.
-    pub count: u64,
+    pub(crate) count: u64,
     /// The first thousand of them.
-    pub entries: Vec<UnfencedEntry>,
+    pub(crate) entries: Vec<UnfencedEntry>,
 }
 
 /// An entry that may have been deleted.
 #[derive(Debug, Deserialize)]
-pub struct UnfencedEntry {
+pub(crate) struct UnfencedEntry {
     /// Its environment; `None` for the default one.
-    pub environment: Option<String>,
+    pub(crate) environment: Option<String>,
     /// Its name.
-    pub key: String,
+    pub(crate) key: String,
 }
 
 /// Orders it of the running node with these settings; with `dry_run` only asks what may have been deleted.
 ///
 /// # Errors
 /// Where the node is not in a cluster, does not answer, or refuses: it is not fenced, or another node can give it a snapshot.
-pub async fn unfence(config: &Config, dry_run: bool) -> anyhow::Result<Unfenced> {
+pub(crate) async fn unfence(config: &Config, dry_run: bool) -> anyhow::Result<Unfenced> {
     let path = format!("/cluster/unfence?dry_run={dry_run}");
     let order = serde_json::json!({});
     RunningNode::of(config)?

@@ -15,7 +15,7 @@ fn order_help(example: &str) -> String {
 }
 
 /// All of them.
-pub(super) fn subcommands() -> Vec<Command> {
+pub(crate) fn subcommands() -> Vec<Command> {
     vec![
         Command::new("config").about("Print the settings in effect, with secrets masked, and stop"),
         Command::new("check")

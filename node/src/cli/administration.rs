@@ -7,19 +7,21 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use clap::ArgMatches;
-use opensecureconf_node::{
+
+use super::{
+    commands::{Outcome, counted, path, wait_for},
+    running_node::{self, Member, Removed},
+};
+use crate::{
     config::{Config, UsageError},
     log::LogLevel,
-    peers::{self, Member, Removed},
     store::{self, read_salt_file},
 };
 
-use super::{Outcome, counted, path, wait_for};
-
 /// Tells the running node with these settings to found its cluster, once no listed node knows of one.
 pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let peers::Founding { node, id, before } =
-        wait_for(peers::bootstrap(config, arguments.get_flag("force")))?;
+    let running_node::Founding { node, id, before } =
+        wait_for(running_node::bootstrap(config, arguments.get_flag("force")))?;
     let mut out = io::stdout();
     if before {
         writeln!(
@@ -38,7 +40,7 @@ pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Resu
 /// Lets the running node with these settings go on with what it has, and lists what may have been deleted.
 pub(crate) fn unfence(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let dry_run = arguments.get_flag("dry-run");
-    let unfenced = wait_for(peers::unfence(config, dry_run))?;
+    let unfenced = wait_for(running_node::unfence(config, dry_run))?;
     let mut out = io::stdout().lock();
     if dry_run {
         writeln!(out, "the node is {}; nothing was done", unfenced.state)?;
@@ -66,7 +68,7 @@ pub(crate) fn members(config: &Config, arguments: &ArgMatches) -> anyhow::Result
     if let Some(("remove", arguments)) = arguments.subcommand() {
         let name = text(arguments, "name")?;
         let incarnation = arguments.get_one::<String>("incarnation");
-        let removed = peers::remove_member(
+        let removed = running_node::remove_member(
             config,
             name,
             incarnation.map(String::as_str),
@@ -86,7 +88,7 @@ pub(crate) fn members(config: &Config, arguments: &ArgMatches) -> anyhow::Result
         }
         return Ok(Outcome::Done);
     }
-    let members = wait_for(peers::members(config))?;
+    let members = wait_for(running_node::members(config))?;
     let mut out = io::stdout().lock();
     let width = members.iter().map(|member| member.name.len()).max();
     let width = width.unwrap_or_default().max(4);
@@ -123,7 +125,7 @@ pub(crate) fn members(config: &Config, arguments: &ArgMatches) -> anyhow::Result
 
 /// Makes the node leave its cluster.
 pub(crate) fn leave(config: &Config) -> anyhow::Result<Outcome> {
-    let state = wait_for(peers::leave(config))?;
+    let state = wait_for(running_node::leave(config))?;
     let mut out = io::stdout().lock();
     if state == "left" {
         writeln!(
@@ -149,7 +151,7 @@ pub(crate) fn salt(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
             let salt = salt.ok_or_else(|| {
                 UsageError(vec![format!("there is no salt at {}", file.display())])
             })?;
-            wait_for(peers::compare_salt(config, &salt))
+            wait_for(running_node::compare_salt(config, &salt))
                 .with_context(|| format!("{} ({})", file.display(), salt.fingerprint()))?;
             writeln!(
                 io::stdout(),
@@ -170,7 +172,7 @@ fn export(config: &Config, output: &Path) -> anyhow::Result<Outcome> {
         "{} exists already; name another file",
         output.display()
     );
-    let salt = wait_for(peers::export_salt(config))?;
+    let salt = wait_for(running_node::export_salt(config))?;
     store::export_salt(output, &salt)?;
     writeln!(
         io::stdout(),
@@ -189,13 +191,13 @@ pub(crate) fn admin(config: &Config, arguments: &ArgMatches) -> anyhow::Result<O
             let key = text(arguments, "key")?;
             let environment = arguments.get_one::<String>("environment");
             let environment = environment.map(String::as_str);
-            wait_for(peers::force_delete(config, key, environment))?;
+            wait_for(running_node::force_delete(config, key, environment))?;
             let place = environment.unwrap_or("default");
             writeln!(out, "{key:?} in environment {place:?} is deleted unread")?;
         }
         Some(("log-level", arguments)) => {
             let Some(name) = arguments.get_one::<String>("level") else {
-                writeln!(out, "{}", wait_for(peers::log_level(config))?)?;
+                writeln!(out, "{}", wait_for(running_node::log_level(config))?)?;
                 return Ok(Outcome::Done);
             };
             let level = LogLevel::of_name(name).ok_or_else(|| {
@@ -205,7 +207,7 @@ pub(crate) fn admin(config: &Config, arguments: &ArgMatches) -> anyhow::Result<O
                     choices.join(" or ")
                 )])
             })?;
-            wait_for(peers::set_log_level(config, level))?;
+            wait_for(running_node::set_log_level(config, level))?;
             writeln!(
                 out,
                 "the node logs from {} on, until it restarts",

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::running::{OtherMember, RunningNode, Status};
+use super::{OtherMember, RunningNode, Status};
 use crate::{config::Config, crypto::Salt, log::LogLevel};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,34 +17,34 @@ const STANDALONE: &str = "standalone";
 
 /// A node of the cluster, as the asked node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its database.
-    pub incarnation: String,
+    pub(crate) incarnation: String,
     /// What it is to the cluster.
-    pub state: String,
+    pub(crate) state: String,
     /// Whether it is the node that was asked.
-    pub is_asked: bool,
+    pub(crate) is_asked: bool,
     /// Whether it answers.
-    pub reachable: bool,
+    pub(crate) reachable: bool,
     /// Whether it serves entries.
-    pub ready: bool,
+    pub(crate) ready: bool,
     /// Changes of the asked node that it does not hold yet.
-    pub lag: u64,
+    pub(crate) lag: u64,
     /// Changes of it that the asked node does not hold yet.
-    pub behind: u64,
+    pub(crate) behind: u64,
     /// Its release.
-    pub version: String,
+    pub(crate) version: String,
 }
 
 /// A member that was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// Its database.
-    pub incarnation: String,
+    pub(crate) incarnation: String,
     /// Whether its node still answers, so that it will join anew.
-    pub answers: bool,
+    pub(crate) answers: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,7 +61,7 @@ struct Level {
 ///
 /// # Errors
 /// Where the node stands alone, or does not answer.
-pub async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
+pub(crate) async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
     let status = RunningNode::of(config)?.status().await?;
     let Status { node_id, details } = status;
     if details.state == STANDALONE {
@@ -108,7 +108,7 @@ pub async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
 ///
 /// # Errors
 /// Where there is no such member, there are several, or the node refuses: it has not left, and is not removed by force.
-pub async fn remove_member(
+pub(crate) async fn remove_member(
     config: &Config,
     name: &str,
     incarnation: Option<&str>,
@@ -150,7 +150,7 @@ pub async fn remove_member(
 ///
 /// # Errors
 /// Where the node does not answer, belongs to no cluster yet, or refuses: it is the last member.
-pub async fn leave(config: &Config) -> anyhow::Result<String> {
+pub(crate) async fn leave(config: &Config) -> anyhow::Result<String> {
     let node = RunningNode::of(config)?;
     if node.status().await?.details.state == "blank" {
         bail!("the node belongs to no cluster yet, so there is none to leave");
@@ -166,7 +166,7 @@ pub async fn leave(config: &Config) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// Where the node does not answer, or has none yet.
-pub async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
+pub(crate) async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
     let node = RunningNode::of(config)?;
     let answer = node.ask(Method::GET, "/cluster/salt", "", PATIENCE).await?;
     let bytes = Zeroizing::new(answer.to_vec());
@@ -177,7 +177,7 @@ pub async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
 ///
 /// # Errors
 /// Where it has another one or none, or does not answer.
-pub async fn compare_salt(config: &Config, salt: &Salt) -> anyhow::Result<()> {
+pub(crate) async fn compare_salt(config: &Config, salt: &Salt) -> anyhow::Result<()> {
     let node = RunningNode::of(config)?;
     let body = salt.bytes().to_vec();
     node.ask(Method::POST, "/cluster/salt", body, PATIENCE)
@@ -189,7 +189,7 @@ pub async fn compare_salt(config: &Config, salt: &Salt) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where there is no such entry, or the node does not answer, or refuses.
-pub async fn force_delete(
+pub(crate) async fn force_delete(
     config: &Config,
     key: &str,
     environment: Option<&str>,
@@ -206,7 +206,7 @@ pub async fn force_delete(
 ///
 /// # Errors
 /// Where the node does not answer.
-pub async fn log_level(config: &Config) -> anyhow::Result<String> {
+pub(crate) async fn log_level(config: &Config) -> anyhow::Result<String> {
     let node = RunningNode::of(config)?;
     let answer = node
         .ask(Method::GET, "/admin/log-level", "", PATIENCE)
@@ -219,7 +219,7 @@ pub async fn log_level(config: &Config) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// Where the node does not answer.
-pub async fn set_log_level(config: &Config, level: LogLevel) -> anyhow::Result<()> {
+pub(crate) async fn set_log_level(config: &Config, level: LogLevel) -> anyhow::Result<()> {
     let node = RunningNode::of(config)?;
     let order = serde_json::json!({ "level": level.name() }).to_string();
     node.ask(Method::PUT, "/admin/log-level", order, PATIENCE)

@@ -4,7 +4,7 @@ use std::{io::Write, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 
-use super::running::RunningNode;
+use super::RunningNode;
 use crate::{
     cluster::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry},
     config::Config,
@@ -17,22 +17,22 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What an import came to.
 #[derive(Debug, Default)]
-pub struct Imported {
+pub(crate) struct Imported {
     /// Entries that were written, or would be.
-    pub written: u64,
+    pub(crate) written: u64,
     /// Entries that were there already.
-    pub present: u64,
+    pub(crate) present: u64,
     /// Names under which the node has another value.
-    pub taken: Vec<Identity>,
+    pub(crate) taken: Vec<Identity>,
     /// Entries that cannot be taken.
-    pub unusable: Vec<Identity>,
+    pub(crate) unusable: Vec<Identity>,
     /// Rows of an original that are no entries.
-    pub set_aside: u64,
+    pub(crate) set_aside: u64,
 }
 
 impl Imported {
     /// Whether everything that the source holds is in the node now.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.taken.is_empty() && self.unusable.is_empty() && self.set_aside == 0
     }
 }
@@ -42,7 +42,7 @@ impl Imported {
 /// # Errors
 /// Where the database cannot be read, was written with another salt, or the node refuses. What was written so far stands,
 /// and a second run goes on with the rest.
-pub async fn import(
+pub(crate) async fn import(
     config: &Config,
     from: &Path,
     salt_file: Option<&Path>,

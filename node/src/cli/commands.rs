@@ -1,7 +1,5 @@
 //! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster, import.
 
-pub(crate) mod administration;
-
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -9,11 +7,12 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::ArgMatches;
-use opensecureconf_node::{
+
+use super::running_node;
+use crate::{
     budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
     config::{Config, Layers, SETTINGS},
-    peers,
     serve::fresh_incarnation,
     store::{self, Findings, NewLife, Vacuumed},
 };
@@ -194,11 +193,11 @@ pub(crate) fn health(
 ) -> anyhow::Result<Outcome> {
     let health_bind = layers.get("HEALTH_BIND").map(str::parse).transpose();
     let probe = if arguments.get_flag("ready") {
-        peers::Probe::Ready
+        running_node::Probe::Ready
     } else {
-        peers::Probe::Health
+        running_node::Probe::Health
     };
-    wait_for(peers::probe(config, health_bind?, probe))?;
+    wait_for(running_node::probe(config, health_bind?, probe))?;
     Ok(Outcome::Done)
 }
 
@@ -208,7 +207,13 @@ pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<
     let salt = arguments.get_one::<PathBuf>("salt").map(PathBuf::as_path);
     let dry_run = arguments.get_flag("dry-run");
     let mut progress = io::stderr();
-    let imported = wait_for(peers::import(config, from, salt, dry_run, &mut progress))?;
+    let imported = wait_for(running_node::import(
+        config,
+        from,
+        salt,
+        dry_run,
+        &mut progress,
+    ))?;
     let mut out = io::stdout().lock();
     let verb = if dry_run { "to be written" } else { "written" };
     writeln!(out, "{verb:14} {}", imported.written)?;
@@ -242,7 +247,7 @@ pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<
 }
 
 /// Waits for a command that speaks to the running node.
-fn wait_for<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(super) fn wait_for<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
@@ -269,14 +274,14 @@ fn existing<'a>(path: &'a Path, option: &str) -> anyhow::Result<&'a Path> {
     Ok(path)
 }
 
-fn counted(entries: u64) -> String {
+pub(super) fn counted(entries: u64) -> String {
     match entries {
         1 => "1 entry".to_owned(),
         many => format!("{many} entries"),
     }
 }
 
-fn path<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a Path> {
+pub(super) fn path<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a Path> {
     arguments
         .get_one::<PathBuf>(name)
         .map(PathBuf::as_path)

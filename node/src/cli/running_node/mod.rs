@@ -1,5 +1,11 @@
 //! The running node with some settings, as commands beside it speak to it.
 
+mod administration;
+mod bootstrap;
+mod health;
+mod import;
+mod unfence;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
@@ -10,11 +16,20 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Caller, MESSAGE_BYTES, PeerClient, PeerError, client::ResolvedHost};
+pub(crate) use administration::{
+    Member, Removed, compare_salt, export_salt, force_delete, leave, log_level, members,
+    remove_member, set_log_level,
+};
+pub(crate) use bootstrap::{Founding, bootstrap};
+pub(crate) use health::{Probe, probe};
+pub(crate) use import::import;
+pub(crate) use unfence::unfence;
+
 use crate::{
     budget::Pool,
     cluster::Boot,
     config::{Config, PeerAddress, UsageError},
+    peers::{Caller, MESSAGE_BYTES, PeerClient, PeerError, ResolvedHost},
     tls::Identity,
 };
 
@@ -22,46 +37,46 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a node says of itself, as far as commands need it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Status {
+pub(crate) struct Status {
     /// A node that stands alone shows no name.
-    pub(super) node_id: Option<String>,
-    pub(super) details: Details,
+    pub(crate) node_id: Option<String>,
+    pub(crate) details: Details,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Details {
-    pub(super) incarnation: String,
-    pub(super) state: String,
-    pub(super) ready: bool,
-    pub(super) version: String,
-    pub(super) cluster_uid: Option<String>,
+pub(crate) struct Details {
+    pub(crate) incarnation: String,
+    pub(crate) state: String,
+    pub(crate) ready: bool,
+    pub(crate) version: String,
+    pub(crate) cluster_uid: Option<String>,
     #[serde(default)]
-    pub(super) salt_fingerprint: Option<String>,
+    pub(crate) salt_fingerprint: Option<String>,
     #[serde(default)]
-    pub(super) members: Vec<OtherMember>,
+    pub(crate) members: Vec<OtherMember>,
 }
 
 /// Another node, as a node shows it.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct OtherMember {
-    pub(super) name: String,
-    pub(super) incarnation: String,
-    pub(super) state: String,
-    pub(super) reachable: bool,
-    pub(super) ready: bool,
-    pub(super) lag: u64,
-    pub(super) behind: u64,
-    pub(super) version: String,
+pub(crate) struct OtherMember {
+    pub(crate) name: String,
+    pub(crate) incarnation: String,
+    pub(crate) state: String,
+    pub(crate) reachable: bool,
+    pub(crate) ready: bool,
+    pub(crate) lag: u64,
+    pub(crate) behind: u64,
+    pub(crate) version: String,
 }
 
 /// A node that runs with the settings of a command, and the others that it lists.
-pub(super) struct RunningNode {
+pub(crate) struct RunningNode {
     client: PeerClient,
-    pub(super) address: PeerAddress,
+    pub(crate) address: PeerAddress,
     /// The settings that name its address.
     settings: &'static str,
     /// Whether it takes orders from its own machine only.
-    pub(super) local_orders: bool,
+    pub(crate) local_orders: bool,
 }
 
 impl RunningNode {
@@ -69,7 +84,7 @@ impl RunningNode {
     ///
     /// # Errors
     /// Where there is no cluster key to sign with, no port is named, or the certificates cannot be used.
-    pub(super) fn of(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
         let cluster_keys = config.cluster_keys.clone().context(
             "the running node takes orders of who has its cluster key: run this with the settings of that node (OSC_CLUSTER_KEY or \
              OSC_CLUSTER_KEY_FILE)",
@@ -119,7 +134,7 @@ impl RunningNode {
     ///
     /// # Errors
     /// Where it does not answer, or refuses.
-    pub(super) async fn status(&self) -> anyhow::Result<Status> {
+    pub(crate) async fn status(&self) -> anyhow::Result<Status> {
         let Self {
             address, settings, ..
         } = self;
@@ -134,7 +149,7 @@ impl RunningNode {
     }
 
     /// What a node says of itself.
-    pub(super) async fn status_of(&self, node: &PeerAddress) -> anyhow::Result<Status> {
+    pub(crate) async fn status_of(&self, node: &PeerAddress) -> anyhow::Result<Status> {
         Ok(self.try_status_of(node).await?)
     }
 
@@ -151,7 +166,7 @@ impl RunningNode {
     ///
     /// # Errors
     /// Where it does not answer, or refuses.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: Method,
         path: &str,
@@ -166,7 +181,7 @@ impl RunningNode {
     }
 
     /// Gives it an order of the cluster's owner.
-    pub(super) async fn order<T: DeserializeOwned>(
+    pub(crate) async fn order<T: DeserializeOwned>(
         &self,
         path: &str,
         order: &impl Serialize,
@@ -176,7 +191,7 @@ impl RunningNode {
     }
 
     /// Gives a listed node an order of the cluster's owner.
-    pub(super) async fn order_to<T: DeserializeOwned>(
+    pub(crate) async fn order_to<T: DeserializeOwned>(
         &self,
         node: &PeerAddress,
         path: &str,

@@ -5,20 +5,20 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::running::{RunningNode, Status};
+use super::{RunningNode, Status};
 use crate::config::{Config, PeerAddress};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A founded cluster.
 #[derive(Debug)]
-pub struct Founding {
+pub(crate) struct Founding {
     /// The node that founded it.
-    pub node: String,
+    pub(crate) node: String,
     /// Its id.
-    pub id: String,
+    pub(crate) id: String,
     /// Whether the node belonged to it before.
-    pub before: bool,
+    pub(crate) before: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,7 +38,7 @@ struct Candidate {
 ///
 /// # Errors
 /// Where a listed node does not answer or belongs to a cluster, where listed nodes have different salts, or the node refuses.
-pub async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Founding> {
+pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Founding> {
     let listed = config.cluster.as_ref().map(|cluster| &cluster.peers.now);
     let listed = match listed {
         Some(listed) if !force => listed.as_slice(),

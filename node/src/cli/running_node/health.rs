@@ -16,7 +16,7 @@ const MOST_TEXT: usize = 1024;
 
 /// Which question is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
+pub(crate) enum Probe {
     /// `/health`: the process does its work.
     Health,
     /// `/ready`: it serves entries.
@@ -36,7 +36,7 @@ impl Probe {
 ///
 /// # Errors
 /// Where the node does not answer within five seconds, or answers anything but 200; the text says what it answered.
-pub async fn probe(
+pub(crate) async fn probe(
     config: &Config,
     health_bind: Option<SocketAddr>,
     probe: Probe,

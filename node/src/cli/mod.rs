@@ -1,0 +1,70 @@
+//! `osc-node`: reads the settings, and serves or does what its command says.
+
+mod administration;
+mod command;
+mod commands;
+mod running_node;
+mod serve;
+mod subcommands;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+pub use command::command;
+use commands::Outcome;
+
+use crate::{
+    config::{Config, Layers, UsageError},
+    os::{open_files, process_privacy},
+};
+
+/// Does what the command line of this process says, and gives the exit code.
+pub fn run() -> ExitCode {
+    process_privacy::withdraw();
+    open_files::raise();
+    let arguments = command().get_matches();
+    let (name, flags) = match arguments.subcommand() {
+        Some((name, flags)) => (name, flags),
+        None => ("serve", &arguments),
+    };
+    let layers = Layers::of_process(flags);
+    let config = match Config::from_layers(&layers) {
+        Ok(config) => config,
+        // Docker takes 0 and 1 only.
+        Err(error) => return complain(&error, if name == "health" { 1 } else { 2 }),
+    };
+    let outcome = match name {
+        "config" => commands::show_config(&layers, &config),
+        "check" => commands::check(&config),
+        "vacuum" => commands::vacuum(&config),
+        "backup" => commands::backup(&config, flags),
+        "restore" => commands::restore(&config, flags),
+        "adopt" => commands::adopt(&config),
+        "import" => commands::import(&config, flags),
+        "bootstrap" => administration::bootstrap(&config, flags),
+        "members" => administration::members(&config, flags),
+        "leave" => administration::leave(&config),
+        "unfence" => administration::unfence(&config, flags),
+        "salt" => administration::salt(&config, flags),
+        "admin" => administration::admin(&config, flags),
+        "health" => commands::health(&layers, &config, flags),
+        _ => serve::serve(config),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Damaged) => ExitCode::from(3),
+        Ok(Outcome::Incomplete) => ExitCode::from(4),
+        Err(error) => {
+            let code = if error.is::<UsageError>() { 2 } else { 1 };
+            complain(&format_args!("{error:#}"), code)
+        }
+    }
+}
+
+fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    // Where standard error is gone there is nobody to tell.
+    let _ = writeln!(io::stderr(), "osc-node: {error}");
+    ExitCode::from(code)
+}

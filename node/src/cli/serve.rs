@@ -1,0 +1,78 @@
+//! `osc-node` without a command: serves, and turns signals into a stop in good order.
+
+use std::io;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::commands::Outcome;
+use crate::{
+    config::Config,
+    crypto::Iterations,
+    json::STACK,
+    log::{self, LogTarget},
+    serve::BoundNode,
+};
+
+/// Serves until a signal comes.
+///
+/// # Errors
+/// Where the log, the runtime or the node does not start, or the database fails.
+pub(super) fn serve(config: Config) -> anyhow::Result<Outcome> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
+    let target = match &config.log_file {
+        Some(path) => LogTarget::File(path.clone()),
+        None => LogTarget::Stdout,
+    };
+    let log = log::start(
+        config.log_level,
+        config.log_format,
+        &target,
+        &config.node_id,
+        config.log_names,
+    )
+    .context("cannot open OSC_LOG_FILE")?;
+    let stop_on_stdin_eof = config.stop_on_stdin_eof;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.workers.get())
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let node = BoundNode::start(config, Iterations::STANDARD, log.control.clone())?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(stop.clone()));
+        if stop_on_stdin_eof {
+            let stop = stop.clone();
+            std::thread::spawn(move || stop_at_end_of_stdin(&stop));
+        }
+        node.serve(stop).await
+    })?;
+    Ok(Outcome::Done)
+}
+
+async fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
+    let (mut terminate, mut interrupt, mut hangup) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        // Of a terminal that closes.
+        _ = hangup.recv() => {}
+    }
+    stop.cancel();
+    Ok(())
+}
+
+fn stop_at_end_of_stdin(stop: &CancellationToken) {
+    // An unreadable standard input is as good as a closed one.
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    stop.cancel();
+}
