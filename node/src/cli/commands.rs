@@ -13,7 +13,7 @@ use crate::{
     budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
     config::{Config, Layers, SETTINGS},
-    serve::fresh_incarnation,
+    server::fresh_incarnation,
     store::{self, Findings, NewLife, Vacuumed},
 };
 

@@ -12,7 +12,7 @@ use crate::{
     crypto::Iterations,
     json::STACK,
     log::{self, LogTarget},
-    serve::BoundNode,
+    server::BoundNode,
 };
 
 /// Serves until a signal comes.

@@ -1,41 +1,23 @@
-//! The HTTP edge of a node: connections, and what happens around a request.
+//! A running node: its parts put together, its ports, its files, and its link to the cluster.
 //!
 //! | file | idea |
 //! |---|---|
-//! | `accept` | the loop that takes connections from a port |
-//! | `table` | which connections there may be on ports that share their limits, and which ends first |
-//! | `connection` | one connection from its first byte to its end |
-//! | `activity` | what a connection is doing, and until when it may (no I/O) |
-//! | `handshake` | TLS, with certificates that may change |
-//! | `intake` | bytes below and above TLS: how many there may be before they make sense |
-//! | `wire` | the bytes between client and hyper: size of heads, refusals that hyper makes itself |
-//! | `stall_guard` | writes that the client does not take |
-//! | `edge` | one request: what it is told of its connection, and the headers that only a connection knows |
-//! | `request_body`, `answer_body` | bodies whose end is noticed; the rest of a refused request's body |
-//! | `head_room` | memory for large heads, shared by all streams |
-//! | `refusal` | answers of this module itself |
-//! | `health` | `/health` and `/ready` on a port and a thread of their own |
-//! | `prober` | the bytes of a prober, below the answers of `health` |
+//! | `serve` | puts a node together, and stops it in good order |
+//! | `listeners` | the ports, and what is served at each |
+//! | `sockets` | how their addresses are taken |
+//! | `certificates` | certificates that are put in force when their files change |
+//! | `connections` | connections, and what happens around a request |
+//! | `cluster_link` | what a node of a cluster has beside one that stands alone |
+//! | `upkeep` | what a node does beside answering |
+//! | `file_care` | who else may read the node's files, and when certificates end |
 
-mod accept;
-mod activity;
-mod answer_body;
-mod connection;
-mod edge;
-mod handshake;
-mod head_room;
-mod health;
-mod intake;
-mod limits;
-mod prober;
-mod refusal;
-mod request_body;
-mod stall_guard;
-mod table;
-mod wire;
+mod certificates;
+mod cluster_link;
+mod connections;
+mod file_care;
+mod listeners;
+mod serve;
+mod sockets;
+mod upkeep;
 
-pub(crate) use accept::Port;
-pub(crate) use handshake::LiveTls;
-pub(crate) use health::HealthPort;
-pub(crate) use limits::ConnectionLimits;
-pub(crate) use table::SharedTable;
+pub use serve::{BoundNode, fresh_incarnation};

@@ -7,7 +7,7 @@ use opensecureconf_node::{
     config::{Config, Layers, Patience},
     crypto::Iterations,
     log::LogControl,
-    serve::BoundNode,
+    server::BoundNode,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;

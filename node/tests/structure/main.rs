@@ -11,7 +11,7 @@ use source::Source;
 use table::Folder;
 
 /// What stands although the table or the rules below forbid it: the file, what it names, and why.
-const KNOWN: &[(&str, &str, &str)] = &[("listeners.rs", "axum", "listeners serve routers")];
+const KNOWN: &[(&str, &str, &str)] = &[];
 
 /// Libraries that bring the outside world in, and the folders that may name them.
 const LIBRARIES: &[(&str, &[&str])] = &[

@@ -7,7 +7,7 @@ use opensecureconf_node::{
     config::{Config, Layers, SETTINGS},
     crypto::Iterations,
     log::{LogControl, LogFormat, LogLevel},
-    serve::BoundNode,
+    server::BoundNode,
 };
 use opensecureconf_operator::{
     cluster::{

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
+use super::file_care::{self, FileCare};
 use crate::{
     access::AccessKeys,
     api::{Node, take_pulse},
-    file_care::{self, FileCare},
     os::reload,
     store::Store,
 };

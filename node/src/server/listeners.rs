@@ -10,14 +10,16 @@ use axum::Router;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use super::{
+    certificates::Certificates,
+    connections::{ConnectionLimits, HealthPort, LiveTls, Port, SharedTable},
+    sockets::{HttpsSocket, listen},
+};
 use crate::{
     api::{Node, OpenPorts, Served, metrics_router, router},
-    certificates::Certificates,
     config::{Config, UsageError},
     metrics::{CountedPort, FileMetrics, PortMetrics},
     peers::PeerClient,
-    server::{ConnectionLimits, HealthPort, LiveTls, Port, SharedTable},
-    sockets::{HttpsSocket, listen},
     tls::{Door, Identity, KnownHosts, Shown, TlsStatus},
 };
 

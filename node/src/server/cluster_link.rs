@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context;
 use tokio::task::JoinHandle;
 
+use super::listeners::StartIdentities;
 use crate::{
     api::{Federation, Node, Opener},
     budget::Pool,
@@ -12,7 +13,6 @@ use crate::{
     config::{Config, PeerList},
     crypto::{Iterations, Salt},
     keys::KeyRing,
-    listeners::StartIdentities,
     metrics::KeyMetrics,
     os::random,
     peers::{self, Caller, OnSalt, Outputs, PeerClient, PeerFaults},

@@ -13,7 +13,7 @@ pub(super) struct NoHeadRoom;
 
 /// What is left for large heads.
 #[derive(Debug, Clone)]
-pub(super) struct HeadRoom(pub(super) Pool);
+pub(crate) struct HeadRoom(pub(crate) Pool);
 
 impl HeadRoom {
     /// Room for a head that outgrows the small ones, whose end is not known yet.

@@ -9,23 +9,25 @@ use std::{
 use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 
+use super::{
+    cluster_link::{ClusterLink, flush, opener},
+    file_care::FileCare,
+    listeners::Listeners,
+    upkeep,
+};
 use crate::{
     api::{Node, NodeState, RunningParts},
     budget::Budgets,
     cluster::{Boot, MemberName, Mode, Rules, Setup},
-    cluster_link::{ClusterLink, flush, opener},
     config::{Config, UsageError},
     crypto::{Iterations, Salt},
     domain::{Incarnation, Timestamp},
-    file_care::FileCare,
-    listeners::Listeners,
     log::LogControl,
     metrics::{Metrics, StoreMetrics},
     os::random,
     peers::{Outputs, PeerProofs},
     store::{OpenError, OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
     tls::TlsStatus,
-    upkeep,
 };
 
 /// A node that listens but does not serve yet.

@@ -1,0 +1,41 @@
+//! The HTTP edge of a node: connections, and what happens around a request.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `accept` | the loop that takes connections from a port |
+//! | `table` | which connections there may be on ports that share their limits, and which ends first |
+//! | `connection` | one connection from its first byte to its end |
+//! | `activity` | what a connection is doing, and until when it may (no I/O) |
+//! | `handshake` | TLS, with certificates that may change |
+//! | `intake` | bytes below and above TLS: how many there may be before they make sense |
+//! | `wire` | the bytes between client and hyper: size of heads, refusals that hyper makes itself |
+//! | `stall_guard` | writes that the client does not take |
+//! | `edge` | one request: what it is told of its connection, and the headers that only a connection knows |
+//! | `request_body`, `answer_body` | bodies whose end is noticed; the rest of a refused request's body |
+//! | `head_room` | memory for large heads, shared by all streams |
+//! | `refusal` | answers of this module itself |
+//! | `health` | `/health` and `/ready` on a port and a thread of their own |
+//! | `prober` | the bytes of a prober, below the answers of `health` |
+
+mod accept;
+mod activity;
+mod answer_body;
+mod connection;
+mod edge;
+mod handshake;
+mod head_room;
+mod health;
+mod intake;
+mod limits;
+mod prober;
+mod refusal;
+mod request_body;
+mod stall_guard;
+mod table;
+mod wire;
+
+pub(crate) use accept::Port;
+pub(crate) use handshake::LiveTls;
+pub(crate) use health::HealthPort;
+pub(crate) use limits::ConnectionLimits;
+pub(crate) use table::SharedTable;
