@@ -16,6 +16,7 @@ pub mod log;
 pub mod metrics;
 pub mod os;
 pub mod peers;
+pub mod replica;
 pub mod server;
 pub mod store;
 pub mod tls;

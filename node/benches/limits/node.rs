@@ -14,7 +14,8 @@ use opensecureconf_node::{
     crypto::{DataKey, Iterations, Salt, SaltPolicy, UserKey, derive},
     domain::{ConfigKey, Environment, Identity, Incarnation, Timestamp},
     metrics::StoreMetrics,
-    store::{OpenedDatabase, SaltPlaces, Store, StoreSettings, settle_salt},
+    replica::{Replica, ReplicaSettings},
+    store::{OpenedDatabase, SaltPlaces, settle_salt},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -103,16 +104,18 @@ pub(crate) fn folder_with(entries: usize) -> (TempDir, DataKey) {
     };
     settle_salt(&database, places, SaltPolicy::Generate, || salt.clone()).unwrap();
     let now = Timestamp::from_micros(1_768_471_845_000_000);
-    let store = database
-        .start(StoreSettings {
+    let store = Replica::start(
+        database,
+        ReplicaSettings {
             clock: Arc::new(move || now),
             caches: CacheSizes::SMALLEST,
             min_free_bytes: 0,
             metrics: StoreMetrics::unregistered().unwrap(),
             engine: standalone(),
             outbox: tokio::sync::mpsc::unbounded_channel().0,
-        })
-        .unwrap();
+        },
+    )
+    .unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let numbers: Vec<_> = (0..entries).collect();
         for batch in numbers.chunks(500) {
@@ -123,7 +126,7 @@ pub(crate) fn folder_with(entries: usize) -> (TempDir, DataKey) {
     (folder, key)
 }
 
-async fn write(store: &Store, n: usize, key: &DataKey, now: Timestamp) {
+async fn write(store: &Replica, n: usize, key: &DataKey, now: Timestamp) {
     let identity = Identity {
         environment: Environment::default(),
         key: ConfigKey::new(format!("k{n}")).unwrap(),

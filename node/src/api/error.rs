@@ -16,7 +16,8 @@ use crate::{
     crypto::NotOpened,
     keys::DerivationQueueFull,
     log::logged_name,
-    store::{Ended, ReadError, WriteError},
+    replica::Ended,
+    store::{ReadError, WriteError},
 };
 
 /// Says that a value, or so many of a list, are lost with the node that had them.

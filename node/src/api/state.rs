@@ -26,7 +26,8 @@ use crate::{
     log::LogControl,
     metrics::Metrics,
     peers::{PeerFaults, PeerProofs, UnreachablePeer},
-    store::{Store, WallClock, WriteHealth},
+    replica::{Replica, WallClock},
+    store::WriteHealth,
     tls::TlsStatus,
 };
 
@@ -36,7 +37,7 @@ pub type Node = Arc<NodeState>;
 /// Everything that answering requests needs.
 pub struct NodeState {
     /// Where entries are.
-    pub store: Store,
+    pub store: Replica,
     /// Opens and seals values; empty until the salt is known.
     opener: OnceLock<Opener>,
     /// Who must hold a write before it is answered, unless the request says it.
@@ -108,7 +109,7 @@ pub struct NodeState {
 #[derive(Debug)]
 pub struct RunningParts {
     /// Where entries are.
-    pub store: Store,
+    pub store: Replica,
     /// What is counted.
     pub metrics: Metrics,
     /// The log's level.

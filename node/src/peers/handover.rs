@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::PeerClient;
 use crate::{
     cluster::{HandedOver, MemberName, Question, ValueAnswer, ValueRequest, View, WireIdentity},
-    store::{OwnedValue, Store},
+    replica::Replica,
+    store::OwnedValue,
 };
 
 /// Values and bytes of ciphertext in one message, unless a single value has more.
@@ -18,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Hands values over whenever the node is leaving, as long as the store lives.
-pub(super) async fn hand_over(store: Store, client: Arc<PeerClient>, name: MemberName) {
+pub(super) async fn hand_over(store: Replica, client: Arc<PeerClient>, name: MemberName) {
     let mut view = store.watch_view();
     let mut turn = 0_usize;
     loop {
@@ -27,7 +28,7 @@ pub(super) async fn hand_over(store: Store, client: Arc<PeerClient>, name: Membe
             return;
         };
         turn = turn.wrapping_add(1);
-        let pause = match store.owned_values(VALUES, BYTES).await {
+        let pause = match store.reader().owned_values(VALUES, BYTES).await {
             Ok(values) if values.is_empty() => RETRY,
             Ok(values) => match give(&client, &name, &leaving, turn, values).await {
                 Ok(adopted) if adopted > 0 => PAUSE,

@@ -6,7 +6,7 @@ use crate::{
     cluster::Address,
     config::{PeerAddress, PeerList},
     os::reload,
-    store::Store,
+    replica::Replica,
     tls::KnownHosts,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 const HOSTS_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells the engine where nodes may be, as long as the store lives.
-pub(super) async fn keep_told(store: Store, list: PeerList, hosts: KnownHosts) {
+pub(super) async fn keep_told(store: Replica, list: PeerList, hosts: KnownHosts) {
     hosts.list(list.now.iter().map(|address| address.host.as_str()));
     if store.listed(addresses(&list.now)).await.is_err() {
         return;
@@ -48,7 +48,7 @@ pub(super) async fn keep_told(store: Store, list: PeerList, hosts: KnownHosts) {
 }
 
 /// Members may be at other hosts than the list names: what they show there is accepted too.
-pub(super) async fn keep_hosts(store: Store, hosts: KnownHosts) {
+pub(super) async fn keep_hosts(store: Replica, hosts: KnownHosts) {
     let mut views = store.watch_view();
     let mut known = Vec::new();
     loop {

@@ -30,7 +30,7 @@ use crate::{
     crypto::Salt,
     log::logged_name,
     metrics::ClusterMetrics,
-    store::Store,
+    replica::Replica,
     tls::KnownHosts,
 };
 
@@ -45,7 +45,7 @@ pub type OnSalt = Box<dyn Fn(Salt) + Send + Sync>;
 
 /// Starts the tasks that drive the engine of a clustered node. They end with the store.
 pub fn start(
-    store: &Store,
+    store: &Replica,
     client: Arc<PeerClient>,
     (list, hosts): (PeerList, KnownHosts),
     outputs: Outputs,
@@ -61,11 +61,15 @@ pub fn start(
 }
 
 /// Starts the task that hands a federated node's values over when it leaves. It ends with the store.
-pub fn start_handover(store: &Store, client: Arc<PeerClient>, name: MemberName) -> JoinHandle<()> {
+pub fn start_handover(
+    store: &Replica,
+    client: Arc<PeerClient>,
+    name: MemberName,
+) -> JoinHandle<()> {
     tokio::spawn(handover::hand_over(store.clone(), client, name))
 }
 
-async fn tick(store: Store) {
+async fn tick(store: Replica) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -77,7 +81,7 @@ async fn tick(store: Store) {
 }
 
 async fn act(
-    store: Store,
+    store: Replica,
     client: Arc<PeerClient>,
     mut outputs: Outputs,
     on_salt: OnSalt,
@@ -109,7 +113,7 @@ async fn act(
                 let store = store.clone();
                 tokio::spawn(async move {
                     let id = scan.id;
-                    let digest = store.digest(scan).await.inspect_err(|error| {
+                    let digest = store.reader().digest(scan).await.inspect_err(|error| {
                         tracing::warn!(error = %error, "digest_failed");
                     });
                     let _ = store.scanned(id, digest.ok()).await;

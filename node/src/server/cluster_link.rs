@@ -16,7 +16,8 @@ use crate::{
     metrics::KeyMetrics,
     os::random,
     peers::{self, Caller, OnSalt, Outputs, PeerClient, PeerFaults},
-    store::{Store, keep_salt},
+    replica::Replica,
+    store::keep_salt,
     tls::KnownHosts,
 };
 
@@ -155,7 +156,7 @@ fn derivation_threads() -> NonZeroUsize {
 }
 
 /// Waits until every healthy member holds what this node holds and knows that it has left, if it has, for a while.
-pub(crate) async fn flush(store: &Store) {
+pub(crate) async fn flush(store: &Replica) {
     let mut view = store.watch_view();
     let all_hold_it = view.wait_for(|view| {
         view.members

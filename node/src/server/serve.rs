@@ -26,7 +26,8 @@ use crate::{
     metrics::{Metrics, StoreMetrics},
     os::random,
     peers::{Outputs, PeerProofs},
-    store::{OpenError, OpenedDatabase, SaltPlaces, Store, StoreSettings, WallClock, settle_salt},
+    replica::{Replica, ReplicaSettings, WallClock},
+    store::{OpenError, OpenedDatabase, SaltPlaces, settle_salt},
     tls::TlsStatus,
 };
 
@@ -182,7 +183,7 @@ impl BoundNode {
 
 /// An open store, and what came with it.
 struct OpenedStore {
-    store: Store,
+    store: Replica,
     /// `None` where a clustered node has none yet.
     salt: Option<Salt>,
     outputs: Outputs,
@@ -203,15 +204,15 @@ fn open_store(
         Salt::from_bytes(&random::<64>()?).ok_or_else(|| anyhow!("64 random bytes are no salt"))?;
     let salt = settle_salt(&database, places, config.salt_policy, || fresh)?;
     let (outbox, outputs) = tokio::sync::mpsc::unbounded_channel();
-    let started = database.start(StoreSettings {
+    let settings = ReplicaSettings {
         clock,
         caches: config.caches,
         min_free_bytes: config.min_free_bytes,
         metrics,
         engine: engine_setup(config, boot, salt.clone())?,
         outbox,
-    });
-    let store = started.map_err(|error| match error {
+    };
+    let store = Replica::start(database, settings).map_err(|error| match error {
         OpenError::OtherMode(mode) => UsageError(vec![mode.to_string()]).into(),
         error => anyhow::Error::from(error),
     })?;

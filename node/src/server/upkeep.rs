@@ -9,7 +9,7 @@ use crate::{
     access::AccessKeys,
     api::{Node, take_pulse},
     os::reload,
-    store::Store,
+    replica::Replica,
 };
 
 /// Starts all of it; ends with the handles' abortion.
@@ -59,7 +59,7 @@ async fn look_after_files(mut files: FileCare, state: Node) {
 }
 
 /// Deleted and replaced values do not stay in the log of an idle node.
-async fn empty_log(store: Store) {
+async fn empty_log(store: Replica) {
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -4,16 +4,16 @@ use std::{io, path::Path};
 
 /// The space of one disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DiskSpace {
+pub(crate) struct DiskSpace {
     /// What this process may still use.
-    pub(super) free: u64,
+    pub(crate) free: u64,
     /// All there is.
-    pub(super) total: u64,
+    pub(crate) total: u64,
 }
 
 /// What may be written. A full store can be emptied through its API: deletes go on when creates have stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(crate) enum Room {
     /// Everything.
     Everything,
     /// Deletes only.
@@ -24,7 +24,7 @@ pub(super) enum Room {
 
 impl DiskSpace {
     /// The space of the disk that holds the path.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let disk = rustix::fs::statvfs(path)?;
         Ok(Self {
             free: disk.f_bavail.saturating_mul(disk.f_frsize),
@@ -34,7 +34,7 @@ impl DiskSpace {
 
     /// `reserve` is the space below which creates and updates stop; on small disks a tenth of them is enough.
     /// `reusable` is what the database has free inside itself: it gives nothing back to the disk.
-    pub(super) fn room(self, reserve: u64, reusable: u64) -> Room {
+    pub(crate) fn room(self, reserve: u64, reusable: u64) -> Room {
         let reserve = reserve.min(self.total / 10);
         // The log needs real space for every transaction.
         if self.free < reserve / 4 {

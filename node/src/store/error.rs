@@ -77,7 +77,7 @@ pub enum OpenError {
 pub struct OtherMode(pub Mode);
 
 impl OpenError {
-    pub(super) fn file(path: &Path, source: std::io::Error) -> Self {
+    pub(in crate::store) fn file(path: &Path, source: std::io::Error) -> Self {
         Self::File {
             path: path.to_owned(),
             source,
@@ -85,7 +85,7 @@ impl OpenError {
     }
 
     /// The same with the path, where it is about damage: SQLite may stumble over it before its own check is asked.
-    pub(super) fn of(self, path: &Path) -> Self {
+    pub(in crate::store) fn of(self, path: &Path) -> Self {
         match self {
             Self::Sqlite(error) if is_corruption(&error) => Self::Damaged {
                 path: path.to_owned(),
@@ -97,7 +97,7 @@ impl OpenError {
 }
 
 /// Whether SQLite says that the file is damaged or no database at all.
-pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+pub(in crate::store) fn is_corruption(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
@@ -138,7 +138,7 @@ impl ReadError {
         Self::damaged(identity, "its value was written for another entry")
     }
 
-    pub(super) fn damaged(identity: &Identity, what: &'static str) -> Self {
+    pub(in crate::store) fn damaged(identity: &Identity, what: &'static str) -> Self {
         Self::Damaged {
             key: identity.key.as_str().to_owned(),
             environment: identity.environment.as_str().to_owned(),

@@ -30,10 +30,10 @@ impl WriteHealth {
 
 /// A [`WriteHealth`] that the writer sets and others read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SharedWriteHealth(Arc<AtomicU8>);
+pub(crate) struct SharedWriteHealth(Arc<AtomicU8>);
 
 impl SharedWriteHealth {
-    pub(super) fn get(&self) -> WriteHealth {
+    pub(crate) fn get(&self) -> WriteHealth {
         match self.0.load(Ordering::Relaxed) {
             1 => WriteHealth::DiskFull,
             2 => WriteHealth::Failing,
@@ -42,7 +42,7 @@ impl SharedWriteHealth {
     }
 
     /// Sets it, and logs where it is another one than before.
-    pub(super) fn set(&self, health: WriteHealth) {
+    pub(crate) fn set(&self, health: WriteHealth) {
         let before = self.get();
         self.0.store(health as u8, Ordering::Relaxed);
         match health {

@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use super::{OpenError, OpenedDatabase, meta};
+use super::{OpenError, OpenedDatabase};
 use crate::crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
 
 /// Why the salt could not be settled.
@@ -62,21 +62,12 @@ pub fn settle_salt(
     policy: SaltPolicy,
     generate: impl FnOnce() -> Salt,
 ) -> Result<Option<Salt>, SaltFileError> {
-    let connection = &database.connection;
-    let sqlite = |error| SaltFileError::Database(OpenError::Sqlite(error));
-    let copy: Option<Vec<u8>> = meta::get(connection, meta::SALT).map_err(sqlite)?;
-    let copy = copy
-        .map(|bytes| Salt::from_bytes(&bytes).ok_or(OpenError::Incomplete("salt")))
-        .transpose()?;
+    let copy = database.salt()?;
     let sources = SaltSources {
         mounted: places.mounted.map(read_file).transpose()?.flatten(),
         file: read_file(places.file)?,
         database: copy,
-        has_rows: connection
-            .query_row("SELECT EXISTS (SELECT 1 FROM entries)", [], |row| {
-                row.get(0)
-            })
-            .map_err(sqlite)?,
+        has_rows: database.has_rows()?,
     };
     let (salt, generated) = match decide(&sources, policy)? {
         SaltDecision::Use(salt) => (salt, false),
@@ -91,7 +82,7 @@ pub fn settle_salt(
         })?;
     }
     if sources.database.is_none() {
-        meta::put(connection, meta::SALT, salt.bytes().as_slice()).map_err(sqlite)?;
+        database.keep_salt(&salt)?;
     }
     tell(&sources, &salt, generated);
     Ok(Some(salt))

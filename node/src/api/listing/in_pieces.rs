@@ -63,6 +63,7 @@ impl ListInPieces {
         loop {
             let looked;
             (self, looked) = store
+                .reader()
                 .snapshot(move |snapshot| {
                     let looked = self.look(snapshot);
                     Ok((self, looked))
@@ -124,6 +125,7 @@ async fn send(mut reading: Reading, rest: Rest) -> Result<(), ReadError> {
     while sent.is_ok() {
         let piece;
         (reading, piece) = store
+            .reader()
             .snapshot_within(patience, move |snapshot| {
                 let piece = reading.piece(snapshot, after, chunk)?;
                 Ok((reading, piece))

@@ -127,7 +127,9 @@ pub(super) async fn list(
 /// Reads the list, and answers as soon as the head is known.
 async fn read(reading: Reading, answer: Answer) -> Result<(), ReadError> {
     let store = reading.node.store.clone();
-    let read = store.snapshot(move |snapshot| reading.read(snapshot, answer));
+    let read = store
+        .reader()
+        .snapshot(move |snapshot| reading.read(snapshot, answer));
     match read.await? {
         Next::Over => Ok(()),
         Next::Tail(tail) => {

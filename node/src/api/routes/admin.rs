@@ -49,7 +49,7 @@ pub(in crate::api) async fn purge(
     };
     loop {
         // In a directory too: whoever has the value drops it when it hears of the tombstone.
-        let row = node.store.find_unread(&identity).await?;
+        let row = node.store.reader().find_unread(&identity).await?;
         let row = row
             .filter(|row| !row.is_tombstone())
             .ok_or_else(|| not_found(&identity))?;

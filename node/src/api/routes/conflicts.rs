@@ -111,7 +111,11 @@ async fn read_page(
         let room = ChunkedText::room_for(answer);
         let mut room = node.answers.reserve(taker.address, room).await?;
         let work = room_for(node, taker.address, cost_of_opening(ciphertext)).await?;
-        let found = node.store.conflicts(page.before, page.limit).await?;
+        let found = node
+            .store
+            .reader()
+            .conflicts(page.before, page.limit)
+            .await?;
         node.looked_at(taker.address, found.rows.len());
         let sizes = found.rows.iter().filter_map(ListedEntry::of);
         let (tokens, text) = sizes.fold((0, 0), |(tokens, text), entry| {

@@ -85,7 +85,7 @@ pub(super) fn unreachable_nodes(peers: &[UnreachablePeer]) -> Value {
 }
 
 async fn is_readable(node: &NodeState) -> bool {
-    match node.store.probe().await {
+    match node.store.reader().probe().await {
         Ok(()) => true,
         Err(error) => {
             tracing::error!(error = %error, "database_not_readable");
@@ -115,7 +115,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Brings up to date what [`vital_signs`] tells.
 pub async fn take_pulse(node: &NodeState) {
-    let looked = tokio::time::timeout(PATIENCE, node.store.probe()).await;
+    let looked = tokio::time::timeout(PATIENCE, node.store.reader().probe()).await;
     let readable = match looked {
         Ok(Ok(())) => true,
         // Others read a lot, which says nothing of the database, and must not end all traffic.

@@ -8,12 +8,13 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OpenError, file::DatabaseFile, membership, meta, path::open_private, schema};
+use super::{file::DatabaseFile, membership, meta, path::open_private, schema};
 use crate::{
     cluster::{FenceReason, MemberName, Membership, Seq, Standing},
     crypto::Salt,
     domain::{Clock, Incarnation},
     os::names_a_file,
+    store::OpenError,
 };
 
 /// Why a backup could not be made or restored. What was there before is untouched.

@@ -8,7 +8,8 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{OpenError, file::DatabaseFile, schema};
+use super::{file::DatabaseFile, schema};
+use crate::store::OpenError;
 
 /// How long nothing must be written until the log is emptied.
 const QUIET: Duration = Duration::from_millis(500);
@@ -93,7 +94,7 @@ mod tests {
     use crate::{
         cluster::Tables,
         domain::{Content, Incarnation, Timestamp},
-        store::{row::tests::row_of, tables::SqliteTables},
+        store::sqlite::{row::tests::row_of, tables::SqliteTables},
     };
 
     #[test]

@@ -11,7 +11,7 @@ use rusqlite::{
 };
 
 use super::{
-    OpenError, meta,
+    meta,
     path::{DatabasePath, open_private},
     row,
 };
@@ -22,6 +22,7 @@ use crate::{
         Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, Timestamp,
         Version,
     },
+    store::OpenError,
 };
 
 /// Who wrote the rows of an original: the same for every import of a row, so that copies of it merge silently.
@@ -221,7 +222,7 @@ fn parse_time(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schema;
+    use crate::store::sqlite::schema;
 
     /// An original with two rows, of which one has in this column what no UTF-8 decoder reads.
     fn with_broken_text_in(column: &str) -> Connection {

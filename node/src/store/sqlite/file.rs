@@ -9,10 +9,10 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
-    OpenError,
     path::{DatabasePath, open_private},
     schema,
 };
+use crate::store::OpenError;
 
 /// A database file that this process holds the lock of.
 #[derive(Debug)]

@@ -8,11 +8,12 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
-use super::{OpenError, SaltFileError, meta, row, salt, schema, tables::SqliteTables, values};
+use super::{meta, row, schema, tables::SqliteTables, values};
 use crate::{
     cluster::Tables,
     crypto::Salt,
     domain::{Content, Identity, Incarnation, Row},
+    store::{OpenError, SaltFileError, salt},
 };
 
 /// Rows, and bytes of ciphertext, that are read at a time.

@@ -5,15 +5,14 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{
-    OpenError,
     columns::{self, Found},
-    error::is_corruption,
     file::DatabaseFile,
     meta, row, schema, values,
 };
 use crate::{
     crypto::token_time,
     domain::{Content, Incarnation},
+    store::{OpenError, error::is_corruption},
 };
 
 /// Damages listed at most; a thoroughly broken file would fill the screen.

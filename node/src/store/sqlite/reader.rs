@@ -8,7 +8,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{OpenError, ReadError, file::DatabaseFile};
+use super::file::DatabaseFile;
+use crate::store::{OpenError, ReadError};
 
 /// How long a list waits for a connection while slow clients hold them all.
 pub(super) const SCAN_WAIT: Duration = Duration::from_secs(5);

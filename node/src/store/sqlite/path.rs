@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::disk::DiskSpace;
+use crate::store::disk::DiskSpace;
 
 /// Where a database is.
 #[derive(Debug, Clone)]

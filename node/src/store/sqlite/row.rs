@@ -279,10 +279,10 @@ pub(super) fn unreadable_names(connection: &Connection) -> rusqlite::Result<Vec<
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::store::{file::DatabaseFile, schema};
+    use crate::store::sqlite::{file::DatabaseFile, schema};
 
     /// A row of the environment `e`, written at this clock.
-    pub(in crate::store) fn row_of(key: &str, clock: i64, token: &str) -> Row {
+    pub(crate) fn row_of(key: &str, clock: i64, token: &str) -> Row {
         let version = Version {
             clock: Clock::from_raw(clock),
             incarnation: Incarnation::from_raw(1),

@@ -3,11 +3,14 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    ReadError, Store,
+    EntryReader,
     columns::{self, Found},
     row,
 };
-use crate::domain::{Clock, Content, Identity, Incarnation, Row, Seal, Version};
+use crate::{
+    domain::{Clock, Content, Identity, Incarnation, Row, Seal, Version},
+    store::ReadError,
+};
 
 /// A value that this node owns, with its row in the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,14 +167,14 @@ pub(super) fn attach(connection: &Connection, mut row: Row) -> rusqlite::Result<
     Ok(row)
 }
 
-impl Store {
+impl EntryReader {
     /// Values that are held here, in no order: at least one where there is any, then as many as fit.
     pub async fn owned_values(
         &self,
         most: usize,
         bytes: usize,
     ) -> Result<Vec<OwnedValue>, ReadError> {
-        self.readers
+        self.readers()
             .scan(move |connection| {
                 let mut statement = connection.prepare_cached(&format!(
                     "SELECT {}, owned.token FROM owned_values AS owned JOIN entries \

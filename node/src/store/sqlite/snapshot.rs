@@ -7,8 +7,11 @@ use std::{
 
 use rusqlite::{Connection, ToSql, types::ValueRef};
 
-use super::{ReadError, Store, columns, reader::SCAN_WAIT, row, values};
-use crate::domain::{Category, Row, Timestamp};
+use super::{EntryReader, columns, reader::SCAN_WAIT, row, values};
+use crate::{
+    domain::{Category, Row, Timestamp},
+    store::ReadError,
+};
 
 /// Which entries a list is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,7 +65,7 @@ pub struct Scanned {
 #[derive(Debug)]
 pub struct Snapshot<'a>(&'a Connection);
 
-impl Store {
+impl EntryReader {
     /// Runs a reader of many entries where blocking is allowed.
     pub async fn snapshot<T, F>(&self, read: F) -> Result<T, ReadError>
     where
@@ -78,7 +81,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> Result<T, ReadError> + Send + 'static,
     {
-        self.readers
+        self.readers()
             .scan_within(patience, move |connection| {
                 let transaction = connection.unchecked_transaction()?;
                 let result = read(&Snapshot(&transaction));
@@ -232,7 +235,7 @@ fn query<'s>(columns: &str, selection: &'s Selection) -> (String, Vec<&'s dyn To
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::Incarnation, store::schema};
+    use crate::{domain::Incarnation, store::sqlite::schema};
 
     /// Rows of these names: expressions of SQL. `None` in the place of a category makes a tombstone.
     fn database(rows: &[(&str, Option<&str>)]) -> Connection {

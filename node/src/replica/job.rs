@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
-use super::WriteError;
-use crate::cluster::{
-    AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Input, OwnerAnswer, OwnerOrder,
-    OwnerRefusal, ReplyId, Request, Write, WriteRefusal, Written,
+use crate::{
+    cluster::{
+        AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Input, OwnerAnswer, OwnerOrder,
+        OwnerRefusal, ReplyId, Request, Write, WriteRefusal, Written,
+    },
+    domain::Identity,
+    store::WriteError,
 };
-use crate::domain::Identity;
 
 /// One thing to do.
 #[derive(Debug)]

@@ -9,22 +9,19 @@ use std::{
     time::Instant,
 };
 
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    OpenError, OtherMode, WallClock, WriteError, WriteHealth,
-    disk::Room,
-    erasure::{LogTidiness, empty_log},
-    file::DatabaseFile,
-    health::SharedWriteHealth,
+    WallClock,
     job::{Job, Waiters},
-    row_cache::Commits,
-    tables::SqliteTables,
 };
 use crate::{
     cluster::{Address, Change, Engine, Input, LoadError, Now, Output, Request, Setup, View},
     metrics::StoreMetrics,
+    store::{
+        DatabaseWriter, OpenError, OtherMode, Room, SharedWriteHealth, SqliteTables, WriteError,
+        WriteHealth,
+    },
 };
 
 /// Jobs in one transaction at most: bounds how long the first of them waits.
@@ -34,8 +31,7 @@ const BATCH: usize = 512;
 pub type Outbox = mpsc::UnboundedSender<Output>;
 
 pub(super) struct Writer {
-    /// `None` after a failure: a connection whose commit failed is not used again.
-    connection: Option<Connection>,
+    database: DatabaseWriter,
     engine: Engine,
     /// Whether the engine was ready when it last committed.
     was_ready: bool,
@@ -43,17 +39,14 @@ pub(super) struct Writer {
     /// `None` until a list was told.
     listed: Option<Vec<Address>>,
     waiters: Waiters,
-    log: LogTidiness,
     around: Surroundings,
 }
 
 /// What the writer uses and informs.
 pub(super) struct Surroundings {
-    pub(super) file: DatabaseFile,
     pub(super) wall_clock: WallClock,
     pub(super) started: Instant,
     pub(super) live_entries: Arc<AtomicU64>,
-    pub(super) commits: Commits,
     pub(super) health: SharedWriteHealth,
     pub(super) min_free_bytes: u64,
     pub(super) metrics: StoreMetrics,
@@ -72,19 +65,18 @@ impl Surroundings {
 
 impl Writer {
     pub(super) fn new(
-        connection: Connection,
+        database: DatabaseWriter,
         engine: Engine,
         setup: Setup,
         around: Surroundings,
     ) -> Self {
         Self {
-            connection: Some(connection),
+            database,
             engine,
             was_ready: false,
             setup,
             listed: None,
             waiters: Waiters::default(),
-            log: LogTidiness::new(Instant::now()),
             around,
         }
     }
@@ -113,8 +105,8 @@ impl Writer {
             if !batch.is_empty() {
                 self.take(batch);
             }
-            if tidy && let Some(connection) = &self.connection {
-                self.log.tidy(connection, Instant::now());
+            if tidy {
+                self.database.tidy();
             }
         }
         self.close(closing);
@@ -123,10 +115,7 @@ impl Writer {
     fn close(mut self, closing: Vec<oneshot::Sender<()>>) {
         let abandoned = self.engine.abandon();
         self.let_go(abandoned);
-        if let Some(connection) = self.connection.take() {
-            // A log that stays behind is read at the next start; nothing is lost.
-            let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        }
+        self.database.close();
         // The lock must be free before anybody hears that the store is closed.
         drop(self);
         for reply in closing {
@@ -209,25 +198,22 @@ impl Writer {
     /// What the disk has room for. Where it does not tell, SQLite will.
     fn room(&self) -> Room {
         let Surroundings {
-            file,
             health,
             min_free_bytes,
             ..
         } = &self.around;
         let look = || {
-            file.path().disk_space().map_or(Room::Everything, |space| {
+            let space = self.database.disk_space();
+            space.map_or(Room::Everything, |space| {
                 match space.room(*min_free_bytes, 0) {
-                    Room::Deletes => space.room(*min_free_bytes, self.reusable_bytes()),
+                    Room::Deletes => space.room(*min_free_bytes, self.database.reusable_bytes()),
                     room => room,
                 }
             })
         };
         let mut room = look();
         // What is overwritten when it is deleted goes through the log, whose space comes back when it is emptied.
-        if room == Room::Nothing
-            && let Some(connection) = &self.connection
-            && empty_log(connection).unwrap_or(false)
-        {
+        if room == Room::Nothing && self.database.empty_log() {
             room = look();
         }
         if room == Room::Everything && health.get() == WriteHealth::DiskFull {
@@ -236,27 +222,14 @@ impl Writer {
         room
     }
 
-    /// What deleted entries left free inside the database.
-    fn reusable_bytes(&self) -> u64 {
-        let pages: Option<i64> = self.connection.as_ref().and_then(|connection| {
-            let sql =
-                "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
-            connection.query_row(sql, [], |row| row.get(0)).ok()
-        });
-        pages.unwrap_or_default().unsigned_abs()
-    }
-
     /// All inputs in one transaction. A refused one leaves its neighbours alone; a failed one fails them all.
     fn transaction(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, WriteError> {
         let now = self.around.now();
-        if self.connection.is_none() {
+        if !self.database.is_open() {
             self.start_over(now)?;
         }
-        let Some(connection) = &self.connection else {
-            return Err(WriteError::Closed);
-        };
         let live = self.around.live_entries.load(Ordering::Relaxed);
-        let mut tables = SqliteTables::new(connection);
+        let mut tables = self.database.tables().ok_or(WriteError::Closed)?;
         let mut outputs = Vec::with_capacity(inputs.len());
         for input in inputs {
             self.engine.step(&mut tables, now, input, &mut outputs)?;
@@ -269,8 +242,7 @@ impl Writer {
             self.around
                 .live_entries
                 .fetch_add(outcome.live_change.cast_unsigned(), Ordering::Relaxed);
-            self.around.commits.committed();
-            self.log.committed(Instant::now());
+            self.database.committed();
         }
         Ok(outputs)
     }
@@ -278,12 +250,8 @@ impl Writer {
     /// Opens the database again after a failure, with an engine that knows only what is durable.
     fn start_over(&mut self, now: Now) -> Result<(), WriteError> {
         let failed = |error: &dyn std::fmt::Display| WriteError::Failed(error.to_string());
-        let connection = self
-            .around
-            .file
-            .connect_writer()
-            .map_err(|error| failed(&error))?;
-        let mut tables = SqliteTables::new(&connection);
+        self.database.reopen().map_err(|error| failed(&error))?;
+        let mut tables = self.database.tables().ok_or(WriteError::Closed)?;
         let mut engine =
             Engine::load(&mut tables, self.setup.clone(), now).map_err(|error| match error {
                 LoadError::Storage(error) => WriteError::from(error),
@@ -295,7 +263,6 @@ impl Writer {
         tables.commit(self.around.live_entries.load(Ordering::Relaxed))?;
         engine.follow(&mut self.engine, self.was_ready);
         self.engine = engine;
-        self.connection = Some(connection);
         Ok(())
     }
 
@@ -306,7 +273,7 @@ impl Writer {
             tracing::error!(error = %error, writes, "write_failed");
         }
         self.around.metrics.commit_failed();
-        self.connection = None;
+        self.database.give_up();
         // Where there is room and none is given (a quota, say), it is no use to look at the room for when this is over.
         let has_room = self.room() == Room::Everything;
         self.around.health.set(match error {
@@ -347,11 +314,10 @@ impl Writer {
 
 /// Brings the engine of an open database up.
 pub(super) fn load_engine(
-    connection: &Connection,
+    mut tables: SqliteTables<'_>,
     setup: Setup,
     now: Now,
 ) -> Result<Engine, OpenError> {
-    let mut tables = SqliteTables::new(connection);
     let engine = Engine::load(&mut tables, setup, now).map_err(|error| match error {
         LoadError::Storage(error) => OpenError::Sqlite(error),
         LoadError::OtherName { stored, given } => OpenError::OtherName {

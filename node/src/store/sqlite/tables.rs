@@ -13,7 +13,7 @@ use crate::{
 const CONFLICTS: i64 = 10_000;
 
 /// The tables of one database, on the one connection that may write.
-pub(super) struct SqliteTables<'c> {
+pub(crate) struct SqliteTables<'c> {
     connection: &'c Connection,
     begun: bool,
     live: LiveEntries,
@@ -30,11 +30,11 @@ struct LiveEntries {
 
 /// What a transaction came to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Whether anything was written.
-    pub(super) wrote: bool,
+    pub(crate) wrote: bool,
     /// How many live entries there are more than before.
-    pub(super) live_change: i64,
+    pub(crate) live_change: i64,
 }
 
 impl<'c> SqliteTables<'c> {
@@ -56,7 +56,7 @@ impl<'c> SqliteTables<'c> {
     }
 
     /// Makes everything durable. `live_before` is the number of live entries so far.
-    pub(super) fn commit(mut self, live_before: u64) -> rusqlite::Result<Outcome> {
+    pub(crate) fn commit(mut self, live_before: u64) -> rusqlite::Result<Outcome> {
         if self.live.recount {
             let now: i64 = self.connection.query_row(
                 "SELECT count(*) FROM entries WHERE token IS NOT NULL",
@@ -358,7 +358,7 @@ fn feed_row(found: &SqlRow<'_>) -> rusqlite::Result<FeedRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schema;
+    use crate::store::sqlite::schema;
 
     #[test]
     fn pages_and_changes_go_on_past_rows_whose_names_nobody_can_read() {

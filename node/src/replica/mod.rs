@@ -1,0 +1,306 @@
+//! The engine at work: a thread runs it over the store and alone writes there; this is its mailbox, and the way to what it stored.
+
+mod job;
+mod writer;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use job::Job;
+pub use writer::Outbox;
+use writer::Writer;
+
+use crate::{
+    budget::CacheSizes,
+    cluster::{
+        AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder,
+        OwnerRefusal, Request, Setup, View, Write, Written,
+    },
+    domain::{Identity, Incarnation, Row, Timestamp, Version},
+    metrics::StoreMetrics,
+    store::{
+        EntryReader, OpenError, OpenedDatabase, ReadError, Room, SharedWriteHealth, WriteError,
+        WriteHealth,
+    },
+};
+
+/// The store has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store is closed")]
+pub struct Ended;
+
+/// Tells wall-clock time; tests set their own.
+pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Writes that wait for the writer thread at most; beyond that callers wait to hand theirs over.
+const QUEUE: usize = 1024;
+
+/// The store of one node and the engine that writes it. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    jobs: mpsc::Sender<Job>,
+    reader: EntryReader,
+    live_entries: Arc<AtomicU64>,
+    view: watch::Receiver<Arc<View>>,
+    write_health: SharedWriteHealth,
+    min_free_bytes: u64,
+    metrics: StoreMetrics,
+}
+
+/// How a replica is run.
+#[derive(Clone)]
+pub struct ReplicaSettings {
+    /// Wall-clock time.
+    pub clock: WallClock,
+    /// Connections for reading, and what is cached.
+    pub caches: CacheSizes,
+    /// Free disk space below which creates and updates are refused.
+    pub min_free_bytes: u64,
+    /// What is counted.
+    pub metrics: StoreMetrics,
+    /// What this node is to a cluster.
+    pub engine: Setup,
+    /// Where the engine's requests to other nodes go.
+    pub outbox: Outbox,
+}
+
+impl std::fmt::Debug for ReplicaSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplicaSettings")
+            .field("caches", &self.caches)
+            .field("min_free_bytes", &self.min_free_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Replica {
+    /// Starts the writer thread and the readers.
+    ///
+    /// # Errors
+    /// Where the database cannot be read, or belongs to another node or a cluster of another mode.
+    pub fn start(database: OpenedDatabase, settings: ReplicaSettings) -> Result<Self, OpenError> {
+        let ReplicaSettings {
+            clock,
+            caches,
+            min_free_bytes,
+            metrics,
+            engine: setup,
+            outbox,
+        } = settings;
+        let live_entries = Arc::new(AtomicU64::new(database.live_entries()?));
+        let write_health = SharedWriteHealth::default();
+        let started = Instant::now();
+        let now = Now {
+            wall: clock(),
+            elapsed: Duration::ZERO,
+        };
+        let engine = writer::load_engine(database.tables(), setup.clone(), now)?;
+        let (database, reader) = database.part(caches)?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (shown, view) = watch::channel(Arc::new(engine.view(now)));
+        let writer = Writer::new(
+            database,
+            engine,
+            setup,
+            writer::Surroundings {
+                wall_clock: clock,
+                started,
+                live_entries: Arc::clone(&live_entries),
+                health: write_health.clone(),
+                min_free_bytes,
+                metrics: metrics.clone(),
+                outbox,
+                view: shown,
+            },
+        );
+        std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run(queue))
+            .map_err(OpenError::Thread)?;
+        Ok(Self {
+            jobs,
+            reader,
+            live_entries,
+            view,
+            write_health,
+            min_free_bytes,
+            metrics,
+        })
+    }
+
+    /// What is stored, for those who only read it.
+    pub fn reader(&self) -> &EntryReader {
+        &self.reader
+    }
+
+    /// The row of an identity, as [`EntryReader::find`] gives it. Members that have a damaged one whole are asked for it.
+    ///
+    /// # Errors
+    /// Where the row is damaged, or the database cannot be read.
+    pub async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
+        let found = self.reader.find(identity).await;
+        if let Err(ReadError::Damaged { .. }) = &found {
+            // Where the queue is full, another read tells.
+            let _ = self.jobs.try_send(Job::Damaged(identity.clone()));
+        }
+        found
+    }
+
+    /// Commits a write, durable here when this returns `Ok`, and on as many nodes as it says. Refused when the row is no
+    /// longer the one that the caller saw.
+    pub async fn write(&self, write: Write, level: AckLevel) -> Result<Written, WriteError> {
+        let (reply, outcome) = oneshot::channel();
+        self.ask(Job::Write(write, level, reply))
+            .await
+            .map_err(|Ended| WriteError::Closed)?;
+        outcome.await.map_err(|_| WriteError::Closed)?
+    }
+
+    /// Waits until an entry has this version or a later one, for as long as somebody waits for it.
+    pub async fn wait_for(&self, identity: &Identity, version: Version) -> Result<(), ReadError> {
+        loop {
+            let commit = self.reader.next_commit();
+            let row = self.find(identity).await?;
+            if row.is_some_and(|row| row.version >= version) {
+                return Ok(());
+            }
+            commit.await;
+        }
+    }
+
+    /// Answers another node.
+    pub async fn request(
+        &self,
+        message: Box<Envelope<Request>>,
+    ) -> Result<Envelope<Answer>, Ended> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Job::Request(message, reply)).await?;
+        answer.await.map_err(|_| Ended)
+    }
+
+    /// Carries an order of the cluster's owner out.
+    pub async fn order(
+        &self,
+        order: OwnerOrder,
+    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, Ended> {
+        let (reply, done) = oneshot::channel();
+        self.ask(Job::Order(order, reply)).await?;
+        done.await.map_err(|_| Ended)
+    }
+
+    /// Brings the answer to a request that the engine sent; `None` when there is none.
+    pub async fn answered(
+        &self,
+        from: Address,
+        exchange: ExchangeId,
+        answer: Option<Box<Envelope<Answer>>>,
+    ) -> Result<(), Ended> {
+        self.ask(Job::Answered {
+            from,
+            exchange,
+            answer,
+        })
+        .await
+    }
+
+    /// Brings what the engine wanted to know of the rows; `None` when it cannot be told.
+    pub async fn scanned(&self, id: ExchangeId, digest: Option<Digest>) -> Result<(), Ended> {
+        self.ask(Job::Scanned(id, digest.map(Box::new))).await
+    }
+
+    /// Tells where the nodes of the cluster may be.
+    pub async fn listed(&self, addresses: Vec<Address>) -> Result<(), Ended> {
+        self.ask(Job::Listed(addresses)).await
+    }
+
+    /// Lets the engine look at the time: at least every 100 ms in a cluster.
+    pub async fn tick(&self) -> Result<(), Ended> {
+        self.ask(Job::Tick).await
+    }
+
+    /// What this node is to its cluster, and what it knows of the others.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// The same, with all that was answered before this is asked. A disk that hangs puts that off for `patience` at most.
+    pub async fn current_view(&self, patience: Duration) -> Arc<View> {
+        let (reply, shown) = oneshot::channel();
+        let look = async {
+            self.ask(Job::Look(reply)).await?;
+            shown.await.map_err(|_| Ended)
+        };
+        // Whatever became of that, what was shown last is the latest that is known.
+        let _ = tokio::time::timeout(patience, look).await;
+        self.view()
+    }
+
+    /// The same, for those who wait for a change.
+    pub fn watch_view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    /// Empties the write-ahead log where it is time: what was deleted or replaced is in it until then. To be called every
+    /// second or so.
+    pub async fn tidy(&self) -> Result<(), Ended> {
+        self.ask(Job::Tidy).await
+    }
+
+    async fn ask(&self, job: Job) -> Result<(), Ended> {
+        self.jobs.send(job).await.map_err(|_| Ended)
+    }
+
+    /// Whether the store takes writes. Looks at the disk again where it was full.
+    pub fn write_health(&self) -> WriteHealth {
+        let health = self.write_health.get();
+        if health == WriteHealth::DiskFull
+            && let Ok(space) = self.reader.disk_space()
+            && space.room(self.min_free_bytes, 0) == Room::Everything
+        {
+            self.write_health.set(WriteHealth::Accepting);
+        }
+        self.write_health.get()
+    }
+
+    /// Brings the metrics up to date that are only read when somebody asks.
+    pub async fn sample(&self) -> Result<(), ReadError> {
+        let (tombstones, oldest) = self.reader.tombstones().await?;
+        self.metrics.remembers(tombstones, oldest);
+        let owned = self.reader.owned_count().await?;
+        self.metrics.owns(owned);
+        let (database, log) = self.reader.sizes();
+        let free = self.reader.disk_space().map_or(0, |space| space.free);
+        self.metrics.sizes(database, log, free);
+        self.metrics
+            .waiting(QUEUE.saturating_sub(self.jobs.capacity()));
+        self.metrics
+            .refuses_writes(self.write_health() != WriteHealth::Accepting);
+        Ok(())
+    }
+
+    /// How many live entries there are.
+    pub fn live_entries(&self) -> u64 {
+        self.live_entries.load(Ordering::Relaxed)
+    }
+
+    /// The database's identity.
+    pub fn incarnation(&self) -> Incarnation {
+        self.view.borrow().incarnation
+    }
+
+    /// Finishes the waiting writes, moves the write-ahead log into the database and ends the writer thread.
+    pub async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.jobs.send(Job::Close(reply)).await.is_ok() {
+            // An error means that the thread has ended already, which is what was asked for.
+            let _ = done.await;
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The store in an SQLite database: the only SQL. One connection writes; readers have connections of their own.
+
+mod backup;
+mod check;
+mod columns;
+mod database;
+mod entry_reader;
+mod erasure;
+mod file;
+mod import_source;
+mod membership;
+mod meta;
+mod original;
+mod path;
+mod reader;
+mod row;
+mod schema;
+mod snapshot;
+mod staging;
+mod tables;
+mod values;
+
+pub use backup::{BackupError, Copied, NewLife, adopt, backup, restore};
+pub use check::{Findings, check};
+pub(crate) use database::DatabaseWriter;
+pub use database::OpenedDatabase;
+pub use entry_reader::EntryReader;
+pub use erasure::{Vacuumed, vacuum};
+pub use import_source::{ImportError, ImportPage, ImportSource};
+pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
+pub use snapshot::{ListedEntry, Reach, Scanned, Selection, Snapshot};
+pub(crate) use tables::SqliteTables;
+pub use values::OwnedValue;
