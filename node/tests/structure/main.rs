@@ -1,6 +1,12 @@
 //! The folders of `src/` use each other as the table in ARCHITECTURE.md says, and what the outside world is made of stays
 //! where that table has it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 mod imports;
 mod source;
 mod table;
@@ -11,15 +17,20 @@ use source::Source;
 use table::Folder;
 
 /// What stands although the table or the rules below forbid it: the file, what it names, and why.
-const KNOWN: &[(&str, &str, &str)] = &[];
+const KNOWN: &[(&str, &str, &str)] = &[(
+    "store/error.rs",
+    "rusqlite",
+    "errors carry what SQLite says, as long as there is no other store",
+)];
 
-/// Libraries that bring the outside world in, and the folders that may name them.
+/// Libraries that bring the outside world in, and below which paths they may be named.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("axum", &["api", "server"]),
-    ("hyper", &["server"]),
-    ("reqwest", &["cli", "peers"]),
-    ("rusqlite", &["store"]),
-    ("clap", &["cli", "config"]),
+    ("axum", &["api/", "server/"]),
+    ("clap", &["cli/", "config/"]),
+    ("hyper", &["server/connections/"]),
+    ("hyper_util", &["server/connections/"]),
+    ("reqwest", &["cli/", "peers/"]),
+    ("rusqlite", &["store/sqlite/"]),
 ];
 
 /// Folders that decide and do nothing: no time, no thread, no file, no network.
@@ -64,7 +75,7 @@ fn arrows_point_up_the_table() {
 fn every_file_keeps_to_its_row_but_for_the_known_exceptions() {
     let known: BTreeSet<_> = KNOWN
         .iter()
-        .map(|(path, name, _)| (path.to_string(), name.to_string()))
+        .map(|(path, name, _)| ((*path).to_owned(), (*name).to_owned()))
         .collect();
     let found: BTreeSet<_> = forbidden_folders().chain(forbidden_names()).collect();
     let new: Vec<_> = found.difference(&known).collect();
@@ -109,7 +120,7 @@ fn forbidden_names() -> impl Iterator<Item = (String, String)> {
             let folder = folder.as_str();
             let libraries = LIBRARIES
                 .iter()
-                .filter(|(_, folders)| !folders.contains(&folder))
+                .filter(|(_, places)| !places.iter().any(|place| path.starts_with(place)))
                 .map(|(library, _)| *library);
             let impure = IMPURE.iter().copied().filter(|_| PURE.contains(&folder));
             let mut names: Vec<_> = libraries
@@ -117,7 +128,9 @@ fn forbidden_names() -> impl Iterator<Item = (String, String)> {
                 .filter(|name| imports::names(&text, name))
                 .map(str::to_owned)
                 .collect();
-            if folder != "store" && SQL.iter().any(|begin| text.contains(&format!("\"{begin}"))) {
+            if !path.starts_with("store/sqlite/")
+                && SQL.iter().any(|begin| text.contains(&format!("\"{begin}")))
+            {
                 names.push("SQL".to_owned());
             }
             names.into_iter().map(move |name| (path.clone(), name))

@@ -31,7 +31,9 @@ fn collect(folder: &Path, prefix: &str, found: &mut Vec<Source>) {
         let path = format!("{prefix}{name}");
         if entry.file_type().unwrap().is_dir() {
             collect(&entry.path(), &format!("{path}/"), found);
-        } else if name.ends_with(".rs") && !ROOTS.contains(&path.as_str()) {
+        } else if entry.path().extension().is_some_and(|kind| kind == "rs")
+            && !ROOTS.contains(&path.as_str())
+        {
             let text = fs::read_to_string(entry.path()).unwrap();
             let code = text
                 .lines()
