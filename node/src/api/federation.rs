@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    NodeState, entry_path::not_found, error::ApiError, query::Query, write_terms::WriteTerms,
+    NodeState,
+    answer::{error::ApiError, problem::Problem},
+    extract::{entry_path::not_found, query::Query, write_terms::WriteTerms},
 };
 use crate::{
-    api::problem::Problem,
     cluster::{
         AckLevel, Address, Change, FoundValue, Holder, MemberName, NewValue, OwnersWrite, Place,
         Question, Seen, ValueAnswer, ValueRefusal, ValueRequest, WireIdentity, Write, Written,

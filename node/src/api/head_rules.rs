@@ -5,7 +5,7 @@ use axum::{
     http::{Version, header},
 };
 
-use super::{error::ApiError, repeated_keys};
+use super::{answer::error::ApiError, extract::repeated_keys};
 
 /// Headers of a request at most.
 pub const MAX_HEADERS: usize = 100;

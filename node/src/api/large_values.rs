@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{NodeState, error::ApiError};
+use super::{NodeState, answer::error::ApiError};
 use crate::budget::{ROOM_WAIT, Reservation, SMALL_ANSWER};
 
 /// From how many bytes on a value is large.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     NodeState,
-    error::ApiError,
+    answer::error::ApiError,
     list_turns::{ListTurns, Turn},
     row_limit::RowLimit,
 };

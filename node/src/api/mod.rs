@@ -2,18 +2,9 @@
 //!
 //! A request goes: route -> API key -> user key -> body -> data key -> open or seal -> store -> answer.
 
-mod answers;
-mod auth;
-mod body;
-mod body_text;
-mod caller;
-mod client_address;
-mod conditional;
+mod answer;
 mod connection;
-mod entry_answer;
-mod entry_json;
-mod entry_path;
-mod error;
+mod extract;
 mod federation;
 mod gathering;
 mod head_rules;
@@ -21,27 +12,16 @@ mod large_values;
 mod list_admission;
 mod list_turns;
 mod listing;
-mod min_version;
 mod observe;
 mod openapi;
-mod page;
-mod peer_proof;
 mod ports;
-mod problem;
-mod protective_headers;
-mod query;
-mod received_body;
-mod repeated_keys;
 mod router;
 mod routes;
 mod row_limit;
 mod sealing;
 mod state;
-mod streaming;
-mod untrusted_forwarders;
 mod value_text;
 mod value_threads;
-mod write_terms;
 
 pub use connection::{ConnectionMark, ShownCertificate};
 pub use federation::Federation;

@@ -18,11 +18,14 @@ use futures::FutureExt;
 
 use super::{
     Node,
-    answers::Taker,
-    error::{ApiError, AuthRefusal, Failure},
-    head_rules, peer_proof,
+    answer::{
+        error::{ApiError, AuthRefusal, Failure},
+        protective_headers::protect,
+        untaken::Taker,
+    },
+    extract::peer_proof,
+    head_rules,
     ports::{self, Served},
-    protective_headers::protect,
 };
 use crate::metrics::Operation;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::error::ApiError;
+use super::answer::error::ApiError;
 
 /// What is served at a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

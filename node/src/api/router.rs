@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Node,
-    error::ApiError,
+    answer::error::ApiError,
     observe::observe,
     openapi::{Document, complete},
     ports::Served,

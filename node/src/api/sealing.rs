@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 
 use super::{
     NodeState,
-    auth::Caller,
-    error::ApiError,
+    answer::error::ApiError,
+    extract::auth::Caller,
     large_values::{LARGE, LARGE_TOKEN, work},
     value_text::ValueText,
 };

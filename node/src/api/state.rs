@@ -12,8 +12,12 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    answers::Answers, error::ApiError, federation::Federation, list_admission::ListAdmission,
-    ports::OpenPorts, routes::health::Pulse, untrusted_forwarders::UntrustedForwarders,
+    answer::{error::ApiError, untaken::Answers},
+    extract::untrusted_forwarders::UntrustedForwarders,
+    federation::Federation,
+    list_admission::ListAdmission,
+    ports::OpenPorts,
+    routes::health::Pulse,
     value_threads::ValueThreads,
 };
 use crate::{

@@ -4,7 +4,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use super::{entry_json::Format, received_body::ReceivedBody};
+use super::{answer::entry_json::Format, extract::received_body::ReceivedBody};
 use crate::json::{
     Findings, Limits, ParseError, inspect, parse, respell_as_text, respell_for_storage,
     respell_for_wire,

@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::error::ApiError;
+use super::answer::error::ApiError;
 use crate::{budget::ROOM_WAIT, json::STACK};
 
 /// What the threads add to the niceness of the process; the sum is 19 at most. With 10 a thread has about a tenth of a core

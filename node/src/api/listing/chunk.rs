@@ -2,7 +2,7 @@
 
 use super::CHUNK;
 use crate::{
-    api::streaming::{BrokenOff, Sender},
+    api::answer::streaming::{BrokenOff, Sender},
     budget::{Reservation, Window, WindowPart},
 };
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{CHUNK, Names, ONE_PASS};
-use crate::{api::page::Cursor, domain::Timestamp, store::ListedEntry};
+use crate::{api::extract::page::Cursor, domain::Timestamp, store::ListedEntry};
 
 /// What was found so far, and the text of what fits into the buffer.
 pub(super) struct FirstPass {

@@ -11,7 +11,7 @@ use super::{
     tell_broken_off,
 };
 use crate::{
-    api::{entry_json::size_of, error::ApiError, streaming::BrokenOff},
+    api::answer::{entry_json::size_of, error::ApiError, streaming::BrokenOff},
     store::{Reach, ReadError, Selection, Snapshot},
 };
 

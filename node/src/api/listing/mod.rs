@@ -23,11 +23,16 @@ use tokio::sync::oneshot;
 use self::reading::{Next, Reading};
 use super::{
     Node,
-    answers::{Charged, Taker},
-    auth::{CallerKey, Listed},
-    error::{ApiError, AuthRefusal, LOST, PARTIAL, missing_nodes},
+    answer::{
+        error::{ApiError, AuthRefusal, LOST, PARTIAL, missing_nodes},
+        streaming::BrokenOff,
+        untaken::{Charged, Taker},
+    },
+    extract::{
+        auth::{CallerKey, Listed},
+        page::{Cursor, Page},
+    },
     gathering::Gathering,
-    page::{Cursor, Page},
 };
 use crate::store::ReadError;
 
@@ -140,6 +145,6 @@ async fn read(reading: Reading, answer: Answer) -> Result<(), ReadError> {
     }
 }
 
-fn tell_broken_off(reason: super::streaming::BrokenOff) {
+fn tell_broken_off(reason: BrokenOff) {
     tracing::warn!(reason = %reason, "list_aborted");
 }

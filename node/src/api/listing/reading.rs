@@ -16,15 +16,16 @@ use super::{
 use crate::{
     api::{
         Node,
-        answers::Taker,
-        auth::Listed,
-        entry_json::{Form, Shown, size_of},
-        error::ApiError,
+        answer::{
+            entry_json::{Form, Shown, size_of},
+            error::ApiError,
+            streaming::{BrokenOff, Sender, stream},
+            untaken::Taker,
+        },
+        extract::{auth::Listed, page::Page},
         gathering::Gathering,
         list_turns::Turn,
-        page::Page,
         sealing::{tell_misplaced, unreadable},
-        streaming::{BrokenOff, Sender, stream},
         value_text::ValueText,
     },
     budget::{NoRoom, Reservation, Window},

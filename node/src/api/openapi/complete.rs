@@ -12,7 +12,10 @@ use utoipa::openapi::{
 };
 
 use crate::{
-    api::{conditional::FailedPrecondition, error::ApiError, problem::Problem},
+    api::{
+        answer::{error::ApiError, problem::Problem},
+        extract::conditional::FailedPrecondition,
+    },
     cluster::OwnerRefusal,
     store::WriteError,
 };

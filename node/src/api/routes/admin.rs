@@ -10,16 +10,18 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         Node,
-        auth::Owner,
-        body::Fields,
-        entry_path::{identity, identity_of, not_found},
-        error::ApiError,
+        answer::error::ApiError,
+        extract::{
+            auth::Owner,
+            body::Fields,
+            entry_path::{identity, identity_of, not_found},
+            query::Query,
+            write_terms::WriteTerms,
+        },
         federation::commit,
         openapi::{
             EntryPath, LogLevelBody, Message, OwnerHeaders, OwnerRefusals, PurgeQuery, Refusal,
         },
-        query::Query,
-        write_terms::WriteTerms,
     },
     cluster::{Change, Seen},
     log::{LogLevel, logged_name},

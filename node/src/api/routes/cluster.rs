@@ -9,10 +9,9 @@ use super::health::unreachable_nodes;
 use crate::{
     api::{
         Node, NodeState,
-        auth::StatusReader,
-        entry_json::rfc_3339,
+        answer::entry_json::rfc_3339,
+        extract::{auth::StatusReader, query::Query},
         openapi::{ApiKeyHeader, ClientRefusals, ClusterStatusResponse, StatusQuery},
-        query::Query,
     },
     cluster::{DigestView, MemberView, View},
     domain::Timestamp,

@@ -11,14 +11,18 @@ use axum::{
 use crate::{
     api::{
         Node, NodeState,
-        answers::{Charged, ChunkedText, Taker},
-        auth::{CallerKey, Client, Listed},
-        entry_json::{Form, optional, rfc_3339, size_of},
-        error::ApiError,
+        answer::{
+            entry_json::{Form, optional, rfc_3339, size_of},
+            error::ApiError,
+            untaken::{Charged, ChunkedText, Taker},
+        },
+        extract::{
+            auth::{CallerKey, Client, Listed},
+            page::ConflictsPage,
+            query::Query,
+        },
         large_values::{cost_of_opening, room_for, work},
         openapi::{ConflictQuery, ConflictResponse, KeyHeaders, ListRefusals},
-        page::ConflictsPage,
-        query::Query,
         sealing::tell_misplaced,
         value_text::ValueText,
     },

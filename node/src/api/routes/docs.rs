@@ -15,7 +15,8 @@ use bytes::Bytes;
 use utoipa_swagger_ui::Config;
 
 use crate::api::{
-    answers::Shared, error::ApiError, openapi_document, protective_headers::DOCS_POLICY,
+    answer::{error::ApiError, protective_headers::DOCS_POLICY, untaken::Shared},
+    openapi_document,
 };
 
 /// This document

@@ -6,7 +6,11 @@ use axum::{
 };
 
 use crate::{
-    api::{Node, auth::Peer, error::ApiError, peer_proof},
+    api::{
+        Node,
+        answer::error::ApiError,
+        extract::{auth::Peer, peer_proof},
+    },
     cluster::{self, EXCHANGE_PATH, Envelope},
     config::PeerAddress,
 };

@@ -7,7 +7,11 @@ use axum::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    api::{Node, NodeState, auth::Peer, error::ApiError, peer_proof, write_terms::WriteTerms},
+    api::{
+        Node, NodeState,
+        answer::error::ApiError,
+        extract::{auth::Peer, peer_proof, write_terms::WriteTerms},
+    },
     cluster::{
         Change, IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry, Seen, Write,
     },

@@ -4,13 +4,14 @@ use axum::{extract::State, response::Response};
 
 use crate::api::{
     Node,
-    answers::Taker,
-    auth::{CallerKey, Client},
-    error::ApiError,
+    answer::{error::ApiError, untaken::Taker},
+    extract::{
+        auth::{CallerKey, Client},
+        page::Page,
+        query::Query,
+    },
     listing,
     openapi::{ConfigResponse, KeyHeaders, ListQuery, ListRefusals},
-    page::Page,
-    query::Query,
 };
 
 /// List configurations

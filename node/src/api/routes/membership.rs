@@ -10,15 +10,12 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         Node, NodeState,
-        auth::Owner,
-        body,
-        error::ApiError,
+        answer::{error::ApiError, problem::Problem},
+        extract::{auth::Owner, body, query::Query},
         openapi::{
             FoundBody, MembershipAnswer, OwnerHeaders, OwnerRefusals, Refusal, RemoveQuery,
             UnfenceAnswer, UnfenceQuery,
         },
-        problem::Problem,
-        query::Query,
     },
     cluster::{MemberName, OwnerAnswer, OwnerOrder, Setup, State as MemberState},
     crypto::Salt,

@@ -10,8 +10,8 @@ use axum::{
 use crate::{
     api::{
         Node, NodeState,
-        auth::Owner,
-        error::ApiError,
+        answer::error::ApiError,
+        extract::auth::Owner,
         openapi::{OptionalOwnerHeaders, Refusal},
         routes::cluster::other_nodes,
     },

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::{
     Node,
-    auth::Client,
+    extract::auth::Client,
     openapi::{ApiKeyHeader, ClientRefusals, ServiceDocument},
 };
 

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 
 use crate::api::{
     Node,
-    auth::Owner,
-    body,
-    error::ApiError,
+    answer::error::ApiError,
+    extract::{auth::Owner, body},
     openapi::{OwnerHeaders, OwnerRefusals, SaltAnswer},
 };
 

@@ -13,10 +13,11 @@ use futures::future::join_all;
 use crate::{
     api::{
         Node, NodeState,
-        answers::{AnswerRoom, Taker},
-        auth::Peer,
-        error::ApiError,
-        peer_proof,
+        answer::{
+            error::ApiError,
+            untaken::{AnswerRoom, Taker},
+        },
+        extract::{auth::Peer, peer_proof},
     },
     budget::{NoRoom, Reservation, SMALL_ANSWER},
     cluster::{

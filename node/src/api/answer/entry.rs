@@ -7,30 +7,32 @@ use axum::{
 };
 
 use super::{
-    NodeState,
-    answers::{Charged, ChunkedText, Taker},
-    conditional::version_headers,
     entry_json::{Form, Format, Shown},
     error::ApiError,
-    large_values::{LARGE, LARGE_TOKEN, cost_of_opening, cost_of_sealing, room_for, work},
-    sealing::token_of,
-    value_text::ValueText,
+    untaken::{Charged, ChunkedText, Taker},
 };
 use crate::{
+    api::{
+        NodeState,
+        extract::conditional::version_headers,
+        large_values::{LARGE, LARGE_TOKEN, cost_of_opening, cost_of_sealing, room_for, work},
+        sealing::token_of,
+        value_text::ValueText,
+    },
     budget::Reservation,
     domain::{Row, Version},
 };
 
 /// What a request with a large value needs, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Needs {
+pub(in crate::api) struct Needs {
     answer: usize,
     work: usize,
 }
 
 impl Needs {
     /// Of a reader of a stored value; `None` where that is small.
-    pub(super) fn of_reading(row: &Row) -> Option<Self> {
+    pub(in crate::api) fn of_reading(row: &Row) -> Option<Self> {
         Self::of(Some(row), None).map(|needs| Self {
             answer: token_of(row).len() / 4 * 3,
             ..needs
@@ -38,7 +40,7 @@ impl Needs {
     }
 
     /// Of a change of what is stored to what is sent; `None` where both are small.
-    pub(super) fn of(stored: Option<&Row>, sent: Option<&ValueText>) -> Option<Self> {
+    pub(in crate::api) fn of(stored: Option<&Row>, sent: Option<&ValueText>) -> Option<Self> {
         let stored = stored.map_or(0, |row| token_of(row).len());
         let opening = Some(stored).filter(|stored| *stored > LARGE_TOKEN);
         let sealing = sent
@@ -53,7 +55,7 @@ impl Needs {
 
 /// The memory that a request with large values holds until it is answered; nothing for small ones.
 #[derive(Debug, Default)]
-pub(super) struct LargeRoom {
+pub(in crate::api) struct LargeRoom {
     answer: Option<Reservation>,
     /// Held for its end.
     _values: Option<Reservation>,
@@ -61,7 +63,7 @@ pub(super) struct LargeRoom {
 
 impl LargeRoom {
     /// Waits for what is needed.
-    pub(super) async fn wait(
+    pub(in crate::api) async fn wait(
         node: &NodeState,
         taker: &Taker,
         needs: Needs,
@@ -83,7 +85,7 @@ impl LargeRoom {
 
 /// A value as it will be answered.
 #[derive(Debug)]
-pub(super) enum AnsweredValue {
+pub(in crate::api) enum AnsweredValue {
     Small(ValueText),
     /// Written already, since writing it is no work for a serving thread.
     Large(ChunkedText),
@@ -91,7 +93,7 @@ pub(super) enum AnsweredValue {
 
 impl AnsweredValue {
     /// Prepares a value, in the room that was reserved for it.
-    pub(super) async fn prepare(
+    pub(in crate::api) async fn prepare(
         node: &NodeState,
         taker: &Taker,
         value: &ValueText,
@@ -117,7 +119,12 @@ impl AnsweredValue {
     }
 
     /// The answer with the value alone, which was prepared as text.
-    pub(super) fn answer_text(self, node: &NodeState, taker: &Taker, version: Version) -> Response {
+    pub(in crate::api) fn answer_text(
+        self,
+        node: &NodeState,
+        taker: &Taker,
+        version: Version,
+    ) -> Response {
         let headers = headers(version, "text/plain; charset=utf-8");
         match self {
             Self::Small(value) => {
@@ -137,7 +144,7 @@ impl AnsweredValue {
     }
 
     /// The answer with the entry.
-    pub(super) fn answer(
+    pub(in crate::api) fn answer(
         self,
         node: &NodeState,
         taker: &Taker,

@@ -11,7 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
 
-use super::answers::Streamed;
+use super::untaken::Streamed;
 use crate::{
     budget::{Window, WindowPart},
     config::Patience,
@@ -25,7 +25,7 @@ enum Part {
 
 /// Why a client does not get the rest of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BrokenOff {
+pub(in crate::api) enum BrokenOff {
     #[error("the client does not read")]
     Stalled,
     #[error("all of it takes too long; the client can ask for pages")]
@@ -42,7 +42,7 @@ pub(super) enum BrokenOff {
 }
 
 /// The side that makes the body.
-pub(super) struct Sender {
+pub(in crate::api) struct Sender {
     parts: mpsc::Sender<Part>,
     streamed: Streamed,
     stall: Duration,
@@ -51,7 +51,7 @@ pub(super) struct Sender {
 }
 
 /// Both sides. Without the end the body fails, so that half of it is not taken for all of it.
-pub(super) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
+pub(in crate::api) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
     let (parts, received) = mpsc::channel(1);
     let sender = Sender {
         parts,
@@ -82,12 +82,12 @@ pub(super) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
 
 impl Sender {
     /// Waits no longer than this for the client, while a state of the store is kept for it; `None` for as long as ever.
-    pub(super) fn read_until(&mut self, end: Option<Instant>) {
+    pub(in crate::api) fn read_until(&mut self, end: Option<Instant>) {
         self.read_until = end;
     }
 
     /// Hands some text over with the memory that it is charged with, or says why the client does not get it.
-    pub(super) async fn send<R>(&self, text: String, room: R) -> Result<(), BrokenOff>
+    pub(in crate::api) async fn send<R>(&self, text: String, room: R) -> Result<(), BrokenOff>
     where
         R: Send + Sync + 'static,
     {
@@ -96,7 +96,7 @@ impl Sender {
     }
 
     /// Waits until the client has taken so much that there is room for the next text.
-    pub(super) async fn room(
+    pub(in crate::api) async fn room(
         &self,
         window: &Window,
         bytes: usize,
@@ -105,7 +105,7 @@ impl Sender {
     }
 
     /// Says that this was all.
-    pub(super) async fn end(&self) -> Result<(), BrokenOff> {
+    pub(in crate::api) async fn end(&self) -> Result<(), BrokenOff> {
         self.hand_over(Part::End).await
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::domain::Version;
 
 /// The version of the entry that an answer is about.
-pub(super) const VERSION: HeaderName = HeaderName::from_static("x-osc-version");
+pub(in crate::api) const VERSION: HeaderName = HeaderName::from_static("x-osc-version");
 
 /// Which versions a request names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +58,14 @@ impl Versions {
 
 /// What a request demands of the entry before it acts.
 #[derive(Debug)]
-pub(super) struct Preconditions {
+pub(in crate::api) struct Preconditions {
     if_match: Option<Versions>,
     if_none_match: Option<Versions>,
 }
 
 /// Which demand is not met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FailedPrecondition {
+pub(in crate::api) enum FailedPrecondition {
     /// `If-Match`: the entry has another version, or none.
     OtherVersion(Option<Version>),
     /// `If-None-Match`: the entry has a version that it must not have.
@@ -90,7 +90,7 @@ impl fmt::Display for FailedPrecondition {
 }
 
 impl Preconditions {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(in crate::api) fn of(headers: &HeaderMap) -> Self {
         Self {
             if_match: Versions::of(headers, header::IF_MATCH, false),
             if_none_match: Versions::of(headers, header::IF_NONE_MATCH, true),
@@ -98,19 +98,22 @@ impl Preconditions {
     }
 
     /// Whether the request may only create (`If-None-Match: *`).
-    pub(super) fn create_only(&self) -> bool {
+    pub(in crate::api) fn create_only(&self) -> bool {
         self.if_none_match == Some(Versions::Any)
     }
 
     /// Whether a reader has this version already.
-    pub(super) fn has(&self, version: Version) -> bool {
+    pub(in crate::api) fn has(&self, version: Version) -> bool {
         self.if_none_match
             .as_ref()
             .is_some_and(|versions| versions.contain(version))
     }
 
     /// Judges `If-Match` alone.
-    pub(super) fn check_match(&self, current: Option<Version>) -> Result<(), FailedPrecondition> {
+    pub(in crate::api) fn check_match(
+        &self,
+        current: Option<Version>,
+    ) -> Result<(), FailedPrecondition> {
         match &self.if_match {
             Some(wanted) if !current.is_some_and(|current| wanted.contain(current)) => {
                 Err(FailedPrecondition::OtherVersion(current))
@@ -120,7 +123,7 @@ impl Preconditions {
     }
 
     /// Judges a change of the entry with this version; `None` where it does not exist.
-    pub(super) fn check(&self, current: Option<Version>) -> Result<(), FailedPrecondition> {
+    pub(in crate::api) fn check(&self, current: Option<Version>) -> Result<(), FailedPrecondition> {
         self.check_match(current)?;
         match current {
             Some(current) if self.has(current) => Err(FailedPrecondition::Exists(current)),
@@ -130,7 +133,7 @@ impl Preconditions {
 }
 
 /// The headers that name the version of an answer.
-pub(super) fn version_headers(version: Version) -> [(HeaderName, HeaderValue); 2] {
+pub(in crate::api) fn version_headers(version: Version) -> [(HeaderName, HeaderValue); 2] {
     let value = |text| {
         HeaderValue::from_maybe_shared(text).unwrap_or(const { HeaderValue::from_static("") })
     };

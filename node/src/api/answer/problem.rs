@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// One item of a 422 answer. The offending input is not echoed: it may hold the secret.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Problem {
+pub(in crate::api) struct Problem {
     r#type: &'static str,
     loc: Vec<serde_json::Value>,
     msg: String,
@@ -13,7 +13,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(r#type: &'static str, loc: &[&str], msg: impl Into<String>) -> Self {
+    pub(in crate::api) fn new(r#type: &'static str, loc: &[&str], msg: impl Into<String>) -> Self {
         Self {
             r#type,
             loc: loc.iter().map(|part| (*part).into()).collect(),
@@ -23,12 +23,12 @@ impl Problem {
     }
 
     /// A required part is absent.
-    pub(super) fn missing(loc: &[&str]) -> Self {
+    pub(in crate::api) fn missing(loc: &[&str]) -> Self {
         Self::new("missing", loc, "Field required")
     }
 
     /// A text without any character.
-    pub(super) fn empty(loc: &[&str]) -> Self {
+    pub(in crate::api) fn empty(loc: &[&str]) -> Self {
         let mut problem = Self::new(
             "string_too_short",
             loc,
@@ -39,7 +39,7 @@ impl Problem {
     }
 
     /// A text with too many characters.
-    pub(super) fn too_long(loc: &[&str], max_length: usize) -> Self {
+    pub(in crate::api) fn too_long(loc: &[&str], max_length: usize) -> Self {
         let mut problem = Self::new(
             "string_too_long",
             loc,
@@ -50,18 +50,18 @@ impl Problem {
     }
 
     /// A query parameter that is none of the allowed words.
-    pub(super) fn no_choice(loc: &[&str], expected: &str) -> Self {
+    pub(in crate::api) fn no_choice(loc: &[&str], expected: &str) -> Self {
         let mut problem = Self::new("literal_error", loc, format!("Input should be {expected}"));
         problem.ctx = Some(serde_json::json!({ "expected": expected }));
         problem
     }
 
     /// A query parameter that does not parse.
-    pub(super) fn not_parsed(loc: &[&str], msg: &str) -> Self {
+    pub(in crate::api) fn not_parsed(loc: &[&str], msg: &str) -> Self {
         Self::new("value_error", loc, msg)
     }
 
-    pub(super) fn invalid_json(message: &str, offset: usize) -> Self {
+    pub(in crate::api) fn invalid_json(message: &str, offset: usize) -> Self {
         let mut problem = Self::new("json_invalid", &["body"], "JSON decode error");
         problem.loc.push(offset.into());
         problem.ctx = Some(serde_json::json!({ "error": message }));

@@ -2,8 +2,12 @@
 
 use axum::http::HeaderValue;
 
-use super::{NodeState, entry_json::Form, error::ApiError, problem::Problem, query::Query};
+use super::query::Query;
 use crate::{
+    api::{
+        NodeState,
+        answer::{entry_json::Form, error::ApiError, problem::Problem},
+    },
     crypto::CursorKey,
     domain::Timestamp,
     store::{ListedEntry, Selection},
@@ -16,18 +20,18 @@ const CONFLICTS: usize = 100;
 
 /// One page of a list, or all of it.
 #[derive(Debug, Clone)]
-pub(super) struct Page {
-    pub(super) selection: Selection,
-    pub(super) form: Form,
+pub(in crate::api) struct Page {
+    pub(in crate::api) selection: Selection,
+    pub(in crate::api) form: Form,
     /// How many entries that the key opens; `None` for all.
-    pub(super) limit: Option<usize>,
+    pub(in crate::api) limit: Option<usize>,
     path: &'static str,
     query: Query,
 }
 
 /// The entry that the next page begins after. The caller gets it sealed: it may be one that his key does not open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub(in crate::api) struct Cursor {
     environment: String,
     key: String,
 }
@@ -39,14 +43,14 @@ impl From<(String, String)> for Cursor {
 }
 
 impl Cursor {
-    pub(super) fn of(entry: ListedEntry<'_>) -> Self {
+    pub(in crate::api) fn of(entry: ListedEntry<'_>) -> Self {
         Self {
             environment: entry.environment.to_owned(),
             key: entry.key.to_owned(),
         }
     }
 
-    pub(super) fn into_parts(self) -> (String, String) {
+    pub(in crate::api) fn into_parts(self) -> (String, String) {
         (self.environment, self.key)
     }
 
@@ -63,7 +67,11 @@ impl Cursor {
 }
 
 impl Page {
-    pub(super) fn of(node: &NodeState, path: &'static str, query: Query) -> Result<Self, ApiError> {
+    pub(in crate::api) fn of(
+        node: &NodeState,
+        path: &'static str,
+        query: Query,
+    ) -> Result<Self, ApiError> {
         let mut problems = Vec::new();
         let limit = limit(&query, &mut problems);
         let decode = |text: &str| Cursor::decode(text, &node.cursors()?);
@@ -90,7 +98,7 @@ impl Page {
     }
 
     /// The `Link` header of the page after this one.
-    pub(super) fn link(&self, node: &NodeState, cursor: &Cursor) -> Option<HeaderValue> {
+    pub(in crate::api) fn link(&self, node: &NodeState, cursor: &Cursor) -> Option<HeaderValue> {
         let cursor = cursor.encode(&node.cursors()?, (node.clock)())?;
         let query = self.query.with("after", &cursor);
         HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", self.path)).ok()
@@ -124,16 +132,16 @@ fn after<C>(
 
 /// One page of the conflicts that a node keeps.
 #[derive(Debug)]
-pub(super) struct ConflictsPage {
+pub(in crate::api) struct ConflictsPage {
     /// Versions at most.
-    pub(super) limit: usize,
+    pub(in crate::api) limit: usize,
     /// The number that they come before; `None` for the first page.
-    pub(super) before: Option<i64>,
+    pub(in crate::api) before: Option<i64>,
     query: Query,
 }
 
 impl ConflictsPage {
-    pub(super) fn of(query: Query) -> Result<Self, ApiError> {
+    pub(in crate::api) fn of(query: Query) -> Result<Self, ApiError> {
         let mut problems = Vec::new();
         let limit = limit(&query, &mut problems).unwrap_or(CONFLICTS);
         let before = after(&query, |text| text.parse().ok(), &mut problems);
@@ -148,7 +156,7 @@ impl ConflictsPage {
     }
 
     /// The `Link` header of the page before that number.
-    pub(super) fn link(&self, before: i64) -> Option<HeaderValue> {
+    pub(in crate::api) fn link(&self, before: i64) -> Option<HeaderValue> {
         let query = self.query.with("after", &before.to_string());
         HeaderValue::try_from(format!("</cluster/conflicts?{query}>; rel=\"next\"")).ok()
     }

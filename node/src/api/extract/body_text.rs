@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The text, without a byte order mark; `None` where the bytes are none in the encoding that they seem to have.
-pub(super) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
+pub(in crate::api) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     match Encoding::of(bytes) {
         (Encoding::Utf8, rest) => std::str::from_utf8(rest).ok().map(Cow::Borrowed),
         (Encoding::Utf16(order), rest) => utf_16(rest, order).map(Cow::Owned),

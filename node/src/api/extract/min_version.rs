@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{NodeState, error::ApiError, write_terms::version};
-use crate::domain::{Identity, Version};
+use super::write_terms::version;
+use crate::{
+    api::{NodeState, answer::error::ApiError},
+    domain::{Identity, Version},
+};
 
 const MIN_VERSION: HeaderName = HeaderName::from_static("x-osc-min-version");
 /// Says that the version which was asked for is lost with the node that wrote it.
@@ -15,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Waits until the entry has the version that the request names, or a later one. Gives the headers that the answer
 /// must carry; an error when the node is behind.
-pub(super) async fn await_version(
+pub(in crate::api) async fn await_version(
     node: &NodeState,
     identity: &Identity,
     headers: &HeaderMap,

@@ -17,9 +17,10 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 
-use super::{Node, NodeState, auth::origin_of, connection::ConnectionMark, error::ApiError};
+use super::auth::origin_of;
 use crate::{
     access::UserKeyTries,
+    api::{Node, NodeState, answer::error::ApiError, connection::ConnectionMark},
     crypto::UserKey,
     domain::Timestamp,
     keys::{CachedKey, Derivation, KeyPlace},
@@ -28,7 +29,7 @@ use crate::{
 
 /// The passphrase of the caller's entries, and where the caller is.
 #[derive(Debug)]
-pub(super) struct CallerKey {
+pub(in crate::api) struct CallerKey {
     user_key: UserKey,
     place: KeyPlace,
     connection: Option<Arc<ConnectionMark>>,
@@ -87,8 +88,8 @@ impl FromRequestParts<Node> for CallerKey {
 
 /// The caller's data key, until it has proved itself.
 #[derive(Debug)]
-pub(super) struct Caller<'n> {
-    pub(super) derivation: Derivation,
+pub(in crate::api) struct Caller<'n> {
+    pub(in crate::api) derivation: Derivation,
     tries: &'n UserKeyTries,
     place: KeyPlace,
     connection: Option<Arc<ConnectionMark>>,
@@ -99,13 +100,16 @@ pub(super) struct Caller<'n> {
 
 impl CallerKey {
     /// Whether the key opened something at this address, so that nothing more is learned of it there.
-    pub(super) fn has_opened(&self) -> bool {
+    pub(in crate::api) fn has_opened(&self) -> bool {
         self.known.as_ref().is_some_and(|known| known.has_opened())
     }
 
     /// Derives the data key, or takes it from the cache where it opened something for this address. Others wait their turn,
     /// and an address that tried too many waits longer.
-    pub(super) async fn derive<'n>(&self, node: &'n NodeState) -> Result<Caller<'n>, ApiError> {
+    pub(in crate::api) async fn derive<'n>(
+        &self,
+        node: &'n NodeState,
+    ) -> Result<Caller<'n>, ApiError> {
         let keys = node.keys()?;
         let tries = &node.user_key_tries;
         if !self.exempt {
@@ -136,7 +140,7 @@ impl CallerKey {
 impl Caller<'_> {
     /// The key is about to create something. Noted before it does: what it creates must not pass for older than the key. It
     /// counts until a read opens what it made, whether the create succeeds or not.
-    pub(super) fn creates(&self, node: &NodeState) {
+    pub(in crate::api) fn creates(&self, node: &NodeState) {
         if let Ok(keys) = node.keys() {
             keys.remember(&self.derivation);
         }
@@ -148,7 +152,7 @@ impl Caller<'_> {
     }
 
     /// Why nothing was created. Where this node could not do it, the key does not count for it.
-    pub(super) fn not_created(&self, error: ApiError) -> ApiError {
+    pub(in crate::api) fn not_created(&self, error: ApiError) -> ApiError {
         let not_carried_out = matches!(
             error.status(),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
@@ -160,7 +164,7 @@ impl Caller<'_> {
     }
 
     /// The key opened something that came into being then.
-    pub(super) fn opened(&self, node: &NodeState, created_at: Timestamp) {
+    pub(in crate::api) fn opened(&self, node: &NodeState, created_at: Timestamp) {
         self.opened_one(node, self.derivation.is_older(created_at));
     }
 
@@ -176,7 +180,7 @@ impl Caller<'_> {
     }
 
     /// The key did not open the entry of this name; what its caller gets to know.
-    pub(super) fn failed(&self, node: &NodeState, key: &str) -> ApiError {
+    pub(in crate::api) fn failed(&self, node: &NodeState, key: &str) -> ApiError {
         node.metrics.auth_failed(AuthFailure::UserKey);
         let now = Instant::now();
         let mut limit = self.tries.limit();
@@ -200,7 +204,7 @@ impl Caller<'_> {
     }
 
     /// What the key had of a list. Tells whether that was nothing although there was something.
-    pub(super) fn listed(&self, node: &NodeState, seen: &Listed) -> bool {
+    pub(in crate::api) fn listed(&self, node: &NodeState, seen: &Listed) -> bool {
         if seen.opened > 0 {
             self.opened_one(node, seen.older);
             return false;
@@ -234,14 +238,14 @@ impl Caller<'_> {
 
 /// What a key had of a list.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(in crate::api) struct Listed {
     /// What it opened, and what not.
-    pub(super) opened: usize,
-    pub(super) skipped: usize,
+    pub(in crate::api) opened: usize,
+    pub(in crate::api) skipped: usize,
     /// Whether something of it is older than the key.
-    pub(super) older: bool,
+    pub(in crate::api) older: bool,
     /// Whether it was a page after another one.
-    pub(super) continued: bool,
+    pub(in crate::api) continued: bool,
 }
 
 impl NodeState {

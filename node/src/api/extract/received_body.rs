@@ -6,8 +6,10 @@ use axum::body::{Body, HttpBody};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::{NodeState, error::ApiError};
-use crate::budget::{Reservation, SMALL_BODY};
+use crate::{
+    api::{NodeState, answer::error::ApiError},
+    budget::{Reservation, SMALL_BODY},
+};
 
 /// What a body is charged with at a time, in bytes: small ones, and others.
 const SMALL_STEP: usize = 1 << 10;
@@ -17,19 +19,19 @@ const BYTES_PER_SECOND: usize = 16 << 10;
 
 /// A whole body, and the memory that it is charged with.
 #[derive(Debug, Default)]
-pub(super) struct ReceivedBody {
+pub(in crate::api) struct ReceivedBody {
     bytes: Vec<u8>,
     _room: Option<Reservation>,
 }
 
 impl ReceivedBody {
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::api) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The same body as UTF-8, where it was another encoding.
     #[must_use]
-    pub(super) fn recoded(self, text: String) -> Self {
+    pub(in crate::api) fn recoded(self, text: String) -> Self {
         Self {
             bytes: text.into_bytes(),
             ..self
@@ -37,7 +39,7 @@ impl ReceivedBody {
     }
 
     /// Reads a whole body of so many bytes at most.
-    pub(super) async fn receive(
+    pub(in crate::api) async fn receive(
         node: &NodeState,
         address: IpAddr,
         mut body: Body,

@@ -7,15 +7,15 @@ use axum::{
     http::{Extensions, HeaderMap, request::Parts},
 };
 
-pub(super) use super::caller::{Caller, CallerKey, Listed};
-use super::{
-    Node, NodeState,
-    client_address::client_address,
-    connection::{ConnectionMark, ShownCertificate},
-    error::ApiError,
-};
+pub(in crate::api) use super::caller::{Caller, CallerKey, Listed};
+use super::client_address::client_address;
 use crate::{
     access::{AccessKeys, Shown},
+    api::{
+        Node, NodeState,
+        answer::error::ApiError,
+        connection::{ConnectionMark, ShownCertificate},
+    },
     keys::Origin,
     metrics::AuthFailure,
     peers::Proven,
@@ -24,7 +24,7 @@ use crate::{
 
 /// Proof that the caller may use the client routes: it showed an API key, or none is required.
 #[derive(Debug)]
-pub(super) struct Client;
+pub(in crate::api) struct Client;
 
 impl FromRequestParts<Node> for Client {
     type Rejection = ApiError;
@@ -48,7 +48,7 @@ impl FromRequestParts<Node> for Client {
 /// Proof that the caller runs this cluster: it showed the cluster key, or signed with it. On the port for nodes it also is
 /// the operator by its certificate, or a node's on this machine.
 #[derive(Debug)]
-pub(super) struct Owner;
+pub(in crate::api) struct Owner;
 
 impl FromRequestParts<Node> for Owner {
     type Rejection = ApiError;
@@ -68,7 +68,7 @@ impl FromRequestParts<Node> for Owner {
 /// Proof that the caller is a node of this cluster, or a program beside one: it signed the request, or where that is still
 /// accepted it showed the cluster key. On the port for nodes it is one by its certificate too.
 #[derive(Debug)]
-pub(super) struct Peer;
+pub(in crate::api) struct Peer;
 
 impl FromRequestParts<Node> for Peer {
     type Rejection = ApiError;
@@ -88,7 +88,7 @@ impl FromRequestParts<Node> for Peer {
 
 /// Proof that the caller may look at the cluster's status: it is a client, or on the port for nodes shows the cluster key.
 #[derive(Debug)]
-pub(super) struct StatusReader;
+pub(in crate::api) struct StatusReader;
 
 impl FromRequestParts<Node> for StatusReader {
     type Rejection = ApiError;
@@ -141,13 +141,17 @@ fn shows_cluster_key(parts: &Parts, node: &NodeState) -> Result<(), ApiError> {
 }
 
 /// Where a request comes from, through the proxies that are trusted.
-pub(super) fn origin_of(extensions: &Extensions, headers: &HeaderMap, node: &NodeState) -> Origin {
+pub(in crate::api) fn origin_of(
+    extensions: &Extensions,
+    headers: &HeaderMap,
+    node: &NodeState,
+) -> Origin {
     client_address(extensions, headers, &node.trusted_proxies).into()
 }
 
 impl NodeState {
     /// Accepts a key that a request showed, or says why not. An address with too many wrong ones is told to wait instead.
-    pub(super) fn prove(
+    pub(in crate::api) fn prove(
         &self,
         parts: &Parts,
         key: &[u8],
@@ -179,7 +183,7 @@ impl NodeState {
     }
 
     /// The refusal of a caller whose address tried too many keys.
-    pub(super) fn throttled(&self, retry_after: Duration) -> ApiError {
+    pub(in crate::api) fn throttled(&self, retry_after: Duration) -> ApiError {
         self.metrics.throttled();
         ApiError::TooManyFailures { retry_after }
     }

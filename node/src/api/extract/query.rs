@@ -4,7 +4,7 @@ use std::{borrow::Cow, convert::Infallible};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{
+use crate::api::answer::{
     entry_json::{Form, Format},
     error::ApiError,
     problem::Problem,
@@ -12,17 +12,17 @@ use super::{
 
 /// The parameters of a request. Unknown ones are ignored; of a repeated one the last counts.
 #[derive(Debug, Clone)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(in crate::api) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// The value of a parameter; an empty one counts as absent.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::api) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().rfind(|(given, _)| given == name)?;
         (!value.is_empty()).then_some(value)
     }
 
     /// Whether a switch is on.
-    pub(super) fn is_on(&self, name: &str) -> Result<bool, ApiError> {
+    pub(in crate::api) fn is_on(&self, name: &str) -> Result<bool, ApiError> {
         match self.get(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
@@ -34,7 +34,7 @@ impl Query {
     }
 
     /// `mode=short` or `mode=full`.
-    pub(super) fn form(&self) -> Result<Form, ApiError> {
+    pub(in crate::api) fn form(&self) -> Result<Form, ApiError> {
         match self.get("mode") {
             None | Some("short") => Ok(Form::Short),
             Some("full") => Ok(Form::Full),
@@ -46,7 +46,7 @@ impl Query {
     }
 
     /// `format=json` or `format=text`.
-    pub(super) fn format(&self) -> Result<Format, ApiError> {
+    pub(in crate::api) fn format(&self) -> Result<Format, ApiError> {
         match self.get("format") {
             None | Some("json") => Ok(Format::Json),
             Some("text") => Ok(Format::Text),
@@ -58,7 +58,7 @@ impl Query {
     }
 
     /// The query with one parameter set to another value.
-    pub(super) fn with(&self, name: &str, value: &str) -> String {
+    pub(in crate::api) fn with(&self, name: &str, value: &str) -> String {
         form_urlencoded::Serializer::new(String::new())
             .extend_pairs(self.0.iter().filter(|(given, _)| given != name))
             .append_pair(name, value)

@@ -9,8 +9,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{conditional::FailedPrecondition, ports::OtherPort, problem::Problem};
+use super::problem::Problem;
 use crate::{
+    api::{extract::conditional::FailedPrecondition, ports::OtherPort},
     budget::NoRoom,
     cluster::OwnerRefusal,
     crypto::NotOpened,
@@ -21,9 +22,9 @@ use crate::{
 };
 
 /// Says that a value, or so many of a list, are lost with the node that had them.
-pub(super) const LOST: HeaderName = HeaderName::from_static("x-osc-lost");
+pub(in crate::api) const LOST: HeaderName = HeaderName::from_static("x-osc-lost");
 /// Says that an answer is not the whole truth.
-pub(super) const PARTIAL: HeaderName = HeaderName::from_static("x-osc-partial");
+pub(in crate::api) const PARTIAL: HeaderName = HeaderName::from_static("x-osc-partial");
 const MISSING_NODES: HeaderName = HeaderName::from_static("x-osc-missing-nodes");
 
 const TOO_MANY_ROWS: &str = "Too many rows were listed from this address; try again later";
@@ -32,7 +33,7 @@ const ANOTHER_LIST: &str =
 
 /// A refusal.
 #[derive(Debug)]
-pub(super) enum ApiError {
+pub(in crate::api) enum ApiError {
     MissingApiKey,
     InvalidApiKey,
     MissingClusterKey,
@@ -160,16 +161,16 @@ pub(super) enum ApiError {
 
 /// What the log gets to know about an answer that hides its cause.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub(super) error_id: String,
-    pub(super) cause: Arc<str>,
+pub(in crate::api) struct Failure {
+    pub(in crate::api) error_id: String,
+    pub(in crate::api) cause: Arc<str>,
 }
 
 /// What the security log gets to know: which key was not accepted, and why. Never the key.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AuthRefusal {
-    pub(super) key: &'static str,
-    pub(super) reason: &'static str,
+pub(in crate::api) struct AuthRefusal {
+    pub(in crate::api) key: &'static str,
+    pub(in crate::api) reason: &'static str,
 }
 
 impl ApiError {
@@ -193,7 +194,7 @@ impl ApiError {
         Some(AuthRefusal { key, reason })
     }
 
-    pub(super) fn status(&self) -> StatusCode {
+    pub(in crate::api) fn status(&self) -> StatusCode {
         match self {
             Self::MissingApiKey
             | Self::InvalidApiKey
@@ -366,7 +367,7 @@ impl ApiError {
     }
 
     /// The body of the answer.
-    pub(super) fn body(&self, error_id: Option<&str>) -> Value {
+    pub(in crate::api) fn body(&self, error_id: Option<&str>) -> Value {
         let mut body = json!({ "detail": self.detail() });
         if let (Some(error_id), Some(members)) = (error_id, body.as_object_mut()) {
             members.insert("error_id".into(), error_id.into());
@@ -375,7 +376,7 @@ impl ApiError {
     }
 
     /// What only the log may tell; `None` where the answer says it all.
-    pub(super) fn cause(&self) -> Option<String> {
+    pub(in crate::api) fn cause(&self) -> Option<String> {
         match self {
             Self::Internal(error) => {
                 let sources = std::iter::successors(error.source(), |error| error.source());
@@ -394,7 +395,7 @@ impl ApiError {
 }
 
 /// The header that names nodes which could not be asked.
-pub(super) fn missing_nodes<'n>(
+pub(in crate::api) fn missing_nodes<'n>(
     names: impl IntoIterator<Item = &'n String>,
 ) -> Option<(HeaderName, HeaderValue)> {
     let names: Vec<_> = names.into_iter().map(String::as_str).collect();

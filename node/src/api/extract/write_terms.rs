@@ -6,8 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Node, conditional::VERSION, error::ApiError, problem::Problem};
+use super::conditional::VERSION;
 use crate::{
+    api::{
+        Node,
+        answer::{error::ApiError, problem::Problem},
+    },
     cluster::{AckLevel, Written},
     domain::{Clock, Version},
 };
@@ -19,11 +23,11 @@ const ACKNOWLEDGED: HeaderName = HeaderName::from_static("x-osc-acked");
 
 /// The terms of one write.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct WriteTerms {
+pub(in crate::api) struct WriteTerms {
     /// Who must hold it before it is answered.
-    pub(super) level: AckLevel,
+    pub(in crate::api) level: AckLevel,
     /// The version that the caller knows of (`X-OSC-Version`): the write comes after it.
-    pub(super) named: Option<Clock>,
+    pub(in crate::api) named: Option<Clock>,
 }
 
 impl FromRequestParts<Node> for WriteTerms {
@@ -54,7 +58,7 @@ impl FromRequestParts<Node> for WriteTerms {
 }
 
 /// Reads a version that a header holds. One from the far future is refused: the clock would follow it.
-pub(super) fn version(text: &str, header: &'static str) -> Result<Version, ApiError> {
+pub(in crate::api) fn version(text: &str, header: &'static str) -> Result<Version, ApiError> {
     text.trim_matches('"')
         .parse::<Version>()
         .ok()
@@ -69,7 +73,11 @@ pub(super) fn version(text: &str, header: &'static str) -> Result<Version, ApiEr
 
 impl WriteTerms {
     /// The answer to a write: 202 where fewer nodes hold it than were demanded.
-    pub(super) fn answer(&self, written: Written, status: StatusCode) -> (StatusCode, Acked) {
+    pub(in crate::api) fn answer(
+        &self,
+        written: Written,
+        status: StatusCode,
+    ) -> (StatusCode, Acked) {
         let short = self.level == AckLevel::All && written.held_by < written.wanted;
         let status = if short { StatusCode::ACCEPTED } else { status };
         (status, Acked(written))
@@ -78,11 +86,11 @@ impl WriteTerms {
 
 /// Tells how many nodes hold a write, where there is more than one.
 #[derive(Debug)]
-pub(super) struct Acked(Written);
+pub(in crate::api) struct Acked(Written);
 
 impl Acked {
     /// Adds the header.
-    pub(super) fn tell(self, mut response: Response) -> Response {
+    pub(in crate::api) fn tell(self, mut response: Response) -> Response {
         let Written {
             held_by, wanted, ..
         } = self.0;

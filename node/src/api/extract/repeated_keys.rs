@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 
-use super::error::ApiError;
+use crate::api::answer::error::ApiError;
 
 /// Their names, as they are on the wire and as people write them.
 const KEYS: [(&str, &str); 3] = [
@@ -15,7 +15,7 @@ const KEYS: [(&str, &str); 3] = [
 ///
 /// # Errors
 /// The header's name.
-pub(super) fn judge(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(in crate::api) fn judge(headers: &HeaderMap) -> Result<(), ApiError> {
     let repeated = |(name, _): &&(&str, &str)| headers.get_all(*name).iter().nth(1).is_some();
     match KEYS.iter().find(repeated) {
         None => Ok(()),

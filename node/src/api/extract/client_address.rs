@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
-use super::{connection::ConnectionMark, untrusted_forwarders::FORWARDED_FOR};
+use super::untrusted_forwarders::FORWARDED_FOR;
+use crate::api::connection::ConnectionMark;
 
 /// The address that failures are counted for.
-pub(super) fn client_address(
+pub(in crate::api) fn client_address(
     extensions: &Extensions,
     headers: &HeaderMap,
     trusted: &[IpNet],

@@ -9,7 +9,7 @@ const PUBLIC_PAGES: [&str; 4] = ["/docs", "/docs/{file}", "/redoc", "/openapi.js
 
 /// What the page of `/docs` may load: what this node itself serves. Swagger UI sets styles of elements, and draws with
 /// `data:` images.
-pub(super) const DOCS_POLICY: (HeaderName, HeaderValue) = (
+pub(in crate::api) const DOCS_POLICY: (HeaderName, HeaderValue) = (
     header::CONTENT_SECURITY_POLICY,
     HeaderValue::from_static(
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
@@ -19,7 +19,7 @@ pub(super) const DOCS_POLICY: (HeaderName, HeaderValue) = (
 
 /// Adds them to an answer of this route. Every answer that may hold a value, a salt or a list is kept by no cache; a route is
 /// taken for one that does unless it is known not to.
-pub(super) fn protect(route: &str, headers: &mut HeaderMap) {
+pub(in crate::api) fn protect(route: &str, headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
     if !PUBLIC_PAGES.contains(&route) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);

@@ -18,15 +18,14 @@ use futures::FutureExt;
 use http_body::Frame;
 use http_body_util::BodyExt;
 
-use super::{
-    Node, NodeState, client_address::client_address, connection::ConnectionMark, error::ApiError,
-};
+use super::error::ApiError;
 use crate::{
+    api::{Node, NodeState, connection::ConnectionMark, extract::client_address::client_address},
     budget::{Budgets, CutOff, NoRoom, Pool, ROOM_WAIT, Reservation, SMALL_ANSWER},
     config::Patience,
 };
 use body::AnswerBody;
-pub(super) use chunked::ChunkedText;
+pub(in crate::api) use chunked::ChunkedText;
 use meter::{Meter, OpenAnswers, Rule};
 
 /// What any answer is charged with at least, in bytes: it has headers too.
@@ -34,21 +33,21 @@ const LEAST: usize = 512;
 
 /// Marks an answer that is charged already.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Charged;
+pub(in crate::api) struct Charged;
 
 /// Marks an answer that lies in no memory of its own: a document that never changes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shared;
+pub(in crate::api) struct Shared;
 
 /// The room of an answer that was reserved before it was made.
 #[derive(Debug, Clone)]
-pub(super) struct AnswerRoom {
+pub(in crate::api) struct AnswerRoom {
     /// Held for its end.
     _room: Arc<Reservation>,
 }
 
 impl AnswerRoom {
-    pub(super) fn new(room: Reservation) -> Self {
+    pub(in crate::api) fn new(room: Reservation) -> Self {
         Self {
             _room: Arc::new(room),
         }
@@ -57,13 +56,17 @@ impl AnswerRoom {
 
 /// The client for whom an answer is made.
 #[derive(Debug, Clone)]
-pub(super) struct Taker {
-    pub(super) address: IpAddr,
+pub(in crate::api) struct Taker {
+    pub(in crate::api) address: IpAddr,
     cut_off: Option<CutOff>,
 }
 
 impl Taker {
-    pub(super) fn of(node: &NodeState, extensions: &Extensions, headers: &HeaderMap) -> Self {
+    pub(in crate::api) fn of(
+        node: &NodeState,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+    ) -> Self {
         Self {
             address: client_address(extensions, headers, &node.trusted_proxies),
             cut_off: ConnectionMark::of(extensions).map(|mark| mark.cut_off.clone()),
@@ -81,7 +84,7 @@ impl FromRequestParts<Node> for Taker {
 
 /// All answers of a node that are under way.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(in crate::api) struct Answers {
     small: Pool,
     large: Pool,
     open: Arc<OpenAnswers>,
@@ -89,7 +92,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn new(budgets: &Budgets, patience: Patience) -> Self {
+    pub(in crate::api) fn new(budgets: &Budgets, patience: Patience) -> Self {
         Self {
             small: budgets.small_answers.clone(),
             large: budgets.answers.clone(),
@@ -99,7 +102,7 @@ impl Answers {
     }
 
     /// Waits for room for an answer of about so many bytes.
-    pub(super) async fn reserve(
+    pub(in crate::api) async fn reserve(
         &self,
         address: IpAddr,
         bytes: usize,
@@ -113,12 +116,12 @@ impl Answers {
     }
 
     /// What an answer is told that became larger than was reserved for it.
-    pub(super) fn no_room(&self) -> NoRoom {
+    pub(in crate::api) fn no_room(&self) -> NoRoom {
         self.large.refuse()
     }
 
     /// Waits for room for an answer that is made and sent at the same time.
-    pub(super) async fn reserve_large(
+    pub(in crate::api) async fn reserve_large(
         &self,
         address: IpAddr,
         bytes: usize,
@@ -127,7 +130,7 @@ impl Answers {
     }
 
     /// The same where blocking is allowed.
-    pub(super) fn reserve_blocking(
+    pub(in crate::api) fn reserve_blocking(
         &self,
         address: IpAddr,
         bytes: usize,
@@ -136,7 +139,11 @@ impl Answers {
     }
 
     /// A body of pieces, each of which lies in its own part of a reservation.
-    pub(super) fn of_pieces(&self, taker: &Taker, pieces: Vec<(Bytes, Reservation)>) -> Body {
+    pub(in crate::api) fn of_pieces(
+        &self,
+        taker: &Taker,
+        pieces: Vec<(Bytes, Reservation)>,
+    ) -> Body {
         let meter = self.meter(taker, Rule::Whole);
         let pieces = pieces
             .into_iter()
@@ -146,12 +153,12 @@ impl Answers {
     }
 
     /// What a body is measured by that is sent while it is made.
-    pub(super) fn streamed(&self, taker: &Taker) -> Streamed {
+    pub(in crate::api) fn streamed(&self, taker: &Taker) -> Streamed {
         Streamed(self.meter(taker, Rule::Streamed))
     }
 
     /// Charges an answer that is all there, or refuses it where there is no room for it.
-    pub(super) async fn charge(&self, taker: &Taker, mut response: Response) -> Response {
+    pub(in crate::api) async fn charge(&self, taker: &Taker, mut response: Response) -> Response {
         if response.extensions().get::<Charged>().is_some() {
             return response;
         }
@@ -211,7 +218,7 @@ impl Answers {
     }
 
     /// Ends the connections of clients that take their answers too slowly.
-    pub(super) fn end_overdue(&self) {
+    pub(in crate::api) fn end_overdue(&self) {
         let ended = self.open.end_overdue(&self.patience);
         if ended > 0 {
             tracing::info!(answers = ended, "answers_not_taken");
@@ -221,16 +228,16 @@ impl Answers {
 
 /// The chunks of a body that is sent while it is made.
 #[derive(Debug, Clone)]
-pub(super) struct Streamed(Arc<Meter>);
+pub(in crate::api) struct Streamed(Arc<Meter>);
 
 impl Streamed {
     #[cfg(test)]
-    pub(super) fn unwatched() -> Self {
+    pub(in crate::api) fn unwatched() -> Self {
         Self(Meter::begin(Rule::Streamed, None, &Arc::default()))
     }
 
     /// A chunk that the client has to take, in the pieces that hyper gets.
-    pub(super) fn chunk<R>(&self, text: String, room: R) -> VecDeque<Bytes>
+    pub(in crate::api) fn chunk<R>(&self, text: String, room: R) -> VecDeque<Bytes>
     where
         R: Send + Sync + 'static,
     {
@@ -238,7 +245,7 @@ impl Streamed {
     }
 
     /// For how long the client has taken nothing, although something waits for it.
-    pub(super) fn idle(&self) -> Duration {
+    pub(in crate::api) fn idle(&self) -> Duration {
         self.0.idle()
     }
 }

@@ -10,11 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{
-    Node, NodeState, auth::origin_of, body::read_up_to, connection::ConnectionMark,
-    error::ApiError, ports,
-};
+use super::{auth::origin_of, body::read_up_to};
 use crate::{
+    api::{Node, NodeState, answer::error::ApiError, connection::ConnectionMark, ports},
     budget::{ROOM_WAIT, Reservation},
     cluster::EXCHANGE_PATH,
     crypto::BodyDigest,
@@ -23,17 +21,17 @@ use crate::{
 };
 
 /// Whether a request is signed, or asks for what to sign.
-pub(super) fn is_signed(request: &Request) -> bool {
+pub(in crate::api) fn is_signed(request: &Request) -> bool {
     request.headers().contains_key(PROOF)
 }
 
 /// Whether a request is judged here. What is not signed passes: the route decides what it takes.
-pub(super) fn concerns(request: &Request) -> bool {
+pub(in crate::api) fn concerns(request: &Request) -> bool {
     is_signed(request) && ports::takes_proofs(request.uri().path())
 }
 
 /// Judges what is signed, and signs its answer.
-pub(super) async fn judge(node: Node, request: Request, next: Next) -> Response {
+pub(in crate::api) async fn judge(node: Node, request: Request, next: Next) -> Response {
     let proof = request.headers().get(PROOF).cloned();
     // A node without a cluster key has no such routes.
     let (Some(proof), Some(proofs)) = (proof, &node.peer_proofs) else {
@@ -116,13 +114,13 @@ async fn take_body(
 }
 
 /// The body of a message between nodes, and the room that it takes until this is dropped.
-pub(super) struct PeerBody {
-    pub(super) bytes: bytes::Bytes,
+pub(in crate::api) struct PeerBody {
+    pub(in crate::api) bytes: bytes::Bytes,
     _room: Option<Reservation>,
 }
 
 /// Reads the body of a message between nodes, whose sender proved itself.
-pub(super) async fn body(node: &NodeState, request: Request) -> Result<PeerBody, ApiError> {
+pub(in crate::api) async fn body(node: &NodeState, request: Request) -> Result<PeerBody, ApiError> {
     let (parts, body) = request.into_parts();
     let room = if parts.extensions.get::<Proven>().is_some() {
         // It is read already.

@@ -9,21 +9,21 @@ use std::{
 use axum::{extract::Request, http::HeaderName};
 use ipnet::IpNet;
 
-use super::connection::ConnectionMark;
+use crate::api::connection::ConnectionMark;
 
-pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(in crate::api) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Addresses that are named at most: more of them are no forgotten proxies.
 const NAMED: usize = 100;
 
 /// Those that the log has named.
 #[derive(Debug, Default)]
-pub(super) struct UntrustedForwarders {
+pub(in crate::api) struct UntrustedForwarders {
     named: Mutex<HashSet<IpAddr>>,
 }
 
 impl UntrustedForwarders {
     /// Names the other side of the connection in the log, once, where it says for whom it asks and is not believed.
-    pub(super) fn look_at(&self, request: &Request, trusted: &[IpNet]) {
+    pub(in crate::api) fn look_at(&self, request: &Request, trusted: &[IpNet]) {
         if !request.headers().contains_key(FORWARDED_FOR) {
             return;
         }

@@ -3,11 +3,14 @@
 use axum::extract::Request;
 use percent_encoding::percent_decode_str;
 
-use super::{error::ApiError, problem::Problem, query::Query};
-use crate::domain::{ConfigKey, Environment, Identity};
+use super::query::Query;
+use crate::{
+    api::answer::{error::ApiError, problem::Problem},
+    domain::{ConfigKey, Environment, Identity},
+};
 
 /// The environment that the query names, the default one where it names none.
-pub(super) fn environment_of(query: &Query) -> Result<Environment, ApiError> {
+pub(in crate::api) fn environment_of(query: &Query) -> Result<Environment, ApiError> {
     let named = query.get("environment").unwrap_or_default();
     Environment::new(named.to_owned()).ok_or_else(|| {
         let problem = Problem::too_long(&["query", "environment"], Environment::MAX_CHARACTERS);
@@ -16,7 +19,7 @@ pub(super) fn environment_of(query: &Query) -> Result<Environment, ApiError> {
 }
 
 /// The entry of a path such as `/configs/{key}`. A name that cannot exist is not found.
-pub(super) fn identity_of(
+pub(in crate::api) fn identity_of(
     request: &Request,
     prefix: &str,
     query: &Query,
@@ -32,7 +35,7 @@ pub(super) fn identity_of(
 }
 
 /// The entry of this name, in the environment that the query names. A name that cannot exist is not found.
-pub(super) fn identity(text: &str, query: &Query) -> Result<Identity, ApiError> {
+pub(in crate::api) fn identity(text: &str, query: &Query) -> Result<Identity, ApiError> {
     let named = query.get("environment").unwrap_or_default();
     let absent = || ApiError::NotFound {
         key: text.to_owned(),
@@ -45,7 +48,7 @@ pub(super) fn identity(text: &str, query: &Query) -> Result<Identity, ApiError> 
 }
 
 /// The refusal of an entry that does not exist.
-pub(super) fn not_found(identity: &Identity) -> ApiError {
+pub(in crate::api) fn not_found(identity: &Identity) -> ApiError {
     ApiError::NotFound {
         key: identity.key.as_str().to_owned(),
         environment: identity.environment.name().map(str::to_owned),

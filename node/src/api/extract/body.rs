@@ -11,17 +11,14 @@ use axum::{
 use http_body_util::LengthLimitError;
 use tokio::time::timeout;
 
-use super::{
-    Node, NodeState,
-    answers::Taker,
-    body_text::decode,
-    error::ApiError,
-    large_values::{LARGE, cost_of_judging, room_for, work},
-    problem::Problem,
-    received_body::ReceivedBody,
-    value_text::{ValueText, has_lone_surrogate, without_duplicates},
-};
+use super::{body_text::decode, received_body::ReceivedBody};
 use crate::{
+    api::{
+        Node, NodeState,
+        answer::{error::ApiError, problem::Problem, untaken::Taker},
+        large_values::{LARGE, cost_of_judging, room_for, work},
+        value_text::{ValueText, has_lone_surrogate, without_duplicates},
+    },
     budget::Reservation,
     domain::{Category, ConfigKey, Environment},
     json::{Json, Limits, Member, ParseError, Root, inspect_members, parse},
@@ -38,7 +35,7 @@ const NAMES: [&str; 5] = ["key", "value", "category", "environment", "level"];
 
 /// The fields of a body, before a route asks for them.
 #[derive(Debug)]
-pub(super) struct Fields {
+pub(in crate::api) struct Fields {
     body: Arc<ReceivedBody>,
     found: Found,
     problems: Vec<Problem>,
@@ -158,12 +155,12 @@ fn unreadable(error: ParseError) -> ApiError {
 }
 
 /// Reads a whole body.
-pub(super) async fn read(body: Body, node: &NodeState) -> Result<bytes::Bytes, ApiError> {
+pub(in crate::api) async fn read(body: Body, node: &NodeState) -> Result<bytes::Bytes, ApiError> {
     read_up_to(node.max_body_bytes, body, node).await
 }
 
 /// The same with another limit.
-pub(super) async fn read_up_to(
+pub(in crate::api) async fn read_up_to(
     limit: usize,
     body: Body,
     node: &NodeState,
@@ -204,7 +201,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 impl Fields {
     /// The fields, or everything that was found wrong with them.
-    pub(super) fn finish<T>(self, fields: Option<T>) -> Result<T, ApiError> {
+    pub(in crate::api) fn finish<T>(self, fields: Option<T>) -> Result<T, ApiError> {
         match fields {
             Some(fields) if self.problems.is_empty() => Ok(fields),
             _ => Err(ApiError::Invalid(self.problems)),
@@ -221,7 +218,7 @@ impl Fields {
     }
 
     /// The required name.
-    pub(super) fn key(&mut self) -> Option<ConfigKey> {
+    pub(in crate::api) fn key(&mut self) -> Option<ConfigKey> {
         const LOC: &[&str] = &["body", "key"];
         let text = self.required_text("key", LOC)?;
         if text.is_empty() {
@@ -237,7 +234,7 @@ impl Fields {
     }
 
     /// The required value: anything but null.
-    pub(super) fn value(&mut self) -> Option<ValueText> {
+    pub(in crate::api) fn value(&mut self) -> Option<ValueText> {
         const LOC: &[&str] = &["body", "value"];
         match self.member("value") {
             None => self.problems.push(Problem::missing(LOC)),
@@ -258,7 +255,7 @@ impl Fields {
     }
 
     /// The optional category; `None` when absent or null, `Some(None)` never: an empty one is a category too.
-    pub(super) fn category(&mut self) -> Option<Category> {
+    pub(in crate::api) fn category(&mut self) -> Option<Category> {
         let text = self.optional_text("category")?;
         let category = Category::new(text);
         if category.is_none() {
@@ -271,7 +268,7 @@ impl Fields {
     }
 
     /// The optional environment; `None` when absent or null.
-    pub(super) fn environment(&mut self) -> Option<Environment> {
+    pub(in crate::api) fn environment(&mut self) -> Option<Environment> {
         let text = self.optional_text("environment")?;
         let environment = Environment::new(text);
         if environment.is_none() {
@@ -284,7 +281,7 @@ impl Fields {
     }
 
     /// A required text that is one of some words.
-    pub(super) fn choice<T>(
+    pub(in crate::api) fn choice<T>(
         &mut self,
         name: &str,
         parse: impl Fn(&str) -> Option<T>,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::value_text::ValueText;
 use crate::{
+    api::value_text::ValueText,
     domain::{Category, Identity, Row, Timestamp, entry_id},
     json::write_string,
     store::ListedEntry,
@@ -11,7 +11,7 @@ use crate::{
 
 /// Which members an answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::api) enum Form {
     /// Neither value nor times.
     Names,
     /// Without times.
@@ -22,7 +22,7 @@ pub(super) enum Form {
 
 /// What the answer to a reader of one entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(in crate::api) enum Format {
     /// The entry as a JSON object.
     Json,
     /// The value alone: a string's characters, anything else as JSON text.
@@ -31,12 +31,12 @@ pub(super) enum Format {
 
 /// What an answer tells of an entry, beside its value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<'a> {
-    pub(super) environment: &'a str,
-    pub(super) key: &'a str,
-    pub(super) category: Option<&'a str>,
-    pub(super) created_at: Timestamp,
-    pub(super) updated_at: Timestamp,
+pub(in crate::api) struct Shown<'a> {
+    pub(in crate::api) environment: &'a str,
+    pub(in crate::api) key: &'a str,
+    pub(in crate::api) category: Option<&'a str>,
+    pub(in crate::api) created_at: Timestamp,
+    pub(in crate::api) updated_at: Timestamp,
 }
 
 impl<'a> From<&'a Row> for Shown<'a> {
@@ -75,7 +75,7 @@ impl<'a> From<ListedEntry<'a>> for Shown<'a> {
 
 impl Shown<'_> {
     /// Appends the entry as a JSON object with the members in the original's order.
-    pub(super) fn write(&self, form: Form, value: Option<&ValueText>, out: &mut String) {
+    pub(in crate::api) fn write(&self, form: Form, value: Option<&ValueText>, out: &mut String) {
         // Writing to a string does not fail.
         let _ = self.write_head(form, out);
         if let Some(value) = value {
@@ -85,7 +85,7 @@ impl Shown<'_> {
     }
 
     /// What stands before the value.
-    pub(super) fn write_head(&self, form: Form, out: &mut impl fmt::Write) -> fmt::Result {
+    pub(in crate::api) fn write_head(&self, form: Form, out: &mut impl fmt::Write) -> fmt::Result {
         let environment = Some(self.environment).filter(|name| !name.is_empty());
         let id = entry_id(self.environment, self.key);
         write!(out, r#"{{"id":{id},"key":"#)?;
@@ -101,7 +101,7 @@ impl Shown<'_> {
     }
 
     /// What stands behind it.
-    pub(super) fn write_tail(&self, form: Form, out: &mut impl fmt::Write) -> fmt::Result {
+    pub(in crate::api) fn write_tail(&self, form: Form, out: &mut impl fmt::Write) -> fmt::Result {
         if form == Form::Full {
             let [created, updated] = [self.created_at, self.updated_at].map(rfc_3339);
             write!(out, r#","created_at":"{created}","updated_at":"{updated}""#)?;
@@ -111,7 +111,7 @@ impl Shown<'_> {
 }
 
 /// How many bytes the text of an entry takes at most, as far as its row tells.
-pub(super) fn size_of(entry: &ListedEntry<'_>, form: Form) -> usize {
+pub(in crate::api) fn size_of(entry: &ListedEntry<'_>, form: Form) -> usize {
     /// The members without names and value, with both times.
     const MEMBERS: usize = 256;
     /// What a character of a name may become.
@@ -126,7 +126,7 @@ pub(super) fn size_of(entry: &ListedEntry<'_>, form: Form) -> usize {
 }
 
 /// Writes a string, or `null`.
-pub(super) fn optional(value: Option<&str>, out: &mut impl fmt::Write) -> fmt::Result {
+pub(in crate::api) fn optional(value: Option<&str>, out: &mut impl fmt::Write) -> fmt::Result {
     match value {
         Some(value) => write_string(value, out),
         None => out.write_str("null"),
@@ -134,7 +134,7 @@ pub(super) fn optional(value: Option<&str>, out: &mut impl fmt::Write) -> fmt::R
 }
 
 /// UTC with microseconds and `Z`.
-pub(super) fn rfc_3339(time: Timestamp) -> String {
+pub(in crate::api) fn rfc_3339(time: Timestamp) -> String {
     let time = jiff::Timestamp::from_microsecond(time.as_micros()).unwrap_or_default();
     format!("{time:.6}")
 }

@@ -1,0 +1,9 @@
+//! What a client gets: entries, errors, and the memory that answers take until they are taken.
+
+pub(super) mod entry;
+pub(super) mod entry_json;
+pub(super) mod error;
+pub(super) mod problem;
+pub(super) mod protective_headers;
+pub(super) mod streaming;
+pub(super) mod untaken;

@@ -1,0 +1,17 @@
+//! What a handler takes from a request, and the proofs of who sent it.
+
+pub(super) mod auth;
+pub(super) mod body;
+mod body_text;
+pub(super) mod caller;
+pub(super) mod client_address;
+pub(super) mod conditional;
+pub(super) mod entry_path;
+pub(super) mod min_version;
+pub(super) mod page;
+pub(super) mod peer_proof;
+pub(super) mod query;
+pub(super) mod received_body;
+pub(super) mod repeated_keys;
+pub(super) mod untrusted_forwarders;
+pub(super) mod write_terms;
