@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod config;
 pub mod crypto;
 pub mod domain;
+pub mod entries;
 pub mod json;
 pub mod keys;
 pub mod log;

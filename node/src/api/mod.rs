@@ -5,8 +5,6 @@
 mod answer;
 mod connection;
 mod extract;
-mod federation;
-mod gathering;
 mod head_rules;
 mod large_values;
 mod list_admission;
@@ -24,7 +22,6 @@ mod value_text;
 mod value_threads;
 
 pub use connection::{ConnectionMark, ShownCertificate};
-pub use federation::Federation;
 pub use head_rules::{CertificateWithdrawn, HeadTooLarge, MAX_HEADERS};
 pub use ports::{OpenPorts, Served};
 pub use router::{metrics_router, openapi_document, router, routes};

@@ -14,7 +14,6 @@ use ipnet::IpNet;
 use super::{
     answer::{error::ApiError, untaken::Answers},
     extract::untrusted_forwarders::UntrustedForwarders,
-    federation::Federation,
     list_admission::ListAdmission,
     ports::OpenPorts,
     routes::health::Pulse,
@@ -26,6 +25,7 @@ use crate::{
     cluster::{AckLevel, Mode},
     config::{Config, CorsOrigins, Patience, PeerProofPolicy},
     crypto::{CursorKey, Salt},
+    entries::{Entries, Federation},
     keys::KeyRing,
     log::LogControl,
     metrics::Metrics,
@@ -42,6 +42,8 @@ pub type Node = Arc<NodeState>;
 pub struct NodeState {
     /// Where entries are.
     pub store: Replica,
+    /// What requests do with them.
+    pub entries: Entries,
     /// Opens and seals values; empty until the salt is known.
     opener: OnceLock<Opener>,
     /// Who must hold a write before it is answered, unless the request says it.
@@ -90,8 +92,6 @@ pub struct NodeState {
     pub metrics: Metrics,
     /// The log's level.
     pub log: LogControl,
-    /// What a node of a federated cluster needs towards the others.
-    pub federation: Option<Federation>,
     /// This node's name in logs and status.
     pub node_id: String,
     /// Where the owner of the cluster mounts its salt, perhaps only after this node started.
@@ -156,6 +156,7 @@ impl NodeState {
             tls,
         } = parts;
         Ok(Self {
+            entries: Entries::new(store.clone(), federation, metrics.cluster.clone()),
             store,
             opener: OnceLock::new(),
             write_ack: config.write_ack,
@@ -187,7 +188,6 @@ impl NodeState {
             cached_keys: config.caches.keys,
             metrics,
             log,
-            federation,
             node_id: config.node_id,
             mounted_salt: config.salt_secret_file,
             clustered: config.cluster.is_some(),
@@ -213,10 +213,7 @@ impl NodeState {
 
     /// How the cluster shares entries.
     pub fn mode(&self) -> Mode {
-        match self.federation {
-            Some(_) => Mode::Federated,
-            None => Mode::Replica,
-        }
+        self.entries.mode()
     }
 
     /// The salt, once it is known.

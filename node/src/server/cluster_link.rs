@@ -7,11 +7,12 @@ use tokio::task::JoinHandle;
 
 use super::listeners::StartIdentities;
 use crate::{
-    api::{Federation, Node, Opener},
+    api::{Node, Opener},
     budget::Pool,
     cluster::{Boot, MemberName, Mode},
     config::{Config, PeerList},
     crypto::{Iterations, Salt},
+    entries::Federation,
     keys::KeyRing,
     metrics::KeyMetrics,
     os::random,

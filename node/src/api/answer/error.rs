@@ -14,11 +14,8 @@ use crate::{
     api::{extract::conditional::FailedPrecondition, ports::OtherPort},
     budget::NoRoom,
     cluster::OwnerRefusal,
-    crypto::NotOpened,
-    keys::DerivationQueueFull,
     log::logged_name,
-    replica::Ended,
-    store::{ReadError, WriteError},
+    store::WriteError,
 };
 
 /// Says that a value, or so many of a list, are lost with the node that had them.
@@ -455,51 +452,5 @@ impl IntoResponse for ApiError {
             response.extensions_mut().insert(failure);
         }
         response
-    }
-}
-
-impl From<ReadError> for ApiError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Busy => Self::ListsBusy,
-            error => Self::Internal(error.into()),
-        }
-    }
-}
-
-impl From<WriteError> for ApiError {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::DiskFull => Self::DiskFull,
-            WriteError::NotServing(reason) => Self::NotReady {
-                reason: reason.to_owned(),
-            },
-            error => Self::NotWritten(error),
-        }
-    }
-}
-
-impl From<Ended> for ApiError {
-    fn from(error: Ended) -> Self {
-        Self::Internal(error.into())
-    }
-}
-
-impl From<NoRoom> for ApiError {
-    fn from(error: NoRoom) -> Self {
-        Self::NoRoom(error)
-    }
-}
-
-impl From<DerivationQueueFull> for ApiError {
-    fn from(_: DerivationQueueFull) -> Self {
-        Self::Busy
-    }
-}
-
-/// Sealing failed: what was encrypted does not open again.
-impl From<NotOpened> for ApiError {
-    fn from(error: NotOpened) -> Self {
-        Self::Internal(error.into())
     }
 }

@@ -1,5 +1,6 @@
 //! What a client gets: entries, errors, and the memory that answers take until they are taken.
 
+mod causes;
 pub(super) mod entry;
 pub(super) mod entry_json;
 pub(super) mod error;

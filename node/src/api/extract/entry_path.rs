@@ -46,11 +46,3 @@ pub(in crate::api) fn identity(text: &str, query: &Query) -> Result<Identity, Ap
         key: ConfigKey::new(text.to_owned()).ok_or_else(absent)?,
     })
 }
-
-/// The refusal of an entry that does not exist.
-pub(in crate::api) fn not_found(identity: &Identity) -> ApiError {
-    ApiError::NotFound {
-        key: identity.key.as_str().to_owned(),
-        environment: identity.environment.name().map(str::to_owned),
-    }
-}

@@ -9,6 +9,7 @@ pub(super) mod conditional;
 pub(super) mod entry_path;
 pub(super) mod min_version;
 pub(super) mod page;
+mod partial;
 pub(super) mod peer_proof;
 pub(super) mod query;
 pub(super) mod received_body;

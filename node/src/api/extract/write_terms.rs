@@ -13,7 +13,8 @@ use crate::{
         answer::{error::ApiError, problem::Problem},
     },
     cluster::{AckLevel, Written},
-    domain::{Clock, Version},
+    domain::Version,
+    entries::WriteTerms,
 };
 
 /// Asks for an acknowledgement level.
@@ -21,16 +22,11 @@ const LEVEL: HeaderName = HeaderName::from_static("x-osc-ack");
 /// Tells how many nodes hold a write, of how many: `2/3`.
 const ACKNOWLEDGED: HeaderName = HeaderName::from_static("x-osc-acked");
 
-/// The terms of one write.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::api) struct WriteTerms {
-    /// Who must hold it before it is answered.
-    pub(in crate::api) level: AckLevel,
-    /// The version that the caller knows of (`X-OSC-Version`): the write comes after it.
-    pub(in crate::api) named: Option<Clock>,
-}
+/// The terms that a request names.
+#[derive(Debug)]
+pub(in crate::api) struct RequestedTerms(pub(in crate::api) WriteTerms);
 
-impl FromRequestParts<Node> for WriteTerms {
+impl FromRequestParts<Node> for RequestedTerms {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
@@ -53,7 +49,7 @@ impl FromRequestParts<Node> for WriteTerms {
             None => None,
             Some(text) => Some(version(text, "x-osc-version")?.clock),
         };
-        Ok(Self { level, named })
+        Ok(Self(WriteTerms { level, named }))
     }
 }
 

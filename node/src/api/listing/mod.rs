@@ -32,9 +32,8 @@ use super::{
         auth::{CallerKey, Listed},
         page::{Cursor, Page},
     },
-    gathering::Gathering,
 };
-use crate::store::ReadError;
+use crate::{entries::Gathering, store::ReadError};
 
 const SKIPPED: HeaderName = HeaderName::from_static("x-osc-skipped");
 /// What is sent at once, and what a list may have at most to be opened in one pass.
@@ -71,10 +70,7 @@ pub(super) async fn list(
         Some(_) => None,
     };
     let caller = caller.derive(&node).await?;
-    let missing = match &node.federation {
-        None => Vec::new(),
-        Some(_) => node.missing_from_directory().await.lacking(),
-    };
+    let missing = node.entries.nodes_lacking().await;
     let (answer, head) = oneshot::channel();
     let reading = Reading {
         node: Arc::clone(&node),
@@ -83,7 +79,7 @@ pub(super) async fn list(
         page: page.clone(),
         taker,
         room: None,
-        gathering: Gathering::new(Arc::clone(&node), page.limit, missing),
+        gathering: Gathering::new(node.entries.clone(), page.limit, missing),
         _turn: turn,
     };
     let reading = tokio::spawn(read(reading, answer));

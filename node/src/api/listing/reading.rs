@@ -23,7 +23,6 @@ use crate::{
             untaken::Taker,
         },
         extract::{auth::Listed, page::Page},
-        gathering::Gathering,
         list_turns::Turn,
         sealing::{tell_misplaced, unreadable},
         value_text::ValueText,
@@ -31,6 +30,7 @@ use crate::{
     budget::{NoRoom, Reservation, Window},
     crypto::{DataKey, Unopened},
     domain::Timestamp,
+    entries::Gathering,
     log::logged_name,
     store::{ListedEntry, Reach, ReadError, Selection, Snapshot},
 };

@@ -14,16 +14,16 @@ use crate::{
         extract::{
             auth::Owner,
             body::Fields,
-            entry_path::{identity, identity_of, not_found},
+            entry_path::{identity, identity_of},
             query::Query,
-            write_terms::WriteTerms,
+            write_terms::RequestedTerms,
         },
-        federation::commit,
         openapi::{
             EntryPath, LogLevelBody, Message, OwnerHeaders, OwnerRefusals, PurgeQuery, Refusal,
         },
     },
     cluster::{Change, Seen},
+    entries::Error,
     log::{LogLevel, logged_name},
 };
 
@@ -41,7 +41,7 @@ use crate::{
 pub(in crate::api) async fn purge(
     State(node): State<Node>,
     _: Owner,
-    terms: WriteTerms,
+    RequestedTerms(terms): RequestedTerms,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -54,12 +54,10 @@ pub(in crate::api) async fn purge(
         let row = node.store.reader().find_unread(&identity).await?;
         let row = row
             .filter(|row| !row.is_tombstone())
-            .ok_or_else(|| not_found(&identity))?;
+            .ok_or_else(|| Error::NotFound(identity.clone()))?;
         let seen = Seen::of(Some(&row));
-        if commit(&node, &identity, seen, Change::Delete, terms)
-            .await?
-            .is_some()
-        {
+        let commit = node.entries.commit(&identity, seen, Change::Delete, terms);
+        if commit.await?.is_some() {
             break;
         }
     }

@@ -24,10 +24,7 @@ use crate::{
             entry_path::{environment_of, identity_of},
             min_version::await_version,
             query::Query,
-            write_terms::WriteTerms,
-        },
-        federation::{
-            Attempts, Found, Partial, commit, commit_over, find, find_live, free_name, keeps_seals,
+            write_terms::RequestedTerms,
         },
         openapi::{
             ConfigCreate, ConfigResponse, ConfigUpdate, DeleteQuery, EntryPath, EntryQuery,
@@ -39,6 +36,7 @@ use crate::{
     },
     cluster::{Change, NewValue, Seen, Written},
     domain::{Category, Identity, Row},
+    entries::{Attempts, Found, Partial, WriteTerms},
     log::logged_name,
 };
 
@@ -55,7 +53,7 @@ pub(in crate::api) async fn create(
     State(node): State<Node>,
     _: Client,
     caller: CallerKey,
-    terms: WriteTerms,
+    RequestedTerms(terms): RequestedTerms,
     taker: Taker,
     query: Query,
     mut fields: Fields,
@@ -72,7 +70,7 @@ pub(in crate::api) async fn create(
     // Before the cache: what a taken name answers must say nothing of the key. Of one that opened something at this address
     // there is nothing to say, and the writer looks.
     if !caller.has_opened() {
-        free_name(&node, &identity).await?;
+        node.entries.free_name(&identity).await?;
     }
     let mut room = match Needs::of(None, Some(&value)) {
         None => LargeRoom::default(),
@@ -90,8 +88,10 @@ pub(in crate::api) async fn create(
     caller.creates(&node);
     let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
     loop {
-        let create = commit(&node, &identity, seen, change.clone(), terms);
-        let create = create.await.map_err(|error| caller.not_created(error));
+        let create = node.entries.commit(&identity, seen, change.clone(), terms);
+        let create = create
+            .await
+            .map_err(|error| caller.not_created(error.into()));
         if let Some(written) = create? {
             node.metrics.encrypted();
             created(&identity);
@@ -101,8 +101,8 @@ pub(in crate::api) async fn create(
             let answer = answered.answer(&node, &taker, status, version, Form::Full, shown);
             return Ok(acked.tell(answer));
         }
-        attempts.again(&node)?;
-        seen = free_name(&node, &identity).await?;
+        attempts.again(&node.entries)?;
+        seen = node.entries.free_name(&identity).await?;
     }
 }
 
@@ -179,7 +179,7 @@ pub(in crate::api) async fn update(
     State(node): State<Node>,
     _: Client,
     caller: CallerKey,
-    terms: WriteTerms,
+    RequestedTerms(terms): RequestedTerms,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -224,7 +224,7 @@ pub(in crate::api) async fn update(
         if let Some(response) = commit.await? {
             return Ok(response);
         }
-        attempts.again(&node)?;
+        attempts.again(&node.entries)?;
         stored = wanted.find(&node).await?;
     }
 }
@@ -245,10 +245,10 @@ impl Update<'_> {
     /// What is stored there, tombstones included; refused where nothing is and nothing may be created.
     async fn find(&self, node: &NodeState) -> Result<Found, ApiError> {
         if !self.upsert {
-            let row = find_live(node, self.identity, self.partial).await?;
+            let row = node.entries.find_live(self.identity, self.partial).await?;
             return Ok(Found::Row(Some(row)));
         }
-        let stored = find(node, self.identity, self.partial).await?;
+        let stored = node.entries.find(self.identity, self.partial).await?;
         if self.preconditions.create_only() {
             self.check(stored.live().map(|row| &**row))?;
         }
@@ -280,7 +280,7 @@ impl Update<'_> {
         let kept = live.and_then(|row| row.category.as_ref());
         let category = self.category.or(kept).cloned();
         let key = &caller.derivation.key;
-        let (token, seal) = if keeps_seals(node, live.map(|row| &**row)) {
+        let (token, seal) = if node.entries.keeps_seals(live.map(|row| &**row)) {
             let (token, seal) = seal(node, key, self.identity, self.value).await?;
             (token, Some(seal))
         } else {
@@ -295,16 +295,20 @@ impl Update<'_> {
         let answered =
             AnsweredValue::prepare(node, self.taker, self.value, Format::Json, room).await?;
         let written = match stored {
-            Found::Row(Some(row)) => commit_over(node, row, put, self.terms).await,
+            Found::Row(Some(row)) => node.entries.commit_over(row, put, self.terms).await,
             Found::Row(None) => {
-                commit(node, self.identity, Seen::Nothing, put.into(), self.terms).await
+                node.entries
+                    .commit(self.identity, Seen::Nothing, put.into(), self.terms)
+                    .await
             }
             Found::Lost(version) => {
                 let seen = Seen::Lost(*version);
-                commit(node, self.identity, seen, put.into(), self.terms).await
+                node.entries
+                    .commit(self.identity, seen, put.into(), self.terms)
+                    .await
             }
         };
-        let Some(written) = written.map_err(|error| caller.not_created(error))? else {
+        let Some(written) = written.map_err(|error| caller.not_created(error.into()))? else {
             return Ok(None);
         };
         node.metrics.encrypted();
@@ -336,7 +340,7 @@ pub(in crate::api) async fn delete(
     State(node): State<Node>,
     _: Client,
     caller: CallerKey,
-    terms: WriteTerms,
+    RequestedTerms(terms): RequestedTerms,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -352,11 +356,11 @@ pub(in crate::api) async fn delete(
         preconditions
             .check(Some(row.version))
             .map_err(ApiError::PreconditionFailed)?;
-        if let Some(written) = commit_over(&node, &row, None, terms).await? {
+        if let Some(written) = node.entries.commit_over(&row, None, terms).await? {
             break written;
         }
-        attempts.again(&node)?;
-        row = find_live(&node, &identity, partial).await?;
+        attempts.again(&node.entries)?;
+        row = node.entries.find_live(&identity, partial).await?;
     };
     tracing::info!(
         key = %logged_name(identity.key.as_str()),
@@ -410,11 +414,11 @@ async fn find_within(
     identity: &Identity,
     partial: Partial,
 ) -> Result<(Arc<Row>, LargeRoom), ApiError> {
-    let row = find_live(node, identity, partial).await?;
+    let row = node.entries.find_live(identity, partial).await?;
     let Some(needs) = Needs::of_reading(&row) else {
         return Ok((row, LargeRoom::default()));
     };
     drop(row);
     let room = LargeRoom::wait(node, taker, needs).await?;
-    Ok((find_live(node, identity, partial).await?, room))
+    Ok((node.entries.find_live(identity, partial).await?, room))
 }

@@ -8,16 +8,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     api::{
-        Node, NodeState,
+        Node,
         answer::error::ApiError,
-        extract::{auth::Peer, peer_proof, write_terms::WriteTerms},
+        extract::{auth::Peer, peer_proof, write_terms::RequestedTerms},
     },
-    cluster::{
-        Change, IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry, Seen, Write,
-    },
-    crypto::token_time,
-    domain::{Category, Identity},
-    store::WriteError,
+    cluster::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome},
 };
 
 /// Where they are sent.
@@ -29,7 +24,7 @@ const AT_ONCE: usize = 64;
 pub(in crate::api) async fn import(
     State(node): State<Node>,
     _: Peer,
-    terms: WriteTerms,
+    RequestedTerms(terms): RequestedTerms,
     request: Request,
 ) -> Result<Json<ImportAnswer>, ApiError> {
     let body = peer_proof::body(&node, request).await?;
@@ -43,7 +38,7 @@ pub(in crate::api) async fn import(
         dry_run, entries, ..
     } = order;
     let outcomes: Vec<_> = stream::iter(entries)
-        .map(|entry| take(&node, entry, dry_run, terms))
+        .map(|entry| node.entries.bring(entry, dry_run, terms.level))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
@@ -57,51 +52,4 @@ pub(in crate::api) async fn import(
         );
     }
     Ok(Json(ImportAnswer { outcomes }))
-}
-
-async fn take(
-    node: &NodeState,
-    mut entry: ImportedEntry,
-    dry_run: bool,
-    terms: WriteTerms,
-) -> Result<ImportOutcome, ApiError> {
-    let (token, seal) = entry.value();
-    let ImportedEntry {
-        environment,
-        key,
-        category,
-        created_at,
-        ..
-    } = entry;
-    let identity = Identity::of(&environment, &key);
-    let category = category.map(Category::new);
-    let (Some(identity), None | Some(Some(_)), Some(_)) = (identity, &category, token_time(&token))
-    else {
-        return Ok(ImportOutcome::Unusable);
-    };
-    loop {
-        let stored = node.store.find(&identity).await?;
-        match stored.as_ref().and_then(|row| row.content.as_ref()) {
-            Some(present) if present.is_of(&token) => return Ok(ImportOutcome::Present),
-            Some(_) => return Ok(ImportOutcome::Taken),
-            None if dry_run => return Ok(ImportOutcome::Written),
-            None => {}
-        }
-        let write = Write {
-            identity: identity.clone(),
-            seen: Seen::NothingLive,
-            named: None,
-            change: Change::Bring {
-                category: category.clone().flatten(),
-                token: token.clone(),
-                seal,
-                created_at,
-            },
-        };
-        match node.store.write(write, terms.level).await {
-            Ok(_) => return Ok(ImportOutcome::Written),
-            Err(WriteError::Changed) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
 }

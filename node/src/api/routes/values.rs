@@ -8,7 +8,6 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use futures::future::join_all;
 
 use crate::{
     api::{
@@ -20,12 +19,7 @@ use crate::{
         extract::{auth::Peer, peer_proof},
     },
     budget::{NoRoom, Reservation, SMALL_ANSWER},
-    cluster::{
-        AckLevel, Change, FoundValue, HandedOver, OwnersWrite, Question, Seen, VALUES_PATH,
-        ValueAnswer, ValueRefusal, ValueRequest, Write,
-    },
-    domain::Content,
-    store::{ReadError, WriteError},
+    cluster::{FoundValue, Mode, Question, VALUES_PATH, ValueAnswer, ValueRefusal, ValueRequest},
 };
 
 /// Where questions go.
@@ -43,13 +37,13 @@ pub(in crate::api) async fn values(
     taker: Taker,
     request: Request,
 ) -> Result<Response, ApiError> {
-    if node.federation.is_none() {
+    if node.entries.mode() != Mode::Federated {
         return Err(ApiError::UnknownRoute);
     }
     let body = peer_proof::body(&node, request).await?;
     let request: ValueRequest =
         serde_json::from_slice(&body.bytes).map_err(|_| ApiError::UnreadableBody)?;
-    if node.store.view().founding != Some(request.founding) {
+    if !node.entries.is_of(request.founding) {
         return Ok(Json(ValueAnswer::Refused(ValueRefusal::OtherCluster)).into_response());
     }
     // Nobody reads a later answer.
@@ -92,14 +86,7 @@ async fn answer(
         Question::Fetch(entries) => {
             let (mut found, mut size) = (Vec::new(), 0_usize);
             for entry in entries {
-                let row = match entry.into_identity() {
-                    Some(identity) => match node.store.find(&identity).await {
-                        // The others that are asked for do not suffer.
-                        Err(ReadError::Damaged { .. }) => None,
-                        found => found?,
-                    },
-                    None => None,
-                };
+                let row = node.entries.find_here(entry).await?;
                 let content = row.as_deref().and_then(|row| row.content.as_ref());
                 size = size.saturating_add(content.map_or(0, |content| content.as_str().len()));
                 // Who asks asks again for the others.
@@ -115,61 +102,7 @@ async fn answer(
             }
             Ok(ValueAnswer::Found(found))
         }
-        Question::Write(write) => Ok(change(node, write).await),
-        Question::Adopt(values) => {
-            let adopted = join_all(values.into_iter().map(|value| adopt(node, value))).await;
-            let adopted = adopted.into_iter().filter(|adopted| *adopted).count();
-            Ok(ValueAnswer::Adopted(adopted))
-        }
+        Question::Write(write) => Ok(node.entries.change(write).await),
+        Question::Adopt(values) => Ok(ValueAnswer::Adopted(node.entries.adopt(values).await)),
     }
-}
-
-/// Changes an entry that this node owns in the version that was checked.
-async fn change(node: &NodeState, write: OwnersWrite) -> ValueAnswer {
-    let OwnersWrite {
-        entry,
-        over,
-        named,
-        level,
-        put,
-    } = write;
-    let Some(identity) = entry.into_identity() else {
-        return ValueAnswer::Refused(ValueRefusal::Failed);
-    };
-    let is_owner = match node.store.find(&identity).await {
-        Ok(row) => row.is_some_and(|row| matches!(row.content, Some(Content::Token(_)))),
-        Err(_) => return ValueAnswer::Refused(ValueRefusal::Failed),
-    };
-    if !is_owner {
-        return ValueAnswer::Refused(ValueRefusal::Changed);
-    }
-    let write = Write {
-        identity,
-        seen: Seen::Version(over),
-        named,
-        change: put.into(),
-    };
-    match node.store.write(write, level).await {
-        Ok(written) => ValueAnswer::Written(written),
-        Err(error) => ValueAnswer::Refused(match error {
-            WriteError::Changed => ValueRefusal::Changed,
-            WriteError::NotServing(reason) => ValueRefusal::NotServing(reason.to_owned()),
-            WriteError::DiskFull => ValueRefusal::DiskFull,
-            WriteError::Failed(_) | WriteError::Closed => ValueRefusal::Failed,
-        }),
-    }
-}
-
-/// Takes a value over whose owner leaves.
-async fn adopt(node: &NodeState, value: HandedOver) -> bool {
-    let Some(identity) = value.entry.into_identity() else {
-        return false;
-    };
-    let write = Write {
-        identity,
-        seen: Seen::Version(value.version),
-        named: None,
-        change: Change::Adopt { token: value.token },
-    };
-    node.store.write(write, AckLevel::Local).await.is_ok()
 }

@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::join_all;
 
-use super::{Node, federation::is_elsewhere};
+use super::{Entries, find::is_elsewhere};
 use crate::{
     cluster::{Holder, Place, View},
     domain::{Category, Identity, Row},
@@ -22,22 +22,22 @@ const PART: usize = 256;
 const SMALL_PART: usize = 32;
 
 /// Reads lists, and notes what could not be had.
-pub(super) struct Gathering {
-    node: Node,
+pub(crate) struct Gathering {
+    entries: Entries,
     view: Arc<View>,
     /// Entries of a part: about as many as the page wants.
     part: usize,
     /// Nodes that did not give what they have, or that this node was not heard from.
-    pub(super) missing: BTreeSet<String>,
+    pub(crate) missing: BTreeSet<String>,
     /// Entries whose values are lost.
-    pub(super) lost: usize,
+    pub(crate) lost: usize,
 }
 
 impl Gathering {
-    pub(super) fn new(node: Node, limit: Option<usize>, missing: Vec<String>) -> Self {
+    pub(crate) fn new(entries: Entries, limit: Option<usize>, missing: Vec<String>) -> Self {
         Self {
-            view: node.store.view(),
-            node,
+            view: entries.replica.view(),
+            entries,
             part: limit.map_or(PART, |limit| (limit + 1).clamp(16, PART)),
             missing: missing.into_iter().collect(),
             lost: 0,
@@ -45,20 +45,20 @@ impl Gathering {
     }
 
     /// From now on the visitor breaks early.
-    pub(super) fn in_small_parts(&mut self) {
+    pub(crate) fn in_small_parts(&mut self) {
         self.part = self.part.min(SMALL_PART);
     }
 
     /// Visits the selected entries in (environment, key) order until the visitor breaks, within a reach, as far as their
     /// values can be had.
-    pub(super) fn scan(
+    pub(crate) fn scan(
         &mut self,
         snapshot: &Snapshot<'_>,
         selection: &Selection,
         reach: Reach,
         mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<Scanned, ReadError> {
-        if self.node.federation.is_none() {
+        if self.entries.federation.is_none() {
             return snapshot.scan(selection, reach, visit);
         }
         let mut selection = selection.clone();
@@ -103,9 +103,9 @@ impl Gathering {
             }
         }
         let mut had = BTreeMap::new();
-        if let Some(federation) = &self.node.federation {
+        if let Some(federation) = &self.entries.federation {
             let asked = wanted.iter().map(async |(place, identities)| {
-                let rows = federation.fetch(&self.node, place, identities).await;
+                let rows = self.entries.fetch(federation, place, identities).await;
                 (place, identities, rows)
             });
             for (place, identities, fetched) in join_all(asked).await {

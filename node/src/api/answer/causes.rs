@@ -1,0 +1,96 @@
+//! What goes wrong below HTTP, as the refusal that a client gets.
+
+use super::error::ApiError;
+use crate::{
+    budget::NoRoom,
+    crypto::NotOpened,
+    domain::Identity,
+    entries::Error,
+    keys::DerivationQueueFull,
+    replica::Ended,
+    store::{ReadError, WriteError},
+};
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound(identity) => {
+                let (key, environment) = names(&identity);
+                Self::NotFound { key, environment }
+            }
+            Error::NotFoundHere { identity, nodes } => {
+                let (key, environment) = names(&identity);
+                Self::NotFoundHere {
+                    key,
+                    environment,
+                    nodes,
+                }
+            }
+            Error::Lost(identity) => {
+                let (key, environment) = names(&identity);
+                Self::Lost { key, environment }
+            }
+            Error::AlreadyExists(identity) => {
+                let (key, environment) = names(&identity);
+                Self::AlreadyExists { key, environment }
+            }
+            Error::MissingNodes { nodes } => Self::MissingNodes { nodes },
+            Error::HomeNodeSilent { name } => Self::OwnerSilent { name },
+            Error::ChangedMeanwhile => Self::ChangedMeanwhile,
+            Error::Read(error) => error.into(),
+            Error::Write(error) => error.into(),
+            Error::Damaged(error) => Self::Internal(error.into()),
+        }
+    }
+}
+
+fn names(identity: &Identity) -> (String, Option<String>) {
+    let environment = identity.environment.name().map(str::to_owned);
+    (identity.key.as_str().to_owned(), environment)
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy => Self::ListsBusy,
+            error => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::DiskFull => Self::DiskFull,
+            WriteError::NotServing(reason) => Self::NotReady {
+                reason: reason.to_owned(),
+            },
+            error => Self::NotWritten(error),
+        }
+    }
+}
+
+impl From<Ended> for ApiError {
+    fn from(error: Ended) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<NoRoom> for ApiError {
+    fn from(error: NoRoom) -> Self {
+        Self::NoRoom(error)
+    }
+}
+
+impl From<DerivationQueueFull> for ApiError {
+    fn from(_: DerivationQueueFull) -> Self {
+        Self::Busy
+    }
+}
+
+/// Sealing failed: what was encrypted does not open again.
+impl From<NotOpened> for ApiError {
+    fn from(error: NotOpened) -> Self {
+        Self::Internal(error.into())
+    }
+}

@@ -1,0 +1,99 @@
+//! What is committed over an entry: here, or at the node that has its value.
+
+use super::{Entries, Error};
+use crate::{
+    cluster::{AckLevel, Change, Holder, NewValue, Seen, Write, Written},
+    domain::{Clock, Identity, Row},
+    store::WriteError,
+};
+
+/// How often a change is tried over an entry that others change too.
+const COMMITS: usize = 5;
+
+/// The terms of one write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriteTerms {
+    /// Who must hold it before it is answered.
+    pub(crate) level: AckLevel,
+    /// The version that the caller knows of: the write comes after it.
+    pub(crate) named: Option<Clock>,
+}
+
+/// Counts how often a change was tried over an entry that others change too.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(usize);
+
+impl Attempts {
+    /// One more; refused when it is enough. Where every try goes through another node, others may win for ever.
+    pub(crate) fn again(&mut self, entries: &Entries) -> Result<(), Error> {
+        self.0 += 1;
+        if entries.federation.is_some() && self.0 >= COMMITS {
+            return Err(Error::ChangedMeanwhile);
+        }
+        Ok(())
+    }
+}
+
+impl Entries {
+    /// Whether the node that writes over a live row keeps the seal of the new value.
+    pub(crate) fn keeps_seals(&self, live: Option<&Row>) -> bool {
+        let (Some(row), Some(_)) = (live, &self.federation) else {
+            return true;
+        };
+        match self.replica.view().holder(row.version.incarnation) {
+            Holder::At(place) => place.keeps_seals,
+            Holder::Here | Holder::Silent { .. } | Holder::Gone | Holder::Unclear { .. } => true,
+        }
+    }
+
+    /// Puts a value in the place of the row that was seen, or deletes it, at the node that owns it; `None` when the row changed
+    /// meanwhile and must be checked again.
+    pub(crate) async fn commit_over(
+        &self,
+        row: &Row,
+        put: Option<NewValue>,
+        terms: WriteTerms,
+    ) -> Result<Option<Written>, Error> {
+        if let Some(federation) = &self.federation
+            && !row.is_tombstone()
+        {
+            match self.replica.view().holder(row.version.incarnation) {
+                // Whoever would lose the seal gets a value that needs none.
+                Holder::At(place)
+                    if !place.keeps_seals && put.as_ref().is_some_and(|put| put.seal.is_some()) =>
+                {
+                    return Ok(None);
+                }
+                Holder::At(place) => {
+                    return self.write_at(federation, &place, row, put, terms).await;
+                }
+                Holder::Silent { name } => return Err(Error::MissingNodes { nodes: vec![name] }),
+                // A value of an earlier life is here.
+                Holder::Here | Holder::Gone | Holder::Unclear { .. } => {}
+            }
+        }
+        self.commit(&row.identity, Seen::of(Some(row)), put.into(), terms)
+            .await
+    }
+
+    /// Commits a change here; `None` when what was seen changed meanwhile and must be checked again.
+    pub(crate) async fn commit(
+        &self,
+        identity: &Identity,
+        seen: Seen,
+        change: Change,
+        WriteTerms { level, named }: WriteTerms,
+    ) -> Result<Option<Written>, Error> {
+        let write = Write {
+            identity: identity.clone(),
+            seen,
+            named,
+            change,
+        };
+        match self.replica.write(write, level).await {
+            Ok(written) => Ok(Some(written)),
+            Err(WriteError::Changed) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

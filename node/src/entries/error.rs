@@ -1,0 +1,53 @@
+//! Why nothing was found or changed.
+
+use crate::{
+    cluster::DamagedValue,
+    domain::Identity,
+    store::{ReadError, WriteError},
+};
+
+/// Why an entry was not found, or not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// There is none of this name.
+    #[error("the entry does not exist")]
+    NotFound(Identity),
+    /// What only these nodes know was asked for, and counts as absent because the caller said so.
+    #[error("the entry is not on the nodes that answer")]
+    NotFoundHere {
+        /// The entry.
+        identity: Identity,
+        /// The nodes.
+        nodes: Vec<String>,
+    },
+    /// The value is lost with the node that had it.
+    #[error("the value of the entry is lost with its node")]
+    Lost(Identity),
+    /// The name is taken.
+    #[error("the entry exists already")]
+    AlreadyExists(Identity),
+    /// These nodes would have to answer.
+    #[error("nodes do not answer: {}", nodes.join(", "))]
+    MissingNodes {
+        /// Their names.
+        nodes: Vec<String>,
+    },
+    /// The node that has the value did not answer to a change, which may have been made.
+    #[error("the node '{name}', which has the value, does not answer")]
+    HomeNodeSilent {
+        /// Its name.
+        name: String,
+    },
+    /// Others change the entry all the time.
+    #[error("the entry is changed by others all the time")]
+    ChangedMeanwhile,
+    /// The database cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The write was not made.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// What another node sent is damaged.
+    #[error(transparent)]
+    Damaged(#[from] DamagedValue),
+}

@@ -1,0 +1,221 @@
+//! Where an entry is. In a federated cluster its value may be with another node: each request asks one node at most once or
+//! twice, and only the home node of the entry; what it sends is opened here, so that user keys stay here.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Entries, Error};
+use crate::{
+    cluster::{Holder, Seen},
+    domain::{Content, Identity, Row, Version},
+};
+
+/// How long a node waits until its directory holds what the others had at the time of the request.
+const CATCH_UP: Duration = Duration::from_millis(500);
+/// How often an entry is looked at again that changes its version or its owner meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// What a request settles for where nodes do not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Partial {
+    /// Nothing less than the truth.
+    Deny,
+    /// What cannot be found counts as absent.
+    Allow,
+}
+
+impl Partial {
+    /// The refusal of an entry about which only these nodes know.
+    fn missing(self, identity: &Identity, nodes: Vec<String>) -> Error {
+        match self {
+            Self::Deny => Error::MissingNodes { nodes },
+            Self::Allow => Error::NotFoundHere {
+                identity: identity.clone(),
+                nodes,
+            },
+        }
+    }
+}
+
+/// What is known of an entry.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A row with its value, a tombstone, or nothing that this node knows of.
+    Row(Option<Arc<Row>>),
+    /// A live row whose value is lost with the node that had it.
+    Lost(Version),
+}
+
+impl Found {
+    /// The live row.
+    pub(crate) fn live(&self) -> Option<&Arc<Row>> {
+        match self {
+            Self::Row(Some(row)) if !row.is_tombstone() => Some(row),
+            Self::Row(_) | Self::Lost(_) => None,
+        }
+    }
+}
+
+impl Entries {
+    /// The row of an entry with its value, wherever that is.
+    pub(crate) async fn find(&self, identity: &Identity, partial: Partial) -> Result<Found, Error> {
+        let mut silent = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let row = self.replica.find(identity).await?;
+            let Some(known) = row.as_deref().filter(|row| is_elsewhere(row)) else {
+                return Ok(Found::Row(row));
+            };
+            let place = match self.replica.view().holder(known.version.incarnation) {
+                Holder::At(place) => place,
+                // Perhaps it was written between the reading of the row and of the value.
+                Holder::Here => continue,
+                Holder::Gone => return Ok(Found::Lost(known.version)),
+                Holder::Silent { name } => return Err(partial.missing(identity, vec![name])),
+                Holder::Unclear { names } => return Err(partial.missing(identity, names)),
+            };
+            silent = vec![place.name.clone()];
+            let Some(found) = self.ask_for(&place, identity).await? else {
+                break;
+            };
+            if found.version < known.version {
+                // It went back behind what it had told, and will find out.
+                break;
+            }
+            if found.is_tombstone() {
+                // What is written next must come after it.
+                self.catch_up(identity, found.version).await?;
+                return Ok(Found::Row(Some(Arc::new(found))));
+            }
+            if !is_elsewhere(&found) {
+                return Ok(Found::Row(Some(Arc::new(found))));
+            }
+            if found.version == known.version {
+                // The owner itself has lost it.
+                return Ok(Found::Lost(found.version));
+            }
+            self.catch_up(identity, found.version).await?;
+        }
+        match self.replica.find(identity).await? {
+            // The only copy should be here.
+            Some(row) if silent.is_empty() && is_elsewhere(&row) => Ok(Found::Lost(row.version)),
+            row if silent.is_empty() => Ok(Found::Row(row)),
+            _ => Err(partial.missing(identity, silent)),
+        }
+    }
+
+    /// The live row of an entry with its value.
+    pub(crate) async fn find_live(
+        &self,
+        identity: &Identity,
+        partial: Partial,
+    ) -> Result<Arc<Row>, Error> {
+        for _ in 0..2 {
+            match self.find(identity, partial).await? {
+                Found::Row(Some(row)) if !row.is_tombstone() => return Ok(row),
+                Found::Lost(_) => return Err(Error::Lost(identity.clone())),
+                // A deleted one may have been created anew elsewhere.
+                Found::Row(_) => {}
+            }
+            if !self.make_current(identity, partial).await? {
+                break;
+            }
+        }
+        Err(Error::NotFound(identity.clone()))
+    }
+
+    /// Refuses a name that is taken; tells what may be created over where it is not.
+    pub(crate) async fn free_name(&self, identity: &Identity) -> Result<Seen, Error> {
+        let row = self.replica.find(identity).await?;
+        let Some(row) = row.filter(|row| !row.is_tombstone()) else {
+            return Ok(Seen::NothingLive);
+        };
+        if self.federation.is_some() && is_elsewhere(&row) {
+            match self.replica.view().holder(row.version.incarnation) {
+                // Where it was written between the reading of the row and of the value, the commit finds another version.
+                Holder::Here | Holder::Gone => return Ok(Seen::Lost(row.version)),
+                Holder::Unclear { names } => return Err(Error::MissingNodes { nodes: names }),
+                // A disk that lost a value does not lock its name. Where the owner does not tell, the directory's word stands.
+                Holder::At(_) => {
+                    if let Ok(Found::Lost(version)) = self.find(identity, Partial::Deny).await {
+                        return Ok(Seen::Lost(version));
+                    }
+                }
+                Holder::Silent { .. } => {}
+            }
+        }
+        Err(Error::AlreadyExists(identity.clone()))
+    }
+
+    /// Waits a little until this node's directory has a version that another node told of.
+    async fn catch_up(&self, identity: &Identity, version: Version) -> Result<(), Error> {
+        let waited = tokio::time::timeout(CATCH_UP, self.replica.wait_for(identity, version)).await;
+        // Where it is still behind, the next look tells.
+        waited.map_or(Ok(()), |waited| Ok(waited?))
+    }
+
+    /// Makes sure that an entry which this node does not know does not exist; tells whether it had to wait for that, so
+    /// that it must be looked for again.
+    async fn make_current(&self, identity: &Identity, partial: Partial) -> Result<bool, Error> {
+        if self.federation.is_none() {
+            return Ok(false);
+        }
+        let missing = self.missing_from_directory().await;
+        match missing {
+            Directory::Current => Ok(false),
+            Directory::CaughtUp => Ok(true),
+            Directory::Lacks(nodes) => Err(partial.missing(identity, nodes)),
+        }
+    }
+
+    /// Nodes whose entries this one may lack, although it waited for them.
+    pub(crate) async fn nodes_lacking(&self) -> Vec<String> {
+        match &self.federation {
+            None => Vec::new(),
+            Some(_) => self.missing_from_directory().await.lacking(),
+        }
+    }
+
+    /// Waits until this node's directory holds what the others had just now.
+    async fn missing_from_directory(&self) -> Directory {
+        let mut view = self.replica.watch_view();
+        let now = Arc::clone(&view.borrow());
+        let missing = now.not_heard();
+        if !missing.is_empty() {
+            return Directory::Lacks(missing);
+        }
+        let heads = now.heads();
+        if now.holds(&heads) {
+            return Directory::Current;
+        }
+        let caught_up = view.wait_for(|view| view.holds(&heads));
+        match tokio::time::timeout(CATCH_UP, caught_up).await {
+            Ok(Ok(_)) => Directory::CaughtUp,
+            _ => Directory::Lacks(now.behind(&heads)),
+        }
+    }
+}
+
+/// Whether this node knows all entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Directory {
+    /// It does.
+    Current,
+    /// It does now.
+    CaughtUp,
+    /// It may lack entries of these nodes.
+    Lacks(Vec<String>),
+}
+
+impl Directory {
+    /// The nodes whose entries may be missing.
+    fn lacking(self) -> Vec<String> {
+        match self {
+            Self::Lacks(nodes) => nodes,
+            Self::Current | Self::CaughtUp => Vec::new(),
+        }
+    }
+}
+
+/// Whether a row's value is not here.
+pub(super) fn is_elsewhere(row: &Row) -> bool {
+    matches!(row.content, Some(Content::Fingerprint(_)))
+}

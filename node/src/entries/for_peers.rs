@@ -1,0 +1,85 @@
+//! What other nodes ask of the values that are here. Answered from what is here, never passed on.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+
+use super::{Entries, Error};
+use crate::{
+    cluster::{
+        AckLevel, Change, HandedOver, OwnersWrite, Seen, ValueAnswer, ValueRefusal, WireIdentity,
+        Write,
+    },
+    domain::{Content, Row},
+    store::{ReadError, WriteError},
+};
+
+impl Entries {
+    /// The row of an entry as it is here; `None` where it is not known, or damaged.
+    pub(crate) async fn find_here(&self, entry: WireIdentity) -> Result<Option<Arc<Row>>, Error> {
+        match entry.into_identity() {
+            Some(identity) => match self.replica.find(&identity).await {
+                // The others that are asked for do not suffer.
+                Err(ReadError::Damaged { .. }) => Ok(None),
+                found => Ok(found?),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// Changes an entry that this node owns in the version that was checked.
+    pub(crate) async fn change(&self, write: OwnersWrite) -> ValueAnswer {
+        let OwnersWrite {
+            entry,
+            over,
+            named,
+            level,
+            put,
+        } = write;
+        let Some(identity) = entry.into_identity() else {
+            return ValueAnswer::Refused(ValueRefusal::Failed);
+        };
+        let is_owner = match self.replica.find(&identity).await {
+            Ok(row) => row.is_some_and(|row| matches!(row.content, Some(Content::Token(_)))),
+            Err(_) => return ValueAnswer::Refused(ValueRefusal::Failed),
+        };
+        if !is_owner {
+            return ValueAnswer::Refused(ValueRefusal::Changed);
+        }
+        let write = Write {
+            identity,
+            seen: Seen::Version(over),
+            named,
+            change: put.into(),
+        };
+        match self.replica.write(write, level).await {
+            Ok(written) => ValueAnswer::Written(written),
+            Err(error) => ValueAnswer::Refused(match error {
+                WriteError::Changed => ValueRefusal::Changed,
+                WriteError::NotServing(reason) => ValueRefusal::NotServing(reason.to_owned()),
+                WriteError::DiskFull => ValueRefusal::DiskFull,
+                WriteError::Failed(_) | WriteError::Closed => ValueRefusal::Failed,
+            }),
+        }
+    }
+
+    /// Takes values over whose owner leaves; tells how many.
+    pub(crate) async fn adopt(&self, values: Vec<HandedOver>) -> usize {
+        let adopted = join_all(values.into_iter().map(|value| self.adopt_one(value))).await;
+        adopted.into_iter().filter(|adopted| *adopted).count()
+    }
+
+    /// Takes a value over whose owner leaves.
+    async fn adopt_one(&self, value: HandedOver) -> bool {
+        let Some(identity) = value.entry.into_identity() else {
+            return false;
+        };
+        let write = Write {
+            identity,
+            seen: Seen::Version(value.version),
+            named: None,
+            change: Change::Adopt { token: value.token },
+        };
+        self.replica.write(write, AckLevel::Local).await.is_ok()
+    }
+}

@@ -1,0 +1,60 @@
+//! Entries of another database. They stay encrypted, and never replace any.
+
+use super::{Entries, Error};
+use crate::{
+    cluster::{AckLevel, Change, ImportOutcome, ImportedEntry, Seen, Write},
+    crypto::token_time,
+    domain::{Category, Identity},
+    store::WriteError,
+};
+
+impl Entries {
+    /// Takes an entry in where there is none of its name; with `dry_run` only tells whether it would.
+    pub(crate) async fn bring(
+        &self,
+        mut entry: ImportedEntry,
+        dry_run: bool,
+        level: AckLevel,
+    ) -> Result<ImportOutcome, Error> {
+        let (token, seal) = entry.value();
+        let ImportedEntry {
+            environment,
+            key,
+            category,
+            created_at,
+            ..
+        } = entry;
+        let identity = Identity::of(&environment, &key);
+        let category = category.map(Category::new);
+        let (Some(identity), None | Some(Some(_)), Some(_)) =
+            (identity, &category, token_time(&token))
+        else {
+            return Ok(ImportOutcome::Unusable);
+        };
+        loop {
+            let stored = self.replica.find(&identity).await?;
+            match stored.as_ref().and_then(|row| row.content.as_ref()) {
+                Some(present) if present.is_of(&token) => return Ok(ImportOutcome::Present),
+                Some(_) => return Ok(ImportOutcome::Taken),
+                None if dry_run => return Ok(ImportOutcome::Written),
+                None => {}
+            }
+            let write = Write {
+                identity: identity.clone(),
+                seen: Seen::NothingLive,
+                named: None,
+                change: Change::Bring {
+                    category: category.clone().flatten(),
+                    token: token.clone(),
+                    seal,
+                    created_at,
+                },
+            };
+            match self.replica.write(write, level).await {
+                Ok(_) => return Ok(ImportOutcome::Written),
+                Err(WriteError::Changed) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What a request does with entries, without HTTP: finds them wherever their values are, commits over them, and gives other
+//! nodes what they ask for.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `find` | where an entry is, and whether its name is free |
+//! | `commit` | what is committed over it, here or at the node that has its value |
+//! | `home_node` | what is asked of that node |
+//! | `for_peers` | what other nodes ask of the values that are here |
+//! | `scatter_gather` | the values of a list, from all nodes that have some |
+//! | `import` | entries of another database |
+
+mod commit;
+mod error;
+mod find;
+mod for_peers;
+mod home_node;
+mod import;
+mod scatter_gather;
+
+pub(crate) use commit::{Attempts, WriteTerms};
+pub(crate) use error::Error;
+pub(crate) use find::{Found, Partial};
+pub use home_node::Federation;
+pub(crate) use scatter_gather::Gathering;
+
+use crate::{
+    cluster::{FoundingId, Mode},
+    metrics::ClusterMetrics,
+    replica::Replica,
+};
+
+/// The entries of the cluster, as one node has them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Entries {
+    replica: Replica,
+    /// `None` where every node has every value.
+    federation: Option<Federation>,
+    metrics: ClusterMetrics,
+}
+
+impl Entries {
+    /// The entries behind a replica, and behind other nodes where there is a federation.
+    pub fn new(replica: Replica, federation: Option<Federation>, metrics: ClusterMetrics) -> Self {
+        Self {
+            replica,
+            federation,
+            metrics,
+        }
+    }
+
+    /// How the cluster shares entries.
+    pub fn mode(&self) -> Mode {
+        match self.federation {
+            Some(_) => Mode::Federated,
+            None => Mode::Replica,
+        }
+    }
+
+    /// Whether this node belongs to the cluster of that founding.
+    pub(crate) fn is_of(&self, founding: FoundingId) -> bool {
+        self.replica.view().founding == Some(founding)
+    }
+}
