@@ -1,64 +1,14 @@
 //! Access keys in files.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 use zeroize::Zeroizing;
 
-use super::keys::Keys;
-use crate::os::line_file::{self, LineFileError};
+use super::{key_error::KeyFileError, key_set::Keys};
+use crate::os::line_file;
 
 /// The key of the documentation, which everybody knows.
 pub(crate) const WELL_KNOWN_API_KEY: &str = "your-super-secret-api-key-here";
-
-/// Why a key file is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// It cannot be read.
-    #[error("cannot be read ({path}): {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A line of it is no key.
-    #[error("cannot be used ({path}): {fault}")]
-    Lines {
-        /// The file.
-        path: PathBuf,
-        /// What it has instead.
-        fault: LineFileError,
-    },
-    /// It has no line with a key.
-    #[error("holds no key ({0})")]
-    Empty(PathBuf),
-    /// A workload that may read configuration must not pass as a node.
-    #[error("holds a key that is an API key and a cluster key at once")]
-    Shared,
-    /// It holds a key that nobody can send.
-    #[error(
-        "holds a key with a line break or another control character, which no HTTP header can carry; make another key"
-    )]
-    Unsendable,
-    /// It holds a key that is tried out in no time.
-    #[error(
-        "holds a key with {has} characters; make a random one with at least {safe} ({least} are the least)"
-    )]
-    Short {
-        /// Bytes of the shortest.
-        has: usize,
-        /// Fewer are refused.
-        least: usize,
-        /// So many are safe.
-        safe: usize,
-    },
-    /// It holds the key that everybody knows.
-    #[error("holds the well-known default key; make one of your own")]
-    WellKnown,
-}
 
 /// One key per line; blank lines and blanks around a key do not count. Only the file of the previous keys may be absent
 /// or empty.

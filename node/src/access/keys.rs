@@ -1,4 +1,4 @@
-//! Access keys: kept as digests, compared in constant time, exchanged while the node runs.
+//! The access keys that a node accepts: compared in constant time, exchanged while the node runs.
 
 use std::{
     fmt,
@@ -6,49 +6,15 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use http::HeaderValue;
-use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::key_file::{KeyFileError, read_files};
+use super::{
+    key_error::KeyFileError,
+    key_file::read_files,
+    key_set::{AccessKey, Keys, Lengths},
+};
 use crate::crypto::PeerProofKey;
-
-/// How short a key of one kind may be, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lengths {
-    /// Shorter ones are refused.
-    least: usize,
-    /// Shorter ones are accepted with a warning.
-    safe: usize,
-}
-
-impl Lengths {
-    /// A workload with an API key opens nothing yet; it may try 1,000 keys a minute.
-    pub(crate) const API_KEY: Self = Self { least: 8, safe: 16 };
-    /// Who has the cluster key is a node.
-    pub(crate) const CLUSTER_KEY: Self = Self {
-        least: 16,
-        safe: 32,
-    };
-}
-
-/// The SHA-256 of a key, so that a comparison tells nothing of its length.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AccessKey([u8; 32]);
-
-impl AccessKey {
-    /// The digest of a key as it is sent.
-    pub fn new(key: &[u8]) -> Self {
-        Self(Sha256::digest(key).into())
-    }
-}
-
-impl fmt::Debug for AccessKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessKey(***)")
-    }
-}
 
 /// Keys of one kind, all of them accepted. Clones share what is accepted.
 #[derive(Clone)]
@@ -58,43 +24,6 @@ pub struct AccessKeys {
     /// Keys that are accepted as well while callers move to others; it may be absent.
     previous: Option<PathBuf>,
     lengths: Lengths,
-}
-
-/// What is accepted, and what is shown to others.
-#[derive(Default)]
-pub(super) struct Keys {
-    accepted: Vec<AccessKey>,
-    /// What nodes sign with, one for each of them.
-    proofs: Vec<PeerProofKey>,
-    /// The first key itself; only nodes show theirs to each other.
-    first: Zeroizing<Vec<u8>>,
-    /// Bytes of the shortest.
-    shortest: usize,
-}
-
-impl Keys {
-    pub(super) fn new(keys: &[&[u8]]) -> Result<Self, KeyFileError> {
-        if keys.iter().any(|key| HeaderValue::from_bytes(key).is_err()) {
-            return Err(KeyFileError::Unsendable);
-        }
-        Ok(Self {
-            accepted: keys.iter().map(|key| AccessKey::new(key)).collect(),
-            proofs: keys.iter().map(|key| PeerProofKey::derive(key)).collect(),
-            first: Zeroizing::new(keys.first().map(|key| key.to_vec()).unwrap_or_default()),
-            shortest: keys.iter().map(|key| key.len()).min().unwrap_or_default(),
-        })
-    }
-}
-
-impl Keys {
-    /// Refuses keys that are too short.
-    fn check(&self, Lengths { least, safe }: Lengths) -> Result<(), KeyFileError> {
-        if self.accepted.is_empty() || self.shortest >= least {
-            return Ok(());
-        }
-        let has = self.shortest;
-        Err(KeyFileError::Short { has, least, safe })
-    }
 }
 
 impl fmt::Debug for AccessKeys {

@@ -2,16 +2,19 @@
 
 mod access_limit;
 mod failure_limit;
+mod key_error;
 mod key_file;
+mod key_set;
 mod keys;
 mod leaky_bucket;
 mod shown_keys;
 mod tries;
 
-pub use key_file::KeyFileError;
+pub use key_error::KeyFileError;
 pub(crate) use key_file::WELL_KNOWN_API_KEY;
-pub(crate) use keys::Lengths;
-pub use keys::{AccessKey, AccessKeys};
+pub use key_set::AccessKey;
+pub(crate) use key_set::Lengths;
+pub use keys::AccessKeys;
 pub(crate) use leaky_bucket::MINUTE;
 pub(crate) use shown_keys::ShownKeys;
 pub(crate) use tries::{AccessKeyTries, Shown, UserKeyTries};

@@ -1,0 +1,83 @@
+//! Some access keys: as digests, and as what nodes sign with.
+
+use std::fmt;
+
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::key_error::KeyFileError;
+use crate::crypto::PeerProofKey;
+
+/// How short a key of one kind may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// Shorter ones are refused.
+    pub(super) least: usize,
+    /// Shorter ones are accepted with a warning.
+    pub(super) safe: usize,
+}
+
+impl Lengths {
+    /// A workload with an API key opens nothing yet; it may try 1,000 keys a minute.
+    pub(crate) const API_KEY: Self = Self { least: 8, safe: 16 };
+    /// Who has the cluster key is a node.
+    pub(crate) const CLUSTER_KEY: Self = Self {
+        least: 16,
+        safe: 32,
+    };
+}
+
+/// The SHA-256 of a key, so that a comparison tells nothing of its length.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey(pub(super) [u8; 32]);
+
+impl AccessKey {
+    /// The digest of a key as it is sent.
+    pub fn new(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessKey(***)")
+    }
+}
+
+/// What is accepted, and what is shown to others.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) accepted: Vec<AccessKey>,
+    /// What nodes sign with, one for each of them.
+    pub(super) proofs: Vec<PeerProofKey>,
+    /// The first key itself; only nodes show theirs to each other.
+    pub(super) first: Zeroizing<Vec<u8>>,
+    /// Bytes of the shortest.
+    pub(super) shortest: usize,
+}
+
+impl Keys {
+    pub(super) fn new(keys: &[&[u8]]) -> Result<Self, KeyFileError> {
+        if keys.iter().any(|key| HeaderValue::from_bytes(key).is_err()) {
+            return Err(KeyFileError::Unsendable);
+        }
+        Ok(Self {
+            accepted: keys.iter().map(|key| AccessKey::new(key)).collect(),
+            proofs: keys.iter().map(|key| PeerProofKey::derive(key)).collect(),
+            first: Zeroizing::new(keys.first().map(|key| key.to_vec()).unwrap_or_default()),
+            shortest: keys.iter().map(|key| key.len()).min().unwrap_or_default(),
+        })
+    }
+}
+
+impl Keys {
+    /// Refuses keys that are too short.
+    pub(super) fn check(&self, Lengths { least, safe }: Lengths) -> Result<(), KeyFileError> {
+        if self.accepted.is_empty() || self.shortest >= least {
+            return Ok(());
+        }
+        let has = self.shortest;
+        Err(KeyFileError::Short { has, least, safe })
+    }
+}
