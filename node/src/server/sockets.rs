@@ -6,11 +6,13 @@ use std::{
 };
 
 use anyhow::Context;
+use socket2::SockRef;
 use tokio::{net::TcpSocket, time::sleep};
 
 use crate::tls::{Door, TlsStatus};
 
-/// Backlog of connections that wait to be taken, as the standard library has it.
+/// Backlog of connections that wait to be taken. The standard library's 128 overflow within a tenth of a second of a flood, and a
+/// client whose first packet is dropped waits a second.
 const BACKLOG: u32 = 4096;
 /// Between two tries to open a port that another process has taken.
 const RETRY: Duration = Duration::from_secs(1);
@@ -112,6 +114,8 @@ fn or_ipv4<T>(
 pub(crate) fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     let listener = or_ipv4(address, TcpListener::bind)
         .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
+    // Listening once more makes the backlog longer.
+    SockRef::from(&listener).listen(BACKLOG.cast_signed())?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

@@ -25,6 +25,7 @@ mod disk;
 mod guesses;
 mod honest;
 mod http;
+mod http2_state;
 mod https;
 mod lists;
 mod memory_limit;
@@ -77,6 +78,7 @@ fn main() {
         unread_answers::ATTACKS,
         connections::ATTACKS,
         https::ATTACKS,
+        http2_state::ATTACKS,
         resets::ATTACKS,
         refusals::ATTACKS,
         api_keys::ATTACKS,

@@ -17,15 +17,15 @@ use crate::budget::Reservation;
 pub(super) struct AnswerBody {
     body: Body,
     _busy: Busy,
-    _head: Option<Reservation>,
+    _room: [Option<Reservation>; 2],
 }
 
 impl AnswerBody {
-    pub(super) fn new(body: Body, busy: Busy, head: Option<Reservation>) -> Self {
+    pub(super) fn new(body: Body, busy: Busy, room: [Option<Reservation>; 2]) -> Self {
         Self {
             body,
             _busy: busy,
-            _head: head,
+            _room: room,
         }
     }
 }

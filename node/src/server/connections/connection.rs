@@ -154,7 +154,12 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
             // At once: what the client does not take would be in the way of a farewell too.
             if cut_off.as_mut().poll(context).is_ready() {
-                return Poll::Ready(ConnectionEnd::SlowReader);
+                let end = if activity.is_evicted() {
+                    ConnectionEnd::Evicted
+                } else {
+                    ConnectionEnd::SlowReader
+                };
+                return Poll::Ready(end);
             }
             if outdated.as_mut().poll(context).is_ready() {
                 conduct.retires_at = Instant::now();
@@ -277,6 +282,8 @@ impl<'a> Conduct<'a> {
                 self.leave(ConnectionEnd::SlowHead, FAREWELL);
                 Next::Again
             }
+            // In the middle of a frame nothing can be said.
+            Overdue::Frames => Next::End(ConnectionEnd::SlowHead),
             Overdue::Idle => {
                 self.leave(ConnectionEnd::Idle, FAREWELL);
                 Next::Farewell

@@ -19,6 +19,7 @@ use super::{
     activity::{Activity, Busy},
     answer_body::AnswerBody,
     head_room::HeadRoom,
+    refusal,
     request_body::{self, Progress, RestLimits},
 };
 use crate::{
@@ -53,14 +54,26 @@ impl Service<Request<Incoming>> for Edge {
     fn call(&self, request: Request<Incoming>) -> Answering {
         let Self { parts, activity } = self;
         // At once: what is read from now on is no head any more.
+        let beside_others = activity.is_busy();
         let busy = activity.begin();
         activity.give_head_room_back();
         let (mut head, body) = request.into_parts();
         let version = head.version;
         let path = head.uri.path_and_query().map_or("", |path| path.as_str());
-        let permit = parts
-            .room
-            .for_head(activity.mark.peer.ip(), path, &head.headers);
+        let address = activity.mark.peer.ip();
+        let permit = parts.room.for_head(address, path, &head.headers);
+        let mut beside = None;
+        if beside_others && version == Version::HTTP_2 {
+            beside = parts.room.for_another(address, path, &head.headers);
+            if beside.is_none() || !activity.keep_room_for_requests(&parts.room) {
+                // At once: what the connection has cost already is given back only with its end.
+                activity.evict();
+                activity.mark.cut_off.cut();
+                let refused =
+                    refusal::of_request().map(|body| AnswerBody::new(body, busy, [None, None]));
+                return Answering::refused(refused, self);
+            }
+        }
         head.extensions.insert(Arc::clone(&activity.mark));
         if permit.is_err() {
             head.extensions.insert(HeadTooLarge);
@@ -75,14 +88,18 @@ impl Service<Request<Incoming>> for Edge {
         // It is always ready, and its clone is another handle to the same routes.
         let mut router = parts.router.clone();
         Answering {
-            answer: tower::Service::call(&mut router, Request::from_parts(head, body)),
+            answer: Some(tower::Service::call(
+                &mut router,
+                Request::from_parts(head, body),
+            )),
+            refused: None,
             edge: self.clone(),
             waiting: None,
             request: Some(Asked {
                 version,
                 client_closes,
                 head_refused: permit.is_err(),
-                permit: permit.ok().flatten(),
+                permit: [permit.ok().flatten(), beside],
                 progress,
                 busy,
             }),
@@ -96,7 +113,7 @@ struct Asked {
     version: Version,
     client_closes: bool,
     head_refused: bool,
-    permit: Option<Reservation>,
+    permit: [Option<Reservation>; 2],
     /// `None` where there is no body.
     progress: Option<Arc<Progress>>,
     busy: Busy,
@@ -106,11 +123,25 @@ pin_project! {
     /// The answer of a request. A type of its own, and no box: every request has one.
     pub(super) struct Answering {
         #[pin]
-        answer: RouteFuture<Infallible>,
+        answer: Option<RouteFuture<Infallible>>,
+        // Taken at once, where there is no request to answer.
+        refused: Option<Response<AnswerBody>>,
         edge: Edge,
         // Taken when the answer is there.
         request: Option<Asked>,
         waiting: Option<Waiting>,
+    }
+}
+
+impl Answering {
+    fn refused(answer: Response<AnswerBody>, edge: &Edge) -> Self {
+        Self {
+            answer: None,
+            refused: Some(answer),
+            edge: edge.clone(),
+            request: None,
+            waiting: None,
+        }
     }
 }
 
@@ -122,7 +153,14 @@ impl Future for Answering {
         if let Some(waiting) = this.waiting {
             return waiting.as_mut().poll(context).map(Ok);
         }
-        let answer = ready!(this.answer.poll(context))?;
+        if let Some(refused) = this.refused.take() {
+            return Poll::Ready(Ok(refused));
+        }
+        let Some(answer) = this.answer.as_pin_mut() else {
+            // Not polled again after its end.
+            return Poll::Pending;
+        };
+        let answer = ready!(answer.poll(context))?;
         let Some(request) = this.request.take() else {
             // Not polled again after its end.
             return Poll::Pending;

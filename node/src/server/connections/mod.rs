@@ -22,6 +22,7 @@ mod activity;
 mod answer_body;
 mod connection;
 mod edge;
+mod frames;
 mod handshake;
 mod head_room;
 mod health;

@@ -1,7 +1,8 @@
 //! Answers that are given before there is a request: as bytes, because hyper gives them none of ours.
 //! They have the headers that every answer has.
 
-use http::{HeaderValue, StatusCode};
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
 
 /// Why a client gets no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,25 @@ impl Refusal {
         )
         .into_bytes()
     }
+}
+
+/// The answer to a request of HTTP/2 for which there is no room beside the others of its connection, which ends with it. It has
+/// no body, so that nothing of it waits for its client.
+pub(super) fn of_request() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = Refusal::Connections.status();
+    let headers = answer.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(header::SERVER, SERVER);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = format!("{:032x}", rand::random::<u128>()).parse() {
+        headers.insert("x-request-id", id);
+    }
+    answer
 }
 
 /// How hyper's own refusals go on after their status line. Our answers name the server first.

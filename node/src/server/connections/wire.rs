@@ -1,5 +1,5 @@
-//! The bytes between a client and hyper. Here, large heads find their room, and refusals that hyper makes itself become
-//! ours: hyper gives them no body.
+//! The bytes between a client and hyper. Here, large and unfinished heads find their room, and refusals that hyper makes
+//! itself become ours: hyper gives them no body.
 
 use std::{
     io,
@@ -16,11 +16,12 @@ use tokio::{
 
 use super::{
     activity::{Activity, Protocol},
+    frames::{Frames, Unfinished},
     head_room::HeadRoom,
     limits::SMALL_HEAD_BYTES,
     refusal::Refusal,
 };
-use crate::metrics::PortMetrics;
+use crate::{budget::Reservation, metrics::PortMetrics};
 
 /// How every HTTP/2 connection begins, and no request of HTTP/1.
 const HTTP2_BEGINS: &[u8] = b"PRI";
@@ -46,6 +47,10 @@ pub(super) struct Wire<T> {
     head_bytes: usize,
     /// Whether there is room for more of it than most heads have.
     head_may_grow: bool,
+    /// HTTP/2 only, and meaningless otherwise.
+    frames: Frames,
+    /// Room for what is unfinished of HTTP/2.
+    frame_room: Option<(usize, Reservation)>,
     /// What is written instead of hyper's refusal, and how much of it is.
     refusal: Option<(Vec<u8>, usize)>,
     lingering: Option<Lingering>,
@@ -72,6 +77,8 @@ impl<T: AsyncRead> Wire<T> {
             beginning: 0,
             head_bytes: 0,
             head_may_grow: false,
+            frames: Frames::new(),
+            frame_room: None,
             refusal: None,
             lingering: None,
         }
@@ -112,6 +119,29 @@ impl<T: AsyncRead> Wire<T> {
             self.head_may_grow = true;
         }
         true
+    }
+
+    /// Follows bytes of HTTP/2; fails where there is no room for what they leave unfinished.
+    fn follow_frames(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = self.frames.read(bytes);
+        self.activity
+            .frames_unfinished(unfinished != Unfinished::Nothing);
+        let needed = unfinished.needs();
+        if self.frame_room.as_ref().map_or(0, |(held, _)| *held) == needed {
+            return Ok(());
+        }
+        self.frame_room = None;
+        if needed > 0 {
+            let address = self.activity.mark.peer.ip();
+            let Some(room) = self.room.for_unfinished(address, needed) else {
+                self.metrics
+                    .refused_head(Refusal::NoRoomForHead.status().as_u16());
+                // In the middle of a head there is no answer.
+                return Err(io::Error::other("no room for this head"));
+            };
+            self.frame_room = Some((needed, room));
+        }
+        Ok(())
     }
 
     /// Our refusal, and where hyper's began, if these bytes end with one.
@@ -182,8 +212,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
         let protocol = wire.activity.protocol();
+        let before = buffer.filled().len();
         if protocol == Protocol::Http2 {
-            return wire.poll_read_up_to(u64::MAX, context, buffer);
+            ready!(wire.poll_read_up_to(u64::MAX, context, buffer))?;
+            let bytes = buffer.filled().get(before..).unwrap_or_default();
+            return Poll::Ready(wire.follow_frames(bytes));
         }
         if wire.activity.is_busy() {
             wire.head_bytes = 0;
@@ -195,7 +228,6 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
             buffer.put_slice(NO_HEAD.get(..fits).unwrap_or_default());
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
         ready!(wire.poll_read_up_to(u64::MAX, context, buffer))?;
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         if bytes.is_empty() {
@@ -204,9 +236,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
         if protocol == Protocol::Unknown {
             wire.recognize(bytes);
         }
-        if wire.activity.protocol() != Protocol::Http2 {
-            let read = bytes.len();
-            wire.head_continues(read);
+        match wire.activity.protocol() {
+            Protocol::Http1 => wire.head_continues(bytes.len()),
+            Protocol::Http2 => wire.follow_frames(bytes)?,
+            // Too few to tell: they may be either's.
+            Protocol::Unknown => {
+                wire.head_continues(bytes.len());
+                wire.follow_frames(bytes)?;
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -1,0 +1,166 @@
+//! Frames of HTTP/2, as far as memory and time go by them. Hyper keeps what has come of a frame, and of a head that goes on in
+//! further frames, until the rest is there: neither its time nor its memory is bounded there.
+
+use super::limits::SMALL_HEAD_BYTES;
+
+/// What a client says first (RFC 9113, section 3.4).
+const PREFACE: usize = 24;
+/// Length, type, flags and stream of a frame (RFC 9113, section 4.1).
+const FRAME_HEAD: usize = 9;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PUSH_PROMISE: u8 = 5;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+/// What a head may cost before it is there as a whole: h2 takes 80 KiB of fields, as HTTP/2 counts them, and holds each with
+/// its place in a map (1,900 fields of 6 bytes: 290 KiB, measured with h2 0.4).
+const OPEN_HEAD_BYTES: usize = 320 << 10;
+
+/// What is not whole yet after some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfinished {
+    Nothing,
+    /// A frame of this many bytes. Those of bodies do not count: bodies have rules of their own.
+    Frame(usize),
+    /// A head that goes on in further frames.
+    Head,
+}
+
+impl Unfinished {
+    /// Memory that it needs beyond what every connection has, in bytes.
+    pub(super) fn needs(self) -> usize {
+        match self {
+            Self::Frame(length) if length > SMALL_HEAD_BYTES => length,
+            Self::Nothing | Self::Frame(_) => 0,
+            Self::Head => OPEN_HEAD_BYTES,
+        }
+    }
+}
+
+/// Follows the frames that a client sends.
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// Bytes until the next frame begins.
+    left: usize,
+    head: [u8; FRAME_HEAD],
+    /// Bytes of the next frame's head that have come.
+    have: usize,
+    kind: u8,
+    length: usize,
+    head_goes_on: bool,
+}
+
+impl Frames {
+    pub(super) fn new() -> Self {
+        Self {
+            left: PREFACE,
+            head: [0; FRAME_HEAD],
+            have: 0,
+            kind: DATA,
+            length: 0,
+            head_goes_on: false,
+        }
+    }
+
+    /// Takes the next bytes of a connection, and tells what they leave unfinished.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Unfinished {
+        loop {
+            let skipped = self.left.min(bytes.len());
+            self.left -= skipped;
+            bytes = bytes.get(skipped..).unwrap_or_default();
+            if bytes.is_empty() {
+                break;
+            }
+            for place in self.head.iter_mut().skip(self.have) {
+                let Some((first, rest)) = bytes.split_first() else {
+                    break;
+                };
+                *place = *first;
+                bytes = rest;
+                self.have += 1;
+            }
+            if self.have == FRAME_HEAD {
+                self.begin();
+            }
+        }
+        if self.head_goes_on {
+            Unfinished::Head
+        } else if self.left > 0 && self.kind != DATA {
+            Unfinished::Frame(self.length)
+        } else {
+            Unfinished::Nothing
+        }
+    }
+
+    fn begin(&mut self) {
+        let [high, middle, low, kind, flags, ..] = self.head;
+        self.length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        self.left = self.length;
+        self.kind = kind;
+        self.have = 0;
+        if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
+            self.head_goes_on = flags & END_HEADERS == 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, length: u8) -> Vec<u8> {
+        let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, 1];
+        frame.extend(std::iter::repeat_n(0xff, length.into()));
+        frame
+    }
+
+    fn connection(frames: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frames.concat());
+        bytes
+    }
+
+    #[test]
+    fn a_head_is_unfinished_until_a_frame_says_that_it_ends_however_the_bytes_come() {
+        let bytes = connection(&[
+            frame(4, 0, 6),
+            frame(HEADERS, 0, 20),
+            frame(CONTINUATION, 0, 0),
+            frame(CONTINUATION, END_HEADERS, 30),
+            frame(DATA, 1, 10),
+        ]);
+        // Where the first frame of the head is known by its own head, and where the last one is whole.
+        let (begins, ends) = (24 + 15 + 9, 24 + 15 + 29 + 9 + 39);
+        for piece in [1, 2, 7, 9, 64, bytes.len()] {
+            let mut frames = Frames::new();
+            let mut read = 0;
+            for part in bytes.chunks(piece) {
+                let unfinished = frames.read(part);
+                read += part.len();
+                if (begins..ends - 30).contains(&read) {
+                    assert_eq!(unfinished, Unfinished::Head, "{read} in pieces of {piece}");
+                } else if read >= ends {
+                    assert_eq!(
+                        unfinished,
+                        Unfinished::Nothing,
+                        "{read} in pieces of {piece}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_counts_until_it_is_whole_unless_it_is_one_of_a_body() {
+        let mut frames = Frames::new();
+        assert_eq!(frames.read(&connection(&[])), Unfinished::Nothing);
+        let large = [0, 0x40, 0, HEADERS, END_HEADERS, 0, 0, 0, 1];
+        assert_eq!(frames.read(&large), Unfinished::Frame(16 << 10));
+        assert_eq!(frames.read(&large).needs(), 16 << 10);
+        assert_eq!(frames.read(&vec![0; (16 << 10) - 9]), Unfinished::Nothing);
+        let (small, rest) = (frame(HEADERS, END_HEADERS, 40), 9);
+        assert_eq!(frames.read(&small[..rest]).needs(), 0);
+        assert_eq!(frames.read(&small[rest..]), Unfinished::Nothing);
+        assert_eq!(frames.read(&frame(DATA, 0, 40)[..20]), Unfinished::Nothing);
+    }
+}
