@@ -4,6 +4,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`names`] | every name, label, port and path |
+//! | [`object_names`] | which texts Kubernetes takes as names |
 //! | [`cluster`] | the kind `OpenSecureConfCluster`: resource, reconcile steps, driver |
 //! | [`node`] | how nodes are spoken to, and what they are configured with |
 //! | [`local`] | a cluster as processes on this machine |
@@ -25,6 +26,7 @@ pub mod manifests;
 pub mod metrics;
 pub mod names;
 pub mod node;
+pub mod object_names;
 pub mod pki;
 pub mod random;
 pub mod rights;

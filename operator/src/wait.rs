@@ -8,7 +8,10 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use kube::Client;
 
-use crate::names::OPERATOR;
+use crate::{
+    names::OPERATOR,
+    object_names::{namespace, object_name},
+};
 use look::{Look, Waited};
 
 /// How often the API server is asked.
@@ -31,6 +34,7 @@ pub struct Settings {
     /// The cluster: the name of an OpenSecureConfCluster
     #[arg(
         value_name = "NAME",
+        value_parser = object_name,
         required_unless_present = "operator",
         conflicts_with = "operator"
     )]
@@ -39,10 +43,10 @@ pub struct Settings {
     #[arg(long)]
     pub operator: bool,
     /// Name of the operator's Lease
-    #[arg(long, value_name = "NAME", env = "OSC_OPERATOR_LEASE_NAME", default_value = OPERATOR)]
+    #[arg(long, value_name = "NAME", env = "OSC_OPERATOR_LEASE_NAME", value_parser = object_name, default_value = OPERATOR)]
     pub lease_name: String,
     /// Namespace of the cluster or the operator [default: the pod's own, or that of the kubeconfig]
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = namespace)]
     pub namespace: Option<String>,
     /// How long to wait, such as 90s, 5m or 1h30m
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::helm::{chart, documents, identity, is_hook, one, template, top};
+use crate::helm::{chart, documents, identity, is_hook, one, takes_null, template, top};
 
 const RELEASE: (&str, &str) = ("config", "team");
 
@@ -100,6 +100,16 @@ fn fields_that_the_resource_does_not_have_are_refused() {
         (json!({ "spec": { "storage": { "sice": "1Gi" } } }), "sice"),
         (json!({ "replicas": 3 }), "replicas"),
         (json!({ "waitForReady": { "timeout": "soon" } }), "timeout"),
+        (json!({ "spec": { "replicas": 0 } }), "replicas"),
+        (json!({ "spec": { "replicas": 16 } }), "replicas"),
+        (
+            json!({ "spec": { "apiKey": { "secretRef": { "name": "x/../y" } } } }),
+            "/spec/apiKey/secretRef/name",
+        ),
+        (
+            json!({ "waitForReady": { "imagePullSecrets": [{ "name": "" }] } }),
+            "imagePullSecrets",
+        ),
     ] {
         let words = template(&chart, RELEASE, &values).unwrap_err();
         assert!(words.contains(word), "{values}: {words}");
@@ -149,4 +159,10 @@ fn what_waits_may_look_at_this_cluster_and_do_nothing_else() {
             "before-hook-creation,hook-succeeded"
         );
     }
+}
+
+#[test]
+fn a_value_that_is_taken_away_is_done_without_or_asked_for_by_its_name() {
+    let with = json!({ "waitForReady": { "enabled": true } });
+    takes_null(&chart("opensecureconf-cluster"), RELEASE, &with);
 }

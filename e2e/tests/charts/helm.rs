@@ -178,3 +178,33 @@ fn strings(path: &str, value: &Value) {
         _ => {}
     }
 }
+
+/// Sets each value of the chart to null, which takes it away, over these values: the chart renders without it, or its schema refuses it by
+/// its name, and no template ends in an error of its own.
+pub(crate) fn takes_null(chart: &Path, release: (&str, &str), with: &Value) {
+    let text = std::fs::read_to_string(chart.join("values.yaml")).unwrap();
+    let mut paths = Vec::new();
+    names(&documents(&text)[0], &mut Vec::new(), &mut paths);
+    assert!(paths.len() > 10, "{paths:?}");
+    for path in paths {
+        let mut values = with.clone();
+        let last = path
+            .iter()
+            .fold(&mut values, |value, name| &mut value[name.as_str()]);
+        *last = Value::Null;
+        if let Err(words) = template(chart, release, &values) {
+            let name = path.last().unwrap();
+            let named = words.contains("specifications of the schema") && words.contains(name);
+            assert!(named, "{path:?}: {words}");
+        }
+    }
+}
+
+fn names(values: &Value, before: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    for (name, value) in values.as_object().into_iter().flatten() {
+        before.push(name.clone());
+        found.push(before.clone());
+        names(value, before, found);
+        before.pop();
+    }
+}

@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::helm::{OPERATOR, chart, documents, identity, is_hook, one, sorted, template, top};
+use crate::helm::{
+    OPERATOR, chart, documents, identity, is_hook, one, sorted, takes_null, template, top,
+};
 
 fn render(values: &Value) -> Vec<Value> {
     template(&chart("opensecureconf-operator"), OPERATOR, values).unwrap()
@@ -361,8 +363,30 @@ fn values_that_mean_nothing_are_refused_by_name() {
         (json!({ "watchNamespaces": "team" }), "watchNamespaces"),
         (json!({ "podSecurity": "None" }), "podSecurity"),
         (json!({ "commonLabels": { "a": ["b"] } }), "commonLabels"),
+        (json!({ "fullnameOverride": "Abc" }), "fullnameOverride"),
+        (json!({ "fullnameOverride": "a/b" }), "fullnameOverride"),
+        (json!({ "priorityClassName": "a b" }), "priorityClassName"),
+        (
+            json!({ "serviceAccount": { "name": "a/../b" } }),
+            "serviceAccount",
+        ),
+        (
+            json!({ "imagePullSecrets": [{ "name": "" }] }),
+            "imagePullSecrets",
+        ),
+        (
+            json!({ "watchNamespaces": ["a"], "excludeNamespaces": ["b"] }),
+            "/excludeNamespaces",
+        ),
     ] {
         let words = refused(&values);
         assert!(words.contains(word), "{values}: {words}");
     }
+}
+
+#[test]
+fn a_value_that_is_taken_away_is_done_without_or_asked_for_by_its_name() {
+    let enabled = json!({ "enabled": true });
+    let with = json!({ "admissionPolicy": enabled, "serviceMonitor": enabled, "prometheusRule": enabled, "dashboard": enabled });
+    takes_null(&chart("opensecureconf-operator"), OPERATOR, &with);
 }

@@ -152,14 +152,15 @@ async fn user_secret(
     Ok(secret.map(|secret| ObservedSecret::read(secret, true, &cluster.uid)))
 }
 
-/// Whether the pod template or the clients' certificate names what another cluster of this namespace owns, also one whose resource is gone.
+/// Whether the pod template or a reference of the spec names what another cluster of this namespace owns, also one whose resource is gone.
 async fn foreign_references(
     client: &Client,
     cluster: &ValidatedCluster,
 ) -> Result<Option<validate::Error>, kube::Error> {
     let references = &cluster.additions.references;
-    let client_certificate = cluster.spec.tls.secret_ref.as_ref();
-    if references.is_empty() && client_certificate.is_none() {
+    let spec = &cluster.spec;
+    let names_secrets = spec.tls.secret_ref.is_some() || spec.api_key.secret_ref.is_some();
+    if references.is_empty() && !names_secrets {
         return Ok(None);
     }
     let clusters: Api<OpenSecureConfCluster> = Api::namespaced(client.clone(), &cluster.namespace);
@@ -183,11 +184,9 @@ async fn foreign_references(
             Some((secret.name_any(), owner.clone()))
         })
         .collect();
-    let checked = references.check(&clusters, &labelled).and_then(|()| {
-        client_certificate.map_or(Ok(()), |secret| {
-            validate::check_client_certificate(&secret.name, &clusters, &labelled)
-        })
-    });
+    let checked = references
+        .check(&clusters, &labelled)
+        .and_then(|()| validate::check_own_secrets(spec, &clusters, &labelled));
     Ok(checked.err())
 }
 
@@ -205,6 +204,8 @@ async fn pending_claims(
     let looked = pending.map(|(name, class)| async move {
         let class_exists = match &class {
             None => None,
+            // No class at all: somebody makes the volumes.
+            Some(class) if class.is_empty() => None,
             Some(class) => match classes.get_metadata_opt(class).await {
                 Ok(found) => Some(found.is_some()),
                 Err(error) if refusal(&error).is_some() => None,

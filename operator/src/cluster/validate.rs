@@ -6,7 +6,7 @@ mod references;
 use std::collections::BTreeMap;
 
 pub use pod_template::PodAdditions;
-pub(in crate::cluster) use references::{check_client_certificate, claim_owner};
+pub(in crate::cluster) use references::{check_own_secrets, claim_owner};
 
 use super::resource::{ClusterSpec, OpenSecureConfCluster, ServiceType, TlsMode, canonical, check};
 use crate::names::{ClusterName, OPERATOR, OPERATOR_NAMESPACE};

@@ -45,7 +45,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<ValidatedCluster> {
 }
 
 fn parse(text: &str) -> anyhow::Result<ValidatedCluster> {
-    let mut document: Value = serde_saphyr::from_str(text)?;
+    let mut document = one_document(text)?;
     let found = faults(&document)?;
     if !found.is_empty() {
         bail!("\n  - {}", found.join("\n  - "));
@@ -54,6 +54,29 @@ fn parse(text: &str) -> anyhow::Result<ValidatedCluster> {
     let mut cluster: OpenSecureConfCluster = serde_json::from_value(document)?;
     cluster.metadata.namespace = Some("local".to_owned());
     Ok(validate(&cluster, "")?)
+}
+
+fn one_document(text: &str) -> anyhow::Result<Value> {
+    let error = match serde_saphyr::from_str(text) {
+        Ok(document) => return Ok(document),
+        Err(error) => error,
+    };
+    let Ok(documents) = serde_saphyr::from_multiple::<Value>(text) else {
+        return Err(error.into());
+    };
+    let all = documents.len();
+    if all < 2 {
+        return Err(error.into());
+    }
+    let kind = OpenSecureConfCluster::kind(&());
+    let clusters = documents
+        .iter()
+        .filter(|document| document.get("kind").and_then(Value::as_str) == Some(&kind))
+        .count();
+    bail!(
+        "it holds {all} YAML documents, {clusters} of them of kind {kind}; give a file with one {kind} and nothing else, such as \
+         manifests/samples/three-nodes.yaml"
+    )
 }
 
 fn faults(document: &Value) -> anyhow::Result<Vec<String>> {

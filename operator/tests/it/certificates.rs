@@ -211,3 +211,28 @@ async fn a_clients_certificate_is_taken_from_no_secret_of_a_cluster() {
     );
     assert_eq!(server.object(STATEFUL_SET), None);
 }
+
+#[tokio::test]
+async fn a_clients_key_is_taken_from_no_secret_of_a_cluster() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    cluster.spec.api_key.secret_ref = Some(
+        serde_json::from_value(json!({ "name": "other-cluster-key", "key": "cluster-key" }))
+            .unwrap(),
+    );
+    server.put(
+        "/apis/opensecureconf.io/v1alpha1/namespaces/team/opensecureconfclusters/other",
+        json!({ "metadata": { "name": "other" } }),
+    );
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "InvalidSpec");
+    let message = stalled["message"].as_str().unwrap();
+    assert!(
+        message.contains("'other-cluster-key' is part of cluster other"),
+        "{message}"
+    );
+    assert_eq!(server.object(STATEFUL_SET), None);
+}

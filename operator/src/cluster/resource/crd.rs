@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     OpenSecureConfCluster,
     defaults::{FOREIGN, set_defaults},
+    object_names,
     rules::{RULES, Rule},
 };
 
@@ -19,6 +20,7 @@ pub fn crd() -> Result<CustomResourceDefinition, serde_json::Error> {
         }
         if let Some(spec) = root.pointer_mut("/properties/spec") {
             set_defaults(spec);
+            object_names::bound(spec);
         }
         // Nobody has looked at a new resource: whoever waits for its generation waits for the operator.
         if let Some(status) = root.pointer_mut("/properties/status") {

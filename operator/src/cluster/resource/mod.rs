@@ -4,6 +4,7 @@ mod canonical;
 mod crd;
 mod defaults;
 mod duration;
+mod object_names;
 mod rules;
 mod spec;
 mod status;
@@ -11,7 +12,7 @@ mod tls;
 
 pub use canonical::canonical;
 pub use crd::crd;
-pub use rules::{Violation, check};
+pub use rules::{REPLICAS, Violation, check};
 pub use spec::{
     ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ExternalTrafficPolicy, ImagePullPolicy,
     IpFamilyPolicy, LogFormat, LogLevel, LoggingSpec, Mode, MonitoringSpec, NetworkPolicySpec,

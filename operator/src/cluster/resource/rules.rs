@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{OpenSecureConfCluster, ServiceType, TlsMode, duration};
+use super::{OpenSecureConfCluster, ServiceType, TlsMode, duration, object_names};
 use crate::names::ClusterName;
 
 /// A rule that a resource breaks, in words for its author.
@@ -30,6 +30,9 @@ pub(super) struct Rule {
     pub(super) holds: Option<fn(&OpenSecureConfCluster) -> bool>,
 }
 
+/// How many nodes a cluster can have.
+pub const REPLICAS: std::ops::RangeInclusive<i32> = 1..=15;
+
 const SPEC: &str = "/properties/spec";
 const STORAGE: &str = "/properties/spec/properties/storage";
 const SERVICE: &str = "/properties/spec/properties/service";
@@ -52,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
         field: "spec.replicas",
         cel: "self.replicas >= 1 && self.replicas <= 15",
         message: "replicas must be from 1 to 15",
-        holds: Some(|cluster| (1..=15).contains(&cluster.spec.replicas)),
+        holds: Some(|cluster| REPLICAS.contains(&cluster.spec.replicas)),
     },
     Rule {
         at: "/properties/spec/properties/mode",
@@ -207,6 +210,7 @@ pub fn check(cluster: &OpenSecureConfCluster) -> Result<(), Vec<Violation>> {
             field: rule.field,
             message: rule.message,
         })
+        .chain(object_names::violations(&cluster.spec))
         .collect();
     if violations.is_empty() {
         Ok(())

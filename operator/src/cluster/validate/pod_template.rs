@@ -87,6 +87,7 @@ pub(super) fn additions(
     refuse_own_volumes("volumeMounts", &additions.volume_mounts)?;
     containers(&additions)?;
     own_references(&additions.references, cluster)?;
+    images(&additions)?;
     Ok(additions)
 }
 
@@ -104,6 +105,29 @@ fn containers(additions: &PodAdditions) -> Result<(), Error> {
         }
         for (index, container) in containers.iter().enumerate() {
             keyed_lists(&format!("{field}[{index}]"), container)?;
+        }
+    }
+    Ok(())
+}
+
+/// Kubernetes would refuse the StatefulSet, and name a place that the resource does not have.
+fn images(additions: &PodAdditions) -> Result<(), Error> {
+    let lists = [
+        ("sidecars", &additions.sidecars),
+        ("initContainers", &additions.init_containers),
+    ];
+    for (field, containers) in lists {
+        let imageless = containers.iter().position(|container| {
+            container
+                .image
+                .as_deref()
+                .is_none_or(|image| image.trim().is_empty())
+        });
+        if let Some(index) = imageless {
+            return Err(Error::PodTemplate {
+                field: format!("{field}[{index}].image"),
+                problem: "a container needs an image".to_owned(),
+            });
         }
     }
     Ok(())
@@ -220,12 +244,15 @@ fn names<'a, T: 'a>(
 
 fn typed<T: DeserializeOwned>(field: &str, values: &[Value]) -> Result<Vec<T>, Error> {
     let parse = |(index, value): (usize, &Value)| {
-        T::deserialize(value).map_err(|error| Error::PodTemplate {
-            field: field.to_owned(),
+        serde_path_to_error::deserialize(value).map_err(|error| Error::PodTemplate {
+            field: match error.path().to_string().as_str() {
+                // The whole of it.
+                "." => format!("{field}[{index}]"),
+                path => format!("{field}[{index}].{path}"),
+            },
             problem: format!(
-                "entry {} is not as in a Pod{}",
-                index + 1,
-                without_values(&error.to_string())
+                "it is not as in a Pod{}",
+                without_values(&error.inner().to_string())
             ),
         })
     };

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Error, pod_template::foreign_hands};
 use crate::{
-    cluster::secrets::ManagedSecret,
+    cluster::{resource::ClusterSpec, secrets::ManagedSecret},
     names::{ClusterName, DATA_CLAIM},
 };
 
@@ -86,19 +86,29 @@ impl References {
     }
 }
 
-/// Refuses a Secret of the clients' certificate that is part of a cluster: an authority is mounted nowhere.
-pub(in crate::cluster) fn check_client_certificate(
-    name: &str,
+/// Refuses references of the spec to a Secret that is part of a cluster: who may write the resource need not be allowed to read it.
+pub(in crate::cluster) fn check_own_secrets(
+    spec: &ClusterSpec,
     clusters: &[ClusterName],
     labelled: &[(String, String)],
 ) -> Result<(), Error> {
-    match secret_owner(name, clusters, labelled) {
-        None => Ok(()),
-        Some(owner) => Err(Error::Spec(format!(
-            "spec.tls.secretRef: Secret '{name}' is part of cluster {owner}, which only the operator and its nodes use; name one \
-             of your own, or choose tls.mode Auto for the nodes' certificate"
-        ))),
+    let certificate = spec.tls.secret_ref.as_ref().map(|secret| {
+        let advice = "or choose tls.mode Auto for the nodes' certificate";
+        ("spec.tls.secretRef", &secret.name, advice)
+    });
+    let api_key = spec.api_key.secret_ref.as_ref().map(|secret| {
+        let advice = "or leave apiKey.secretRef out for a key that the operator makes";
+        ("spec.apiKey.secretRef", &secret.name, advice)
+    });
+    for (field, name, advice) in certificate.into_iter().chain(api_key) {
+        if let Some(owner) = secret_owner(name, clusters, labelled) {
+            return Err(Error::Spec(format!(
+                "{field}: Secret '{name}' is part of cluster {owner}, which only the operator and its nodes use; name one of your own, \
+                 {advice}"
+            )));
+        }
     }
+    Ok(())
 }
 
 /// The cluster whose Secret this is, by its name or by its label.
@@ -133,6 +143,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::resource::prod;
 
     #[test]
     fn secrets_are_found_wherever_a_pod_can_name_one() {
@@ -183,15 +194,29 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_certificate_is_in_no_secret_of_a_cluster() {
+    fn neither_the_clients_certificate_nor_their_key_is_in_a_secret_of_a_cluster() {
         let clusters = [ClusterName::new("shop").unwrap()];
-        let check = |name| check_client_certificate(name, &clusters, &[]);
-        for name in ["shop-node-ca", "shop-node-tls", "shop-client-tls"] {
-            let refused = check(name).unwrap_err();
-            assert_eq!(refused.reason(), "InvalidSpec");
-            assert!(refused.to_string().contains(name), "{refused}");
+        let kept = [("gone-salt".to_owned(), "gone".to_owned())];
+        let specs = |name: &str| {
+            [
+                format!("{{tls: {{mode: Secret, secretRef: {{name: {name}}}}}}}"),
+                format!("{{apiKey: {{secretRef: {{name: {name}}}}}}}"),
+            ]
+        };
+        let check = |spec: &str| check_own_secrets(&prod(spec).spec, &clusters, &kept);
+        let managed = ManagedSecret::ALL.map(|secret| secret.name(&clusters[0]));
+        let others = ["shop-client-tls".to_owned(), "gone-salt".to_owned()];
+        for name in managed.iter().chain(&others) {
+            for (spec, field) in specs(name).iter().zip(["spec.tls.", "spec.apiKey."]) {
+                let refused = check(spec).unwrap_err();
+                assert_eq!(refused.reason(), "InvalidSpec");
+                let words = refused.to_string();
+                assert!(words.starts_with(field) && words.contains(name), "{words}");
+            }
         }
-        assert_eq!(check("shop-tls"), Ok(()));
+        for spec in specs("shop-tls") {
+            assert_eq!(check(&spec), Ok(()));
+        }
     }
 
     #[test]

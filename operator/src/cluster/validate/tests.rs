@@ -54,7 +54,20 @@ fn what_is_ours_cannot_be_replaced() {
             "{initContainers: [{name: node, image: x}]}",
             "initContainers",
         ),
-        ("{volumes: [{name: x, emptyDir: 5}]}", "volumes"),
+        ("{volumes: [{name: x, emptyDir: 5}]}", "volumes[0].emptyDir"),
+        ("{sidecars: [{name: p, image: 7}]}", "sidecars[0].image"),
+        (
+            "{sidecars: [{name: p, image: i}, {name: q}]}",
+            "sidecars[1].image",
+        ),
+        (
+            "{initContainers: [{name: p, image: ''}]}",
+            "initContainers[0].image",
+        ),
+        (
+            "{initContainers: [{name: a}, {name: p, ports: [{containerPort: http}]}]}",
+            "initContainers[1].ports[0].containerPort",
+        ),
     ] {
         let error = outcome(template).unwrap_err();
         assert!(
@@ -104,7 +117,7 @@ fn a_key_that_stands_twice_in_any_list_is_named_with_its_place() {
             "{template}: {error}"
         );
     }
-    let both = "{sidecars: [{name: a, ports: [{containerPort: 53, protocol: TCP}, {containerPort: 53, protocol: UDP}]}]}";
+    let both = "{sidecars: [{name: a, image: i, ports: [{containerPort: 53, protocol: TCP}, {containerPort: 53, protocol: UDP}]}]}";
     assert!(outcome(both).is_ok());
 }
 
@@ -133,11 +146,11 @@ fn no_value_of_an_entry_is_repeated() {
     for (template, said) in [
         (
             "{env: [{name: A, value: b}, {name: PASSWORD, value: 5, valueFrom: hunter2}]}",
-            "podTemplate.env: entry 2 is not as in a Pod: expected ",
+            "podTemplate.env[1].value: it is not as in a Pod: expected ",
         ),
         (
             "{volumeMounts: [{name: x, readOnly: hunter2, mountPath: /x}]}",
-            "podTemplate.volumeMounts: entry 1 is not as in a Pod: expected a boolean",
+            "podTemplate.volumeMounts[0].readOnly: it is not as in a Pod: expected a boolean",
         ),
     ] {
         let error = outcome(template).unwrap_err().to_string();

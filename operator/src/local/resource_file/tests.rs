@@ -171,3 +171,20 @@ fn samples_and_fields_without_a_value_are_taken() {
     parse(&resource(&json!({"podTemplate": {"env": [{"name": "A", "value": "b"}]}})).to_string())
         .unwrap();
 }
+
+#[test]
+fn a_file_with_several_documents_is_refused_in_words_for_people() {
+    let install = include_str!("../../../../manifests/install.yaml");
+    let sample = include_str!("../../manifests/samples/one-node.yaml");
+    for (text, clusters) in [
+        (install.to_owned(), "0 of them"),
+        (format!("{sample}---\n{sample}"), "2 of them"),
+    ] {
+        let words = parse(&text).map(drop).unwrap_err().to_string();
+        assert!(
+            words.contains("YAML documents") && words.contains(clusters),
+            "{words}"
+        );
+        assert!(words.contains("one OpenSecureConfCluster"), "{words}");
+    }
+}

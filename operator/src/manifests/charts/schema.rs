@@ -3,6 +3,8 @@
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
+use crate::{cluster::resource::REPLICAS, object_names::SUBDOMAIN};
+
 /// Makes the schema from the definition.
 ///
 /// # Errors
@@ -12,6 +14,14 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
         .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
         .context("the definition has no schema of a spec")?;
     let mut spec = json_schema(spec);
+    // What the definition says in words of its own (CEL), no keyword of JSON Schema says.
+    if let Some(replicas) = spec
+        .pointer_mut("/properties/replicas")
+        .and_then(Value::as_object_mut)
+    {
+        replicas.insert("minimum".to_owned(), (*REPLICAS.start()).into());
+        replicas.insert("maximum".to_owned(), (*REPLICAS.end()).into());
+    }
     if let Some(members) = spec.as_object_mut() {
         members.insert(
             "description".to_owned(),
@@ -28,6 +38,8 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
         "title": "Values of the chart opensecureconf-cluster",
         "type": "object",
         "additionalProperties": false,
+        // Helm takes away what is set to null: what the templates cannot do without is asked for by name.
+        "required": ["commonLabels", "commonAnnotations", "waitForReady", "spec"],
         "properties": {
             "enabled": {
                 "description": "For a chart that has this one as a subchart: its condition. Nothing here reads it.",
@@ -50,6 +62,7 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
                 "description": "A Job that waits until the nodes are ready. For Helm 3, whose --wait takes every custom resource for ready; Helm 4 needs none.",
                 "type": "object",
                 "additionalProperties": false,
+                "required": ["timeout", "image", "imagePullSecrets"],
                 "properties": {
                     "enabled": {
                         "description": "Whether installing, upgrading and rolling back wait for it, and fail with it.",
@@ -66,6 +79,7 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
                         "description": "Image of the operator, whose program waits; `helm test` runs it too.",
                         "type": "object",
                         "additionalProperties": false,
+                        "required": ["repository", "pullPolicy"],
                         "properties": {
                             "repository": { "description": "Registry and name.", "type": "string", "minLength": 1, "default": "opensecureconf-operator" },
                             "tag": { "description": "Tag; without it the chart's appVersion.", "type": "string", "default": "" },
@@ -76,7 +90,7 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
                     "imagePullSecrets": {
                         "description": "Secrets for pulling that image, such as [{name: registry}].",
                         "type": "array",
-                        "items": { "type": "object", "required": ["name"], "additionalProperties": false, "properties": { "name": { "type": "string" } } },
+                        "items": { "type": "object", "required": ["name"], "additionalProperties": false, "properties": { "name": { "type": "string", "pattern": SUBDOMAIN, "maxLength": 253 } } },
                         "default": [],
                     },
                     "nodeSelector": strings("Labels of the Kubernetes nodes that it may run on."),
