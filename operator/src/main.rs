@@ -57,7 +57,13 @@ struct Output {
 fn main() -> ExitCode {
     // Before anything speaks TLS: two providers in one binary would make it guess.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match execute(CommandLine::parse().command) {
+    let command = CommandLine::parse().command;
+    if let Command::Run(settings) = &command
+        && let Err(error) = settings.check()
+    {
+        error.exit();
+    }
+    match execute(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Where standard error is gone there is nobody to tell.

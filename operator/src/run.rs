@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, anyhow};
+use clap::builder::NonEmptyStringValueParser;
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,21 +14,23 @@ use crate::{
     leader::Leadership,
     metrics::Metrics,
     names::{OPERATOR, OPERATOR_NAMESPACE},
+    object_names::{namespace, object_name},
 };
 
 /// Settings of the operator.
 #[derive(Debug, clap::Args)]
 pub struct Settings {
-    /// Watch only this namespace; may be given several times [default: all namespaces]
+    /// Watch only this namespace; several separated by commas, or given several times [default: all namespaces]
     #[arg(
         long = "namespace",
         value_name = "NAMESPACE",
         env = "OSC_OPERATOR_NAMESPACES",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = namespace
     )]
     pub namespaces: Vec<String>,
     /// Node image of clusters that name none
-    #[arg(long, value_name = "IMAGE", env = "OSC_OPERATOR_NODE_IMAGE", default_value = concat!("opensecureconf-node:", env!("CARGO_PKG_VERSION")))]
+    #[arg(long, value_name = "IMAGE", env = "OSC_OPERATOR_NODE_IMAGE", value_parser = NonEmptyStringValueParser::new(), default_value = concat!("opensecureconf-node:", env!("CARGO_PKG_VERSION")))]
     pub node_image: String,
     /// Address of /healthz, /readyz and /metrics
     #[arg(
@@ -42,26 +45,47 @@ pub struct Settings {
         long,
         value_name = "NAME",
         env = "POD_NAME",
+        value_parser = NonEmptyStringValueParser::new(),
         default_value = "osc-operator"
     )]
     pub identity: String,
     /// What the names of Services end in [default: what /etc/resolv.conf says, else cluster.local]
-    #[arg(long, value_name = "DOMAIN", env = "OSC_OPERATOR_CLUSTER_DOMAIN")]
+    #[arg(long, value_name = "DOMAIN", env = "OSC_OPERATOR_CLUSTER_DOMAIN", value_parser = object_name)]
     pub cluster_domain: Option<String>,
     /// Namespace of the operator and its Lease
-    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = OPERATOR_NAMESPACE)]
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", value_parser = namespace, default_value = OPERATOR_NAMESPACE)]
     pub lease_namespace: String,
     /// Name of the Lease: operators that share it take turns, others work side by side. Clusters are marked with it
-    #[arg(long, value_name = "NAME", env = "OSC_OPERATOR_LEASE_NAME", default_value = OPERATOR)]
+    #[arg(long, value_name = "NAME", env = "OSC_OPERATOR_LEASE_NAME", value_parser = object_name, default_value = OPERATOR)]
     pub lease_name: String,
-    /// Leave this namespace to another operator; may be given several times
+    /// Leave this namespace to another operator; several separated by commas, or given several times
     #[arg(
         long = "exclude-namespace",
         value_name = "NAMESPACE",
         env = "OSC_OPERATOR_EXCLUDE_NAMESPACES",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = namespace
     )]
     pub excluded_namespaces: Vec<String>,
+}
+
+impl Settings {
+    /// Checks what no setting says alone.
+    ///
+    /// # Errors
+    /// Names the two that contradict each other; a command line that is wrong ends with exit code 2.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        let excluded = |namespace: &&String| self.excluded_namespaces.contains(namespace);
+        match self.namespaces.iter().find(excluded) {
+            None => Ok(()),
+            Some(both) => Err(clap::Error::raw(
+                clap::error::ErrorKind::ArgumentConflict,
+                format!(
+                    "--namespace and --exclude-namespace both name '{both}'; this operator either runs its clusters or leaves them to another\n"
+                ),
+            )),
+        }
+    }
 }
 
 /// Runs until a signal (well) or until the Lease is lost (an error).
@@ -120,4 +144,65 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     tracing::info!("operator_stopped");
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn settings(arguments: &[&str]) -> Result<Settings, clap::Error> {
+        let line = ["run"].iter().chain(arguments);
+        let settings = CommandLine::try_parse_from(line)?.settings;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    #[test]
+    fn a_setting_that_names_nothing_is_refused_by_its_name_with_exit_code_2() {
+        let wrong: [(&[&str], &str); 12] = [
+            (&["--lease-name", "Bad Name"], "--lease-name"),
+            (&["--lease-name", ""], "--lease-name"),
+            (&["--lease-name", "a/../b"], "--lease-name"),
+            (&["--lease-namespace", "a.b"], "--lease-namespace"),
+            (&["--namespace", "a, b"], "--namespace"),
+            (&["--namespace", ""], "--namespace"),
+            (&["--exclude-namespace", "a?b"], "--exclude-namespace"),
+            (&["--exclude-namespace", "a,B"], "--exclude-namespace"),
+            (&["--cluster-domain", ".local"], "--cluster-domain"),
+            (&["--node-image", ""], "--node-image"),
+            (&["--identity", ""], "--identity"),
+            (
+                &["--namespace", "x,y", "--exclude-namespace", "y"],
+                "--exclude-namespace",
+            ),
+        ];
+        for (arguments, named) in wrong {
+            let error = settings(arguments).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+            assert!(error.to_string().contains(named), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn namespaces_may_be_a_list_or_be_given_several_times() {
+        let given = settings(&[
+            "--namespace",
+            "a,b",
+            "--namespace",
+            "c",
+            "--exclude-namespace",
+            "d,e",
+        ]);
+        let given = given.unwrap();
+        assert_eq!(given.namespaces, ["a", "b", "c"]);
+        assert_eq!(given.excluded_namespaces, ["d", "e"]);
+    }
 }

@@ -36,8 +36,17 @@ type Place = (String, String);
 pub(super) struct Memory {
     /// Failures in a row.
     pub(super) failures: u32,
+    /// Those of them that came before a status could be made.
+    pub(super) unfinished: u32,
     /// When figures were last written.
     pub(super) figures_written: Option<Instant>,
+}
+
+impl Memory {
+    /// Ends a row of failures.
+    pub(super) fn note_success(&mut self) {
+        (self.failures, self.unfinished) = (0, 0);
+    }
 }
 
 impl Context {

@@ -1,5 +1,7 @@
 //! Events: what was done to a cluster, and how its readiness changed.
 
+mod https;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Resource,
@@ -73,13 +75,14 @@ pub(super) async fn announce_order(
     publish(cluster, EventType::Normal, reason, note, related, recorder).await;
 }
 
-/// An event for each change of `Ready`, with the condition's own words.
+/// An event for each change of `Ready`, and where HTTPS is closed, with the condition's own words.
 pub(super) async fn announce_change(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
     after: &ClusterStatus,
     recorder: &Recorder,
 ) {
+    https::announce(cluster, before, after, recorder).await;
     let ready = |status: &ClusterStatus| {
         status
             .conditions

@@ -21,6 +21,7 @@ pub mod controller;
 mod converge;
 pub mod dereference;
 mod events;
+mod failing;
 mod figures;
 mod layout;
 mod membership;

@@ -12,11 +12,11 @@ use kube::{
 
 use super::{
     apply, certificates,
-    context::Context,
+    context::{Context, Memory},
     converge::{self, Converged},
     dereference::{self, DereferencedObjects, OptionalKind, SaltSecret},
     events::{announce_change, announce_untold},
-    figures, layout, membership,
+    failing, figures, layout, membership,
     observe::{self, Connection},
     ownership,
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
@@ -100,6 +100,7 @@ pub async fn reconcile_cluster(
         Ok(None) => return Ok(Action::requeue(rights::RETRY)),
         Err(error) => {
             let Some(words) = error.refusal() else {
+                failing::tell(cluster, &before, &error, context).await;
                 return Err(error);
             };
             context.rights.refused(&namespace);
@@ -143,7 +144,7 @@ pub async fn reconcile_cluster(
     if next != rights::RETRY {
         context.rights.suffices(&namespace);
     }
-    context.remember(&namespace, &name, |memory| memory.failures = 0);
+    context.remember(&namespace, &name, Memory::note_success);
     Ok(Action::requeue(next))
 }
 
@@ -163,12 +164,12 @@ async fn stand_still(
     let after = status::unseen(stalled, cluster.metadata.generation, before, &now());
     context.metrics.observed(&namespace, &name, &after);
     write_status(cluster, before, &after, context).await?;
-    context.remember(&namespace, &name, |memory| memory.failures = 0);
+    context.remember(&namespace, &name, Memory::note_success);
     Ok(Action::requeue(rights::RETRY))
 }
 
 /// Whether a state could be told.
-enum Told {
+pub(super) enum Told {
     Yes,
     /// The operator may not write it; an event says so.
     Forbidden,
@@ -205,7 +206,7 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
         .map(drop)
 }
 
-async fn write_status(
+pub(super) async fn write_status(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
     after: &ClusterStatus,
@@ -314,6 +315,7 @@ async fn steps(
     };
     let salt_fingerprint = salt_fingerprint(&found);
     let certificates = certificates_kind(&found, &refused);
+    let unnamed = certificates::unnamed(&valid, &found);
     let seen = Observation {
         cluster: &valid,
         stateful_set: stateful_set.as_ref(),
@@ -326,6 +328,7 @@ async fn steps(
             waiting: waiting.as_ref(),
             client_secret_found: found.client_tls.is_some(),
             certificates: Some(&certificates),
+            unnamed: &unnamed,
         },
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,
@@ -410,6 +413,6 @@ fn monitoring(
     }
 }
 
-fn now() -> Time {
+pub(super) fn now() -> Time {
     Time(jiff::Timestamp::now())
 }

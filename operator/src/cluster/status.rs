@@ -1,5 +1,7 @@
 //! From what was seen to the status. Pure, except for the one function at the end that writes it.
 
+mod endpoint;
+mod failing;
 mod verdicts;
 
 use k8s_openapi::{
@@ -19,10 +21,11 @@ use super::{
     validate::ValidatedCluster,
 };
 use crate::{
-    names::{HTTP_PORT, HTTPS_PORT, STATUS_FIELD_MANAGER},
+    names::STATUS_FIELD_MANAGER,
     node::{NodeCertificates, NodeDetails},
     pki::Waiting,
 };
+pub use failing::failing;
 use verdicts::Verdict;
 
 /// Everything that a status is made from.
@@ -57,6 +60,8 @@ pub struct Tls<'a> {
     pub client_secret_found: bool,
     /// Whether cert-manager's Certificates can be worked with.
     pub certificates: Option<&'a OptionalKind>,
+    /// The names of the Service, where that certificate is for none of them.
+    pub unnamed: &'a [String],
 }
 
 /// What is known of the ServiceMonitor.
@@ -129,17 +134,7 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
             None if cluster.spec.api_key.required => ManagedSecret::ApiKey.name(&cluster.name),
             None => String::new(),
         },
-        endpoint: if cluster.spec.tls.serves_https() {
-            format!(
-                "https://{}.{}.svc:{HTTPS_PORT}",
-                cluster.name, cluster.namespace
-            )
-        } else {
-            format!(
-                "http://{}.{}.svc:{HTTP_PORT}",
-                cluster.name, cluster.namespace
-            )
-        },
+        endpoint: endpoint::endpoint(seen),
         ca_config_map_name: cluster.name.ca(),
         conditions: conditions(
             verdicts::verdicts(seen, &members, ready),

@@ -5,7 +5,9 @@ use k8s_openapi::ByteString;
 use kube::core::error_boundary::InvalidObject;
 use opensecureconf_operator::{
     cluster::{
-        context::Context, reconcile::reconcile_malformed, resource::OpenSecureConfCluster,
+        context::Context,
+        reconcile::{reconcile_cluster, reconcile_malformed},
+        resource::OpenSecureConfCluster,
         salt::Salt,
     },
     pki::{Authority, Certificate, Leaf, StoredPki},
@@ -431,4 +433,76 @@ async fn a_claim_that_finds_no_class_is_told_of_until_it_is_bound() {
     reconcile(&server, &mut cluster, &context).await;
     let ready = condition(&server, "Ready");
     assert!(!message(&ready).contains("StorageClass"), "{ready}");
+}
+
+#[tokio::test]
+async fn a_cluster_on_volumes_without_a_class_is_looked_at_while_it_waits_for_one() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    cluster.spec.storage.storage_class_name = Some(String::new());
+    reconcile(&server, &mut cluster, &context).await;
+    let template = server.object(STATEFUL_SET).unwrap();
+    let template = &template["spec"]["volumeClaimTemplates"][0]["spec"];
+    assert_eq!(template["storageClassName"], "");
+    server.put(
+        &format!("{CORE}/persistentvolumeclaims/data-demo-0"),
+        json!({
+            "metadata": { "name": "data-demo-0" },
+            "spec": { "storageClassName": "" },
+            "status": { "phase": "Pending" },
+        }),
+    );
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    let ready = condition(&server, "Ready");
+    assert!(
+        message(&ready).contains("waits for a PersistentVolume without a class"),
+        "{ready}"
+    );
+}
+
+#[tokio::test]
+async fn a_reference_that_names_nothing_is_told_of_and_reaches_no_request() {
+    for name in ["", "x/../y", "x?watch=true&z="] {
+        let (server, context) = ApiServer::start();
+        let mut cluster = resource(ONE_NODE);
+        cluster.spec.api_key.secret_ref =
+            Some(serde_json::from_value(json!({ "name": name })).unwrap());
+
+        reconcile(&server, &mut cluster, &context).await;
+
+        let stalled = condition(&server, "Stalled");
+        assert_eq!(stalled["reason"], "InvalidSpec", "{name}");
+        assert!(
+            message(&stalled).contains("spec.apiKey.secretRef.name"),
+            "{stalled}"
+        );
+        assert_eq!(cluster.status.unwrap().observed_generation, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_reconcile_that_fails_three_times_in_a_row_is_told_of() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    for failures in 1..=3 {
+        server.refuse_with(
+            Method::GET,
+            &format!("{CORE}/secrets/demo-salt"),
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the disk is full",
+        );
+        let failed = reconcile_cluster(&cluster, &context).await;
+        assert!(failed.is_err());
+        assert_eq!(server.object(STATUS).is_some(), failures == 3, "{failures}");
+    }
+    let ready = condition(&server, "Ready");
+    assert_eq!(ready["reason"], "ReconcileFailed");
+    assert_eq!(ready["observedGeneration"], 1);
+    assert!(message(&ready).contains("the disk is full"), "{ready}");
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_ne!(condition(&server, "Ready")["reason"], "ReconcileFailed");
 }

@@ -451,6 +451,84 @@ fn a_node_that_cannot_start_is_told_of_in_its_own_words() {
     assert!(!said.contains("12:00"), "{said}");
 }
 
+/// What `Ready` says of a node that ended with this.
+fn ended(message: &str) -> String {
+    let container = serde_json::json!({"name": "node", "image": "n", "imageID": "", "ready": false, "restartCount": 3,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}},
+        "lastState": {"terminated": {"exitCode": 2, "message": message}}});
+    waiting(&serde_json::json!({"containerStatuses": [container]}), &[])
+}
+
+#[test]
+fn the_cause_of_settings_that_are_not_usable_is_told() {
+    let said = ended(
+        "{\"level\":\"INFO\"}\nosc-node: the configuration is not usable:\n  OSC_LOG_LEVEL: 'loud' is no level\n  OSC_BIND: taken.\n",
+    );
+    let wanted = "CrashLoopBackOff: the configuration is not usable: OSC_LOG_LEVEL: 'loud' is no level OSC_BIND: taken;";
+    assert!(said.contains(wanted), "{said}");
+    let bare = ended("osc-node: the configuration is not usable:\n");
+    assert!(
+        bare.contains(": the configuration is not usable;"),
+        "{bare}"
+    );
+    let long = ended(&format!("osc-node: {}", "ä".repeat(500)));
+    let shown = long.matches('ä').count();
+    assert_eq!(shown, 300);
+    assert!(long.contains("ä...;"), "{long}");
+    assert!(ended("osc-node: \n").contains("CrashLoopBackOff;"));
+}
+
+#[test]
+fn a_container_that_lacks_memory_is_told_of_with_its_limit() {
+    let limits = serde_json::json!({"limits": {"memory": "16Mi"}});
+    let told = |container: serde_json::Value| {
+        let pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "prod-0"},
+            "spec": {"containers": [{"name": "node", "resources": limits}]},
+            "status": {"conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": [container]},
+        }))
+        .unwrap();
+        let (cluster, set, pods) = (cluster(1), stateful_set(1, 1), [(pod, None)]);
+        let status = status(&cluster, &set, &pods);
+        let mut conditions = status.conditions.into_iter();
+        conditions
+            .find(|condition| condition.type_ == "Ready")
+            .unwrap()
+            .message
+    };
+    let killed = serde_json::json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+    let base = |state: serde_json::Value, last: serde_json::Value, ready: bool| {
+        serde_json::json!({"name": "node", "image": "n", "imageID": "", "ready": ready, "restartCount": 1,
+            "state": state, "lastState": last})
+    };
+    let waits = serde_json::json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    let runs = serde_json::json!({"running": {}});
+    let wanted = "pod prod-0: memory limit of 16Mi is too small: OOMKilled";
+    for container in [
+        base(killed.clone(), serde_json::json!({}), false),
+        base(waits, killed.clone(), false),
+        base(runs.clone(), killed.clone(), false),
+    ] {
+        let said = told(container);
+        assert!(said.contains(wanted), "{said}");
+    }
+    let said = told(base(runs, killed, true));
+    assert!(!said.contains("OOMKilled"), "{said}");
+}
+
+#[test]
+fn a_container_that_is_to_run_first_is_told_of_by_its_name() {
+    let first = serde_json::json!({"name": "mesh", "image": "registry/mesh:1", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no"}}});
+    let node = serde_json::json!({"name": "node", "image": "n", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "PodInitializing"}}});
+    let statuses =
+        serde_json::json!({"initContainerStatuses": [first], "containerStatuses": [node]});
+    let said = waiting(&statuses, &[]);
+    let wanted = "pod prod-0: init container mesh: ImagePullBackOff of image registry/mesh:1";
+    assert!(said.contains(wanted), "{said}");
+}
+
 #[test]
 fn a_pod_whose_container_waits_says_why() {
     let waits = |reason: &str, message: &str| {
@@ -485,6 +563,12 @@ fn a_volume_that_waits_for_its_class_is_named_with_it() {
     assert!(
         named.contains("volume data-prod-0 waits for StorageClass 'fast'"),
         "{named}"
+    );
+    assert!(named.contains("kubectl delete pvc data-prod-0"), "{named}");
+    let by_hand = waiting(&serde_json::json!({}), &[claim(Some(""))]);
+    assert!(
+        by_hand.contains("waits for a PersistentVolume without a class"),
+        "{by_hand}"
     );
     let default = waiting(&serde_json::json!({}), &[claim(None)]);
     assert!(
@@ -592,4 +676,107 @@ fn what_keeps_certificates_from_being_served_is_told() {
         assert_eq!((outcome.0.as_str(), outcome.1.as_str()), ("False", reason));
         assert!(outcome.2.contains(word), "{}", outcome.2);
     }
+}
+
+#[test]
+fn of_federated_nodes_nobody_says_that_they_hold_the_same() {
+    let mut cluster = cluster(3);
+    cluster.spec.mode = crate::cluster::resource::Mode::Federated;
+    let pods = [0, 1, 2].map(|ordinal| (pod(ordinal, true), answer("aa", 1)));
+    let status = status(&cluster, &stateful_set(3, 3), &pods);
+    assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
+    for said in status.conditions {
+        let message = said.message;
+        assert!(!message.contains("hold the same"), "{message}");
+        assert!(!message.contains("holds what"), "{message}");
+    }
+}
+
+/// The status of a cluster with this `spec.tls`, whose node serves HTTPS or not; `None` where it does not answer.
+fn with_https(tls_spec: &str, tls: Tls<'_>, open: Option<bool>) -> ClusterStatus {
+    let mut cluster = prod(&format!("{{replicas: 1, tls: {tls_spec}}}"));
+    cluster.metadata.namespace = Some("shop".to_owned());
+    let cluster = validate(&cluster, "node:1").unwrap();
+    let details = open.and_then(|open| {
+        let mut details = answer("aa", 1);
+        let tls = details.as_mut()?.tls.as_mut()?;
+        tls.clients = Some(ClientCertificate { open, error: None });
+        details
+    });
+    let (set, pods) = (stateful_set(1, 1), [(pod(0, true), details)]);
+    let seen = Observation {
+        tls,
+        ..seen(&cluster, &set, &pods)
+    };
+    observed(&seen, &ClusterStatus::default(), &time(1))
+}
+
+#[test]
+fn the_endpoint_promises_no_https_while_its_certificate_keeps_it_closed() {
+    let own = "{mode: Secret, secretRef: {name: mine}}";
+    let issued = "{mode: Issuer, issuerRef: {name: ours}}";
+    let alone = "{mode: Secret, secretRef: {name: mine}, plainHttp: Forbidden}";
+    let found = Tls {
+        client_secret_found: true,
+        ..Tls::default()
+    };
+    let (https, http) = ("https://prod.shop.svc:9443", "http://prod.shop.svc:9000");
+    for (spec, tls, open, wanted) in [
+        (own, Tls::default(), None, http),
+        (own, found, None, https),
+        (own, found, Some(false), http),
+        (own, found, Some(true), https),
+        // The nodes go on with the certificate that they have.
+        (own, Tls::default(), Some(true), https),
+        (issued, Tls::default(), Some(false), http),
+        (alone, Tls::default(), Some(false), ""),
+        ("{}", Tls::default(), None, https),
+    ] {
+        let status = with_https(spec, tls, open);
+        assert_eq!(status.endpoint, wanted, "{spec} {open:?}");
+        let mut conditions = status.conditions.iter();
+        let ready = conditions
+            .find(|condition| condition.type_ == "Ready")
+            .unwrap();
+        let told = ready.message.contains("port 9443 (HTTPS) is closed");
+        assert_eq!(told, ready.status == "True" && wanted != https, "{ready:?}");
+    }
+}
+
+#[test]
+fn a_certificate_for_none_of_the_services_names_is_told_of() {
+    let unnamed = ["prod".to_owned(), "prod.shop.svc".to_owned()];
+    let tls = Tls {
+        client_secret_found: true,
+        unnamed: &unnamed,
+        ..Tls::default()
+    };
+    let own = "{mode: Secret, secretRef: {name: mine}}";
+    let (status, _, message) = tls_ready(own, tls, |_| {});
+    assert_eq!(status, "True");
+    assert!(
+        message.contains("none of the Service's names (prod, prod.shop.svc)"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_reconcile_that_fails_again_and_again_leaves_no_generation_without_a_word() {
+    let told = failing(
+        "failed to read: no name",
+        Some(4),
+        &ClusterStatus::default(),
+        &time(1),
+    );
+    assert_eq!(told.observed_generation, Some(4));
+    assert_eq!(
+        condition(&told, "Ready"),
+        Some(("False", "ReconcileFailed"))
+    );
+    assert_eq!(
+        condition(&told, "Reconciling"),
+        Some(("True", "ReconcileFailed"))
+    );
+    assert_eq!(condition(&told, "Stalled"), None);
+    assert!(told.conditions[0].message.contains("no name"));
 }

@@ -7,9 +7,13 @@ mod waiting;
 use kube::ResourceExt;
 
 use super::{Monitoring, Observation, Stalled};
-use crate::cluster::{resource::MemberStatus, secrets::ManagedSecret};
+use crate::cluster::{
+    resource::{MemberStatus, Mode},
+    secrets::ManagedSecret,
+};
 pub(super) use leaving::staying;
 use leaving::{is_lowered, stays};
+pub(super) use tls::is_https_closed;
 
 /// What a condition says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,10 +141,20 @@ fn progress(
     } else {
         ""
     };
+    let closed = if is_https_closed(seen) {
+        tls::HTTPS_CLOSED
+    } else {
+        ""
+    };
+    let plain = format!("{closed}{plain}");
     let message = if wanted == 1 {
         format!("the node serves{plain}")
     } else {
-        format!("all {wanted} nodes serve and hold the same{plain}")
+        let hold = match seen.cluster.spec.mode {
+            Mode::Replica => "hold the same",
+            Mode::Federated => "know where each entry is",
+        };
+        format!("all {wanted} nodes serve and {hold}{plain}")
     };
     vec![verdict("Ready", true, "AllNodesReady", message)]
 }
@@ -226,7 +240,10 @@ fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
             "Replicated",
             true,
             "Replicated",
-            "every node holds what the others hold",
+            match seen.cluster.spec.mode {
+                Mode::Replica => "every node holds what the others hold",
+                Mode::Federated => "every node knows of every entry that the others hold",
+            },
         ),
     }
 }

@@ -125,6 +125,13 @@ fn on_the_way(states: &mut States) {
         seen.pods = &[];
     });
     states.add("nothing is there yet", UnderWay, &nothing);
+    for (name, before) in [
+        ("reading fails from the beginning", ClusterStatus::default()),
+        ("reading fails since it was ready", ready_with(|_| {})),
+    ] {
+        let failed = failing("failed to read: no answer", Some(4), &before, &time(1));
+        states.add(name, UnderWay, &failed);
+    }
     let starting = status(&cluster(3), &stateful_set(3, 3), &[(pod(0, false), None)]);
     states.add("pods start", UnderWay, &starting);
     let claims = [PendingClaim {
@@ -341,6 +348,7 @@ const NO_REASONS: [&str; 15] = [
 fn no_condition_and_no_reason_is_left_out() {
     let sources = [
         include_str!("../verdicts.rs"),
+        include_str!("../failing.rs"),
         include_str!("../verdicts/leaving.rs"),
         include_str!("../verdicts/tls.rs"),
         include_str!("../../stalled.rs"),

@@ -11,6 +11,37 @@ use crate::{
 /// What is added to messages while port 9000 is open.
 pub(super) const PLAIN_HTTP: &str = "; port 9000 is not encrypted (tls.plainHttp: Allowed)";
 
+/// What is added to `Ready` while port 9443 is wanted and closed.
+pub(super) const HTTPS_CLOSED: &str =
+    "; port 9443 (HTTPS) is closed, and condition TlsReady says why";
+
+/// Whether port 9443 is wanted and closed, because of a certificate that is not the nodes' own: no node serves it, or the certificate
+/// is not there where none has answered.
+pub(in crate::cluster::status) fn is_https_closed(seen: &Observation<'_>) -> bool {
+    if seen.cluster.client_certificate_secret().is_none() {
+        return false;
+    }
+    let details = seen.pods.iter().filter_map(|(_, details)| details.as_ref());
+    let mut reported = details
+        .filter_map(|details| details.tls.as_ref())
+        .peekable();
+    if reported.peek().is_none() {
+        return !seen.tls.client_secret_found;
+    }
+    reported.all(|tls| !tls.clients.as_ref().is_some_and(|clients| clients.open))
+}
+
+/// That the certificate is for no name of the Service, where that is so.
+fn unnamed(seen: &Observation<'_>) -> String {
+    if seen.tls.unnamed.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; its certificate is for none of the Service's names ({}), so clients that call one of them refuse it",
+        seen.tls.unnamed.join(", ")
+    )
+}
+
 /// Condition `TlsReady`.
 pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
     let tls = &seen.cluster.spec.tls;
@@ -87,7 +118,7 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
             "TlsReady",
             true,
             "CertificatesServed",
-            format!("port 9443 is served{plain}"),
+            format!("port 9443 is served{}{plain}", unnamed(seen)),
         ),
     }
 }

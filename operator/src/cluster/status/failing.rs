@@ -1,0 +1,40 @@
+//! The status while reconciles fail: what was last seen, and that nobody knows better.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{
+    conditions,
+    verdicts::{Truth, Verdict},
+};
+use crate::cluster::resource::ClusterStatus;
+
+/// The reason of both conditions.
+const RECONCILE_FAILED: &str = "ReconcileFailed";
+
+/// The status of a resource that could not be brought to its end several times; `error` says why.
+pub fn failing(
+    error: &str,
+    generation: Option<i64>,
+    before: &ClusterStatus,
+    now: &Time,
+) -> ClusterStatus {
+    let message = format!("the operator fails and goes on trying: {error}");
+    let verdict = |type_, holds: bool| Verdict {
+        type_,
+        holds: Truth::from(holds),
+        reason: RECONCILE_FAILED,
+        message: message.clone(),
+    };
+    let told = vec![verdict("Ready", false), verdict("Reconciling", true)];
+    let mut after = conditions(told, generation, before, now);
+    // The others still say what was last seen.
+    let kept = |condition: &&Condition| {
+        !["Ready", "Stalled", "Reconciling"].contains(&condition.type_.as_str())
+    };
+    after.extend(before.conditions.iter().filter(kept).cloned());
+    ClusterStatus {
+        observed_generation: generation,
+        conditions: after,
+        ..before.clone()
+    }
+}
