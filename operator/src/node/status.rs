@@ -28,6 +28,9 @@ pub struct NodeDetails {
     pub salt_fingerprint: Option<String>,
     /// How many entries it has.
     pub entries: i64,
+    /// Whether it takes writes: `accepted`, or `refused: ` and why.
+    #[serde(default)]
+    pub writes: Option<String>,
     /// The others, as it knows them.
     pub members: Vec<NodeMember>,
     /// Its certificates; `None` where it has none.

@@ -97,6 +97,29 @@ fn condition<'a>(status: &'a ClusterStatus, type_: &str) -> Option<(&'a str, &'a
 }
 
 #[test]
+fn a_node_that_takes_no_writes_is_named_with_what_to_do() {
+    let takes = |writes: &str| {
+        let mut full = answer("aa", 7);
+        full.as_mut().unwrap().writes = Some(writes.into());
+        let pods = [(pod(0, true), answer("aa", 7)), (pod(1, true), full)];
+        status(&cluster(2), &stateful_set(2, 2), &pods)
+    };
+    let full = takes("refused: disk full");
+    assert_eq!(condition(&full, "Ready"), Some(("False", "WritesRefused")));
+    let message = &full.conditions[0].message;
+    assert!(
+        message.starts_with("prod-1 refuses creates and updates: disk full; reads go on"),
+        "{message}"
+    );
+    assert!(message.contains("grow"), "{message}");
+    assert_eq!(condition(&full, "Available"), Some(("True", "NodeReady")));
+    for writes in ["accepted", "refused: not ready"] {
+        let ready = condition(&takes(writes), "Ready").map(|(_, reason)| reason.to_owned());
+        assert_eq!(ready.as_deref(), Some("AllNodesReady"), "{writes}");
+    }
+}
+
+#[test]
 fn one_serving_node_is_ready_and_in_sync() {
     let status = status(
         &cluster(1),

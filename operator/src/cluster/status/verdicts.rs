@@ -3,6 +3,7 @@
 mod leaving;
 mod tls;
 mod waiting;
+mod writes;
 
 use kube::ResourceExt;
 
@@ -124,6 +125,10 @@ fn progress(
             verdict("Ready", false, reason, summary),
             verdict("Reconciling", true, "NodesStarting", message),
         ];
+    }
+    // Who has no room lacks what others wrote: the cause comes first.
+    if let Some(refused) = writes::refused(seen, wanted) {
+        return vec![refused];
     }
     let sync = replicated(seen, wanted);
     if salt.reason == DIFFERENT_SALT || sync.holds != Truth::True {

@@ -167,6 +167,10 @@ fn on_the_way(states: &mut States) {
     salts[1].1 = answer("bb", 1);
     let salts = status(&cluster(3), &stateful_set(3, 3), &salts);
     states.add("a node has another salt", NeedsPerson, &salts);
+    let full = three(&member_with(0, true), |details| {
+        details.writes = Some("refused: disk full".to_owned());
+    });
+    states.add("a node refuses writes", NeedsPerson, &full);
     let blocked =
         ready_with(|seen| seen.blocked = Some("prod-2 does not answer, so it cannot leave"));
     states.add("a node cannot leave", NeedsPerson, &blocked);
@@ -351,6 +355,7 @@ fn no_condition_and_no_reason_is_left_out() {
         include_str!("../failing.rs"),
         include_str!("../verdicts/leaving.rs"),
         include_str!("../verdicts/tls.rs"),
+        include_str!("../verdicts/writes.rs"),
         include_str!("../../stalled.rs"),
         include_str!("../../layout.rs"),
         include_str!("../../validate.rs"),
