@@ -16,10 +16,6 @@ fn refused(values: &Value) -> String {
     template(&chart("opensecureconf-operator"), OPERATOR, values).unwrap_err()
 }
 
-fn install() -> Vec<Value> {
-    manifest("install.yaml")
-}
-
 fn manifest(name: &str) -> Vec<Value> {
     let text = fs::read_to_string(top().join("manifests").join(name)).unwrap();
     documents(&text)

@@ -33,7 +33,7 @@ if ready.status == "True" then
   return { status = "Healthy", message = ready.message }
 end
 -- A sync ends at Degraded at once, so it stands only where waiting does not help.
-if ready.reason == "DifferentSalt" or ready.reason == "MemberUnavailable" then
+if ready.reason == "DifferentSalt" or ready.reason == "MemberUnavailable" or ready.reason == "WritesRefused" then
   return { status = "Degraded", message = ready.reason .. ": " .. ready.message }
 end
 return { status = "Progressing", message = ready.reason .. ": " .. ready.message }
