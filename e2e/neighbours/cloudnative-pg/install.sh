@@ -28,3 +28,11 @@ module=$(cd "$here" && go mod download -json github.com/cloudnative-pg/cloudnati
   kubectl apply --server-side --force-conflicts -f - >/dev/null
 kubectl -n cnpg-system create configmap e2e-images --from-literal "postgresql=docker.io/$postgresql" --dry-run=client -o yaml | kubectl apply --server-side -f -
 kubectl -n cnpg-system rollout status deployment/cnpg-controller-manager --timeout=180s
+
+# The Service of its webhooks leads to them some time after they are ready.
+tries=0
+until said=$(kubectl -n default create --dry-run=server -f - 2>&1 <<<'{apiVersion: postgresql.cnpg.io/v1, kind: Cluster, metadata: {name: probe}, spec: {instances: 1, storage: {size: 1Gi}}}'); do
+  tries=$((tries + 1))
+  [ $tries -lt 120 ] || { echo "the webhooks of CloudNativePG do not answer within a minute: $said" >&2; exit 1; }
+  sleep 0.5
+done
