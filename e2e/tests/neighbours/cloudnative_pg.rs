@@ -77,6 +77,13 @@ fn its_operator_makes_a_database_that_answers_and_outlives_its_pod() {
     });
 }
 
+/// A Service leads to its pod some time after that is ready. The image has no `sleep`.
+const WHEN_REACHED: &str = r#"
+tries=0
+until pg_isready -q -d "$ADDRESS" || [ $tries = 5000 ]; do tries=$((tries + 1)); done
+exec psql "$ADDRESS" -qAt -v ON_ERROR_STOP=1 -c "$1"
+"#;
+
 /// What the application's user is answered, each column bare.
 async fn sql(stage: &Stage, image: &str, statements: &str) -> anyhow::Result<String> {
     let address = json!({ "secretKeyRef": { "name": "shared-app", "key": "uri" } });
@@ -88,7 +95,7 @@ async fn sql(stage: &Stage, image: &str, statements: &str) -> anyhow::Result<Str
             "containers": [{
                 "name": "psql",
                 "image": image,
-                "command": ["psql", "$(ADDRESS)", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", statements],
+                "command": ["sh", "-c", WHEN_REACHED, "sh", statements],
                 "env": [{ "name": "ADDRESS", "valueFrom": address }],
             }],
         },
