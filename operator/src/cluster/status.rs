@@ -153,13 +153,18 @@ pub fn unseen(
     before: &ClusterStatus,
     now: &Time,
 ) -> ClusterStatus {
-    let mut after = conditions(
-        verdicts::standstill(stalled).to_vec(),
-        generation,
-        before,
-        now,
-    );
-    // The other conditions still say what was last seen.
+    let told = verdicts::standstill(stalled).to_vec();
+    beside_what_was_seen(told, generation, before, now)
+}
+
+/// The status before, where nobody looked at the nodes: these verdicts, and the other conditions as they were last seen.
+fn beside_what_was_seen(
+    told: Vec<Verdict>,
+    generation: Option<i64>,
+    before: &ClusterStatus,
+    now: &Time,
+) -> ClusterStatus {
+    let mut after = conditions(told, generation, before, now);
     let kept = |condition: &&Condition| {
         !["Ready", "Stalled", "Reconciling"].contains(&condition.type_.as_str())
     };

@@ -1,9 +1,9 @@
 //! The status while reconciles fail: what was last seen, and that nobody knows better.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    conditions,
+    beside_what_was_seen,
     verdicts::{Truth, Verdict},
 };
 use crate::cluster::resource::ClusterStatus;
@@ -26,15 +26,5 @@ pub fn failing(
         message: message.clone(),
     };
     let told = vec![verdict("Ready", false), verdict("Reconciling", true)];
-    let mut after = conditions(told, generation, before, now);
-    // The others still say what was last seen.
-    let kept = |condition: &&Condition| {
-        !["Ready", "Stalled", "Reconciling"].contains(&condition.type_.as_str())
-    };
-    after.extend(before.conditions.iter().filter(kept).cloned());
-    ClusterStatus {
-        observed_generation: generation,
-        conditions: after,
-        ..before.clone()
-    }
+    beside_what_was_seen(told, generation, before, now)
 }
