@@ -238,7 +238,9 @@ fn targets(level: LogLevel) -> Targets {
 /// The original's limits: 100 MiB, and five older files `.1` to `.5`.
 fn rotating_file(path: &Path) -> io::Result<FileRotate<AppendCount>> {
     // Tried here, because the rotation takes a file that cannot be opened for one that is not there yet.
-    private().open(path)?;
+    private()
+        .open(path)
+        .map_err(|error| crate::os::permission::explained(path, error))?;
     Ok(FileRotate::new(
         path,
         AppendCount::new(5),

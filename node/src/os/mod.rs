@@ -3,6 +3,7 @@
 pub mod line_file;
 pub mod open_files;
 mod paths;
+pub mod permission;
 pub mod process_privacy;
 mod random;
 pub mod reload;

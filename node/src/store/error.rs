@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::{cluster::Mode, domain::Identity, log::logged_name};
+use crate::{cluster::Mode, domain::Identity, log::logged_name, os::permission};
 
 /// Why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,7 @@ impl OpenError {
     pub(in crate::store) fn file(path: &Path, source: std::io::Error) -> Self {
         Self::File {
             path: path.to_owned(),
-            source,
+            source: permission::explained(path, source),
         }
     }
 

@@ -9,7 +9,10 @@ use std::{
 use tempfile::NamedTempFile;
 
 use super::{OpenError, OpenedDatabase};
-use crate::crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
+use crate::{
+    crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide},
+    os::permission,
+};
 
 /// Why the salt could not be settled.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,15 @@ pub enum SaltFileError {
     Database(#[from] OpenError),
 }
 
+impl SaltFileError {
+    fn of(path: &Path, source: io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source: permission::explained(path, source),
+        }
+    }
+}
+
 /// Where salts are looked for.
 #[derive(Debug, Clone, Copy)]
 pub struct SaltPlaces<'a> {
@@ -76,10 +88,7 @@ pub fn settle_salt(
     };
     // The file first: rows are only ever written after both places have it.
     if sources.file.is_none() {
-        write_file(places.file, &salt).map_err(|source| SaltFileError::File {
-            path: places.file.to_owned(),
-            source,
-        })?;
+        write_file(places.file, &salt).map_err(|source| SaltFileError::of(places.file, source))?;
     }
     if sources.database.is_none() {
         database.keep_salt(&salt)?;
@@ -98,10 +107,7 @@ pub fn keep_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
             second_place: "of the cluster",
             second: salt.fingerprint(),
         })),
-        None => write_file(path, salt).map_err(|source| SaltFileError::File {
-            path: path.to_owned(),
-            source,
-        }),
+        None => write_file(path, salt).map_err(|source| SaltFileError::of(path, source)),
     }
 }
 
@@ -111,11 +117,12 @@ pub fn keep_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
 /// Where something has that name already, which stays as it is, or the file cannot be written.
 pub fn export_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
     write_and(|file| Ok(file.persist_noclobber(path)?), path, salt).map_err(|source| {
-        let path = path.to_owned();
         if source.kind() == io::ErrorKind::AlreadyExists {
-            SaltFileError::Taken { path }
+            SaltFileError::Taken {
+                path: path.to_owned(),
+            }
         } else {
-            SaltFileError::File { path, source }
+            SaltFileError::of(path, source)
         }
     })
 }
@@ -155,10 +162,7 @@ pub fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
             }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(SaltFileError::File {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(SaltFileError::of(path, source)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     cluster::{FenceReason, MemberName, Membership, Seq, Standing},
     crypto::Salt,
     domain::{Clock, Incarnation},
-    os::names_a_file,
+    os::{names_a_file, permission},
     store::OpenError,
 };
 
@@ -320,7 +320,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 fn in_file(path: &Path) -> impl Fn(io::Error) -> BackupError {
     let path = path.to_owned();
     move |source| BackupError::File {
+        source: permission::explained(&path, source),
         path: path.clone(),
-        source,
     }
 }

@@ -12,7 +12,7 @@ use super::{
     path::{DatabasePath, open_private},
     schema,
 };
-use crate::store::OpenError;
+use crate::{os::permission, store::OpenError};
 
 /// A database file that this process holds the lock of.
 #[derive(Debug)]
@@ -44,8 +44,9 @@ impl DatabaseFile {
         {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
+        let lock = PathBuf::from(format!("{}.lock", path.display()));
         let lock =
-            open_private(&PathBuf::from(format!("{}.lock", path.display()))).map_err(failed)?;
+            open_private(&lock).map_err(|error| failed(permission::explained(&lock, error)))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
             TryLockError::Error(source) => failed(source),
