@@ -1,11 +1,11 @@
 //! Access keys in files.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use zeroize::Zeroizing;
 
 use super::{key_error::KeyFileError, key_set::Keys};
-use crate::os::line_file;
+use crate::os::{line_file, regular_file};
 
 /// The key of the documentation, which everybody knows.
 pub(crate) const WELL_KNOWN_API_KEY: &str = "your-super-secret-api-key-here";
@@ -47,7 +47,7 @@ pub(super) fn read_files(path: &Path, previous: Option<&Path>) -> Result<Keys, K
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
-    let text = fs::read(path).map_err(|source| KeyFileError::Unreadable {
+    let text = regular_file::read_bounded(path).map_err(|source| KeyFileError::Unreadable {
         path: path.to_owned(),
         source,
     })?;

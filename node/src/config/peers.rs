@@ -1,7 +1,7 @@
 //! Addresses of a cluster's nodes.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     net::Ipv6Addr,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, anyhow};
 
 use super::{Values, read_items};
-use crate::{cluster::AckLevel, os::line_file};
+use crate::{
+    cluster::AckLevel,
+    os::{line_file, regular_file},
+};
 
 /// The addresses of a cluster's nodes, and the file that may bring others.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ impl PeerAddress {
 /// A file's lines that are no blank ones, below a byte order mark.
 fn read_lines(path: &Path) -> io::Result<String> {
     let unusable = |fault: String| io::Error::new(io::ErrorKind::InvalidData, fault);
-    let bytes = fs::read(path)?;
+    let bytes = regular_file::read_bounded(path)?;
     let items = line_file::items(&bytes).map_err(|fault| unusable(fault.to_string()))?;
     String::from_utf8(items.join(&b'\n')).map_err(|error| unusable(error.to_string()))
 }

@@ -3,9 +3,8 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs::File,
     io::{self, Read},
-    path::PathBuf,
+    path::Path,
 };
 
 use clap::ArgMatches;
@@ -15,6 +14,7 @@ use super::{
     dotenv::{self, DotEnv},
     layers::{NO_TEXT, OF_OTHERS},
 };
+use crate::os::regular_file;
 
 /// No file of settings is larger; a wrong file is not read to its end.
 const LARGEST_DOTENV: u64 = 1 << 20;
@@ -81,7 +81,7 @@ fn may_be_a_setting(name: &str) -> bool {
 }
 
 /// The file's bytes; `None` where there is none.
-fn read_dotenv(path: &PathBuf) -> Result<Option<Vec<u8>>, String> {
+fn read_dotenv(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let unreadable = |error: io::Error| {
         match error.kind() {
         io::ErrorKind::IsADirectory => {
@@ -91,7 +91,7 @@ fn read_dotenv(path: &PathBuf) -> Result<Option<Vec<u8>>, String> {
         _ => format!("cannot be read: {error}"),
     }
     };
-    let file = match File::open(path) {
+    let file = match regular_file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),

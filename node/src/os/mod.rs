@@ -6,6 +6,7 @@ mod paths;
 pub mod permission;
 pub mod process_privacy;
 mod random;
+pub mod regular_file;
 pub mod reload;
 
 pub use paths::names_a_file;

@@ -7,17 +7,12 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use tokio::{
-    fs::File,
-    io::AsyncReadExt,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::regular_file::{self, MAX_FILE_BYTES};
 
 /// Contents are compared, because Kubernetes swaps a link above mounted files, which no file event tells reliably.
 const EVERY: Duration = Duration::from_secs(2);
-
-/// The largest file of keys or certificates, in bytes. A bundle of 10,000 authorities is smaller.
-pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What became of files that were read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,21 +21,6 @@ pub enum Reloaded {
     Settled,
     /// They are of no use now. Time alone may change that: a certificate begins.
     TryAgain,
-}
-
-/// Reads a file of at most [`MAX_FILE_BYTES`].
-///
-/// # Errors
-/// Where it cannot be read, or is larger.
-pub fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(file)?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let why = format!("it is larger than {MAX_FILE_BYTES} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
-    }
-    Ok(bytes)
 }
 
 /// Calls `reload` whenever the content of any file is another one than before; until the future is dropped.
@@ -81,14 +61,18 @@ async fn contents(files: &[PathBuf]) -> [u8; 32] {
     digest.finalize().into()
 }
 
-/// A digest of the file: of its beginning and its length, where it is larger than any that is taken.
+/// The same where blocking is allowed.
 async fn content(file: &Path) -> io::Result<[u8; 32]> {
-    let file = File::open(file).await?;
-    let length = file.metadata().await?.len();
+    let file = file.to_owned();
+    tokio::task::spawn_blocking(move || digest(&file)).await?
+}
+
+/// A digest of the file: of its beginning and its length, where it is larger than any that is taken.
+fn digest(file: &Path) -> io::Result<[u8; 32]> {
+    let file = regular_file::open(file)?;
+    let length = file.metadata()?.len();
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .await?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     let digest = Sha256::new_with_prefix(length.to_be_bytes());
     Ok(digest.chain_update(bytes).finalize().into())
 }
@@ -97,18 +81,23 @@ async fn content(file: &Path) -> io::Result<[u8; 32]> {
 mod tests {
     use std::fs;
 
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
     use tempfile::TempDir;
 
-    use super::*;
+    use super::{super::regular_file::read_bounded, *};
 
     #[tokio::test]
-    async fn a_file_that_is_missing_a_folder_empty_or_too_large_is_another_thing_each_time() {
+    async fn a_file_that_is_missing_a_folder_a_pipe_empty_or_too_large_is_another_thing_each_time()
+    {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("ca.crt");
         let mut seen = vec![contents(std::slice::from_ref(&file)).await];
         fs::create_dir(&file).unwrap();
         seen.push(contents(std::slice::from_ref(&file)).await);
         fs::remove_dir(&file).unwrap();
+        mknodat(CWD, &file, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        seen.push(contents(std::slice::from_ref(&file)).await);
+        fs::remove_file(&file).unwrap();
         for length in [0, MAX_FILE_BYTES, MAX_FILE_BYTES + 1, MAX_FILE_BYTES + 2] {
             fs::write(&file, vec![b'#'; length.try_into().unwrap()]).unwrap();
             seen.push(contents(std::slice::from_ref(&file)).await);

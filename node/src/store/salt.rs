@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use super::{OpenError, OpenedDatabase};
 use crate::{
     crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide},
-    os::permission,
+    os::{permission, regular_file},
 };
 
 /// Why the salt could not be settled.
@@ -153,7 +153,7 @@ fn tell(sources: &SaltSources, salt: &Salt, generated: bool) {
 /// # Errors
 /// Where the file holds something else, or cannot be read.
 pub fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
-    match fs::read(path) {
+    match regular_file::read_bounded(path) {
         Ok(bytes) => match Salt::from_bytes(&bytes) {
             Some(salt) => Ok(Some(salt)),
             None => Err(SaltFileError::WrongSize {

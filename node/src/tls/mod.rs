@@ -24,11 +24,11 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 pub(crate) use status::Shown;
 pub use status::{Door, InForce, Presented, TlsStatus};
 
-use crate::os::reload;
+use crate::os::regular_file;
 
 fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let unreadable = || format!("cannot read certificates from {}", path.display());
-    let bytes = reload::read_bounded(path).with_context(unreadable)?;
+    let bytes = regular_file::read_bounded(path).with_context(unreadable)?;
     let certificates = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<Vec<_>, _>>()
         .with_context(unreadable)?;

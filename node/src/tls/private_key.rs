@@ -9,7 +9,7 @@ use pkcs8::{
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use zeroize::Zeroizing;
 
-use crate::os::reload;
+use crate::os::regular_file;
 
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
@@ -40,7 +40,7 @@ pub(super) fn read(
     path: &Path,
     passphrase: Option<&Zeroizing<String>>,
 ) -> Result<PrivateKeyDer<'static>, PrivateKeyError> {
-    let bytes = Zeroizing::new(reload::read_bounded(path)?);
+    let bytes = Zeroizing::new(regular_file::read_bounded(path)?);
     // Names of its owner, which `openssl pkcs12` writes above the key, may be in any encoding.
     let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
     if text.contains("Proc-Type: 4,ENCRYPTED") {

@@ -33,6 +33,7 @@ mod founded_by_hand;
 mod health;
 mod hostile;
 mod imports;
+mod irregular_files;
 mod json_against_python;
 mod large_lists;
 mod lists;

@@ -13,7 +13,7 @@ use crate::{
     cluster::{FenceReason, MemberName, Membership, Seq, Standing},
     crypto::Salt,
     domain::{Clock, Incarnation},
-    os::{names_a_file, permission},
+    os::{names_a_file, permission, regular_file},
     store::OpenError,
 };
 
@@ -282,7 +282,7 @@ fn refuse_other_salt(
     salt_file: &Path,
 ) -> Result<(), BackupError> {
     let salt = salt_of(source, input)?.ok_or_else(|| BackupError::NoSalt(input.to_owned()))?;
-    match fs::read(salt_file) {
+    match regular_file::read_bounded(salt_file) {
         Ok(present) if present == salt.bytes() => Ok(()),
         Ok(_) => Err(BackupError::OtherSalt(salt_file.to_owned())),
         // The node writes it from the database's copy at its start.
