@@ -149,7 +149,7 @@ pub(crate) fn salt(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
             let file = path(arguments, "file")?;
             let salt = read_salt_file(file)?;
             let salt = salt.ok_or_else(|| {
-                UsageError(vec![format!("there is no salt at {}", file.display())])
+                UsageError(vec![format!("the salt file {} is missing", file.display())])
             })?;
             wait_for(running_node::compare_salt(config, &salt))
                 .with_context(|| format!("{} ({})", file.display(), salt.fingerprint()))?;

@@ -1,7 +1,8 @@
 //! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster, import.
 
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,7 @@ use crate::{
     budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
     config::{Config, Layers, SETTINGS},
+    os::permission,
     server::fresh_incarnation,
     store::{self, Findings, NewLife, Vacuumed},
 };
@@ -79,7 +81,14 @@ fn show_memory(plan: &MemoryPlan, caches: CacheSizes, out: &mut impl Write) -> i
 
 /// Checks the database.
 pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
-    let findings = store::check(database(config)?)?;
+    let path = match database(config) {
+        Ok(path) => path,
+        Err(absent) => {
+            writeln!(io::stderr(), "osc-node: {absent}")?;
+            return Ok(Outcome::Damaged);
+        }
+    };
+    let findings = store::check(path)?;
     let Findings {
         entries,
         owned_values,
@@ -127,12 +136,43 @@ pub(crate) fn vacuum(config: &Config) -> anyhow::Result<Outcome> {
 /// Copies the database.
 pub(crate) fn backup(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let output = path(arguments, "output")?;
+    if output == Path::new("-") {
+        return backup_to_stdout(database(config)?);
+    }
     let copied = store::backup(database(config)?, output)?;
     writeln!(
         io::stdout(),
         "{} and the salt are in {}; keep it secret",
         counted(copied.entries),
         output.display()
+    )?;
+    Ok(Outcome::Done)
+}
+
+/// The same to standard output, by way of a copy beside the database that goes away again.
+fn backup_to_stdout(database: &Path) -> anyhow::Result<Outcome> {
+    let mut out = io::stdout().lock();
+    ensure!(
+        !out.is_terminal(),
+        "a backup is no text for a terminal: send standard output into a file, or name one with --output"
+    );
+    let folder = database
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let place = tempfile::Builder::new()
+        .prefix(".backup-")
+        .tempdir_in(folder)
+        .map_err(|error| permission::explained(folder, error))
+        .with_context(|| format!("cannot copy the database in {}", folder.display()))?;
+    let copy = place.path().join("backup.db");
+    let copied = store::backup(database, &copy)?;
+    io::copy(&mut File::open(&copy)?, &mut out)?;
+    out.flush()?;
+    writeln!(
+        io::stderr(),
+        "{} and the salt are written to standard output; keep it secret",
+        counted(copied.entries)
     )?;
     Ok(Outcome::Done)
 }

@@ -31,7 +31,11 @@ pub(crate) fn subcommands() -> Vec<Command> {
                     .value_parser(value_parser!(PathBuf))
                     .value_name("FILE")
                     .required(true)
-                    .help("Where the copy goes; must not exist. It holds the salt too, so keep it secret"),
+                    .help("Where the copy goes; must not exist. - is standard output. The copy holds the salt too, so keep it secret"),
+            )
+            .after_help(
+                "Examples:\n  osc-node backup --output backup.db\n  \
+                 kubectl exec POD -c node -- osc-node backup --output - > backup.db",
             ),
         Command::new("restore")
             .about("Put a backup in the database's place, while no node is using it, and stop")

@@ -167,7 +167,14 @@ pub fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
 }
 
 fn write_file(path: &Path, salt: &Salt) -> io::Result<()> {
+    fs::create_dir_all(folder_of(path))?;
     write_and(|file| Ok(file.persist(path)?), path, salt)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// A temporary file of its own name, which nobody else may read; fsync, rename, fsync of the folder: after a crash there is a
@@ -177,11 +184,7 @@ fn write_and(
     path: &Path,
     salt: &Salt,
 ) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
         .prefix(".salt-")
         .tempfile_in(folder)?;

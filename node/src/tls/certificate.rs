@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 /// What is told of the certificates in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,12 @@ pub fn facts(path: &Path) -> Option<CertificateFacts> {
         ends: first_end(&certificates)?,
         begins_with_authority: begins_with_authority.unwrap_or_default(),
     })
+}
+
+/// Whether a certificate is of X.509 version 1, as `openssl x509 -req` makes it without extensions. No library takes it.
+pub(super) fn is_version_1(der: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(der)
+        .is_ok_and(|(_, certificate)| certificate.version() == X509Version::V1)
 }
 
 /// When a certificate ends, in seconds since 1970; `None` where it cannot be read.

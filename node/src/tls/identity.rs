@@ -16,6 +16,7 @@ use rustls::{
 use super::{
     InForce, KnownHosts,
     admission::{PeerVerifier, name_at},
+    certificate::is_version_1,
     certificates, private_key,
 };
 use crate::config::TlsFiles;
@@ -188,6 +189,13 @@ impl Identity {
 
     fn misfit(&self) -> String {
         let [certificate, key] = &self.files;
+        if self.chain.first().is_some_and(is_version_1) {
+            return format!(
+                "certificate {} is of X.509 version 1, and version 3 is needed; openssl x509 -req needs -extfile FILE with \
+                 subjectAltName=DNS:NAME",
+                certificate.display()
+            );
+        }
         format!(
             "certificate {} and private key {} do not fit together, or the chain does not begin with the node's own certificate",
             certificate.display(),

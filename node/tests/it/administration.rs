@@ -257,11 +257,26 @@ fn what_a_failed_handshake_means_and_which_setting_mends_it_is_told() {
 }
 
 #[test]
+fn the_salt_is_not_written_into_a_folder_that_is_not_there() {
+    let node = Lonely::start(true);
+    node.done(&["bootstrap"]);
+    let folder = node.folder.path().join("nodir");
+    let said = node.refused(&[
+        "salt",
+        "export",
+        "--output",
+        folder.join("x").to_str().unwrap(),
+    ]);
+    assert!(said.contains("No such file or directory"), "{said}");
+    assert!(!folder.exists());
+}
+
+#[test]
 fn a_file_or_folder_that_is_not_there_is_exit_code_2() {
     let node = Lonely::start(true);
     let (code, _, said) = node.run(&["salt", "compare", "nowhere"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("there is no salt at nowhere"), "{said}");
+    assert!(said.contains("the salt file nowhere is missing"), "{said}");
     let (code, _, said) = node.run(&["members", "--node-tls-dir", "nowhere"]);
     assert_eq!(code, 2, "{said}");
     assert!(

@@ -1,6 +1,6 @@
 //! `check`, `backup` and `restore`.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{ffi::OsString, fs, path::Path, sync::Arc};
 
 use reqwest::Method;
 use rusqlite::Connection;
@@ -279,6 +279,42 @@ async fn check_finds_damage_and_says_so_with_exit_code_3() {
 }
 
 #[test]
+fn a_check_of_an_empty_file_finds_no_database_and_leaves_it_empty() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("configurations.db");
+    fs::write(&path, "").unwrap();
+    let (code, text) = run(folder.path(), &["check"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(
+        text.contains("the file is empty, and no database"),
+        "{text}"
+    );
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_backup_to_standard_output_is_whole_and_leaves_nothing_behind() {
+    let folder = folder_with("k").await;
+    let output = osc_node(folder.path())
+        .args(["backup", "--output", "-"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.starts_with("1 entry and the salt are written to standard output"),
+        "{said}"
+    );
+    let mut left = fs::read_dir(folder.path()).unwrap();
+    let is_copy = |name: OsString| name.to_string_lossy().starts_with(".backup-");
+    assert!(!left.any(|entry| is_copy(entry.unwrap().file_name())));
+    let other = TempDir::new().unwrap();
+    fs::write(other.path().join("b.db"), &output.stdout).unwrap();
+    let (code, text) = run(other.path(), &["restore", "--input", "b.db"]);
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
 fn where_no_database_is_every_command_says_so_and_names_the_option() {
     let folder = TempDir::new().unwrap();
     let absolute = |name: &str| folder.path().canonicalize().unwrap().join(name);
@@ -306,7 +342,8 @@ fn where_no_database_is_every_command_says_so_and_names_the_option() {
         ),
     ] {
         let (code, text) = run(folder.path(), arguments);
-        assert_eq!(code, Some(1), "{arguments:?}");
+        let expected = if arguments == ["check"] { 3 } else { 1 };
+        assert_eq!(code, Some(expected), "{arguments:?}");
         assert_eq!(
             text,
             format!(

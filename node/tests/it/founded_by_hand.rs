@@ -143,6 +143,28 @@ async fn a_node_serves_nothing_before_somebody_told_it_to_found() {
 }
 
 #[tokio::test]
+async fn a_listed_node_with_another_cluster_key_is_named_as_such() {
+    let (one, other) = (Lonely::new(), Lonely::new());
+    let _other = other.start_with(&[("OSC_CLUSTER_KEY", "the cluster key of another cluster")]);
+    let both = format!("127.0.0.1:{},127.0.0.1:{}", one.port, other.port);
+    let _one = one.start_with(&[("OSC_CLUSTER_NODES", &both)]);
+    let output = osc_node(one.folder.path())
+        .envs(one.settings("one"))
+        .env("OSC_CLUSTER_NODES", &both)
+        .arg("bootstrap")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let expected = format!(
+        "the listed node 127.0.0.1:{} has another cluster key",
+        other.port
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert!(!said.contains("--force"), "{said}");
+}
+
+#[tokio::test]
 async fn a_salt_that_is_mounted_late_is_there_for_the_founding() {
     let lonely = Lonely::new();
     let mounted = lonely.folder.path().join("mounted-salt");

@@ -102,6 +102,26 @@ fn a_key_of_another_certificate_is_told_with_both_reasons() {
 }
 
 #[test]
+fn a_certificate_without_extensions_is_named_as_one_of_version_1() {
+    let folder = TempDir::new().unwrap();
+    openssl(
+        folder.path(),
+        "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=node",
+    );
+    openssl(
+        folder.path(),
+        "x509 -req -in request.pem -signkey key.pem -out cert.pem",
+    );
+    let output = start(folder.path(), "key.pem", "cert.pem").output();
+    let text = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(
+        text.contains("cert.pem is of X.509 version 1, and version 3 is needed"),
+        "{text}"
+    );
+    assert!(!text.contains("do not fit together"), "{text}");
+}
+
+#[test]
 fn a_certificate_of_an_authority_and_one_that_ends_soon_are_told_at_the_start() {
     let folder = TempDir::new().unwrap();
     openssl(

@@ -110,7 +110,7 @@ fn an_exported_salt_is_its_owners_alone_and_touches_no_other_file() {
     let salt = Salt::from_bytes(&[9; 64]).unwrap();
     fs::write(at("salt.new"), "notes of a user").unwrap();
     symlink(at("elsewhere"), at("other.new")).unwrap();
-    for name in ["salt", "other", "a/b/salt"] {
+    for name in ["salt", "other"] {
         export_salt(&at(name), &salt).unwrap();
         assert_eq!(fs::read(at(name)).unwrap(), [9; 64]);
         let metadata = fs::symlink_metadata(at(name)).unwrap();

@@ -3,10 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, bail};
+use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::{RunningNode, Status};
-use crate::config::{Config, PeerAddress};
+use crate::{
+    config::{Config, PeerAddress},
+    peers::PeerError,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -54,9 +58,8 @@ pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Fo
     let has_founded = status.details.cluster_uid.is_some();
     let mut candidates = vec![Candidate::new(node.address.clone(), status)];
     for peer in listed {
-        let status = node.status_of(peer).await.with_context(|| {
-            format!("the listed node {peer} does not answer, and may belong to a cluster already; start it, or go on without it: --force")
-        })?;
+        let status = node.status_of(peer).await;
+        let status = status.map_err(|error| without_status(peer, error))?;
         candidates.push(Candidate::new(peer.clone(), status));
     }
     let chosen = if has_founded {
@@ -83,6 +86,32 @@ pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Fo
         id: founded.cluster_uid,
         before: has_founded,
     })
+}
+
+/// What to do about a listed node that does not say what it belongs to.
+fn without_status(peer: &PeerAddress, error: anyhow::Error) -> anyhow::Error {
+    let advice = match error.downcast_ref::<PeerError>() {
+        Some(PeerError::FalseAnswer) => other_key(peer),
+        Some(PeerError::Refused { status, .. }) if *status == StatusCode::FORBIDDEN => {
+            other_key(peer)
+        }
+        Some(PeerError::Refused { .. }) => {
+            format!(
+                "the listed node {peer} answers, but does not say whether it belongs to a cluster"
+            )
+        }
+        _ => format!(
+            "the listed node {peer} does not answer, and may belong to a cluster already; start it, or go on without it: --force"
+        ),
+    };
+    error.context(advice)
+}
+
+fn other_key(peer: &PeerAddress) -> String {
+    format!(
+        "the listed node {peer} has another cluster key: give all nodes of the cluster the same one (OSC_CLUSTER_KEY or \
+         OSC_CLUSTER_KEY_FILE)"
+    )
 }
 
 impl Candidate {

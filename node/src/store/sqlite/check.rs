@@ -1,6 +1,6 @@
 //! Looks at a whole database offline, row by row.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use rusqlite::Connection;
 
@@ -37,13 +37,13 @@ pub struct Findings {
 
 /// Checks a database that no node is using. Changes nothing.
 pub fn check(path: &Path) -> Result<Findings, OpenError> {
-    if !path.exists() {
-        return Err(OpenError::File {
-            path: path.to_owned(),
-            source: std::io::ErrorKind::NotFound.into(),
-        });
-    }
     let mut findings = Findings::default();
+    let file = fs::metadata(path).map_err(|error| OpenError::file(path, error))?;
+    // SQLite takes it for a database without tables.
+    if file.is_file() && file.len() == 0 {
+        findings.damaged("the file is empty, and no database".to_owned());
+        return Ok(findings);
+    }
     let connection = match DatabaseFile::claim(path)?.connect_reader() {
         Ok(connection) => connection,
         // SQLite stumbles over what is no database before its own check is asked.
@@ -197,11 +197,11 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("configurations.db");
         let text = "no database at all ".repeat(100);
-        std::fs::write(&path, &text).unwrap();
+        fs::write(&path, &text).unwrap();
         let damage = check(&path).unwrap().damage;
         assert_eq!(damage.len(), 1, "{damage:?}");
         assert!(damage[0].contains("not a database"), "{damage:?}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 
     #[test]
