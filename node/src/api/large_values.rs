@@ -4,21 +4,22 @@
 use std::net::IpAddr;
 
 use super::{NodeState, answer::error::ApiError};
-use crate::budget::{ROOM_WAIT, Reservation, SMALL_ANSWER};
+use crate::budget::{ROOM_WAIT, Reservation, SEALING, SMALL_ANSWER};
 
 /// From how many bytes on a value is large.
 pub(super) const LARGE: usize = SMALL_ANSWER;
 /// What a token of a value of that size takes, in bytes.
 pub(super) const LARGE_TOKEN: usize = LARGE / 3 * 4;
 
-/// What opening a token takes, in bytes: itself, its plaintext, what lies between them, and the names in it.
+/// What opening a token takes, in bytes: itself, three quarters of it five times (its bytes, three parts of them, the
+/// plaintext), and the names in it.
 pub(super) fn cost_of_opening(token: usize) -> usize {
-    token.saturating_mul(4)
+    token.saturating_mul(5)
 }
 
-/// What sealing a plaintext takes, in bytes: itself, its token, and what lies between them.
+/// What sealing a plaintext takes, in bytes, from its text as it is stored until that is committed.
 pub(super) fn cost_of_sealing(plaintext: usize) -> usize {
-    plaintext.saturating_mul(5)
+    plaintext.saturating_mul(SEALING)
 }
 
 /// What judging a body takes beside itself, in bytes: the hashes of the names in it.

@@ -28,6 +28,11 @@ pub const SMALL_BODY: usize = 16 << 10;
 /// Answers up to this size, in bytes, have a reserve of their own; larger values are opened and parsed in their own threads.
 pub const SMALL_ANSWER: usize = 64 << 10;
 
+/// What storing a value takes, for each byte of it as it is stored: its text twice, what encryption makes of it, its token,
+/// and the four parts from which that is opened again before it counts. SQLite's copies of the token come after them, and
+/// are no more.
+pub const SEALING: usize = 8;
+
 /// The part of a share that is kept for what is small.
 const SMALL_PART: usize = 4;
 
@@ -75,6 +80,12 @@ impl Budgets {
     pub fn largest(plan: &MemoryPlan, share: Share) -> usize {
         let all = plan.bytes(share);
         all - small_part(all)
+    }
+
+    /// The longest value for which there is memory to store it, in bytes as it is stored. What needs more than its share
+    /// goes alone, and takes a third of all memory at most: less than what is not planned with.
+    pub fn largest_value(plan: &MemoryPlan) -> usize {
+        plan.bytes(Share::Values).max(plan.total() / 3) / SEALING
     }
 
     /// How the memory is divided.

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::Values;
-use crate::budget::{Budgets, CacheSizes, MemoryPlan, Share, memory_limit};
+use crate::budget::{Budgets, CacheSizes, MemoryPlan, SEALING, Share, memory_limit};
 
 /// A value may grow fourfold as JSON and by a third as a token, and must fit a message between nodes.
 const MAX_BODY_BYTES: usize = 8 << 20;
@@ -25,6 +25,15 @@ pub(super) fn plan(values: &mut Values<'_>, max_body_bytes: usize) -> MemoryPlan
             return MemoryPlan::fallback();
         }
     };
+    let room = Budgets::largest_value(&plan);
+    if max_body_bytes > room {
+        let fault = format!(
+            "is {max_body_bytes}, but a value takes {SEALING} times its size until it is stored, and a third of \
+             OSC_MEMORY_BYTES ({}), or OSC_VALUE_MEMORY_BYTES, has room for {room} bytes at most; lower it, or raise one of these",
+            plan.total()
+        );
+        values.faults.add("OSC_MAX_BODY_BYTES", &fault);
+    }
     for share in [Share::Bodies, Share::Answers] {
         let room = Budgets::largest(&plan, share);
         if max_body_bytes > room {
@@ -62,7 +71,8 @@ pub(super) fn caches(
 pub(super) fn max_body_bytes(values: &mut Values<'_>) -> usize {
     values
         .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
-        .unwrap_or(MAX_BODY_BYTES)
+        // Refused already; with this nothing else is told of it.
+        .unwrap_or(1)
 }
 
 /// How many values the value of one entry may hold.

@@ -276,6 +276,17 @@ fn a_body_that_no_share_has_room_for_is_refused() {
 }
 
 #[test]
+fn a_body_that_could_not_be_stored_is_refused_with_the_limit_that_fits() {
+    let memory = ("OSC_MEMORY_BYTES", "67108864");
+    let faults = faults(&[memory, ("OSC_MAX_BODY_BYTES", "7000000")]);
+    assert!(
+        faults[0].contains("has room for 2796202 bytes at most"),
+        "{faults:?}"
+    );
+    config(&[], &[memory, ("OSC_MAX_BODY_BYTES", "2796202")], &[]).unwrap();
+}
+
+#[test]
 fn the_caches_fit_what_the_other_shares_leave() {
     let (total, store) = ((64_usize << 20).to_string(), "1000");
     let settings = [("OSC_MEMORY_BYTES", total.as_str()), ("OSC_WORKERS", "64")];

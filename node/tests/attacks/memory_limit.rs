@@ -19,8 +19,8 @@ pub(crate) struct MemoryLimit {
 }
 
 impl MemoryLimit {
-    /// A group of its own; `None` where this machine lets the tests make none.
-    pub(crate) fn make() -> Option<Self> {
+    /// A group of its own for so many bytes; `None` where this machine lets the tests make none.
+    pub(crate) fn make(bytes: u64) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("opensecureconf-attack-{}-{number}", process::id());
@@ -39,7 +39,7 @@ impl MemoryLimit {
             }
             let group = Self { folder };
             let limit = group.folder.join(limit);
-            let is_set = limit.exists() && fs::write(limit, POD_BYTES.to_string()).is_ok();
+            let is_set = limit.exists() && fs::write(limit, bytes.to_string()).is_ok();
             (is_set && group.takes_processes()).then_some(group)
         })
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-use crate::memory_limit::{MemoryLimit, POD_BYTES};
+use crate::memory_limit::MemoryLimit;
 
 pub(crate) const API_KEY: &str = "the api key of the attacked node";
 pub(crate) const CLUSTER_KEY: &str = "the cluster key of the attacked node, long enough for it";
@@ -34,6 +34,7 @@ pub(crate) struct Node {
     pub(crate) https: Option<SocketAddr>,
     pub(crate) folder: TempDir,
     settings: Vec<(String, String)>,
+    pod_bytes: u64,
     // After the process, or the group could not be removed.
     limit: Option<MemoryLimit>,
 }
@@ -54,7 +55,8 @@ impl Resident {
 }
 
 impl Node {
-    pub(crate) async fn start(more: &[(&str, &str)]) -> Self {
+    /// A node with these settings in a pod with so much memory.
+    pub(crate) async fn start(pod_bytes: u64, more: &[(&str, &str)]) -> Self {
         let settings = [
             ("OSC_HOST_PORT", "0"),
             ("OSC_API_KEY_REQUIRED", "true"),
@@ -65,15 +67,15 @@ impl Node {
         // What a node finds by itself in a pod; the group of version 1 may not be visible to it.
         settings.push((
             "OSC_MEMORY_BYTES".to_owned(),
-            (POD_BYTES * 6 / 10).to_string(),
+            (pod_bytes * 6 / 10).to_string(),
         ));
         settings.extend(more.iter().map(owned));
-        Self::start_in(TempDir::new().unwrap(), settings).await
+        Self::start_in(TempDir::new().unwrap(), settings, pod_bytes).await
     }
 
-    async fn start_in(folder: TempDir, settings: Vec<(String, String)>) -> Self {
+    async fn start_in(folder: TempDir, settings: Vec<(String, String)>, pod_bytes: u64) -> Self {
         spawn_blocking(move || {
-            let limit = MemoryLimit::make();
+            let limit = MemoryLimit::make(pod_bytes);
             let mut command = command(folder.path(), &settings, limit.as_ref(), &[]);
             let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -97,6 +99,7 @@ impl Node {
                 https: https.map(|address| address.parse().unwrap()),
                 folder,
                 settings,
+                pod_bytes,
                 limit,
             }
         })
@@ -106,10 +109,10 @@ impl Node {
 
     /// Stops it in good order, lets its folder be changed, and starts it again.
     pub(crate) async fn restart_after(self, change: impl FnOnce(&Path)) -> Self {
-        let settings = self.settings.clone();
+        let (settings, pod_bytes) = (self.settings.clone(), self.pod_bytes);
         let folder = self.stop().await;
         change(folder.path());
-        Self::start_in(folder, settings).await
+        Self::start_in(folder, settings, pod_bytes).await
     }
 
     /// SIGTERM; gives the folder back once the process has ended.

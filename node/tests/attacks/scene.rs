@@ -11,6 +11,7 @@ use tokio::{
 
 use crate::{
     honest::{ENTRY, Honest, USER_KEY},
+    memory_limit::POD_BYTES,
     node::{API_KEY, Node},
     report::{Figures, Learned},
 };
@@ -75,8 +76,17 @@ impl Scene {
         more: &[(&str, &str)],
         prepare: impl FnOnce(&Node),
     ) -> Self {
-        let node = Node::start(more).await;
+        let node = Node::start(POD_BYTES, more).await;
         prepare(&node);
+        Self::with(scale, node).await
+    }
+
+    /// The same in a pod with other memory than the usual.
+    pub(crate) async fn start_in_pod(scale: Scale, bytes: u64) -> Self {
+        Self::with(scale, Node::start(bytes, &[]).await).await
+    }
+
+    async fn with(scale: Scale, node: Node) -> Self {
         let scene = Self { node, scale };
         scene.ready().await;
         scene.create(ENTRY, &json!({"port": 5432})).await;

@@ -1,7 +1,7 @@
 //! Values of many parts: written and read by many at once.
 
 use futures::FutureExt as _;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -9,6 +9,7 @@ use crate::{
     Attack,
     honest::USER_KEY,
     http::{client, total},
+    memory_limit::POD_BYTES,
     node::API_KEY,
     report::{Caller, Figures},
     scene::{Scale, Scene, Spoils},
@@ -29,6 +30,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: |scale| written(scale, &Value::from(vec![json!([]); 340_000])).boxed(),
     },
     Attack {
+        name: "values of 1 MB of emoji written by 16",
+        caller: Caller::ApiKey,
+        run: |scale| written(scale, &emoji()).boxed(),
+    },
+    Attack {
+        name: "values of 1 MB of emoji written and read one after another in half a pod",
+        caller: Caller::ApiKey,
+        run: |scale| one_by_one(scale).boxed(),
+    },
+    Attack {
         name: "a value of 78,000 members read by 64",
         caller: Caller::ApiKey,
         run: |scale| read(scale).boxed(),
@@ -39,6 +50,49 @@ pub(crate) const ATTACKS: &[Attack] = &[
 pub(crate) fn members() -> Value {
     let members = (0..MEMBERS).map(|number| (format!("k{number}"), json!({})));
     Value::Object(members.collect::<Map<_, _>>())
+}
+
+/// A value that is stored as three times as many bytes: each character as two escapes.
+fn emoji() -> Value {
+    "😀".repeat(250_000).into()
+}
+
+/// The kernel ends a node that needs more than its pod has; an honest writer is refused nothing there.
+async fn one_by_one(scale: Scale) -> Figures {
+    let scene = Scene::start_in_pod(scale, POD_BYTES / 2).await;
+    let url = format!("{}/configs", scene.node.url);
+    let body = json!({ "value": emoji() }).to_string();
+    let attack = async move {
+        let client = client(0);
+        let call = |method, path: String| {
+            client
+                .request(method, format!("{url}{path}"))
+                .header("X-API-Key", API_KEY)
+                .header("X-User-Key", USER_KEY)
+                .header("Content-Type", "application/json")
+        };
+        let (mut done, mut refused) = (0, 0);
+        for number in 0..scale.of(6, 30) {
+            let path = format!("/emoji-{number}");
+            let write = call(Method::PUT, format!("{path}?upsert=true")).body(body.clone());
+            for request in [
+                write,
+                call(Method::GET, path),
+                call(Method::GET, String::new()),
+            ] {
+                let whole = async { request.send().await?.error_for_status()?.bytes().await };
+                match whole.await {
+                    Ok(_) => done += 1,
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        Spoils {
+            fault: (refused > 0).then(|| format!("{refused} were refused")),
+            ..Spoils::note(format!("{done} done"))
+        }
+    };
+    scene.measure(attack).await
 }
 
 /// Counts answers: those that succeeded and those that were refused.

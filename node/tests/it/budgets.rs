@@ -51,6 +51,29 @@ async fn a_value_of_too_many_parts_is_refused_and_a_stored_one_stays_readable() 
 }
 
 #[tokio::test]
+async fn a_value_that_could_never_be_stored_is_told_how_long_it_would_be() {
+    let memory = [("OSC_MEMORY_BYTES", "40000000")];
+    let node = node(TempDir::new().unwrap(), &memory);
+    let write = async |path: &str, value: &str| {
+        let body = json!({ "value": value });
+        node.call(Method::PUT, path, Some(body)).await
+    };
+    let (fits, grows) = ("x".repeat(600_000), "😀".repeat(150_000));
+    assert_eq!(write("/configs/k?upsert=true", &fits).await.status, 201);
+    for path in ["/configs/k", "/configs/new?upsert=true"] {
+        let refused = write(path, &grows).await;
+        assert_eq!(refused.status, 413);
+        assert_eq!(
+            refused.text,
+            r#"{"detail":"The value is stored as 1800002 bytes, and this node has memory for 1666666 at most (OSC_MEMORY_BYTES)"}"#
+        );
+    }
+    let kept = node.call(Method::GET, "/configs/k", None).await;
+    assert_eq!(kept.json()["value"], fits);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn large_values_come_back_as_they_were_sent() {
     let node = node(TempDir::new().unwrap(), &[]);
     let values = [

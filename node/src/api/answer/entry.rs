@@ -19,7 +19,7 @@ use crate::{
         sealing::token_of,
         value_text::ValueText,
     },
-    budget::Reservation,
+    budget::{Budgets, Reservation},
     domain::{Row, Version},
 };
 
@@ -28,6 +28,8 @@ use crate::{
 pub(in crate::api) struct Needs {
     answer: usize,
     work: usize,
+    /// The value that is sent, as it will be stored.
+    stored: usize,
 }
 
 impl Needs {
@@ -48,7 +50,11 @@ impl Needs {
             .map(ValueText::storage_length);
         (opening.is_some() || sealing.is_some()).then(|| Self {
             answer: sealing.unwrap_or_default(),
-            work: opening.map_or(0, cost_of_opening) + sealing.map_or(0, cost_of_sealing),
+            // The one after the other; what is replaced is held meanwhile.
+            work: opening
+                .map_or(0, cost_of_opening)
+                .max(stored + sealing.map_or(0, cost_of_sealing)),
+            stored: sealing.unwrap_or_default(),
         })
     }
 }
@@ -62,12 +68,37 @@ pub(in crate::api) struct LargeRoom {
 }
 
 impl LargeRoom {
-    /// Waits for what is needed.
+    /// What is needed, where there is room for it now.
+    pub(in crate::api) fn now(node: &NodeState, taker: &Taker, needs: Needs) -> Option<Self> {
+        if needs.stored > Budgets::largest_value(node.budgets.plan()) {
+            return None;
+        }
+        let answer = if needs.answer > LARGE {
+            let room = ChunkedText::room_for(needs.answer);
+            Some(node.answers.reserve_now(taker.address, room)?)
+        } else {
+            None
+        };
+        let values = node.budgets.values.reserve_now(taker.address, needs.work)?;
+        Some(Self {
+            answer,
+            _values: Some(values),
+        })
+    }
+
+    /// Waits for what is needed. Refuses what can never be had.
     pub(in crate::api) async fn wait(
         node: &NodeState,
         taker: &Taker,
         needs: Needs,
     ) -> Result<Self, ApiError> {
+        let most = Budgets::largest_value(node.budgets.plan());
+        if needs.stored > most {
+            return Err(ApiError::ValueTooLarge {
+                length: needs.stored,
+                most,
+            });
+        }
         // The answer first: who waits for a client that takes nothing holds nothing meanwhile.
         let answer = if needs.answer > LARGE {
             let room = ChunkedText::room_for(needs.answer);

@@ -79,6 +79,12 @@ pub(in crate::api) enum ApiError {
     BodyTooLarge {
         limit: usize,
     },
+    /// There is never memory to store the value.
+    ValueTooLarge {
+        /// Its length as it would be stored, in bytes.
+        length: usize,
+        most: usize,
+    },
     Invalid(Vec<Problem>),
     AlreadyExists {
         key: String,
@@ -217,7 +223,7 @@ impl ApiError {
             | Self::AlreadyExists { .. }
             | Self::RepeatedKey(_)
             | Self::Host(_) => StatusCode::BAD_REQUEST,
-            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge { .. } | Self::ValueTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound { .. }
             | Self::NotFoundHere { .. }
             | Self::Lost { .. }
@@ -283,6 +289,10 @@ impl ApiError {
             Self::BodyTooLarge { limit } => {
                 format!("Request body is larger than {limit} bytes").into()
             }
+            Self::ValueTooLarge { length, most } => format!(
+                "The value is stored as {length} bytes, and this node has memory for {most} at most (OSC_MEMORY_BYTES)"
+            )
+            .into(),
             Self::Invalid(problems) => json!(problems),
             Self::AlreadyExists { key, environment } => format!(
                 "Configuration with key '{key}' already exists{}",
@@ -298,14 +308,7 @@ impl ApiError {
                 in_environment(environment.as_deref())
             )
             .into(),
-            Self::MissingNodes { nodes } => {
-                let names: Vec<_> = nodes.iter().map(|name| format!("'{name}'")).collect();
-                format!(
-                    "This can only be answered with {}, which cannot be asked now; try again",
-                    names.join(", ")
-                )
-                .into()
-            }
+            Self::MissingNodes { nodes } => silent(nodes).into(),
             Self::OwnerSilent { name } => format!(
                 "Node '{name}', which has the value, did not answer; the change may have been made"
             )
@@ -406,6 +409,14 @@ fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string());
     format!("{}{}", first.unwrap_or_default(), letters.as_str())
+}
+
+fn silent(nodes: &[String]) -> String {
+    let names: Vec<_> = nodes.iter().map(|name| format!("'{name}'")).collect();
+    format!(
+        "This can only be answered with {}, which cannot be asked now; try again",
+        names.join(", ")
+    )
 }
 
 fn in_environment(environment: Option<&str>) -> String {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     api::{NodeState, answer::error::ApiError},
-    budget::{Reservation, SMALL_BODY},
+    budget::{Budgets, NoRoom, Reservation, SMALL_BODY},
 };
 
 /// What a body is charged with at a time, in bytes: small ones, and others.
@@ -50,6 +50,12 @@ impl ReceivedBody {
             return Err(ApiError::BodyTooLarge { limit });
         }
         let began = Instant::now();
+        // What is announced, or else as much as may come.
+        let announced = body
+            .size_hint()
+            .upper()
+            .and_then(|length| usize::try_from(length).ok());
+        let most = announced.map_or(limit, |length| length.min(limit));
         let mut arrived = Arrived::default();
         loop {
             let length = arrived.bytes.len();
@@ -67,7 +73,7 @@ impl ReceivedBody {
                 return Err(ApiError::BodyTooLarge { limit });
             }
             // Copied: a frame of one byte may keep a whole buffer of the connection alive.
-            arrived.make_room(node, address, data.len())?;
+            arrived.make_room(&node.budgets, address, data.len(), most)?;
             arrived.bytes.extend_from_slice(&data);
         }
         Ok(Self {
@@ -85,22 +91,24 @@ struct Arrived {
 }
 
 impl Arrived {
+    /// `most` is the length of the whole body, as far as it is known.
     fn make_room(
         &mut self,
-        node: &NodeState,
+        budgets: &Budgets,
         address: IpAddr,
         more: usize,
-    ) -> Result<(), ApiError> {
+        most: usize,
+    ) -> Result<(), NoRoom> {
         let (had, needed) = (self.bytes.capacity(), self.bytes.len() + more);
         if needed <= had {
             return Ok(());
         }
-        let budgets = &node.budgets;
         let capacity = if needed <= SMALL_BODY {
             needed.next_multiple_of(SMALL_STEP)
         } else {
             // A quarter more, or a body in small frames would be copied for each of them.
-            needed.max(had + had / 4).next_multiple_of(STEP)
+            let grown = needed.max(had + had / 4).next_multiple_of(STEP);
+            grown.min(most.max(needed))
         };
         match &mut self.room {
             Some(room) if capacity <= SMALL_BODY || had > SMALL_BODY => {
@@ -124,4 +132,47 @@ impl Arrived {
 fn time_of(bytes: usize) -> Duration {
     let micros = bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND;
     Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::MemoryPlan;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    /// Takes a body in frames as hyper gives them, at a node without any other; what it is charged with in the end.
+    fn take(limit: usize, memory: usize, length: usize, frame: usize) -> Result<usize, NoRoom> {
+        let plan = MemoryPlan::new(Some(memory), None, |_| None).unwrap();
+        let budgets = Budgets::new(plan, limit);
+        let mut arrived = Arrived::default();
+        while arrived.bytes.len() < length {
+            let more = frame.min(length - arrived.bytes.len());
+            arrived.make_room(&budgets, HERE, more, limit)?;
+            arrived.bytes.resize(arrived.bytes.len() + more, b'x');
+        }
+        Ok(arrived.room.map_or(0, |room| room.bytes()))
+    }
+
+    #[test]
+    fn every_body_up_to_the_limit_is_taken_at_an_idle_node() {
+        for (limit, memory) in [
+            (2 << 20, 64 << 20),
+            (1 << 20, 40 << 20),
+            (1_000_001, 16 << 20),
+        ] {
+            let lengths = (1..=64)
+                .map(|part| limit / 64 * part)
+                .chain([limit - 1, limit]);
+            for length in lengths {
+                for frame in [7_001, 16_000, 64 << 10] {
+                    let charged = take(limit, memory, length, frame).unwrap();
+                    assert!(
+                        (length..=limit).contains(&charged),
+                        "{length} of {limit}: {charged}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -213,9 +213,13 @@ pub(in crate::api) async fn update(
     let mut stored = wanted.find(&node).await?;
     let mut room = LargeRoom::default();
     if let Some(needs) = Needs::of(stored.live().map(|row| &**row), Some(&value)) {
-        drop(stored);
-        room = LargeRoom::wait(&node, &taker, needs).await?;
-        stored = wanted.find(&node).await?;
+        if let Some(now) = LargeRoom::now(&node, &taker, needs) {
+            room = now;
+        } else {
+            drop(stored);
+            room = LargeRoom::wait(&node, &taker, needs).await?;
+            stored = wanted.find(&node).await?;
+        }
     }
     let caller = caller.derive(&node).await?;
     let mut attempts = Attempts::default();
@@ -418,6 +422,10 @@ async fn find_within(
     let Some(needs) = Needs::of_reading(&row) else {
         return Ok((row, LargeRoom::default()));
     };
+    if let Some(room) = LargeRoom::now(node, taker, needs) {
+        return Ok((row, room));
+    }
+    // Who waits holds nothing.
     drop(row);
     let room = LargeRoom::wait(node, taker, needs).await?;
     Ok((node.entries.find_live(identity, partial).await?, room))

@@ -64,7 +64,7 @@ impl EntryReader {
             )
             .transpose()?;
         if let Some(row) = &row {
-            self.cache.put(identity.clone(), count, row);
+            self.cache.put(identity, count, row);
         }
         Ok(row)
     }

@@ -27,6 +27,8 @@ pub use database::OpenedDatabase;
 pub use entry_reader::EntryReader;
 pub use erasure::{Vacuumed, vacuum};
 pub use import_source::{ImportError, ImportPage, ImportSource};
+#[cfg(test)]
+pub(super) use row::tests::row_of;
 pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
 pub use snapshot::{ListedEntry, Reach, Scanned, Selection, Snapshot};
 pub(crate) use tables::SqliteTables;

@@ -115,6 +115,11 @@ impl Answers {
         Ok(pool.reserve(address, bytes, ROOM_WAIT).await?)
     }
 
+    /// The same for an answer of more than a small one, where there is room now.
+    pub(in crate::api) fn reserve_now(&self, address: IpAddr, bytes: usize) -> Option<Reservation> {
+        self.large.reserve_now(address, bytes)
+    }
+
     /// What an answer is told that became larger than was reserved for it.
     pub(in crate::api) fn no_room(&self) -> NoRoom {
         self.large.refuse()
