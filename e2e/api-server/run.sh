@@ -2,6 +2,7 @@
 # run.sh COMMAND...   runs a command beside an API server (go.mod says which version) and the operator of this checkout, without
 # any kubelet: the cluster's controllers and the operator work, no pod ever starts. KUBECONFIG leads there. All of it ends
 # with the command.
+# OSC_AUDIT_LOG is the API server's log of requests, OSC_OPERATOR_LOG the operator's, OSC_OPERATOR_ADMIN where it shows its metrics.
 # run.sh --without-operator COMMAND...   the same for a command that starts operators itself: the program is OSC_OPERATOR.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -51,7 +52,10 @@ start etcd "$bin/etcd" --data-dir "$work/etcd" --listen-client-urls "http://127.
 openssl genrsa -out "$work/accounts.key" 2048 2>/dev/null
 token=$(openssl rand -hex 16)
 (umask 077; echo "$token,admin,1,system:masters" >"$work/tokens.csv")
-start kube-apiserver "$bin/kube-apiserver" --etcd-servers "http://127.0.0.1:$store" --cert-dir "$work" --bind-address 127.0.0.1 --secure-port "$server" \
+# What is asked of it, a line for each request.
+printf 'apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived, ResponseStarted]\nrules: [{ level: Metadata }]\n' >"$work/audit.yaml"
+export OSC_AUDIT_LOG=$work/audit.json
+start kube-apiserver "$bin/kube-apiserver" --audit-policy-file "$work/audit.yaml" --audit-log-path "$OSC_AUDIT_LOG" --etcd-servers "http://127.0.0.1:$store" --cert-dir "$work" --bind-address 127.0.0.1 --secure-port "$server" \
   --advertise-address 127.0.0.1 --service-cluster-ip-range 10.96.0.0/24 --authorization-mode RBAC --token-auth-file "$work/tokens.csv" \
   --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$work/accounts.key" --service-account-signing-key-file "$work/accounts.key"
 
@@ -80,7 +84,9 @@ until_it "the resource is served" ask "$url/apis/opensecureconf.io/v1alpha1/open
 printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: opensecureconf-system }\n' >"$work/namespace.yaml"
 apply api/v1/namespaces/opensecureconf-system "$work/namespace.yaml"
 export OSC_OPERATOR=$operator
-! $with_operator || start operator env POD_NAMESPACE=opensecureconf-system "$operator" run --admin-bind "127.0.0.1:$(free_port)"
+OSC_OPERATOR_ADMIN=127.0.0.1:$(free_port) OSC_OPERATOR_LOG=$work/operator.log
+export OSC_OPERATOR_ADMIN OSC_OPERATOR_LOG
+! $with_operator || start operator env POD_NAMESPACE=opensecureconf-system "$operator" run --admin-bind "$OSC_OPERATOR_ADMIN"
 
 "$@" &
 started+=($!)

@@ -12,10 +12,11 @@
 //! | [`pki`] | certificates of nodes: what is issued, and when it is renewed |
 //! | [`rights`] | what the operator may do, and what it lacks |
 //! | [`random`] | bytes for salts and keys |
-//! | [`leader`], [`admin`], [`metrics`], [`run`], [`health`] | the running operator |
+//! | [`leader`], [`admin`], [`metrics`], [`api_requests`], [`run`], [`health`] | the running operator |
 //! | [`wait`] | waiting until a cluster or the operator is ready |
 
 pub mod admin;
+pub mod api_requests;
 pub mod certificate;
 pub mod cluster;
 pub mod cluster_domain;

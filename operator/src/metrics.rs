@@ -22,6 +22,7 @@ pub struct Metrics {
     members: IntGaugeVec,
     missing_rights: IntGaugeVec,
     foreign: IntGaugeVec,
+    api_requests: IntCounterVec,
 }
 
 /// What is counted of a cluster's nodes.
@@ -78,6 +79,13 @@ impl Metrics {
                 ),
                 &["namespace", "name"],
             )?,
+            api_requests: IntCounterVec::new(
+                Opts::new(
+                    "osc_operator_api_requests_total",
+                    "Requests to the Kubernetes API server; each turn of a watch is one",
+                ),
+                &["verb", "resource"],
+            )?,
             missing_rights: IntGaugeVec::new(
                 Opts::new(
                     "osc_operator_missing_rights",
@@ -98,6 +106,7 @@ impl Metrics {
             members,
             missing_rights,
             foreign,
+            api_requests,
         } = &metrics;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(running.clone()))?;
@@ -108,6 +117,7 @@ impl Metrics {
         registry.register(Box::new(members.clone()))?;
         registry.register(Box::new(missing_rights.clone()))?;
         registry.register(Box::new(foreign.clone()))?;
+        registry.register(Box::new(api_requests.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(metrics)
     }
@@ -126,6 +136,11 @@ impl Metrics {
         if let Some(phase) = failed_phase {
             self.errors.with_label_values(&[phase]).inc();
         }
+    }
+
+    /// Counts a request to the API server.
+    pub fn requested(&self, verb: &str, resource: &str) {
+        self.api_requests.with_label_values(&[verb, resource]).inc();
     }
 
     /// Shows what the status of a cluster says.

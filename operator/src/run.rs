@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, anyhow};
 use clap::builder::NonEmptyStringValueParser;
-use kube::Client;
+use kube::Config;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     admin,
+    api_requests::counted_client,
     cluster::{context::Context, controller, validate::Installation},
     cluster_domain,
     leader::Leadership,
@@ -98,9 +99,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         )
     })?;
     let admin = axum::serve(listener, admin::router(metrics.clone()));
-    let client = Client::try_default()
+    let config = Config::infer()
         .await
         .context("no Kubernetes cluster: neither a service account nor a kubeconfig was found")?;
+    let client = counted_client(config, &metrics)?;
     let mut leadership = Leadership::candidate(
         client.clone(),
         (&settings.lease_namespace, &settings.lease_name),

@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy, policy::v1::PodDisruptionBudget},
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use rand::rngs::SysError;
@@ -15,7 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     build::ClusterResources,
-    dereference::{DereferencedObjects, OptionalKind},
+    context::Context,
+    dereference::{DereferencedObjects, LiveChild, OptionalKind},
+    difference::{self, FieldPath},
+    namespace_end::is_ending,
     validate::ValidatedCluster,
 };
 use crate::{
@@ -35,6 +38,9 @@ pub enum Error {
     /// No certificate can be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// This reconcile only looks, and something is to be done.
+    #[error("something is to be done, and this reconcile only looks")]
+    OnlyLooked,
     /// The API server says no.
     #[error("failed to {verb} {kind} {name}")]
     Write {
@@ -54,8 +60,13 @@ impl Error {
     pub fn refusal(&self) -> Option<&str> {
         match self {
             Self::Write { source, .. } => rights::refusal(source),
-            Self::Random(_) | Self::Issue(_) => None,
+            Self::Random(_) | Self::Issue(_) | Self::OnlyLooked => None,
         }
+    }
+
+    /// Whether nothing can be written because the namespace is being deleted.
+    pub fn is_ending(&self) -> bool {
+        matches!(self, Self::Write { source, .. } if is_ending(source))
     }
 
     /// What the API server says, where it will go on saying so until somebody changes something.
@@ -127,6 +138,19 @@ pub enum Done {
         /// The API server's words.
         words: String,
     },
+    /// A child is as it is wanted now.
+    Updated,
+    /// What somebody else had changed in a child is as it was.
+    Corrected {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The fields, such as `spec.replicas`.
+        fields: Vec<String>,
+        /// Who changed them, as the API server names its clients.
+        manager: Option<String>,
+    },
     /// A child that is not wanted any more is gone.
     Deleted {
         /// Its kind.
@@ -136,10 +160,10 @@ pub enum Done {
     },
 }
 
-/// Writes all other children: what pods need before the pods, so that they start at the first try. `done` tells what was
-/// done, also before a failure.
+/// Writes all other children as far as they differ: what pods need before the pods, so that they start at the first try. `done` tells what
+/// was done, also before a failure.
 pub async fn apply(
-    client: &Client,
+    context: &Context,
     cluster: &ValidatedCluster,
     resources: &ClusterResources,
     found: &DereferencedObjects,
@@ -159,7 +183,7 @@ pub async fn apply(
         stateful_set,
     } = resources;
     let mut children = Children {
-        client,
+        context,
         namespace: &cluster.namespace,
         name: cluster.name.as_str(),
         found,
@@ -176,7 +200,11 @@ pub async fn apply(
     children
         .apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
         .await?;
-    let stateful_set = children.apply(stateful_set).await?;
+    let stateful_set = match (children.apply(stateful_set).await?, &found.stateful_set) {
+        (Some(applied), _) => applied,
+        (None, Some(there)) => there.clone(),
+        (None, None) => stateful_set.clone(),
+    };
     if found.certificates == OptionalKind::Served {
         children
             .apply_or_delete_if_allowed::<Certificate>(certificate.as_ref())
@@ -192,7 +220,7 @@ pub async fn apply(
 }
 
 struct Children<'a> {
-    client: &'a Client,
+    context: &'a Context,
     namespace: &'a str,
     name: &'a str,
     found: &'a DereferencedObjects,
@@ -200,16 +228,55 @@ struct Children<'a> {
 }
 
 impl Children<'_> {
-    async fn apply<K: ChildKind>(&mut self, object: &K) -> Result<K, Error> {
+    /// Writes one where it differs, and tells what is there then; nothing where it is as it should be.
+    async fn apply<K: ChildKind>(&mut self, object: &K) -> Result<Option<K>, Error> {
         let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
-        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let wanted = serde_json::to_value(object).unwrap_or_default();
+        let is_as_before = self.context.remember(self.namespace, self.name, |memory| {
+            memory.wants(&kind, &name, &wanted)
+        });
+        let live = self
+            .found
+            .child(&kind, &name)
+            .and_then(|child| child.live.as_ref());
+        let correction = match live {
+            None => None,
+            Some(live) => {
+                let mut differing = difference::differing(&wanted, &live.object);
+                // Nodes leave one by one, so what is wanted follows for a while what somebody else set: he is told of at once.
+                let replicas = FieldPath::replicas();
+                if differing.is_empty()
+                    && kind == "StatefulSet"
+                    && difference::taken_over(&replicas, &live.managers).is_some()
+                {
+                    differing.push(replicas);
+                }
+                if differing.is_empty() && difference::unwanted(&wanted, &live.managers).is_empty()
+                {
+                    return Ok(None);
+                }
+                correction(live, differing, is_as_before)
+            }
+        };
+        let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
         let applied = applied.map_err(|source| failed::<K>("apply", &name, source))?;
-        if !self.found.has(&kind, &name) {
+        if live.is_some_and(|live| is_unchanged(live, &applied)) {
+            // What is wanted is stored in other words.
+        } else if !self.found.has(&kind, &name) {
             self.done.push(Done::Created { kind, name });
+        } else if let Some((fields, manager)) = correction {
+            self.done.push(Done::Corrected {
+                kind,
+                name,
+                fields,
+                manager,
+            });
+        } else {
+            self.done.push(Done::Updated);
         }
-        Ok(applied)
+        Ok(Some(applied))
     }
 
     /// The same of a kind that the operator can do without.
@@ -238,7 +305,7 @@ impl Children<'_> {
             (Some(object), _) => self.apply(object).await.map(drop),
             (None, None) => Ok(()),
             (None, Some(child)) => {
-                let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+                let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
                 // Nothing but the object that was judged to be ours.
                 let parameters = DeleteParams {
                     preconditions: Some(Preconditions {
@@ -256,6 +323,30 @@ impl Children<'_> {
             }
         }
     }
+}
+
+fn is_unchanged<K: ResourceExt>(live: &LiveChild, applied: &K) -> bool {
+    live.resource_version.is_some() && live.resource_version == applied.resource_version()
+}
+
+/// The fields that somebody else changed, and who; nothing where only what is wanted became another.
+fn correction(
+    live: &LiveChild,
+    differing: Vec<FieldPath>,
+    is_as_before: bool,
+) -> Option<(Vec<String>, Option<String>)> {
+    let (mut fields, mut manager) = (Vec::new(), None);
+    for path in differing {
+        let owner = difference::manager_of(&path, &live.managers);
+        // What was taken away has no owner: somebody did it, where we want what we wanted.
+        if owner.is_none() && !is_as_before {
+            continue;
+        }
+        let owner = owner.or_else(|| difference::last_manager(&live.managers));
+        manager = manager.or_else(|| owner.map(str::to_owned));
+        fields.push(path.to_string());
+    }
+    (!fields.is_empty()).then_some((fields, manager))
 }
 
 /// A kind of which a cluster has objects.

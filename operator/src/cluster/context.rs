@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -10,8 +11,9 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
+use serde_json::Value;
 
-use super::validate::Installation;
+use super::{pace::Wait, settled::Settled, validate::Installation, watched::Watched};
 use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings};
 
 /// What reconciles share.
@@ -26,14 +28,22 @@ pub struct Context {
     /// Namespaces that are another operator's.
     pub(super) excluded: Vec<String>,
     memory: Mutex<HashMap<Place, Memory>>,
+    /// By namespace; nothing where all of them are watched at once.
+    watched: Mutex<HashMap<Option<String>, Arc<Watched>>>,
 }
 
 /// Namespace and name of a cluster.
 type Place = (String, String);
 
 /// What is remembered of one cluster.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(super) struct Memory {
+    /// What was found when nothing was to be done.
+    pub(super) settled: Option<Arc<Settled>>,
+    /// What is waited for.
+    pub(super) wait: Option<Wait>,
+    /// What was wanted last of each child, by kind and name, as a hash.
+    wanted: HashMap<(String, String), u64>,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Those of them that came before a status could be made.
@@ -43,6 +53,15 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Notes what is wanted of a child, and tells whether that is what was wanted before.
+    pub(super) fn wants(&mut self, kind: &str, name: &str, wanted: &Value) -> bool {
+        let mut hasher = DefaultHasher::new();
+        wanted.hash(&mut hasher);
+        let hash = hasher.finish();
+        let place = (kind.to_owned(), name.to_owned());
+        self.wanted.insert(place, hash) == Some(hash)
+    }
+
     /// Ends a row of failures.
     pub(super) fn note_success(&mut self) {
         (self.failures, self.unfinished) = (0, 0);
@@ -66,6 +85,7 @@ impl Context {
             node_image,
             excluded: Vec::new(),
             memory: Mutex::default(),
+            watched: Mutex::default(),
         }
     }
 
@@ -87,6 +107,20 @@ impl Context {
     /// What is shown of all this.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What the watches of a namespace show, or those of all namespaces; nothing yet where nobody watches.
+    pub fn watch(&self, namespace: Option<&str>) -> Arc<Watched> {
+        let scope = namespace.map(str::to_owned);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(watched.entry(scope).or_default())
+    }
+
+    /// What watches show of this namespace, where any do.
+    pub(super) fn watched(&self, namespace: &str) -> Option<Arc<Watched>> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = watched.get(&Some(namespace.to_owned()));
+        own.or_else(|| watched.get(&None)).map(Arc::clone)
     }
 
     pub(super) fn remember<T>(

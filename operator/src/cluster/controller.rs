@@ -9,17 +9,19 @@ use super::{
     context::Context,
     reconcile::{Error, reconcile_cluster, reconcile_malformed},
     resource::OpenSecureConfCluster,
+    validate::claim_owner,
+    watched::Watched,
 };
 use crate::{
     certificate::Certificate,
-    names::{LABEL_MANAGED_BY, OPERATOR},
+    names::{LABEL_COMPONENT, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, OPERATOR, PRODUCT},
     rights,
     service_monitor::ServiceMonitor,
 };
 use futures::{Stream, StreamExt, future::join_all};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Secret, Service, ServiceAccount},
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -64,21 +66,30 @@ pub async fn run(context: Context, namespaces: &[String]) {
 async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
     let client = &context.client;
     let (reader, writer) = reflector::store();
+    let watched = &context.watch(namespace);
     Controller::for_stream(clusters(Arc::clone(&context), namespace, writer), reader)
         .with_config(
             Config::default()
                 .concurrency(CONCURRENT_RECONCILES)
                 .debounce(Duration::from_millis(200)),
         )
-        .owns_stream(children::<StatefulSet>(client, namespace))
-        .owns_stream(children::<Service>(client, namespace))
-        .owns_stream(children::<ConfigMap>(client, namespace))
-        .owns_stream(children::<ServiceAccount>(client, namespace))
-        .owns_stream(children::<NetworkPolicy>(client, namespace))
-        .owns_stream(children::<PodDisruptionBudget>(client, namespace))
-        .owns_stream(children::<ServiceMonitor>(client, namespace))
-        .owns_stream(children::<Certificate>(client, namespace))
-        .watches_stream(children::<Secret>(client, namespace), cluster_of_secret)
+        .owns_stream(stateful_sets(client, namespace, watched))
+        .owns_stream(children::<Service>(client, namespace, watched))
+        .owns_stream(children::<ConfigMap>(client, namespace, watched))
+        .owns_stream(children::<ServiceAccount>(client, namespace, watched))
+        .owns_stream(children::<NetworkPolicy>(client, namespace, watched))
+        .owns_stream(children::<PodDisruptionBudget>(client, namespace, watched))
+        .owns_stream(children::<ServiceMonitor>(client, namespace, watched))
+        .owns_stream(children::<Certificate>(client, namespace, watched))
+        .watches_stream(
+            objects::<Secret>(client, namespace, watched),
+            clusters_of_secret(watched),
+        )
+        .watches_stream(
+            objects::<PersistentVolumeClaim>(client, namespace, watched),
+            cluster_of_claim,
+        )
+        .watches_stream(pods(client, namespace, watched), cluster_of_pod)
         .run(reconcile, error_policy, Arc::clone(&context))
         .for_each(|result| {
             match result {
@@ -100,12 +111,14 @@ fn clusters(
     store: Writer<Guarded>,
 ) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send + use<> {
     let scope = namespace.unwrap_or_default().to_owned();
+    let watched = context.watch(namespace);
     watcher(
         scoped::<Guarded>(&context.client, namespace),
         watcher::Config::default(),
     )
     .default_backoff()
     .reflect(store)
+    .inspect(move |event| watched.note_cluster(event))
     .inspect(move |event| match event {
         Ok(watcher::Event::Delete(gone)) => {
             context.rights.watch_works(&scope);
@@ -132,11 +145,11 @@ fn refused_watch(error: &watcher::Error) -> Option<&str> {
     }
 }
 
-/// What belongs to clusters, of one kind; of objects only what names them. Where the operator may not watch a kind, or this Kubernetes does
-/// not know it yet, the watch fails again and again: were its errors let through, the driver would hold back everything else for as long.
+/// What is labelled as ours, of one kind; of objects only what names them.
 fn children<K>(
     client: &Client,
     namespace: Option<&str>,
+    watched: &Arc<Watched>,
 ) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
@@ -146,9 +159,88 @@ where
         + Sync
         + 'static,
 {
-    let ours = watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}"));
-    watcher(scoped::<PartialObjectMeta<K>>(client, namespace), ours)
+    noted(
+        watcher(scoped::<PartialObjectMeta<K>>(client, namespace), ours()),
+        watched,
+        Watched::note,
+    )
+}
+
+/// All objects of one kind, whoever made them: a cluster names Secrets of the user's own, and volume claims outlive it.
+fn objects<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    watched: &Arc<Watched>,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let all = watcher::Config::default();
+    noted(
+        watcher(scoped::<PartialObjectMeta<K>>(client, namespace), all),
+        watched,
+        Watched::note,
+    )
+}
+
+/// The `StatefulSets` of clusters.
+fn stateful_sets(
+    client: &Client,
+    namespace: Option<&str>,
+    watched: &Arc<Watched>,
+) -> impl Stream<Item = Result<StatefulSet, watcher::Error>> + Send + use<> {
+    noted(
+        watcher(scoped::<StatefulSet>(client, namespace), ours()).modify(slim),
+        watched,
+        Watched::note_stateful_set,
+    )
+}
+
+/// The pods of clusters.
+fn pods(
+    client: &Client,
+    namespace: Option<&str>,
+    watched: &Arc<Watched>,
+) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + use<> {
+    let nodes = format!("{LABEL_NAME}={PRODUCT},{LABEL_COMPONENT}=node");
+    let nodes = watcher::Config::default().labels(&nodes);
+    noted(
+        watcher(scoped::<Pod>(client, namespace), nodes).modify(slim),
+        watched,
+        Watched::note_pod,
+    )
+}
+
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}"))
+}
+
+/// Who set which field is looked at only in what is read anew.
+fn slim<K: Resource>(object: &mut K) {
+    object.managed_fields_mut().clear();
+}
+
+/// What a watch tells, after it was noted. Where the operator may not watch a kind, or this Kubernetes does not know it yet, the watch fails
+/// again and again: were its errors let through, the driver would hold back everything else for as long.
+fn noted<K, S, N>(
+    events: S,
+    watched: &Arc<Watched>,
+    note: N,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, S, N>
+where
+    K: Resource + Clone + Send + 'static,
+    S: Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
+    N: Fn(&Watched, &Result<watcher::Event<K>, watcher::Error>) + Send,
+{
+    let watched = Arc::clone(watched);
+    events
         .default_backoff()
+        .inspect(move |event| note(&watched, event))
         .touched_objects()
         .filter(|result| std::future::ready(result.is_ok()))
 }
@@ -163,14 +255,37 @@ where
     }
 }
 
-/// Secrets have no owner while their volumes are kept, so the label tells whose they are.
+/// Secrets have no owner while their volumes are kept, so the label tells whose they are; others are named by clusters.
+fn clusters_of_secret(
+    watched: &Arc<Watched>,
+) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static {
+    let watched = Arc::clone(watched);
+    move |secret| {
+        let namespace = secret.namespace().unwrap_or_default();
+        let clusters = watched.clusters_of_secret(&secret);
+        clusters
+            .iter()
+            .map(|cluster| ObjectRef::new(cluster).within(&namespace))
+            .collect()
+    }
+}
+
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the watch hands over the object"
 )]
-fn cluster_of_secret(secret: PartialObjectMeta<Secret>) -> Option<ObjectRef<Guarded>> {
-    let name = secret.labels().get(crate::names::LABEL_INSTANCE)?;
-    Some(ObjectRef::new(name).within(&secret.namespace()?))
+fn cluster_of_claim(claim: PartialObjectMeta<PersistentVolumeClaim>) -> Option<ObjectRef<Guarded>> {
+    let name = claim.name_any();
+    Some(ObjectRef::new(claim_owner(&name)?).within(&claim.namespace()?))
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the watch hands over the object"
+)]
+fn cluster_of_pod(pod: Pod) -> Option<ObjectRef<Guarded>> {
+    let name = pod.labels().get(LABEL_INSTANCE)?;
+    Some(ObjectRef::new(name).within(&pod.namespace()?))
 }
 
 async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {

@@ -14,6 +14,7 @@ use super::{
     reconcile::Error,
     resource::{OpenSecureConfCluster, TlsMode},
     secrets::{self, ManagedSecret, SecretPlan},
+    settled::{self, Mandate, RefusedKind},
     stalled::Stalled,
     validate::ValidatedCluster,
 };
@@ -29,11 +30,36 @@ pub(super) struct Converged {
     pub(super) outcome: Result<StatefulSet, Stalled>,
     /// What a renewal of the authority waits for.
     pub(super) waiting: Option<Waiting>,
-    /// Kinds that the operator can do without and may not write, each with the API server's words.
-    pub(super) refused: Vec<(String, String)>,
+    /// Kinds that the operator can do without and may not write.
+    pub(super) refused: Vec<RefusedKind>,
+    /// What was wanted of the children, as a number; `None` where the cluster stands still.
+    pub(super) wanted: Option<u64>,
+    /// Whether anything was written, or tried in vain.
+    pub(super) acted: bool,
 }
 
-/// Writes. `may_write` is false where the objects are of another layout.
+impl Converged {
+    /// Nothing is looked at: the objects are of another layout.
+    pub(super) fn not_touched(stalled: Stalled) -> Self {
+        Self {
+            outcome: Err(stalled),
+            waiting: None,
+            refused: Vec::new(),
+            wanted: None,
+            acted: false,
+        }
+    }
+}
+
+/// What was done so far, also where it ends in a failure.
+#[derive(Debug, Default)]
+struct Progress {
+    done: Vec<Done>,
+    waiting: Option<Waiting>,
+    wanted: Option<u64>,
+}
+
+/// Writes.
 ///
 /// # Errors
 /// What is worth another try.
@@ -42,51 +68,59 @@ pub(super) async fn converge(
     valid: &ValidatedCluster,
     found: &DereferencedObjects,
     secrets: &Result<SecretPlan, Stalled>,
-    may_write: bool,
     running: &[Trust],
+    mandate: Mandate<'_>,
     context: &Context,
 ) -> Result<Converged, Error> {
-    if let Err(stalled) = secrets
-        && !may_write
-    {
-        return Ok(Converged {
-            outcome: Err(stalled.clone()),
-            waiting: None,
-            refused: Vec::new(),
-        });
-    }
-    let mut done = Vec::new();
-    let mut waiting = None;
+    let mut progress = Progress::default();
     let written = Box::pin(write(
         valid,
         found,
         secrets,
         running,
+        mandate,
         context,
-        &mut done,
-        &mut waiting,
+        &mut progress,
     ))
     .await;
+    let Progress {
+        done,
+        waiting,
+        wanted,
+    } = progress;
     // Also what was done before a failure was done.
     for step in &done {
         announce(cluster, step, &context.recorder).await;
     }
+    let mut acted = done
+        .iter()
+        .any(|step| !matches!(step, Done::Refused { .. }));
+    acted |= written.is_err();
     let outcome = match written {
         Ok(outcome) => outcome,
+        Err(error) if error.is_ending() => return Err(error.into()),
         Err(error) => match (error.refusal(), Stalled::rejected(&error)) {
             (Some(words), _) => Err(Stalled::refused(words)),
             (None, Some(stalled)) => Err(stalled),
             (None, None) => return Err(error.into()),
         },
     };
-    let refused = done.into_iter().filter_map(|step| match step {
-        Done::Refused { kind, words } => Some((kind, words)),
-        _ => None,
-    });
+    let refused = match mandate {
+        Mandate::Look(settled) => settled.refused.clone(),
+        Mandate::Act => done
+            .into_iter()
+            .filter_map(|step| match step {
+                Done::Refused { kind, words } => Some((kind, words)),
+                _ => None,
+            })
+            .collect(),
+    };
     Ok(Converged {
         outcome,
         waiting,
-        refused: refused.collect(),
+        refused,
+        wanted,
+        acted,
     })
 }
 
@@ -95,11 +129,16 @@ async fn write(
     found: &DereferencedObjects,
     secrets: &Result<SecretPlan, Stalled>,
     running: &[Trust],
+    mandate: Mandate<'_>,
     context: &Context,
-    done: &mut Vec<Done>,
-    waiting: &mut Option<Waiting>,
+    progress: &mut Progress,
 ) -> Result<Result<StatefulSet, Stalled>, apply::Error> {
     let client = &context.client;
+    let Progress {
+        done,
+        waiting,
+        wanted,
+    } = progress;
     // Only their names matter here, so every child that may be wanted is built.
     let all = Roots {
         nodes: "any".to_owned(),
@@ -117,20 +156,32 @@ async fn write(
         Err(stalled) => Some(stalled.clone()),
     };
     match (&stalled, secrets) {
-        (None, Ok(plan)) => secrets::create(client, cluster, plan, done).await?,
+        (None, Ok(plan)) if plan.create.is_empty() => {}
+        (None, Ok(plan)) => {
+            mandate.may_act()?;
+            secrets::create(client, cluster, plan, done).await?;
+        }
         (Some(stalled), _) if !has_certificates => return Ok(Err(stalled.clone())),
         _ => {}
     }
     let now = jiff::Timestamp::now();
     let Renewed { pki, waiting: told } =
-        certificates::renew(client, cluster, found, running, now, done).await?;
+        certificates::renew(client, cluster, found, running, now, mandate, done).await?;
     *waiting = told;
     if let Some(stalled) = stalled {
         return Ok(Err(stalled));
     }
     let mut resources = build::build(cluster, &roots(cluster, found, &pki));
     resources.keep_claim_metadata(found.stateful_set.as_ref());
-    let stateful_set = apply::apply(client, cluster, &resources, found, done).await?;
+    let number = settled::number_of(&resources);
+    *wanted = Some(number);
+    if let Mandate::Look(settled) = mandate {
+        return match &found.stateful_set {
+            Some(there) if settled.wanted == Some(number) => Ok(Ok(there.clone())),
+            _ => Err(apply::Error::OnlyLooked),
+        };
+    }
+    let stateful_set = apply::apply(context, cluster, &resources, found, done).await?;
     prune_protection::complete(client, cluster, found, done).await;
     Ok(Ok(stateful_set))
 }

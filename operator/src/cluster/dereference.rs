@@ -13,11 +13,14 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
-use serde::de::DeserializeOwned;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::try_join;
 
-pub use objects::{Child, DereferencedObjects, OptionalKind, PendingClaim, SaltSecret};
+pub use objects::{Child, DereferencedObjects, LiveChild, OptionalKind, PendingClaim, SaltSecret};
 
 use super::{
     prune_protection,
@@ -230,40 +233,48 @@ async fn stateful_set(
     let found = api.get_opt(cluster.name.as_str()).await?;
     let child = found
         .as_ref()
-        .map(|set| child_of::<StatefulSet>(cluster, cluster.name.as_str(), &set.metadata));
+        .map(|set| child_of::<StatefulSet, _>(cluster, cluster.name.as_str(), set));
     let ours = found.filter(|set| is_ours(&set.metadata, cluster));
     Ok((ours, child))
 }
 
+/// A child as it stands there: its schema may be another release's than our type of it.
 async fn child<K>(
     client: &Client,
     cluster: &ValidatedCluster,
     name: &str,
 ) -> Result<Option<Child>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), &cluster.namespace);
-    let found = api.get_metadata_opt(name).await?;
-    Ok(found.map(|object| child_of::<K>(cluster, name, &object.metadata)))
+    let kind = ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &cluster.namespace, &kind);
+    let found = api.get_opt(name).await?;
+    Ok(found.map(|object| child_of::<K, _>(cluster, name, &object)))
 }
 
-fn child_of<K: Resource<DynamicType = ()>>(
+fn child_of<K: Resource<DynamicType = ()>, O: ResourceExt + Serialize>(
     cluster: &ValidatedCluster,
     name: &str,
-    metadata: &ObjectMeta,
+    object: &O,
 ) -> Child {
+    let metadata = object.meta();
     let annotations = metadata.annotations.as_ref();
+    let ours = is_ours(metadata, cluster);
+    let live = || LiveChild {
+        // What cannot be written as JSON differs from whatever is wanted.
+        object: serde_json::to_value(object).unwrap_or_default(),
+        resource_version: metadata.resource_version.clone(),
+        managers: metadata.managed_fields.clone().unwrap_or_default(),
+    };
     Child {
         kind: K::kind(&()).into_owned(),
         name: name.to_owned(),
         uid: metadata.uid.clone(),
         layout: annotations.and_then(|all| all.get(ANNOTATION_LAYOUT).cloned()),
         operator: annotations.and_then(|all| all.get(ANNOTATION_OPERATOR).cloned()),
-        ours: is_ours(metadata, cluster),
+        ours,
+        live: ours.then(live),
     }
 }
 

@@ -10,8 +10,10 @@ use kube::{
 
 use super::{
     apply::Done,
+    namespace_end::is_ending,
     resource::{ClusterStatus, OpenSecureConfCluster},
     stalled::RIGHTS_MISSING,
+    status::ROLLING_OUT,
 };
 use crate::rights;
 
@@ -21,6 +23,33 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
         Done::Created { kind, name } => {
             let note = format!("created {kind} {name}");
             ("Created", note, kind.as_str(), name)
+        }
+        Done::Corrected {
+            kind,
+            name,
+            fields,
+            manager,
+        } => {
+            let who = manager.as_deref().unwrap_or("somebody");
+            let note = format!(
+                "corrected {kind} {name}: {who} had changed {}",
+                fields.join(", ")
+            );
+            // Another field of the same child is another event.
+            let related = ObjectReference {
+                field_path: Some(fields.join(",")),
+                ..object(cluster, kind, name)
+            };
+            publish(
+                cluster,
+                EventType::Normal,
+                "Corrected",
+                note,
+                related,
+                recorder,
+            )
+            .await;
+            return;
         }
         Done::Deleted { kind, name } => {
             let note = format!("deleted {kind} {name}");
@@ -34,8 +63,8 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
             let note = format!("renewed the certificates in Secret {secret}");
             ("Renewed", note, "Secret", secret)
         }
-        // Its condition says so.
-        Done::Refused { .. } => return,
+        // Its condition says so, and what the user asked for he knows.
+        Done::Refused { .. } | Done::Updated => return,
         Done::TakenOver { secret, from } => {
             let note = format!("took over from {from}, which is not installed any more");
             ("TakenOver", note, "Secret", secret)
@@ -94,7 +123,8 @@ pub(super) async fn announce_change(
     if ready(before).is_some_and(|before| before.reason == now.reason) {
         return;
     }
-    let type_ = if now.status == "True" {
+    // Planned work is no alarm.
+    let type_ = if now.status == "True" || now.reason == ROLLING_OUT {
         EventType::Normal
     } else {
         EventType::Warning
@@ -162,6 +192,8 @@ async fn publish(
         // A right that is missing was told once for the whole namespace.
         if let Some(words) = rights::refusal(&error) {
             tracing::debug!(words, reason, "event_forbidden");
+        } else if is_ending(&error) {
+            tracing::debug!(reason, "event_of_a_namespace_that_ends");
         } else {
             tracing::warn!(error = %error, reason, "event_not_published");
         }

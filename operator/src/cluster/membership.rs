@@ -13,6 +13,7 @@ use super::{
     context::Context,
     dereference::DereferencedObjects,
     events::{self, Told},
+    namespace_end::is_ending,
     observe::{self, Connection},
     resource::OpenSecureConfCluster,
     scaling::{self, ScalePlan, ScaleStep, Situation},
@@ -37,6 +38,17 @@ impl MembershipPlan {
     /// How many nodes the StatefulSet is to have now.
     pub(super) fn replicas(&self) -> i32 {
         self.scaling.replicas
+    }
+
+    /// Whether any node is to be told anything, or a mark is to be written.
+    pub(super) fn has_orders(&self) -> bool {
+        let bootstraps = match self.bootstrap {
+            BootstrapStep::Record(_)
+            | BootstrapStep::Choose { .. }
+            | BootstrapStep::Tell { .. } => true,
+            BootstrapStep::Settled | BootstrapStep::Wait | BootstrapStep::Lost { .. } => false,
+        };
+        bootstraps || !self.scaling.steps.is_empty()
     }
 
     /// What somebody has to do before it can go on.
@@ -190,7 +202,9 @@ impl Orders<'_> {
                 if let Some(words) = rights::refusal(&error) {
                     return Err(Stalled::refused(words));
                 }
-                tracing::warn!(error = %error, "bootstrap_mark_failed");
+                if !is_ending(&error) {
+                    tracing::warn!(error = %error, "bootstrap_mark_failed");
+                }
                 Ok(false)
             }
         }

@@ -10,6 +10,9 @@
 //! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`], `prune_protection.rs` | write children |
 //! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
 //! | status | [`status`] | think, then write the status |
+//!
+//! A reconcile that finds everything as it was reads what the watches have shown (`settled.rs`, [`watched`]), and only looks; `pace.rs` says
+//! when the next one comes.
 
 pub mod apply;
 pub mod bootstrap;
@@ -20,19 +23,25 @@ pub mod context;
 pub mod controller;
 mod converge;
 pub mod dereference;
+pub mod difference;
 mod events;
 mod failing;
 mod figures;
 mod layout;
 mod membership;
+mod namespace_end;
 mod observe;
 mod ownership;
+mod pace;
+pub mod pod_creation;
 mod prune_protection;
 pub mod reconcile;
 pub mod resource;
 pub mod salt;
 pub mod scaling;
 pub mod secrets;
+mod settled;
 pub mod stalled;
 pub mod status;
 pub mod validate;
+pub mod watched;

@@ -17,11 +17,11 @@ use crate::{
 
 /// The pods in the order of their ordinals, each with what its node answered.
 pub(super) async fn nodes(
-    client: &Client,
+    mut pods: Vec<Pod>,
     nodes: Option<&Connection>,
     cluster: &ValidatedCluster,
-) -> Result<Vec<(Pod, Option<NodeDetails>)>, kube::Error> {
-    let pods = pods(client, cluster).await?;
+) -> Vec<(Pod, Option<NodeDetails>)> {
+    pods.sort_by_key(ordinal);
     if let Some(connection) = nodes {
         connection.addresses.set(
             pods.iter()
@@ -38,7 +38,7 @@ pub(super) async fn nodes(
         };
         (pod, details)
     });
-    Ok(join_all(answers).await)
+    join_all(answers).await
 }
 
 /// How the nodes of one cluster are reached.
@@ -93,7 +93,11 @@ fn belongs_to(pod: &Pod, stateful_set: Option<&StatefulSet>) -> bool {
         && pod.metadata.deletion_timestamp.is_none()
 }
 
-async fn pods(client: &Client, cluster: &ValidatedCluster) -> Result<Vec<Pod>, kube::Error> {
+/// The pods as the API server holds them.
+pub(super) async fn pods(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<Vec<Pod>, kube::Error> {
     let selector: Vec<_> = cluster
         .name
         .selector()
@@ -101,12 +105,8 @@ async fn pods(client: &Client, cluster: &ValidatedCluster) -> Result<Vec<Pod>, k
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let api: Api<Pod> = Api::namespaced(client.clone(), &cluster.namespace);
-    let mut pods = api
-        .list(&ListParams::default().labels(&selector.join(",")))
-        .await?
-        .items;
-    pods.sort_by_key(ordinal);
-    Ok(pods)
+    let ours = ListParams::default().labels(&selector.join(","));
+    Ok(api.list(&ours).await?.items)
 }
 
 /// Where the node of a pod answers the operator: by name, because its certificate is for names.

@@ -92,6 +92,8 @@ async fn annotate<K>(
     let patch = Patch::Merge(json!({ "metadata": { "annotations": missing } }));
     match api.patch_metadata(&name, &parameters, &patch).await {
         Ok(_) => done.push(Done::Protected { kind, name }),
+        // It went meanwhile.
+        Err(kube::Error::Api(status)) if status.is_not_found() => {}
         Err(error) => {
             tracing::warn!(error = %error, namespace = cluster.namespace, kind, name, "not_protected_from_pruning");
         }

@@ -1,8 +1,11 @@
 //! One reconcile: the steps in their order, and what stops them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Instant};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+};
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject},
@@ -17,23 +20,21 @@ use super::{
     dereference::{self, DereferencedObjects, OptionalKind, SaltSecret},
     events::{announce_change, announce_untold},
     failing, figures, layout, membership,
+    namespace_end::is_ending,
     observe::{self, Connection},
-    ownership,
+    ownership, pace, pod_creation,
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
     salt::SaltReports,
     secrets::{self, SecretPlan},
+    settled::{Mandate, RefusedKind, Settled},
     stalled::{RIGHTS_MISSING, Stalled},
     status::{self, Monitoring, Observation, Tls},
     validate::{self, ValidatedCluster},
 };
-use crate::{node::NodeClient, rights};
-
-/// How often a cluster is looked at without an event: nodes come and go without one, and figures move.
-const STEADY: Duration = Duration::from_secs(30);
-/// The same while something is under way.
-const PROGRESSING: Duration = Duration::from_secs(5);
-/// The same while nodes wait to be told.
-const FOUNDING: Duration = Duration::from_secs(1);
+use crate::{
+    node::{NodeClient, NodeDetails},
+    rights,
+};
 
 /// Why a reconcile ended early.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,15 @@ impl Error {
         }
     }
 
+    /// Whether all of it ends anyway: the namespace is being deleted.
+    fn is_ending(&self) -> bool {
+        match self {
+            Self::Dereference(error) | Self::Status(error) => is_ending(error),
+            Self::Apply(error) => error.is_ending(),
+            Self::Malformed(_) => false,
+        }
+    }
+
     pub(super) fn reading(error: kube::Error) -> Self {
         Self::Dereference(Box::new(error))
     }
@@ -89,6 +99,7 @@ pub async fn reconcile_cluster(
         context.forget(&namespace, &name);
         return Ok(Action::await_change());
     }
+    let started = Instant::now();
     let before = cluster.status.clone().unwrap_or_default();
     let lacks = context.rights.missing(&context.client, &namespace).await;
     if !lacks.is_empty() {
@@ -98,6 +109,10 @@ pub async fn reconcile_cluster(
     let after = match Box::pin(steps(cluster, &before, context)).await {
         Ok(Some(after)) => after,
         Ok(None) => return Ok(Action::requeue(rights::RETRY)),
+        Err(error) if error.is_ending() => {
+            tracing::debug!(namespace, name, "namespace_ends");
+            return Ok(Action::requeue(rights::RETRY));
+        }
         Err(error) => {
             let Some(words) = error.refusal() else {
                 failing::tell(cluster, &before, &error, context).await;
@@ -116,22 +131,13 @@ pub async fn reconcile_cluster(
     let next = if holds(RIGHTS_MISSING) {
         context.rights.refused(&namespace);
         rights::RETRY
-    } else if holds("SaltMissing") {
-        PROGRESSING
-    } else if holds("NotBootstrapped") {
-        FOUNDING
-    } else if [
-        "Reconciling",
-        "CatchingUp",
-        "MemberUnreachable",
-        "AuthorityExchanging",
-    ]
-    .into_iter()
-    .any(holds)
-    {
-        PROGRESSING
     } else {
-        STEADY
+        context.remember(&namespace, &name, |memory| {
+            let now = Instant::now();
+            let (next, wait) = pace::next_look(&after, memory.wait.as_ref(), started, now);
+            memory.wait = Some(wait);
+            next
+        })
     };
     context.metrics.observed(&namespace, &name, &after);
     let after = context.remember(&namespace, &name, |memory| {
@@ -215,6 +221,8 @@ pub(super) async fn write_status(
     match status::write(&context.client, cluster, after).await {
         Ok(true) => announce_change(cluster, before, after, &context.recorder).await,
         Ok(false) => {}
+        // The resource went meanwhile.
+        Err(kube::Error::Api(status)) if status.is_not_found() => {}
         Err(error) => {
             let Some(words) = rights::refusal(&error) else {
                 return Err(Error::Status(Box::new(error)));
@@ -234,13 +242,13 @@ pub(super) async fn write_status(
     Ok(Told::Yes)
 }
 
-/// The steps up to the status; nothing where the cluster is another operator's.
+/// The steps up to the status; nothing where the cluster is another operator's. Where nothing has changed since everything was read, they
+/// are taken with what was read then, as far as nothing is to be done.
 async fn steps(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
     context: &Context,
 ) -> Result<Option<ClusterStatus>, Error> {
-    let client = &context.client;
     let (valid, refused) = match judge(cluster, context) {
         Ok(judged) => judged,
         Err(error) => {
@@ -249,49 +257,141 @@ async fn steps(
             return Ok(Some(unseen));
         }
     };
-    let found = Box::pin(dereference::dereference(client, &valid))
-        .await
-        .map_err(Error::reading)?;
-    let layout = layout::unsupported(&valid, &found);
-    if !ownership::is_ours(cluster, &valid, &found, layout.is_none(), context).await? {
-        return Ok(None);
-    }
-    let nodes = connect(&valid, &found, context);
-    let pods = observe::nodes(client, nodes.as_ref(), &valid)
-        .await
-        .map_err(Error::reading)?;
-    let plan = membership::plan(&valid, &found, found.stateful_set.as_ref(), &pods);
-    let secrets = if let Some(error) = refused {
-        Err(error.into())
-    } else if let Some(error) = &found.foreign_references {
-        Err(error.clone().into())
-    } else if let Some(stalled) = layout.clone() {
-        Err(stalled)
-    } else {
-        let salt_reports = if found.is_salt_lost() {
-            observe::salt_reports(nodes.as_ref(), &valid, found.stateful_set.as_ref(), &pods).await
-        } else {
-            SaltReports::default()
-        };
-        let had = before.salt_fingerprint.as_deref();
-        secrets::plan(&valid, &found, &salt_reports, had).map_err(Stalled::from)
+    let (namespace, name) = (valid.namespace.as_str(), valid.name.as_str());
+    let watched = context.watched(namespace);
+    // Before anything is read: what changes meanwhile is another number then.
+    let fingerprint = watched
+        .as_ref()
+        .and_then(|watched| watched.fingerprint(&valid));
+    let settled = context.remember(namespace, name, |memory| memory.settled.take());
+    let settled = settled.filter(|settled| {
+        Some(settled.fingerprint) == fingerprint && settled.generation == valid.generation
+    });
+    let judged = Judged {
+        cluster,
+        valid: &valid,
+        refused,
+        before,
     };
+    if let (Some(settled), Some(watched)) = (settled, &watched) {
+        let found = DereferencedObjects {
+            stateful_set: watched.stateful_set(&valid),
+            ..settled.found.clone()
+        };
+        let read = Read {
+            found: &found,
+            pods: watched.pods(&valid),
+        };
+        let passed = Box::pin(pass(&judged, read, Mandate::Look(&settled), context)).await;
+        if !matches!(passed, Err(Error::Apply(apply::Error::OnlyLooked))) {
+            let status = passed?.status;
+            context.remember(namespace, name, |memory| memory.settled = Some(settled));
+            return Ok(status);
+        }
+    }
+    let found = Box::pin(dereference::dereference(&context.client, &valid))
+        .await
+        .map_err(Error::reading)?;
+    let pods = observe::pods(&context.client, &valid)
+        .await
+        .map_err(Error::reading)?;
+    let read = Read {
+        found: &found,
+        pods,
+    };
+    let passed = Box::pin(pass(&judged, read, Mandate::Act, context)).await?;
+    if let (Some(watched), Some(fingerprint)) = (watched, fingerprint)
+        && passed.was_idle
+        && found.children.iter().all(|child| child.ours)
+    {
+        watched.note_named(&valid);
+        let settled = Settled {
+            fingerprint,
+            generation: valid.generation,
+            found: found.without_what_is_watched(),
+            wanted: passed.wanted,
+            refused: passed.refused,
+        };
+        context.remember(namespace, name, |memory| {
+            memory.settled = Some(Arc::new(settled));
+        });
+    }
+    Ok(passed.status)
+}
+
+/// A resource, and what can be said of it alone.
+struct Judged<'a> {
+    cluster: &'a OpenSecureConfCluster,
+    valid: &'a ValidatedCluster,
+    refused: Option<validate::Error>,
+    before: &'a ClusterStatus,
+}
+
+/// What there is on Kubernetes.
+struct Read<'a> {
+    found: &'a DereferencedObjects,
+    pods: Vec<Pod>,
+}
+
+/// What came of the steps.
+#[derive(Default)]
+struct Passed {
+    /// Nothing where the cluster is another operator's.
+    status: Option<ClusterStatus>,
+    /// Whether nothing was written or ordered, nor tried in vain.
+    was_idle: bool,
+    wanted: Option<u64>,
+    refused: Vec<RefusedKind>,
+}
+
+/// All steps after reading.
+async fn pass(
+    judged: &Judged<'_>,
+    read: Read<'_>,
+    mandate: Mandate<'_>,
+    context: &Context,
+) -> Result<Passed, Error> {
+    let client = &context.client;
+    let Judged {
+        cluster,
+        valid,
+        refused: _,
+        before,
+    } = judged;
+    let Read { found, pods } = read;
+    let layout = layout::unsupported(valid, found);
+    if !ownership::is_ours(cluster, valid, found, layout.is_none(), context).await? {
+        return Ok(Passed::default());
+    }
+    let nodes = connect(valid, found, context);
+    let pods = observe::nodes(pods, nodes.as_ref(), valid).await;
+    let refused_pods =
+        pod_creation::refused(client, valid, found.stateful_set.as_ref(), &pods).await;
+    let plan = membership::plan(valid, found, found.stateful_set.as_ref(), &pods);
+    let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
     let now_wanted = valid.with_replicas(plan.replicas());
     let running = certificates::running(&pods);
     let Converged {
         outcome,
         waiting,
         refused,
-    } = Box::pin(converge::converge(
-        cluster,
-        &now_wanted,
-        &found,
-        &secrets,
-        layout.is_none(),
-        &running,
-        context,
-    ))
-    .await?;
+        wanted,
+        acted,
+    } = match layout {
+        Some(stalled) => Converged::not_touched(secrets.clone().err().unwrap_or(stalled)),
+        None => {
+            Box::pin(converge::converge(
+                cluster,
+                &now_wanted,
+                found,
+                &secrets,
+                &running,
+                mandate,
+                context,
+            ))
+            .await?
+        }
+    };
     let (stateful_set, stalled) = match outcome {
         // No node is instructed to bootstrap, to leave or to go before its mark can be read.
         Ok(applied) if found.is_salt_lost() => {
@@ -299,30 +399,25 @@ async fn steps(
             (Some(applied), missing.map(Stalled::from))
         }
         Ok(applied) => {
-            let stalled = membership::act(
-                cluster,
-                &valid,
-                &found,
-                &pods,
-                &plan,
-                nodes.as_ref(),
-                context,
-            )
-            .await;
+            if plan.has_orders() {
+                mandate.may_act()?;
+            }
+            let stalled =
+                membership::act(cluster, valid, found, &pods, &plan, nodes.as_ref(), context).await;
             (Some(applied), stalled)
         }
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
-    let salt_fingerprint = salt_fingerprint(&found);
-    let certificates = certificates_kind(&found, &refused);
-    let unnamed = certificates::unnamed(&valid, &found);
+    let salt_fingerprint = salt_fingerprint(found);
+    let certificates = certificates_kind(found, &refused);
+    let unnamed = certificates::unnamed(valid, found);
     let seen = Observation {
-        cluster: &valid,
+        cluster: valid,
         stateful_set: stateful_set.as_ref(),
         pods: &pods,
         // One that was made a moment ago counts from the next reconcile on: its creation brings us back here.
         salt_fingerprint: salt_fingerprint.as_deref(),
-        monitoring: monitoring(&valid, &found, stalled.as_ref(), &refused),
+        monitoring: monitoring(valid, found, stalled.as_ref(), &refused),
         stalled: stalled.as_ref(),
         tls: Tls {
             waiting: waiting.as_ref(),
@@ -332,8 +427,42 @@ async fn steps(
         },
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,
+        refused_pods: &refused_pods,
     };
-    Ok(Some(status::observed(&seen, before, &now())))
+    Ok(Passed {
+        status: Some(status::observed(&seen, before, &now())),
+        was_idle: !acted && !plan.has_orders(),
+        wanted,
+        refused,
+    })
+}
+
+/// Which Secrets are to be made, or why nothing is.
+async fn plan_secrets(
+    judged: &Judged<'_>,
+    found: &DereferencedObjects,
+    layout: Option<&Stalled>,
+    nodes: Option<&Connection>,
+    pods: &[(Pod, Option<NodeDetails>)],
+) -> Result<SecretPlan, Stalled> {
+    if let Some(error) = judged
+        .refused
+        .as_ref()
+        .or(found.foreign_references.as_ref())
+    {
+        return Err(error.clone().into());
+    }
+    if let Some(stalled) = layout {
+        return Err(stalled.clone());
+    }
+    let valid = judged.valid;
+    let salt_reports = if found.is_salt_lost() {
+        observe::salt_reports(nodes, valid, found.stateful_set.as_ref(), pods).await
+    } else {
+        SaltReports::default()
+    };
+    let had = judged.before.salt_fingerprint.as_deref();
+    secrets::plan(valid, found, &salt_reports, had).map_err(Stalled::from)
 }
 
 /// What can be built, or at least looked at, and what is wrong with it.

@@ -15,6 +15,7 @@ use kube::{
 
 use super::{
     dereference::{OptionalKind, PendingClaim},
+    pod_creation::RefusedPod,
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
     secrets::ManagedSecret,
     stalled::Stalled,
@@ -26,6 +27,7 @@ use crate::{
     pki::Waiting,
 };
 pub use failing::failing;
+pub(super) use verdicts::ROLLING_OUT;
 use verdicts::Verdict;
 
 /// Everything that a status is made from.
@@ -49,6 +51,8 @@ pub struct Observation<'a> {
     pub blocked: Option<&'a str>,
     /// The claims that have no volume yet.
     pub pending_claims: &'a [PendingClaim],
+    /// The pods that Kubernetes may not make.
+    pub refused_pods: &'a [RefusedPod],
 }
 
 /// What is known of certificates, beside what the nodes say.

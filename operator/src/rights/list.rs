@@ -113,7 +113,7 @@ pub const RIGHTS: &[Right] = &[
         without: STOPPED,
     },
     Right {
-        rule: rule("", &["pods", "persistentvolumeclaims"], &["get", "list"]),
+        rule: rule("", &["pods", "persistentvolumeclaims"], READ),
         scope: Clusters,
         need: Required,
         why: "to find the nodes and what they wait for, and never to make a salt where volumes exist",
@@ -160,6 +160,13 @@ pub const RIGHTS: &[Right] = &[
         need: Optional,
         why: "to tell what was done",
         without: "there are no events; the log says so once for each namespace",
+    },
+    Right {
+        rule: rule("events.k8s.io", &["events"], &["list"]),
+        scope: Clusters,
+        need: Optional,
+        why: "to tell who refuses a pod that Kubernetes may not make: a quota, a policy, an admission webhook",
+        without: "`Ready` says that nodes do not serve, and not why",
     },
     Right {
         rule: rule("storage.k8s.io", &["storageclasses"], &["get"]),

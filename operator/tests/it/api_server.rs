@@ -26,6 +26,8 @@ struct State {
     refusal: Option<(Call, StatusCode, String)>,
     /// What was taken from the operator's rights: verbs and kinds.
     denied: Vec<(String, String)>,
+    /// Whether the namespace is being deleted: nothing new is taken.
+    is_ending: bool,
     /// Whether nobody may ask for his own rights.
     is_silent: bool,
     /// How often somebody did.
@@ -178,6 +180,11 @@ impl ApiServer {
             return (StatusCode::FORBIDDEN, attempt.refusal());
         }
         state.calls.push(call);
+        let makes = *method == Method::POST
+            || *method == Method::PATCH && !is_merge && !path.ends_with("/status");
+        if state.is_ending && makes && !state.objects.contains_key(path) {
+            return (StatusCode::FORBIDDEN, terminating(path));
+        }
         match (method, is_collection(path)) {
             (&Method::GET, true) => {
                 let prefix = format!("{path}/");
@@ -303,6 +310,13 @@ impl ApiServer {
         self.0.lock().unwrap().denied.clear();
     }
 
+    /// Somebody deletes the namespace: what is there goes, and nothing new is taken.
+    pub(crate) fn end_namespace(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.is_ending = true;
+        state.objects.clear();
+    }
+
     /// Nobody may ask for his own rights any more.
     pub(crate) fn refuse_reviews(&self) {
         self.0.lock().unwrap().is_silent = true;
@@ -313,6 +327,15 @@ impl ApiServer {
         self.0.lock().unwrap().reviews
     }
 
+    /// All calls so far but those for events; forgets them.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().calls)
+            .into_iter()
+            .filter(|(_, path)| !path.contains("/events"))
+            .map(|(method, path)| format!("{method} {path}"))
+            .collect()
+    }
+
     /// The calls so far that write, without events; forgets them.
     pub(crate) fn writes(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
@@ -321,6 +344,20 @@ impl ApiServer {
             .map(|(method, path)| format!("{method} {path}"))
             .collect()
     }
+}
+
+/// As the admission plugin `NamespaceLifecycle` says it.
+fn terminating(path: &str) -> Value {
+    let mut answer = failure(StatusCode::FORBIDDEN);
+    answer["message"] = format!(
+        "{path} is forbidden: unable to create new content in namespace team because it is being terminated"
+    )
+    .into();
+    answer["details"] = json!({ "causes": [{
+        "reason": "NamespaceTerminating", "field": "metadata.namespace",
+        "message": "namespace team is being terminated",
+    }] });
+    answer
 }
 
 /// What the operator may do, as the API server tells it.

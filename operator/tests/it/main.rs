@@ -9,10 +9,13 @@
 
 mod api_server;
 mod certificates;
+mod corrections;
 mod endless_node;
 mod golden;
 mod leader;
 mod local_cluster;
+mod looking;
+mod namespace_end;
 mod node_contract;
 mod ports;
 mod pruning;
@@ -20,6 +23,7 @@ mod reconcile;
 mod rights;
 mod standstill;
 mod two_operators;
+mod unmade_pods;
 mod wait;
 
 use opensecureconf_operator::cluster::{

@@ -171,6 +171,7 @@ async fn a_right_that_is_taken_away_later_is_noticed_by_its_refusal_and_then_rev
     let mut cluster = resource(ONE_NODE);
     reconcile(&server, &mut cluster, &context).await;
     server.deny("patch", "services");
+    cluster.spec.service.annotations = [("a".to_owned(), "b".to_owned())].into();
     reconcile(&server, &mut cluster, &context).await;
     let told = condition(&server, "Stalled")["message"].clone();
     assert!(
@@ -240,6 +241,8 @@ async fn a_storage_class_that_does_not_exist_is_told_from_one_that_cannot_be_loo
             "metadata": { "name": "data-demo-0" }, "spec": { "storageClassName": "fast" }, "status": { "phase": "Pending" },
         }),
     );
+    let scheduled = json!({ "metadata": { "name": "demo-0" }, "status": {} });
+    server.put(&format!("{CORE}/pods/demo-0"), scheduled);
     let class = "/apis/storage.k8s.io/v1/storageclasses/fast";
 
     reconcile(&server, &mut cluster, &context).await;

@@ -66,6 +66,7 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
         json!({ "metadata": { "name": "data-demo-0" } }),
     );
     server.remove(&format!("{CORE}/secrets/demo-salt"));
+    cluster.spec.image = Some("node:2".to_owned());
 
     reconcile(&server, &mut cluster, &context).await;
 
@@ -231,6 +232,7 @@ async fn what_the_api_server_refuses_is_told_in_its_words() {
         StatusCode::UNPROCESSABLE_ENTITY,
     ] {
         let (server, context, mut cluster) = running().await;
+        cluster.spec.image = Some("node:2".to_owned());
         server.refuse(Method::PATCH, STATEFUL_SET, status);
 
         reconcile(&server, &mut cluster, &context).await;
@@ -252,6 +254,7 @@ async fn what_the_api_server_refuses_is_told_in_its_words() {
 #[tokio::test]
 async fn an_apply_that_will_never_be_taken_is_told_like_a_refusal() {
     let (server, context, mut cluster) = running().await;
+    cluster.spec.image = Some("node:2".to_owned());
     let message = "failed to create typed patch object (team/demo; apps/v1, Kind=StatefulSet): errors: duplicate entries for key";
     server.refuse_with(
         Method::PATCH,

@@ -361,7 +361,8 @@ fn mount(name: &str, path: String, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
         mount_path: path,
-        read_only: Some(read_only),
+        // Kubernetes stores no `false` here.
+        read_only: read_only.then_some(true),
         ..VolumeMount::default()
     }
 }

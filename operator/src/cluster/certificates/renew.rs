@@ -16,6 +16,7 @@ use crate::{
         apply::{Done, Error, failed},
         dereference::DereferencedObjects,
         secrets::{ManagedSecret, ObservedSecret, build_certificate_secret},
+        settled::Mandate,
         validate::ValidatedCluster,
     },
     names::{ANNOTATION_AUTHORITY_ROTATION, FIELD_MANAGER},
@@ -41,6 +42,7 @@ pub(in crate::cluster) async fn renew(
     found: &DereferencedObjects,
     running: &[Trust],
     now: Timestamp,
+    mandate: Mandate<'_>,
     done: &mut Vec<Done>,
 ) -> Result<Renewed, Error> {
     let before = stored(&found.secrets);
@@ -78,6 +80,7 @@ pub(in crate::cluster) async fn renew(
     };
     if (&after.authority, &after.previous) != (&before.authority, &before.previous) {
         let which = ManagedSecret::NodeAuthority;
+        mandate.may_act()?;
         done.push(
             writer
                 .write(which, authority_entries(&after), annotations)
@@ -86,6 +89,7 @@ pub(in crate::cluster) async fn renew(
     }
     if (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle) {
         let which = ManagedSecret::NodeTls;
+        mandate.may_act()?;
         done.push(
             writer
                 .write(which, tls_entries(&after), BTreeMap::new())

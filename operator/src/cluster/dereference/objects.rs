@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::{
+    api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+};
+use serde_json::Value;
 
 use crate::{
     cluster::{
@@ -13,7 +16,7 @@ use crate::{
 };
 
 /// What is there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DereferencedObjects {
     /// The Secrets that the operator makes, as far as they exist.
     pub secrets: ObservedSecrets,
@@ -45,6 +48,15 @@ impl DereferencedObjects {
     /// Whether this cluster has such a child.
     pub(in crate::cluster) fn has(&self, kind: &str, name: &str) -> bool {
         self.child(kind, name).is_some()
+    }
+
+    /// The same without what is large and is looked at elsewhere while nothing changes.
+    pub(in crate::cluster) fn without_what_is_watched(mut self) -> Self {
+        self.stateful_set = None;
+        for child in &mut self.children {
+            child.live = None;
+        }
+        self
     }
 
     /// A child of this cluster.
@@ -124,8 +136,19 @@ pub enum SaltSecret {
     Malformed,
 }
 
+/// A child as the API server holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveChild {
+    /// What it says, in JSON.
+    pub object: Value,
+    /// Its version.
+    pub resource_version: Option<String>,
+    /// Who set which field.
+    pub managers: Vec<ManagedFieldsEntry>,
+}
+
 /// An object that has the name of a child.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Child {
     /// Its kind.
     pub kind: String,
@@ -139,4 +162,6 @@ pub struct Child {
     pub layout: Option<String>,
     /// The operator that made it, where it says so.
     pub operator: Option<String>,
+    /// All of it, where it is this cluster's.
+    pub live: Option<LiveChild>,
 }

@@ -84,6 +84,7 @@ fn seen<'a>(
         stalled: None,
         blocked: None,
         pending_claims: &[],
+        refused_pods: &[],
     }
 }
 
@@ -245,11 +246,110 @@ fn a_missing_an_unready_and_a_terminating_node_are_not_ready() {
 fn an_unfinished_rollout_is_not_ready_although_all_pods_are() {
     let pods = [0, 1].map(|ordinal| (pod(ordinal, true), answer("aa", 0)));
     let status = status(&cluster(2), &stateful_set(2, 1), &pods);
+    assert_eq!(condition(&status, "Ready"), Some(("False", "RollingOut")));
     assert_eq!(
-        condition(&status, "Ready"),
-        Some(("False", "NodesNotReady"))
+        message(&status),
+        "1 of 2 nodes run the current pod template"
     );
     assert_eq!(condition(&status, "Available"), Some(("True", "NodeReady")));
+}
+
+/// What `Ready` says.
+fn message(status: &ClusterStatus) -> &str {
+    let mut conditions = status.conditions.iter();
+    let ready = conditions.find(|condition| condition.type_ == "Ready");
+    &ready.unwrap().message
+}
+
+#[test]
+fn while_a_pod_of_a_rollout_restarts_the_rollout_is_told_of_until_something_is_wrong() {
+    let mut rolling = stateful_set(3, 2);
+    let status_of_set = rolling.status.as_mut().unwrap();
+    status_of_set.current_revision = Some("old".to_owned());
+    status_of_set.update_revision = Some("new".to_owned());
+    let serving = |ordinal| (pod(ordinal, true), answer("aa", 0));
+    let restarting = [serving(0), (pod(1, false), None), serving(2)];
+    let told = status(&cluster(3), &rolling, &restarting);
+    assert_eq!(condition(&told, "Ready"), Some(("False", "RollingOut")));
+    assert_eq!(
+        message(&told),
+        "2 of 3 nodes run the current pod template; 2 of 3 nodes serve"
+    );
+    let between = status(&cluster(3), &rolling, &[serving(0), serving(2)]);
+    assert_eq!(condition(&between, "Ready"), Some(("False", "RollingOut")));
+
+    let mut stuck = restarting;
+    stuck[1].0 = unscheduled(1);
+    let told = status(&cluster(3), &rolling, &stuck);
+    assert_eq!(condition(&told, "Ready"), Some(("False", "NodesNotReady")));
+}
+
+/// A pod for which the scheduler finds no place.
+fn unscheduled(ordinal: i32) -> Pod {
+    serde_json::from_value(serde_json::json!({
+        "metadata": {"name": format!("prod-{ordinal}")},
+        "spec": {"containers": []},
+        "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/3 nodes are available: 3 Insufficient memory."}]},
+    }))
+    .unwrap()
+}
+
+fn pending(ordinal: i32, class: Option<&str>, class_exists: Option<bool>) -> PendingClaim {
+    PendingClaim {
+        name: format!("data-prod-{ordinal}"),
+        class: class.map(str::to_owned),
+        class_exists,
+    }
+}
+
+#[test]
+fn pods_without_a_place_are_told_of_in_the_schedulers_words_and_their_volumes_are_not_blamed() {
+    let (cluster, set) = (cluster(3), stateful_set(3, 3));
+    let pods = [0, 1, 2].map(|ordinal| (unscheduled(ordinal), None));
+    let told = |claims: &[PendingClaim]| {
+        let seen = Observation {
+            pending_claims: claims,
+            ..seen(&cluster, &set, &pods)
+        };
+        message(&observed(&seen, &ClusterStatus::default(), &time(1))).to_owned()
+    };
+    let wanted = "0 of 3 nodes serve; pods prod-0, prod-1, prod-2: Unschedulable: 0/3 nodes are available: 3 Insufficient memory.";
+    assert_eq!(told(&[pending(0, Some("standard"), Some(true))]), wanted);
+    assert_eq!(told(&[pending(0, Some("standard"), None)]), wanted);
+    let absent = told(&[pending(0, Some("fast"), Some(false))]);
+    assert!(
+        absent.contains("StorageClass 'fast', which does not exist"),
+        "{absent}"
+    );
+}
+
+#[test]
+fn a_pod_that_may_not_be_made_is_told_of_and_nobody_is_sent_to_its_logs() {
+    let (cluster, set) = (cluster(2), stateful_set(2, 2));
+    let refused = ["prod-0", "prod-1"].map(|name| RefusedPod {
+        name: name.to_owned(),
+        words: "exceeded quota: few".to_owned(),
+    });
+    let claims = [pending(0, Some("standard"), Some(true))];
+    let seen = Observation {
+        refused_pods: &refused,
+        pending_claims: &claims,
+        ..seen(&cluster, &set, &[])
+    };
+    let told = observed(&seen, &ClusterStatus::default(), &time(1));
+    assert_eq!(
+        message(&told),
+        "0 of 2 nodes serve; pods prod-0, prod-1: FailedCreate: exceeded quota: few"
+    );
+    let available = told
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Available");
+    assert!(
+        !available.unwrap().message.contains("logs"),
+        "{available:?}"
+    );
 }
 
 #[test]

@@ -114,15 +114,30 @@ fn progress(
     let staying = staying(seen, members);
     let ready = staying.iter().filter(|member| member.ready).count();
     if ready < wanted || rollout.is_some() {
-        let reason = "NodesNotReady";
-        let mut told = vec![format!("{ready} of {wanted} nodes serve")];
-        told.extend(waiting::reasons(seen, wanted));
-        told.extend(not_ready(&staying));
+        let reasons = waiting::reasons(seen, wanted);
+        let serve = format!("{ready} of {wanted} nodes serve");
+        if let Some(message) = &rollout
+            && reasons.is_empty()
+            && (ready >= wanted || has_two_revisions(seen))
+        {
+            let summary = if ready >= wanted {
+                message.clone()
+            } else {
+                format!("{message}; {serve}")
+            };
+            return vec![
+                verdict("Ready", false, ROLLING_OUT, summary),
+                verdict("Reconciling", true, ROLLING_OUT, message),
+            ];
+        }
+        let mut told = vec![serve];
+        told.extend(reasons);
+        told.extend(waiting::where_to_look(seen, &staying));
         let summary = told.join("; ");
         let message =
             rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));
         return vec![
-            verdict("Ready", false, reason, summary),
+            verdict("Ready", false, "NodesNotReady", summary),
             verdict("Reconciling", true, "NodesStarting", message),
         ];
     }
@@ -172,7 +187,7 @@ fn available(ready: usize) -> Verdict {
             "Available",
             false,
             "NoNodeReady",
-            "no node serves; look at the pods' events and logs",
+            "no node serves; condition Ready says what they wait for",
         )
     }
 }
@@ -253,15 +268,6 @@ fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
     }
 }
 
-fn not_ready(members: &[&MemberStatus]) -> Option<String> {
-    let names: Vec<_> = members
-        .iter()
-        .filter(|member| !member.ready)
-        .map(|member| member.name.as_str())
-        .collect();
-    (!names.is_empty()).then(|| format!("look at the events and logs of pod {}", names.join(", ")))
-}
-
 /// What a rollout still waits for.
 fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let stateful_set = seen.stateful_set?;
@@ -273,6 +279,18 @@ fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     (updated < wanted).then(|| format!("{updated} of {wanted} nodes run the current pod template"))
 }
 
+/// Whether pods of two templates are there, or still to come: a set whose first pods start has one.
+fn has_two_revisions(seen: &Observation<'_>) -> bool {
+    let status = seen.stateful_set.and_then(|set| set.status.as_ref());
+    let revisions = status.and_then(|status| {
+        let now = status.current_revision.as_ref()?;
+        Some((now, status.update_revision.as_ref()?))
+    });
+    revisions.is_some_and(|(now, next)| now != next)
+}
+
+/// The reason while pods are replaced as planned.
+pub(in crate::cluster) const ROLLING_OUT: &str = "RollingOut";
 const DIFFERENT_SALT: &str = "DifferentSalt";
 
 fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {

@@ -134,11 +134,7 @@ fn on_the_way(states: &mut States) {
     }
     let starting = status(&cluster(3), &stateful_set(3, 3), &[(pod(0, false), None)]);
     states.add("pods start", UnderWay, &starting);
-    let claims = [PendingClaim {
-        name: "data-prod-0".to_owned(),
-        class: None,
-        class_exists: None,
-    }];
+    let claims = [pending(0, None, None)];
     let (one, set) = (cluster(1), stateful_set(1, 1));
     let waits = Observation {
         pending_claims: &claims,
@@ -146,6 +142,18 @@ fn on_the_way(states: &mut States) {
     };
     let waits = observed(&waits, &ClusterStatus::default(), &time(1));
     states.add("a volume waits for its class", UnderWay, &waits);
+    let refused = [RefusedPod {
+        name: "prod-0".to_owned(),
+        words: "exceeded quota: few".to_owned(),
+    }];
+    let unmade = Observation {
+        refused_pods: &refused,
+        ..seen(&one, &set, &[])
+    };
+    let unmade = observed(&unmade, &ClusterStatus::default(), &time(1));
+    states.add("a quota refuses a pod", UnderWay, &unmade);
+    let unplaced = status(&one, &set, &[(unscheduled(0), None)]);
+    states.add("the scheduler finds no place", UnderWay, &unplaced);
     let rollout = status(&cluster(3), &stateful_set(3, 1), &pods(3, true));
     states.add("a new pod template is rolled out", UnderWay, &rollout);
     let mut alone = pods(1, true);

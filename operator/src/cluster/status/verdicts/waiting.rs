@@ -2,24 +2,86 @@
 
 mod containers;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::leaving::stays;
-use crate::cluster::{dereference::PendingClaim, status::Observation};
+use crate::cluster::{dereference::PendingClaim, resource::MemberStatus, status::Observation};
 
-/// What volumes and containers wait for.
+/// What pods wait for that cannot be made or scheduled, and what volumes and containers wait for.
 pub(super) fn reasons(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
+    let refused = seen
+        .refused_pods
+        .iter()
+        .filter(|pod| stays(&pod.name, wanted))
+        .map(|pod| (pod.name.clone(), format!("FailedCreate: {}", pod.words)));
+    let unscheduled =
+        staying(seen, wanted).filter_map(|pod| Some((pod.name_any(), unscheduled(pod)?)));
     let volumes = seen
         .pending_claims
         .iter()
-        .filter(|claim| stays(&claim.name, wanted))
+        .filter(|claim| stays(&claim.name, wanted) && counts(seen, claim))
         .map(volume);
-    let pods = seen
-        .pods
+    let containers = staying(seen, wanted).filter_map(containers::reason);
+    let pods = together(refused.chain(unscheduled));
+    pods.into_iter().chain(volumes).chain(containers).collect()
+}
+
+/// The pods that more can be learnt of: one that is not scheduled has no logs, and its events say what the status says.
+pub(super) fn where_to_look(seen: &Observation<'_>, members: &[&MemberStatus]) -> Option<String> {
+    let is_explained = |name: &str| {
+        let mut pods = seen.pods.iter();
+        pods.any(|(pod, _)| pod.name_any() == name && unscheduled(pod).is_some())
+    };
+    let names: Vec<_> = members
         .iter()
-        .filter(|(pod, _)| stays(&pod.name_any(), wanted))
-        .filter_map(|(pod, _)| containers::reason(pod));
-    volumes.chain(pods).collect()
+        .filter(|member| !member.ready && !is_explained(&member.name))
+        .map(|member| member.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| format!("look at the events and logs of pod {}", names.join(", ")))
+}
+
+fn staying<'a>(seen: &Observation<'a>, wanted: usize) -> impl Iterator<Item = &'a Pod> {
+    let pods = seen.pods.iter().map(|(pod, _)| pod);
+    pods.filter(move |pod| stays(&pod.name_any(), wanted))
+}
+
+/// The scheduler's words.
+fn unscheduled(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let said = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+    let reason = said.reason.as_deref().unwrap_or("Unschedulable");
+    Some(match said.message.as_deref() {
+        Some(message) if !message.is_empty() => format!("{reason}: {message}"),
+        _ => reason.to_owned(),
+    })
+}
+
+/// What is said of several pods is said once.
+fn together(told: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for (pod, words) in told {
+        match groups.iter_mut().find(|(said, _)| *said == words) {
+            Some((_, pods)) => pods.push(pod),
+            None => groups.push((words, vec![pod])),
+        }
+    }
+    let sentence = |(words, pods): (String, Vec<String>)| match pods.as_slice() {
+        [pod] => format!("pod {pod}: {words}"),
+        pods => format!("pods {}: {words}", pods.join(", ")),
+    };
+    groups.into_iter().map(sentence).collect()
+}
+
+/// Most volumes are made only once their pod is scheduled, so one without a volume says nothing before, unless no class ever makes it.
+fn counts(seen: &Observation<'_>, claim: &PendingClaim) -> bool {
+    let class = claim.class.as_deref().unwrap_or_default();
+    let is_absent = class.is_empty() || claim.class_exists == Some(false);
+    let mut pods = seen.pods.iter().map(|(pod, _)| pod);
+    let pod = pods.find(|pod| claim.name.strip_prefix("data-") == Some(pod.name_any().as_str()));
+    is_absent || pod.is_some_and(|pod| unscheduled(pod).is_none())
 }
 
 fn volume(claim: &PendingClaim) -> String {

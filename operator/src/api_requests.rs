@@ -1,0 +1,121 @@
+//! Requests to the API server, counted by what they ask for.
+
+use http::{HeaderValue, Method, Request, header::USER_AGENT};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+};
+use tower::util::MapRequestLayer;
+
+use crate::metrics::Metrics;
+
+const NAME: &str = concat!("osc-operator/", env!("CARGO_PKG_VERSION"));
+
+/// A client whose requests are counted.
+///
+/// # Errors
+/// Where the configuration leads nowhere.
+pub fn counted_client(config: Config, metrics: &Metrics) -> Result<Client, kube::Error> {
+    let metrics = metrics.clone();
+    let count = move |mut request: Request<Body>| {
+        // Who asks, as the API server's own log has it.
+        let headers = request.headers_mut();
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(NAME));
+        if let Some((verb, resource)) = asked(
+            request.method(),
+            request.uri().path(),
+            request.uri().query(),
+        ) {
+            metrics.requested(verb, resource);
+        }
+        request
+    };
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&MapRequestLayer::new(count))
+        .build())
+}
+
+/// Verb and kind as RBAC spells them: `/api/v1/...` or `/apis/GROUP/VERSION/...`, then perhaps `namespaces/NAMESPACE/`, then
+/// `KIND/NAME/SUBRESOURCE`. `None` where no object is asked for.
+fn asked<'a>(
+    method: &Method,
+    path: &'a str,
+    query: Option<&str>,
+) -> Option<(&'static str, &'a str)> {
+    let versioned = match path.strip_prefix("/apis/") {
+        Some(rest) => rest.split_once('/')?.1,
+        None => path.strip_prefix("/api/")?,
+    };
+    let (_version, mut rest) = versioned.split_once('/')?;
+    if let Some((_namespace, inside)) = rest
+        .strip_prefix("namespaces/")
+        .and_then(|rest| rest.split_once('/'))
+    {
+        rest = inside;
+    }
+    let (resource, name) = match rest.split_once('/') {
+        Some((resource, name)) => (resource, Some(name)),
+        None => (rest, None),
+    };
+    let watches = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .any(|part| ["watch=true", "watch=1"].contains(&part));
+    let verb = match (method, name) {
+        (&Method::GET, _) if watches => "watch",
+        (&Method::GET, None) => "list",
+        (&Method::GET, Some(_)) => "get",
+        (&Method::POST, _) => "create",
+        (&Method::PUT, _) => "update",
+        (&Method::PATCH, _) => "patch",
+        (&Method::DELETE, _) => "delete",
+        _ => return None,
+    };
+    Some((verb, resource))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_is_counted_by_its_verb_and_its_kind() {
+        let namespaced = "/api/v1/namespaces/team/secrets";
+        let of_group = "/apis/apps/v1/namespaces/team/statefulsets/demo";
+        for (method, path, query, wanted) in [
+            (Method::GET, namespaced, None, ("list", "secrets")),
+            (
+                Method::GET,
+                "/api/v1/secrets",
+                Some("limit=500&watch=true"),
+                ("watch", "secrets"),
+            ),
+            (Method::POST, namespaced, Some(""), ("create", "secrets")),
+            (Method::GET, of_group, None, ("get", "statefulsets")),
+            (
+                Method::PATCH,
+                of_group,
+                Some("force=true"),
+                ("patch", "statefulsets"),
+            ),
+            (Method::DELETE, of_group, None, ("delete", "statefulsets")),
+            (
+                Method::GET,
+                "/apis/storage.k8s.io/v1/storageclasses/fast",
+                None,
+                ("get", "storageclasses"),
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/team",
+                None,
+                ("get", "namespaces"),
+            ),
+        ] {
+            assert_eq!(asked(&method, path, query), Some(wanted), "{path}");
+        }
+        assert_eq!(asked(&Method::GET, "/version", None), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! Who set which field, as `managedFields` tell it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use serde_json::{Map, Value};
+
+use super::{FieldPath, Step};
+use crate::names::FIELD_MANAGER;
+
+/// Somebody else who set this field last.
+pub fn manager_of<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Option<&'a str> {
+    newest(entries.iter().filter(|entry| {
+        let fields = entry.fields_v1.as_ref();
+        fields.is_some_and(|fields| owns(&fields.0, &path.0))
+    }))
+}
+
+/// Somebody else who has this field for himself: he gave it another value than we had applied.
+pub fn taken_over<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Option<&'a str> {
+    let is_ours = entries.iter().any(|entry| {
+        let fields = entry.fields_v1.as_ref();
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && fields.is_some_and(|fields| owns(&fields.0, &path.0))
+    });
+    manager_of(path, entries).filter(|_| !is_ours)
+}
+
+/// Somebody else who wrote the object last: what he took away is nobody's field any more.
+pub fn last_manager(entries: &[ManagedFieldsEntry]) -> Option<&str> {
+    newest(
+        entries
+            .iter()
+            .filter(|entry| entry.subresource.as_deref() != Some("status")),
+    )
+}
+
+fn newest<'a>(entries: impl Iterator<Item = &'a ManagedFieldsEntry>) -> Option<&'a str> {
+    entries
+        .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?
+        .manager
+        .as_deref()
+}
+
+fn owns(fields: &Value, path: &[Step]) -> bool {
+    let Some((step, rest)) = path.split_first() else {
+        return true;
+    };
+    let Some(members) = fields.as_object() else {
+        return false;
+    };
+    // It owns the whole of what is below, or of the list.
+    if members.is_empty() || matches!(step, Step::Place(_)) {
+        return true;
+    }
+    let below = match step {
+        Step::Field(name) => members.get(&format!("f:{name}")),
+        Step::Item(keys) => members
+            .iter()
+            .find(|(name, _)| item_keys(name).is_some_and(|item| matches(&item, keys)))
+            .map(|(_, below)| below),
+        Step::Place(_) => None,
+    };
+    below.is_some_and(|below| owns(below, rest))
+}
+
+/// The fields that we applied once and want no more: an apply takes them away.
+pub fn unwanted(wanted: &Value, entries: &[ManagedFieldsEntry]) -> Vec<FieldPath> {
+    let ours = entries.iter().filter(|entry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.operation.as_deref() == Some("Apply")
+            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+    });
+    let mut found = Vec::new();
+    for fields in ours.filter_map(|entry| entry.fields_v1.as_ref()) {
+        collect(&fields.0, wanted, &mut Vec::new(), &mut found);
+    }
+    found
+}
+
+fn collect(fields: &Value, wanted: &Value, path: &mut Vec<Step>, found: &mut Vec<FieldPath>) {
+    for (key, below) in fields.as_object().into_iter().flatten() {
+        let (step, there) = if let Some(name) = key.strip_prefix("f:") {
+            (Step::Field(name.to_owned()), wanted.get(name))
+        } else if let Some(keys) = item_keys(key) {
+            let items = wanted.as_array();
+            let item = items.and_then(|items| items.iter().find(|item| is_item(item, &keys)));
+            (Step::Item(keys), item)
+        } else {
+            // `.` is the object itself, and none of our lists is a set of values.
+            continue;
+        };
+        path.push(step);
+        match there {
+            Some(there) => collect(below, there, path, found),
+            None => found.push(FieldPath(path.clone())),
+        }
+        path.pop();
+    }
+}
+
+/// `k:{"name":"node"}`
+fn item_keys(name: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(name.strip_prefix("k:")?).ok()
+}
+
+/// What is written may leave a key to its default.
+fn is_item(item: &Value, keys: &Map<String, Value>) -> bool {
+    let mut present = keys
+        .iter()
+        .filter_map(|(name, value)| Some((item.get(name)?, value)));
+    let same = present.clone().all(|(there, value)| there == value);
+    present.next().is_some() && same
+}
+
+fn matches(item: &Map<String, Value>, keys: &Map<String, Value>) -> bool {
+    keys.iter()
+        .all(|(name, value)| item.get(name) == Some(value))
+}

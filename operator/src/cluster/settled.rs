@@ -1,0 +1,64 @@
+//! Most reconciles find everything as it was. Such a one only looks: at what the watches have shown, and at the nodes. It writes and orders
+//! nothing; where there is something to do, that is decided anew from what the API server itself holds at that moment.
+
+use std::{
+    fmt::{self, Write},
+    hash::{DefaultHasher, Hasher},
+};
+
+use super::{apply, build::ClusterResources, dereference::DereferencedObjects};
+
+/// A kind that the operator can do without and may not write, with the API server's words.
+pub(super) type RefusedKind = (String, String);
+
+/// What was found when a cluster was last read as a whole and nothing was to be done.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// What the watches had shown before it was read.
+    pub(super) fingerprint: u64,
+    /// The generation of the resource.
+    pub(super) generation: Option<i64>,
+    /// What was read, without what the watches keep.
+    pub(super) found: DereferencedObjects,
+    /// What was wanted, as a number; `None` where the cluster stood still.
+    pub(super) wanted: Option<u64>,
+    /// What could not be written.
+    pub(super) refused: Vec<RefusedKind>,
+}
+
+/// What a reconcile may do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Mandate<'a> {
+    /// To write and to order: everything was read from the API server itself.
+    Act,
+    /// To look, for as long as what was read last still stands.
+    Look(&'a Settled),
+}
+
+impl Mandate<'_> {
+    /// Whether anything may be written or ordered.
+    ///
+    /// # Errors
+    /// Where this reconcile may only look.
+    pub(super) fn may_act(self) -> Result<(), apply::Error> {
+        match self {
+            Self::Act => Ok(()),
+            Self::Look(_) => Err(apply::Error::OnlyLooked),
+        }
+    }
+}
+
+/// A number that changes with what is wanted.
+pub(super) fn number_of(resources: &ClusterResources) -> u64 {
+    struct Hashing(DefaultHasher);
+    impl Write for Hashing {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.write(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut hashing = Hashing(DefaultHasher::new());
+    // It cannot fail: the hasher takes everything.
+    let _ = write!(hashing, "{resources:?}");
+    hashing.0.finish()
+}

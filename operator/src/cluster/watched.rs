@@ -1,0 +1,233 @@
+//! What the watches have shown. Of most objects only a number is kept that changes with them: enough to tell that a cluster is as it was
+//! when it was last read as a whole. What its status is made of, pods and `StatefulSets`, is kept itself.
+
+mod shelf;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use k8s_openapi::{
+    api::{apps::v1::StatefulSet, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{Resource, ResourceExt, runtime::watcher};
+
+use super::validate::{ValidatedCluster, claim_owner};
+use crate::names::{LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR};
+use shelf::Shelf;
+
+/// A namespace, and a cluster in it; an empty name stands for what belongs to none.
+type Place = (String, String);
+
+/// Kinds that are watched for their numbers. A cluster can do without the last two, which Kubernetes need not know.
+const KINDS: [&str; 10] = [
+    "StatefulSet",
+    "Service",
+    "ConfigMap",
+    "ServiceAccount",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "Secret",
+    "PersistentVolumeClaim",
+    "ServiceMonitor",
+    "Certificate",
+];
+
+/// What the watches of one scope have shown: of a namespace, or of all of them.
+#[derive(Debug, Default)]
+pub struct Watched(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    versions: HashMap<String, Shelf<u64>>,
+    stateful_sets: Shelf<Arc<StatefulSet>>,
+    pods: Shelf<Arc<Pod>>,
+    clusters: Shelf<()>,
+    /// Clusters that name a Secret of the user's own.
+    named: HashMap<(String, String), BTreeSet<String>>,
+}
+
+impl Watched {
+    /// Notes what a watch of one kind tells.
+    pub fn note<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let kind = K::kind(&());
+        let mut state = self.lock();
+        let shelf = state.versions.entry(kind.into_owned()).or_default();
+        shelf.note(event, |object| (place(object), version(object.meta())));
+    }
+
+    /// The same of `StatefulSets`.
+    pub fn note_stateful_set(&self, event: &Result<watcher::Event<StatefulSet>, watcher::Error>) {
+        self.note(event);
+        let keep = |set: &StatefulSet| (place(set), Arc::new(set.clone()));
+        self.lock().stateful_sets.note(event, keep);
+    }
+
+    /// The same of pods.
+    pub fn note_pod(&self, event: &Result<watcher::Event<Pod>, watcher::Error>) {
+        let keep = |pod: &Pod| (place(pod), Arc::new(pod.clone()));
+        self.lock().pods.note(event, keep);
+    }
+
+    /// The same of clusters, of which only the names count.
+    pub fn note_cluster<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let keep = |cluster: &K| ((cluster.namespace().unwrap_or_default(), String::new()), ());
+        self.lock().clusters.note(event, keep);
+    }
+
+    /// Notes which Secrets of the user's own a cluster names.
+    pub(super) fn note_named(&self, cluster: &ValidatedCluster) {
+        let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
+        let mut state = self.lock();
+        for (_, clusters) in state
+            .named
+            .iter_mut()
+            .filter(|((of, _), _)| of == namespace)
+        {
+            clusters.remove(name);
+        }
+        for secret in named_secrets(cluster) {
+            let place = (namespace.to_owned(), secret);
+            state
+                .named
+                .entry(place)
+                .or_default()
+                .insert(name.to_owned());
+        }
+        state.named.retain(|_, clusters| !clusters.is_empty());
+    }
+
+    /// The clusters that a Secret belongs to, or that name it.
+    pub(super) fn clusters_of_secret<K>(&self, secret: &K) -> BTreeSet<String>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let (namespace, owner) = place(secret);
+        let named = self
+            .lock()
+            .named
+            .get(&(namespace, secret.name_any()))
+            .cloned();
+        let owner = Some(owner).filter(|owner| !owner.is_empty());
+        named.into_iter().flatten().chain(owner).collect()
+    }
+
+    /// A number that stays the same while nothing changes of what a cluster is made of; `None` while that cannot be told.
+    pub(super) fn fingerprint(&self, cluster: &ValidatedCluster) -> Option<u64> {
+        let state = self.lock();
+        if !state.pods.is_listed() || !state.stateful_sets.is_listed() {
+            return None;
+        }
+        let namespace = &cluster.namespace;
+        let own = (namespace.clone(), cluster.name.as_str().to_owned());
+        let mut hasher = DefaultHasher::new();
+        for kind in KINDS {
+            let shelf = state.versions.get(kind)?;
+            let may_be_unknown = ["ServiceMonitor", "Certificate"].contains(&kind);
+            let is_known = shelf.is_listed() || may_be_unknown && shelf.is_refused();
+            if !is_known {
+                return None;
+            }
+            (kind, shelf.is_listed()).hash(&mut hasher);
+            shelf.at(&own).for_each(|object| object.hash(&mut hasher));
+        }
+        let secrets = state.versions.get("Secret")?;
+        let nobodys = (namespace.clone(), String::new());
+        for name in named_secrets(cluster) {
+            (&name, secrets.get(&nobodys, &name)).hash(&mut hasher);
+        }
+        // Whose these are depends on what else is in the namespace.
+        if !cluster.additions.references.is_empty() || cluster.spec.tls.secret_ref.is_some() {
+            if !state.clusters.is_listed() {
+                return None;
+            }
+            let names = state.clusters.at(&nobodys).map(|(name, ())| name);
+            names.for_each(|name| name.hash(&mut hasher));
+            let mut owned: Vec<_> = secrets.owned_in(namespace).collect();
+            owned.sort_unstable();
+            owned.hash(&mut hasher);
+        }
+        Some(hasher.finish())
+    }
+
+    /// The StatefulSet of a cluster.
+    pub(super) fn stateful_set(&self, cluster: &ValidatedCluster) -> Option<StatefulSet> {
+        let own = (cluster.namespace.clone(), cluster.name.as_str().to_owned());
+        let state = self.lock();
+        let set = state.stateful_sets.get(&own, cluster.name.as_str());
+        set.map(|set| StatefulSet::clone(set))
+    }
+
+    /// Its pods.
+    pub(super) fn pods(&self, cluster: &ValidatedCluster) -> Vec<Pod> {
+        let own = (cluster.namespace.clone(), cluster.name.as_str().to_owned());
+        let state = self.lock();
+        let pods = state.pods.at(&own);
+        pods.map(|(_, pod)| Pod::clone(pod)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Secrets of the user's own that the operator reads.
+fn named_secrets(cluster: &ValidatedCluster) -> impl Iterator<Item = String> {
+    let api_key = cluster.spec.api_key.secret_ref.as_ref();
+    let api_key = api_key.map(|reference| reference.name.clone());
+    api_key
+        .into_iter()
+        .chain(cluster.client_certificate_secret())
+}
+
+/// By the label, or by the name of a volume claim, as they are found when they are read.
+fn place<K: Resource<DynamicType = ()>>(object: &K) -> Place {
+    let name = object.name_any();
+    let cluster = if K::kind(&()) == "PersistentVolumeClaim" {
+        claim_owner(&name)
+    } else {
+        let labels = object.labels();
+        let is_ours = K::kind(&()) == "Pod"
+            || labels.get(LABEL_MANAGED_BY).map(String::as_str) == Some(OPERATOR);
+        labels
+            .get(LABEL_INSTANCE)
+            .filter(|_| is_ours)
+            .map(String::as_str)
+    };
+    (
+        object.namespace().unwrap_or_default(),
+        cluster.unwrap_or_default().to_owned(),
+    )
+}
+
+/// A number that changes with an object. Where the API server counts the changes of what is wanted, its status does not count.
+fn version(metadata: &ObjectMeta) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    metadata.uid.hash(&mut hasher);
+    match metadata.generation {
+        None => metadata.resource_version.hash(&mut hasher),
+        Some(generation) => {
+            generation.hash(&mut hasher);
+            metadata.labels.hash(&mut hasher);
+            metadata.annotations.hash(&mut hasher);
+            metadata.deletion_timestamp.is_some().hash(&mut hasher);
+            let owners = metadata.owner_references.iter().flatten();
+            for owner in owners {
+                (&owner.uid, owner.controller).hash(&mut hasher);
+            }
+        }
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;

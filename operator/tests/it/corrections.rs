@@ -1,0 +1,138 @@
+//! What others change in a child of a cluster: it is put back, and an event says whose change it was.
+
+use serde_json::{Value, json};
+
+use opensecureconf_operator::cluster::{context::Context, resource::OpenSecureConfCluster};
+
+use crate::{
+    ONE_NODE,
+    api_server::ApiServer,
+    reconcile::{CORE, STATEFUL_SET, reconcile},
+    resource,
+};
+
+/// Changes an object as a client of this name would.
+fn change(server: &ApiServer, path: &str, manager: &str, fields: &Value, how: impl Fn(&mut Value)) {
+    let mut object = server.object(path).unwrap();
+    how(&mut object);
+    object["metadata"]["managedFields"] = json!([{
+        "manager": manager, "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
+        "fieldsType": "FieldsV1", "fieldsV1": fields,
+    }]);
+    server.put(path, object);
+}
+
+/// Lets everything be made, and be told.
+async fn made(server: &ApiServer, cluster: &mut OpenSecureConfCluster, context: &Context) {
+    for _ in 0..2 {
+        reconcile(server, cluster, context).await;
+    }
+    server.writes();
+}
+
+fn corrections(server: &ApiServer) -> Vec<String> {
+    let mut notes = server.notes();
+    notes.retain(|note| note.starts_with("corrected"));
+    notes
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_as_wanted_is_not_written_to() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    made(&server, &mut cluster, &context).await;
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_somebody_changed_is_put_back_and_an_event_names_the_field_and_him() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    made(&server, &mut cluster, &context).await;
+    let scaled = json!({ "f:spec": { "f:replicas": {} } });
+    change(&server, STATEFUL_SET, "kubectl", &scaled, |set| {
+        set["spec"]["replicas"] = json!(0);
+    });
+    let config_map = format!("{CORE}/configmaps/demo-nodes");
+    change(&server, &config_map, "kubectl-edit", &json!({}), |map| {
+        map["data"].as_object_mut().unwrap().clear();
+    });
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(
+        server.writes(),
+        [
+            format!("PATCH {config_map}"),
+            format!("PATCH {STATEFUL_SET}")
+        ],
+        "nothing but what differs"
+    );
+    assert_eq!(server.object(STATEFUL_SET).unwrap()["spec"]["replicas"], 1);
+    let told = corrections(&server);
+    let wanted = "corrected StatefulSet demo: kubectl had changed spec.replicas";
+    assert!(told.iter().any(|note| note == wanted), "{told:?}");
+    let wanted = "corrected ConfigMap demo-nodes: kubectl-edit had changed data.";
+    assert!(told.iter().any(|note| note.starts_with(wanted)), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_adds_nodes_by_hand_is_told_of_once_while_they_leave_again() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    made(&server, &mut cluster, &context).await;
+    let scaled = json!({ "f:spec": { "f:replicas": {} } });
+    change(&server, STATEFUL_SET, "kubectl", &scaled, |set| {
+        set["spec"]["replicas"] = json!(4);
+    });
+
+    for _ in 0..3 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+
+    let wanted = "corrected StatefulSet demo: kubectl had changed spec.replicas";
+    assert_eq!(corrections(&server), [wanted]);
+}
+
+#[tokio::test]
+async fn what_the_user_asks_for_is_no_correction() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    made(&server, &mut cluster, &context).await;
+    cluster.spec.image = Some("node:2".to_owned());
+    cluster.spec.service.annotations = [("a".to_owned(), "b".to_owned())].into();
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    let writes = server.writes();
+    assert!(
+        writes.contains(&format!("PATCH {STATEFUL_SET}")),
+        "{writes:?}"
+    );
+    assert!(
+        writes.contains(&format!("PATCH {CORE}/services/demo")),
+        "{writes:?}"
+    );
+    assert_eq!(corrections(&server), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_an_earlier_operator_applied_and_nobody_wants_any_more_goes() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    made(&server, &mut cluster, &context).await;
+    let service = format!("{CORE}/services/demo");
+    let mut object = server.object(&service).unwrap();
+    object["metadata"]["annotations"] = json!({ "old": "one" });
+    object["metadata"]["managedFields"] = json!([{
+        "manager": "opensecureconf.io/operator", "operation": "Apply", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
+        "fieldsType": "FieldsV1", "fieldsV1": { "f:metadata": { "f:annotations": { "f:old": {} } } },
+    }]);
+    server.put(&service, object);
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(server.writes(), [format!("PATCH {service}")]);
+    assert_eq!(corrections(&server), Vec::<String>::new());
+}

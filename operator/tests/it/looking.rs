@@ -1,0 +1,227 @@
+//! Reconciles that find everything as it was: they ask the API server for nothing, and whatever is to be done is decided from what it holds
+//! itself.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+};
+use kube::{Resource, core::PartialObjectMeta, runtime::watcher};
+use opensecureconf_operator::{
+    certificate::Certificate,
+    cluster::{context::Context, resource::OpenSecureConfCluster, watched::Watched},
+    service_monitor::ServiceMonitor,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{
+    ONE_NODE,
+    api_server::ApiServer,
+    reconcile::{CORE, DISRUPTION_BUDGET, STATEFUL_SET, STATUS, condition, reconcile},
+    resource,
+};
+
+type Event<K> = Result<watcher::Event<K>, watcher::Error>;
+
+/// Shows the watches what the API server holds now.
+fn show(server: &ApiServer, context: &Context) {
+    fn metadata<K>(server: &ApiServer, watched: &Watched)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let listed: Vec<PartialObjectMeta<K>> = list::<K, _>(server);
+        tell(listed, |event| watched.note(event));
+    }
+    let watched = &context.watch(None);
+    metadata::<Service>(server, watched);
+    metadata::<ConfigMap>(server, watched);
+    metadata::<ServiceAccount>(server, watched);
+    metadata::<NetworkPolicy>(server, watched);
+    metadata::<PodDisruptionBudget>(server, watched);
+    metadata::<ServiceMonitor>(server, watched);
+    metadata::<Certificate>(server, watched);
+    metadata::<Secret>(server, watched);
+    metadata::<PersistentVolumeClaim>(server, watched);
+    tell(list::<StatefulSet, _>(server), |event| {
+        watched.note_stateful_set(event);
+    });
+    tell(list::<Pod, _>(server), |event| watched.note_pod(event));
+    tell(Vec::<OpenSecureConfCluster>::new(), |event| {
+        watched.note_cluster(event);
+    });
+}
+
+/// The objects of one kind, each with a version that changes with it.
+fn list<K, T>(server: &ApiServer) -> Vec<T>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    T: DeserializeOwned,
+{
+    let kind = format!("/namespaces/team/{}/", K::plural(&()));
+    let objects = server.objects().into_iter();
+    let ours = objects.filter(|(path, _)| path.contains(&kind));
+    ours.map(|(_, mut object)| {
+        let mut hasher = DefaultHasher::new();
+        object.hash(&mut hasher);
+        object["metadata"]["namespace"] = json!("team");
+        object["metadata"]["resourceVersion"] = json!(hasher.finish().to_string());
+        serde_json::from_value(object).unwrap()
+    })
+    .collect()
+}
+
+fn tell<K>(objects: Vec<K>, note: impl Fn(&Event<K>)) {
+    note(&Ok(watcher::Event::Init));
+    for object in objects {
+        note(&Ok(watcher::Event::InitApply(object)));
+    }
+    note(&Ok(watcher::Event::InitDone));
+}
+
+/// A cluster that was read as a whole once there was nothing to do, and whose pod is there.
+async fn settled(yaml: &str) -> (ApiServer, Context, OpenSecureConfCluster) {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(yaml);
+    let pod = json!({ "metadata": { "name": "demo-0", "labels": { "app.kubernetes.io/instance": "demo" } } });
+    server.put(&format!("{CORE}/pods/demo-0"), pod);
+    reconcile(&server, &mut cluster, &context).await;
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    server.requests();
+    (server, context, cluster)
+}
+
+const NOTHING: Vec<String> = Vec::new();
+
+#[tokio::test]
+async fn an_unchanged_cluster_costs_the_api_server_nothing() {
+    let (server, context, mut cluster) = settled(ONE_NODE).await;
+    for _ in 0..5 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    assert_eq!(server.requests(), NOTHING);
+}
+
+#[tokio::test]
+async fn what_pods_do_is_told_from_the_watch_alone() {
+    let (server, context, mut cluster) = settled(ONE_NODE).await;
+    let refused = json!({ "metadata": { "name": "demo-0", "labels": { "app.kubernetes.io/instance": "demo" } },
+        "status": { "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room" }] } });
+    server.put(&format!("{CORE}/pods/demo-0"), refused);
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.requests(), [format!("PATCH {STATUS}")]);
+    let ready = condition(&server, "Ready");
+    assert_eq!(
+        ready["message"],
+        "0 of 1 nodes serve; pod demo-0: Unschedulable: no room"
+    );
+}
+
+type Change = fn(&mut Value);
+
+#[tokio::test]
+async fn whatever_changes_of_a_cluster_is_seen_and_corrected() {
+    let changes: [(&str, Change); 4] = [
+        (STATEFUL_SET, |set| set["spec"]["replicas"] = json!(0)),
+        (DISRUPTION_BUDGET, |budget| {
+            budget["spec"]["maxUnavailable"] = json!(3);
+        }),
+        ("/api/v1/namespaces/team/services/demo", |service| {
+            service["metadata"]["labels"] = json!({});
+        }),
+        ("/api/v1/namespaces/team/configmaps/demo-nodes", |map| {
+            map["data"] = json!({});
+        }),
+    ];
+    for (path, change) in changes {
+        let (server, context, mut cluster) = settled(ONE_NODE).await;
+        let before = server.object(path).unwrap();
+        let mut object = before.clone();
+        change(&mut object);
+        server.put(path, object);
+        reconcile(&server, &mut cluster, &context).await;
+        assert_eq!(server.requests(), NOTHING, "no watch has told of it yet");
+
+        show(&server, &context);
+        reconcile(&server, &mut cluster, &context).await;
+        assert_eq!(server.object(path).unwrap(), before);
+        assert!(server.writes().contains(&format!("PATCH {path}")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_watch_has_missed_is_never_acted_on() {
+    // The watch still shows what was: the StatefulSet is gone, and the salt with it.
+    let (server, context, mut cluster) = settled(ONE_NODE).await;
+    let salt = format!("{CORE}/secrets/demo-salt");
+    server.remove(STATEFUL_SET);
+    cluster.metadata.generation = Some(2);
+    server.remove(&salt);
+    server.put(
+        &format!("{CORE}/persistentvolumeclaims/data-demo-0"),
+        json!({ "metadata": { "name": "data-demo-0" } }),
+    );
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(
+        server.object(&salt),
+        None,
+        "there is a volume, which no watch has shown"
+    );
+    assert!(server.object(STATEFUL_SET).is_some());
+}
+
+#[tokio::test]
+async fn a_deleted_child_and_a_lost_secret_are_seen() {
+    let (server, context, mut cluster) = settled(ONE_NODE).await;
+    let service = format!("{CORE}/services/demo");
+    server.remove(&service);
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.object(&service).is_some());
+
+    let key = format!("{CORE}/secrets/demo-api-key");
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    server.remove(&key);
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.object(&key).is_some());
+}
+
+#[tokio::test]
+async fn a_secret_of_the_users_own_is_read_again_when_it_changes() {
+    let yaml = format!("{ONE_NODE}  apiKey: {{ secretRef: {{ name: mine, key: key }} }}\n");
+    let (server, context, mut cluster) = settled(&yaml).await;
+    assert_eq!(condition(&server, "Stalled")["reason"], "ApiKeyMissing");
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.requests(), NOTHING);
+
+    server.put(
+        &format!("{CORE}/secrets/mine"),
+        json!({ "metadata": { "name": "mine" }, "data": { "key": "a2V5a2V5a2V5a2V5a2V5" } }),
+    );
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.object(STATEFUL_SET).is_some());
+}
+
+#[tokio::test]
+async fn where_a_kind_is_not_watched_everything_is_read() {
+    let (server, context, mut cluster) = settled(ONE_NODE).await;
+    let forbidden = json!({ "code": 403, "reason": "Forbidden", "message":
+        "pods is forbidden: User \"o\" cannot watch resource \"pods\" in API group \"\" at the cluster scope" });
+    let refused = watcher::Error::WatchStartFailed(kube::Error::Api(
+        serde_json::from_value(forbidden).unwrap(),
+    ));
+    context.watch(None).note_pod(&Err(refused));
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.requests().len() > 10);
+}
