@@ -20,6 +20,7 @@ pub struct Metrics {
     leader: IntGauge,
     conditions: IntGaugeVec,
     members: IntGaugeVec,
+    last_looks: IntGaugeVec,
     missing_rights: IntGaugeVec,
     foreign: IntGaugeVec,
     api_requests: IntCounterVec,
@@ -72,6 +73,13 @@ impl Metrics {
                 ),
                 &["namespace", "name", "state"],
             )?,
+            last_looks: IntGaugeVec::new(
+                Opts::new(
+                    "osc_operator_cluster_last_look_timestamp_seconds",
+                    "When the operator last looked at a cluster, in seconds since 1970",
+                ),
+                &["namespace", "name"],
+            )?,
             foreign: IntGaugeVec::new(
                 Opts::new(
                     "osc_operator_foreign_clusters",
@@ -104,6 +112,7 @@ impl Metrics {
             leader,
             conditions,
             members,
+            last_looks,
             missing_rights,
             foreign,
             api_requests,
@@ -115,6 +124,7 @@ impl Metrics {
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(conditions.clone()))?;
         registry.register(Box::new(members.clone()))?;
+        registry.register(Box::new(last_looks.clone()))?;
         registry.register(Box::new(missing_rights.clone()))?;
         registry.register(Box::new(foreign.clone()))?;
         registry.register(Box::new(api_requests.clone()))?;
@@ -146,6 +156,9 @@ impl Metrics {
     /// Shows what the status of a cluster says.
     pub fn observed(&self, namespace: &str, name: &str, status: &ClusterStatus) {
         let _ = self.foreign.remove_label_values(&[namespace, name]);
+        self.last_looks
+            .with_label_values(&[namespace, name])
+            .set(jiff::Timestamp::now().as_second());
         for type_ in CONDITIONS {
             let labels = [namespace, name, type_];
             let found = status.conditions.iter().find(|found| found.type_ == type_);
@@ -185,6 +198,7 @@ impl Metrics {
         for state in MEMBER_STATES {
             let _ = self.members.remove_label_values(&[namespace, name, state]);
         }
+        let _ = self.last_looks.remove_label_values(&[namespace, name]);
         let _ = self.foreign.remove_label_values(&[namespace, name]);
     }
 
@@ -274,6 +288,11 @@ mod tests {
         ] {
             assert!(page.contains(line), "{line} is not in {page}");
         }
+        let looked =
+            "osc_operator_cluster_last_look_timestamp_seconds{name=\"prod\",namespace=\"shop\"} ";
+        let at = page.lines().find_map(|line| line.strip_prefix(looked));
+        let ago = jiff::Timestamp::now().as_second() - at.unwrap().parse::<i64>().unwrap();
+        assert!((0..60).contains(&ago), "{ago}");
         assert!(!page.contains("Reconciling"), "{page}");
         assert!(!page.contains("SaltMatches"), "{page}");
 

@@ -12,6 +12,8 @@ use crate::{
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// As long as a Lease that nobody renews is waited for, and a little more (`leader.rs`).
+const TOLERATED_SECONDS: i64 = 20;
 
 /// All documents, in the order in which they can be applied.
 pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
@@ -43,6 +45,19 @@ pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
             "ingress": [{ "ports": [{ "port": "admin", "protocol": "TCP" }] }],
         } }),
     ])
+}
+
+fn tolerations() -> Value {
+    let taints = ["not-ready", "unreachable"];
+    let tolerated = taints.map(|taint| {
+        json!({
+            "key": format!("node.kubernetes.io/{taint}"),
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": TOLERATED_SECONDS,
+        })
+    });
+    Value::from(tolerated.to_vec())
 }
 
 /// What the operator's pods are selected by, for ever. The instance keeps two releases of the chart apart.
@@ -141,6 +156,8 @@ fn deployment() -> Value {
                         "whenUnsatisfiable": "ScheduleAnyway",
                         "labelSelector": { "matchLabels": selector() },
                     }],
+                    // The other one leads long before; this one is to be made anew elsewhere soon, as it keeps nothing.
+                    "tolerations": tolerations(),
                     "containers": [{
                         "name": "operator",
                         "image": format!("{OPERATOR}:{VERSION}"),
