@@ -12,6 +12,7 @@ use kube::{
 };
 use rand::rngs::SysError;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 use super::{
     build::ClusterResources,
@@ -19,6 +20,7 @@ use super::{
     dereference::{DereferencedObjects, LiveChild, OptionalKind},
     difference::{self, FieldPath},
     namespace_end::is_ending,
+    port_clash,
     validate::ValidatedCluster,
 };
 use crate::{
@@ -259,6 +261,20 @@ impl Children<'_> {
             }
         };
         let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
+        if let Some(live) = live
+            && let Some(ports) = port_clash::resolved(&wanted, &live.object)
+        {
+            let ports = json!({
+                "metadata": { "resourceVersion": live.resource_version },
+                "spec": { "ports": ports },
+            });
+            let parameters = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            let changed = api.patch(&name, &parameters, &Patch::Merge(ports)).await;
+            changed.map_err(|source| failed::<K>("patch", &name, source))?;
+        }
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
         let applied = applied.map_err(|source| failed::<K>("apply", &name, source))?;

@@ -34,6 +34,7 @@ mod observe;
 mod ownership;
 mod pace;
 pub mod pod_creation;
+mod port_clash;
 mod prune_protection;
 pub mod reconcile;
 pub mod resource;

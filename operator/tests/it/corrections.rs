@@ -96,6 +96,27 @@ async fn who_adds_nodes_by_hand_is_told_of_once_while_they_leave_again() {
 }
 
 #[tokio::test]
+async fn a_port_with_another_number_is_put_back_before_the_apply_that_would_be_refused() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    made(&server, &mut cluster, &context).await;
+    let service = format!("{CORE}/services/demo");
+    let before = server.object(&service).unwrap();
+    change(&server, &service, "kubectl-patch", &json!({}), |service| {
+        service["spec"]["ports"][0]["port"] = json!(9444);
+    });
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    let patch = format!("PATCH {service}");
+    assert_eq!(server.writes(), [patch.clone(), patch]);
+    let after = server.object(&service).unwrap();
+    assert_eq!(after["spec"]["ports"], before["spec"]["ports"]);
+    let wanted = "corrected Service demo: kubectl-patch had changed spec.ports[9443,TCP]";
+    assert_eq!(corrections(&server), [wanted]);
+}
+
+#[tokio::test]
 async fn what_the_user_asks_for_is_no_correction() {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(ONE_NODE);
