@@ -10,6 +10,7 @@ use super::{
     reconcile::{Error, reconcile_cluster, reconcile_malformed},
     resource::OpenSecureConfCluster,
     validate::claim_owner,
+    watch_retries,
     watched::Watched,
 };
 use crate::{
@@ -112,11 +113,10 @@ fn clusters(
 ) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send + use<> {
     let scope = namespace.unwrap_or_default().to_owned();
     let watched = context.watch(namespace);
-    watcher(
+    watch_retries::rarer(watcher(
         scoped::<Guarded>(&context.client, namespace),
         watcher::Config::default(),
-    )
-    .default_backoff()
+    ))
     .reflect(store)
     .inspect(move |event| watched.note_cluster(event))
     .inspect(move |event| match event {
@@ -238,8 +238,7 @@ where
     N: Fn(&Watched, &Result<watcher::Event<K>, watcher::Error>) + Send,
 {
     let watched = Arc::clone(watched);
-    events
-        .default_backoff()
+    watch_retries::rarer(events)
         .inspect(move |event| note(&watched, event))
         .touched_objects()
         .filter(|result| std::future::ready(result.is_ok()))

@@ -45,4 +45,5 @@ mod settled;
 pub mod stalled;
 pub mod status;
 pub mod validate;
+mod watch_retries;
 pub mod watched;

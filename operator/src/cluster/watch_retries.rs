@@ -1,0 +1,72 @@
+//! Watches that fail from their beginning, as those of a kind that this Kubernetes does not know or this operator may not see.
+
+use std::future::ready;
+
+use futures::{Stream, StreamExt, stream};
+use kube::runtime::{WatchStreamExt, watcher, watcher::Event};
+
+/// The same watch, which is tried again more and more rarely while it fails: at first after a second, then up to every half minute.
+///
+/// A watch tells that it begins before its first request, and any success ends the patience of kube-runtime's backoff; so the beginning
+/// is told here together with what follows it.
+pub(super) fn rarer<K: Send>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
+    let told = events.scan(false, |begins, event| {
+        let is_beginning = matches!(event, Ok(Event::Init));
+        let follows = matches!(event, Ok(Event::InitApply(_) | Event::InitDone));
+        let beginning = (*begins && follows).then_some(Ok(Event::Init));
+        *begins = is_beginning;
+        let told = beginning
+            .into_iter()
+            .chain((!is_beginning).then_some(event));
+        ready(Some(stream::iter(told)))
+    });
+    told.flatten().default_backoff()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kube::runtime::watcher::Error;
+    use tokio::time::{Instant, timeout_at};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_does_not_exist_is_asked_for_more_and_more_rarely() {
+        let failing = stream::iter([0, 1]).cycle().map(|turn| match turn {
+            0 => Ok(Event::<()>::Init),
+            _ => Err(Error::NoResourceVersion),
+        });
+        let mut events = Box::pin(rarer(failing));
+        let end = Instant::now() + Duration::from_mins(10);
+        let mut failures = 0;
+        while let Ok(Some(event)) = timeout_at(end, events.next()).await {
+            assert!(event.is_err(), "{event:?}");
+            failures += 1;
+        }
+        assert!((10..60).contains(&failures), "{failures} in ten minutes");
+    }
+
+    #[tokio::test]
+    async fn what_is_listed_and_what_changes_is_told_as_ever() {
+        let watched = || {
+            let first = [
+                Event::Init,
+                Event::InitApply(1),
+                Event::InitDone,
+                Event::Apply(2),
+            ];
+            let empty = [Event::Init, Event::InitDone, Event::Delete(2)];
+            first.into_iter().chain(empty)
+        };
+        let told: Vec<_> = rarer(stream::iter(watched().map(Ok)))
+            .map(|event| format!("{:?}", event.unwrap()))
+            .collect()
+            .await;
+        let wanted: Vec<_> = watched().map(|event| format!("{event:?}")).collect();
+        assert_eq!(told, wanted);
+    }
+}
