@@ -3,9 +3,11 @@
 
 mod capture;
 mod diagnostics;
+mod prober;
 mod stage;
 mod workload;
 
 pub use capture::{Capture, Captured};
+pub use prober::{Place, Prober, Round, Target};
 pub use stage::{Stage, condition, osc};
 pub use workload::{RunningScript, Workload};

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use futures::FutureExt;
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
+use k8s_openapi::{
+    NamespaceResourceScope, api::core::v1::Namespace,
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
 use kube::{
     Api, Client, Resource,
     api::{
@@ -33,6 +36,8 @@ pub struct Stage {
     pub client: Client,
     /// The namespace.
     pub namespace: String,
+    /// The story's namespace: what is made elsewhere goes with it.
+    home: String,
 }
 
 impl Debug for Stage {
@@ -92,10 +97,47 @@ impl Stage {
                 },
             )
             .await?;
+        let namespace = made.metadata.name.context("a namespace without a name")?;
         Ok(Self {
             client,
-            namespace: made.metadata.name.context("a namespace without a name")?,
+            home: namespace.clone(),
+            namespace,
         })
+    }
+
+    /// The same story in another namespace, which is there already.
+    #[must_use]
+    pub fn within(&self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same story in a new namespace of its own, which goes with the first one.
+    pub async fn beside(&self, name: &str) -> anyhow::Result<Self> {
+        let stage = self.within(&format!("{}-{name}", self.home));
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let metadata = ObjectMeta {
+            name: Some(stage.namespace.clone()),
+            owner_references: Some(vec![self.owner().await?]),
+            ..ObjectMeta::default()
+        };
+        let namespace = Namespace {
+            metadata,
+            ..Namespace::default()
+        };
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await?;
+        Ok(stage)
+    }
+
+    /// What makes an object go with the story's namespace, wherever it is.
+    pub(crate) async fn owner(&self) -> anyhow::Result<OwnerReference> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let home = namespaces.get(&self.home).await?;
+        home.owner_ref(&()).context("a namespace without a uid")
     }
 
     async fn close(&self) -> anyhow::Result<()> {

@@ -3,6 +3,8 @@
 
 mod cert_manager;
 mod cloudnative_pg;
+mod policies;
+mod volumes;
 
 use std::{io::Write, time::Instant};
 
