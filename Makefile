@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours dashboard-pictures gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -85,6 +85,9 @@ e2e-ip-families: cluster-needs images ## Reach a cluster by IPv4 and IPv6, and b
 
 e2e-neighbours: cluster-needs images ## Tell the stories of Prometheus, cert-manager and others on a real cluster (NAME="prometheus policies" for some of it; builds them once)
 	e2e/neighbours/run.sh $(NAME)
+
+dashboard-pictures: cluster-needs images ## Draw the dashboards over a cluster under load into docs/pictures (CLUSTER=osc for one that is there)
+	e2e/dashboard-pictures.sh
 
 gitops: ## Show what Argo CD and Flux make of every state of the resource, and check the examples for them (needs Go)
 	e2e/gitops/run.sh

@@ -2,12 +2,16 @@
 //! that is a pod, and everything one needs to know after a failure.
 
 mod capture;
+mod dashboard;
 mod diagnostics;
 mod prober;
+mod prometheus;
 mod stage;
 mod workload;
 
 pub use capture::{Capture, Captured};
+pub use dashboard::{Dashboard, Panel, PanelQuery};
 pub use prober::{Place, Prober, Round, Target};
+pub use prometheus::{Prometheus, Range, Series};
 pub use stage::{Stage, condition, osc};
 pub use workload::{RunningScript, Workload};

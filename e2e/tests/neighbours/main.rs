@@ -4,6 +4,7 @@
 mod cert_manager;
 mod cloudnative_pg;
 mod policies;
+mod prometheus_operator;
 mod volumes;
 
 use std::{io::Write, time::Instant};
