@@ -57,14 +57,17 @@ impl Prometheus {
         let bytes = answer.into_body().collect_bytes().await?;
         let answer: Value = serde_json::from_slice(&bytes)
             .with_context(|| format!("{endpoint}: {}", String::from_utf8_lossy(&bytes)))?;
-        ensure!(answer["status"] == "success", "{parameters:?}: {answer}");
-        Ok(answer["data"].clone())
+        let is_success = answer
+            .get("status")
+            .is_some_and(|status| status == "success");
+        ensure!(is_success, "{parameters:?}: {answer}");
+        answer.get("data").cloned().context("no data")
     }
 
     /// What an expression gives now: labels and value of each series.
     pub async fn query(&self, expression: &str) -> anyhow::Result<Vec<Value>> {
         let data = self.data("query", &[("query", expression)]).await?;
-        list(&data["result"])
+        list(&data, "result")
     }
 
     /// What an expression gives over a time.
@@ -78,16 +81,16 @@ impl Prometheus {
             ("step", &step),
         ];
         let data = self.data("query_range", &parameters).await?;
-        list(&data["result"])?.iter().map(series).collect()
+        list(&data, "result")?.iter().map(series).collect()
     }
 
     /// The targets that belong to an object of the Prometheus Operator, such as `serviceMonitor/team/config`.
     pub async fn targets(&self, object: &str) -> anyhow::Result<Vec<Value>> {
         let data = self.data("targets", &[("state", "active")]).await?;
         let pool = format!("{object}/");
-        let mut targets = list(&data["activeTargets"])?;
+        let mut targets = list(&data, "activeTargets")?;
         targets.retain(|target| {
-            let found = target["scrapePool"].as_str();
+            let found = target.get("scrapePool").and_then(Value::as_str);
             found.is_some_and(|found| found.starts_with(&pool))
         });
         Ok(targets)
@@ -96,14 +99,17 @@ impl Prometheus {
     /// The alerts of this name that are pending or firing.
     pub async fn alerts(&self, name: &str) -> anyhow::Result<Vec<Value>> {
         let data = self.data("alerts", &[]).await?;
-        let mut alerts = list(&data["alerts"])?;
-        alerts.retain(|alert| alert["labels"]["alertname"] == name);
+        let mut alerts = list(&data, "alerts")?;
+        alerts.retain(|alert| {
+            let found = alert.pointer("/labels/alertname");
+            found.is_some_and(|found| found == name)
+        });
         Ok(alerts)
     }
 
     /// The groups of rules.
     pub async fn rule_groups(&self) -> anyhow::Result<Vec<Value>> {
-        list(&self.data("rules", &[]).await?["groups"])
+        list(&self.data("rules", &[]).await?, "groups")
     }
 
     /// Asks again each second until an answer is as wanted, and returns it; Prometheus itself looks at its targets and rules
@@ -129,13 +135,18 @@ impl Prometheus {
     }
 }
 
-fn list(value: &Value) -> anyhow::Result<Vec<Value>> {
-    value.as_array().cloned().context("no list")
+fn list(value: &Value, name: &str) -> anyhow::Result<Vec<Value>> {
+    let found = value.get(name).and_then(Value::as_array);
+    found.cloned().with_context(|| format!("no list '{name}'"))
 }
 
 fn series(found: &Value) -> anyhow::Result<Series> {
-    let labels = found["metric"].as_object().cloned().unwrap_or_default();
-    let points = list(&found["values"])?.into_iter().filter_map(|point| {
+    let labels = found
+        .get("metric")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let points = list(found, "values")?.into_iter().filter_map(|point| {
         let value: f64 = point.get(1)?.as_str()?.parse().ok()?;
         value
             .is_finite()

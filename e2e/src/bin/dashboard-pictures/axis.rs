@@ -6,8 +6,7 @@ pub(crate) fn text(value: f64, unit: &str) -> String {
         "bytes" => scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"]),
         "percentunit" => format!("{} %", short(value * 100.0)),
         "s" => seconds(value),
-        "reqps" => format!("{}/s", scaled(value, 1000.0, &["", "k", "M"])),
-        "ops" => format!("{}/s", scaled(value, 1000.0, &["", "k", "M"])),
+        "reqps" | "ops" => format!("{}/s", scaled(value, 1000.0, &["", "k", "M"])),
         _ => scaled(value, 1000.0, &["", "k", "M"]),
     }
 }
