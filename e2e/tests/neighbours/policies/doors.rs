@@ -178,20 +178,18 @@ impl Doors {
         let settled = timeout(LIMIT, settled).await;
         report(what, begun);
         print(&self.sources, &found);
-        match settled {
-            Ok(settled) => settled,
-            Err(_) => {
-                let wrong = self
-                    .sources
-                    .iter()
-                    .map(|source| (source, found.get(source), wanted(source)));
-                let wrong: Vec<_> = wrong
-                    .filter(|(_, found, wanted)| *found != Some(wanted))
-                    .map(|(source, found, wanted)| format!("{source}: {found:?}, not {wanted:?}"))
-                    .collect();
-                bail!("{what}: {wrong:#?}")
-            }
+        if let Ok(settled) = settled {
+            return settled;
         }
+        let wrong = self
+            .sources
+            .iter()
+            .map(|source| (source, found.get(source), wanted(source)));
+        let wrong: Vec<_> = wrong
+            .filter(|(_, found, wanted)| *found != Some(wanted))
+            .map(|(source, found, wanted)| format!("{source}: {found:?}, not {wanted:?}"))
+            .collect();
+        bail!("{what}: {wrong:#?}")
     }
 }
 
@@ -231,11 +229,8 @@ fn addresses(node: &Node) -> Vec<IpAddr> {
 }
 
 fn print(sources: &[&str], found: &Table) {
-    let mut text = format!(
-        "{:40}{}\n",
-        "",
-        PORTS.map(|port| format!("{port:6}")).concat()
-    );
+    let head = PORTS.map(|port| format!("{port:6}")).concat();
+    let mut lines = vec![format!("{:40}{head}", "")];
     for source in sources {
         let open = found.get(source);
         let mark = |port| {
@@ -245,10 +240,8 @@ fn print(sources: &[&str], found: &Table) {
                 "-"
             }
         };
-        text += &format!(
-            "{source:40}{}\n",
-            PORTS.map(|port| format!("{:>6}", mark(port))).concat()
-        );
+        let marks = PORTS.map(|port| format!("{:>6}", mark(port))).concat();
+        lines.push(format!("{source:40}{marks}"));
     }
-    let _ = write!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
 }

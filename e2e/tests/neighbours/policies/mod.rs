@@ -1,4 +1,4 @@
-//! NetworkPolicies, enforced: who reaches which port of a node, before and after there is a policy.
+//! Policies of the network, enforced: who reaches which port of a node, before and after there is a policy.
 
 mod doors;
 
