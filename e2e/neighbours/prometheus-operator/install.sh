@@ -41,7 +41,8 @@ kubectl apply --server-side -f "$theirs/prometheus-operator-crd" >&2
 kubectl wait --for=condition=Established crd/prometheuses.monitoring.coreos.com crd/servicemonitors.monitoring.coreos.com --timeout=60s >&2
 kubectl apply --server-side -f - >&2 <<<'{apiVersion: v1, kind: Namespace, metadata: {name: monitoring}}'
 rbac=$theirs/rbac/prometheus-operator
-# Without the flag of their example: by default ConfigMaps beside a ServiceMonitor are not watched.
+# Without --watch-referenced-objects-in-all-namespaces of their example, as most run it: what a ServiceMonitor names is watched then, too,
+# unless the operator is told where its Prometheuses are (findings/prometheus-operator-config-maps.sh).
 sed 's|namespace: default|namespace: monitoring|; s|quay.io/prometheus-operator/|opensecureconf-e2e/|; /--watch-referenced-objects/d; s|^apiVersion:|---\n&|' \
   "$rbac"/prometheus-operator-{service-account,cluster-role,cluster-role-binding,deployment,service}.yaml |
   kubectl apply --server-side --force-conflicts -f - >&2

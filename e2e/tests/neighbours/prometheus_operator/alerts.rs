@@ -18,8 +18,12 @@ use crate::report;
 pub(super) fn of(file: &str) -> anyhow::Result<Vec<Value>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/monitoring/");
     let rule: Value = serde_saphyr::from_str(&std::fs::read_to_string(format!("{path}{file}"))?)?;
-    let rules = rule["spec"]["groups"][0]["rules"].as_array().cloned();
-    rules.with_context(|| format!("{file} has no rules"))
+    let rules = rule
+        .pointer("/spec/groups/0/rules")
+        .and_then(Value::as_array);
+    rules
+        .cloned()
+        .with_context(|| format!("{file} has no rules"))
 }
 
 /// How long an alert of this story waits; promtool's tests hold the waits of the real ones.
@@ -32,7 +36,9 @@ async fn apply_impatient(stage: &Stage, names: &[&str]) -> anyhow::Result<()> {
     ensure!(rules.len() == names.len(), "not all of {names:?} exist");
     for rule in &mut rules {
         rule["for"] = FOR.into();
-        rule["labels"]["story"] = stage.namespace.as_str().into();
+        let labels = rule.get_mut("labels").and_then(Value::as_object_mut);
+        let labels = labels.context("an alert without labels")?;
+        labels.insert("story".to_owned(), stage.namespace.as_str().into());
     }
     let rule = json!({
         "apiVersion": "monitoring.coreos.com/v1",
@@ -58,10 +64,11 @@ async fn about(
     name: &str,
 ) -> anyhow::Result<(Vec<Value>, Vec<Value>)> {
     let mut alerts = prometheus.alerts(name).await?;
-    alerts.retain(|alert| alert["labels"]["namespace"] == stage.namespace.as_str());
+    let label = |alert: &Value, name| alert.pointer(&format!("/labels/{name}")).cloned();
+    alerts.retain(|alert| label(alert, "namespace") == Some(stage.namespace.as_str().into()));
     Ok(alerts
         .into_iter()
-        .partition(|alert| alert["labels"]["story"].is_null()))
+        .partition(|alert| label(alert, "story").is_none()))
 }
 
 #[test]

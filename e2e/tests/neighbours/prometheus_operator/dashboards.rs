@@ -84,7 +84,11 @@ async fn empty(
                 .iter()
                 .any(|(title, metric, _)| panel.title == *title && expression.contains(metric));
             let found = prometheus.query(&expression).await?;
-            let told = |series: &serde_json::Value| series["value"][1] != "NaN";
+            let told = |series: &serde_json::Value| {
+                series
+                    .pointer("/value/1")
+                    .is_some_and(|value| value != "NaN")
+            };
             if !rightly && !found.iter().any(told) {
                 empty.push(format!("{}: {expression}", panel.title));
             }

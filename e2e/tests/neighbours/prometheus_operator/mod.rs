@@ -29,8 +29,8 @@ fn kind(kind: &str) -> ApiResource {
 /// A cluster of three nodes that are scraped each five seconds.
 fn cluster(more: &Value) -> Value {
     let mut monitor = json!({ "interval": "5s" });
-    for (field, value) in more.as_object().into_iter().flatten() {
-        monitor[field.as_str()] = value.clone();
+    if let (Some(all), Some(more)) = (monitor.as_object_mut(), more.as_object()) {
+        all.extend(more.clone());
     }
     json!({
         "apiVersion": "opensecureconf.io/v1alpha1",
