@@ -1,4 +1,48 @@
-//! How numbers of Grafana's units are written beside an axis.
+//! Axes: where they are labelled, and how numbers of Grafana's units are written there.
+
+use std::ops::Range;
+
+use plotters::coord::{
+    ranged1d::{DefaultFormatting, KeyPointHint, Ranged},
+    types::RangedCoordf64,
+};
+
+/// An axis from zero on.
+pub(crate) struct Axis {
+    inner: RangedCoordf64,
+    labelled: Vec<f64>,
+}
+
+impl Axis {
+    /// To `top`, in a unit of Grafana.
+    pub(crate) fn new(top: f64, unit: &str) -> Self {
+        Self {
+            inner: (0.0..top).into(),
+            labelled: steps(top, unit),
+        }
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.inner.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if hint.weight().allow_light_points() {
+            Vec::new()
+        } else {
+            self.labelled.clone()
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.inner.range()
+    }
+}
 
 /// A value as people read it.
 pub(crate) fn text(value: f64, unit: &str) -> String {
@@ -11,19 +55,49 @@ pub(crate) fn text(value: f64, unit: &str) -> String {
     }
 }
 
+/// The largest comes first.
+const SECONDS: [(f64, &str); 5] = [
+    (86_400.0 * 365.0, "years"),
+    (86_400.0, "days"),
+    (60.0, "min"),
+    (1.0, "s"),
+    (0.001, "ms"),
+];
+
 fn seconds(value: f64) -> String {
-    const UNITS: [(f64, &str); 4] = [
-        (86_400.0 * 365.0, "years"),
-        (86_400.0, "days"),
-        (60.0, "min"),
-        (1.0, "s"),
-    ];
-    for (size, name) in UNITS {
-        if value >= size {
-            return format!("{} {name}", short(value / size));
-        }
+    if value <= 0.0 {
+        return short(value);
     }
-    format!("{} ms", short(value * 1000.0))
+    let unit = SECONDS.iter().find(|(size, _)| value >= *size);
+    let (size, name) = unit.unwrap_or(&(0.001, "ms"));
+    format!("{} {name}", short(value / size))
+}
+
+/// Where an axis that ends there is labelled: five values at most, round ones in the unit in which they are written.
+fn steps(top: f64, unit: &str) -> Vec<f64> {
+    let size = match unit {
+        "bytes" => (0..5)
+            .rev()
+            .map(|power| 1024.0_f64.powi(power))
+            .find(|size| top >= *size),
+        "s" => SECONDS
+            .iter()
+            .map(|(size, _)| *size)
+            .find(|size| top >= *size),
+        _ => None,
+    }
+    .unwrap_or(1.0);
+    let least = top / size / 4.0;
+    let magnitude = 10.0_f64.powf(least.log10().floor());
+    let round = [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|round| round * magnitude >= least)
+        .unwrap_or(10.0);
+    let step = round * magnitude * size;
+    (0..5)
+        .map(|number| f64::from(number) * step)
+        .filter(|value| *value <= top)
+        .collect()
 }
 
 fn scaled(value: f64, step: f64, names: &[&str]) -> String {
@@ -52,12 +126,13 @@ fn short(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{steps, text};
 
     #[test]
     fn values_are_written_as_people_read_them() {
         for (value, unit, wanted) in [
             (0.0, "short", "0"),
+            (0.0, "s", "0"),
             (1500.0, "short", "1.5k"),
             (0.25, "percentunit", "25 %"),
             (1_572_864.0, "bytes", "1.5 MiB"),
@@ -67,6 +142,22 @@ mod tests {
             (86_400.0 * 300.0, "s", "300 days"),
         ] {
             assert_eq!(text(value, unit), wanted);
+        }
+    }
+
+    #[test]
+    fn an_axis_is_labelled_with_round_values() {
+        for (top, unit, wanted) in [
+            (1.08, "short", &["0", "0.5", "1"][..]),
+            (3.24, "short", &["0", "1", "2", "3"]),
+            (0.33, "percentunit", &["0 %", "10 %", "20 %", "30 %"]),
+            (3_300_000.0, "bytes", &["0 B", "1 MiB", "2 MiB", "3 MiB"]),
+            (0.54, "s", &["0", "200 ms", "400 ms"]),
+            (420.0, "s", &["0", "2 min", "4 min", "6 min"]),
+        ] {
+            let labels = steps(top, unit);
+            let labels: Vec<_> = labels.iter().map(|value| text(*value, unit)).collect();
+            assert_eq!(labels, wanted, "{top} {unit}");
         }
     }
 }

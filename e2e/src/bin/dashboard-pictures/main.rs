@@ -6,7 +6,10 @@ mod axis;
 mod load;
 mod picture;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context;
 use kube::Client;
@@ -61,11 +64,18 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn draw(prometheus: &Prometheus, namespace: &str, seconds: u64) -> anyhow::Result<()> {
+    let end = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+    let length = Duration::from_secs(seconds).as_secs_f64();
+    let range = Range {
+        start: end - length,
+        end,
+        step: length / 84.0,
+    };
     for (file, picture) in DASHBOARDS {
         let dashboard = Dashboard::read(file)?;
-        let panels = ask(prometheus, &dashboard, namespace, seconds).await?;
+        let panels = ask(prometheus, &dashboard, namespace, range).await?;
         let path = format!("{}/../docs/pictures/{picture}", env!("CARGO_MANIFEST_DIR"));
-        picture::draw(path.as_ref(), &dashboard.title, &panels)?;
+        picture::draw(path.as_ref(), &dashboard.title, &panels, range)?;
     }
     Ok(())
 }
@@ -74,15 +84,8 @@ async fn ask(
     prometheus: &Prometheus,
     dashboard: &Dashboard,
     namespace: &str,
-    seconds: u64,
+    range: Range,
 ) -> anyhow::Result<Vec<Picture>> {
-    let end = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-    let length = Duration::from_secs(seconds).as_secs_f64();
-    let range = Range {
-        start: end - length,
-        end,
-        step: length / 84.0,
-    };
     let variables = [
         ("namespace", namespace),
         ("pod", ".*"),
@@ -91,21 +94,26 @@ async fn ask(
     ];
     let mut panels = Vec::new();
     for panel in &dashboard.panels {
-        let mut lines = Vec::new();
+        // A node that comes back is the same one to who reads the legend, whatever its address.
+        let mut lines: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
         for target in &panel.targets {
             let found = prometheus
                 .query_range(&target.expression(&variables), range)
                 .await?;
-            lines.extend(found.into_iter().map(|Series { labels, points }| {
+            for Series { labels, points } in found {
                 // The namespace of this run says nothing to who looks at the picture.
                 let name = target.legend(&labels).replace(namespace, "shop");
-                Line { name, points }
-            }));
+                lines.entry(name).or_default().extend(points);
+            }
         }
-        lines.sort_by(|one, other| one.name.cmp(&other.name));
+        let lines = lines.into_iter().map(|(name, mut points)| {
+            points.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+            points.dedup_by_key(|(time, _)| *time);
+            Line { name, points }
+        });
         panels.push(Picture {
             panel: panel.clone(),
-            lines,
+            lines: lines.collect(),
         });
     }
     Ok(panels)

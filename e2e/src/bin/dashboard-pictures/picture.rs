@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::anyhow;
+use opensecureconf_e2e::Range;
 use plotters::{
     coord::Shift,
     prelude::{
@@ -11,10 +12,13 @@ use plotters::{
     },
 };
 
-use crate::{Line, Picture, axis};
+use crate::{
+    Line, Picture,
+    axis::{self, Axis},
+};
 
 /// Panels side by side, and the size of one in pixels.
-const COLUMNS: usize = 3;
+const COLUMNS: usize = 2;
 const PANEL: (u32, u32) = (460, 270);
 /// Room above the panels for the title.
 const TITLE: u32 = 44;
@@ -22,8 +26,9 @@ const TITLE: u32 = 44;
 const LEGEND_LINES: usize = 3;
 const LEGEND_LINE: i32 = 15;
 /// Width of a letter of the legend, on average.
-const LETTER: f64 = 5.6;
+const LETTER: f64 = 6.0;
 
+const FONT: &str = "Helvetica, Arial, sans-serif";
 const PAPER: RGBColor = RGBColor(247, 248, 250);
 const INK: RGBColor = RGBColor(36, 41, 47);
 const FAINT: RGBColor = RGBColor(228, 231, 235);
@@ -42,8 +47,13 @@ const LINES: [RGBColor; 9] = [
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Draws the panels, three in a row, and writes the file.
-pub(crate) fn draw(path: &Path, title: &str, panels: &[Picture]) -> anyhow::Result<()> {
+/// Draws the panels, two in a row, and writes the file.
+pub(crate) fn draw(
+    path: &Path,
+    title: &str,
+    panels: &[Picture],
+    range: Range,
+) -> anyhow::Result<()> {
     let rows = panels.len().div_ceil(COLUMNS);
     let size = (
         PANEL.0 * u32::try_from(COLUMNS)?,
@@ -57,17 +67,17 @@ pub(crate) fn draw(path: &Path, title: &str, panels: &[Picture]) -> anyhow::Resu
         head.draw(&Text::new(title.to_owned(), (14, 12), font(22, INK)))
             .map_err(failed)?;
         for (area, picture) in body.split_evenly((rows, COLUMNS)).iter().zip(panels) {
-            draw_panel(&area.margin(4, 4, 6, 6), picture)?;
+            draw_panel(&area.margin(4, 4, 6, 6), picture, range)?;
         }
         page.present().map_err(failed)?;
     }
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    Ok(fs::write(path, svg)?)
+    Ok(fs::write(path, smaller(&svg))?)
 }
 
-fn draw_panel(area: &Area<'_>, picture: &Picture) -> anyhow::Result<()> {
+fn draw_panel(area: &Area<'_>, picture: &Picture, range: Range) -> anyhow::Result<()> {
     let Picture { panel, lines } = picture;
     area.fill(&WHITE).map_err(failed)?;
     let (width, height) = area.dim_in_pixel();
@@ -84,9 +94,6 @@ fn draw_panel(area: &Area<'_>, picture: &Picture) -> anyhow::Result<()> {
     let legend_height = i32::try_from(legend.len())? * LEGEND_LINE + 6;
     let plot = area.margin(28, legend_height, 4, 12);
     let points = || lines.iter().flat_map(|line| &line.points);
-    let (start, end) = points().fold((f64::MAX, f64::MIN), |(start, end), (time, _)| {
-        (start.min(*time), end.max(*time))
-    });
     let highest = points().fold(0.0_f64, |highest, (_, value)| highest.max(*value));
     let top = panel.max().unwrap_or(highest).max(highest) * 1.08;
     let top = if top > 0.0 { top } else { 1.0 };
@@ -99,10 +106,11 @@ fn draw_panel(area: &Area<'_>, picture: &Picture) -> anyhow::Result<()> {
         .map_err(failed)?;
         return Ok(());
     }
+    let length = range.end - range.start;
     let mut chart = ChartBuilder::on(&plot)
-        .x_label_area_size(20)
-        .y_label_area_size(58)
-        .build_cartesian_2d(0.0..(end - start).max(1.0), 0.0..top)
+        .x_label_area_size(22)
+        .y_label_area_size(62)
+        .build_cartesian_2d(Axis::new(length, "s"), Axis::new(top, panel.unit()))
         .map_err(failed)?;
     chart
         .configure_mesh()
@@ -110,16 +118,17 @@ fn draw_panel(area: &Area<'_>, picture: &Picture) -> anyhow::Result<()> {
         .light_line_style(WHITE)
         .bold_line_style(FAINT)
         .axis_style(FAINT)
-        .x_labels(6)
-        .y_labels(4)
-        .x_label_formatter(&|seconds| format!("{:.0} s", *seconds))
+        .x_label_formatter(&|seconds| axis::text(*seconds, "s"))
         .y_label_formatter(&|value| axis::text(*value, panel.unit()))
-        .label_style(font(11, INK))
+        .label_style(font(12, INK))
         .draw()
         .map_err(failed)?;
     for (line, colour) in lines.iter().zip(LINES.iter().cycle()) {
         for part in without_gaps(&line.points) {
-            let part = part.iter().map(|(time, value)| (time - start, *value));
+            let part = without_plains(part);
+            let part = part
+                .iter()
+                .map(|(time, value)| (time - range.start, *value));
             chart
                 .draw_series(LineSeries::new(part, colour.stroke_width(2)))
                 .map_err(failed)?;
@@ -134,7 +143,7 @@ fn draw_panel(area: &Area<'_>, picture: &Picture) -> anyhow::Result<()> {
                 area.draw(&PathElement::new(mark, colour.stroke_width(3)))
                     .map_err(failed)?;
             }
-            area.draw(&Text::new(text.clone(), (left + 16, top), font(11, INK)))
+            area.draw(&Text::new(text.clone(), (left + 16, top), font(12, INK)))
                 .map_err(failed)?;
         }
     }
@@ -157,7 +166,7 @@ fn legend(lines: &[Line], width: i32) -> Vec<Vec<Entry>> {
     for (number, (line, colour)) in lines.iter().zip(LINES.iter().cycle()).enumerate() {
         #[expect(clippy::cast_possible_truncation, reason = "a name is short")]
         let own =
-            (f64::from(u16::try_from(line.name.len()).unwrap_or(u16::MAX)) * LETTER) as i32 + 28;
+            (f64::from(u16::try_from(line.name.len()).unwrap_or(u16::MAX)) * LETTER) as i32 + 30;
         if left + own > width && left > 0 {
             if full.len() + 1 == LEGEND_LINES {
                 let text = format!("and {} more", lines.len() - number);
@@ -190,10 +199,25 @@ fn without_gaps(points: &[(f64, f64)]) -> Vec<&[(f64, f64)]> {
         .collect()
 }
 
+/// The same line without the points within its level parts.
+fn without_plains(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let value = |index: Option<usize>| Some(points.get(index?)?.1);
+    let kept = points.iter().enumerate().filter(|(index, (_, own))| {
+        let own = Some(*own);
+        value(index.checked_sub(1)) != own || value(index.checked_add(1)) != own
+    });
+    kept.map(|(_, point)| *point).collect()
+}
+
+/// The same picture: every word names its font, and everything that it is opaque.
+fn smaller(svg: &str) -> String {
+    let font = format!(" font-family=\"{FONT}\"");
+    let svg = svg.replace(" opacity=\"1\"", "").replace(&font, "");
+    svg.replacen("<svg", &format!("<svg{font}"), 1)
+}
+
 fn font(size: i32, colour: RGBColor) -> TextStyle<'static> {
-    ("Helvetica, Arial, sans-serif", size)
-        .into_font()
-        .color(&colour)
+    (FONT, size).into_font().color(&colour)
 }
 
 /// The drawing area's errors borrow it.
