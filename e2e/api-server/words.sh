@@ -22,6 +22,14 @@ make_cluster() {
   printf 'apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: { name: demo, namespace: %s }\nspec: {}\n' "$1" | kubectl apply -f - >/dev/null
 }
 
+# As on any cluster with volumes: claims have a class, and wait for their pods.
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: standard, annotations: { storageclass.kubernetes.io/is-default-class: "true" } }
+provisioner: example.com/none
+volumeBindingMode: WaitForFirstConsumer
+END
 kubectl create namespace words >/dev/null
 make_cluster words
 until_it "the set is there" kubectl get statefulset demo -n words
