@@ -39,6 +39,10 @@ pub const RETAINED: [(&str, &str); 2] = [
 pub const ANNOTATION_LAYOUT: &str = "opensecureconf.io/layout";
 /// Annotation of the same objects: which operator runs the cluster, as `NAMESPACE/LEASE`.
 pub const ANNOTATION_OPERATOR: &str = "opensecureconf.io/operator";
+/// Annotation of the StatefulSet while its nodes sleep, and until all of them are back: how many there are.
+pub const ANNOTATION_HIBERNATED: &str = "opensecureconf.io/hibernated-replicas";
+/// Annotation that `kubectl rollout restart` gives a pod template.
+pub const ANNOTATION_RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 /// The layout of this release. A renamed annotation, label, path or claim raises it.
 pub const LAYOUT: &str = "2";
 

@@ -180,11 +180,6 @@ fn resources_that_cannot_work_are_refused_with_words_that_help() {
             ),
             (
                 "there",
-                "{replicas: 1, storage: {size: 512Mi}}",
-                "volumes never shrink",
-            ),
-            (
-                "there",
                 "{replicas: 1, storage: {storageClassName: other}}",
                 "storageClassName cannot be changed",
             ),

@@ -153,6 +153,18 @@ pub enum Done {
         /// Who changed them, as the API server names its clients.
         manager: Option<String>,
     },
+    /// A volume was asked for in another size.
+    Resized {
+        /// The claim.
+        claim: String,
+        /// The size.
+        size: String,
+    },
+    /// The StatefulSet is gone without its pods, and is made anew.
+    Remade {
+        /// Its name.
+        name: String,
+    },
     /// A child that is not wanted any more is gone.
     Deleted {
         /// Its kind.
@@ -219,6 +231,24 @@ pub async fn apply(
             .await?;
     }
     Ok(stateful_set)
+}
+
+/// Writes, of all of them, only what clients verify nodes with: certificates are renewed also where the rest waits.
+pub async fn apply_authorities(
+    context: &Context,
+    cluster: &ValidatedCluster,
+    resources: &ClusterResources,
+    found: &DereferencedObjects,
+    done: &mut Vec<Done>,
+) -> Result<(), Error> {
+    let mut children = Children {
+        context,
+        namespace: &cluster.namespace,
+        name: cluster.name.as_str(),
+        found,
+        done,
+    };
+    children.apply(&resources.ca_config_map).await.map(drop)
 }
 
 struct Children<'a> {

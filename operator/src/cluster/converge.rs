@@ -2,6 +2,7 @@
 //! the rest stands still: nodes outlive a mistake in the resource.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::ResourceExt;
 
 use super::{
     apply::{self, Done},
@@ -10,13 +11,15 @@ use super::{
     context::Context,
     dereference::DereferencedObjects,
     events::announce,
-    prune_protection,
+    hibernation::Rest,
+    pause, prune_protection,
     reconcile::Error,
     resource::{OpenSecureConfCluster, TlsMode},
     secrets::{self, ManagedSecret, SecretPlan},
     settled::{self, Mandate, RefusedKind},
     stalled::Stalled,
     validate::ValidatedCluster,
+    volumes::{self, Growth, Kept, Template, is_kept},
 };
 use crate::{
     names::AUTHORITIES_ENTRY,
@@ -26,8 +29,8 @@ use crate::{
 /// What came of it.
 #[derive(Debug)]
 pub(super) struct Converged {
-    /// The StatefulSet as it is now, or what waits for somebody.
-    pub(super) outcome: Result<StatefulSet, Stalled>,
+    /// The StatefulSet as it is now, where there is one, or what waits for somebody.
+    pub(super) outcome: Result<Option<StatefulSet>, Stalled>,
     /// What a renewal of the authority waits for.
     pub(super) waiting: Option<Waiting>,
     /// Kinds that the operator can do without and may not write.
@@ -36,6 +39,23 @@ pub(super) struct Converged {
     pub(super) wanted: Option<u64>,
     /// Whether anything was written, or tried in vain.
     pub(super) acted: bool,
+    /// What waits while the resource is paused.
+    pub(super) waits: Vec<String>,
+}
+
+/// What was decided of the cluster as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plans<'a> {
+    /// What running nodes prove of their certificates.
+    pub(super) running: &'a [Trust],
+    /// Whether its nodes are to run or to sleep.
+    pub(super) rest: Rest,
+    /// What is to be done about the sizes of its volumes.
+    pub(super) growth: &'a Growth,
+    /// Whether its StatefulSet may be made anew: nobody comes, leaves or sleeps.
+    pub(super) may_remake: bool,
+    /// When somebody asked for a restart of all pods.
+    pub(super) restarted_at: Option<&'a str>,
 }
 
 impl Converged {
@@ -47,6 +67,22 @@ impl Converged {
             refused: Vec::new(),
             wanted: None,
             acted: false,
+            waits: Vec::new(),
+        }
+    }
+}
+
+impl Plans<'_> {
+    /// Whether claims or the StatefulSet are to be touched, by what was read.
+    fn are_due(&self, found: &DereferencedObjects) -> bool {
+        let there = found.stateful_set.as_ref();
+        match self.growth {
+            Growth::Growing { asks, .. } => !asks.is_empty(),
+            Growth::Following { .. } => {
+                self.may_remake
+                    && there.is_some_and(|set| is_kept(Kept::WhenDeleted, set, &found.volumes))
+            }
+            Growth::Settled | Growth::Stalled { .. } => false,
         }
     }
 }
@@ -57,6 +93,9 @@ struct Progress {
     done: Vec<Done>,
     waiting: Option<Waiting>,
     wanted: Option<u64>,
+    waits: Vec<String>,
+    /// Whether something was tried, whatever came of it.
+    tried: bool,
 }
 
 /// Writes.
@@ -68,7 +107,7 @@ pub(super) async fn converge(
     valid: &ValidatedCluster,
     found: &DereferencedObjects,
     secrets: &Result<SecretPlan, Stalled>,
-    running: &[Trust],
+    plans: Plans<'_>,
     mandate: Mandate<'_>,
     context: &Context,
 ) -> Result<Converged, Error> {
@@ -77,7 +116,7 @@ pub(super) async fn converge(
         valid,
         found,
         secrets,
-        running,
+        plans,
         mandate,
         context,
         &mut progress,
@@ -87,6 +126,8 @@ pub(super) async fn converge(
         done,
         waiting,
         wanted,
+        waits,
+        tried,
     } = progress;
     // Also what was done before a failure was done.
     for step in &done {
@@ -95,7 +136,7 @@ pub(super) async fn converge(
     let mut acted = done
         .iter()
         .any(|step| !matches!(step, Done::Refused { .. }));
-    acted |= written.is_err();
+    acted |= tried || written.is_err();
     let outcome = match written {
         Ok(outcome) => outcome,
         Err(error) if error.is_ending() => return Err(error.into()),
@@ -121,6 +162,7 @@ pub(super) async fn converge(
         refused,
         wanted,
         acted,
+        waits,
     })
 }
 
@@ -128,17 +170,20 @@ async fn write(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     secrets: &Result<SecretPlan, Stalled>,
-    running: &[Trust],
+    plans: Plans<'_>,
     mandate: Mandate<'_>,
     context: &Context,
     progress: &mut Progress,
-) -> Result<Result<StatefulSet, Stalled>, apply::Error> {
+) -> Result<Result<Option<StatefulSet>, Stalled>, apply::Error> {
     let client = &context.client;
     let Progress {
         done,
         waiting,
         wanted,
+        waits,
+        tried,
     } = progress;
+    let is_paused = cluster.spec.paused;
     // Only their names matter here, so every child that may be wanted is built.
     let all = Roots {
         nodes: "any".to_owned(),
@@ -157,6 +202,11 @@ async fn write(
     };
     match (&stalled, secrets) {
         (None, Ok(plan)) if plan.create.is_empty() => {}
+        (None, Ok(_)) if is_paused && has_certificates => waits.push("Secrets are made".to_owned()),
+        (None, Ok(_)) if is_paused => {
+            waits.push("all of it is made".to_owned());
+            return Ok(Ok(found.stateful_set.clone()));
+        }
         (None, Ok(plan)) => {
             mandate.may_act()?;
             secrets::create(client, cluster, plan, done).await?;
@@ -166,24 +216,61 @@ async fn write(
     }
     let now = jiff::Timestamp::now();
     let Renewed { pki, waiting: told } =
-        certificates::renew(client, cluster, found, running, now, mandate, done).await?;
+        certificates::renew(client, cluster, found, plans.running, now, mandate, done).await?;
     *waiting = told;
     if let Some(stalled) = stalled {
         return Ok(Err(stalled));
     }
     let mut resources = build::build(cluster, &roots(cluster, found, &pki));
-    resources.keep_claim_metadata(found.stateful_set.as_ref());
+    let there = found.stateful_set.as_ref();
+    let template = Template {
+        there,
+        growth: plans.growth,
+        restarted_at: plans.restarted_at,
+    };
+    template.keep(&mut resources.stateful_set);
+    let plain = resources.stateful_set.clone();
+    plans.rest.shape(&mut resources.stateful_set);
     let number = settled::number_of(&resources);
     *wanted = Some(number);
     if let Mandate::Look(settled) = mandate {
-        return match &found.stateful_set {
-            Some(there) if settled.wanted == Some(number) => Ok(Ok(there.clone())),
-            _ => Err(apply::Error::OnlyLooked),
-        };
+        let is_same = settled.wanted == Some(number);
+        let is_due = there.is_none() || plans.are_due(found);
+        if !is_same || is_due && !is_paused {
+            return Err(apply::Error::OnlyLooked);
+        }
+        waits.clone_from(&settled.waits);
+        return Ok(Ok(there.cloned()));
+    }
+    if is_paused {
+        waits.extend(pause::waiting(&resources, found));
+        waits.extend(plans.growth.waits());
+        apply::apply_authorities(context, cluster, &resources, found, done).await?;
+        return Ok(Ok(there.cloned()));
+    }
+    if let (Rest::Asleep { nodes }, Some(set)) = (plans.rest, there.filter(|set| runs(set))) {
+        let proved = volumes::is_proved(client, cluster, Kept::WhenScaled, set).await?;
+        if let Some(proved) = proved {
+            // Nobody changes it between this look and the end of its pods.
+            resources.stateful_set.metadata.resource_version = proved.resource_version();
+        } else {
+            *tried = true;
+            resources.stateful_set = plain;
+            Rest::Holding { nodes }.shape(&mut resources.stateful_set);
+        }
     }
     let stateful_set = apply::apply(context, cluster, &resources, found, done).await?;
     prune_protection::complete(client, cluster, found, done).await;
-    Ok(Ok(stateful_set))
+    if plans.may_remake || !matches!(plans.growth, Growth::Following { .. }) {
+        *tried |= volumes::act(client, cluster, plans.growth, there, done).await?;
+    }
+    Ok(Ok(Some(stateful_set)))
+}
+
+/// Whether pods are wanted of a set.
+fn runs(set: &StatefulSet) -> bool {
+    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
+    replicas != Some(0)
 }
 
 /// What others verify the nodes with.

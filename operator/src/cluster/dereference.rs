@@ -27,6 +27,7 @@ use super::{
     resource::OpenSecureConfCluster,
     secrets::{ManagedSecret, ObservedSecret, ObservedSecrets},
     validate::{self, ValidatedCluster, claim_owner},
+    volumes::VolumeClaim,
 };
 use crate::{
     certificate::Certificate,
@@ -115,6 +116,7 @@ pub async fn dereference(
             })
             .collect(),
         claims: claims.iter().map(ResourceExt::name_any).collect(),
+        volumes: claims.iter().filter_map(VolumeClaim::read).collect(),
         children: children.into_iter().flatten().collect(),
         stateful_set,
         service_monitors,

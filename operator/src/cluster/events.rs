@@ -13,7 +13,7 @@ use super::{
     namespace_end::is_ending,
     resource::{ClusterStatus, OpenSecureConfCluster},
     stalled::RIGHTS_MISSING,
-    status::ROLLING_OUT,
+    status::{PLANNED, VOLUMES_GROWING},
 };
 use crate::rights;
 
@@ -54,6 +54,16 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
         Done::Deleted { kind, name } => {
             let note = format!("deleted {kind} {name}");
             ("Deleted", note, kind.as_str(), name)
+        }
+        Done::Resized { claim, size } => {
+            let note = format!("asked for {size} for volume {claim}");
+            ("VolumeResized", note, "PersistentVolumeClaim", claim)
+        }
+        Done::Remade { name } => {
+            let note = format!(
+                "StatefulSet {name} is made anew with the size that its volumes have; its pods run on"
+            );
+            ("Remade", note, "StatefulSet", name)
         }
         Done::Protected { kind, name } => {
             let note = format!("annotated {kind} {name}, so that Argo CD does not prune it");
@@ -112,6 +122,7 @@ pub(super) async fn announce_change(
     recorder: &Recorder,
 ) {
     https::announce(cluster, before, after, recorder).await;
+    announce_growth(cluster, before, after, recorder).await;
     let ready = |status: &ClusterStatus| {
         status
             .conditions
@@ -124,7 +135,7 @@ pub(super) async fn announce_change(
         return;
     }
     // Planned work is no alarm.
-    let type_ = if now.status == "True" || now.reason == ROLLING_OUT {
+    let type_ = if now.status == "True" || PLANNED.contains(&now.reason.as_str()) {
         EventType::Normal
     } else {
         EventType::Warning
@@ -135,6 +146,29 @@ pub(super) async fn announce_change(
         ..cluster.object_ref(&())
     };
     publish(cluster, type_, &now.reason, now.message, related, recorder).await;
+}
+
+/// An event for each volume more that has its new size.
+async fn announce_growth(
+    cluster: &OpenSecureConfCluster,
+    before: &ClusterStatus,
+    after: &ClusterStatus,
+    recorder: &Recorder,
+) {
+    let told = |status: &ClusterStatus| {
+        let mut conditions = status.conditions.iter();
+        let growth = conditions.find(|condition| condition.reason == VOLUMES_GROWING)?;
+        Some(growth.message.clone())
+    };
+    let Some(note) = told(after).filter(|now| told(before).as_ref() != Some(now)) else {
+        return;
+    };
+    let related = ObjectReference {
+        field_path: Some(note.clone()),
+        ..cluster.object_ref(&())
+    };
+    let (type_, reason) = (EventType::Normal, VOLUMES_GROWING);
+    publish(cluster, type_, reason, note, related, recorder).await;
 }
 
 /// An event that another operator runs this cluster.

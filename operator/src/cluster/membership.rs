@@ -13,6 +13,7 @@ use super::{
     context::Context,
     dereference::DereferencedObjects,
     events::{self, Told},
+    hibernation::{self, Rest},
     namespace_end::is_ending,
     observe::{self, Connection},
     resource::OpenSecureConfCluster,
@@ -40,6 +41,15 @@ impl MembershipPlan {
         self.scaling.replicas
     }
 
+    /// Whether there are as many nodes as there are to be, and nobody comes or leaves.
+    pub(super) fn is_at_rest(&self, wanted: i32, there: Option<&StatefulSet>) -> bool {
+        let current = there.and_then(|set| set.spec.as_ref()?.replicas);
+        self.replicas() == wanted
+            && current == Some(wanted)
+            && self.blocked().is_none()
+            && !self.has_orders()
+    }
+
     /// Whether any node is to be told anything, or a mark is to be written.
     pub(super) fn has_orders(&self) -> bool {
         let bootstraps = match self.bootstrap {
@@ -63,8 +73,14 @@ pub(super) fn plan(
     found: &DereferencedObjects,
     stateful_set: Option<&StatefulSet>,
     pods: &[(Pod, Option<NodeDetails>)],
+    rest: Rest,
 ) -> MembershipPlan {
-    let current = stateful_set.and_then(|there| there.spec.as_ref()?.replicas);
+    let resting = rest.nodes();
+    // Who has no StatefulSet just now is no less a member.
+    let current = resting.or_else(|| match stateful_set {
+        Some(there) => there.spec.as_ref()?.replicas,
+        None => hibernation::orphans(pods.iter().map(|(pod, _)| pod)),
+    });
     let count = usize::try_from(current.unwrap_or(cluster.spec.replicas)).unwrap_or_default();
     let mut nodes: Vec<Option<NodeDetails>> = vec![None; count];
     for (pod, details) in pods {
@@ -73,6 +89,19 @@ pub(super) fn plan(
         }
     }
     let answers: Vec<_> = nodes.iter().map(Option::as_ref).collect();
+    if let Some(replicas) = resting {
+        // As many as there were; nobody leaves or goes.
+        let bootstrap = match rest {
+            Rest::Waking { .. } => decide(&found.bootstrap().mark, &answers),
+            Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => BootstrapStep::Settled,
+        };
+        let scaling = ScalePlan {
+            replicas,
+            steps: Vec::new(),
+            blocked: None,
+        };
+        return MembershipPlan { bootstrap, scaling };
+    }
     MembershipPlan {
         bootstrap: decide(&found.bootstrap().mark, &answers),
         scaling: scaling::plan(&Situation {

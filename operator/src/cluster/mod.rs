@@ -5,9 +5,9 @@
 //! | validate | [`validate`] | nothing but think |
 //! | dereference | [`dereference`] | read from the API server |
 //! | observe | `observe.rs` | read pods, ask the nodes |
-//! | plan | [`bootstrap`], [`scaling`], [`salt`], [`secrets`] | nothing but think |
+//! | plan | [`bootstrap`], [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | nothing but think |
 //! | build | [`build`] | nothing but think |
-//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`], `prune_protection.rs` | write children |
+//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`], `prune_protection.rs`, [`volumes`] | write children |
 //! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
 //! | status | [`status`] | think, then write the status |
 //!
@@ -27,12 +27,15 @@ pub mod difference;
 mod events;
 mod failing;
 mod figures;
+pub mod hibernation;
 mod layout;
 mod membership;
 mod namespace_end;
 mod observe;
 mod ownership;
 mod pace;
+pub mod pause;
+mod planned;
 pub mod pod_creation;
 mod port_clash;
 mod prune_protection;
@@ -45,5 +48,6 @@ mod settled;
 pub mod stalled;
 pub mod status;
 pub mod validate;
+pub mod volumes;
 mod watch_retries;
 pub mod watched;

@@ -22,7 +22,9 @@ use super::{
     failing, figures, layout, membership,
     namespace_end::is_ending,
     observe::{self, Connection},
-    ownership, pace, pod_creation,
+    ownership, pace,
+    pause::Pause,
+    planned, pod_creation,
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
     salt::SaltReports,
     secrets::{self, SecretPlan},
@@ -311,6 +313,7 @@ async fn steps(
             found: found.without_what_is_watched(),
             wanted: passed.wanted,
             refused: passed.refused,
+            waits: passed.waits,
         };
         context.remember(namespace, name, |memory| {
             memory.settled = Some(Arc::new(settled));
@@ -342,6 +345,8 @@ struct Passed {
     was_idle: bool,
     wanted: Option<u64>,
     refused: Vec<RefusedKind>,
+    /// What waits while the resource is paused.
+    waits: Vec<String>,
 }
 
 /// All steps after reading.
@@ -367,7 +372,10 @@ async fn pass(
     let pods = observe::nodes(pods, nodes.as_ref(), valid).await;
     let refused_pods =
         pod_creation::refused(client, valid, found.stateful_set.as_ref(), &pods).await;
-    let plan = membership::plan(valid, found, found.stateful_set.as_ref(), &pods);
+    let planned = planned::plan(client, valid, found, &pods)
+        .await
+        .map_err(Error::reading)?;
+    let plan = &planned.membership;
     let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
     let now_wanted = valid.with_replicas(plan.replicas());
     let running = certificates::running(&pods);
@@ -377,6 +385,7 @@ async fn pass(
         refused,
         wanted,
         acted,
+        waits,
     } = match layout {
         Some(stalled) => Converged::not_touched(secrets.clone().err().unwrap_or(stalled)),
         None => {
@@ -385,7 +394,7 @@ async fn pass(
                 &now_wanted,
                 found,
                 &secrets,
-                &running,
+                planned.plans(&running),
                 mandate,
                 context,
             ))
@@ -396,23 +405,27 @@ async fn pass(
         // No node is instructed to bootstrap, to leave or to go before its mark can be read.
         Ok(applied) if found.is_salt_lost() => {
             let missing = secrets.ok().and_then(SecretPlan::missing_salt);
-            (Some(applied), missing.map(Stalled::from))
+            (applied, missing.map(Stalled::from))
         }
+        Ok(applied) if valid.spec.paused => (applied, None),
         Ok(applied) => {
             if plan.has_orders() {
                 mandate.may_act()?;
             }
             let stalled =
-                membership::act(cluster, valid, found, &pods, &plan, nodes.as_ref(), context).await;
-            (Some(applied), stalled)
+                membership::act(cluster, valid, found, &pods, plan, nodes.as_ref(), context).await;
+            (applied, stalled.or_else(|| planned.stalled()))
         }
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
+    let pause = valid.spec.paused.then_some(Pause { waits });
+    let told = planned::told(valid, pause.as_ref(), before);
+    let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
     let certificates = certificates_kind(found, &refused);
     let unnamed = certificates::unnamed(valid, found);
     let seen = Observation {
-        cluster: valid,
+        cluster: &told,
         stateful_set: stateful_set.as_ref(),
         pods: &pods,
         // One that was made a moment ago counts from the next reconcile on: its creation brings us back here.
@@ -428,12 +441,14 @@ async fn pass(
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,
         refused_pods: &refused_pods,
+        course: planned.course(found.stateful_set.as_ref(), pause.as_ref()),
     };
     Ok(Passed {
         status: Some(status::observed(&seen, before, &now())),
-        was_idle: !acted && !plan.has_orders(),
+        was_idle: !acted && (valid.spec.paused || !plan.has_orders()),
         wanted,
         refused,
+        waits: pause.map(|pause| pause.waits).unwrap_or_default(),
     })
 }
 

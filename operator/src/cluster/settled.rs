@@ -24,6 +24,8 @@ pub(super) struct Settled {
     pub(super) wanted: Option<u64>,
     /// What could not be written.
     pub(super) refused: Vec<RefusedKind>,
+    /// What waits while the resource is paused.
+    pub(super) waits: Vec<String>,
 }
 
 /// What a reconcile may do.

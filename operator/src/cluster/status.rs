@@ -15,11 +15,14 @@ use kube::{
 
 use super::{
     dereference::{OptionalKind, PendingClaim},
+    hibernation::Rest,
+    pause::Pause,
     pod_creation::RefusedPod,
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
     secrets::ManagedSecret,
     stalled::Stalled,
     validate::ValidatedCluster,
+    volumes::Growth,
 };
 use crate::{
     names::STATUS_FIELD_MANAGER,
@@ -27,8 +30,8 @@ use crate::{
     pki::Waiting,
 };
 pub use failing::failing;
-pub(super) use verdicts::ROLLING_OUT;
 use verdicts::Verdict;
+pub(super) use verdicts::{PLANNED, VOLUMES_GROWING};
 
 /// Everything that a status is made from.
 #[derive(Debug)]
@@ -53,6 +56,19 @@ pub struct Observation<'a> {
     pub pending_claims: &'a [PendingClaim],
     /// The pods that Kubernetes may not make.
     pub refused_pods: &'a [RefusedPod],
+    /// What goes on besides.
+    pub course: Course<'a>,
+}
+
+/// What goes on with a cluster as a whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Course<'a> {
+    /// Whether its nodes run or sleep.
+    pub rest: Rest,
+    /// Whether its volumes become larger.
+    pub growth: Option<&'a Growth>,
+    /// What it waits with, where it is paused.
+    pub pause: Option<&'a Pause>,
 }
 
 /// What is known of certificates, beside what the nodes say.
@@ -200,7 +216,7 @@ fn member(pod: &Pod, details: Option<&NodeDetails>) -> MemberStatus {
 }
 
 /// A pod that is going away serves no more, whatever its condition still says.
-fn is_ready(pod: &Pod) -> bool {
+pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod
         .status
         .iter()

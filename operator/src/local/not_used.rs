@@ -11,7 +11,7 @@ use crate::cluster::{
 };
 
 /// Fields of the spec that a process on this machine has no use for.
-const ONLY_KUBERNETES: [&str; 16] = [
+const ONLY_KUBERNETES: [&str; 18] = [
     "image",
     "imagePullPolicy",
     "imagePullSecrets",
@@ -28,6 +28,8 @@ const ONLY_KUBERNETES: [&str; 16] = [
     "networkPolicy",
     "podSecurity",
     "podTemplate",
+    "paused",
+    "hibernate",
 ];
 
 /// Names what is not used, in one line.

@@ -67,7 +67,7 @@ const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
 /// Of children that can be switched off.
 const SWITCHED: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
-/// Everything that the operator may do. Secrets are never deleted, of volume claims only annotations are touched.
+/// Everything that the operator may do. Secrets are never deleted, of volume claims only annotations and the size are touched, and a StatefulSet is deleted without its pods.
 pub const RIGHTS: &[Right] = &[
     Right {
         rule: rule(GROUP, &["opensecureconfclusters"], READ),
@@ -99,6 +99,13 @@ pub const RIGHTS: &[Right] = &[
         without: STOPPED,
     },
     Right {
+        rule: rule("apps", &["statefulsets"], &["delete"]),
+        scope: Clusters,
+        need: Optional,
+        why: "to make a StatefulSet anew once its volumes have grown; its pods run on, and nothing else is deleted with it",
+        without: "volumes grow, and nodes that come later begin with the earlier size: `Stalled`, reason `RightsMissing`",
+    },
+    Right {
         rule: rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
         scope: Clusters,
         need: Required,
@@ -123,8 +130,8 @@ pub const RIGHTS: &[Right] = &[
         rule: rule("", &["persistentvolumeclaims"], &["patch"]),
         scope: Clusters,
         need: Optional,
-        why: "to give volumes of earlier releases the annotations that keep Argo CD from pruning them",
-        without: "such volumes stay without them; the log says so",
+        why: "to have volumes grow (`storage.size`), and to give those of earlier releases the annotations that keep Argo CD from pruning them",
+        without: "volumes do not grow: `Stalled`, reason `RightsMissing`; those of earlier releases stay without annotations, and the log says so",
     },
     Right {
         rule: rule("networking.k8s.io", &["networkpolicies"], SWITCHED),
@@ -172,8 +179,8 @@ pub const RIGHTS: &[Right] = &[
         rule: rule("storage.k8s.io", &["storageclasses"], &["get"]),
         scope: Kubernetes,
         need: Optional,
-        why: "to tell a class that does not exist from one that is slow, while a volume is waited for",
-        without: "`Ready` names the class, and not whether it exists",
+        why: "to tell a class that does not exist from one that is slow, while a volume is waited for, and whether volumes of a class can grow",
+        without: "`Ready` names the class, and not whether it exists; where volumes cannot grow, the API server's own words are told",
     },
     Right {
         rule: rule("coordination.k8s.io", &["leases"], &["get"]),

@@ -24,6 +24,10 @@ struct State {
     calls: Vec<Call>,
     /// A call that is answered with this status and these words once.
     refusal: Option<(Call, StatusCode, String)>,
+    /// A call whose answer gets lost once, after it was carried out.
+    lost: Option<Call>,
+    /// Objects as reads show them, where that is not as they are.
+    stale: BTreeMap<String, Value>,
     /// What was taken from the operator's rights: verbs and kinds.
     denied: Vec<(String, String)>,
     /// Whether the namespace is being deleted: nothing new is taken.
@@ -133,7 +137,20 @@ impl ApiServer {
                 .headers
                 .get("content-type")
                 .is_some_and(|kind| kind == "application/merge-patch+json");
-            let (status, answer) = self.handle(&parts.method, parts.uri.path(), is_merge, &body);
+            let (mut status, mut answer) =
+                self.handle(&parts.method, parts.uri.path(), is_merge, &body);
+            let call = (parts.method, parts.uri.path().to_owned());
+            if self
+                .0
+                .lock()
+                .unwrap()
+                .lost
+                .take_if(|lost| *lost == call)
+                .is_some()
+            {
+                status = StatusCode::GATEWAY_TIMEOUT;
+                answer = failure(status);
+            }
             let response = Response::builder()
                 .status(status)
                 .body(Body::from(serde_json::to_vec(&answer).unwrap()))
@@ -192,11 +209,14 @@ impl ApiServer {
                     .objects
                     .iter()
                     .filter(|(path, _)| path.starts_with(&prefix))
-                    .map(|(_, object)| object.clone())
+                    .map(|(path, object)| state.stale.get(path).unwrap_or(object).clone())
                     .collect();
                 (StatusCode::OK, json!({ "metadata": {}, "items": items }))
             }
-            (&Method::GET, false) => found(state.objects.get(path).cloned()),
+            (&Method::GET, false) => {
+                let stale = state.stale.get(path);
+                found(stale.or_else(|| state.objects.get(path)).cloned())
+            }
             (&Method::POST, _) if state.objects.contains_key(path) => {
                 (StatusCode::CONFLICT, failure(StatusCode::CONFLICT))
             }
@@ -204,34 +224,8 @@ impl ApiServer {
                 state.objects.insert(path.clone(), sent());
                 (StatusCode::CREATED, sent())
             }
-            (&Method::PATCH, _) => {
-                let mut object = sent();
-                if let Some(there) = state.objects.get(path).filter(|_| is_merge) {
-                    let mut merged = there.clone();
-                    merge(&mut merged, &object);
-                    object = merged;
-                }
-                object["metadata"]["uid"] = json!(format!("uid of {path}"));
-                state.objects.insert(path.clone(), object.clone());
-                // The answer to a status is the whole resource, with the spec that it has.
-                if let Some(resource) = path.strip_suffix("/status") {
-                    object["spec"] = state
-                        .objects
-                        .get(resource)
-                        .map_or_else(|| json!({}), |resource| resource["spec"].clone());
-                }
-                (StatusCode::OK, object)
-            }
-            (&Method::DELETE, _) => {
-                let there = state
-                    .objects
-                    .get(path)
-                    .map(|object| &object["metadata"]["uid"]);
-                if there.is_some_and(|uid| sent()["preconditions"]["uid"] != *uid) {
-                    return (StatusCode::CONFLICT, failure(StatusCode::CONFLICT));
-                }
-                found(state.objects.remove(path))
-            }
+            (&Method::PATCH, _) => patch(&mut state.objects, path, sent(), is_merge),
+            (&Method::DELETE, _) => delete(&mut state.objects, path, &sent()),
             _ => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 failure(StatusCode::METHOD_NOT_ALLOWED),
@@ -299,6 +293,23 @@ impl ApiServer {
         self.0.lock().unwrap().refusal = Some((call, status, message.to_owned()));
     }
 
+    /// Carries out the next call of this kind, and answers it with a failure.
+    pub(crate) fn lose(&self, method: Method, path: &str) {
+        self.0.lock().unwrap().lost = Some((method, path.to_owned()));
+    }
+
+    /// Shows an object in reads as it is now, whatever becomes of it, until it is shown as it is again.
+    pub(crate) fn freeze(&self, path: &str) {
+        let mut state = self.0.lock().unwrap();
+        let now = state.objects.get(path).cloned().unwrap();
+        state.stale.insert(path.to_owned(), now);
+    }
+
+    /// Shows everything as it is.
+    pub(crate) fn thaw(&self) {
+        self.0.lock().unwrap().stale.clear();
+    }
+
     /// Takes a right from the operator: a verb and a kind with its subresource.
     pub(crate) fn deny(&self, verb: &str, kind: &str) {
         let denied = (verb.to_owned(), kind.to_owned());
@@ -344,6 +355,73 @@ impl ApiServer {
             .map(|(method, path)| format!("{method} {path}"))
             .collect()
     }
+}
+
+/// A merge, or an apply.
+fn patch(
+    objects: &mut BTreeMap<String, Value>,
+    path: &str,
+    sent: Value,
+    is_merge: bool,
+) -> (StatusCode, Value) {
+    let mut object = sent;
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let there = objects.get(path).map(version);
+    let there = there.filter(|there| !there.is_null());
+    if there.is_some_and(|there| !version(&object).is_null() && there != version(&object)) {
+        return (StatusCode::CONFLICT, failure(StatusCode::CONFLICT));
+    }
+    if let Some(there) = objects.get(path).filter(|_| is_merge) {
+        let mut merged = there.clone();
+        merge(&mut merged, &object);
+        object = merged;
+    }
+    object["metadata"]["uid"] = json!(format!("uid of {path}"));
+    if let Some(before) = object["metadata"]["resourceVersion"].as_str() {
+        object["metadata"]["resourceVersion"] = json!(format!("{before}+"));
+    }
+    objects.insert(path.to_owned(), object.clone());
+    // The answer to a status is the whole resource, with the spec that it has.
+    if let Some(resource) = path.strip_suffix("/status") {
+        object["spec"] = objects
+            .get(resource)
+            .map_or_else(|| json!({}), |resource| resource["spec"].clone());
+    }
+    (StatusCode::OK, object)
+}
+
+/// A deletion, with its preconditions.
+fn delete(objects: &mut BTreeMap<String, Value>, path: &str, sent: &Value) -> (StatusCode, Value) {
+    let there = objects.get(path).map(|object| &object["metadata"]["uid"]);
+    let wanted = &sent["preconditions"];
+    if there.is_some_and(|uid| wanted["uid"] != *uid) {
+        return (StatusCode::CONFLICT, failure(StatusCode::CONFLICT));
+    }
+    let there = objects.get(path);
+    let version = there.map(|object| &object["metadata"]["resourceVersion"]);
+    let demanded = &wanted["resourceVersion"];
+    if version.is_some_and(|version| !demanded.is_null() && demanded != version) {
+        return (StatusCode::CONFLICT, failure(StatusCode::CONFLICT));
+    }
+    let gone = objects.remove(path);
+    if let Some(gone) = &gone {
+        let keeps = sent["propagationPolicy"] == "Orphan";
+        collect(objects, &gone["metadata"]["uid"], keeps);
+    }
+    found(gone)
+}
+
+/// As the garbage collector does when an owner is gone: what is his goes too, or belongs to nobody.
+fn collect(objects: &mut BTreeMap<String, Value>, owner: &Value, keeps: bool) {
+    objects.retain(|_, object| {
+        let owners = object.pointer_mut("/metadata/ownerReferences");
+        let Some(owners) = owners.and_then(Value::as_array_mut) else {
+            return true;
+        };
+        let before = owners.len();
+        owners.retain(|reference| reference["uid"] != *owner);
+        keeps || owners.len() == before
+    });
 }
 
 /// As the admission plugin `NamespaceLifecycle` says it.

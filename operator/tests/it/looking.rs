@@ -25,7 +25,7 @@ use crate::{
     ONE_NODE,
     api_server::ApiServer,
     reconcile::{CORE, DISRUPTION_BUDGET, STATEFUL_SET, STATUS, condition, reconcile},
-    resource,
+    resource, volumes,
 };
 
 type Event<K> = Result<watcher::Event<K>, watcher::Error>;
@@ -107,6 +107,68 @@ async fn an_unchanged_cluster_costs_the_api_server_nothing() {
         reconcile(&server, &mut cluster, &context).await;
     }
     assert_eq!(server.requests(), NOTHING);
+}
+
+#[tokio::test]
+async fn volumes_that_grow_are_waited_for_without_a_request_and_taken_up_at_once() {
+    let (server, context, mut cluster) = volumes::three_nodes(|_| {}).await;
+    cluster.spec.storage.size = "2Gi".to_owned();
+    for ordinal in 0..3 {
+        let pod = format!("{CORE}/pods/demo-{ordinal}");
+        volumes::change(&server, &pod, |pod| {
+            pod["metadata"]["labels"] = json!({ "app.kubernetes.io/instance": "demo" });
+        });
+    }
+    for _ in 0..3 {
+        show(&server, &context);
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    server.requests();
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.requests(), NOTHING);
+    assert_eq!(
+        condition(&server, "Reconciling")["reason"],
+        "VolumesGrowing"
+    );
+
+    for ordinal in 0..3 {
+        volumes::change(&server, &volumes::claim(ordinal), |claim| {
+            claim["status"]["capacity"]["storage"] = json!("2Gi");
+        });
+    }
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(
+        server
+            .requests()
+            .contains(&format!("DELETE {STATEFUL_SET}"))
+    );
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.requests().contains(&format!("PATCH {STATEFUL_SET}")));
+}
+
+#[tokio::test]
+async fn a_paused_cluster_costs_the_api_server_nothing_and_says_what_waits() {
+    let (server, context, mut cluster) = settled(ONE_NODE).await;
+    cluster.spec.paused = true;
+    cluster.spec.replicas = 2;
+    cluster.metadata.generation = Some(2);
+    for _ in 0..2 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    server.requests();
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.requests(), NOTHING);
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "Paused");
+    assert!(
+        stalled["message"]
+            .as_str()
+            .unwrap()
+            .contains("spec.replicas"),
+        "{stalled}"
+    );
 }
 
 #[tokio::test]

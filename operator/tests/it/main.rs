@@ -12,11 +12,13 @@ mod certificates;
 mod corrections;
 mod endless_node;
 mod golden;
+mod hibernation;
 mod leader;
 mod local_cluster;
 mod looking;
 mod namespace_end;
 mod node_contract;
+mod pause;
 mod ports;
 mod pruning;
 mod reconcile;
@@ -24,6 +26,7 @@ mod rights;
 mod standstill;
 mod two_operators;
 mod unmade_pods;
+mod volumes;
 mod wait;
 
 use opensecureconf_operator::cluster::{

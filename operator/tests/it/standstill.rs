@@ -39,7 +39,7 @@ async fn running() -> (ApiServer, Context, OpenSecureConfCluster) {
 }
 
 /// The certificates that the Secrets hold.
-fn stored_pki(server: &ApiServer) -> StoredPki {
+pub(crate) fn stored_pki(server: &ApiServer) -> StoredPki {
     let entry = |secret: &str, entry: &str| {
         let secret = server.object(&format!("{CORE}/secrets/{secret}")).unwrap();
         let data: ByteString = serde_json::from_value(secret["data"][entry].clone()).unwrap();
@@ -54,7 +54,7 @@ fn stored_pki(server: &ApiServer) -> StoredPki {
     }
 }
 
-fn message(condition: &Value) -> &str {
+pub(crate) fn message(condition: &Value) -> &str {
     condition["message"].as_str().unwrap()
 }
 

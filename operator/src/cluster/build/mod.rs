@@ -14,7 +14,7 @@ mod stateful_set;
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount},
+    core::v1::{ConfigMap, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -47,29 +47,6 @@ pub struct ClusterResources {
     pub certificate: Option<Certificate>,
     /// The nodes.
     pub stateful_set: StatefulSet,
-}
-
-impl ClusterResources {
-    /// Labels and annotations of the claim template as they are in `there`: Kubernetes lets nobody change them, and refuses the
-    /// whole StatefulSet of who tries. The claim's own spec stays as it is wanted, so that a refusal of that is told.
-    pub fn keep_claim_metadata(&mut self, there: Option<&StatefulSet>) {
-        fn templates(set: &StatefulSet) -> impl Iterator<Item = &PersistentVolumeClaim> {
-            let spec = set.spec.iter();
-            spec.flat_map(|spec| spec.volume_claim_templates.iter().flatten())
-        }
-        let Some(there) = there else { return };
-        let spec = self.stateful_set.spec.iter_mut();
-        for claim in spec.flat_map(|spec| spec.volume_claim_templates.iter_mut().flatten()) {
-            let same = |other: &&PersistentVolumeClaim| other.metadata.name == claim.metadata.name;
-            if let Some(live) = templates(there).find(same) {
-                claim.metadata.labels.clone_from(&live.metadata.labels);
-                claim
-                    .metadata
-                    .annotations
-                    .clone_from(&live.metadata.annotations);
-            }
-        }
-    }
 }
 
 /// Certificates that others verify nodes with, in PEM.

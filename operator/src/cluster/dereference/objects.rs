@@ -11,6 +11,7 @@ use crate::{
     cluster::{
         secrets::{BootstrapRecord, ManagedSecret, ObservedSecret, ObservedSecrets},
         validate,
+        volumes::VolumeClaim,
     },
     node::AccessKey,
 };
@@ -28,6 +29,8 @@ pub struct DereferencedObjects {
     pub api_key: Option<AccessKey>,
     /// Names of this cluster's volume claims.
     pub claims: Vec<String>,
+    /// The same with their sizes and owners.
+    pub volumes: Vec<VolumeClaim>,
     /// Those of them that Argo CD might delete, each with the annotations that it lacks.
     pub prunable_claims: Vec<(String, BTreeMap<String, String>)>,
     /// Those of them that have no volume yet.

@@ -8,6 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 pub use owners::{last_manager, manager_of, taken_over, unwanted};
+pub(in crate::cluster) use quantity::amount;
 
 /// A field, by its way from the root of its object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 /// Whether both texts are amounts, and the same one: `0.5` and `500m`, `1Gi` and `1024Mi`.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
-    nanos(one).is_some_and(|amount| nanos(other) == Some(amount))
+    amount(one).is_some_and(|amount_of_one| amount(other) == Some(amount_of_one))
 }
 
 /// The amount in billionths; `None` where the text is none, or one that nobody needs.
-fn nanos(text: &str) -> Option<i128> {
+pub(in crate::cluster) fn amount(text: &str) -> Option<i128> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && !['.', '+', '-'].contains(&c))
         .unwrap_or(text.len());

@@ -72,13 +72,6 @@ pub(super) const RULES: &[Rule] = &[
         holds: Some(|cluster| is_size(&Quantity(cluster.spec.storage.size.clone()))),
     },
     Rule {
-        at: "/properties/spec/properties/storage/properties/size",
-        field: "spec.storage.size",
-        cel: "!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) == 0",
-        message: "storage.size cannot be changed: volumes never shrink, and growing them is not supported yet",
-        holds: None,
-    },
-    Rule {
         // Not on the field: one that is added or taken away has no old value there.
         at: STORAGE,
         field: "spec.storage.storageClassName",

@@ -112,6 +112,10 @@ pub struct ClusterSpec {
     pub pod_security: PodSecurity,
     /// Additions to the pods.
     pub pod_template: PodTemplateSpec,
+    /// Whether changes of the spec wait. Certificates are renewed all the same, also for other `tls.altNames`, and the status goes on.
+    pub paused: bool,
+    /// Whether no node runs. Volumes, salt, keys and the list of nodes are kept, and false brings all nodes back.
+    pub hibernate: bool,
 }
 
 impl Default for ClusterSpec {
@@ -146,6 +150,8 @@ impl Default for ClusterSpec {
             network_policy: NetworkPolicySpec::default(),
             pod_security: PodSecurity::default(),
             pod_template: PodTemplateSpec::default(),
+            paused: false,
+            hibernate: false,
         }
     }
 }
@@ -199,7 +205,7 @@ pub enum ImagePullPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct StorageSpec {
-    /// Size of each volume. Cannot be changed yet.
+    /// Size of each volume. It may go up where the storage class lets volumes grow, and down to what they have already.
     #[schemars(length(max = 32))]
     pub size: String,
     /// Storage class; without it the cluster's default. Cannot be changed.

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 /// The types of all conditions.
-pub const CONDITIONS: [&str; 8] = [
+pub const CONDITIONS: [&str; 9] = [
     "Ready",
     "Available",
     "Reconciling",
@@ -14,6 +14,7 @@ pub const CONDITIONS: [&str; 8] = [
     "Replicated",
     "TlsReady",
     "MonitoringReady",
+    "Paused",
 ];
 
 /// What the operator last saw of a cluster.

@@ -85,6 +85,7 @@ fn seen<'a>(
         blocked: None,
         pending_claims: &[],
         refused_pods: &[],
+        course: Course::default(),
     }
 }
 

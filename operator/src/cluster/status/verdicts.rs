@@ -1,5 +1,6 @@
 //! What is said of a cluster, condition by condition.
 
+mod course;
 mod leaving;
 mod tls;
 mod waiting;
@@ -9,8 +10,10 @@ use kube::ResourceExt;
 
 use super::{Monitoring, Observation, Stalled};
 use crate::cluster::{
+    pause::PAUSED,
     resource::{MemberStatus, Mode},
     secrets::ManagedSecret,
+    volumes::Growth,
 };
 pub(super) use leaving::staying;
 use leaving::{is_lowered, stays};
@@ -82,16 +85,32 @@ pub(super) fn verdicts(
     let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
     let salt = salt_matches(seen, members);
     let mut verdicts = match seen.stalled {
+        Some(stalled) if stalled.reason == PAUSED => {
+            // Its nodes serve as before.
+            let mut verdicts =
+                course::resting(seen).unwrap_or_else(|| progress(seen, members, wanted, &salt));
+            verdicts.retain(|verdict| verdict.type_ != "Reconciling");
+            let [_, stalled] = standstill(stalled);
+            verdicts.push(stalled);
+            verdicts
+        }
         Some(stalled) => standstill(stalled).to_vec(),
-        None => progress(seen, members, wanted, &salt),
+        None => course::resting(seen).unwrap_or_else(|| progress(seen, members, wanted, &salt)),
     };
-    if let Some(message) = leaving::message(seen, wanted)
-        && seen.stalled.is_none()
-        && verdicts
-            .iter()
-            .all(|verdict| verdict.type_ != "Reconciling")
-    {
-        verdicts.push(verdict("Reconciling", true, "NodesLeaving", message));
+    let leaving = leaving::message(seen, wanted).map(|message| ("NodesLeaving", message));
+    let growth = seen.course.growth.and_then(Growth::message);
+    let growth = growth.map(|message| (VOLUMES_GROWING, message));
+    let goes_on = leaving.into_iter().chain(growth);
+    for (reason, message) in goes_on.filter(|_| seen.stalled.is_none()) {
+        let mut told = verdicts.iter_mut();
+        match told.find(|verdict| verdict.type_ == "Reconciling") {
+            None => verdicts.push(verdict("Reconciling", true, reason, message)),
+            // A full disk keeps nodes from serving, and grows: both are told.
+            Some(told) if reason == VOLUMES_GROWING => {
+                told.message = format!("{}; {message}", told.message);
+            }
+            Some(_) => {}
+        }
     }
     verdicts.extend([
         available(ready),
@@ -100,6 +119,8 @@ pub(super) fn verdicts(
         tls::ready(seen),
         monitoring(&seen.monitoring),
     ]);
+    verdicts.extend(course::paused(seen));
+    course::asleep(seen, ready, &mut verdicts);
     verdicts
 }
 
@@ -136,9 +157,10 @@ fn progress(
         let summary = told.join("; ");
         let message =
             rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));
+        let (not_ready, starting) = course::reasons(seen);
         return vec![
-            verdict("Ready", false, "NodesNotReady", summary),
-            verdict("Reconciling", true, "NodesStarting", message),
+            verdict("Ready", false, not_ready, summary),
+            verdict("Reconciling", true, starting, message),
         ];
     }
     // Who has no room lacks what others wrote: the cause comes first.
@@ -290,7 +312,12 @@ fn has_two_revisions(seen: &Observation<'_>) -> bool {
 }
 
 /// The reason while pods are replaced as planned.
-pub(in crate::cluster) const ROLLING_OUT: &str = "RollingOut";
+const ROLLING_OUT: &str = "RollingOut";
+/// The reason while volumes become larger.
+pub(in crate::cluster) const VOLUMES_GROWING: &str = "VolumesGrowing";
+/// The reasons of work that is planned: no alarm.
+pub(in crate::cluster) const PLANNED: [&str; 3] =
+    [ROLLING_OUT, course::HIBERNATING, course::WAKING];
 const DIFFERENT_SALT: &str = "DifferentSalt";
 
 fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {

@@ -34,6 +34,7 @@ fn found(salt: Option<&[u8]>, claims: &[&str]) -> DereferencedObjects {
         client_tls: None,
         api_key: None,
         claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
+        volumes: Vec::new(),
         prunable_claims: Vec::new(),
         pending_claims: Vec::new(),
         children: Vec::new(),

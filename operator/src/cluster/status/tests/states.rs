@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, path::Path};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cluster::volumes::{Progress, VolumeSize};
 
 /// What a state means to somebody who waits.
 #[derive(Clone, Copy)]
@@ -68,6 +69,15 @@ fn ready_with(change: impl Fn(&mut Observation<'_>)) -> ClusterStatus {
     observed(&seen, &ClusterStatus::default(), &time(1))
 }
 
+fn with_course(course: Course<'_>, nodes: i32) -> ClusterStatus {
+    let (cluster, stateful_set, pods) = (cluster(1), stateful_set(1, 1), pods(nodes, true));
+    let seen = Observation {
+        course,
+        ..seen(&cluster, &stateful_set, &pods)
+    };
+    observed(&seen, &ClusterStatus::default(), &time(1))
+}
+
 fn with_tls(spec: &str, tls: Tls<'_>, report: impl Fn(&mut NodeTls)) -> ClusterStatus {
     let mut cluster = prod(&format!("{{replicas: 1, tls: {spec}}}"));
     cluster.metadata.namespace = Some("shop".to_owned());
@@ -89,6 +99,7 @@ fn all() -> Vec<Value> {
     untouched(&mut states);
     on_the_way(&mut states);
     ready(&mut states);
+    resting(&mut states);
     certificates(&mut states);
     standing_still(&mut states);
     states.0
@@ -170,6 +181,39 @@ fn on_the_way(states: &mut States) {
     states.add("no node answers the operator", UnderWay, &silent);
     let leaving = shrinking(2, 3, |details| details.state = "leaving".into());
     states.add("a node leaves", UnderWay, &leaving);
+    let growth = Growth::Growing {
+        asks: Vec::new(),
+        progress: Progress {
+            done: 0,
+            count: 1,
+            size: VolumeSize::read("2Gi").unwrap(),
+            failures: Vec::new(),
+        },
+    };
+    let growing = with_course(
+        Course {
+            growth: Some(&growth),
+            ..Course::default()
+        },
+        1,
+    );
+    states.add("volumes grow", UnderWay, &growing);
+    let nodes = 1;
+    for (name, rest) in [
+        ("nodes are to sleep", Rest::Holding { nodes }),
+        ("nodes fall asleep", Rest::Asleep { nodes }),
+    ] {
+        let course = Course {
+            rest,
+            ..Course::default()
+        };
+        states.add(name, UnderWay, &with_course(course, 1));
+    }
+    let waking = Course {
+        rest: Rest::Waking { nodes },
+        ..Course::default()
+    };
+    states.add("nodes wake", UnderWay, &with_course(waking, 0));
 
     let mut salts = pods(3, true);
     salts[1].1 = answer("bb", 1);
@@ -182,6 +226,38 @@ fn on_the_way(states: &mut States) {
     let blocked =
         ready_with(|seen| seen.blocked = Some("prod-2 does not answer, so it cannot leave"));
     states.add("a node cannot leave", NeedsPerson, &blocked);
+}
+
+/// What a person asked for.
+fn resting(states: &mut States) {
+    let asleep = Course {
+        rest: Rest::Asleep { nodes: 1 },
+        ..Course::default()
+    };
+    states.add("nodes sleep", Means::Ready, &with_course(asleep, 0));
+    let nothing = Pause::default();
+    let paused = Course {
+        pause: Some(&nothing),
+        ..Course::default()
+    };
+    states.add(
+        "paused, and nothing waits",
+        Means::Ready,
+        &with_course(paused, 1),
+    );
+    let waits = Pause {
+        waits: vec!["StatefulSet prod (spec.replicas)".to_owned()],
+    };
+    let stalled = waits.stalled(Some(3), Some(4)).unwrap();
+    let mut cluster = cluster(1);
+    cluster.generation = Some(3);
+    let (stateful_set, pods) = (stateful_set(1, 1), pods(1, true));
+    let mut seen = seen(&cluster, &stateful_set, &pods);
+    seen.course.pause = Some(&waits);
+    seen.stalled = Some(&stalled);
+    let waiting = observed(&seen, &ClusterStatus::default(), &time(1));
+    // Whoever waits compares generations first, whatever `Stalled` says.
+    states.add("paused, and changes wait", Means::UnderWay, &waiting);
 }
 
 fn ready(states: &mut States) {
@@ -292,6 +368,10 @@ fn standing_still(states: &mut States) {
         "RetentionChanged",
         "UnsupportedLayout",
         "BootstrapNodeLost",
+        "VolumesCannotGrow",
+        "VolumeGrowthFailed",
+        "VolumeWouldShrink",
+        "StorageClassCannotChange",
         "Rejected",
         "RightsMissing",
         "Malformed",
@@ -361,10 +441,12 @@ fn no_condition_and_no_reason_is_left_out() {
     let sources = [
         include_str!("../verdicts.rs"),
         include_str!("../failing.rs"),
+        include_str!("../verdicts/course.rs"),
         include_str!("../verdicts/leaving.rs"),
         include_str!("../verdicts/tls.rs"),
         include_str!("../verdicts/writes.rs"),
         include_str!("../../stalled.rs"),
+        include_str!("../../volumes/growth.rs"),
         include_str!("../../layout.rs"),
         include_str!("../../validate.rs"),
         include_str!("../../secrets/plan.rs"),

@@ -1,0 +1,103 @@
+//! What waits while a resource is paused: where children are not what its spec asks for, unless somebody else changed them by hand. Pure.
+
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    build::ClusterResources,
+    dereference::{DereferencedObjects, OptionalKind},
+    difference,
+    stalled::Stalled,
+};
+
+/// What a paused resource waits with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pause {
+    /// What would change, each as a child and its fields.
+    pub waits: Vec<String>,
+}
+
+/// The reason where changes of a paused resource wait.
+pub(super) const PAUSED: &str = "Paused";
+
+impl Pause {
+    /// What is told of it.
+    pub(super) fn message(&self) -> String {
+        if self.waits.is_empty() {
+            return "spec.paused is true: changes of the spec wait, and there are none; certificates are renewed, and the status goes on"
+                .to_owned();
+        }
+        format!(
+            "spec.paused is true, so this waits: {}. Set it to false to have it applied; certificates are renewed, and the status goes on",
+            self.waits.join("; ")
+        )
+    }
+
+    /// That changes wait, where the resource has changed since it was last applied.
+    pub(super) fn stalled(&self, applied: Option<i64>, generation: Option<i64>) -> Option<Stalled> {
+        (!self.waits.is_empty() && applied < generation).then(|| Stalled {
+            reason: PAUSED,
+            message: self.message(),
+        })
+    }
+}
+
+/// Looks for it.
+pub(super) fn waiting(resources: &ClusterResources, found: &DereferencedObjects) -> Vec<String> {
+    let ClusterResources {
+        service_account,
+        config_map,
+        // It follows the certificates, and so it never waits.
+        ca_config_map: _,
+        headless_service,
+        client_service,
+        network_policy,
+        disruption_budget,
+        service_monitor,
+        certificate,
+        stateful_set,
+    } = resources;
+    let own = stateful_set.name_any();
+    let served = |kind: &OptionalKind| *kind == OptionalKind::Served;
+    let mut told = vec![
+        one(found, &own, Some(stateful_set)),
+        one(found, &own, Some(client_service)),
+        one(found, &headless_service.name_any(), Some(headless_service)),
+        one(found, &config_map.name_any(), Some(config_map)),
+        one(found, &own, Some(service_account)),
+        one(found, &own, network_policy.as_ref()),
+        one(found, &own, disruption_budget.as_ref()),
+    ];
+    if served(&found.service_monitors) {
+        told.push(one(found, &own, service_monitor.as_ref()));
+    }
+    if served(&found.certificates) {
+        told.push(one(found, &own, certificate.as_ref()));
+    }
+    told.into_iter().flatten().collect()
+}
+
+fn one<K>(found: &DereferencedObjects, name: &str, wanted: Option<&K>) -> Option<String>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let kind = K::kind(&());
+    let child = found.child(&kind, name);
+    let live = child.and_then(|child| child.live.as_ref());
+    match (wanted, live) {
+        (None, None) => None,
+        (None, Some(_)) => Some(format!("{kind} {name} goes")),
+        (Some(_), None) => Some(format!("{kind} {name} is made")),
+        (Some(wanted), Some(live)) => {
+            let wanted: Value = serde_json::to_value(wanted).unwrap_or_default();
+            let fields: Vec<_> = difference::differing(&wanted, &live.object)
+                .into_iter()
+                .filter(|path| difference::manager_of(path, &live.managers).is_none())
+                .chain(difference::unwanted(&wanted, &live.managers))
+                .map(|path| path.to_string())
+                .collect();
+            (!fields.is_empty()).then(|| format!("{kind} {name} ({})", fields.join(", ")))
+        }
+    }
+}

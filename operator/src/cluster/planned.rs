@@ -1,0 +1,120 @@
+//! Everything that is decided of a cluster before its children are built: how many nodes there are to be just now, whether they sleep, and how
+//! large their volumes are. Writes nothing.
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::Client;
+
+use super::{
+    converge::Plans,
+    dereference::DereferencedObjects,
+    hibernation::{self, Rest},
+    membership::{self, MembershipPlan},
+    pause::Pause,
+    resource::ClusterStatus,
+    stalled::Stalled,
+    status::Course,
+    validate::ValidatedCluster,
+    volumes::{self, Growth},
+};
+use crate::{node::NodeDetails, pki::Trust};
+
+/// What was decided.
+pub(super) struct Planned {
+    pub(super) membership: MembershipPlan,
+    rest: Rest,
+    growth: Growth,
+    restarted_at: Option<String>,
+    may_remake: bool,
+}
+
+/// Decides.
+///
+/// # Errors
+/// Where storage classes have to be looked at and cannot be.
+pub(super) async fn plan(
+    client: &Client,
+    valid: &ValidatedCluster,
+    found: &DereferencedObjects,
+    pods: &[(Pod, Option<NodeDetails>)],
+) -> Result<Planned, kube::Error> {
+    let there = found.stateful_set.as_ref();
+    let own_pods = pods.iter().map(|(pod, _)| pod);
+    let situation = hibernation::Situation {
+        hibernate: valid.spec.hibernate,
+        wanted: valid.spec.replicas,
+        there,
+        claims: &found.volumes,
+    };
+    let rest = hibernation::plan(situation, own_pods.clone());
+    let membership = membership::plan(valid, found, there, pods, rest);
+    let growth = match rest {
+        Rest::Awake => {
+            volumes::look(client, valid, there, &found.volumes, membership.replicas()).await?
+        }
+        // File systems grow where pods use them.
+        Rest::Holding { .. } | Rest::Asleep { .. } | Rest::Waking { .. } => Growth::Settled,
+    };
+    Ok(Planned {
+        rest,
+        growth,
+        restarted_at: volumes::restarted_at(there, own_pods),
+        may_remake: rest == Rest::Awake && membership.is_at_rest(valid.spec.replicas, there),
+        membership,
+    })
+}
+
+impl Planned {
+    /// What children are built and written by.
+    pub(super) fn plans<'a>(&'a self, running: &'a [Trust]) -> Plans<'a> {
+        Plans {
+            running,
+            rest: self.rest,
+            growth: &self.growth,
+            may_remake: self.may_remake,
+            restarted_at: self.restarted_at.as_deref(),
+        }
+    }
+
+    /// Why volumes stay as they are, where somebody has to act.
+    pub(super) fn stalled(&self) -> Option<Stalled> {
+        self.growth.stalled().cloned()
+    }
+
+    /// What is told of it. Of a cluster that is paused only what is so already.
+    pub(super) fn course<'a>(
+        &'a self,
+        there: Option<&StatefulSet>,
+        pause: Option<&'a Pause>,
+    ) -> Course<'a> {
+        let (rest, growth) = match pause {
+            None => (self.rest, Some(&self.growth)),
+            Some(_) => (hibernation::as_it_is(there), None),
+        };
+        Course {
+            rest,
+            growth,
+            pause,
+        }
+    }
+}
+
+/// The generation of a resource that was never applied, as the definition's default says.
+const UNSEEN: i64 = -1;
+
+/// The cluster as its status speaks of it: while changes wait, that is the spec that was applied last.
+pub(super) fn told(
+    valid: &ValidatedCluster,
+    pause: Option<&Pause>,
+    before: &ClusterStatus,
+) -> ValidatedCluster {
+    let waits = pause.is_some_and(|pause| !pause.waits.is_empty());
+    let generation = if waits {
+        before.observed_generation.or(Some(UNSEEN))
+    } else {
+        valid.generation
+    };
+    ValidatedCluster {
+        generation,
+        ..valid.clone()
+    }
+}

@@ -1,0 +1,136 @@
+//! Asks claims for another size, and makes the StatefulSet anew. Everything is read live, and nothing but what was read is changed.
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::PersistentVolumeClaim};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy},
+};
+use serde_json::json;
+
+use super::{Growth, Kept, VolumeClaim, growth::Ask, is_kept};
+use crate::{
+    cluster::{
+        apply::{self, Done, failed},
+        validate::{ValidatedCluster, claim_owner},
+    },
+    names::FIELD_MANAGER,
+};
+
+/// Does what is next, and tells whether anything was tried.
+///
+/// # Errors
+/// What the API server refuses.
+pub(in crate::cluster) async fn act(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    growth: &Growth,
+    there: Option<&StatefulSet>,
+    done: &mut Vec<Done>,
+) -> Result<bool, apply::Error> {
+    match (growth, there) {
+        (Growth::Growing { asks, .. }, _) => {
+            for ask in asks {
+                resize(client, cluster, ask, done).await?;
+            }
+            Ok(!asks.is_empty())
+        }
+        (Growth::Following { .. }, Some(set)) => remove(client, cluster, set, done).await,
+        _ => Ok(false),
+    }
+}
+
+/// A claim that changed meanwhile is looked at anew.
+async fn resize(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    Ask { claim, size }: &Ask,
+    done: &mut Vec<Done>,
+) -> Result<(), apply::Error> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &cluster.namespace);
+    let patch = json!({
+        "metadata": { "uid": claim.uid, "resourceVersion": claim.resource_version },
+        "spec": { "resources": { "requests": { "storage": size.quantity() } } },
+    });
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let name = claim.name.as_str();
+    match api.patch(name, &parameters, &Patch::Merge(patch)).await {
+        Ok(_) => done.push(Done::Resized {
+            claim: name.to_owned(),
+            size: size.to_string(),
+        }),
+        Err(kube::Error::Api(status)) if status.code == 409 || status.is_not_found() => {
+            tracing::debug!(claim = name, "claim_changed_meanwhile");
+        }
+        Err(source) => return Err(failed::<PersistentVolumeClaim>("resize", name, source)),
+    }
+    Ok(())
+}
+
+/// Takes the set away and leaves its pods: the next reconcile makes it anew, whoever carries that out.
+async fn remove(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    seen: &StatefulSet,
+    done: &mut Vec<Done>,
+) -> Result<bool, apply::Error> {
+    let Some(set) = is_proved(client, cluster, Kept::WhenDeleted, seen).await? else {
+        return Ok(false);
+    };
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &cluster.namespace);
+    let name = cluster.name.as_str();
+    let parameters = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        preconditions: Some(Preconditions {
+            uid: set.uid(),
+            resource_version: set.resource_version(),
+        }),
+        ..DeleteParams::default()
+    };
+    match api.delete(name, &parameters).await {
+        Ok(_) => done.push(Done::Remade {
+            name: name.to_owned(),
+        }),
+        Err(kube::Error::Api(status)) if status.code == 409 || status.is_not_found() => {
+            tracing::debug!(stateful_set = name, "stateful_set_changed_meanwhile");
+        }
+        Err(source) => return Err(failed::<StatefulSet>("delete", name, source)),
+    }
+    Ok(true)
+}
+
+/// The set as it is at this moment, where it is still the one that was seen and nothing deletes claims.
+///
+/// # Errors
+/// Where the API server does not answer.
+pub(in crate::cluster) async fn is_proved(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    when: Kept,
+    seen: &StatefulSet,
+) -> Result<Option<StatefulSet>, apply::Error> {
+    let name = cluster.name.as_str();
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &cluster.namespace);
+    let set = sets
+        .get_opt(name)
+        .await
+        .map_err(|source| failed::<StatefulSet>("read", name, source))?;
+    let Some(set) = set.filter(|set| set.uid() == seen.uid()) else {
+        return Ok(None);
+    };
+    // After the set: once its controller has heard, it gives claims to nobody any more.
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &cluster.namespace);
+    let claims = claims
+        .list(&ListParams::default())
+        .await
+        .map_err(|source| failed::<PersistentVolumeClaim>("list", name, source))?;
+    let own: Vec<_> = claims
+        .items
+        .iter()
+        .filter(|claim| claim_owner(&claim.name_any()) == Some(name))
+        .filter_map(VolumeClaim::read)
+        .collect();
+    Ok(Some(set).filter(|set| is_kept(when, set, &own)))
+}

@@ -1,0 +1,78 @@
+//! A claim as it was read: what it asks for, what it has, and who would take it along.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCondition};
+use kube::ResourceExt;
+
+use super::{Ownership, VolumeSize};
+
+/// What conditions of a claim say that something is wrong.
+const FAILURES: [&str; 2] = ["ControllerResizeError", "NodeResizeError"];
+
+/// The claim of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeClaim {
+    /// Its name.
+    pub name: String,
+    /// The number of its node.
+    pub ordinal: usize,
+    /// Its identity, so that nothing but this very claim is ever changed.
+    pub uid: Option<String>,
+    /// Its version.
+    pub resource_version: Option<String>,
+    /// The size that it asks for.
+    pub requested: Option<VolumeSize>,
+    /// The size that its file system has; `None` while it has no volume.
+    pub capacity: Option<VolumeSize>,
+    /// Its storage class.
+    pub class: Option<String>,
+    /// Whether it goes as soon as its pod does.
+    pub is_ending: bool,
+    /// Who takes it along when he goes.
+    pub owners: Vec<Ownership>,
+    /// What the driver says of an expansion that does not work.
+    pub failure: Option<String>,
+    /// Whether the driver has given that expansion up.
+    pub is_infeasible: bool,
+}
+
+impl VolumeClaim {
+    /// What is to be known of a claim; `None` where its name is no node's.
+    pub fn read(claim: &PersistentVolumeClaim) -> Option<Self> {
+        let name = claim.name_any();
+        let ordinal = name.rsplit('-').next()?.parse().ok()?;
+        let (spec, status) = (claim.spec.as_ref(), claim.status.as_ref());
+        let is_bound = status.is_some_and(|status| status.phase.as_deref() == Some("Bound"));
+        let capacity = status.and_then(|status| status.capacity.as_ref()?.get("storage"));
+        let conditions = status.and_then(|status| status.conditions.as_ref());
+        let steps = status.and_then(|status| status.allocated_resource_statuses.as_ref());
+        Some(Self {
+            ordinal,
+            uid: claim.uid(),
+            resource_version: claim.resource_version(),
+            requested: spec
+                .and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"))
+                .and_then(VolumeSize::of),
+            capacity: capacity.filter(|_| is_bound).and_then(VolumeSize::of),
+            class: spec.and_then(|spec| spec.storage_class_name.clone()),
+            is_ending: claim.metadata.deletion_timestamp.is_some(),
+            owners: claim.owner_references().iter().map(Ownership::of).collect(),
+            failure: conditions.into_iter().flatten().find_map(failure),
+            is_infeasible: steps
+                .and_then(|steps| steps.get("storage"))
+                .is_some_and(|step| step.ends_with("Infeasible")),
+            name,
+        })
+    }
+
+    /// What it was given of what it asked for: a volume that somebody made beforehand may be larger than anybody asked.
+    pub(super) fn held(&self) -> Option<&VolumeSize> {
+        let capacity = self.capacity.as_ref()?;
+        Some(capacity.min(self.requested.as_ref()?))
+    }
+}
+
+fn failure(condition: &PersistentVolumeClaimCondition) -> Option<String> {
+    let fails = condition.status == "True" && FAILURES.contains(&condition.type_.as_str());
+    let words = condition.message.as_ref().or(condition.reason.as_ref());
+    words.filter(|_| fails).cloned()
+}

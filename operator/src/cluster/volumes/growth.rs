@@ -1,0 +1,338 @@
+//! How volumes become larger: first each claim is asked for, then its file system has it, then the StatefulSet's template follows. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{VolumeClaim, VolumeSize};
+use crate::cluster::stalled::Stalled;
+
+/// Whether volumes of a storage class can grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expansion {
+    /// They can.
+    Allowed,
+    /// The class does not say that they can.
+    NotAllowed,
+    /// There is no such class.
+    NoClass,
+    /// This operator may not look.
+    Unknown,
+}
+
+/// What is looked at.
+#[derive(Debug)]
+pub(super) struct Situation<'a> {
+    /// The size that the resource asks for.
+    pub(super) wanted: Option<VolumeSize>,
+    /// The size in the StatefulSet's template; `None` where there is no set.
+    pub(super) template: Option<VolumeSize>,
+    /// How many nodes there are: what was kept of others stays as it is.
+    pub(super) nodes: i32,
+    /// The cluster's claims.
+    pub(super) claims: &'a [VolumeClaim],
+}
+
+/// What is to be done about the sizes of volumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Growth {
+    /// Nothing.
+    #[default]
+    Settled,
+    /// Nothing, until somebody acts.
+    Stalled {
+        /// Why.
+        why: Stalled,
+        /// The size that new volumes get meanwhile, where that is not what is asked for.
+        template: Option<VolumeSize>,
+    },
+    /// Volumes become larger.
+    Growing {
+        /// What is to be asked of claims.
+        asks: Vec<Ask>,
+        /// How far it is.
+        progress: Progress,
+    },
+    /// All volumes have their size, and the StatefulSet's template has not.
+    Following {
+        /// How far it is.
+        progress: Progress,
+    },
+}
+
+/// A claim that is to ask for another size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The claim.
+    pub claim: VolumeClaim,
+    /// The size.
+    pub size: VolumeSize,
+}
+
+/// How many volumes have the size that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Those that have.
+    pub done: usize,
+    /// All of them.
+    pub count: usize,
+    /// The size.
+    pub size: VolumeSize,
+    /// What drivers say of those that have not.
+    pub failures: Vec<String>,
+}
+
+impl Growth {
+    /// Why nothing is done, where somebody has to act.
+    pub(in crate::cluster) fn stalled(&self) -> Option<&Stalled> {
+        match self {
+            Self::Stalled { why, .. } => Some(why),
+            Self::Settled | Self::Growing { .. } | Self::Following { .. } => None,
+        }
+    }
+
+    /// What waits of it while the resource is paused.
+    pub(in crate::cluster) fn waits(&self) -> Option<String> {
+        match self {
+            Self::Settled => None,
+            Self::Growing { asks, .. } if asks.is_empty() => None,
+            Self::Growing { progress, .. } | Self::Following { progress } => {
+                Some(format!("volumes get {}", progress.size))
+            }
+            Self::Stalled { why, .. } => Some(why.message.clone()),
+        }
+    }
+
+    /// What is told of it while it goes on.
+    pub(in crate::cluster) fn message(&self) -> Option<String> {
+        match self {
+            Self::Settled | Self::Stalled { .. } => None,
+            Self::Growing { progress, .. } => Some(progress.words()),
+            Self::Following { progress } => Some(format!(
+                "{}; the StatefulSet is made anew with it, and its pods run on",
+                progress.words()
+            )),
+        }
+    }
+}
+
+impl Progress {
+    fn words(&self) -> String {
+        let Self {
+            done,
+            count,
+            size,
+            failures,
+        } = self;
+        let far = match (done, count) {
+            (1, 1) => format!("1 of 1 volume has {size}"),
+            (_, 1) => format!("the volume grows to {size}"),
+            (1, _) => format!("1 of {count} volumes has {size}"),
+            _ => format!("{done} of {count} volumes have {size}"),
+        };
+        let failures = failures.iter().map(|failure| format!("; {failure}"));
+        std::iter::once(far).chain(failures).collect()
+    }
+}
+
+/// The classes that have to let volumes grow.
+pub(super) fn classes_asked(situation: &Situation<'_>) -> BTreeSet<String> {
+    let Some(wanted) = &situation.wanted else {
+        return BTreeSet::new();
+    };
+    let raised = situation.counted().filter(|claim| raises(claim, wanted));
+    raised.filter_map(class).map(str::to_owned).collect()
+}
+
+/// Decides.
+pub(super) fn plan(situation: &Situation<'_>, classes: &BTreeMap<String, Expansion>) -> Growth {
+    let Some(wanted) = &situation.wanted else {
+        return Growth::Settled;
+    };
+    if let Some(largest) = situation.too_large(wanted) {
+        return Growth::Stalled {
+            why: would_shrink(largest, wanted),
+            template: Some(largest.clone()),
+        };
+    }
+    let mut raised = situation.counted().filter(|claim| raises(claim, wanted));
+    let refusing = raised.find_map(|claim| Some((claim, refusal(claim, classes)?)));
+    if let Some((claim, why)) = refusing {
+        return Growth::Stalled {
+            why: no_expansion(claim, &why, wanted, situation),
+            template: None,
+        };
+    }
+    let lacking: Vec<_> = situation
+        .counted()
+        .filter(|claim| claim.capacity.as_ref() < Some(wanted))
+        .collect();
+    let given_up = lacking
+        .iter()
+        .find(|claim| claim.is_infeasible && claim.requested.as_ref() == Some(wanted));
+    if let Some(claim) = given_up {
+        return Growth::Stalled {
+            why: failed(claim, wanted, situation),
+            template: None,
+        };
+    }
+    let count = situation.counted().count();
+    let progress = Progress {
+        done: count - lacking.len(),
+        count,
+        size: wanted.clone(),
+        failures: lacking
+            .iter()
+            .filter_map(|claim| {
+                let failure = claim.failure.as_ref()?;
+                Some(format!("volume {}: {failure}", claim.name))
+            })
+            .collect(),
+    };
+    let asks: Vec<_> = situation
+        .counted()
+        .filter_map(|claim| ask(claim, wanted))
+        .collect();
+    if !asks.is_empty() || !lacking.is_empty() {
+        return Growth::Growing { asks, progress };
+    }
+    match &situation.template {
+        Some(template) if template != wanted => Growth::Following { progress },
+        _ => Growth::Settled,
+    }
+}
+
+/// What a claim is to ask for, where that is something else than it does.
+fn ask(claim: &VolumeClaim, wanted: &VolumeSize) -> Option<Ask> {
+    let (requested, capacity) = (claim.requested.as_ref()?, claim.capacity.as_ref()?);
+    let size = if capacity < wanted {
+        wanted.clone()
+    } else if requested > wanted {
+        // It waits for more than is wanted any more. Kubernetes takes a request down only to what is above what is there.
+        capacity.just_above().min(requested.clone())
+    } else {
+        return None;
+    };
+    (size != *requested && (capacity < wanted || requested > capacity)).then(|| Ask {
+        claim: claim.clone(),
+        size,
+    })
+}
+
+impl<'a> Situation<'a> {
+    /// The claims with volumes of the nodes that there are.
+    fn counted(&self) -> impl Iterator<Item = &'a VolumeClaim> {
+        let nodes = usize::try_from(self.nodes).unwrap_or_default();
+        let claims = self.claims.iter();
+        claims.filter(move |claim| {
+            claim.ordinal < nodes
+                && !claim.is_ending
+                && claim.capacity.is_some()
+                && claim.requested.is_some()
+        })
+    }
+
+    /// What volumes have, where that is more than is asked for and the size is to go down.
+    fn too_large(&self, wanted: &VolumeSize) -> Option<&'a VolumeSize> {
+        let goes_down = self.template.as_ref().is_none_or(|now| wanted < now);
+        let largest = self.counted().filter_map(VolumeClaim::held).max();
+        largest.filter(|largest| goes_down && wanted < *largest)
+    }
+}
+
+/// Whether a claim is to ask for more than before.
+fn raises(claim: &VolumeClaim, wanted: &VolumeSize) -> bool {
+    claim.capacity.as_ref() < Some(wanted) && claim.requested.as_ref() < Some(wanted)
+}
+
+fn class(claim: &VolumeClaim) -> Option<&str> {
+    claim.class.as_deref().filter(|class| !class.is_empty())
+}
+
+/// Why a claim cannot grow, and what may help.
+fn refusal(claim: &VolumeClaim, classes: &BTreeMap<String, Expansion>) -> Option<String> {
+    let Some(class) = class(claim) else {
+        return Some("it has no StorageClass that could let it grow".to_owned());
+    };
+    match classes.get(class) {
+        Some(Expansion::NotAllowed) => Some(format!(
+            "StorageClass '{class}' does not allow it. If its driver can do it: kubectl patch storageclass {class} \
+             -p '{{\"allowVolumeExpansion\":true}}'"
+        )),
+        Some(Expansion::NoClass) => Some(format!(
+            "its StorageClass '{class}' does not exist any more. Create it with allowVolumeExpansion: true"
+        )),
+        Some(Expansion::Allowed | Expansion::Unknown) | None => None,
+    }
+}
+
+/// The reason where a class does not let volumes grow.
+const NO_EXPANSION: &str = "VolumesCannotGrow";
+
+fn no_expansion(
+    claim: &VolumeClaim,
+    why: &str,
+    wanted: &VolumeSize,
+    situation: &Situation<'_>,
+) -> Stalled {
+    Stalled {
+        reason: NO_EXPANSION,
+        message: format!(
+            "volume {} cannot grow to {wanted}: {why}. Or {}. Or create another cluster with another storage.storageClassName and copy the \
+             entries",
+            claim.name,
+            back(situation)
+        ),
+    }
+}
+
+fn failed(claim: &VolumeClaim, wanted: &VolumeSize, situation: &Situation<'_>) -> Stalled {
+    let words = claim.failure.as_deref().unwrap_or("it does not say why");
+    Stalled {
+        reason: "VolumeGrowthFailed",
+        message: format!(
+            "the driver of volume {} has given up growing it to {wanted}: {words}. Remove the cause, and the driver tries again; or {}",
+            claim.name,
+            back(situation)
+        ),
+    }
+}
+
+/// How to take a size back.
+fn back(situation: &Situation<'_>) -> String {
+    let largest = situation.counted().filter_map(VolumeClaim::held).max();
+    match largest {
+        Some(largest) => format!("set storage.size back to {largest}"),
+        None => "set storage.size back".to_owned(),
+    }
+}
+
+/// That another class is asked for than volumes were made with.
+pub(super) fn another_class(wanted: Option<&str>, there: Option<&str>) -> Option<Growth> {
+    let words = |class: Option<&str>| match class {
+        Some(class) => format!("'{class}'"),
+        None => "none".to_owned(),
+    };
+    (wanted != there).then(|| Growth::Stalled {
+        why: Stalled {
+            reason: "StorageClassCannotChange",
+            message: format!(
+                "storage.storageClassName cannot be changed: volumes were made with {}, and {} is asked for. Set it back, or create another \
+                 cluster and copy the entries",
+                words(there),
+                words(wanted)
+            ),
+        },
+        template: None,
+    })
+}
+
+fn would_shrink(largest: &VolumeSize, wanted: &VolumeSize) -> Stalled {
+    Stalled {
+        reason: "VolumeWouldShrink",
+        message: format!(
+            "volumes never shrink, and one has {largest} already: storage.size {wanted} is not taken. Set it to {largest} or more"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! The volumes of a cluster: how they grow, and what keeps them while their StatefulSet is made anew.
+//!
+//! | file | what it is about | may do |
+//! |---|---|---|
+//! | `size.rs` | how large a volume is | nothing but think |
+//! | `claim.rs` | a claim as it was read | nothing but think |
+//! | `growth.rs` | what is to be asked of which claim, and what is told of it | nothing but think |
+//! | `template.rs` | what the StatefulSet keeps of the one that is there | nothing but think |
+//! | `proof.rs` | whether nothing deletes a claim any more | nothing but think |
+//! | `expansion.rs` | which classes let volumes grow | read |
+//! | `act.rs` | asks claims, makes the StatefulSet anew | write |
+
+mod act;
+mod claim;
+mod expansion;
+mod growth;
+mod proof;
+mod size;
+mod template;
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::PersistentVolumeClaim};
+use kube::Client;
+
+use super::validate::ValidatedCluster;
+pub(super) use act::{act, is_proved};
+pub use claim::VolumeClaim;
+use expansion::expansion;
+pub use growth::{Growth, Progress};
+use growth::{Situation, another_class, classes_asked, plan};
+pub use proof::Ownership;
+pub(super) use proof::{Kept, is_kept};
+pub use size::VolumeSize;
+pub(super) use template::{Template, restarted_at};
+
+/// Looks at the sizes of a cluster's volumes, of which there are to be as many as nodes.
+///
+/// # Errors
+/// Where storage classes cannot be read.
+pub(super) async fn look(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    there: Option<&StatefulSet>,
+    claims: &[VolumeClaim],
+    nodes: i32,
+) -> Result<Growth, kube::Error> {
+    let storage = &cluster.spec.storage;
+    let template = there.and_then(claim_template);
+    if let Some(template) = template {
+        let class = template.spec.as_ref();
+        let class = class.and_then(|spec| spec.storage_class_name.as_deref());
+        if let Some(stalled) = another_class(storage.storage_class_name.as_deref(), class) {
+            return Ok(stalled);
+        }
+    }
+    let size = template.and_then(|template| {
+        let resources = template.spec.as_ref()?.resources.as_ref()?;
+        VolumeSize::of(resources.requests.as_ref()?.get("storage")?)
+    });
+    let situation = Situation {
+        wanted: VolumeSize::read(&storage.size),
+        template: size,
+        nodes,
+        claims,
+    };
+    let classes = expansion(client, classes_asked(&situation)).await?;
+    Ok(plan(&situation, &classes))
+}
+
+fn claim_template(set: &StatefulSet) -> Option<&PersistentVolumeClaim> {
+    let templates = set.spec.as_ref()?.volume_claim_templates.as_ref()?;
+    templates.first()
+}

@@ -1,0 +1,163 @@
+//! Resources that are paused: what waits, and what goes on.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
+use opensecureconf_operator::{names::ClusterName, pki::cluster_names};
+use serde_json::{Value, json};
+
+use crate::{
+    api_server::ApiServer,
+    reconcile::{CORE, STATEFUL_SET, STATUS, condition, has_condition, reconcile},
+    standstill::{message, stored_pki},
+    volumes::{change, heard, three_nodes},
+};
+
+const DAYS: SignedDuration = SignedDuration::from_hours(24 * 100);
+
+/// Lets a hundred days pass for the nodes' certificate.
+pub(crate) fn date_back(server: &ApiServer) {
+    let names = cluster_names(
+        &ClusterName::new("demo").unwrap(),
+        "team",
+        "cluster.local",
+        &[],
+    );
+    let authority = stored_pki(server).authority.unwrap();
+    let leaf = authority
+        .issue_node_leaf(&names, Timestamp::now() - DAYS)
+        .unwrap();
+    change(server, &format!("{CORE}/secrets/demo-node-tls"), |secret| {
+        secret["data"]["tls.crt"] = json!(ByteString(leaf.certificate.pem().into()));
+        secret["data"]["tls.key"] = json!(ByteString(leaf.key.pem().into()));
+    });
+    assert!(!is_fresh(server));
+}
+
+/// Whether the nodes' certificate is of these days.
+pub(crate) fn is_fresh(server: &ApiServer) -> bool {
+    let leaf = stored_pki(server).leaf.unwrap();
+    leaf.issued() > Timestamp::now() - SignedDuration::from_hours(24)
+}
+
+fn observed(server: &ApiServer) -> Value {
+    server.object(STATUS).unwrap()["status"]["observedGeneration"].clone()
+}
+
+#[tokio::test]
+async fn changes_wait_and_are_named_until_the_resource_goes_on() {
+    let (server, context, mut cluster) = three_nodes(|_| {}).await;
+    // To be paused is no change that waits.
+    cluster.spec.paused = true;
+    cluster.metadata.generation = Some(2);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(observed(&server), 2);
+    assert_eq!(condition(&server, "Paused")["status"], "True");
+    assert!(!has_condition(&server, "Stalled"));
+    server.writes();
+
+    cluster.spec.image = Some("node:2".to_owned());
+    cluster.spec.replicas = 5;
+    cluster.spec.network_policy.enabled = false;
+    cluster.spec.storage.size = "2Gi".to_owned();
+    cluster.metadata.generation = Some(3);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
+    assert_eq!(observed(&server), 2);
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "Paused");
+    assert_eq!(condition(&server, "Ready")["observedGeneration"], 2);
+    assert_eq!(condition(&server, "Available")["status"], "True");
+    for told in [
+        "StatefulSet demo (",
+        "spec.replicas",
+        "NetworkPolicy demo goes",
+        "volumes get 2Gi",
+    ] {
+        assert!(message(&stalled).contains(told), "{told}: {stalled}");
+    }
+
+    cluster.spec.paused = false;
+    cluster.metadata.generation = Some(4);
+    reconcile(&server, &mut cluster, &context).await;
+    heard(&server);
+    assert_eq!(observed(&server), 4);
+    assert!(!has_condition(&server, "Paused") && !has_condition(&server, "Stalled"));
+    assert_eq!(server.object(STATEFUL_SET).unwrap()["spec"]["replicas"], 5);
+}
+
+#[tokio::test]
+async fn what_somebody_changed_by_hand_stays_and_is_no_change_that_waits() {
+    let (server, context, mut cluster) = three_nodes(|_| {}).await;
+    cluster.spec.paused = true;
+    cluster.metadata.generation = Some(2);
+    change(&server, STATEFUL_SET, |set| {
+        set["spec"]["replicas"] = json!(1);
+        set["metadata"]["managedFields"] = json!([{
+            "manager": "kubectl", "operation": "Update", "apiVersion": "apps/v1", "time": "2026-01-01T00:00:00Z",
+            "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": { "f:replicas": {} } },
+        }]);
+    });
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(observed(&server), 2);
+    assert!(
+        !has_condition(&server, "Stalled"),
+        "{}",
+        condition(&server, "Stalled")
+    );
+    assert_eq!(server.object(STATEFUL_SET).unwrap()["spec"]["replicas"], 1);
+}
+
+#[tokio::test]
+async fn certificates_are_renewed_and_clients_learn_of_authorities_meanwhile() {
+    let (server, context, mut cluster) = three_nodes(|_| {}).await;
+    for ordinal in 0..3 {
+        server.remove(&format!("{CORE}/pods/demo-{ordinal}"));
+    }
+    cluster.spec.paused = true;
+    date_back(&server);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(is_fresh(&server));
+
+    let map = format!("{CORE}/configmaps/demo-ca");
+    let before = server.object(&map).unwrap()["data"].clone();
+    server.remove(&format!("{CORE}/secrets/demo-node-ca"));
+    reconcile(&server, &mut cluster, &context).await;
+    assert_ne!(server.object(&map).unwrap()["data"], before);
+}
+
+#[tokio::test]
+async fn hibernation_waits_too_and_a_sleeping_cluster_sleeps_on() {
+    let (server, context, mut cluster) = three_nodes(|_| {}).await;
+    cluster.spec.paused = true;
+    cluster.spec.hibernate = true;
+    cluster.metadata.generation = Some(2);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.object(STATEFUL_SET).unwrap()["spec"]["replicas"], 3);
+    assert_eq!(condition(&server, "Stalled")["reason"], "Paused");
+    assert_ne!(condition(&server, "Ready")["reason"], "Hibernating");
+
+    cluster.spec.paused = false;
+    reconcile(&server, &mut cluster, &context).await;
+    heard(&server);
+    for ordinal in 0..3 {
+        server.remove(&format!("{CORE}/pods/demo-{ordinal}"));
+    }
+    cluster.spec.paused = true;
+    cluster.spec.hibernate = false;
+    cluster.metadata.generation = Some(4);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.object(STATEFUL_SET).unwrap()["spec"]["replicas"], 0);
+    assert_eq!(condition(&server, "Ready")["reason"], "Hibernated");
+    assert_eq!(condition(&server, "Stalled")["reason"], "Paused");
+}
+
+#[tokio::test]
+async fn a_resource_that_is_paused_from_the_beginning_is_not_made() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = crate::resource(crate::ONE_NODE);
+    cluster.spec.paused = true;
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
+    assert_eq!(observed(&server), -1);
+    assert_eq!(condition(&server, "Stalled")["reason"], "Paused");
+}
