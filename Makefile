@@ -69,6 +69,7 @@ e2e-api-server: toolchain release ## Check the resource against the API server o
 	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema platforms
 	e2e/api-server/run.sh e2e/api-server/words.sh
 	e2e/api-server/run.sh e2e/api-server/volumes.sh
+	e2e/api-server/run.sh e2e/api-server/rollouts.sh
 	e2e/api-server/run.sh --without-operator e2e/api-server/takeover.sh
 	e2e/api-server/run.sh e2e/api-server/cost.sh
 

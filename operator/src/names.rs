@@ -41,8 +41,12 @@ pub const ANNOTATION_LAYOUT: &str = "opensecureconf.io/layout";
 pub const ANNOTATION_OPERATOR: &str = "opensecureconf.io/operator";
 /// Annotation of the StatefulSet while its nodes sleep, and until all of them are back: how many there are.
 pub const ANNOTATION_HIBERNATED: &str = "opensecureconf.io/hibernated-replicas";
-/// Annotation that `kubectl rollout restart` gives a pod template.
-pub const ANNOTATION_RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+/// Annotation of the pod template: `spec.restartedAt`.
+pub const ANNOTATION_RESTARTED_AT: &str = "opensecureconf.io/restarted-at";
+/// The same as `kubectl rollout restart` writes it.
+pub const RESTARTED_BY_KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
+/// Label of pods: which pod template they were made from, as Kubernetes numbers them.
+pub const LABEL_REVISION: &str = "controller-revision-hash";
 /// The layout of this release. A renamed annotation, label, path or claim raises it.
 pub const LAYOUT: &str = "2";
 

@@ -33,7 +33,8 @@ if ready.status == "True" then
   return { status = "Healthy", message = ready.message }
 end
 -- A sync ends at Degraded at once, so it stands only where waiting does not help.
-if ready.reason == "DifferentSalt" or ready.reason == "MemberUnavailable" or ready.reason == "WritesRefused" then
+if ready.reason == "DifferentSalt" or ready.reason == "MemberUnavailable" or ready.reason == "WritesRefused"
+  or ready.reason == "RolloutBlocked" then
   return { status = "Degraded", message = ready.reason .. ": " .. ready.message }
 end
 return { status = "Progressing", message = ready.reason .. ": " .. ready.message }

@@ -12,7 +12,7 @@ use kube::{
 };
 use rand::rngs::SysError;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     build::ClusterResources,
@@ -20,7 +20,7 @@ use super::{
     dereference::{DereferencedObjects, LiveChild, OptionalKind},
     difference::{self, FieldPath},
     namespace_end::is_ending,
-    port_clash,
+    port_clash, rollout,
     validate::ValidatedCluster,
 };
 use crate::{
@@ -165,6 +165,15 @@ pub enum Done {
         /// Its name.
         name: String,
     },
+    /// What stands in a child again, whatever we write: it stays.
+    Accepted {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The fields.
+        fields: Vec<String>,
+    },
     /// A child that is not wanted any more is gone.
     Deleted {
         /// Its kind.
@@ -196,6 +205,8 @@ pub async fn apply(
         certificate,
         stateful_set,
     } = resources;
+    let prepared = rollout::prepare(context, cluster, stateful_set, found, done).await?;
+    let found = prepared.as_ref().unwrap_or(found);
     let mut children = Children {
         context,
         namespace: &cluster.namespace,
@@ -275,6 +286,12 @@ impl Children<'_> {
             None => None,
             Some(live) => {
                 let mut differing = difference::differing(&wanted, &live.object);
+                self.context.remember(self.namespace, self.name, |memory| {
+                    differing.retain(|path| {
+                        let values = (path.value(&wanted), path.value(&live.object));
+                        !memory.accepts(&kind, &name, path, values)
+                    });
+                });
                 // Nodes leave one by one, so what is wanted follows for a while what somebody else set: he is told of at once.
                 let replicas = FieldPath::replicas();
                 if differing.is_empty()
@@ -308,7 +325,21 @@ impl Children<'_> {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
         let applied = applied.map_err(|source| failed::<K>("apply", &name, source))?;
-        if live.is_some_and(|live| is_unchanged(live, &applied)) {
+        let standing = self.accept(&kind, &name, &wanted, &applied);
+        let correction = correction.map(|(mut fields, manager)| {
+            fields.retain(|field| !standing.contains(field));
+            (fields, manager)
+        });
+        let correction = correction.filter(|(fields, _)| !fields.is_empty());
+        let is_unchanged = live.is_some_and(|live| is_unchanged(live, &applied));
+        if !is_unchanged && !standing.is_empty() {
+            self.done.push(Done::Accepted {
+                kind: kind.clone(),
+                name: name.clone(),
+                fields: standing,
+            });
+        }
+        if is_unchanged {
             // What is wanted is stored in other words.
         } else if !self.found.has(&kind, &name) {
             self.done.push(Done::Created { kind, name });
@@ -323,6 +354,30 @@ impl Children<'_> {
             self.done.push(Done::Updated);
         }
         Ok(Some(applied))
+    }
+
+    /// Remembers what is not as we have just written it, and tells which fields somebody sets otherwise. What is not stored at all is only
+    /// said in other words.
+    fn accept<K: ChildKind>(
+        &self,
+        kind: &str,
+        name: &str,
+        wanted: &Value,
+        applied: &K,
+    ) -> Vec<String> {
+        let applied = serde_json::to_value(applied).unwrap_or_default();
+        let standing = difference::differing(wanted, &applied);
+        self.context.remember(self.namespace, self.name, |memory| {
+            let mut new = Vec::new();
+            for path in standing {
+                let value = path.value(&applied);
+                if memory.accept(kind, name, &path, (path.value(wanted), value)) && value.is_some()
+                {
+                    new.push(path.to_string());
+                }
+            }
+            new
+        })
     }
 
     /// The same of a kind that the operator can do without.

@@ -13,7 +13,9 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{pace::Wait, settled::Settled, validate::Installation, watched::Watched};
+use super::{
+    difference::FieldPath, pace::Wait, settled::Settled, validate::Installation, watched::Watched,
+};
 use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings};
 
 /// What reconciles share.
@@ -44,6 +46,8 @@ pub(super) struct Memory {
     pub(super) wait: Option<Wait>,
     /// What was wanted last of each child, by kind and name, as a hash.
     wanted: HashMap<(String, String), u64>,
+    /// What stood again in the answer to our own write, by kind, name and field, as a hash with what was wanted: an admission webhook sets it.
+    accepted: HashMap<(String, String, String), u64>,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Those of them that came before a status could be made.
@@ -55,17 +59,48 @@ pub(super) struct Memory {
 impl Memory {
     /// Notes what is wanted of a child, and tells whether that is what was wanted before.
     pub(super) fn wants(&mut self, kind: &str, name: &str, wanted: &Value) -> bool {
-        let mut hasher = DefaultHasher::new();
-        wanted.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = hash_of(wanted);
         let place = (kind.to_owned(), name.to_owned());
         self.wanted.insert(place, hash) == Some(hash)
+    }
+
+    /// Accepts what a field of a child is where this is wanted, and tells whether that is new.
+    pub(super) fn accept(
+        &mut self,
+        kind: &str,
+        name: &str,
+        field: &FieldPath,
+        (wanted, value): (Option<&Value>, Option<&Value>),
+    ) -> bool {
+        let (place, hash) = (field_of(kind, name, field), hash_of(&(wanted, value)));
+        self.accepted.insert(place, hash) != Some(hash)
+    }
+
+    /// Whether this is what was accepted.
+    pub(super) fn accepts(
+        &self,
+        kind: &str,
+        name: &str,
+        field: &FieldPath,
+        (wanted, value): (Option<&Value>, Option<&Value>),
+    ) -> bool {
+        self.accepted.get(&field_of(kind, name, field)) == Some(&hash_of(&(wanted, value)))
     }
 
     /// Ends a row of failures.
     pub(super) fn note_success(&mut self) {
         (self.failures, self.unfinished) = (0, 0);
     }
+}
+
+fn field_of(kind: &str, name: &str, field: &FieldPath) -> (String, String, String) {
+    (kind.to_owned(), name.to_owned(), field.to_string())
+}
+
+fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Context {

@@ -263,12 +263,7 @@ fn child_of<K: Resource<DynamicType = ()>, O: ResourceExt + Serialize>(
     let metadata = object.meta();
     let annotations = metadata.annotations.as_ref();
     let ours = is_ours(metadata, cluster);
-    let live = || LiveChild {
-        // What cannot be written as JSON differs from whatever is wanted.
-        object: serde_json::to_value(object).unwrap_or_default(),
-        resource_version: metadata.resource_version.clone(),
-        managers: metadata.managed_fields.clone().unwrap_or_default(),
-    };
+    let live = || LiveChild::of(object);
     Child {
         kind: K::kind(&()).into_owned(),
         name: name.to_owned(),

@@ -2,9 +2,9 @@
 
 mod https;
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::{
-    Resource,
+    Resource, ResourceExt,
     runtime::events::{Event, EventType, Recorder},
 };
 
@@ -35,20 +35,19 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
                 "corrected {kind} {name}: {who} had changed {}",
                 fields.join(", ")
             );
-            // Another field of the same child is another event.
-            let related = ObjectReference {
-                field_path: Some(fields.join(",")),
-                ..object(cluster, kind, name)
-            };
-            publish(
-                cluster,
-                EventType::Normal,
-                "Corrected",
-                note,
-                related,
-                recorder,
-            )
-            .await;
+            let related = fields_of(cluster, kind, name, fields);
+            let type_ = EventType::Normal;
+            publish(cluster, type_, "Corrected", note, related, recorder).await;
+            return;
+        }
+        Done::Accepted { kind, name, fields } => {
+            let note = format!(
+                "accepted {} of {kind} {name}: the API server sets it again whatever is written; an admission webhook does so",
+                fields.join(", ")
+            );
+            let related = fields_of(cluster, kind, name, fields);
+            let type_ = EventType::Normal;
+            publish(cluster, type_, "Accepted", note, related, recorder).await;
             return;
         }
         Done::Deleted { kind, name } => {
@@ -86,6 +85,31 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
     };
     let related = object(cluster, kind, name);
     publish(cluster, EventType::Normal, reason, note, related, recorder).await;
+}
+
+/// An event for a pod that is replaced, and why.
+pub(super) async fn announce_replaced(
+    cluster: &OpenSecureConfCluster,
+    pod: &Pod,
+    why: &str,
+    recorder: &Recorder,
+) {
+    let name = pod.name_any();
+    let note = format!("replaced pod {name}: {why}");
+    // The next pod of this name is another one.
+    let related = ObjectReference {
+        uid: pod.uid(),
+        ..object(cluster, "Pod", &name)
+    };
+    publish(
+        cluster,
+        EventType::Normal,
+        "Replaced",
+        note,
+        related,
+        recorder,
+    )
+    .await;
 }
 
 /// What a node was told.
@@ -203,6 +227,19 @@ fn object(cluster: &OpenSecureConfCluster, kind: &str, name: &str) -> ObjectRefe
         name: Some(name.to_owned()),
         namespace: cluster.metadata.namespace.clone(),
         ..ObjectReference::default()
+    }
+}
+
+/// Fields of a child: others of the same child are another event.
+fn fields_of(
+    cluster: &OpenSecureConfCluster,
+    kind: &str,
+    name: &str,
+    fields: &[String],
+) -> ObjectReference {
+    ObjectReference {
+        field_path: Some(fields.join(",")),
+        ..object(cluster, kind, name)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | build | [`build`] | nothing but think |
 //! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`], `prune_protection.rs`, [`volumes`] | write children |
 //! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
+//! | replace | [`rollout`] | think, then delete one pod |
 //! | status | [`status`] | think, then write the status |
 //!
 //! A reconcile that finds everything as it was reads what the watches have shown (`settled.rs`, [`watched`]), and only looks; `pace.rs` says
@@ -41,6 +42,7 @@ mod port_clash;
 mod prune_protection;
 pub mod reconcile;
 pub mod resource;
+pub mod rollout;
 pub mod salt;
 pub mod scaling;
 pub mod secrets;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use k8s_openapi::{
-    api::core::v1::Pod,
+    api::{apps::v1::StatefulSet, core::v1::Pod},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::{
@@ -26,6 +26,7 @@ use super::{
     pause::Pause,
     planned, pod_creation,
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
+    rollout::{self, RolloutPlan},
     salt::SaltReports,
     secrets::{self, SecretPlan},
     settled::{Mandate, RefusedKind, Settled},
@@ -356,12 +357,11 @@ async fn pass(
     mandate: Mandate<'_>,
     context: &Context,
 ) -> Result<Passed, Error> {
-    let client = &context.client;
     let Judged {
         cluster,
         valid,
-        refused: _,
         before,
+        ..
     } = judged;
     let Read { found, pods } = read;
     let layout = layout::unsupported(valid, found);
@@ -371,10 +371,9 @@ async fn pass(
     let nodes = connect(valid, found, context);
     let pods = observe::nodes(pods, nodes.as_ref(), valid).await;
     let refused_pods =
-        pod_creation::refused(client, valid, found.stateful_set.as_ref(), &pods).await;
-    let planned = planned::plan(client, valid, found, &pods)
-        .await
-        .map_err(Error::reading)?;
+        pod_creation::refused(&context.client, valid, found.stateful_set.as_ref(), &pods).await;
+    let planned = planned::plan(&context.client, valid, found, &pods).await;
+    let planned = planned.map_err(Error::reading)?;
     let plan = &planned.membership;
     let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
     let now_wanted = valid.with_replicas(plan.replicas());
@@ -418,6 +417,10 @@ async fn pass(
         }
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
+    let is_free = !is_held(valid, stalled.as_ref(), &planned);
+    let set = stateful_set.as_ref().filter(|_| is_free);
+    let mandate = (!plan.has_orders()).then_some(mandate);
+    let (rollout, replaced) = roll_out(judged, set, &pods, mandate, context).await?;
     let pause = valid.spec.paused.then_some(Pause { waits });
     let told = planned::told(valid, pause.as_ref(), before);
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
@@ -442,14 +445,43 @@ async fn pass(
         pending_claims: &found.pending_claims,
         refused_pods: &refused_pods,
         course: planned.course(found.stateful_set.as_ref(), pause.as_ref()),
+        rollout: &rollout,
     };
     Ok(Passed {
         status: Some(status::observed(&seen, before, &now())),
-        was_idle: !acted && (valid.spec.paused || !plan.has_orders()),
+        was_idle: !acted && (valid.spec.paused || !plan.has_orders()) && !replaced,
         wanted,
         refused,
         waits: pause.map(|pause| pause.waits).unwrap_or_default(),
     })
+}
+
+/// What is to be done about pods of another template, and whether it was tried; without a mandate it is only told.
+async fn roll_out(
+    judged: &Judged<'_>,
+    set: Option<&StatefulSet>,
+    pods: &[(Pod, Option<NodeDetails>)],
+    mandate: Option<Mandate<'_>>,
+    context: &Context,
+) -> Result<(RolloutPlan, bool), Error> {
+    let Judged { cluster, valid, .. } = judged;
+    let plan = set.map_or(RolloutPlan::Finished, |set| {
+        rollout::plan_rollout(valid, set, pods, judged.before, jiff::Timestamp::now())
+    });
+    let replaced = match mandate {
+        Some(mandate) => rollout::carry_out(cluster, valid, pods, &plan, mandate, context).await?,
+        None => false,
+    };
+    Ok((plan, replaced))
+}
+
+/// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template.
+fn is_held(
+    valid: &ValidatedCluster,
+    stalled: Option<&Stalled>,
+    planned: &planned::Planned,
+) -> bool {
+    valid.spec.paused || stalled.is_some() && stalled != planned.stalled().as_ref()
 }
 
 /// Which Secrets are to be made, or why nothing is.

@@ -19,6 +19,7 @@ use super::{
     pause::Pause,
     pod_creation::RefusedPod,
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
+    rollout::RolloutPlan,
     secrets::ManagedSecret,
     stalled::Stalled,
     validate::ValidatedCluster,
@@ -31,7 +32,7 @@ use crate::{
 };
 pub use failing::failing;
 use verdicts::Verdict;
-pub(super) use verdicts::{PLANNED, VOLUMES_GROWING};
+pub(super) use verdicts::{PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING};
 
 /// Everything that a status is made from.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub struct Observation<'a> {
     pub pending_claims: &'a [PendingClaim],
     /// The pods that Kubernetes may not make.
     pub refused_pods: &'a [RefusedPod],
+    /// What is done about pods of another template.
+    pub rollout: &'a RolloutPlan,
     /// What goes on besides.
     pub course: Course<'a>,
 }

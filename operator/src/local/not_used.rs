@@ -11,7 +11,7 @@ use crate::cluster::{
 };
 
 /// Fields of the spec that a process on this machine has no use for.
-const ONLY_KUBERNETES: [&str; 18] = [
+const ONLY_KUBERNETES: [&str; 19] = [
     "image",
     "imagePullPolicy",
     "imagePullSecrets",
@@ -30,6 +30,7 @@ const ONLY_KUBERNETES: [&str; 18] = [
     "podTemplate",
     "paused",
     "hibernate",
+    "restartedAt",
 ];
 
 /// Names what is not used, in one line.

@@ -127,6 +127,13 @@ pub const RIGHTS: &[Right] = &[
         without: STOPPED,
     },
     Right {
+        rule: rule("", &["pods"], &["delete"]),
+        scope: Clusters,
+        need: Required,
+        why: "to replace pods one by one, once the others have what they have, where another pod template is wanted",
+        without: STOPPED,
+    },
+    Right {
         rule: rule("", &["persistentvolumeclaims"], &["patch"]),
         scope: Clusters,
         need: Optional,

@@ -1,5 +1,7 @@
 //! An API server for one namespace, in memory: it keeps what is written, and remembers every request.
 
+mod patches;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, Once},
@@ -9,6 +11,8 @@ use http::{Method, Request, Response, StatusCode};
 use kube::{Client, client::Body};
 use opensecureconf_operator::{cluster::context::Context, metrics::Metrics, rights::RIGHTS};
 use serde_json::{Value, json};
+
+use patches::How;
 use tower_test::mock::{self, Handle};
 
 type Call = (Method, String);
@@ -24,10 +28,12 @@ struct State {
     calls: Vec<Call>,
     /// A call that is answered with this status and these words once.
     refusal: Option<(Call, StatusCode, String)>,
-    /// A call whose answer gets lost once, after it was carried out.
-    lost: Option<Call>,
     /// Objects as reads show them, where that is not as they are.
     stale: BTreeMap<String, Value>,
+    /// A call that is carried out once and not answered.
+    unanswered: Option<Call>,
+    /// What an admission webhook makes of each StatefulSet that is written.
+    webhook: Option<fn(&mut Value)>,
     /// What was taken from the operator's rights: verbs and kinds.
     denied: Vec<(String, String)>,
     /// Whether the namespace is being deleted: nothing new is taken.
@@ -133,24 +139,9 @@ impl ApiServer {
         while let Some((request, respond)) = handle.next_request().await {
             let (parts, body) = request.into_parts();
             let body = body.collect_bytes().await.unwrap();
-            let is_merge = parts
-                .headers
-                .get("content-type")
-                .is_some_and(|kind| kind == "application/merge-patch+json");
-            let (mut status, mut answer) =
-                self.handle(&parts.method, parts.uri.path(), is_merge, &body);
-            let call = (parts.method, parts.uri.path().to_owned());
-            if self
-                .0
-                .lock()
-                .unwrap()
-                .lost
-                .take_if(|lost| *lost == call)
-                .is_some()
-            {
-                status = StatusCode::GATEWAY_TIMEOUT;
-                answer = failure(status);
-            }
+            let how = parts.headers.get("content-type");
+            let how = How::read(how.map_or("", |kind| kind.to_str().unwrap()));
+            let (status, answer) = self.handle(&parts.method, parts.uri.path(), how, &body);
             let response = Response::builder()
                 .status(status)
                 .body(Body::from(serde_json::to_vec(&answer).unwrap()))
@@ -159,13 +150,7 @@ impl ApiServer {
         }
     }
 
-    fn handle(
-        &self,
-        method: &Method,
-        path: &str,
-        is_merge: bool,
-        body: &[u8],
-    ) -> (StatusCode, Value) {
+    fn handle(&self, method: &Method, path: &str, how: How, body: &[u8]) -> (StatusCode, Value) {
         let mut state = self.0.lock().unwrap();
         let sent = || serde_json::from_slice::<Value>(body).unwrap();
         let path = &match method {
@@ -196,12 +181,33 @@ impl ApiServer {
         {
             return (StatusCode::FORBIDDEN, attempt.refusal());
         }
-        state.calls.push(call);
+        state.calls.push(call.clone());
         let makes = *method == Method::POST
-            || *method == Method::PATCH && !is_merge && !path.ends_with("/status");
+            || *method == Method::PATCH && how == How::Apply && !path.ends_with("/status");
         if state.is_ending && makes && !state.objects.contains_key(path) {
             return (StatusCode::FORBIDDEN, terminating(path));
         }
+        let is_lost = state.unanswered.as_ref() == Some(&call);
+        let answer = Self::carry_out(&mut state, method, path, how, body);
+        if is_lost {
+            state.unanswered = None;
+            return (
+                StatusCode::GATEWAY_TIMEOUT,
+                failure(StatusCode::GATEWAY_TIMEOUT),
+            );
+        }
+        answer
+    }
+
+    fn carry_out(
+        state: &mut State,
+        method: &Method,
+        path: &str,
+        how: How,
+        body: &[u8],
+    ) -> (StatusCode, Value) {
+        let sent = || serde_json::from_slice::<Value>(body).unwrap();
+        let path = &path.to_owned();
         match (method, is_collection(path)) {
             (&Method::GET, true) => {
                 let prefix = format!("{path}/");
@@ -224,7 +230,7 @@ impl ApiServer {
                 state.objects.insert(path.clone(), sent());
                 (StatusCode::CREATED, sent())
             }
-            (&Method::PATCH, _) => patch(&mut state.objects, path, sent(), is_merge),
+            (&Method::PATCH, _) => patch(state, path, sent(), how),
             (&Method::DELETE, _) => delete(&mut state.objects, path, &sent()),
             _ => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -293,11 +299,6 @@ impl ApiServer {
         self.0.lock().unwrap().refusal = Some((call, status, message.to_owned()));
     }
 
-    /// Carries out the next call of this kind, and answers it with a failure.
-    pub(crate) fn lose(&self, method: Method, path: &str) {
-        self.0.lock().unwrap().lost = Some((method, path.to_owned()));
-    }
-
     /// Shows an object in reads as it is now, whatever becomes of it, until it is shown as it is again.
     pub(crate) fn freeze(&self, path: &str) {
         let mut state = self.0.lock().unwrap();
@@ -308,6 +309,16 @@ impl ApiServer {
     /// Shows everything as it is.
     pub(crate) fn thaw(&self) {
         self.0.lock().unwrap().stale.clear();
+    }
+
+    /// Carries out the next call of this kind, and does not answer it.
+    pub(crate) fn lose_answer(&self, method: Method, path: &str) {
+        self.0.lock().unwrap().unanswered = Some((method, path.to_owned()));
+    }
+
+    /// An admission webhook changes each StatefulSet that is written from now on.
+    pub(crate) fn intercept(&self, webhook: fn(&mut Value)) {
+        self.0.lock().unwrap().webhook = Some(webhook);
     }
 
     /// Takes a right from the operator: a verb and a kind with its subresource.
@@ -357,33 +368,35 @@ impl ApiServer {
     }
 }
 
-/// A merge, or an apply.
-fn patch(
-    objects: &mut BTreeMap<String, Value>,
-    path: &str,
-    sent: Value,
-    is_merge: bool,
-) -> (StatusCode, Value) {
-    let mut object = sent;
+/// A patch, as long as it names no other version than the one that is there.
+fn patch(state: &mut State, path: &str, sent: Value, how: How) -> (StatusCode, Value) {
+    let there = state.objects.get(path);
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-    let there = objects.get(path).map(version);
-    let there = there.filter(|there| !there.is_null());
-    if there.is_some_and(|there| !version(&object).is_null() && there != version(&object)) {
+    let current = there.map(version).filter(|current| !current.is_null());
+    if current.is_some_and(|current| !version(&sent).is_null() && current != version(&sent)) {
         return (StatusCode::CONFLICT, failure(StatusCode::CONFLICT));
     }
-    if let Some(there) = objects.get(path).filter(|_| is_merge) {
-        let mut merged = there.clone();
-        merge(&mut merged, &object);
-        object = merged;
+    let mut object = match how.patch(there, sent) {
+        Ok(object) => object,
+        Err(status) => return (status, failure(status)),
+    };
+    if let Some(webhook) = state.webhook.filter(|_| path.contains("/statefulsets/")) {
+        webhook(&mut object);
+    }
+    if let Some(generation) = there.and_then(|there| there["metadata"]["generation"].as_i64())
+        && there.is_some_and(|there| there["spec"] != object["spec"])
+    {
+        object["metadata"]["generation"] = (generation + 1).into();
     }
     object["metadata"]["uid"] = json!(format!("uid of {path}"));
     if let Some(before) = object["metadata"]["resourceVersion"].as_str() {
         object["metadata"]["resourceVersion"] = json!(format!("{before}+"));
     }
-    objects.insert(path.to_owned(), object.clone());
+    state.objects.insert(path.to_owned(), object.clone());
     // The answer to a status is the whole resource, with the spec that it has.
     if let Some(resource) = path.strip_suffix("/status") {
-        object["spec"] = objects
+        object["spec"] = state
+            .objects
             .get(resource)
             .map_or_else(|| json!({}), |resource| resource["spec"].clone());
     }
@@ -400,7 +413,8 @@ fn delete(objects: &mut BTreeMap<String, Value>, path: &str, sent: &Value) -> (S
     let there = objects.get(path);
     let version = there.map(|object| &object["metadata"]["resourceVersion"]);
     let demanded = &wanted["resourceVersion"];
-    if version.is_some_and(|version| !demanded.is_null() && demanded != version) {
+    let is_demanded = !demanded.is_null() || path.contains("/pods/");
+    if version.is_some_and(|version| is_demanded && demanded != version) {
         return (StatusCode::CONFLICT, failure(StatusCode::CONFLICT));
     }
     let gone = objects.remove(path);
@@ -467,24 +481,6 @@ fn review(state: &State) -> (StatusCode, Value) {
         "status": { "resourceRules": rules, "nonResourceRules": [], "incomplete": false },
     });
     (StatusCode::CREATED, answer)
-}
-
-/// As RFC 7386 says.
-fn merge(object: &mut Value, patch: &Value) {
-    let Some(members) = patch.as_object() else {
-        *object = patch.clone();
-        return;
-    };
-    if !object.is_object() {
-        *object = json!({});
-    }
-    for (name, value) in members {
-        if value.is_null() {
-            object.as_object_mut().unwrap().remove(name);
-        } else {
-            merge(&mut object[name], value);
-        }
-    }
 }
 
 /// `.../namespaces/team/secrets` is one, `.../namespaces/team/secrets/prod-salt` is not.

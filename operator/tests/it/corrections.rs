@@ -12,7 +12,13 @@ use crate::{
 };
 
 /// Changes an object as a client of this name would.
-fn change(server: &ApiServer, path: &str, manager: &str, fields: &Value, how: impl Fn(&mut Value)) {
+pub(crate) fn change(
+    server: &ApiServer,
+    path: &str,
+    manager: &str,
+    fields: &Value,
+    how: impl Fn(&mut Value),
+) {
     let mut object = server.object(path).unwrap();
     how(&mut object);
     object["metadata"]["managedFields"] = json!([{

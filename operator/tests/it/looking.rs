@@ -31,7 +31,7 @@ use crate::{
 type Event<K> = Result<watcher::Event<K>, watcher::Error>;
 
 /// Shows the watches what the API server holds now.
-fn show(server: &ApiServer, context: &Context) {
+pub(crate) fn show(server: &ApiServer, context: &Context) {
     fn metadata<K>(server: &ApiServer, watched: &Watched)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,

@@ -23,6 +23,7 @@ mod ports;
 mod pruning;
 mod reconcile;
 mod rights;
+mod rollout;
 mod standstill;
 mod two_operators;
 mod unmade_pods;

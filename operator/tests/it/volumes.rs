@@ -271,7 +271,7 @@ async fn an_operator_that_dies_between_two_sets_leaves_nothing_that_the_next_one
         });
     }
     cluster.spec.storage.size = "2Gi".to_owned();
-    server.lose(Method::DELETE, STATEFUL_SET);
+    server.lose_answer(Method::DELETE, STATEFUL_SET);
     assert!(reconcile_cluster(&cluster, &context).await.is_err());
     assert_eq!(
         server.object(STATEFUL_SET),
@@ -337,7 +337,7 @@ async fn what_was_read_a_while_ago_changes_nothing_that_is_another_one_now() {
 async fn a_lost_answer_of_a_claim_is_no_second_request() {
     let (server, context, mut cluster) = three_nodes(|_| {}).await;
     cluster.spec.storage.size = "2Gi".to_owned();
-    server.lose(Method::PATCH, &claim(1));
+    server.lose_answer(Method::PATCH, &claim(1));
     assert!(reconcile_cluster(&cluster, &context).await.is_err());
     assert_eq!(asked(&server), ["2Gi", "2Gi", "1Gi"]);
     server.writes();

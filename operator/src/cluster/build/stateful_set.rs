@@ -2,7 +2,10 @@
 
 use k8s_openapi::{
     api::{
-        apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec},
+        apps::v1::{
+            StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
+            StatefulSetUpdateStrategy,
+        },
         core::v1::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
             EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector,
@@ -21,15 +24,16 @@ use super::{metadata, settings::build_node_settings};
 use crate::{
     cluster::{
         resource::{ImagePullPolicy, PodSecurity, Retention, TlsMode},
+        rollout::ON_DELETE,
         secrets::ManagedSecret,
         validate::ValidatedCluster,
     },
     names::{
-        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, API_KEY_ENTRY, API_KEY_PREVIOUS_FILE,
-        CERTIFICATE_ENTRY, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM, DATA_PATH, HEALTH_PORT,
-        HEALTH_PORT_NAME, HTTP_PORT, HTTP_PORT_NAME, HTTPS_PORT, HTTPS_PORT_NAME, LAYOUT,
-        METRICS_PORT, NODE_CONTAINER, OWN_PORTS, PEERS_ENTRY, PEERS_PORT, PRIVATE_KEY_ENTRY,
-        SALT_ENTRY, USER_ID, previous_entry,
+        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, ANNOTATION_RESTARTED_AT, API_KEY_ENTRY,
+        API_KEY_PREVIOUS_FILE, CERTIFICATE_ENTRY, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM,
+        DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME, HTTP_PORT, HTTP_PORT_NAME, HTTPS_PORT,
+        HTTPS_PORT_NAME, LAYOUT, METRICS_PORT, NODE_CONTAINER, OWN_PORTS, PEERS_ENTRY, PEERS_PORT,
+        PRIVATE_KEY_ENTRY, SALT_ENTRY, USER_ID, previous_entry,
     },
     node::settings::{CertificateFiles, NODE_ID_VARIABLE, NodeFiles, NodePorts, NodeSettings},
 };
@@ -60,6 +64,10 @@ pub(super) fn build(cluster: &ValidatedCluster) -> StatefulSet {
             service_name: Some(cluster.name.nodes()),
             pod_management_policy: Some("Parallel".to_owned()),
             selector: metadata::pod_selector(cluster),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some(ON_DELETE.to_owned()),
+                rolling_update: None,
+            }),
             template: pod_template(cluster),
             volume_claim_templates: Some(vec![claim(cluster)]),
             persistent_volume_claim_retention_policy: Some(
@@ -117,6 +125,12 @@ fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
     let (spec, additions) = (&cluster.spec, &cluster.additions);
     let mut labels = cluster.name.pod_labels();
     labels.extend(additions.labels.clone());
+    let mut annotations = additions.annotations.clone();
+    annotations.extend(
+        spec.restarted_at
+            .iter()
+            .map(|at| (ANNOTATION_RESTARTED_AT.to_owned(), at.clone())),
+    );
     let mut containers = vec![node_container(cluster)];
     containers.extend(additions.sidecars.iter().cloned());
     let mut volumes = own_volumes(cluster);
@@ -124,8 +138,7 @@ fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
-            annotations: Some(additions.annotations.clone())
-                .filter(|annotations| !annotations.is_empty()),
+            annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {

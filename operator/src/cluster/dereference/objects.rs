@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
 };
+use kube::ResourceExt;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -60,6 +62,17 @@ impl DereferencedObjects {
             child.live = None;
         }
         self
+    }
+
+    /// The same where the StatefulSet has become this one.
+    pub(in crate::cluster) fn with_stateful_set(&self, set: StatefulSet) -> Self {
+        let mut found = self.clone();
+        let ours = |child: &&mut Child| child.ours && child.kind == "StatefulSet";
+        if let Some(child) = found.children.iter_mut().find(ours) {
+            child.live = Some(LiveChild::of(&set));
+        }
+        found.stateful_set = Some(set);
+        found
     }
 
     /// A child of this cluster.
@@ -148,6 +161,18 @@ pub struct LiveChild {
     pub resource_version: Option<String>,
     /// Who set which field.
     pub managers: Vec<ManagedFieldsEntry>,
+}
+
+impl LiveChild {
+    /// From the object itself.
+    pub(in crate::cluster) fn of<O: ResourceExt + Serialize>(object: &O) -> Self {
+        Self {
+            // What cannot be written as JSON differs from whatever is wanted.
+            object: serde_json::to_value(object).unwrap_or_default(),
+            resource_version: object.resource_version(),
+            managers: object.managed_fields().to_vec(),
+        }
+    }
 }
 
 /// An object that has the name of a child.

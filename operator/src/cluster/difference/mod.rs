@@ -1,13 +1,15 @@
 //! Where an object is not what is wanted of it, and whose doing that is. An apply is sent only for what this finds.
 
 mod owners;
+mod pointer;
 mod quantity;
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-pub use owners::{last_manager, manager_of, taken_over, unwanted};
+pub use owners::{Foreign, last_manager, manager_of, set_by_others, taken_over, unwanted};
+pub use pointer::Pointer;
 pub(in crate::cluster) use quantity::amount;
 
 /// A field, by its way from the root of its object.
@@ -27,8 +29,18 @@ enum Step {
 impl FieldPath {
     /// How many pods a StatefulSet has.
     pub fn replicas() -> Self {
-        let names = ["spec", "replicas"];
-        Self(names.map(|name| Step::Field(name.to_owned())).into())
+        Self::of(&["spec", "replicas"])
+    }
+
+    /// A way through members alone.
+    pub fn of(names: &[&str]) -> Self {
+        let field = |name: &&str| Step::Field((*name).to_owned());
+        Self(names.iter().map(field).collect())
+    }
+
+    /// Whether this field lies within another one.
+    pub fn is_below(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
     }
 }
 

@@ -77,6 +77,43 @@ pub fn unwanted(wanted: &Value, entries: &[ManagedFieldsEntry]) -> Vec<FieldPath
     found
 }
 
+/// A field that somebody else has set and that nobody wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// Which one.
+    pub path: FieldPath,
+    /// Who set it.
+    pub manager: String,
+}
+
+/// The fields within `part` that others have set and `wanted` lacks. What controllers say of an object's state is none of them.
+pub fn set_by_others(
+    wanted: &Value,
+    entries: &[ManagedFieldsEntry],
+    part: &FieldPath,
+) -> Vec<Foreign> {
+    let theirs = entries.iter().filter(|entry| {
+        entry.manager.as_deref() != Some(FIELD_MANAGER)
+            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+    });
+    let mut told: Vec<Foreign> = Vec::new();
+    for entry in theirs {
+        let mut found = Vec::new();
+        if let Some(fields) = &entry.fields_v1 {
+            collect(&fields.0, wanted, &mut Vec::new(), &mut found);
+        }
+        for path in found {
+            if path.is_below(part) && told.iter().all(|foreign| foreign.path != path) {
+                told.push(Foreign {
+                    path,
+                    manager: entry.manager.clone().unwrap_or_default(),
+                });
+            }
+        }
+    }
+    told
+}
+
 fn collect(fields: &Value, wanted: &Value, path: &mut Vec<Step>, found: &mut Vec<FieldPath>) {
     for (key, below) in fields.as_object().into_iter().flatten() {
         let (step, there) = if let Some(name) = key.strip_prefix("f:") {
@@ -92,10 +129,21 @@ fn collect(fields: &Value, wanted: &Value, path: &mut Vec<Step>, found: &mut Vec
         path.push(step);
         match there {
             Some(there) => collect(below, there, path, found),
+            // Each entry of a map is somebody's own, also where we have no such map.
+            None if is_map(path) && below.as_object().is_some_and(|below| !below.is_empty()) => {
+                collect(below, &Value::Null, path, found);
+            }
             None => found.push(FieldPath(path.clone())),
         }
         path.pop();
     }
+}
+
+fn is_map(path: &[Step]) -> bool {
+    let [.., Step::Field(metadata), Step::Field(map)] = path else {
+        return false;
+    };
+    metadata == "metadata" && ["annotations", "labels"].contains(&map.as_str())
 }
 
 /// `k:{"name":"node"}`

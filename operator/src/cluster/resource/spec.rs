@@ -116,6 +116,10 @@ pub struct ClusterSpec {
     pub paused: bool,
     /// Whether no node runs. Volumes, salt, keys and the list of nodes are kept, and false brings all nodes back.
     pub hibernate: bool,
+    /// When the pods were last asked to restart, such as 2026-01-31T12:00:00Z: another text replaces them one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub restarted_at: Option<String>,
 }
 
 impl Default for ClusterSpec {
@@ -152,6 +156,7 @@ impl Default for ClusterSpec {
             pod_template: PodTemplateSpec::default(),
             paused: false,
             hibernate: false,
+            restarted_at: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod course;
 mod leaving;
+mod rolling;
 mod tls;
 mod waiting;
 mod writes;
@@ -12,11 +13,13 @@ use super::{Monitoring, Observation, Stalled};
 use crate::cluster::{
     pause::PAUSED,
     resource::{MemberStatus, Mode},
+    rollout::UNDER_WAY,
     secrets::ManagedSecret,
     volumes::Growth,
 };
 pub(super) use leaving::staying;
-use leaving::{is_lowered, stays};
+use leaving::stays;
+pub(in crate::cluster) use rolling::{ROLLING_OUT, ROLLOUT_BLOCKED};
 pub(super) use tls::is_https_closed;
 
 /// What a condition says.
@@ -131,15 +134,19 @@ fn progress(
     wanted: usize,
     salt: &Verdict,
 ) -> Vec<Verdict> {
-    let rollout = rollout(seen, wanted);
+    let rollout = rolling::rollout(seen, wanted);
     let staying = staying(seen, members);
     let ready = staying.iter().filter(|member| member.ready).count();
     if ready < wanted || rollout.is_some() {
         let reasons = waiting::reasons(seen, wanted);
         let serve = format!("{ready} of {wanted} nodes serve");
+        if let Some(blocked) = rolling::blocked(seen, wanted) {
+            let told: Vec<_> = [blocked].into_iter().chain(reasons).collect();
+            return vec![verdict("Ready", false, ROLLOUT_BLOCKED, told.join("; "))];
+        }
         if let Some(message) = &rollout
             && reasons.is_empty()
-            && (ready >= wanted || has_two_revisions(seen))
+            && (ready >= wanted || seen.rollout.is_under_way())
         {
             let summary = if ready >= wanted {
                 message.clone()
@@ -214,9 +221,6 @@ fn available(ready: usize) -> Verdict {
     }
 }
 
-/// Changes that a node may lack while writes go on; what is more is behind.
-const UNDER_WAY: u64 = 1000;
-
 /// Whether every node holds what the others hold, as far as they know of each other.
 fn replicated(seen: &Observation<'_>, wanted: usize) -> Verdict {
     let Some(blocked) = seen.blocked else {
@@ -290,29 +294,6 @@ fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
     }
 }
 
-/// What a rollout still waits for.
-fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
-    let stateful_set = seen.stateful_set?;
-    let status = stateful_set.status.as_ref()?;
-    if status.observed_generation < stateful_set.metadata.generation && !is_lowered(stateful_set) {
-        return Some("waiting for Kubernetes to take up the new StatefulSet".to_owned());
-    }
-    let updated = usize::try_from(status.updated_replicas.unwrap_or_default()).unwrap_or_default();
-    (updated < wanted).then(|| format!("{updated} of {wanted} nodes run the current pod template"))
-}
-
-/// Whether pods of two templates are there, or still to come: a set whose first pods start has one.
-fn has_two_revisions(seen: &Observation<'_>) -> bool {
-    let status = seen.stateful_set.and_then(|set| set.status.as_ref());
-    let revisions = status.and_then(|status| {
-        let now = status.current_revision.as_ref()?;
-        Some((now, status.update_revision.as_ref()?))
-    });
-    revisions.is_some_and(|(now, next)| now != next)
-}
-
-/// The reason while pods are replaced as planned.
-const ROLLING_OUT: &str = "RollingOut";
 /// The reason while volumes become larger.
 pub(in crate::cluster) const VOLUMES_GROWING: &str = "VolumesGrowing";
 /// The reasons of work that is planned: no alarm.

@@ -12,7 +12,10 @@ use serde_json::Value;
 use super::{Error, OWN_LABELS, references::References};
 use crate::{
     cluster::{resource::PodTemplateSpec, secrets::ManagedSecret},
-    names::{CONFIG_PATH, ClusterName, DATA_PATH, NODE_CONTAINER, OWN_PORTS, OWN_VOLUMES},
+    names::{
+        ANNOTATION_RESTARTED_AT, CONFIG_PATH, ClusterName, DATA_PATH, NODE_CONTAINER, OWN_PORTS,
+        OWN_VOLUMES,
+    },
 };
 
 /// The pod template of the resource, in Kubernetes' own types.
@@ -71,6 +74,11 @@ pub(super) fn additions(
     };
     let ours = |name: &&str| name.starts_with("app.kubernetes.io/") || name.starts_with(OWN_LABELS);
     refuse("labels", additions.labels.keys().map(String::as_str), ours)?;
+    refuse(
+        "annotations",
+        additions.annotations.keys().map(String::as_str),
+        |name| *name == ANNOTATION_RESTARTED_AT,
+    )?;
     refuse("env", names(&additions.env, |env| &env.name), |name| {
         name.starts_with("OSC_")
     })?;

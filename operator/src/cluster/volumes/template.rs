@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 use kube::ResourceExt;
 
 use super::{Growth, VolumeSize};
-use crate::names::ANNOTATION_RESTARTED;
+use crate::names::RESTARTED_BY_KUBECTL;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,7 @@ impl Template<'_> {
         };
         let metadata = spec.template.metadata.get_or_insert_default();
         let annotations = metadata.annotations.get_or_insert_default();
-        annotations.insert(ANNOTATION_RESTARTED.to_owned(), at.to_owned());
+        annotations.insert(RESTARTED_BY_KUBECTL.to_owned(), at.to_owned());
     }
 }
 
@@ -85,11 +85,11 @@ pub(in crate::cluster) fn restarted_at<'a>(
             metadata
                 .annotations
                 .as_ref()?
-                .get(ANNOTATION_RESTARTED)
+                .get(RESTARTED_BY_KUBECTL)
                 .cloned()
         }
         None => pods
-            .filter_map(|pod| pod.annotations().get(ANNOTATION_RESTARTED).cloned())
+            .filter_map(|pod| pod.annotations().get(RESTARTED_BY_KUBECTL).cloned())
             .max(),
     }
 }
@@ -106,13 +106,13 @@ mod tests {
         let set = |at: serde_json::Value| -> StatefulSet {
             serde_json::from_value(
                 json!({ "metadata": {}, "spec": { "selector": {}, "serviceName": "s",
-                "template": { "metadata": { "annotations": { ANNOTATION_RESTARTED: at } } } } }),
+                "template": { "metadata": { "annotations": { RESTARTED_BY_KUBECTL: at } } } } }),
             )
             .unwrap()
         };
         let pod = |at: &str| -> Pod {
             serde_json::from_value(
-                json!({ "metadata": { "annotations": { ANNOTATION_RESTARTED: at } } }),
+                json!({ "metadata": { "annotations": { RESTARTED_BY_KUBECTL: at } } }),
             )
             .unwrap()
         };

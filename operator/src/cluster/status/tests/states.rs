@@ -98,6 +98,7 @@ fn all() -> Vec<Value> {
     let mut states = States(Vec::new());
     untouched(&mut states);
     on_the_way(&mut states);
+    to_be_looked_at(&mut states);
     ready(&mut states);
     resting(&mut states);
     certificates(&mut states);
@@ -130,7 +131,7 @@ fn untouched(states: &mut States) {
 }
 
 fn on_the_way(states: &mut States) {
-    use Means::{NeedsPerson, UnderWay};
+    use Means::UnderWay;
     let nothing = ready_with(|seen| {
         seen.stateful_set = None;
         seen.pods = &[];
@@ -214,7 +215,10 @@ fn on_the_way(states: &mut States) {
         ..Course::default()
     };
     states.add("nodes wake", UnderWay, &with_course(waking, 0));
+}
 
+fn to_be_looked_at(states: &mut States) {
+    use Means::NeedsPerson;
     let mut salts = pods(3, true);
     salts[1].1 = answer("bb", 1);
     let salts = status(&cluster(3), &stateful_set(3, 3), &salts);
@@ -223,6 +227,23 @@ fn on_the_way(states: &mut States) {
         details.writes = Some("refused: disk full".to_owned());
     });
     states.add("a node refuses writes", NeedsPerson, &full);
+    let never = RolloutPlan::Blocked {
+        ordinal: 2,
+        is_last: true,
+    };
+    let mut down = pods(3, true);
+    down[2] = (pod(2, false), None);
+    let (wanted, set) = (cluster(3), stateful_set(3, 1));
+    let down = Observation {
+        rollout: &never,
+        ..seen(&wanted, &set, &down)
+    };
+    let down = observed(&down, &ClusterStatus::default(), &time(1));
+    states.add(
+        "a pod that was replaced does not come back",
+        NeedsPerson,
+        &down,
+    );
     let blocked =
         ready_with(|seen| seen.blocked = Some("prod-2 does not answer, so it cannot leave"));
     states.add("a node cannot leave", NeedsPerson, &blocked);
@@ -443,6 +464,7 @@ fn no_condition_and_no_reason_is_left_out() {
         include_str!("../failing.rs"),
         include_str!("../verdicts/course.rs"),
         include_str!("../verdicts/leaving.rs"),
+        include_str!("../verdicts/rolling.rs"),
         include_str!("../verdicts/tls.rs"),
         include_str!("../verdicts/writes.rs"),
         include_str!("../../stalled.rs"),

@@ -1,0 +1,85 @@
+//! From pods, as Kubernetes shows them, to what a rollout looks at.
+
+use jiff::Timestamp;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+
+use super::plan::{PodSeen, PodState, RolloutPlan, Situation, plan};
+use crate::{
+    cluster::{
+        observe,
+        resource::ClusterStatus,
+        status::{self, ROLLING_OUT, ROLLOUT_BLOCKED},
+        validate::ValidatedCluster,
+    },
+    names::LABEL_REVISION,
+    node::NodeDetails,
+};
+
+/// Decides which pod is replaced now, or what is waited for.
+pub(in crate::cluster) fn plan_rollout(
+    cluster: &ValidatedCluster,
+    set: &StatefulSet,
+    pods: &[(Pod, Option<NodeDetails>)],
+    before: &ClusterStatus,
+    now: Timestamp,
+) -> RolloutPlan {
+    let there = set.spec.as_ref().and_then(|spec| spec.replicas);
+    // Neither who is yet to come nor who is to leave is replaced or waited for.
+    let wanted = there.map_or(cluster.spec.replicas, |there| {
+        there.min(cluster.spec.replicas)
+    });
+    let seen: Vec<_> = pods
+        .iter()
+        .filter_map(|(pod, node)| pod_seen(pod, node.as_ref()))
+        .collect();
+    plan(&Situation {
+        name: cluster.name.as_str(),
+        revision: revision(set),
+        wanted: usize::try_from(wanted).unwrap_or_default(),
+        pods: &seen,
+        was_rolling: was_rolling(before),
+        now,
+    })
+}
+
+/// The revision that is wanted, once Kubernetes has looked at the StatefulSet as it is.
+fn revision(set: &StatefulSet) -> Option<&str> {
+    let status = set.status.as_ref()?;
+    let is_taken_up = status.observed_generation >= set.metadata.generation;
+    status.update_revision.as_deref().filter(|_| is_taken_up)
+}
+
+/// `status.currentRevision` does not tell: where pods are replaced by others than Kubernetes, it stays the first one for ever.
+fn was_rolling(before: &ClusterStatus) -> bool {
+    before.conditions.iter().any(|told| {
+        told.type_ == "Ready" && [ROLLING_OUT, ROLLOUT_BLOCKED].contains(&told.reason.as_str())
+    })
+}
+
+fn pod_seen<'a>(pod: &'a Pod, node: Option<&'a NodeDetails>) -> Option<PodSeen<'a>> {
+    let labels = pod.metadata.labels.as_ref();
+    let ending = pod.metadata.deletion_timestamp.as_ref();
+    let (state, since) = match ending {
+        Some(ending) => (PodState::Ending, Some(ending.0)),
+        None if status::is_ready(pod) => (PodState::Ready, None),
+        None => (PodState::NotReady, not_ready_since(pod)),
+    };
+    Some(PodSeen {
+        ordinal: observe::ordinal(pod)?,
+        revision: labels
+            .and_then(|labels| labels.get(LABEL_REVISION))
+            .map(String::as_str),
+        state,
+        since,
+        node,
+    })
+}
+
+fn not_ready_since(pod: &Pod) -> Option<Timestamp> {
+    let conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let told = conditions
+        .filter(|condition| condition.type_ == "Ready")
+        .find_map(|condition| condition.last_transition_time.as_ref());
+    told.or(pod.metadata.creation_timestamp.as_ref())
+        .map(|time| time.0)
+}

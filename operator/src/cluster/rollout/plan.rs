@@ -1,0 +1,219 @@
+//! Which pod is replaced now, or what is waited for. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::node::NodeDetails;
+
+/// How long a pod may take to come back before somebody has to look.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+/// Changes that a node may lack while writes go on; what is more is behind.
+pub(in crate::cluster) const UNDER_WAY: u64 = 1000;
+
+/// What a rollout looks at.
+#[derive(Debug)]
+pub(super) struct Situation<'a> {
+    /// The cluster's name, which pods' names begin with.
+    pub name: &'a str,
+    /// The revision of the pod template that is wanted; `None` while Kubernetes has not taken up the StatefulSet as it is.
+    pub revision: Option<&'a str>,
+    /// How many pods there are and are to stay.
+    pub wanted: usize,
+    /// Its pods, also those that are to go.
+    pub pods: &'a [PodSeen<'a>],
+    /// Whether a rollout was under way when the status was last told.
+    pub was_rolling: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A pod.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PodSeen<'a> {
+    /// The number at the end of its name.
+    pub ordinal: usize,
+    /// The revision of the template that it was made from.
+    pub revision: Option<&'a str>,
+    /// How it is.
+    pub state: PodState,
+    /// Since when it is so, where Kubernetes says it. One that ends was to be gone then.
+    pub since: Option<Timestamp>,
+    /// What its node answered.
+    pub node: Option<&'a NodeDetails>,
+}
+
+impl PodSeen<'_> {
+    fn is(&self, state: PodState) -> bool {
+        self.state == state
+    }
+}
+
+/// How a pod is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PodState {
+    /// It serves.
+    Ready,
+    /// It does not serve, or not yet.
+    NotReady,
+    /// It was deleted, and is still there.
+    Ending,
+}
+
+/// What to do about pods of another template than the one that is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RolloutPlan {
+    /// There are none.
+    #[default]
+    Finished,
+    /// Replace the pod with this ordinal.
+    Replace {
+        /// Which one.
+        ordinal: usize,
+        /// Why this one.
+        why: Why,
+    },
+    /// Wait.
+    Wait(Waiting),
+    /// A pod has not come back for ten minutes.
+    Blocked {
+        /// Its ordinal.
+        ordinal: usize,
+        /// Whether it is the last one, which a lower number of replicas takes away.
+        is_last: bool,
+    },
+}
+
+/// Why a pod is the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It does not serve, so nothing is lost by it.
+    NotReady,
+    /// All pods serve, and of those with another template it has the highest ordinal.
+    Outdated,
+}
+
+/// What a rollout waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// Kubernetes has not taken up the StatefulSet as it is.
+    Controller,
+    /// The pod of this name is not there, ends, or does not serve.
+    Pod(String),
+    /// The node of this name lacks what others have, or does not reach them.
+    Sync(String),
+    /// The node of this name has another salt than the others.
+    Salt(String),
+}
+
+impl RolloutPlan {
+    /// Whether pods are being replaced.
+    pub fn is_under_way(&self) -> bool {
+        match self {
+            Self::Finished | Self::Wait(Waiting::Controller) => false,
+            Self::Replace { .. } | Self::Wait(_) | Self::Blocked { .. } => true,
+        }
+    }
+}
+
+/// Decides.
+pub(super) fn plan(situation: &Situation<'_>) -> RolloutPlan {
+    let Some(revision) = situation.revision else {
+        return RolloutPlan::Wait(Waiting::Controller);
+    };
+    let is_current = |pod: &PodSeen<'_>| pod.revision == Some(revision);
+    let is_over = situation.staying().all(is_current);
+    if is_over && !situation.was_rolling {
+        return RolloutPlan::Finished;
+    }
+    if let Some(pod) = situation.pods.iter().find(|pod| pod.is(PodState::Ending)) {
+        return situation.wait_for(pod);
+    }
+    if let Some(missing) = situation.missing() {
+        return RolloutPlan::Wait(Waiting::Pod(situation.pod_name(missing)));
+    }
+    let nobody_serves = !situation.staying().any(|pod| pod.is(PodState::Ready));
+    let is_unfinished = |pod: &&PodSeen<'_>| {
+        // A node that runs may wait for others that cannot start before they are replaced.
+        let waits_for_others = nobody_serves && !is_over && pod.node.is_some();
+        is_current(pod) && pod.is(PodState::NotReady) && !waits_for_others
+    };
+    if let Some(pod) = situation.staying().find(is_unfinished) {
+        return situation.wait_for(pod);
+    }
+    if is_over {
+        return RolloutPlan::Finished;
+    }
+    let next = |why, state| {
+        let outdated = situation.staying().filter(|pod| !is_current(pod));
+        let candidates = outdated.filter(|pod| pod.is(state));
+        let ordinal = candidates.map(|pod| pod.ordinal).max()?;
+        Some(RolloutPlan::Replace { ordinal, why })
+    };
+    next(Why::NotReady, PodState::NotReady)
+        .or_else(|| situation.out_of_sync().map(RolloutPlan::Wait))
+        .or_else(|| next(Why::Outdated, PodState::Ready))
+        .unwrap_or_default()
+}
+
+impl Situation<'_> {
+    /// The pods that are to stay.
+    fn staying(&self) -> impl Iterator<Item = &PodSeen<'_>> {
+        self.pods.iter().filter(|pod| pod.ordinal < self.wanted)
+    }
+
+    fn pod_name(&self, ordinal: usize) -> String {
+        format!("{}-{ordinal}", self.name)
+    }
+
+    fn missing(&self) -> Option<usize> {
+        let is_there = |ordinal: &usize| self.pods.iter().any(|pod| pod.ordinal == *ordinal);
+        (0..self.wanted).find(|ordinal| !is_there(ordinal))
+    }
+
+    fn wait_for(&self, pod: &PodSeen<'_>) -> RolloutPlan {
+        let waited = pod.since.map(|since| self.now.duration_since(since));
+        if waited.is_some_and(|waited| waited >= PATIENCE) {
+            return RolloutPlan::Blocked {
+                ordinal: pod.ordinal,
+                is_last: pod.ordinal + 1 == self.wanted,
+            };
+        }
+        RolloutPlan::Wait(Waiting::Pod(self.pod_name(pod.ordinal)))
+    }
+
+    /// What nodes lack that answer; one that does not is judged by its readiness alone.
+    fn out_of_sync(&self) -> Option<Waiting> {
+        let answers = || {
+            let staying = self.staying();
+            staying.filter_map(|pod| Some((self.pod_name(pod.ordinal), pod.node?)))
+        };
+        let first = answers().next()?.1.salt_fingerprint.as_ref();
+        let other = |(_, node): &(String, &NodeDetails)| node.salt_fingerprint.as_ref() != first;
+        if let Some((name, _)) = answers().find(other) {
+            return Some(Waiting::Salt(name));
+        }
+        answers().find_map(|(name, node)| {
+            if !node.ready || node.state == "leaving" {
+                return Some(Waiting::Sync(name));
+            }
+            let behind = node.members.iter().find(|member| {
+                self.is_counted(&member.name, &member.state)
+                    && (!member.reachable || member.lag > UNDER_WAY || member.behind > UNDER_WAY)
+            })?;
+            Some(Waiting::Sync(if behind.behind > UNDER_WAY {
+                name
+            } else {
+                behind.name.clone()
+            }))
+        })
+    }
+
+    /// Whether a member is one of those that stay: others remember for a while who has left.
+    fn is_counted(&self, name: &str, state: &str) -> bool {
+        let ordinal = name.rsplit('-').next().and_then(|last| last.parse().ok());
+        let has_left = ["left", "removed"].contains(&state);
+        !has_left && ordinal.is_none_or(|ordinal: usize| ordinal < self.wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! What has to be done to an existing StatefulSet before it is applied, because an apply cannot do it.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+
+use super::{drift::remove_drift, strategy::use_on_delete};
+use crate::cluster::{
+    apply::{self, Done},
+    context::Context,
+    dereference::{DereferencedObjects, LiveChild},
+    difference::{self, FieldPath},
+    validate::ValidatedCluster,
+};
+
+/// Keeps Kubernetes from replacing pods by itself, and takes out of the pod template what others have written into it. Tells what there is
+/// then, where anything was done.
+///
+/// # Errors
+/// Where the API server does not do it.
+pub(in crate::cluster) async fn prepare(
+    context: &Context,
+    cluster: &ValidatedCluster,
+    wanted: &StatefulSet,
+    found: &DereferencedObjects,
+    done: &mut Vec<Done>,
+) -> Result<Option<DereferencedObjects>, apply::Error> {
+    let name = cluster.name.as_str();
+    let live = found.child("StatefulSet", name);
+    let Some(live) = live.and_then(|child| child.live.as_ref()) else {
+        return Ok(None);
+    };
+    let mut changed = None;
+    if let Some(set) = use_on_delete(context, &cluster.namespace, name, live).await? {
+        done.push(strategy_changed(name, live));
+        changed = Some(found.with_stateful_set(set));
+    }
+    let wanted = serde_json::to_value(wanted).unwrap_or_default();
+    let child = changed
+        .as_ref()
+        .and_then(|found| found.child("StatefulSet", name));
+    let live = child.and_then(|child| child.live.as_ref()).unwrap_or(live);
+    if let Some(set) = remove_drift(context, cluster, &wanted, live, done).await? {
+        changed = Some(found.with_stateful_set(set));
+    }
+    Ok(changed)
+}
+
+/// An earlier operator left the strategy to Kubernetes; whoever else set it is named.
+fn strategy_changed(name: &str, live: &LiveChild) -> Done {
+    let path = FieldPath::of(&["spec", "updateStrategy", "type"]);
+    match difference::manager_of(&path, &live.managers) {
+        None => Done::Updated,
+        Some(manager) => Done::Corrected {
+            kind: "StatefulSet".to_owned(),
+            name: name.to_owned(),
+            fields: vec![path.to_string()],
+            manager: Some(manager.to_owned()),
+        },
+    }
+}

@@ -1,0 +1,62 @@
+//! Deletes the pod that is to be replaced. Its StatefulSet makes it anew, with the volume that it had.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
+
+use super::plan::{RolloutPlan, Why};
+use crate::{
+    cluster::{
+        apply, context::Context, events, observe, resource::OpenSecureConfCluster,
+        settled::Mandate, validate::ValidatedCluster,
+    },
+    node::NodeDetails,
+};
+
+/// Carries out what was decided, and tells whether anything was tried.
+///
+/// # Errors
+/// Where this reconcile may only look, or the API server does not do it. Whether a pod is gone whose deletion was not answered is seen at the
+/// next reconcile.
+pub(in crate::cluster) async fn carry_out(
+    cluster: &OpenSecureConfCluster,
+    valid: &ValidatedCluster,
+    pods: &[(Pod, Option<NodeDetails>)],
+    plan: &RolloutPlan,
+    mandate: Mandate<'_>,
+    context: &Context,
+) -> Result<bool, apply::Error> {
+    let RolloutPlan::Replace { ordinal, why } = plan else {
+        return Ok(false);
+    };
+    let mut there = pods.iter().map(|(pod, _)| pod);
+    let Some(pod) = there.find(|pod| observe::ordinal(pod) == Some(*ordinal)) else {
+        return Ok(false);
+    };
+    mandate.may_act()?;
+    let name = pod.name_any();
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &valid.namespace);
+    // Nothing but the very pod that was judged, as it was then.
+    let parameters = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: pod.uid(),
+            resource_version: pod.resource_version(),
+        }),
+        ..DeleteParams::default()
+    };
+    match api.delete(&name, &parameters).await {
+        Ok(_) => {
+            let why = match why {
+                Why::Outdated => "it was made from another pod template",
+                Why::NotReady => "it was made from another pod template, and does not serve",
+            };
+            events::announce_replaced(cluster, pod, why, &context.recorder).await;
+        }
+        // It is another one by now, or gone.
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+        Err(source) => return Err(apply::failed::<Pod>("delete", &name, source)),
+    }
+    Ok(true)
+}

@@ -1,0 +1,55 @@
+//! What is said while pods are replaced.
+
+use super::leaving::is_lowered;
+use crate::cluster::{
+    rollout::{RolloutPlan, Waiting},
+    status::Observation,
+};
+
+/// The reason while pods are replaced as planned.
+pub(in crate::cluster) const ROLLING_OUT: &str = "RollingOut";
+/// The reason where a pod does not come back.
+pub(in crate::cluster) const ROLLOUT_BLOCKED: &str = "RolloutBlocked";
+
+/// What a rollout has done, and what it still waits for; nothing where none is under way.
+pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
+    let stateful_set = seen.stateful_set?;
+    let status = stateful_set.status.as_ref()?;
+    if status.observed_generation < stateful_set.metadata.generation && !is_lowered(stateful_set) {
+        return Some("waiting for Kubernetes to take up the new StatefulSet".to_owned());
+    }
+    let updated = usize::try_from(status.updated_replicas.unwrap_or_default()).unwrap_or_default();
+    if updated >= wanted && !seen.rollout.is_under_way() {
+        return None;
+    }
+    let updated = updated.min(wanted);
+    let so_far = format!("{updated} of {wanted} nodes run the current pod template");
+    Some(match seen.rollout {
+        RolloutPlan::Wait(Waiting::Sync(node)) => {
+            format!("{so_far}; waiting until {node} has what the others have")
+        }
+        RolloutPlan::Wait(Waiting::Salt(node)) => {
+            format!("{so_far}; waiting because {node} has another salt than the others")
+        }
+        _ => so_far,
+    })
+}
+
+/// What somebody has to do where a pod does not come back.
+pub(super) fn blocked(seen: &Observation<'_>, wanted: usize) -> Option<String> {
+    let RolloutPlan::Blocked { ordinal, is_last } = seen.rollout else {
+        return None;
+    };
+    let (name, namespace) = (&seen.cluster.name, &seen.cluster.namespace);
+    let claim = format!("{}{ordinal}", name.claim_prefix());
+    let fewer = if *is_last && wanted > 1 {
+        format!("; or set spec.replicas to {ordinal}, so that the cluster goes on without it")
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "pod {name}-{ordinal} has not come back for 10 minutes, and no other pod is replaced while it is down. Correct what its events and logs \
+         name: another image or pod template replaces it at once. If its disk is lost, rebuild it from the other nodes: \
+         kubectl delete pvc {claim} -n {namespace} --wait=false && kubectl delete pod {name}-{ordinal} -n {namespace}{fewer}"
+    ))
+}

@@ -1,0 +1,153 @@
+//! What a patch makes of an object, as far as the operator's tests need it.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+/// How a patch is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// Server-side apply.
+    Apply,
+    /// RFC 7386.
+    Merge,
+    /// RFC 6902.
+    Operations,
+}
+
+impl How {
+    pub(super) fn read(content_type: &str) -> Self {
+        match content_type {
+            "application/merge-patch+json" => Self::Merge,
+            "application/json-patch+json" => Self::Operations,
+            _ => Self::Apply,
+        }
+    }
+
+    /// The object after the patch.
+    pub(super) fn patch(self, there: Option<&Value>, sent: Value) -> Result<Value, StatusCode> {
+        match (self, there) {
+            (Self::Apply, Some(there)) => apply(there, sent),
+            (Self::Merge, Some(there)) => {
+                let mut merged = there.clone();
+                merge(&mut merged, &sent);
+                Ok(merged)
+            }
+            (Self::Operations, Some(there)) => operate(there, &sent),
+            (Self::Operations, None) => Err(StatusCode::NOT_FOUND),
+            (Self::Apply | Self::Merge, None) => Ok(sent),
+        }
+    }
+}
+
+/// What the operator had applied before goes; what others own stays.
+fn apply(there: &Value, mut sent: Value) -> Result<Value, StatusCode> {
+    let strategy = |object: &Value| object["spec"]["updateStrategy"].clone();
+    if strategy(&sent)["type"] == "OnDelete" && strategy(there)["rollingUpdate"].is_object() {
+        return Err(StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let mut others = there["metadata"]["managedFields"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    others.retain(|entry| entry["manager"] != "opensecureconf.io/operator");
+    for part in ["resourceVersion", "generation"] {
+        if let Some(kept) = there["metadata"].get(part) {
+            sent["metadata"][part] = kept.clone();
+        }
+    }
+    if let Some(status) = there.get("status").filter(|_| sent.get("status").is_none()) {
+        sent["status"] = status.clone();
+    }
+    for entry in &mut others {
+        keep(&mut sent, there, &mut entry["fieldsV1"]);
+    }
+    others.retain(|entry| {
+        entry["fieldsV1"]
+            .as_object()
+            .is_some_and(|fields| !fields.is_empty())
+    });
+    if !others.is_empty() {
+        sent["metadata"]["managedFields"] = others.into();
+    }
+    Ok(sent)
+}
+
+/// Takes over into `sent` what these fields own in `there`; what `sent` sets itself is theirs no more.
+fn keep(sent: &mut Value, there: &Value, fields: &mut Value) {
+    let Some(members) = fields.as_object_mut() else {
+        return;
+    };
+    members.retain(|key, below| {
+        if let Some(name) = key.strip_prefix("f:") {
+            let Some(value) = there.get(name) else {
+                return false;
+            };
+            let Some(ours) = sent.get_mut(name) else {
+                sent[name] = value.clone();
+                return true;
+            };
+            keep(ours, value, below);
+        } else if let Some(keys) = key.strip_prefix("k:") {
+            let keys: Value = serde_json::from_str(keys).unwrap();
+            let is_it = |item: &Value| {
+                keys.as_object()
+                    .unwrap()
+                    .iter()
+                    .all(|(name, value)| item[name] == *value)
+            };
+            let Some(value) = there.as_array().unwrap().iter().find(|item| is_it(item)) else {
+                return false;
+            };
+            let items = sent.as_array_mut().unwrap();
+            let Some(ours) = items.iter_mut().find(|item| is_it(item)) else {
+                items.push(value.clone());
+                return true;
+            };
+            keep(ours, value, below);
+        } else {
+            return false;
+        }
+        below.as_object().is_some_and(|below| !below.is_empty())
+    });
+}
+
+fn merge(object: &mut Value, patch: &Value) {
+    let Some(members) = patch.as_object() else {
+        *object = patch.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    for (name, value) in members {
+        if value.is_null() {
+            object.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut object[name], value);
+        }
+    }
+}
+
+/// Removals only, of the version that the first operation names.
+fn operate(there: &Value, operations: &Value) -> Result<Value, StatusCode> {
+    let mut object = there.clone();
+    for operation in operations.as_array().unwrap() {
+        let path = operation["path"].as_str().unwrap();
+        if path == "/metadata/resourceVersion" {
+            if operation["value"] != there["metadata"]["resourceVersion"] {
+                return Err(StatusCode::CONFLICT);
+            }
+            continue;
+        }
+        assert_eq!(operation["op"], "remove");
+        let (parent, last) = path.rsplit_once('/').unwrap();
+        let last = last.replace("~1", "/").replace("~0", "~");
+        match object.pointer_mut(parent).unwrap() {
+            Value::Array(items) => drop(items.remove(last.parse().unwrap())),
+            parent => drop(parent.as_object_mut().unwrap().remove(&last).unwrap()),
+        }
+    }
+    // Whoever owned what is gone owns it no more.
+    object["metadata"]["managedFields"] = json!([]);
+    Ok(object)
+}

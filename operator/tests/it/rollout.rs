@@ -1,0 +1,522 @@
+//! Pods are replaced by the operator alone, one after the other, and for nothing but what somebody asked for.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use http::{Method, StatusCode};
+use opensecureconf_operator::cluster::{
+    context::Context, reconcile::reconcile_cluster, resource::OpenSecureConfCluster,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    ONE_NODE,
+    api_server::ApiServer,
+    corrections::change,
+    looking::show,
+    reconcile::{CORE, STATEFUL_SET, condition, reconcile},
+    resource,
+};
+
+/// Three nodes that serve, and an operator that has nothing to do.
+struct Story {
+    server: ApiServer,
+    context: Context,
+    cluster: OpenSecureConfCluster,
+    /// Pods made from a template with one of these texts in it never serve.
+    bad: Vec<&'static str>,
+}
+
+impl Story {
+    async fn begin() -> Self {
+        let (server, context) = ApiServer::start();
+        let mut cluster = resource(ONE_NODE);
+        cluster.spec.replicas = 3;
+        let mut story = Self {
+            server,
+            context,
+            cluster,
+            bad: Vec::new(),
+        };
+        story.turns(3).await;
+        assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+        story
+    }
+
+    /// The operator, then Kubernetes, then both again.
+    async fn turns(&mut self, count: usize) {
+        for _ in 0..count {
+            self.operate().await;
+            self.kubernetes();
+        }
+    }
+
+    async fn operate(&mut self) {
+        reconcile(&self.server, &mut self.cluster, &self.context).await;
+    }
+
+    /// What the controller of `StatefulSets` does where it replaces no pods, and what kubelets do.
+    fn kubernetes(&self) {
+        let mut set = self.set();
+        let template = set["spec"]["template"].clone();
+        let revision = revision(&template);
+        let is_bad = self
+            .bad
+            .iter()
+            .any(|bad| template.to_string().contains(bad));
+        let replicas = set["spec"]["replicas"].as_u64().unwrap();
+        let mut updated = 0;
+        for ordinal in 0..replicas {
+            let path = pod_path(ordinal);
+            let pod = self.server.object(&path).unwrap_or_else(|| {
+                let pod = pod(ordinal, &revision, !is_bad);
+                self.server.put(&path, pod.clone());
+                pod
+            });
+            updated += u64::from(revision_of(&pod) == revision);
+        }
+        let generation = set["metadata"]["generation"].as_i64().unwrap_or(1);
+        set["metadata"]["generation"] = generation.into();
+        set["status"] = json!({ "observedGeneration": generation, "replicas": replicas, "updatedReplicas": updated, "updateRevision": revision,
+            "currentRevision": "the first one, for ever" });
+        self.server.put(STATEFUL_SET, set);
+    }
+
+    fn set(&self) -> Value {
+        self.server.object(STATEFUL_SET).unwrap()
+    }
+
+    fn pod(&self, ordinal: u64) -> Value {
+        self.server.object(&pod_path(ordinal)).unwrap()
+    }
+
+    /// Changes a pod as kubelets do.
+    fn set_pod(&self, ordinal: u64, how: impl Fn(&mut Value)) {
+        let mut pod = self.pod(ordinal);
+        how(&mut pod);
+        self.server.put(&pod_path(ordinal), pod);
+    }
+
+    /// Somebody changes the StatefulSet by hand.
+    fn by_hand(&self, manager: &str, fields: &Value, how: impl Fn(&mut Value)) {
+        change(&self.server, STATEFUL_SET, manager, fields, |set| {
+            how(set);
+            let generation = set["metadata"]["generation"].as_i64().unwrap();
+            set["metadata"]["generation"] = (generation + 1).into();
+        });
+    }
+
+    /// Whose pods were to be deleted since this was asked last.
+    fn ordinals_deleted(&self) -> Vec<usize> {
+        let writes = self.server.writes();
+        let prefix = format!("DELETE {CORE}/pods/demo-");
+        writes
+            .iter()
+            .filter_map(|write| write.strip_prefix(&prefix)?.parse().ok())
+            .collect()
+    }
+
+    fn told(&self, words: &str) -> usize {
+        let notes = self.server.notes();
+        notes.iter().filter(|note| note.contains(words)).count()
+    }
+
+    fn all_current(&self) -> bool {
+        let revision = revision(&self.set()["spec"]["template"]);
+        (0..3).all(|ordinal| revision_of(&self.pod(ordinal)) == revision)
+    }
+}
+
+fn revision(template: &Value) -> String {
+    let mut hasher = DefaultHasher::new();
+    template.hash(&mut hasher);
+    format!("demo-{:x}", hasher.finish())
+}
+
+fn revision_of(pod: &Value) -> &str {
+    pod["metadata"]["labels"]["controller-revision-hash"]
+        .as_str()
+        .unwrap()
+}
+
+fn pod_path(ordinal: u64) -> String {
+    format!("{CORE}/pods/demo-{ordinal}")
+}
+
+fn pod(ordinal: u64, revision: &str, serves: bool) -> Value {
+    let labels =
+        json!({ "app.kubernetes.io/instance": "demo", "controller-revision-hash": revision });
+    json!({
+        "metadata": { "name": format!("demo-{ordinal}"), "uid": format!("{ordinal} of {revision}"), "resourceVersion": "1",
+                      "labels": labels },
+        "status": ready(serves),
+    })
+}
+
+fn ready(serves: bool) -> Value {
+    let status = if serves { "True" } else { "False" };
+    let since = jiff::Timestamp::now().to_string();
+    json!({ "conditions": [{ "type": "Ready", "status": status, "lastTransitionTime": since }] })
+}
+
+#[tokio::test]
+async fn another_image_replaces_one_pod_after_the_other_from_the_highest_ordinal() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    let mut order = Vec::new();
+    for _ in 0..12 {
+        story.operate().await;
+        let deleted = story.ordinals_deleted();
+        assert!(deleted.len() <= 1, "{deleted:?} at once");
+        order.extend(deleted);
+        // Kubernetes has not made it anew yet.
+        story.operate().await;
+        assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+        story.kubernetes();
+    }
+    assert_eq!(order, [2, 1, 0]);
+    assert!(story.all_current());
+    assert_eq!(
+        story.told("replaced pod demo-"),
+        3,
+        "{:?}",
+        story.server.notes()
+    );
+}
+
+#[tokio::test]
+async fn while_pods_are_replaced_the_status_counts_them_and_nobody_is_alarmed() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    let mut counted = Vec::new();
+    for _ in 0..12 {
+        story.turns(1).await;
+        let said = condition(&story.server, "Ready");
+        if said["reason"] == "RollingOut" {
+            counted.push(said["message"].as_str().unwrap().to_owned());
+        }
+    }
+    for updated in 0..3 {
+        let wanted = format!("{updated} of 3 nodes run the current pod template");
+        assert!(
+            counted.iter().any(|said| said.starts_with(&wanted)),
+            "{counted:?}"
+        );
+    }
+    let objects = story.server.objects();
+    let alarms: Vec<_> = objects
+        .iter()
+        .filter(|(path, _)| path.contains("/events/"))
+        .filter(|(_, event)| event["type"] == "Warning")
+        .filter(|(_, event)| event["note"].as_str().unwrap().contains("pod template"))
+        .collect();
+    assert!(alarms.is_empty(), "{alarms:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_replaced_while_another_pod_ends_or_has_not_come_back() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.operate().await;
+    story.set_pod(0, |pod| {
+        pod["metadata"]["deletionTimestamp"] = jiff::Timestamp::now().to_string().into();
+    });
+    story.turns(3).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new(), "a drain");
+
+    story.server.remove(&pod_path(0));
+    story.bad = vec!["node:2"];
+    story.turns(4).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    story.set_pod(0, |pod| pod["status"] = ready(true));
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+}
+
+#[tokio::test]
+async fn a_bad_image_stops_at_one_pod_and_the_next_one_repairs_it() {
+    let mut story = Story::begin().await;
+    story.bad = vec!["node:bad"];
+    story.cluster.spec.image = Some("node:bad".to_owned());
+    story.turns(8).await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+
+    story.cluster.spec.image = Some("node:good".to_owned());
+    story.turns(12).await;
+    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
+    assert!(story.all_current());
+    assert_eq!(
+        story.told("does not serve"),
+        1,
+        "{:?}",
+        story.server.notes()
+    );
+}
+
+#[tokio::test]
+async fn a_pod_that_does_not_come_back_is_told_of_after_ten_minutes() {
+    let mut story = Story::begin().await;
+    story.bad = vec!["node:bad"];
+    story.cluster.spec.image = Some("node:bad".to_owned());
+    story.turns(4).await;
+    story.set_pod(2, |pod| {
+        let long_ago = "2026-01-01T00:00:00Z";
+        pod["status"]["conditions"][0]["lastTransitionTime"] = long_ago.into();
+    });
+    story.turns(2).await;
+    let ready = condition(&story.server, "Ready");
+    assert_eq!(ready["reason"], "RolloutBlocked");
+    let message = ready["message"].as_str().unwrap();
+    for words in [
+        "pod demo-2",
+        "kubectl delete pvc data-demo-2 -n team",
+        "spec.replicas to 2",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(story.ordinals_deleted(), [2], "and no other one");
+}
+
+#[tokio::test]
+async fn a_pod_that_is_given_up_holds_the_others_up_no_longer() {
+    let mut story = Story::begin().await;
+    story.bad = vec!["node:bad"];
+    story.cluster.spec.image = Some("node:bad".to_owned());
+    story.turns(4).await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+    story.bad.clear();
+    story.cluster.spec.replicas = 2;
+    story.turns(8).await;
+    assert_eq!(story.ordinals_deleted(), [1, 0]);
+}
+
+#[tokio::test]
+async fn a_pod_that_changed_since_it_was_read_is_judged_anew() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    let path = pod_path(2);
+    story
+        .server
+        .refuse(Method::DELETE, &path, StatusCode::CONFLICT);
+    story.operate().await;
+    assert!(story.server.object(&path).is_some());
+    story.set_pod(1, |pod| {
+        pod["metadata"]["deletionTimestamp"] = jiff::Timestamp::now().to_string().into();
+    });
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+}
+
+#[tokio::test]
+async fn what_a_watch_still_shows_deletes_nothing() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    // The watches stop here: they show three pods of the old template that serve.
+    show(&story.server, &story.context);
+    story.turns(3).await;
+    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
+    story.turns(3).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    assert!(story.all_current());
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_not_answered_is_not_done_twice() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    story.server.lose_answer(Method::DELETE, &pod_path(2));
+    let outcome = reconcile_cluster(&story.cluster, &story.context).await;
+    outcome.unwrap_err();
+    assert_eq!(story.ordinals_deleted(), [2]);
+    story.operate().await;
+    assert_eq!(
+        story.ordinals_deleted(),
+        Vec::<usize>::new(),
+        "nobody made it anew yet"
+    );
+    story.turns(8).await;
+    assert_eq!(story.ordinals_deleted(), [1, 0]);
+}
+
+#[tokio::test]
+async fn an_environment_that_somebody_sets_by_hand_restarts_no_pod() {
+    let mut story = Story::begin().await;
+    let before = story.set()["spec"]["template"].clone();
+    let node = "k:{\"name\":\"node\"}";
+    let foo = json!({ "k:{\"name\":\"FOO\"}": { ".": {}, "f:name": {}, "f:value": {} } });
+    let fields = json!({ "f:spec": { "f:template": { "f:spec": { "f:containers": { node: { "f:env": foo } } } } } });
+    story.by_hand("kubectl-set", &fields, |set| {
+        let env = &mut set["spec"]["template"]["spec"]["containers"][0]["env"];
+        let foo = json!({ "name": "FOO", "value": "bar" });
+        env.as_array_mut().unwrap().insert(0, foo);
+    });
+    story.kubernetes();
+    story.turns(5).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    assert_eq!(story.set()["spec"]["template"], before);
+    let words = "corrected StatefulSet demo: kubectl-set had changed spec.template.spec.containers[node].env[FOO]";
+    assert_eq!(story.told(words), 1, "{:?}", story.server.notes());
+}
+
+#[tokio::test]
+async fn kubectl_rollout_restart_replaces_all_pods() {
+    let mut story = Story::begin().await;
+    let restarted = "kubectl.kubernetes.io/restartedAt";
+    let fields = json!({ "f:spec": { "f:template": { "f:metadata": { "f:annotations": { ".": {}, format!("f:{restarted}"): {} } } } } });
+    story.by_hand("kubectl-rollout", &fields, |set| {
+        set["spec"]["template"]["metadata"]["annotations"][restarted] =
+            "2026-01-01T00:00:00Z".into();
+    });
+    story.kubernetes();
+    story.turns(10).await;
+    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
+    let annotations = &story.set()["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(annotations[restarted], "2026-01-01T00:00:00Z");
+    assert_eq!(story.told("corrected"), 0);
+}
+
+#[tokio::test]
+async fn a_restart_that_the_resource_asks_for_replaces_all_pods() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.restarted_at = Some("2026-01-01T00:00:00Z".to_owned());
+    story.turns(10).await;
+    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
+    story.turns(3).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+}
+
+#[tokio::test]
+async fn what_an_admission_webhook_sets_again_is_accepted_with_one_event() {
+    let mut story = Story::begin().await;
+    story.server.intercept(|set| {
+        let template = &mut set["spec"]["template"];
+        template["metadata"]["annotations"]["mesh"] = "on".into();
+        let image = &mut template["spec"]["containers"][0]["image"];
+        let name = image.as_str().unwrap().trim_start_matches("mirror/");
+        *image = format!("mirror/{name}").into();
+    });
+    let fields = json!({ "f:spec": { "f:template": { "f:metadata": { "f:annotations": { "f:mesh": {} } } } } });
+    story.by_hand("mesh", &fields, |set| {
+        set["spec"]["template"]["metadata"]["annotations"]["mesh"] = "on".into();
+    });
+    story.kubernetes();
+    story.turns(12).await;
+    assert_eq!(
+        story.ordinals_deleted(),
+        [2, 1, 0],
+        "the image is another one"
+    );
+    story.turns(3).await;
+    assert_eq!(story.server.writes(), Vec::<String>::new());
+    for field in ["metadata.annotations.mesh", "spec.containers[node].image"] {
+        let words = format!("accepted spec.template.{field} of StatefulSet demo");
+        assert_eq!(story.told(&words), 1, "{:?}", story.server.notes());
+    }
+    assert_eq!(story.told("corrected"), 0, "{:?}", story.server.notes());
+
+    // What is accepted hides nothing that somebody asks for.
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(12).await;
+    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
+    let image = &story.set()["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(image, "mirror/node:2");
+}
+
+#[tokio::test]
+async fn a_set_that_kubernetes_rolled_by_itself_is_changed_once() {
+    let mut story = Story::begin().await;
+    let mut set = story.set();
+    set["spec"]["updateStrategy"] =
+        json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } });
+    story.server.put(STATEFUL_SET, set);
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.operate().await;
+    assert_eq!(
+        story.set()["spec"]["updateStrategy"],
+        json!({ "type": "OnDelete" })
+    );
+    let patches = |writes: Vec<String>| {
+        let patch = format!("PATCH {STATEFUL_SET}");
+        writes.iter().filter(|write| **write == patch).count()
+    };
+    assert_eq!(
+        patches(story.server.writes()),
+        2,
+        "the strategy, then the template"
+    );
+    story.operate().await;
+    assert_eq!(patches(story.server.writes()), 0);
+    assert_eq!(story.told("corrected"), 0);
+}
+
+#[tokio::test]
+async fn a_paused_resource_holds_a_rollout_that_is_under_way() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+    story.kubernetes();
+
+    story.cluster.spec.paused = true;
+    story.turns(4).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+
+    story.cluster.spec.paused = false;
+    story.turns(8).await;
+    assert_eq!(story.ordinals_deleted(), [1, 0]);
+    assert!(story.all_current());
+}
+
+#[tokio::test]
+async fn volumes_that_cannot_grow_keep_no_pod_from_its_template() {
+    let mut story = Story::begin().await;
+    let class = json!({ "metadata": { "name": "fast" }, "provisioner": "p", "allowVolumeExpansion": false });
+    let classes = "/apis/storage.k8s.io/v1/storageclasses";
+    story.server.put(&format!("{classes}/fast"), class);
+    for ordinal in 0..3 {
+        let claim = json!({
+            "metadata": { "name": format!("data-demo-{ordinal}"), "uid": format!("claim {ordinal}") },
+            "spec": { "storageClassName": "fast", "resources": { "requests": { "storage": "1Gi" } } },
+            "status": { "phase": "Bound", "capacity": { "storage": "1Gi" } },
+        });
+        let path = format!("{CORE}/persistentvolumeclaims/data-demo-{ordinal}");
+        story.server.put(&path, claim);
+    }
+    story.cluster.spec.storage.size = "2Gi".to_owned();
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(12).await;
+    let stalled = condition(&story.server, "Stalled");
+    assert_eq!(stalled["reason"], "VolumesCannotGrow", "{stalled}");
+    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
+    assert!(story.all_current());
+}
+
+#[tokio::test]
+async fn nodes_that_sleep_are_replaced_by_waking() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.hibernate = true;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    for _ in 0..6 {
+        story.operate().await;
+        let replicas = story.set()["spec"]["replicas"].as_u64().unwrap();
+        for ordinal in replicas..3 {
+            let path = pod_path(ordinal);
+            if story.server.object(&path).is_some() {
+                story.server.remove(&path);
+            }
+        }
+        story.kubernetes();
+    }
+    story.ordinals_deleted();
+    assert_eq!(story.set()["spec"]["replicas"], 0);
+    assert_eq!(condition(&story.server, "Ready")["reason"], "Hibernated");
+
+    story.cluster.spec.hibernate = false;
+    story.turns(6).await;
+    assert!(story.all_current());
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    assert_eq!(story.set()["spec"]["replicas"], 3);
+}
