@@ -10,8 +10,9 @@ use kube::{
     api::{Patch, PatchParams},
     runtime::{WatchStreamExt, watcher},
 };
-use opensecureconf_e2e::{Stage, Workload};
-use serde_json::{Value, json};
+use opensecureconf_e2e::{RunningScript, Stage, Workload};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::{
     replication::{lives, run, three_nodes},
@@ -68,6 +69,18 @@ for ordinal in range(3):
         assert held[name] == count - 1, (ordinal, name, held[name])
 ";
 
+/// How many entries each client of a load made.
+pub(crate) type Acknowledged = BTreeMap<String, u64>;
+
+/// What a load says of itself.
+#[derive(Deserialize)]
+struct Outcome {
+    requests: u64,
+    slowest: f64,
+    failed: u64,
+    acknowledged: Acknowledged,
+}
+
 /// What `kubectl rollout restart` writes.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
@@ -88,32 +101,46 @@ fn pods_are_replaced_one_at_a_time_while_no_request_fails() {
             replaced = replace_all_twice(&stage) => replaced?,
         }
 
-        run(&stage, "client.update('load', 'off')").await?;
-        let printed = load.end().await?;
-        // The client says itself what it met.
-        let last = printed.lines().last().unwrap_or_default();
-        let outcome: Value = serde_json::from_str(last).context("no outcome")?;
-        ensure!(outcome["failed"] == 0, "{printed}");
-        let acknowledged = outcome["acknowledged"].clone();
-        ensure!(
-            acknowledged["kept"].as_i64() > Some(100) && acknowledged["fresh"].as_i64() > Some(100),
-            "that was no load: {printed}"
-        );
-        report(
-            &format!(
-                "{} requests, none failed, the slowest took {:.2} s",
-                outcome["requests"],
-                outcome["slowest"].as_f64().unwrap_or_default()
-            ),
-            loaded,
-        );
-        run(
-            &stage,
-            &format!("acknowledged = {acknowledged}\n{NOTHING_IS_LOST}"),
-        )
-        .await?;
+        let acknowledged = end_load(&stage, load, loaded).await?;
+        nothing_is_lost(&stage, &acknowledged).await?;
         Ok(())
     });
+}
+
+/// Ends a load of which no request may have failed; how many entries each of its clients made.
+pub(crate) async fn end_load(
+    stage: &Stage,
+    load: RunningScript<'_>,
+    begun: Instant,
+) -> anyhow::Result<Acknowledged> {
+    run(stage, "client.update('load', 'off')").await?;
+    let printed = load.end().await?;
+    // The client says itself what it met.
+    let last = printed.lines().last().unwrap_or_default();
+    let Outcome {
+        requests,
+        slowest,
+        failed,
+        acknowledged,
+    } = serde_json::from_str(last).context("no outcome")?;
+    ensure!(failed == 0, "{printed}");
+    let was_load = ["kept", "fresh"].map(|client| acknowledged.get(client) > Some(&100));
+    ensure!(was_load == [true; 2], "that was no load: {printed}");
+    report(
+        &format!("{requests} requests, none failed, the slowest took {slowest:.2} s"),
+        begun,
+    );
+    Ok(acknowledged)
+}
+
+/// Looks for every entry of a load on each node.
+pub(crate) async fn nothing_is_lost(
+    stage: &Stage,
+    acknowledged: &Acknowledged,
+) -> anyhow::Result<()> {
+    let acknowledged = json!(acknowledged);
+    let script = format!("acknowledged = {acknowledged}\n{NOTHING_IS_LOST}");
+    run(stage, &script).await.map(drop)
 }
 
 /// Once by a change of the resource, once as `kubectl rollout restart` does it.
