@@ -148,6 +148,13 @@ impl Metrics {
         }
     }
 
+    /// Counts no failure yet of each of these phases: an increase from nothing is seen by nobody.
+    pub fn begin_at_zero(&self, phases: &[&str]) {
+        for phase in phases {
+            self.errors.with_label_values(&[phase]).inc_by(0);
+        }
+    }
+
     /// Counts a request to the API server.
     pub fn requested(&self, verb: &str, resource: &str) {
         self.api_requests.with_label_values(&[verb, resource]).inc();
@@ -299,6 +306,17 @@ mod tests {
         metrics.forget("shop", "prod");
         let page = metrics.page().unwrap();
         assert!(!page.contains("prod"), "{page}");
+    }
+
+    #[test]
+    fn the_first_failure_of_a_phase_is_an_increase() {
+        let metrics = Metrics::new().unwrap();
+        metrics.begin_at_zero(&["apply"]);
+        let line =
+            |count| format!("osc_operator_reconcile_errors_total{{phase=\"apply\"}} {count}");
+        assert!(metrics.page().unwrap().contains(&line(0)));
+        metrics.reconciled(Duration::ZERO, Some("apply"));
+        assert!(metrics.page().unwrap().contains(&line(1)));
     }
 
     #[test]

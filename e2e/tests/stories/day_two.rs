@@ -42,7 +42,7 @@ fn volumes_grow_and_changes_by_hand_are_put_back_without_a_restart_and_what_slee
         take_back_a_growth_that_fails(&stage).await?;
 
         ensure!(lives(&stage).await? == before, "a pod was restarted");
-        let acknowledged = end_load(&stage, load, loaded).await?;
+        let acknowledged = end_load(&stage, load, loaded, 20).await?;
         sleep_and_wake(&stage).await?;
         nothing_is_lost(&stage, &acknowledged).await
     });

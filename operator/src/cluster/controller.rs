@@ -47,6 +47,7 @@ const CONCURRENT_RECONCILES: u16 = 8;
 
 /// Reconciles until the future is dropped. `namespaces` empty means all.
 pub async fn run(context: Context, namespaces: &[String]) {
+    context.metrics().begin_at_zero(&Error::PHASES);
     let context = Arc::new(context);
     let scopes: Vec<Option<&str>> = if namespaces.is_empty() {
         vec![None]

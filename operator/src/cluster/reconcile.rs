@@ -57,6 +57,9 @@ pub enum Error {
 }
 
 impl Error {
+    /// All phases that may fail.
+    pub(super) const PHASES: [&'static str; 4] = ["parse", "dereference", "apply", "status"];
+
     pub(super) fn phase(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "parse",

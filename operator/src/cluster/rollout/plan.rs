@@ -124,7 +124,10 @@ pub(super) fn plan(situation: &Situation<'_>) -> RolloutPlan {
     if is_over && !situation.was_rolling {
         return RolloutPlan::Finished;
     }
-    if let Some(pod) = situation.pods.iter().find(|pod| pod.is(PodState::Ending)) {
+    // Once all that stay are of the template, who leaves is no part of it.
+    let counts = |pod: &&PodSeen<'_>| !is_over || pod.ordinal < situation.wanted;
+    let ending = |pod: &&PodSeen<'_>| pod.is(PodState::Ending) && counts(pod);
+    if let Some(pod) = situation.pods.iter().find(ending) {
         return situation.wait_for(pod);
     }
     if let Some(missing) = situation.missing() {

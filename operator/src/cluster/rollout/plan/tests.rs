@@ -251,6 +251,14 @@ fn a_pod_that_is_to_go_is_not_replaced_and_is_waited_for_while_it_ends() {
 }
 
 #[test]
+fn once_all_that_stay_are_of_the_template_who_leaves_is_no_part_of_it() {
+    let node = in_sync();
+    let mut pods = [0, 1, 2, 3].map(|ordinal| pod(ordinal, "new", &node));
+    pods[3] = ending(pods[3]);
+    assert_eq!(planned(&pods), RolloutPlan::Finished);
+}
+
+#[test]
 fn a_rollout_is_over_only_when_its_last_pod_serves_and_a_crash_is_none() {
     let node = in_sync();
     let pods = [
