@@ -101,11 +101,13 @@ impl Planned {
 /// The generation of a resource that was never applied, as the definition's default says.
 const UNSEEN: i64 = -1;
 
-/// The cluster as its status speaks of it: while changes wait, that is the spec that was applied last.
+/// The cluster as its status speaks of it: while changes wait, that is the spec that was applied last, with as many nodes as the StatefulSet
+/// has.
 pub(super) fn told(
     valid: &ValidatedCluster,
     pause: Option<&Pause>,
     before: &ClusterStatus,
+    there: Option<&StatefulSet>,
 ) -> ValidatedCluster {
     let waits = pause.is_some_and(|pause| !pause.waits.is_empty());
     let generation = if waits {
@@ -113,8 +115,10 @@ pub(super) fn told(
     } else {
         valid.generation
     };
+    let applied = there.and_then(|set| set.spec.as_ref()?.replicas);
+    let replicas = applied.filter(|applied| waits && *applied > 0);
     ValidatedCluster {
         generation,
-        ..valid.clone()
+        ..valid.with_replicas(replicas.unwrap_or(valid.spec.replicas))
     }
 }

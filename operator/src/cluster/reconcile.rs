@@ -425,7 +425,7 @@ async fn pass(
     let mandate = (!plan.has_orders()).then_some(mandate);
     let (rollout, replaced) = roll_out(judged, set, &pods, mandate, context).await?;
     let pause = valid.spec.paused.then_some(Pause { waits });
-    let told = planned::told(valid, pause.as_ref(), before);
+    let told = planned::told(valid, pause.as_ref(), before, stateful_set.as_ref());
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
     let certificates = certificates_kind(found, &refused);

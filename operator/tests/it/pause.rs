@@ -63,6 +63,8 @@ async fn changes_wait_and_are_named_until_the_resource_goes_on() {
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
     assert_eq!(observed(&server), 2);
+    let status = server.object(STATUS).unwrap()["status"].clone();
+    assert_eq!(status["nodesReady"], "3/3", "five are not wanted yet");
     let stalled = condition(&server, "Stalled");
     assert_eq!(stalled["reason"], "Paused");
     assert_eq!(condition(&server, "Ready")["observedGeneration"], 2);
