@@ -49,6 +49,7 @@ pub mod secrets;
 mod settled;
 pub mod stalled;
 pub mod status;
+mod steps;
 pub mod validate;
 pub mod volumes;
 mod watch_retries;
