@@ -101,8 +101,7 @@ fn a_pipe_in_the_place_of_a_key_file_keeps_the_keys_and_the_node_ends_when_told(
     let mut node = Process::start_command(osc_node(folder.path()).envs(settings));
     fs::remove_file(&file).unwrap();
     pipe(&file);
-    let told = node.event("keys_not_reloaded")["error"].to_string();
-    assert!(told.contains("is a named pipe"), "{told}");
+    node.error_of("keys_not_reloaded", "is a named pipe");
     let id = node.id().to_string();
     assert!(
         Command::new("kill")

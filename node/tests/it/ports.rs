@@ -469,11 +469,8 @@ async fn the_connections_of_each_port_are_counted() {
 #[tokio::test]
 async fn clients_reach_the_https_port_from_the_moment_when_its_certificate_comes() {
     let mut node = Node::start(&[("OSC_HTTP_ENABLED", "false")]);
-    let refusal = node.process.event("certificates_not_reloaded");
-    assert!(
-        refusal["error"].as_str().unwrap().contains("client."),
-        "{refusal}"
-    );
+    node.process
+        .error_of("certificates_not_reloaded", "client.");
     let https = format!("https://{}/ready", node.address("https_address"));
     let closed = TcpStream::connect(node.address("https_address")).await;
     assert_eq!(
@@ -749,13 +746,7 @@ async fn a_certificate_that_other_nodes_would_refuse_replaces_none_that_they_acc
     ];
     for (what, pair) in refused {
         write_node_tls(&tls, &pair, &authorities);
-        let refusal = loop {
-            let event = node.process.event("certificates_not_reloaded");
-            let error = event["error"].as_str().unwrap().to_owned();
-            if error.contains("refuse") {
-                break error;
-            }
-        };
+        let refusal = node.process.error_of("certificates_not_reloaded", "refuse")["error"].clone();
         let status = node.tls_status().await;
         assert_eq!(status["node"]["error"], refusal, "{what}");
         let leaf = fingerprint(&good.certificate);
@@ -774,9 +765,8 @@ async fn a_certificate_that_other_nodes_would_refuse_replaces_none_that_they_acc
     );
     // A bundle that is larger than any is told, and not read.
     write_node_tls(&tls, &good, &(authorities + &"#".repeat(2 << 20)));
-    let refusal = node.process.event("certificates_not_reloaded");
-    let error = refusal["error"].as_str().unwrap();
-    assert!(error.contains("larger than 1048576 bytes"), "{error}");
+    node.process
+        .error_of("certificates_not_reloaded", "larger than 1048576 bytes");
 }
 
 fn socket_at(address: SocketAddr, reused: bool) -> std::io::Result<TcpSocket> {

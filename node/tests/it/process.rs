@@ -102,6 +102,17 @@ impl Process {
         }
     }
 
+    /// Waits for a log line of this event whose error says so. A file that is being exchanged may be read between two steps of
+    /// it, so that the node tells something else first.
+    pub(crate) fn error_of(&mut self, name: &str, says: &str) -> Value {
+        loop {
+            let event = self.event(name);
+            if event["error"].to_string().contains(says) {
+                return event;
+            }
+        }
+    }
+
     /// All log lines so far.
     pub(crate) fn log(&self) -> String {
         self.lines.lock().unwrap().clone()
