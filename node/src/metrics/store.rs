@@ -17,6 +17,7 @@ pub struct StoreMetrics {
     refuses_writes: IntGauge,
     bytes: IntGaugeVec,
     free_bytes: IntGauge,
+    min_free_bytes: IntGauge,
     tombstones: IntGauge,
     oldest_tombstone: IntGauge,
     owned_values: IntGauge,
@@ -66,6 +67,10 @@ impl StoreMetrics {
             free_bytes: gauge(
                 "osc_store_free_bytes",
                 "Free space on the disk of the database",
+            )?,
+            min_free_bytes: gauge(
+                "osc_store_min_free_bytes",
+                "Free space below which creates and updates are refused: OSC_MIN_FREE_BYTES, at most a tenth of the disk",
             )?,
             tombstones: gauge(
                 "osc_tombstones",
@@ -133,13 +138,21 @@ impl StoreMetrics {
         self.owned_values.set(values);
     }
 
-    /// Sizes of the database file, of its write-ahead log, and of what is free on their disk.
-    pub fn sizes(&self, database: u64, log: u64, free: u64) {
-        let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+    /// Bytes that are free on the store's disk, and below which creates and updates stop.
+    pub fn disk(&self, free: u64, min_free: u64) {
+        self.free_bytes.set(signed(free));
+        self.min_free_bytes.set(signed(min_free));
+    }
+
+    /// Sizes of the database file and of its write-ahead log.
+    pub fn sizes(&self, database: u64, log: u64) {
         self.bytes
             .with_label_values(&["database"])
             .set(signed(database));
         self.bytes.with_label_values(&["log"]).set(signed(log));
-        self.free_bytes.set(signed(free));
     }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }

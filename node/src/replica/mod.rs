@@ -276,8 +276,14 @@ impl Replica {
         let owned = self.reader.owned_count().await?;
         self.metrics.owns(owned);
         let (database, log) = self.reader.sizes();
-        let free = self.reader.disk_space().map_or(0, |space| space.free);
-        self.metrics.sizes(database, log, free);
+        self.metrics.sizes(database, log);
+        let space = self.reader.disk_space().ok();
+        self.metrics.disk(
+            space.map_or(0, |space| space.free),
+            space.map_or(self.min_free_bytes, |space| {
+                space.reserve(self.min_free_bytes)
+            }),
+        );
         self.metrics
             .waiting(QUEUE.saturating_sub(self.jobs.capacity()));
         self.metrics

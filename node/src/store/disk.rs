@@ -32,10 +32,15 @@ impl DiskSpace {
         })
     }
 
+    /// What of a wanted reserve (bytes) is kept free on this disk: at most a tenth of it.
+    pub(crate) fn reserve(self, wanted: u64) -> u64 {
+        wanted.min(self.total / 10)
+    }
+
     /// `reserve` is the space below which creates and updates stop; on small disks a tenth of them is enough.
     /// `reusable` is what the database has free inside itself: it gives nothing back to the disk.
     pub(crate) fn room(self, reserve: u64, reusable: u64) -> Room {
-        let reserve = reserve.min(self.total / 10);
+        let reserve = self.reserve(reserve);
         // The log needs real space for every transaction.
         if self.free < reserve / 4 {
             Room::Nothing

@@ -17,6 +17,9 @@ pub enum OpenError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Threads for lists cannot be started.
+    #[error("cannot start the threads that read lists")]
+    Threads(#[source] std::io::Error),
     /// Another process serves this database.
     #[error("the database {0} is in use by another osc-node; stop it first")]
     InUse(PathBuf),

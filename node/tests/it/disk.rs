@@ -69,6 +69,15 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
         (200, json!({"ready": true, "writes": "refused: disk full"})),
         "reads are served"
     );
+    let metrics = client()
+        .get(format!("{}/metrics", node.url))
+        .header("X-API-Key", API_KEY);
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    let tenth = (8 << 20) / 10;
+    assert!(
+        metrics.contains(&format!("\nosc_store_min_free_bytes {tenth}\n")),
+        "alerts know what this disk keeps free: {metrics}"
+    );
     for key in &acknowledged {
         assert_eq!(
             call(&node, Method::GET, &format!("/configs/{key}"), None)

@@ -14,6 +14,7 @@ mod original;
 mod path;
 mod reader;
 mod row;
+mod scan_threads;
 mod schema;
 mod snapshot;
 mod staging;

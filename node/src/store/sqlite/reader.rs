@@ -1,37 +1,39 @@
-//! Connections for reading, used on threads where blocking is allowed.
+//! Connections for reading: some for reads of a few rows, on the caller's thread, and others for lists, on threads of their own.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    num::NonZeroUsize,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use rusqlite::Connection;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::file::DatabaseFile;
+use super::{file::DatabaseFile, scan_threads::ScanThreads};
 use crate::store::{OpenError, ReadError};
 
 /// How long a list waits for a connection while slow clients hold them all.
 pub(super) const SCAN_WAIT: Duration = Duration::from_secs(5);
 
-/// A fixed set of read-only connections.
+/// A fixed set of read-only connections. Lists wait for slow clients, so they never have all of them.
 #[derive(Debug)]
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
-    free: Arc<Semaphore>,
-    /// Lists wait for slow clients, so they never take all connections.
-    scans: Arc<Semaphore>,
+    free: Semaphore,
+    scans: ScanThreads,
 }
 
 impl Readers {
+    /// Opens so many connections, two at least: half of them for lists.
     pub(super) fn open(file: &DatabaseFile, count: usize) -> Result<Self, OpenError> {
-        let idle = (0..count)
+        let scans = NonZeroUsize::new(count / 2).unwrap_or(NonZeroUsize::MIN);
+        let idle = (scans.get()..count.max(2))
             .map(|_| file.connect_reader())
             .collect::<rusqlite::Result<Vec<_>>>()?;
         Ok(Self {
+            free: Semaphore::new(idle.len()),
             idle: Mutex::new(idle),
-            free: Arc::new(Semaphore::new(count)),
-            scans: Arc::new(Semaphore::new((count / 2).max(1))),
+            scans: ScanThreads::start(file, scans)?,
         })
     }
 
@@ -49,7 +51,7 @@ impl Readers {
     }
 
     /// Runs a read of many rows where blocking is allowed.
-    pub(super) async fn scan<T, F>(self: &Arc<Self>, query: F) -> Result<T, ReadError>
+    pub(super) async fn scan<T, F>(&self, query: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
@@ -59,7 +61,7 @@ impl Readers {
 
     /// The same for who waits for a connection as long as this.
     pub(super) async fn scan_within<T, F>(
-        self: &Arc<Self>,
+        &self,
         patience: Duration,
         query: F,
     ) -> Result<T, ReadError>
@@ -67,23 +69,10 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
-        let _scan = timeout(patience, self.scans.acquire())
+        let turn = timeout(patience, self.scans.turn())
             .await
-            .map_err(|_| ReadError::Busy)?
-            .map_err(|_| ReadError::Ended)?;
-        let permit = Arc::clone(&self.free)
-            .acquire_owned()
-            .await
-            .map_err(|_| ReadError::Ended)?;
-        let readers = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || {
-            let connection = readers.take()?;
-            let result = query(&connection);
-            readers.put_back(connection);
-            drop(permit);
-            result
-        });
-        read.await.map_err(|_| ReadError::Ended)?
+            .map_err(|_| ReadError::Busy)??;
+        turn.scan(query).await
     }
 
     fn take(&self) -> Result<Connection, ReadError> {
