@@ -131,6 +131,8 @@ pub const PREVIOUS_PRIVATE_KEY_ENTRY: &str = "previous.key";
 pub const ANNOTATION_AUTHORITY_ROTATION: &str = "opensecureconf.io/authority-rotation";
 /// Key of the ConfigMap with the peer list.
 pub const PEERS_ENTRY: &str = "nodes";
+/// Another key of it: the level at which nodes log.
+pub const LOG_LEVEL_ENTRY: &str = "log-level";
 
 /// The name of a cluster: `^[a-z]([-a-z0-9]*[a-z0-9])?$`, at most 40 characters, not ending in `-nodes`.
 #[derive(Debug, Clone, PartialEq, Eq)]

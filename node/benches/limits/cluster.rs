@@ -3,6 +3,8 @@
 
 use std::{
     net::TcpListener,
+    path::PathBuf,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -12,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     node::{Node, USER_KEY, folder_with, value},
     report::{Bar, Row, median, percentile},
-    wrk::requests_per_second,
+    wrk::{requests, requests_per_second},
 };
 
 const CLUSTER_KEY: &str = "the cluster key of the measurements";
@@ -31,6 +33,8 @@ pub(crate) struct Cluster {
     folders: Vec<TempDir>,
     list: String,
     mode: &'static str,
+    /// The folder with the certificates of mutual TLS; `None` where nodes have one port each.
+    tls: Option<PathBuf>,
     nodes: Vec<Option<Node>>,
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) client: reqwest::Client,
@@ -42,6 +46,11 @@ impl Cluster {
     }
 
     pub(crate) fn start_as(mode: &'static str) -> Self {
+        Self::start_with(mode, None)
+    }
+
+    /// The same with the certificates in this folder, and a port for nodes that speaks mutual TLS.
+    pub(crate) fn start_with(mode: &'static str, tls: Option<PathBuf>) -> Self {
         let listeners: Vec<_> = (0..3)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();
@@ -54,6 +63,7 @@ impl Cluster {
             folders: (0..3).map(|_| TempDir::new().unwrap()).collect(),
             list: addresses.join(","),
             mode,
+            tls,
             nodes: vec![None, None, None],
             runtime: tokio::runtime::Runtime::new().unwrap(),
             client: reqwest::Client::new(),
@@ -61,16 +71,14 @@ impl Cluster {
         for ordinal in 0..3 {
             cluster.start_node(ordinal);
         }
-        let url = cluster.url(0);
-        let incarnation = cluster.status(0)["details"]["incarnation"].clone();
-        cluster.runtime.block_on(async {
-            let request = cluster
-                .client
-                .post(format!("{url}/cluster/bootstrap"))
-                .header("X-Cluster-Key", CLUSTER_KEY)
-                .json(&serde_json::json!({ "incarnation": incarnation }));
-            request.send().await.unwrap().error_for_status().unwrap();
-        });
+        let bootstrapped = Command::new(env!("CARGO_BIN_EXE_osc-node"))
+            .arg("bootstrap")
+            .env_clear()
+            .envs(cluster.settings(0))
+            .current_dir(cluster.folders[0].path())
+            .output()
+            .unwrap();
+        assert!(bootstrapped.status.success(), "{bootstrapped:?}");
         for ordinal in 0..3 {
             cluster.await_ready(ordinal);
         }
@@ -78,21 +86,32 @@ impl Cluster {
     }
 
     fn start_node(&mut self, ordinal: usize) {
-        let port = self.list.split(',').nth(ordinal).unwrap();
-        let port = port.rsplit(':').next().unwrap();
-        let name = format!("node-{ordinal}");
-        let node = Node::start(
-            self.folders[ordinal].path(),
-            &[
-                ("OSC_HOST_PORT", port),
-                ("OSC_CLUSTER_ENABLED", "true"),
-                ("OSC_CLUSTER_MODE", self.mode),
-                ("OSC_CLUSTER_NODE_ID", &name),
-                ("OSC_CLUSTER_KEY", CLUSTER_KEY),
-                ("OSC_CLUSTER_NODES", &self.list),
-            ],
-        );
-        self.nodes[ordinal] = Some(node);
+        let settings = self.settings(ordinal);
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        self.nodes[ordinal] = Some(Node::start(self.folders[ordinal].path(), &settings));
+    }
+
+    fn settings(&self, ordinal: usize) -> Vec<(&'static str, String)> {
+        let address = self.list.split(',').nth(ordinal).unwrap();
+        let port = address.rsplit(':').next().unwrap().to_owned();
+        let mut settings = vec![
+            ("OSC_CLUSTER_ENABLED", "true".to_owned()),
+            ("OSC_CLUSTER_MODE", self.mode.to_owned()),
+            ("OSC_CLUSTER_NODE_ID", format!("node-{ordinal}")),
+            ("OSC_CLUSTER_KEY", CLUSTER_KEY.to_owned()),
+            ("OSC_CLUSTER_NODES", self.list.clone()),
+        ];
+        match &self.tls {
+            None => settings.push(("OSC_HOST_PORT", port)),
+            Some(folder) => settings.extend([
+                ("OSC_PEER_PORT", port),
+                ("OSC_NODE_TLS_DIR", folder.display().to_string()),
+            ]),
+        }
+        settings
     }
 
     pub(crate) fn url(&self, ordinal: usize) -> String {
@@ -119,6 +138,18 @@ impl Cluster {
 
     fn creates_per_second(&self, prefix: &str, level: &str) -> f64 {
         requests_per_second(CONNECTIONS, &self.url(0), &script(prefix, level))
+    }
+
+    /// Processor time of all nodes for one create, in microseconds.
+    pub(crate) fn cost_of_a_create(&self, prefix: &str, level: &str) -> f64 {
+        let pids = self.pids();
+        let before = processor_seconds(&pids);
+        let count = requests(CONNECTIONS, &self.url(0), &script(prefix, level));
+        (processor_seconds(&pids) - before) / count * 1e6
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.nodes.iter().flatten().map(Node::pid).collect()
     }
 }
 
@@ -247,7 +278,7 @@ fn away_and_idle() -> [Row; 3] {
 
     // Heartbeats and nothing else, once the others have heard that it is back.
     std::thread::sleep(Duration::from_secs(3));
-    let pids: Vec<_> = cluster.nodes.iter().flatten().map(Node::pid).collect();
+    let pids = cluster.pids();
     let before = (processor_seconds(&pids), loopback_bytes());
     let seconds = 15.0;
     std::thread::sleep(Duration::from_secs_f64(seconds));
@@ -284,7 +315,7 @@ fn away_and_idle() -> [Row; 3] {
 }
 
 /// User and system time of some processes.
-fn processor_seconds(pids: &[u32]) -> f64 {
+pub(crate) fn processor_seconds(pids: &[u32]) -> f64 {
     let ticks: f64 = pids
         .iter()
         .map(|pid| {

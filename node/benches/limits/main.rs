@@ -13,6 +13,9 @@
     reason = "a measurement that cannot go on says so by panicking, and tells people its figures"
 )]
 
+#[expect(dead_code, reason = "tests need more of it")]
+#[path = "../../tests/it/authority.rs"]
+mod authority;
 mod bare;
 mod cluster;
 mod derivation;
@@ -24,6 +27,7 @@ mod node;
 mod reads;
 mod report;
 mod size;
+mod tls;
 mod writes;
 mod wrk;
 
@@ -43,6 +47,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("size", size::rows),
     ("cluster", cluster::rows),
     ("federated", federated::rows),
+    ("tls", tls::rows),
 ];
 
 fn main() {

@@ -7,10 +7,23 @@ const SECONDS: u32 = 5;
 
 /// Requests per second of some connections that each wait for their answer; every answer must be a success.
 pub(crate) fn requests_per_second(connections: u32, url: &str, script: &str) -> f64 {
+    figure(&run_well(connections, url, script), "Requests/sec:")
+}
+
+/// How many requests the same connections had answered.
+pub(crate) fn requests(connections: u32, url: &str, script: &str) -> f64 {
+    let output = run_well(connections, url, script);
+    let count = output
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in "));
+    count.unwrap().0.parse().unwrap()
+}
+
+fn run_well(connections: u32, url: &str, script: &str) -> String {
     let output = run(connections, url, script);
     assert!(!output.contains("Non-2xx"), "{output}");
     assert!(!output.contains("Socket errors"), "{output}");
-    figure(&output, "Requests/sec:")
+    output
 }
 
 /// The same for answers of any kind.

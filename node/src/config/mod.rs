@@ -13,7 +13,12 @@ mod settings;
 mod sources;
 mod values;
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub(crate) use flags::flag;
 pub use layers::{Layers, UsageError};
@@ -97,8 +102,10 @@ pub struct Config {
     pub caches: CacheSizes,
     /// Free disk space below which creates and updates are refused.
     pub min_free_bytes: u64,
-    /// Least severe level that is logged.
+    /// Least severe level that is logged at first.
     pub log_level: LogLevel,
+    /// What says it from then on.
+    pub log_level_file: Option<PathBuf>,
     /// Shape of log lines.
     pub log_format: LogFormat,
     /// Whether log lines show the names of entries and environments instead of hashes.
@@ -181,6 +188,7 @@ impl Config {
         let sync_interval = peers::sync_interval(&mut values);
 
         let ports = listening::ports(&mut values, host);
+        let log_level_file: Option<PathBuf> = values.parse_optional("LOG_LEVEL_FILE", "a path");
 
         let mut config = Self {
             listen: SocketAddr::new(host, port),
@@ -230,9 +238,8 @@ impl Config {
             lists: ListBounds::of(&mut values),
             caches: memory::caches(&mut values, &memory, workers),
             memory,
-            log_level: values
-                .one_of("LOG_LEVEL", LogLevel::NAMES)
-                .unwrap_or_default(),
+            log_level: log_level(&mut values, log_level_file.as_deref()),
+            log_level_file,
             log_format: values
                 .one_of("LOG_FORMAT", LogFormat::NAMES)
                 .unwrap_or_default(),
@@ -301,6 +308,14 @@ fn workers(values: &mut Values<'_>) -> NonZeroUsize {
     let given = values.within("WORKERS", "a number of threads", 1..=1024);
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     given.and_then(NonZeroUsize::new).unwrap_or_else(cores)
+}
+
+/// That of the file; a node is not kept from its start by what the file holds.
+fn log_level(values: &mut Values<'_>, file: Option<&Path>) -> LogLevel {
+    let set = values.one_of("LOG_LEVEL", LogLevel::NAMES);
+    file.and_then(|file| LogLevel::read_file(file).ok())
+        .or(set)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -395,6 +395,12 @@ pub const SETTINGS: &[Setting] = &[
         "DEBUG, INFO, WARNING (or WARN), ERROR, CRITICAL (or FATAL)",
     ),
     setting(
+        "LOG_LEVEL_FILE",
+        None,
+        "FILE",
+        "File with the level, read again when it changes; OSC_LOG_LEVEL counts only where it holds none at the start",
+    ),
+    setting(
         "LOG_FORMAT",
         Some("json"),
         "json|console",

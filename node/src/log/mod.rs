@@ -1,6 +1,7 @@
 //! Log lines: one JSON object each, written by a background thread.
 
 mod json_lines;
+mod level_file;
 mod names;
 
 use std::{
@@ -19,6 +20,8 @@ use tracing_subscriber::{
 };
 
 use json_lines::JsonLines;
+pub use level_file::LevelFileError;
+pub(crate) use level_file::follow as follow_level;
 pub use names::{LoggedName, logged_name};
 
 /// The original's queue length; beyond it lines are dropped and counted.

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -39,6 +40,7 @@ pub struct BoundNode {
     drain: Duration,
     cluster: Option<ClusterLink>,
     files: FileCare,
+    log_level_file: Option<PathBuf>,
 }
 
 impl BoundNode {
@@ -68,6 +70,7 @@ impl BoundNode {
         files.look(clock());
         let listeners = Listeners::bind(&config, certificates)?;
         let drain = config.drain;
+        let log_level_file = config.log_level_file.clone();
         let (keys, cached_keys) = (metrics.keys.clone(), config.caches.keys);
         let budgets = Budgets::new(config.memory.clone(), config.max_body_bytes);
         let cluster = ClusterLink::new(
@@ -103,6 +106,7 @@ impl BoundNode {
             drain,
             cluster,
             files,
+            log_level_file,
         })
     }
 
@@ -130,6 +134,7 @@ impl BoundNode {
             drain,
             cluster,
             files,
+            log_level_file,
         } = self;
         tracing::info!(
             address = %listeners.client_address()?,
@@ -164,7 +169,7 @@ impl BoundNode {
         let _probed = probed.clone().drop_guard();
         let client = cluster.as_ref().map(ClusterLink::client);
         let mut serving = listeners.serve(&state, client, closing, probed)?;
-        let mut background = upkeep::start(&state, files);
+        let mut background = upkeep::start(&state, files, log_level_file);
         background.append(&mut serving.background);
         if let Some(cluster) = cluster {
             background.extend(cluster.connect(&state));

@@ -1,6 +1,6 @@
 //! What a node does beside answering: follows its files, and forgets what it must.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
@@ -8,13 +8,19 @@ use super::file_care::{self, FileCare};
 use crate::{
     access::AccessKeys,
     api::{Node, take_pulse},
+    log::follow_level,
     os::reload,
     replica::Replica,
 };
 
 /// Starts all of it; ends with the handles' abortion.
-pub(crate) fn start(state: &Node, files: FileCare) -> Vec<JoinHandle<()>> {
+pub(crate) fn start(
+    state: &Node,
+    files: FileCare,
+    log_level_file: Option<PathBuf>,
+) -> Vec<JoinHandle<()>> {
     let mut tasks = watch_keys(state);
+    tasks.extend(log_level_file.map(|file| tokio::spawn(follow_level(file, state.log.clone()))));
     tasks.push(tokio::spawn(wipe_expired_keys(Arc::clone(state))));
     tasks.push(tokio::spawn(look_after_files(files, Arc::clone(state))));
     tasks.push(tokio::spawn(empty_log(state.store.clone())));

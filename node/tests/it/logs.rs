@@ -167,6 +167,41 @@ fn a_file_takes_the_lines_and_is_rotated_when_it_is_full() {
     assert!(fs::metadata(&path).unwrap().len() < 100_000);
 }
 
+#[test]
+fn a_file_says_at_which_level_is_logged_and_a_useless_one_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("log-level");
+    let first = |set: &str| {
+        let more = [
+            ("OSC_LOG_LEVEL", set),
+            ("OSC_LOG_LEVEL_FILE", file.to_str().unwrap()),
+        ];
+        let lines = events(&short_life(folder.path(), &more));
+        lines.first().map(|line| line["log_level"].clone())
+    };
+    assert_eq!(first("DEBUG"), Some(json!("DEBUG")), "there is no file yet");
+    fs::write(&file, "info\n").unwrap();
+    assert_eq!(first("ERROR"), Some(json!("INFO")));
+
+    let path = file.to_str().unwrap();
+    let mut node = Process::start(folder.path(), &[("OSC_LOG_LEVEL_FILE", path)]);
+    fs::write(&file, "DEBUG").unwrap();
+    let changed = node.event("log_level_changed");
+    assert_eq!(
+        (&changed["old_level"], &changed["new_level"]),
+        (&json!("INFO"), &json!("DEBUG"))
+    );
+    fs::write(&file, "loud").unwrap();
+    let refused = node.event("log_level_not_reloaded");
+    let error = refused["error"].as_str().unwrap();
+    assert!(
+        error.contains("holds 'loud'") && error.contains("WARNING"),
+        "{error}"
+    );
+    fs::write(&file, "INFO").unwrap();
+    assert_eq!(node.event("log_level_changed")["new_level"], "INFO");
+}
+
 async fn call(url: &str, method: Method, path: &str, user_key: &[u8], body: Option<Value>) -> u16 {
     let mut request = client()
         .request(method, format!("{url}{path}"))

@@ -5,19 +5,24 @@ use std::time::{Duration, Instant};
 use super::{context::Memory, resource::ClusterStatus};
 
 /// Figures alone are written this often at most.
-const AT_MOST: Duration = Duration::from_secs(30);
+const SELDOM: Duration = Duration::from_mins(5);
+/// The same where one of them moved by [`PERCENT`] and more.
+const OFTEN: Duration = Duration::from_secs(30);
+/// What a person who looks at the status should not miss for minutes.
+const PERCENT: u64 = 1;
 
-/// The status to write. Figures alone are no reason to write more often than [`AT_MOST`]; a write for another reason
-/// takes them along.
+/// The status to write. Figures alone are no reason to write often: each write reaches all who watch the resource. A write for
+/// another reason takes them along.
 pub(super) fn rate_limit_status(
     after: ClusterStatus,
     before: &ClusterStatus,
     memory: &mut Memory,
 ) -> ClusterStatus {
+    let only_figures = without(&after) == without(before);
+    let pause = pause(&after, before);
     let recent = memory
         .figures_written
-        .is_some_and(|written| written.elapsed() < AT_MOST);
-    let only_figures = without(&after) == without(before);
+        .is_some_and(|written| written.elapsed() < pause);
     if only_figures && recent {
         return before.clone();
     }
@@ -25,6 +30,23 @@ pub(super) fn rate_limit_status(
         memory.figures_written = Some(Instant::now());
     }
     after
+}
+
+/// How long figures wait that stand there like this.
+fn pause(after: &ClusterStatus, before: &ClusterStatus) -> Duration {
+    let moved = figures(after).zip(figures(before)).any(|pair| match pair {
+        (Some(after), Some(before)) => {
+            let moved = after.abs_diff(before);
+            moved > 0 && moved.saturating_mul(100) >= before.unsigned_abs().saturating_mul(PERCENT)
+        }
+        (after, before) => after != before,
+    });
+    if moved { OFTEN } else { SELDOM }
+}
+
+fn figures(status: &ClusterStatus) -> impl Iterator<Item = Option<i64>> + '_ {
+    let members = status.members.iter().map(|member| member.entries);
+    std::iter::once(status.entries).chain(members)
 }
 
 fn without(status: &ClusterStatus) -> ClusterStatus {
@@ -43,13 +65,16 @@ fn without(status: &ClusterStatus) -> ClusterStatus {
 mod tests {
     use super::*;
 
-    #[test]
-    fn figures_alone_wait_and_go_with_everything_else() {
-        let status = |entries, ready_replicas| ClusterStatus {
+    fn status(entries: i64, ready_replicas: i32) -> ClusterStatus {
+        ClusterStatus {
             entries: Some(entries),
             ready_replicas,
             ..ClusterStatus::default()
-        };
+        }
+    }
+
+    #[test]
+    fn figures_alone_wait_and_go_with_everything_else() {
         let mut memory = Memory::default();
         let first = rate_limit_status(status(1, 1), &ClusterStatus::default(), &mut memory);
         assert_eq!(first, status(1, 1));
@@ -63,10 +88,18 @@ mod tests {
             status(2, 2),
             "something else moved"
         );
-        memory.figures_written = Instant::now().checked_sub(AT_MOST);
-        assert_eq!(
-            rate_limit_status(status(2, 1), &first, &mut memory),
-            status(2, 1)
-        );
+    }
+
+    #[test]
+    fn figures_that_hardly_move_wait_for_five_minutes_and_others_for_half_a_one() {
+        let waits = |before, after| pause(&status(after, 1), &status(before, 1));
+        for (before, after) in [(1000, 990), (1000, 1010), (1000, 0), (1, 2), (0, 1)] {
+            assert_eq!(waits(before, after).as_secs(), 30, "{before} {after}");
+        }
+        for (before, after) in [(1000, 991), (1000, 1009), (1000, 1000)] {
+            assert_eq!(waits(before, after).as_secs(), 300, "{before} {after}");
+        }
+        let unknown = ClusterStatus::default();
+        assert_eq!(pause(&status(1, 1), &unknown), OFTEN);
     }
 }

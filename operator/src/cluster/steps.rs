@@ -355,6 +355,7 @@ fn monitoring(
     refused: &[(String, String)],
 ) -> Monitoring {
     let refused = refused.iter().find(|(kind, _)| kind == "ServiceMonitor");
+    let is_applied = stalled.is_none() && !cluster.spec.paused;
     if !cluster.spec.monitoring.service_monitor.enabled {
         Monitoring::Off
     } else if let OptionalKind::Forbidden(words) = &found.service_monitors {
@@ -363,7 +364,7 @@ fn monitoring(
         Monitoring::Forbidden(words.clone())
     } else if found.service_monitors == OptionalKind::Unknown {
         Monitoring::Unknown
-    } else if stalled.is_none() || found.has("ServiceMonitor", cluster.name.as_str()) {
+    } else if is_applied || found.has("ServiceMonitor", cluster.name.as_str()) {
         Monitoring::Applied
     } else {
         Monitoring::Missing

@@ -149,6 +149,8 @@ impl ClusterFolder {
             api_key: Some(self.api_key()),
             cluster_key: self.path.join("cluster-key"),
             nodes: self.path.join("nodes"),
+            // A change of the resource is read at the next start.
+            log_level: None,
         }
     }
 }

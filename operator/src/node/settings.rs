@@ -82,6 +82,8 @@ pub struct NodeFiles {
     pub cluster_key: PathBuf,
     /// Peer list.
     pub nodes: PathBuf,
+    /// The level of the log, which may change while the node runs; `None` where that of its start holds.
+    pub log_level: Option<PathBuf>,
 }
 
 /// The variable with the node's name, which each rendering fills in its own way.
@@ -113,6 +115,7 @@ impl NodeSettings {
             api_key,
             cluster_key,
             nodes,
+            log_level: log_level_file,
         } = files;
         let path = |path: &PathBuf| path.display().to_string();
         let mut variables = vec![
@@ -136,7 +139,10 @@ impl NodeSettings {
                 sync_interval_seconds.to_string(),
             ),
             ("OSC_CLUSTER_WRITE_ACK", write_ack.setting().to_owned()),
-            ("OSC_LOG_LEVEL", log_level.setting().to_owned()),
+            match log_level_file {
+                Some(file) => ("OSC_LOG_LEVEL_FILE", path(file)),
+                None => ("OSC_LOG_LEVEL", log_level.setting().to_owned()),
+            },
             ("OSC_LOG_FORMAT", log_format.setting().to_owned()),
             ("OSC_DRAIN_SECONDS", drain_seconds.to_string()),
         ];
@@ -210,7 +216,8 @@ impl WriteAck {
 }
 
 impl LogLevel {
-    fn setting(self) -> &'static str {
+    /// As nodes spell it.
+    pub(crate) fn setting(self) -> &'static str {
         match self {
             Self::Debug => "DEBUG",
             Self::Info => "INFO",

@@ -44,6 +44,7 @@ fn lay_out(root: &Path) {
                 format!("host-{ordinal}:9000")
             }),
         ),
+        ("peers/log-level", "WARNING\n".to_owned()),
     ] {
         let path = root.join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -101,7 +102,7 @@ fn a_pods_environment_is_a_nodes_configuration() {
     assert!(api_keys.accept(API_KEY.as_bytes()) && api_keys.accept(b"the one before"));
     assert!(config.peer_proof.required);
     assert_eq!(config.min_user_key_length, 12);
-    assert_eq!(config.log_level, LogLevel::Info);
+    assert_eq!(config.log_level, LogLevel::Warning);
     assert_eq!(config.log_format, LogFormat::Json);
     let cluster = config.cluster.unwrap();
     assert_eq!(cluster.id.as_deref(), Some("team/config"));
@@ -119,6 +120,7 @@ fn local_settings(root: &Path, host: &str, port: u16) -> NodeSettings {
         api_key: Some(file("api-key/api-key")),
         cluster_key: file("cluster-key/cluster-key"),
         nodes: file("peers/nodes"),
+        log_level: None,
     };
     build_node_settings(&valid(THREE_NODES), host, port, files, 0)
 }

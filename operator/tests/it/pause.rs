@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api_server::ApiServer,
-    reconcile::{CORE, STATEFUL_SET, STATUS, condition, has_condition, reconcile},
+    reconcile::{CORE, SERVICE_MONITOR, STATEFUL_SET, STATUS, condition, has_condition, reconcile},
     standstill::{message, stored_pki},
     volumes::{change, heard, three_nodes},
 };
@@ -125,6 +125,23 @@ async fn certificates_are_renewed_and_clients_learn_of_authorities_meanwhile() {
     server.remove(&format!("{CORE}/secrets/demo-node-ca"));
     reconcile(&server, &mut cluster, &context).await;
     assert_ne!(server.object(&map).unwrap()["data"], before);
+}
+
+#[tokio::test]
+async fn a_child_that_is_lost_meanwhile_is_not_told_to_be_there() {
+    let (server, context, mut cluster) = three_nodes(|_| {}).await;
+    cluster.spec.paused = true;
+    reconcile(&server, &mut cluster, &context).await;
+    let monitoring = || condition(&server, "MonitoringReady");
+    assert_eq!(monitoring()["status"], "True");
+    server.remove(SERVICE_MONITOR);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(monitoring()["reason"], "ServiceMonitorMissing");
+    let paused = condition(&server, "Paused");
+    assert!(
+        message(&paused).contains("ServiceMonitor demo is made"),
+        "{paused}"
+    );
 }
 
 #[tokio::test]

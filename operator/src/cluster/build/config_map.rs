@@ -1,11 +1,11 @@
-//! The peer list, mounted as a file: scaling never restarts a pod.
+//! What changes while nodes run, mounted as files: the peer list and the level of the log. No change of them restarts a pod.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::{metadata, settings::build_peer_list};
 use crate::{
     cluster::validate::ValidatedCluster,
-    names::{PEERS_ENTRY, PEERS_PORT},
+    names::{LOG_LEVEL_ENTRY, PEERS_ENTRY, PEERS_PORT},
 };
 
 pub(super) fn build(cluster: &ValidatedCluster) -> ConfigMap {
@@ -16,9 +16,43 @@ pub(super) fn build(cluster: &ValidatedCluster) -> ConfigMap {
             cluster.name.pod(ordinal)
         )
     };
+    let level = cluster.spec.logging.level.setting();
+    let entries = [
+        (PEERS_ENTRY, build_peer_list(cluster, address)),
+        (LOG_LEVEL_ENTRY, format!("{level}\n")),
+    ];
     ConfigMap {
         metadata: metadata::owned(cluster, cluster.name.nodes()),
-        data: Some([(PEERS_ENTRY.to_owned(), build_peer_list(cluster, address))].into()),
+        data: Some(entries.map(|(name, text)| (name.to_owned(), text)).into()),
         ..ConfigMap::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::{
+        build::{Roots, build},
+        resource::prod,
+        validate::validate,
+    };
+
+    #[test]
+    fn another_number_of_nodes_or_level_of_the_log_changes_files_and_no_pod() {
+        let built = |spec: &str| {
+            let cluster = validate(&prod(spec), "node:1").unwrap();
+            let roots = Roots {
+                nodes: "any".to_owned(),
+                clients: None,
+            };
+            let built = build(&cluster, &roots);
+            let template = built.stateful_set.spec.unwrap().template;
+            (template, built.config_map)
+        };
+        let (pod, files) = built("{}");
+        for spec in ["{logging: {level: DEBUG}}", "{replicas: 5}"] {
+            let (same_pod, other_files) = built(spec);
+            assert_eq!(pod, same_pod, "{spec}");
+            assert_ne!(files, other_files, "{spec}");
+        }
     }
 }

@@ -32,7 +32,7 @@ use crate::{
         ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, ANNOTATION_RESTARTED_AT, API_KEY_ENTRY,
         API_KEY_PREVIOUS_FILE, CERTIFICATE_ENTRY, CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_CLAIM,
         DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME, HTTP_PORT, HTTP_PORT_NAME, HTTPS_PORT,
-        HTTPS_PORT_NAME, LAYOUT, METRICS_PORT, NODE_CONTAINER, OWN_PORTS, PEERS_ENTRY, PEERS_PORT,
+        HTTPS_PORT_NAME, LAYOUT, LOG_LEVEL_ENTRY, METRICS_PORT, NODE_CONTAINER, OWN_PORTS, PEERS_ENTRY, PEERS_PORT,
         PRIVATE_KEY_ENTRY, SALT_ENTRY, USER_ID, previous_entry,
     },
     node::settings::{CertificateFiles, NODE_ID_VARIABLE, NodeFiles, NodePorts, NodeSettings},
@@ -217,6 +217,7 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
         api_key: Some(file("api-key", API_KEY_ENTRY)),
         cluster_key: file("cluster-key", CLUSTER_KEY_ENTRY),
         nodes: file("peers", PEERS_ENTRY),
+        log_level: Some(file("peers", LOG_LEVEL_ENTRY)),
     };
     let tls = &cluster.spec.tls;
     let ports = NodePorts {

@@ -290,7 +290,7 @@ fn default_api_key_entry() -> String {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct LoggingSpec {
-    /// Least severe level that is logged.
+    /// Least severe level that is logged. A change of it restarts no pod.
     pub level: LogLevel,
     /// Shape of log lines.
     pub format: LogFormat,

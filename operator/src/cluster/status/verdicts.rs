@@ -354,7 +354,7 @@ fn monitoring(state: &Monitoring) -> Verdict {
         Monitoring::Missing => (
             false,
             "ServiceMonitorMissing",
-            "the ServiceMonitor is not there; condition Stalled says why",
+            "the ServiceMonitor is not there; condition Stalled or Paused says why",
         ),
         Monitoring::Forbidden(words) => {
             forbidden = format!(

@@ -1,0 +1,94 @@
+//! The level of the log as a file says it: it changes while the node runs.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{LogControl, LogLevel};
+use crate::os::{regular_file, reload};
+
+/// Of a file that holds no level so many characters are repeated.
+const SHOWN: usize = 40;
+
+/// Why a file tells no level.
+#[derive(Debug, thiserror::Error)]
+pub enum LevelFileError {
+    /// It cannot be read.
+    #[error("cannot read {}", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// What stands there is none.
+    #[error("{} holds '{1}', and must hold {}", .0.display(), names())]
+    NoLevel(PathBuf, String),
+}
+
+impl LogLevel {
+    /// The level whose name is all that a file holds.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or holds something else.
+    pub fn read_file(file: &Path) -> Result<Self, LevelFileError> {
+        let bytes = regular_file::read_bounded(file)
+            .map_err(|error| LevelFileError::Unreadable(file.to_owned(), error))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let word = text.trim_start_matches('\u{feff}').trim();
+        Self::of_name(word).ok_or_else(|| {
+            let word = word.chars().take(SHOWN).collect();
+            LevelFileError::NoLevel(file.to_owned(), word)
+        })
+    }
+}
+
+/// Logs at the level of a file whenever that changes, until the future is dropped. What somebody orders meanwhile holds until then.
+pub(crate) async fn follow(file: PathBuf, log: LogControl) {
+    let mut last = None;
+    reload::on_change(vec![file.clone()], || match LogLevel::read_file(&file) {
+        Ok(level) => {
+            let is_new = last.replace(level) != Some(level);
+            if is_new && log.level() != level {
+                log.set_level(level);
+            }
+        }
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            tracing::error!(error = %format_args!("{error:#}"), "log_level_not_reloaded");
+        }
+    })
+    .await;
+}
+
+fn names() -> String {
+    let names: Vec<_> = LogLevel::NAMES.iter().map(|(name, _)| *name).collect();
+    names.join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_file_holds_one_word_in_any_case() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("log-level");
+        for (text, level) in [
+            ("DEBUG", LogLevel::Debug),
+            ("\u{feff}warn\r\n", LogLevel::Warning),
+            (" error\n", LogLevel::Error),
+        ] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(LogLevel::read_file(&file).unwrap(), level, "{text}");
+        }
+        for text in ["", "loud", "INFO DEBUG"] {
+            fs::write(&file, text).unwrap();
+            let error = LogLevel::read_file(&file).unwrap_err().to_string();
+            assert!(error.contains(&format!("holds '{text}'")), "{error}");
+        }
+        fs::remove_file(&file).unwrap();
+        let error = LogLevel::read_file(&file).unwrap_err();
+        assert!(matches!(error, LevelFileError::Unreadable(..)));
+    }
+}
