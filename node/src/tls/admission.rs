@@ -42,10 +42,14 @@ pub enum CertificateRole {
 }
 
 impl CertificateRole {
-    /// Of a certificate that a [`PeerVerifier`] has accepted.
+    /// Of a certificate that a [`PeerVerifier`] has accepted. The operator's name stands there as it is: a wildcard that would
+    /// cover it is made for other names, and gives no orders.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
-        let operator = ServerName::try_from(OPERATOR_NAME);
-        let is_operator = operator.is_ok_and(|name| bears(certificate, &name));
+        let is_operator = X509Certificate::from_der(certificate).is_ok_and(|(_, certificate)| {
+            alternatives(&certificate).any(|name| {
+                matches!(name, GeneralName::DNSName(name) if name.eq_ignore_ascii_case(OPERATOR_NAME))
+            })
+        });
         if is_operator {
             Self::Operator
         } else {
@@ -192,14 +196,22 @@ fn bears(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
     parsed.is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
 }
 
+/// What a certificate is for.
+fn alternatives<'c>(
+    certificate: &'c X509Certificate<'c>,
+) -> impl Iterator<Item = &'c GeneralName<'c>> {
+    let extension = certificate.subject_alternative_name().ok().flatten();
+    extension
+        .into_iter()
+        .flat_map(|extension| &extension.value.general_names)
+}
+
 /// The names of a certificate, but those that every machine gives to itself. A wildcard becomes one of its names.
 fn own_names(leaf: &CertificateDer<'_>) -> Vec<ServerName<'static>> {
     let Ok((_, certificate)) = X509Certificate::from_der(leaf) else {
         return Vec::new();
     };
-    let alternatives = certificate.subject_alternative_name().ok().flatten();
-    let alternatives = alternatives.map(|extension| &extension.value.general_names);
-    let names = alternatives.into_iter().flatten().filter_map(|name| {
+    let names = alternatives(&certificate).filter_map(|name| {
         let name = match name {
             GeneralName::DNSName(name) => match name.strip_prefix('*') {
                 Some(rest) => ServerName::try_from(format!("{ANY_LABEL}{rest}")).ok()?,
@@ -239,5 +251,29 @@ fn is_loopback(name: &ServerName<'_>) -> bool {
         ServerName::DnsName(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
         ServerName::IpAddress(address) => IpAddr::from(*address).is_loopback(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn only_who_has_the_operators_very_name_is_the_operator() {
+        let role = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            let certificate = CertificateParams::new(names)
+                .unwrap()
+                .self_signed(&KeyPair::generate().unwrap())
+                .unwrap();
+            CertificateRole::of(certificate.der())
+        };
+        assert_eq!(role(&[OPERATOR_NAME]), CertificateRole::Operator);
+        assert_eq!(role(&["a.example", OPERATOR_NAME]), CertificateRole::Operator);
+        for other in ["*.opensecureconf.io", "opensecureconf.io", "a.example"] {
+            assert_eq!(role(&[other]), CertificateRole::Node, "{other}");
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! The published Python clients, unchanged, against this node.
 
+use tempfile::TempDir;
+
 use crate::{
+    authority::{Authority, Leaf, write_node_tls},
     node::{API_KEY, TestNode, USER_KEY},
+    process::Process,
     python,
 };
 
@@ -41,18 +45,24 @@ const IN_ENVIRONMENTS: [&str; 2] = [
 
 async fn results(version: &'static str) -> Vec<String> {
     let node = TestNode::start();
+    let printed = run(version, &node.url, SCRIPT).await;
+    node.stop().await;
+    printed
+}
+
+/// What the script prints that calls every method of a client at this address.
+async fn run(version: &'static str, url: &str, script: &str) -> Vec<String> {
     let folder = python::interpreter()
         .parent()
         .unwrap()
         .join("../clients")
         .join(version);
-    let url = node.url.clone();
-    let script = tokio::task::spawn_blocking(move || {
+    let (url, script) = (url.to_owned(), script.to_owned());
+    let printed = tokio::task::spawn_blocking(move || {
         let folder = folder.to_str().unwrap();
-        python::run(SCRIPT, &[folder, version, &url, API_KEY, USER_KEY], b"")
+        python::run(&script, &[folder, version, &url, API_KEY, USER_KEY], b"")
     });
-    let printed = script.await.unwrap();
-    node.stop().await;
+    let printed = printed.await.unwrap();
     printed.lines().map(str::to_owned).collect()
 }
 
@@ -93,4 +103,26 @@ async fn client_3_1_0_works() {
             (23, IN_ENVIRONMENTS[1]),
         ])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_https_they_need_nothing_but_the_address_and_a_variable() {
+    for version in ["2.0.2", "2.3.1", "3.1.0"] {
+        let folder = TempDir::new().unwrap();
+        let authority = Authority::new("clients");
+        let pair = authority.issue(&Leaf::of_node(&["127.0.0.1"]));
+        write_node_tls(folder.path(), &pair, &authority.pem());
+        let more = [
+            ("OSC_HTTPS_ENABLED", "true"),
+            ("OSC_SSL_CERTFILE", "tls.crt"),
+            ("OSC_SSL_KEYFILE", "tls.key"),
+        ];
+        let node = Process::start(folder.path(), &more);
+        let address = node.started["address"].as_str().unwrap();
+        let authorities = folder.path().join("ca.crt");
+        let script =
+            format!("import os\nos.environ['REQUESTS_CA_BUNDLE'] = {authorities:?}\n{SCRIPT}");
+        let over_https = run(version, &format!("https://{address}"), &script).await;
+        assert_eq!(over_https, results(version).await);
+    }
 }

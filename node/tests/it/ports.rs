@@ -291,6 +291,28 @@ async fn only_a_node_of_this_cluster_and_its_operator_are_let_in_and_the_cluster
 }
 
 #[tokio::test]
+async fn who_only_knocks_at_the_port_for_nodes_hides_no_refused_certificate() {
+    let mut node = Node::start(&[]);
+    // As programs do that look whether a port is open.
+    let mut knock = TcpStream::connect(node.address("peer_address"))
+        .await
+        .unwrap();
+    knock.shutdown().await.unwrap();
+    let mut said = Vec::new();
+    knock.read_to_end(&mut said).await.unwrap();
+    let foreign = Authority::new("nodes").issue(&Leaf::of_node(NAMES));
+    let client = node.authority.client(Some(&foreign));
+    assert!(
+        node.ask(&client, Method::GET, "/cluster/status")
+            .await
+            .is_none()
+    );
+    let refusal = node.process.event("peer_certificate_refused");
+    let error = refusal["error"].as_str().unwrap();
+    assert!(error.contains("certificate"), "{error}");
+}
+
+#[tokio::test]
 async fn at_the_ports_for_clients_the_cluster_key_is_not_even_compared() {
     let node = Node::start(&[]);
     let clients = format!("http://{}", node.address("address"));

@@ -85,6 +85,8 @@ pub struct Tls<'a> {
     pub certificates: Option<&'a OptionalKind>,
     /// The names of the Service, where that certificate is for none of them.
     pub unnamed: &'a [String],
+    /// That this certificate has ended or not begun, where that is so.
+    pub not_valid: Option<&'a str>,
 }
 
 /// What is known of the ServiceMonitor.

@@ -208,6 +208,7 @@ async fn pass(
     let salt_fingerprint = salt_fingerprint(found);
     let certificates = certificates_kind(found, &refused);
     let unnamed = certificates::unnamed(valid, found);
+    let not_valid = certificates::not_valid(found, jiff::Timestamp::now());
     let seen = Observation {
         cluster: &told,
         stateful_set: stateful_set.as_ref(),
@@ -221,6 +222,7 @@ async fn pass(
             client_secret_found: found.client_tls.is_some(),
             certificates: Some(&certificates),
             unnamed: &unnamed,
+            not_valid: not_valid.as_deref(),
         },
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,

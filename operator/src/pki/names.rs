@@ -66,3 +66,25 @@ pub fn local_names(more: &[String]) -> AltNames {
         .chain(more.iter().cloned())
         .collect()
 }
+
+/// Whether a name of a certificate, of which the first label may be a wildcard, is for this one.
+pub fn covers(given: &str, name: &str) -> bool {
+    let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    match (given.strip_prefix("*."), name.split_once('.')) {
+        (Some(given), Some((_, parent))) => same(given, parent),
+        _ => same(given, name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn a_wildcard_is_for_one_label() {
+        assert!(covers("prod.shop.svc", "prod.shop.svc"));
+        assert!(covers("*.shop.svc", "prod.shop.svc") && covers("Prod.shop.svc", "prod.shop.svc"));
+        assert!(!covers("*.svc", "prod.shop.svc") && !covers("*.shop.svc", "shop.svc"));
+        assert!(!covers("config.example.org", "prod"));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    io,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -111,7 +112,7 @@ pub(super) async fn serve(
         }
         Ok(Err(error)) => {
             let client = activity.mark.peer.ip();
-            if tls.tells_of_refusals() {
+            if is_of_tls(&error) && tls.tells_of_refusals() {
                 tracing::warn!(
                     %client,
                     error = %error,
@@ -125,6 +126,12 @@ pub(super) async fn serve(
         }
         Err(_) => ConnectionEnd::Silent,
     }
+}
+
+/// Whether one side refused the other. Who went away, or only looked whether the port is open, was not refused.
+fn is_of_tls(error: &io::Error) -> bool {
+    let cause = error.get_ref();
+    cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
 
 /// Speaks HTTP.

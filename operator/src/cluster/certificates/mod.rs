@@ -1,11 +1,11 @@
 //! The certificates of a cluster's nodes: what the Secrets hold, what running nodes prove, and what is renewed.
 
-mod client_names;
+mod client_certificate;
 mod renew;
 mod running;
 mod stored;
 
-pub(in crate::cluster) use client_names::unnamed;
+pub(in crate::cluster) use client_certificate::{not_valid, unnamed};
 pub(in crate::cluster) use renew::{Renewed, renew};
 pub(in crate::cluster) use running::running;
 pub(in crate::cluster) use stored::stored;

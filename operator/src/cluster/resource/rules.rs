@@ -6,7 +6,10 @@ use std::net::IpAddr;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{OpenSecureConfCluster, ServiceType, TlsMode, duration, object_names};
-use crate::names::ClusterName;
+use crate::{
+    names::ClusterName,
+    pki::{OPERATOR_NAME, covers},
+};
 
 /// A rule that a resource breaks, in words for its author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -158,6 +161,16 @@ pub(super) const RULES: &[Rule] = &[
         holds: Some(|cluster| {
             let names = &cluster.spec.tls.alt_names;
             names.iter().all(|name| is_alternative_name(name))
+        }),
+    },
+    Rule {
+        at: TLS,
+        field: "spec.tls.altNames",
+        cel: "!has(self.altNames) || !self.altNames.exists(name, name == 'operator.opensecureconf.io' || name == '*.opensecureconf.io')",
+        message: "tls.altNames may not name operator.opensecureconf.io: by that name nodes know the operator, and a node's certificate would give orders",
+        holds: Some(|cluster| {
+            let names = &cluster.spec.tls.alt_names;
+            !names.iter().any(|name| covers(name, OPERATOR_NAME))
         }),
     },
     Rule {
@@ -332,6 +345,15 @@ mod tests {
             let field = ["spec.tls.altNames"];
             assert_eq!(tls(&format!("{{altNames: ['{wrong}']}}")), field, "{wrong}");
         }
+        for wrong in ["operator.opensecureconf.io", "*.opensecureconf.io"] {
+            let field = ["spec.tls.altNames"];
+            let names = format!("{{altNames: [config.example.org, '{wrong}']}}");
+            assert_eq!(tls(&names), field, "{wrong}");
+        }
+        assert_eq!(
+            tls("{altNames: ['*.operator.opensecureconf.io', opensecureconf.io]}"),
+            Vec::<&str>::new()
+        );
         let exposed = "{tls: {plainHttp: Forbidden}, service: {exposePlainHttp: true}}";
         assert_eq!(spec("prod", exposed), ["spec.service.exposePlainHttp"]);
     }

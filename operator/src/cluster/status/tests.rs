@@ -943,6 +943,25 @@ fn a_certificate_for_none_of_the_services_names_is_told_of() {
 }
 
 #[test]
+fn a_certificate_that_clients_refuse_for_its_time_is_told_of() {
+    let tls = Tls {
+        client_secret_found: true,
+        not_valid: Some("has ended on 2026-01-01T00:00:00Z"),
+        ..Tls::default()
+    };
+    let own = "{mode: Secret, secretRef: {name: mine}}";
+    let (status, reason, message) = tls_ready(own, tls, |_| {});
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("False", "ClientCertificateNotValid")
+    );
+    assert!(
+        message.contains("Secret mine has ended on 2026-01-01T00:00:00Z; put a valid one there"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_reconcile_that_fails_again_and_again_leaves_no_generation_without_a_word() {
     let told = failing(
         "failed to read: no name",

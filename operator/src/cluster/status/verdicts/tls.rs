@@ -100,6 +100,12 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
         return verdict("TlsReady", false, "ClientCertificateRefused", message);
     }
     let plain = if tls.serves_http() { PLAIN_HTTP } else { "" };
+    if let Some((words, secret)) = seen.tls.not_valid.zip(seen.cluster.client_certificate_secret()) {
+        let message = format!(
+            "port 9443 is served with a certificate that clients refuse: that of Secret {secret} {words}; put a valid one there{plain}"
+        );
+        return verdict("TlsReady", false, "ClientCertificateNotValid", message);
+    }
     match seen.tls.waiting {
         Some(waiting) => {
             let to = if waiting.nodes.is_empty() {
