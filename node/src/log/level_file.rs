@@ -15,11 +15,21 @@ const SHOWN: usize = 40;
 #[derive(Debug, thiserror::Error)]
 pub enum LevelFileError {
     /// It cannot be read.
-    #[error("cannot read {}", .0.display())]
-    Unreadable(PathBuf, #[source] io::Error),
+    #[error("cannot read {}", file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// What stands there is none.
-    #[error("{} holds '{1}', and must hold {}", .0.display(), names())]
-    NoLevel(PathBuf, String),
+    #[error("{} holds '{word}', and must hold {}", file.display(), names())]
+    NoLevel {
+        /// Which file.
+        file: PathBuf,
+        /// The beginning of what it holds.
+        word: String,
+    },
 }
 
 impl LogLevel {
@@ -28,13 +38,16 @@ impl LogLevel {
     /// # Errors
     /// Where the file cannot be read, or holds something else.
     pub fn read_file(file: &Path) -> Result<Self, LevelFileError> {
-        let bytes = regular_file::read_bounded(file)
-            .map_err(|error| LevelFileError::Unreadable(file.to_owned(), error))?;
+        let bytes =
+            regular_file::read_bounded(file).map_err(|source| LevelFileError::Unreadable {
+                file: file.to_owned(),
+                source,
+            })?;
         let text = String::from_utf8_lossy(&bytes);
         let word = text.trim_start_matches('\u{feff}').trim();
-        Self::of_name(word).ok_or_else(|| {
-            let word = word.chars().take(SHOWN).collect();
-            LevelFileError::NoLevel(file.to_owned(), word)
+        Self::of_name(word).ok_or_else(|| LevelFileError::NoLevel {
+            file: file.to_owned(),
+            word: word.chars().take(SHOWN).collect(),
         })
     }
 }
@@ -89,6 +102,6 @@ mod tests {
         }
         fs::remove_file(&file).unwrap();
         let error = LogLevel::read_file(&file).unwrap_err();
-        assert!(matches!(error, LevelFileError::Unreadable(..)));
+        assert!(matches!(error, LevelFileError::Unreadable { .. }));
     }
 }

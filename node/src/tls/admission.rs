@@ -271,7 +271,10 @@ mod tests {
             CertificateRole::of(certificate.der())
         };
         assert_eq!(role(&[OPERATOR_NAME]), CertificateRole::Operator);
-        assert_eq!(role(&["a.example", OPERATOR_NAME]), CertificateRole::Operator);
+        assert_eq!(
+            role(&["a.example", OPERATOR_NAME]),
+            CertificateRole::Operator
+        );
         for other in ["*.opensecureconf.io", "opensecureconf.io", "a.example"] {
             assert_eq!(role(&[other]), CertificateRole::Node, "{other}");
         }

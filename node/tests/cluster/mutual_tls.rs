@@ -224,6 +224,55 @@ async fn certificates_and_then_their_authority_are_exchanged_under_load_without_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_authority_is_exchanged_while_nodes_are_killed_at_each_step_and_come_back() {
+    let mut secured = Secured::founded(3).await;
+    let load = Load::on(vec![secured.cluster.api(0)]);
+    let new = Authority::new("nodes");
+    let both = secured.authority.pem() + &new.pem();
+    let old_leaves = [0, 1, 2].map(|node| secured.issue(node));
+    let new_leaves = [0, 1, 2].map(|node| issue(&new, &secured.hosts[node]));
+    for (killed, leaves, authorities, accepted) in [
+        (1, &old_leaves, &both, vec![&secured.authority, &new]),
+        (2, &new_leaves, &both, vec![&secured.authority, &new]),
+        (1, &new_leaves, &new.pem(), vec![&new]),
+    ] {
+        secured.cluster.nodes[killed].kill();
+        for (node, pair) in leaves.iter().enumerate() {
+            write_node_tls(
+                &secured.cluster.folder.path().join(format!("tls-{node}")),
+                pair,
+                authorities,
+            );
+        }
+        let accepted: Vec<_> = accepted
+            .into_iter()
+            .map(|it| fingerprint(&it.pem()))
+            .collect();
+        let taken = async |cluster: &Cluster, node: usize| {
+            let leaf = json!(fingerprint(&leaves[node].certificate));
+            cluster
+                .status_until(node, "the certificates are in force", |status| {
+                    let tls = &status["details"]["tls"]["node"];
+                    tls["leaf"] == leaf && tls["authorities"] == json!(accepted)
+                })
+                .await;
+        };
+        for node in (0..3).filter(|node| *node != killed) {
+            taken(&secured.cluster, node).await;
+        }
+        load.goes_on().await;
+        // Whoever starts reads the newest files.
+        secured.cluster.nodes[killed].start().await;
+        taken(&secured.cluster, killed).await;
+        secured.cluster.sees_healthy(0, 2).await;
+        secured.cluster.sees_healthy(killed, 2).await;
+    }
+    let answered = load.end().await;
+    assert_eq!(secured.cluster.converged().await.len(), 1);
+    eprintln!("{answered} requests were answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_certificate_of_a_node_is_refused_by_those_that_dial_it_and_those_that_it_dials()
 {
     let mut secured = Secured::founded(2).await;

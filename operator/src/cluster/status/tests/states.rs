@@ -348,6 +348,14 @@ fn certificates(states: &mut States) {
         });
     });
     add("ready, with a certificate that is none", refused);
+    let ended = Tls {
+        not_valid: Some("has ended on 2026-01-01T00:00:00Z"),
+        ..found
+    };
+    add(
+        "ready, with a certificate that has ended",
+        with_tls(own, ended, open),
+    );
     let refused = with_tls("{}", Tls::default(), |tls| {
         tls.node = Some(NodeCertificates {
             error: Some("tls.crt ends within it".into()),

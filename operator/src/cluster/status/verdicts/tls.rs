@@ -100,7 +100,11 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
         return verdict("TlsReady", false, "ClientCertificateRefused", message);
     }
     let plain = if tls.serves_http() { PLAIN_HTTP } else { "" };
-    if let Some((words, secret)) = seen.tls.not_valid.zip(seen.cluster.client_certificate_secret()) {
+    if let Some((words, secret)) = seen
+        .tls
+        .not_valid
+        .zip(seen.cluster.client_certificate_secret())
+    {
         let message = format!(
             "port 9443 is served with a certificate that clients refuse: that of Secret {secret} {words}; put a valid one there{plain}"
         );
