@@ -9,6 +9,9 @@ use prometheus::{
 
 use crate::cluster::resource::{CONDITIONS, ClusterStatus};
 
+/// The reason of a condition about something that the resource does not want.
+const SWITCHED_OFF: &str = "Disabled";
+
 /// The operator's metrics, in a registry of their own.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -62,7 +65,7 @@ impl Metrics {
             conditions: IntGaugeVec::new(
                 Opts::new(
                     "osc_operator_cluster_condition",
-                    "1 where a condition of a cluster is true, 0 where it is false; one that is unknown is not there",
+                    "1 where a condition of a cluster is true, 0 where it is false; one that is unknown, or that the resource switches off, is not there",
                 ),
                 &["namespace", "name", "condition"],
             )?,
@@ -169,10 +172,12 @@ impl Metrics {
         for type_ in CONDITIONS {
             let labels = [namespace, name, type_];
             let found = status.conditions.iter().find(|found| found.type_ == type_);
-            match found.map(|found| found.status.as_str()) {
-                Some("True") => self.conditions.with_label_values(&labels).set(1),
-                Some("False") => self.conditions.with_label_values(&labels).set(0),
-                // Some are there only while they are true; of others nothing is known, which is no alarm.
+            match found.map(|found| (found.status.as_str(), found.reason.as_str())) {
+                Some(("True", _)) => self.conditions.with_label_values(&labels).set(1),
+                Some(("False", reason)) if reason != SWITCHED_OFF => {
+                    self.conditions.with_label_values(&labels).set(0);
+                }
+                // Some are there only while they are true; of others nothing is known, or nothing is wanted, which is no alarm.
                 _ => drop(self.conditions.remove_label_values(&labels)),
             }
         }
@@ -306,6 +311,18 @@ mod tests {
         metrics.forget("shop", "prod");
         let page = metrics.page().unwrap();
         assert!(!page.contains("prod"), "{page}");
+    }
+
+    #[test]
+    fn what_the_resource_switches_off_is_no_alarm() {
+        let metrics = Metrics::new().unwrap();
+        let mut told = status(&[("Ready", "True"), ("TlsReady", "False")]);
+        metrics.observed("shop", "prod", &told);
+        assert!(metrics.page().unwrap().contains("TlsReady"));
+        // `tls.mode: Disabled`.
+        told.conditions[1].reason = "Disabled".to_owned();
+        metrics.observed("shop", "prod", &told);
+        assert!(!metrics.page().unwrap().contains("TlsReady"));
     }
 
     #[test]
