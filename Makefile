@@ -20,7 +20,7 @@ test: toolchain test-tools release ## Run every test that needs no Kubernetes
 attack: toolchain release ## Attack a node within the memory of a pod, and print what holds (ATTACKS="resets lists" for some of it)
 	@ATTACK_SCALE=full OSC_NODE_BINARY=$(RELEASED) cargo test --quiet --locked -p opensecureconf-node --test attacks -- $(ATTACKS)
 
-fuzz: toolchain test-tools release ## Give the node a million inputs made from the corpus (FUZZ_INPUTS=10000000, FUZZ_SEED=1)
+fuzz: toolchain test-tools release ## Give the node a million inputs made from the corpus (FUZZ_INPUTS=10000000, FUZZ_SEED=random)
 	FUZZ_INPUTS=$(or $(FUZZ_INPUTS),1000000) FUZZ_SEED=$(FUZZ_SEED) OSC_NODE_BINARY=$(RELEASED) \
 	  cargo test --release --locked -p opensecureconf-node --test fuzz -- --nocapture
 
@@ -50,7 +50,7 @@ bench: toolchain ## Measure the node against the limits of this machine (ROWS="r
 soak: toolchain ## Load the node for half an hour and kill it every 20 s (SOAK_MINUTES=5 for less)
 	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) cargo test --release --locked -p opensecureconf-node --test soak
 
-simulation: toolchain ## Let clusters live through simulated faults (SIMULATION_SEEDS=300, SIMULATION_FIRST=1, SIMULATION_SECONDS=600, SIMULATION_MODE=federated)
+simulation: toolchain ## Let clusters live through simulated faults (SIMULATION_SEEDS=300, SIMULATION_FIRST=random, SIMULATION_SECONDS=600, SIMULATION_MODE=federated)
 	cargo test --locked -p opensecureconf-node --test simulation -- --nocapture
 
 images: toolchain ## Build the two images from release binaries of this checkout

@@ -1,6 +1,7 @@
 //! Inputs made from a corpus, by the number. Prints its seed; the same seed makes the same inputs.
 //!
 //!     make fuzz                       # a million inputs
+//!     make fuzz FUZZ_SEED=random      # other ones than the last time
 //!     make fuzz FUZZ_SEED=7           # with this seed
 //!
 //! As a part of `make test` the whole corpus runs, and some thousand inputs. What fails is written below `target/fuzz/`; as a file of

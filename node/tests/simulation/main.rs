@@ -1,10 +1,11 @@
 //! The cluster engine in simulated worlds: whole clusters in one thread, with every fault that can be thought of.
 //!
 //! A world is made from a seed and nothing else, so a seed that fails is replayed as often as it takes to understand it.
-//! `SIMULATION_SEEDS` worlds are run, from `SIMULATION_FIRST` on; with `SIMULATION_SECONDS`, as many as fit.
+//! `SIMULATION_SEEDS` worlds are run, from `SIMULATION_FIRST` on (`random` for ones that nobody has seen); with `SIMULATION_SECONDS`, as many as fit.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a test that cannot go on says so by panicking"

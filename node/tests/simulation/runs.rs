@@ -52,7 +52,19 @@ fn mode(seed: u64) -> Mode {
 }
 
 fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
+    number(name, std::env::var(name).ok()?.as_str())
+}
+
+/// What a setting says: a number, `random` for one that nobody has tried, or nothing.
+fn number(name: &str, said: &str) -> Option<u64> {
+    match said {
+        "" => None,
+        // Small enough to be counted on from.
+        "random" => Some(rand::random::<u32>().into()),
+        number => Some(number.parse().unwrap_or_else(|_| {
+            panic!("{name}={number} is neither a number nor \"random\"");
+        })),
+    }
 }
 
 /// The rules in force: all, or all but the one that `SIMULATION_WITHOUT` names.
@@ -94,6 +106,7 @@ fn any_world_keeps_its_promises() {
     let simulated = AtomicU64::new(0);
     let failed = Mutex::new(Vec::new());
     let most = setting("SIMULATION_FAILURES").unwrap_or(1);
+    println!("SIMULATION_FIRST={first}");
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -128,4 +141,12 @@ fn any_world_keeps_its_promises() {
     if let Some((seed, _)) = failed.first() {
         panic!("{}", tell(*seed, rules()));
     }
+}
+
+#[test]
+fn the_first_seed_is_a_number_or_one_that_nobody_has_tried() {
+    let first = |said| number("SIMULATION_FIRST", said);
+    assert_eq!((first(""), first("7")), (None, Some(7)));
+    assert_ne!(first("random"), first("random"));
+    assert!(std::panic::catch_unwind(|| first("seven")).is_err());
 }
