@@ -1,7 +1,6 @@
 //! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster, import.
 
 use std::{
-    fs::File,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
@@ -14,7 +13,6 @@ use crate::{
     budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
     config::{Config, Layers, SETTINGS},
-    os::permission,
     server::fresh_incarnation,
     store::{self, Findings, NewLife, Vacuumed},
 };
@@ -149,26 +147,14 @@ pub(crate) fn backup(config: &Config, arguments: &ArgMatches) -> anyhow::Result<
     Ok(Outcome::Done)
 }
 
-/// The same to standard output, by way of a copy beside the database that goes away again.
+/// The same to standard output.
 fn backup_to_stdout(database: &Path) -> anyhow::Result<Outcome> {
     let mut out = io::stdout().lock();
     ensure!(
         !out.is_terminal(),
         "a backup is no text for a terminal: send standard output into a file, or name one with --output"
     );
-    let folder = database
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let place = tempfile::Builder::new()
-        .prefix(".backup-")
-        .tempdir_in(folder)
-        .map_err(|error| permission::explained(folder, error))
-        .with_context(|| format!("cannot copy the database in {}", folder.display()))?;
-    let copy = place.path().join("backup.db");
-    let copied = store::backup(database, &copy)?;
-    io::copy(&mut File::open(&copy)?, &mut out)?;
-    out.flush()?;
+    let copied = store::backup_into(database, &mut out)?;
     writeln!(
         io::stderr(),
         "{} and the salt are written to standard output; keep it secret",

@@ -18,6 +18,6 @@ pub use salt::{
 pub use sqlite::{
     BackupError, CONFLICT_PAGE_BYTES, ConflictPage, Copied, EntryReader, Findings, ImportError,
     ImportPage, ImportSource, ListedEntry, NewLife, OpenedDatabase, OwnedValue, Reach, Scanned,
-    Selection, Snapshot, Vacuumed, adopt, backup, check, restore, vacuum,
+    Selection, Snapshot, Vacuumed, adopt, backup, backup_into, check, restore, vacuum,
 };
-pub(crate) use sqlite::{DatabaseWriter, SqliteTables};
+pub(crate) use sqlite::{DatabaseWriter, Measured, SqliteTables};

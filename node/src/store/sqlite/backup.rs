@@ -8,7 +8,13 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{file::DatabaseFile, membership, meta, path::open_private, schema};
+use super::{
+    file::DatabaseFile,
+    leftovers::{self, RESTORING, StreamedCopy, with_suffix},
+    membership, meta,
+    path::open_private,
+    schema,
+};
 use crate::{
     cluster::{FenceReason, MemberName, Membership, Seq, Standing},
     crypto::Salt,
@@ -45,6 +51,9 @@ pub enum BackupError {
         /// What the system says.
         source: io::Error,
     },
+    /// What takes the copy takes no more of it.
+    #[error("cannot write the copy out")]
+    Stream(#[source] io::Error),
     /// A database cannot be used.
     #[error("cannot use {path}")]
     Database {
@@ -75,6 +84,21 @@ pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
     copy(&source, database, &unfinished.0)?;
     let copied = verify(&unfinished.0)?;
     publish(&unfinished.0, output)?;
+    Ok(copied)
+}
+
+/// The same into a stream. Before a byte of it is written, the copy has no name any more: whoever is killed while a slow
+/// reader takes it leaves nothing.
+pub fn backup_into(database: &Path, out: &mut impl io::Write) -> Result<Copied, BackupError> {
+    let source = open_verified(database)?;
+    leftovers::remove_streamed(database);
+    let in_folder = in_file(leftovers::folder_of(database));
+    let place = StreamedCopy::create(database).map_err(&in_folder)?;
+    copy_into(&source, database, place.path())?;
+    let copied = verify(place.path())?;
+    let mut file = place.into_nameless().map_err(&in_folder)?;
+    io::copy(&mut file, out).map_err(BackupError::Stream)?;
+    out.flush().map_err(BackupError::Stream)?;
     Ok(copied)
 }
 
@@ -112,7 +136,7 @@ pub fn restore(
     };
     // Only the lock: an empty database in this place would pass for a new one.
     let locked = DatabaseFile::lock(database).map_err(in_database)?;
-    let unfinished = Unfinished(with_suffix(database, ".restoring"));
+    let unfinished = Unfinished(with_suffix(database, RESTORING));
     copy(&source, input, &unfinished.0)?;
     Connection::open(&unfinished.0)
         .and_then(|copy| begin_life(&copy, life))
@@ -190,10 +214,8 @@ struct Unfinished(PathBuf);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        for suffix in ["", "-journal", "-wal", "-shm"] {
-            // It is gone where all went well, and what cannot be removed is overwritten the next time.
-            let _ = fs::remove_file(with_suffix(&self.0, suffix));
-        }
+        // It is gone where all went well, and what cannot be removed is overwritten the next time.
+        leftovers::remove_with_companions(&self.0);
     }
 }
 
@@ -227,13 +249,19 @@ fn open_verified(path: &Path) -> Result<Connection, BackupError> {
 fn copy(source: &Connection, from: &Path, to: &Path) -> Result<(), BackupError> {
     remove(to)?;
     let file = open_private(to).map_err(in_file(to))?;
+    copy_into(source, from, to)?;
+    file.sync_all().map_err(in_file(to))
+}
+
+/// Copies into an empty file that is there.
+fn copy_into(source: &Connection, from: &Path, to: &Path) -> Result<(), BackupError> {
     source
         .execute("VACUUM INTO ?1", [to.display().to_string()])
         .map_err(|error| BackupError::Database {
             path: from.to_owned(),
             source: error.into(),
         })?;
-    file.sync_all().map_err(in_file(to))
+    Ok(())
 }
 
 /// Makes sure that a copy opens, is whole and has a salt.
@@ -297,10 +325,7 @@ fn publish(unfinished: &Path, path: &Path) -> Result<(), BackupError> {
         .and_then(|file| file.sync_all())
         .map_err(in_file(unfinished))?;
     fs::rename(unfinished, path).map_err(in_file(path))?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = leftovers::folder_of(path);
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(in_file(folder))
@@ -311,10 +336,6 @@ fn remove(path: &Path) -> Result<(), BackupError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(in_file(path)(error)),
         _ => Ok(()),
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
 fn in_file(path: &Path) -> impl Fn(io::Error) -> BackupError {

@@ -8,7 +8,7 @@ use super::{
     EntryReader,
     erasure::{LogTidiness, empty_log},
     file::DatabaseFile,
-    meta,
+    leftovers, meta,
     reader::Readers,
     schema,
     tables::SqliteTables,
@@ -36,6 +36,7 @@ impl OpenedDatabase {
     }
 
     fn open_claimed(file: DatabaseFile, incarnation: Incarnation) -> Result<Self, OpenError> {
+        leftovers::remove_all(file.path().as_path());
         file.recognize()?;
         let mut connection = file.connect_writer()?;
         file.check(&connection)?;

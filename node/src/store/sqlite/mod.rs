@@ -6,8 +6,10 @@ mod columns;
 mod database;
 mod entry_reader;
 mod erasure;
+mod feed_size;
 mod file;
 mod import_source;
+mod leftovers;
 mod membership;
 mod meta;
 mod original;
@@ -21,12 +23,13 @@ mod staging;
 mod tables;
 mod values;
 
-pub use backup::{BackupError, Copied, NewLife, adopt, backup, restore};
+pub use backup::{BackupError, Copied, NewLife, adopt, backup, backup_into, restore};
 pub use check::{Findings, check};
 pub(crate) use database::DatabaseWriter;
 pub use database::OpenedDatabase;
 pub use entry_reader::EntryReader;
 pub use erasure::{Vacuumed, vacuum};
+pub(crate) use feed_size::Measured;
 pub use import_source::{ImportError, ImportPage, ImportSource};
 #[cfg(test)]
 pub(super) use row::tests::row_of;

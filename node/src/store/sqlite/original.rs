@@ -11,7 +11,7 @@ use rusqlite::{
 };
 
 use super::{
-    meta,
+    leftovers, meta,
     path::{DatabasePath, open_private},
     row,
 };
@@ -137,7 +137,7 @@ pub(super) fn copy_aside(
         let path = path.to_owned();
         move |source| OpenError::File { path, source }
     };
-    let unfinished = path.beside(".original.new");
+    let unfinished = path.beside(leftovers::ORIGINAL);
     match std::fs::remove_file(&unfinished) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(failed(&unfinished)(error));
