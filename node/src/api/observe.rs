@@ -64,10 +64,12 @@ pub(super) async fn observe(
         Err(refusal) => refusal.into_response(),
     };
 
-    // What nodes send each other has a budget of its own.
-    if !route.starts_with("/cluster/v1/") {
-        response = node.answers.charge(&taker, response).await;
-    }
+    response = if route.starts_with("/cluster/v1/") {
+        // What nodes send each other has a budget of its own, from which its room was taken.
+        node.answers.keep_room(&taker, response)
+    } else {
+        node.answers.charge(&taker, response).await
+    };
     let status = response.status().as_u16();
     if route != "/metrics" {
         node.metrics
@@ -87,7 +89,7 @@ pub(super) async fn observe(
         tracing::warn!(key, reason, client = %client, status, endpoint = route, method = %method, request_id = request_id_text, "auth_failed");
     }
     tracing::debug!(status, endpoint = route, method = %method, request_id = request_id_text, seconds = start.elapsed().as_secs_f64(), "request");
-    protect(route, response.headers_mut());
+    protect(route, response.status(), response.headers_mut());
     response.headers_mut().insert(header::SERVER, SERVER);
     response.headers_mut().insert(REQUEST_ID, request_id);
     // Or a request may cross with the end of a connection that its client goes on using. HTTP/2 tells its clients itself.

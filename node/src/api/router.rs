@@ -56,6 +56,7 @@ pub fn metrics_router(node: Node) -> Router {
     Router::new()
         .route("/metrics", get(metrics::on_its_own_port))
         .fallback(async || ApiError::UnknownRoute)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(middleware::from_fn_with_state(
             (node.clone(), Served::Metrics),
             observe,

@@ -185,6 +185,11 @@ impl Reservation {
         self.bytes
     }
 
+    /// Whether it holds all that there is: what needs more goes alone.
+    pub fn is_whole_share(&self) -> bool {
+        self.bytes == self.pool.0.capacity
+    }
+
     /// Reserves more, or refuses at once and keeps what it has.
     pub fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
         if self.take(bytes) {

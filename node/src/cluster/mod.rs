@@ -28,10 +28,10 @@ pub use engine::{
 pub use identity::{Address, Boot, FoundingId, MemberName, Mode, Seq};
 pub use merge::{Merge, merge};
 pub use protocol::{
-    Answer, DamagedValue, EXCHANGE_PATH, Envelope, FoundValue, HandedOver, Hello, IMPORT_PATH,
-    ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry, NewValue, OwnersWrite, Protocol,
-    Question, Request, SnapshotHead, VALUES_PATH, ValueAnswer, ValueRefusal, ValueRequest,
-    WireIdentity, WireRow, WireSalt,
+    Answer, DamagedValue, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, FoundValue, HandedOver, Hello,
+    IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry, NewValue, OwnersWrite,
+    Protocol, Question, Request, SnapshotHead, VALUES_PATH, ValueAnswer, ValueRefusal,
+    ValueRequest, WireIdentity, WireRow, WireSalt,
 };
 pub use refusal::Refusal;
 pub use roster::{Phase, Roster, RosterEntry, State};

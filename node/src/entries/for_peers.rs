@@ -11,10 +11,19 @@ use crate::{
         Write,
     },
     domain::{Content, Row},
-    store::{ReadError, WriteError},
+    store::{Measured, ReadError, WriteError},
 };
 
 impl Entries {
+    /// How long the value of an entry is as it is here, in bytes; 0 where it is not known.
+    pub(crate) async fn length_here(&self, entry: &WireIdentity) -> Result<usize, Error> {
+        let Some(identity) = entry.clone().into_identity() else {
+            return Ok(0);
+        };
+        let of = Measured::Value(identity);
+        Ok(self.replica.reader().content_bytes(&of).await?)
+    }
+
     /// The row of an entry as it is here; `None` where it is not known, or damaged.
     pub(crate) async fn find_here(&self, entry: WireIdentity) -> Result<Option<Arc<Row>>, Error> {
         match entry.into_identity() {

@@ -16,6 +16,8 @@ struct Refusal {
 
 /// Any message between nodes at most: a row at the size limit in base64, and then some.
 pub const MESSAGE_BYTES: usize = 64 << 20;
+/// How often what a message holds lies in memory while it is made or read: as the text, and as what it says.
+pub(crate) const COPIES: usize = 2;
 /// Of an error's text so many characters are shown.
 const SHOWN: usize = 200;
 

@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     PeerFaults,
-    answer::{self, GREETING_BYTES, MESSAGE_BYTES},
+    answer::{self, COPIES, GREETING_BYTES, MESSAGE_BYTES},
     error::PeerError,
     proof::{ASK, AnswerHead, CHALLENGE, HeldChallenges, Offer, PROOF, RequestHead},
 };
@@ -116,13 +116,13 @@ impl PeerClient {
         Ok(())
     }
 
-    /// Sends a message and waits for its answer.
+    /// Sends a message and waits for its answer, which takes this room until it is dealt with.
     pub async fn exchange(
         &self,
         to: &Address,
         message: &Envelope<Request>,
         patience: Duration,
-    ) -> Result<Envelope<Answer>, PeerError> {
+    ) -> Result<(Envelope<Answer>, Reservation), PeerError> {
         let limit = match message.body {
             Request::Heartbeat => ROSTER_BYTES,
             _ => MESSAGE_BYTES,
@@ -140,7 +140,8 @@ impl PeerClient {
         patience: Duration,
     ) -> Result<T, PeerError> {
         let place = self.place(Method::POST, to, path, MESSAGE_BYTES)?;
-        self.post_within(&place, message, patience).await
+        let (answer, _room) = self.post_within(&place, message, patience).await?;
+        Ok(answer)
     }
 
     /// Asks a route for administration, and gives the body of its answer.
@@ -162,16 +163,14 @@ impl PeerClient {
         place: &Place,
         message: &impl Serialize,
         patience: Duration,
-    ) -> Result<T, PeerError> {
+    ) -> Result<(T, Reservation), PeerError> {
         let body = Bytes::from(serde_json::to_vec(message).map_err(PeerError::Unwritable)?);
         let Answered {
             status,
             bytes,
             room,
         } = self.send_within(place, body, patience).await?;
-        let read = read_answer(status, &bytes);
-        drop(room);
-        read
+        Ok((read_answer(status, &bytes)?, room))
     }
 
     async fn send_within(
@@ -333,9 +332,10 @@ impl PeerClient {
         })
     }
 
-    /// Room for an answer; the nodes share it, whatever their addresses.
+    /// Room for an answer and for what is read of it; the nodes share it, whatever their addresses.
     async fn room(&self, bytes: usize) -> Result<Reservation, PeerError> {
         let anyone = Ipv4Addr::UNSPECIFIED.into();
+        let bytes = bytes.saturating_mul(COPIES);
         let room = self.pool.reserve(anyone, bytes, ROOM_WAIT).await;
         room.map_err(PeerError::NoRoom)
     }

@@ -17,6 +17,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
+pub(crate) use answer::COPIES;
 pub use answer::MESSAGE_BYTES;
 pub(crate) use client::ResolvedHost;
 pub use client::{Caller, PeerClient};
@@ -104,7 +105,7 @@ async fn act(
                         metrics.exchanged(begun.elapsed());
                     }
                     note_fault(client.faults(), &to, answer.as_ref().err());
-                    let answer = answer.ok().map(Box::new);
+                    let answer = answer.ok().map(|(answer, room)| (Box::new(answer), room));
                     // A store that has ended needs no answers.
                     let _ = store.answered(to, exchange, answer).await;
                 });

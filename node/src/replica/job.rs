@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tokio::sync::oneshot;
 
 use crate::{
+    budget::Reservation,
     cluster::{
         AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Input, OwnerAnswer, OwnerOrder,
         OwnerRefusal, ReplyId, Request, Write, WriteRefusal, Written,
@@ -26,6 +27,8 @@ pub(super) enum Job {
         from: Address,
         exchange: ExchangeId,
         answer: Option<Box<Envelope<Answer>>>,
+        /// What the answer takes, given back when it is dealt with.
+        room: Option<Reservation>,
     },
     Scanned(ExchangeId, Option<Box<Digest>>),
     Order(
@@ -85,6 +88,7 @@ impl Waiters {
                 from,
                 exchange,
                 answer,
+                room: _,
             } => Input::Answered {
                 from,
                 exchange,

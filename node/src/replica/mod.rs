@@ -18,7 +18,7 @@ pub use writer::Outbox;
 use writer::Writer;
 
 use crate::{
-    budget::CacheSizes,
+    budget::{CacheSizes, Reservation},
     cluster::{
         AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder,
         OwnerRefusal, Request, Setup, View, Write, Written,
@@ -195,17 +195,19 @@ impl Replica {
         done.await.map_err(|_| Ended)
     }
 
-    /// Brings the answer to a request that the engine sent; `None` when there is none.
+    /// Brings the answer to a request that the engine sent, and the room that it takes; `None` when there is none.
     pub async fn answered(
         &self,
         from: Address,
         exchange: ExchangeId,
-        answer: Option<Box<Envelope<Answer>>>,
+        answer: Option<(Box<Envelope<Answer>>, Reservation)>,
     ) -> Result<(), Ended> {
+        let (answer, room) = answer.unzip();
         self.ask(Job::Answered {
             from,
             exchange,
             answer,
+            room,
         })
         .await
     }

@@ -132,11 +132,14 @@ impl Writer {
         );
         let mut inputs = Vec::with_capacity(batch.len());
         let (mut writes, mut look) = (0, false);
-        let mut lookers = Vec::new();
+        let (mut lookers, mut rooms) = (Vec::new(), Vec::new());
         for job in batch {
-            let Some(job) = self.admit(job, room) else {
+            let Some(mut job) = self.admit(job, room) else {
                 continue;
             };
+            if let Job::Answered { room, .. } = &mut job {
+                rooms.extend(room.take());
+            }
             writes += usize::from(matches!(job, Job::Write(..)));
             look |= !matches!(job, Job::Write(..) | Job::Answered { .. });
             match job {
@@ -170,6 +173,7 @@ impl Writer {
             }
             Err(error) => self.give_up(&error, writes),
         }
+        drop(rooms);
         for reply in lookers {
             let _ = reply.send(());
         }

@@ -19,6 +19,8 @@ use crate::{
     raw_http::RawHttp,
 };
 
+/// The preface, and settings as they are.
+const HTTP2_BEGINNING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const GET: &str = "GET /health HTTP/1.1\r\nHost: node\r\n\r\n";
 
 fn impatient(patience: Patience) -> TestNode {
@@ -259,6 +261,32 @@ async fn one_address_has_a_quarter_and_scarce_connections_go_to_those_who_prove_
         metrics.contains(r#"osc_connections_open{port="http"} 48"#),
         "{metrics}"
     );
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_never_meets_a_node_that_is_full_of_connections_that_were_told_to_end() {
+    let node = TestNode::start_in(TempDir::new().unwrap(), &[("OSC_MAX_CONNECTIONS", "64")]);
+    let mut held = Vec::new();
+    for n in 0..400 {
+        let from = format!("127.0.{}.{}", n / 200 + 3, n % 200 + 1);
+        let mut connection = RawHttp::connect_from(&node.url, &from).await;
+        // Told to end, it stays as long as it may: it answers nothing that HTTP/2 asks it.
+        connection.send(HTTP2_BEGINNING).await;
+        assert!(connection.more().await, "{n}");
+        assert!(!connection.came(b"HTTP/1.1 503"), "{n}: refused");
+        held.push(connection);
+    }
+    let mut honest = RawHttp::connect(&node.url).await;
+    honest
+        .send("GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n")
+        .await;
+    let metrics = honest.answer().await.unwrap().body;
+    for line in metrics.lines() {
+        let refused = line.strip_prefix("osc_connections_refused_total{");
+        assert!(refused.is_none_or(|line| line.ends_with(" 0")), "{line}");
+    }
+    drop(held);
     node.stop().await;
 }
 

@@ -109,7 +109,13 @@ impl RawHttp {
         Some(answer)
     }
 
-    async fn more(&mut self) -> bool {
+    /// Whether these bytes came, and nobody has looked at them.
+    pub(crate) fn came(&self, bytes: &[u8]) -> bool {
+        self.read.windows(bytes.len()).any(|part| part == bytes)
+    }
+
+    /// Takes what comes next; false where the connection has ended.
+    pub(crate) async fn more(&mut self) -> bool {
         let mut space = vec![0; 16 << 10];
         match self.stream.read(&mut space).await {
             Ok(read) if read > 0 => {

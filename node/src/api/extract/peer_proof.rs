@@ -17,7 +17,7 @@ use crate::{
     cluster::EXCHANGE_PATH,
     crypto::BodyDigest,
     metrics::AuthFailure,
-    peers::{ASK, CHALLENGE, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven},
+    peers::{ASK, CHALLENGE, COPIES, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven},
 };
 
 /// Whether a request is signed, or asks for what to sign.
@@ -134,10 +134,11 @@ pub(in crate::api) async fn body(node: &NodeState, request: Request) -> Result<P
     Ok(PeerBody { bytes, _room: room })
 }
 
+/// Room for a message and for what is read of it.
 async fn room(node: &NodeState, bytes: usize) -> Result<Reservation, ApiError> {
     // The nodes share it, whatever their addresses.
     let anyone = Ipv4Addr::UNSPECIFIED.into();
-    let bytes = bytes.min(MESSAGE_BYTES);
+    let bytes = bytes.min(MESSAGE_BYTES) * COPIES;
     let room = node.budgets.peers.reserve(anyone, bytes, ROOM_WAIT).await;
     room.map_err(|_| ApiError::PeersBusy)
 }

@@ -1,18 +1,23 @@
 //! What nodes of one cluster tell each other: one route, one message, one answer.
 
+use std::net::Ipv4Addr;
+
 use axum::{
-    Json,
     extract::{Request, State},
+    response::Response,
 };
 
 use crate::{
     api::{
-        Node,
-        answer::error::ApiError,
+        Node, NodeState,
+        answer::{error::ApiError, exact_json, untaken::AnswerRoom},
         extract::{auth::Peer, peer_proof},
     },
-    cluster::{self, EXCHANGE_PATH, Envelope},
+    budget::{ROOM_WAIT, Reservation},
+    cluster::{self, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, WireIdentity},
     config::PeerAddress,
+    peers::COPIES,
+    store::Measured,
 };
 
 /// Where messages go.
@@ -23,7 +28,7 @@ pub(in crate::api) async fn exchange(
     State(node): State<Node>,
     _: Peer,
     request: Request,
-) -> Result<Json<Envelope<cluster::Answer>>, ApiError> {
+) -> Result<Response, ApiError> {
     if !node.clustered {
         return Err(ApiError::UnknownRoute);
     }
@@ -34,5 +39,58 @@ pub(in crate::api) async fn exchange(
     let address = message.hello.address.take();
     message.hello.address =
         address.filter(|address| PeerAddress::parse(address.as_str()).is_some());
-    Ok(Json(node.store.request(Box::new(message)).await?))
+    let room = room_for_answer(&node, &message.body).await?;
+    let answer = node.store.request(Box::new(message)).await?;
+    written(answer, room)
+}
+
+/// Takes the room of an answer before anything of it is there; none for a greeting, which is no longer than what it answers.
+async fn room_for_answer(
+    node: &NodeState,
+    request: &cluster::Request,
+) -> Result<Option<Reservation>, ApiError> {
+    let first = match request {
+        cluster::Request::Heartbeat | cluster::Request::Push { .. } => return Ok(None),
+        cluster::Request::Roster(_) | cluster::Request::Digest { .. } => None,
+        cluster::Request::Pull { after } => Some(Measured::ChangeAfter(*after)),
+        cluster::Request::Snapshot { after, .. } => {
+            let after = after.clone().and_then(WireIdentity::into_identity);
+            Some(Measured::RowAfter(after))
+        }
+        cluster::Request::Entries(wanted) => {
+            let wanted = wanted.iter().cloned();
+            let wanted = wanted.filter_map(WireIdentity::into_identity);
+            Some(Measured::These(wanted.collect()))
+        }
+    };
+    // One that is longer than an ordinary answer goes alone.
+    let first = match first {
+        Some(first) => node.store.reader().content_bytes(&first).await?,
+        None => 0,
+    };
+    let bytes = COPIES * ENTRIES_BYTES.max(first);
+    let anyone = Ipv4Addr::UNSPECIFIED.into();
+    let room = node.budgets.peers.reserve(anyone, bytes, ROOM_WAIT).await;
+    room.map(Some).map_err(|_| ApiError::PeersBusy)
+}
+
+/// Writes an answer into room of its own length, which it keeps until its taker has it.
+fn written(
+    answer: Envelope<cluster::Answer>,
+    mut room: Option<Reservation>,
+) -> Result<Response, ApiError> {
+    let length = exact_json::length(&answer)?;
+    if let Some(room) = &mut room {
+        // A row became longer after it was measured.
+        let more = (COPIES * length).saturating_sub(room.bytes());
+        if more > 0 && !room.is_whole_share() && !room.grow_now(more) {
+            return Err(ApiError::PeersBusy);
+        }
+    }
+    let mut response = exact_json::answer(answer, length)?;
+    if let Some(mut room) = room {
+        room.shrink_to(length);
+        response.extensions_mut().insert(AnswerRoom::new(room));
+    }
+    Ok(response)
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    body::HttpBody,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
@@ -14,21 +13,20 @@ use crate::{
         Node, NodeState,
         answer::{
             error::ApiError,
+            exact_json,
             untaken::{AnswerRoom, Taker},
         },
         extract::{auth::Peer, peer_proof},
     },
     budget::{NoRoom, Reservation, SMALL_ANSWER},
     cluster::{FoundValue, Mode, Question, VALUES_PATH, ValueAnswer, ValueRefusal, ValueRequest},
+    peers::COPIES,
 };
 
 /// Where questions go.
 pub(in crate::api) const PATH: &str = VALUES_PATH;
 /// Bytes of ciphertext in one answer, unless a single value has more.
 const ANSWER: usize = 16 << 20;
-
-/// How often a value lies in memory while its answer is made: as what is written, and as the text.
-const COPIES: usize = 2;
 
 /// Answers another node. No part of the public document: clients have no business here.
 pub(in crate::api) async fn values(
@@ -51,10 +49,11 @@ pub(in crate::api) async fn values(
     let mut room = None;
     let answer = answer(&node, &taker, request.question, &mut room);
     let answer = tokio::time::timeout(patience, answer).await;
-    let mut response = Json(answer.map_err(|_| ApiError::SlowBody)??).into_response();
+    let answer = answer.map_err(|_| ApiError::SlowBody)??;
+    let length = exact_json::length(&answer)?;
+    let mut response = exact_json::answer(answer, length)?;
     if let Some(mut room) = room {
-        let length = response.body().size_hint().upper().unwrap_or(0);
-        room.shrink_to(usize::try_from(length).unwrap_or(usize::MAX));
+        room.shrink_to(length);
         response.extensions_mut().insert(AnswerRoom::new(room));
     }
     Ok(response)
@@ -86,9 +85,7 @@ async fn answer(
         Question::Fetch(entries) => {
             let (mut found, mut size) = (Vec::new(), 0_usize);
             for entry in entries {
-                let row = node.entries.find_here(entry).await?;
-                let content = row.as_deref().and_then(|row| row.content.as_ref());
-                size = size.saturating_add(content.map_or(0, |content| content.as_str().len()));
+                size = size.saturating_add(node.entries.length_here(&entry).await?);
                 // Who asks asks again for the others.
                 let is_enough = match has_room(node, taker, room, size * COPIES).await {
                     Ok(has_room) => size > ANSWER || !has_room,
@@ -98,6 +95,7 @@ async fn answer(
                 if is_enough && !found.is_empty() {
                     break;
                 }
+                let row = node.entries.find_here(entry).await?;
                 found.push(row.map(|row| FoundValue::new(&row)));
             }
             Ok(ValueAnswer::Found(found))

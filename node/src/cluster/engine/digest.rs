@@ -387,15 +387,22 @@ impl Engine {
             return Ok(());
         };
         let asked = std::mem::take(&mut compared.asked);
-        let (wanted, rest) = std::mem::take(&mut compared.wanted)
-            .into_iter()
-            .partition(|missing: &Missing| asked.contains(&missing.identity));
+        let rows = arrived(hello, rows, out).unwrap_or_default();
+        let came: BTreeSet<_> = rows.iter().map(|(row, _)| row.identity.clone()).collect();
+        // What did not fit into the answer is asked for again; where nothing came, there is nothing.
+        let is_answered = |identity: &Identity| came.is_empty() || came.contains(identity);
+        let (wanted, rest) =
+            std::mem::take(&mut compared.wanted)
+                .into_iter()
+                .partition(|missing: &Missing| {
+                    asked.contains(&missing.identity) && is_answered(&missing.identity)
+                });
         compared.wanted = rest;
         let wanted: BTreeMap<_, _> = wanted
             .into_iter()
             .map(|missing: Missing| (missing.identity, missing.stamp))
             .collect();
-        for (row, hash) in arrived(hello, rows, out).unwrap_or_default() {
+        for (row, hash) in rows {
             // A later version comes with the feed.
             let is_the_one = wanted
                 .get(&row.identity)

@@ -2,7 +2,10 @@
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{FeedRow, Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow, merge},
+    cluster::{
+        ENTRIES_BYTES, FeedRow, Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow,
+        merge,
+    },
     domain::{Identity, Incarnation, Row, RowHash},
 };
 
@@ -10,9 +13,6 @@ use crate::{
 const ROWS: usize = 512;
 /// So many changes fill a message.
 pub(super) const FULL: u64 = ROWS as u64;
-/// Bytes of ciphertext in one message, unless a single row has more.
-const BYTES: usize = 1 << 20;
-
 /// Changes of which it is known that their writers told of them, at most.
 const TOLD: usize = 8 * ROWS;
 
@@ -59,7 +59,7 @@ impl Engine {
         after: Seq,
         out: &mut Vec<Output>,
     ) -> Result<Changes, T::Error> {
-        let mut changes = tables.changes(after, ROWS, BYTES)?;
+        let mut changes = tables.changes(after, ROWS, ENTRIES_BYTES)?;
         let mut to = changes
             .last()
             .map_or(self.last.max(after), |change| change.seq);
@@ -289,14 +289,14 @@ impl Engine {
         (!wanted.is_empty()).then_some(Request::Entries(wanted))
     }
 
-    /// The sound ones among the entries that a member asks for.
+    /// The sound ones among the entries that a member asks for, at least one and then as many as fit.
     pub(super) fn entries<T: Tables>(
         &mut self,
         tables: &mut T,
         wanted: Vec<WireIdentity>,
         out: &mut Vec<Output>,
     ) -> Result<Vec<WireRow>, T::Error> {
-        let mut rows = Vec::new();
+        let (mut rows, mut size) = (Vec::new(), 0_usize);
         for identity in wanted
             .into_iter()
             .take(ROWS)
@@ -308,6 +308,11 @@ impl Engine {
             let Some(row) = tables.row(&identity)? else {
                 continue;
             };
+            // Who asks asks again for the others.
+            size = size.saturating_add(WireRow::size_of(&row));
+            if size > ENTRIES_BYTES && !rows.is_empty() {
+                break;
+            }
             // Under a new hash, damage would pass for what was written.
             match tables.row_hash(&identity)? {
                 Some(hash) if hash == row.hash() => rows.push(WireRow::new(&row, hash)),

@@ -3,17 +3,16 @@
 use super::{Engine, Event, Now, Output, feed::arrived};
 use crate::{
     cluster::{
-        Address, Answer, Cursor, Hello, Phase, Refusal, Request, RosterEntry, Rule, Seq,
-        SnapshotHead, SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity, WireRow,
-        WireSalt,
+        Address, Answer, Cursor, ENTRIES_BYTES, Hello, Phase, Refusal, Request, RosterEntry, Rule,
+        Seq, SnapshotHead, SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity,
+        WireRow, WireSalt,
     },
     crypto::Salt,
     domain::{Identity, Incarnation, Version},
 };
 
-/// Rows and bytes of one page at most.
+/// Rows of one page at most.
 const ROWS: usize = 1000;
-const BYTES: usize = 1 << 20;
 
 /// A snapshot that is being taken.
 #[derive(Debug)]
@@ -183,7 +182,7 @@ impl Engine {
             return Ok(Answer::Refused(Refusal::NameTaken));
         }
         let after = after.and_then(WireIdentity::into_identity);
-        let page = tables.page(after.as_ref(), ROWS, BYTES)?;
+        let page = tables.page(after.as_ref(), ROWS, ENTRIES_BYTES)?;
         let last = page.last().map(|row| row.row.identity.clone());
         let more = match &last {
             Some(last) => !tables.page(Some(last), 1, 0)?.is_empty(),
@@ -216,7 +215,7 @@ impl Engine {
         Ok(Answer::Page {
             head: Box::new(head),
             rows: page
-                .iter()
+                .into_iter()
                 .filter(|row| row.row.hash() == row.hash)
                 .map(|row| WireRow::new(&row.row, row.hash))
                 .collect(),

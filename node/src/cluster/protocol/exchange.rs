@@ -22,6 +22,9 @@ use crate::{
 /// Where nodes take each other's messages. The number is the protocol's major version.
 pub const EXCHANGE_PATH: &str = "/cluster/v1/exchange";
 
+/// Entries in one message, in bytes as they travel, unless a single one has more.
+pub const ENTRIES_BYTES: usize = 1 << 20;
+
 /// The protocol's version. Nodes of one major version understand each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protocol {
@@ -301,6 +304,23 @@ impl WireIdentity {
 }
 
 impl WireRow {
+    /// About how long a row is as it travels, in bytes.
+    pub(crate) fn size_of(row: &Row) -> usize {
+        /// Stamps, hash and the names of the fields.
+        const FRAME: usize = 320;
+        /// What one writer knew.
+        const CLOCK: usize = 48;
+        let texts = [
+            Some(row.identity.environment.as_str()),
+            Some(row.identity.key.as_str()),
+            row.category.as_ref().map(Category::as_str),
+            row.content.as_ref().map(Content::as_str),
+            row.extra.as_deref(),
+        ];
+        let texts: usize = texts.into_iter().flatten().map(str::len).sum();
+        texts + row.clocks.len() * CLOCK + FRAME
+    }
+
     /// A row with the hash under which it is stored.
     pub fn new(row: &Row, hash: RowHash) -> Self {
         Self {

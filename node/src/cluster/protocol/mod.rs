@@ -6,8 +6,8 @@ mod import;
 mod values;
 
 pub use exchange::{
-    Answer, EXCHANGE_PATH, Envelope, Hello, Protocol, Request, SnapshotHead, WireIdentity, WireRow,
-    WireSalt,
+    Answer, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, Hello, Protocol, Request, SnapshotHead,
+    WireIdentity, WireRow, WireSalt,
 };
 pub use import::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry};
 pub use values::{

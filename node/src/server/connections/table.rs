@@ -1,12 +1,15 @@
 //! Which connections there may be, and which of them ends first when they become scarce.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{activity::Activity, limits::ConnectionLimits};
+
+/// Of all connections so many more may be about to end: the sixteenth part.
+const CUT_PART: usize = 16;
 
 /// Why a connection is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +61,11 @@ pub(super) struct ConnectionTable {
     limits: ConnectionLimits,
     next: u64,
     open: BTreeMap<u64, (IpAddr, Arc<Activity>)>,
-    /// How many connections an address has; none has 0.
+    /// Those that were told to end, and take leave of their clients. They still have places, which others get who need them.
+    leaving: BTreeMap<u64, Arc<Activity>>,
+    /// Those whose places others have got: they end as soon as they are looked at.
+    cut: BTreeSet<u64>,
+    /// How many connections an address has that were not told to end; none has 0.
     of_address: HashMap<IpAddr, usize>,
 }
 
@@ -68,6 +75,8 @@ impl ConnectionTable {
             limits,
             next: 0,
             open: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            cut: BTreeSet::new(),
             of_address: HashMap::new(),
         }
     }
@@ -83,15 +92,14 @@ impl ConnectionTable {
         if share.is_some_and(|share| of_address >= share) {
             return Err(Refused::Address);
         }
-        if self.open.len() >= self.limits.scarce_from() {
+        if self.taken() >= self.limits.scarce_from() {
             self.evict_one();
         }
-        if self.open.len() >= self.limits.maximum {
-            return Err(Refused::Full);
+        if self.refusal(of_address).is_some() {
+            self.cut_one();
         }
-        let left = self.limits.maximum - self.open.len();
-        if left <= self.limits.reserved && of_address > 0 {
-            return Err(Refused::Reserved);
+        if let Some(refused) = self.refusal(of_address) {
+            return Err(refused);
         }
         self.next += 1;
         let id = self.next;
@@ -102,9 +110,29 @@ impl ConnectionTable {
 
     /// A connection has ended.
     pub(super) fn ended(&mut self, id: u64) {
-        let Some((address, _)) = self.open.remove(&id) else {
+        if self.cut.remove(&id) || self.leaving.remove(&id).is_some() {
             return;
-        };
+        }
+        if let Some((address, _)) = self.open.remove(&id) {
+            self.one_less(address);
+        }
+    }
+
+    /// Why an address with so many connections gets no place now.
+    fn refusal(&self, of_address: usize) -> Option<Refused> {
+        match self.limits.maximum.saturating_sub(self.taken()) {
+            0 => Some(Refused::Full),
+            left if left <= self.limits.reserved && of_address > 0 => Some(Refused::Reserved),
+            _ => None,
+        }
+    }
+
+    /// Places that are not free.
+    fn taken(&self) -> usize {
+        self.open.len() + self.leaving.len()
+    }
+
+    fn one_less(&mut self, address: IpAddr) {
         if let Some(count) = self.of_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -113,18 +141,33 @@ impl ConnectionTable {
         }
     }
 
-    /// Ends the oldest that never proved a key, else the one that is idle for the longest time.
-    fn evict_one(&self) {
-        let mut candidates = self.open.values().filter(|(_, open)| !open.is_evicted());
-        let unproved = candidates.find(|(_, open)| !open.mark.has_proved());
-        let victim = unproved.or_else(|| {
-            let idle = self.open.values().filter(|(_, open)| !open.is_evicted());
-            idle.filter_map(|entry| Some((entry.1.idle_since()?, entry)))
-                .min_by_key(|(since, _)| *since)
-                .map(|(_, entry)| entry)
+    /// Tells the oldest to end that never proved a key, else the one that is idle for the longest time.
+    fn evict_one(&mut self) {
+        let mut all = self.open.iter();
+        let unproved = all.find(|(_, (_, open))| !open.mark.has_proved());
+        let victim = unproved.map(|(id, _)| *id).or_else(|| {
+            let idle = self.open.iter();
+            idle.filter_map(|(id, (_, open))| Some((open.idle_since()?, *id)))
+                .min()
+                .map(|(_, id)| id)
         });
-        if let Some((_, victim)) = victim {
+        let victim = victim.and_then(|id| self.open.remove_entry(&id));
+        if let Some((id, (address, victim))) = victim {
+            self.one_less(address);
             victim.evict();
+            self.leaving.insert(id, victim);
+        }
+    }
+
+    /// Gives the place of one that was told to end to who needs it now. Its file stays open until it is looked at, so there are
+    /// only a few of these.
+    fn cut_one(&mut self) {
+        if self.cut.len() >= (self.limits.maximum / CUT_PART).max(1) {
+            return;
+        }
+        if let Some((id, leaving)) = self.leaving.pop_first() {
+            leaving.mark.cut_off.cut();
+            self.cut.insert(id);
         }
     }
 }
@@ -176,22 +219,43 @@ mod tests {
     #[test]
     fn the_last_connections_are_kept_for_addresses_without_one() {
         let mut table = table(64);
+        // None of them ends for another one: they have proved a key, and are not idle.
+        let mut take = |address: &str| admit(&mut table, address).map(|open| open.mark.prove());
         for n in 0..48 {
-            admit(&mut table, &format!("192.0.2.{}", n % 4)).unwrap();
+            take(&format!("192.0.2.{}", n % 4)).unwrap();
         }
-        assert_eq!(
-            admit(&mut table, "192.0.2.1").unwrap_err(),
-            Refused::Reserved
-        );
-        admit(&mut table, "198.51.100.1").unwrap();
-        assert_eq!(
-            admit(&mut table, "198.51.100.1").unwrap_err(),
-            Refused::Reserved
-        );
+        assert_eq!(take("192.0.2.1").unwrap_err(), Refused::Reserved);
+        take("198.51.100.1").unwrap();
+        assert_eq!(take("198.51.100.1").unwrap_err(), Refused::Reserved);
         for n in 2..=16 {
-            admit(&mut table, &format!("198.51.100.{n}")).unwrap();
+            take(&format!("198.51.100.{n}")).unwrap();
         }
         assert_eq!(admit(&mut table, "203.0.113.1").unwrap_err(), Refused::Full);
+    }
+
+    #[test]
+    fn a_flood_gets_the_places_of_those_that_were_told_to_end_before_they_have_ended() {
+        let mut table = table(64);
+        for n in 0..1_000_u32 {
+            let address = format!("198.51.{}.{}", n / 250, n % 250);
+            let new = admit(&mut table, &address).unwrap();
+            assert!(table.taken() <= 64, "{n}");
+            // Those that were cut off end soon, and the others take their time.
+            while table.cut.len() > 3 {
+                let id = *table.cut.first().unwrap();
+                table.ended(id);
+            }
+            assert!(!new.is_evicted());
+        }
+        assert_eq!(table.of_address.len(), table.open.len());
+    }
+
+    #[test]
+    fn while_none_of_them_ends_no_more_are_taken_than_may_be_about_to_end() {
+        let mut table = table(64);
+        let all = (0..1_000_u32).map(|n| format!("198.51.{}.{}", n / 250, n % 250));
+        let taken = all.filter(|address| admit(&mut table, address).is_ok());
+        assert_eq!(taken.count(), 64 + 64 / CUT_PART);
     }
 
     #[test]

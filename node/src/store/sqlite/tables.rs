@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row as SqlRow};
 
 use super::{columns, membership, meta, row, staging, values};
 use crate::{
-    cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover},
+    cluster::{Cursor, FeedRow, Membership, Roster, Seq, Tables, Takeover, WireRow},
     crypto::Salt,
     domain::{Clock, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
 };
@@ -318,7 +318,7 @@ enum Names {
     Readable,
 }
 
-/// At least one row, then as many as have this much ciphertext together.
+/// At least one row, then as many as are so long together as they travel.
 fn take_while_they_fit(
     mut rows: rusqlite::Rows<'_>,
     names: Names,
@@ -333,12 +333,7 @@ fn take_while_they_fit(
             continue;
         }
         let row = feed_row(found)?;
-        size = size.saturating_add(
-            row.row
-                .content
-                .as_ref()
-                .map_or(64, |content| content.as_str().len()),
-        );
+        size = size.saturating_add(WireRow::size_of(&row.row));
         if size > bytes && !taken.is_empty() {
             break;
         }

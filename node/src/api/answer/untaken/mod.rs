@@ -163,12 +163,12 @@ impl Answers {
     }
 
     /// Charges an answer that is all there, or refuses it where there is no room for it.
-    pub(in crate::api) async fn charge(&self, taker: &Taker, mut response: Response) -> Response {
+    pub(in crate::api) async fn charge(&self, taker: &Taker, response: Response) -> Response {
         if response.extensions().get::<Charged>().is_some() {
             return response;
         }
-        if let Some(room) = response.extensions_mut().remove::<AnswerRoom>() {
-            return self.hold(taker, response, room);
+        if response.extensions().get::<AnswerRoom>().is_some() {
+            return self.keep_room(taker, response);
         }
         let Some(length) = response
             .body()
@@ -189,6 +189,14 @@ impl Answers {
             Err(_) => None,
         };
         self.hold(taker, response, room)
+    }
+
+    /// Keeps the room of an answer that had it before it was made, until its client has the answer.
+    pub(in crate::api) fn keep_room(&self, taker: &Taker, mut response: Response) -> Response {
+        match response.extensions_mut().remove::<AnswerRoom>() {
+            Some(room) => self.hold(taker, response, room),
+            None => response,
+        }
     }
 
     fn hold<R>(&self, taker: &Taker, response: Response, room: R) -> Response

@@ -1,0 +1,220 @@
+//! What nodes ask of each other takes room before it is made, and keeps it until the other one has it.
+
+use std::{net::TcpListener, time::Duration};
+
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    node::{API_KEY, USER_KEY, client, environment},
+    process::{Process, osc_node},
+    raw_http::RawHttp,
+};
+
+const CLUSTER_KEY: &str = "the cluster key of the tests";
+const EXCHANGE: &str = "/cluster/v1/exchange";
+const MIB: usize = 1 << 20;
+
+/// The only node of a cluster.
+struct Lonely {
+    _folder: TempDir,
+    node: Process,
+    client: Client,
+}
+
+impl Lonely {
+    async fn founded(more: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port().to_string();
+        drop(free);
+        let nodes = format!("127.0.0.1:{port}");
+        let settings = [
+            ("OSC_HOST_PORT", port.as_str()),
+            ("OSC_CLUSTER_ENABLED", "true"),
+            ("OSC_CLUSTER_NODE_ID", "one"),
+            ("OSC_CLUSTER_KEY", CLUSTER_KEY),
+            ("OSC_CLUSTER_NODES", &nodes),
+        ];
+        let settings = || {
+            environment(folder.path())
+                .into_iter()
+                .chain(settings.map(|(name, value)| (name.to_owned(), value.to_owned())))
+        };
+        let mut command = osc_node(folder.path());
+        command.envs(settings()).envs(more.iter().copied());
+        let node = Process::start_command(&mut command);
+        let told = osc_node(folder.path())
+            .envs(settings())
+            .arg("bootstrap")
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{told:?}");
+        let lonely = Self {
+            _folder: folder,
+            node,
+            client: client(),
+        };
+        let is_ready = async {
+            let url = format!("{}/ready", lonely.node.url);
+            while lonely.client.get(&url).send().await.unwrap().status() != StatusCode::OK {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_mins(1), is_ready).await.unwrap();
+        lonely
+    }
+
+    async fn create(&self, key: &str, value: &str) {
+        let request = self.client.post(format!("{}/configs", self.node.url));
+        let request = request
+            .header("X-API-Key", API_KEY)
+            .header("X-User-Key", USER_KEY)
+            .json(&json!({"key": key, "value": value}));
+        assert_eq!(request.send().await.unwrap().status(), 201);
+    }
+
+    async fn ask(&self, hello: &Value, body: Value) -> Response {
+        let request = self.client.post(format!("{}{EXCHANGE}", self.node.url));
+        let request = request.header("X-Cluster-Key", CLUSTER_KEY);
+        let message = json!({"hello": hello, "body": body});
+        request.json(&message).send().await.unwrap()
+    }
+
+    async fn told(&self, hello: &Value, body: Value) -> (usize, Value) {
+        let answer = self.ask(hello, body).await;
+        assert_eq!(answer.status(), 200);
+        let text = answer.bytes().await.unwrap();
+        (text.len(), serde_json::from_slice(&text).unwrap())
+    }
+
+    /// The greeting of a node of this cluster that nobody knows.
+    async fn greeting(&self) -> Value {
+        let mut hello = json!({
+            "protocol": { "major": 1, "minor": 2 }, "release": "none", "cluster": "", "mode": "replica",
+            "name": "nobody", "incarnation": 4711, "boot": 4712, "turn": 1, "heard": null, "boot_began": 0,
+            "address": null, "founding": null, "salt": null, "ready": false, "source": false,
+            "acknowledges": false, "fenced": false, "has_rows": false, "head": 0, "purged": 0,
+            "origin": null, "received": null, "roster": 0, "entries": 0, "time": 0,
+        });
+        let (_, answer) = self.told(&hello, json!("heartbeat")).await;
+        hello["founding"] = answer["hello"]["founding"].clone();
+        hello
+    }
+
+    async fn reserved(&self) -> usize {
+        let metrics = self.client.get(format!("{}/metrics", self.node.url));
+        let metrics = metrics.send().await.unwrap().text().await.unwrap();
+        let name = "osc_memory_reserved_bytes{share=\"peers\"} ";
+        let figure = metrics.lines().find_map(|line| line.strip_prefix(name));
+        figure.unwrap().parse().unwrap()
+    }
+
+    async fn until_reserved(&self, is_so: impl Fn(usize) -> bool) {
+        let wait = async {
+            while !is_so(self.reserved().await) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_mins(1), wait).await.unwrap();
+    }
+}
+
+fn keys(from: usize, to: usize) -> Value {
+    let key = |n| json!({"environment": "", "key": format!("k{n:02}")});
+    (from..to).map(key).collect()
+}
+
+#[tokio::test]
+async fn entries_that_a_member_asks_for_come_as_many_as_fit() {
+    let cluster = Lonely::founded(&[]).await;
+    let value = "x".repeat(300_000);
+    for n in 0..12 {
+        cluster.create(&format!("k{n:02}"), &value).await;
+    }
+    let hello = cluster.greeting().await;
+    let mut come = 0;
+    while come < 12 {
+        let wanted = json!({"entries": keys(come, 12)});
+        let (length, answer) = cluster.told(&hello, wanted).await;
+        assert!(length < 2 * MIB, "{length}");
+        let rows = answer["body"]["entries"].as_array().unwrap();
+        assert!(!rows.is_empty());
+        for (row, n) in rows.iter().zip(come..) {
+            assert_eq!(row["key"], format!("k{n:02}"));
+        }
+        come += rows.len();
+    }
+    cluster.node.kill();
+}
+
+#[tokio::test]
+async fn an_answer_is_not_made_where_there_is_no_room_for_it() {
+    let share = (16 * MIB).to_string();
+    let cluster = Lonely::founded(&[("OSC_PEER_MEMORY_BYTES", &share)]).await;
+    cluster.create("k", "a value").await;
+    let hello = cluster.greeting().await;
+    // A message that comes slowly, with nearly all of the room: it is read as a text and as what it says.
+    let mut slow = RawHttp::connect(&cluster.node.url).await;
+    let length = 8 * MIB - (256 << 10);
+    slow.send(format!(
+        "POST {EXCHANGE} HTTP/1.1\r\nHost: node\r\nX-Cluster-Key: {CLUSTER_KEY}\r\nContent-Length: {length}\r\n\r\n"
+    ))
+    .await;
+    cluster.until_reserved(|bytes| bytes >= 2 * length).await;
+    let sends = tokio::spawn(async move {
+        loop {
+            slow.send(vec![b' '; 64 << 10]).await;
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    for asked in [
+        json!({"pull": {"after": 0}}),
+        json!({"snapshot": {"after": null}}),
+        json!({"entries": keys(0, 1)}),
+    ] {
+        let answer = cluster.ask(&hello, asked.clone()).await;
+        assert_eq!(answer.status(), 503, "{asked}");
+        assert!(answer.headers().contains_key("retry-after"));
+        // Who only says that it lives waits for nothing.
+        cluster.told(&hello, json!("heartbeat")).await;
+    }
+    sends.abort();
+    cluster.until_reserved(|bytes| bytes == 0).await;
+    let (_, answer) = cluster.told(&hello, json!({"pull": {"after": 0}})).await;
+    assert_eq!(answer["body"]["changes"]["rows"][0]["key"], "k");
+    cluster.node.kill();
+}
+
+#[tokio::test]
+async fn an_answer_keeps_its_room_until_the_other_node_has_it() {
+    let more = [
+        ("OSC_MAX_BODY_BYTES", "6000000"),
+        ("OSC_MEMORY_BYTES", "335544320"),
+    ];
+    let cluster = Lonely::founded(&more).await;
+    // More than the system takes of it by itself.
+    cluster.create("k", &"x".repeat(5_500_000)).await;
+    let hello = cluster.greeting().await;
+    let message = json!({"hello": hello, "body": {"pull": {"after": 0}}}).to_string();
+    let mut taker = RawHttp::connect(&cluster.node.url).await;
+    taker
+        .send(format!(
+            "POST {EXCHANGE} HTTP/1.1\r\nHost: node\r\nX-Cluster-Key: {CLUSTER_KEY}\r\nContent-Length: {}\r\n\r\n{message}",
+            message.len()
+        ))
+        .await;
+    assert!(taker.more().await);
+    // The text alone: what it was made from is gone.
+    cluster
+        .until_reserved(|bytes| (7_000_000..8_000_000).contains(&bytes))
+        .await;
+    let answer = taker.answer().await.unwrap();
+    assert_eq!(answer.status, 200);
+    let answer: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(answer["body"]["changes"]["rows"][0]["key"], "k");
+    cluster.until_reserved(|bytes| bytes == 0).await;
+    cluster.node.kill();
+}
