@@ -37,6 +37,11 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: |scale| opened_and_closed(scale).boxed(),
     },
     Attack {
+        name: "bursts of connections from 1,000 addresses",
+        caller: Caller::Network,
+        run: |scale| bursts(scale).boxed(),
+    },
+    Attack {
         name: "headers sent a line a second",
         caller: Caller::Network,
         run: |scale| slow_headers(scale).boxed(),
@@ -127,6 +132,28 @@ async fn opened_and_closed(scale: Scale) -> Figures {
             });
             let opened: usize = futures::future::join_all(openers).await.iter().sum();
             Spoils::note(format!("{opened} times"))
+        })
+        .await
+}
+
+/// Thousands at a time, faster than anybody takes them, each held until the next burst: the system's queue of those that wait to
+/// be taken is full, and the node has to end some for others.
+async fn bursts(scale: Scale) -> Figures {
+    let scene = Scene::start(scale, &[]).await;
+    let to = scene.node.address;
+    scene
+        .measure(async move {
+            let (end, size) = (Instant::now() + scale.lasts(), scale.of(2000, 6000));
+            let (mut held, mut bursts, mut taken) = (Vec::new(), 0, 0);
+            while Instant::now() < end {
+                let dialled = (0..size).map(|number| connect(to, attacker(number % 1000)));
+                let opened: Vec<_> = futures::future::join_all(dialled).await;
+                held = opened.into_iter().filter_map(Result::ok).collect();
+                bursts += 1;
+                taken += held.len();
+            }
+            drop(held);
+            Spoils::note(format!("{taken} in {bursts} bursts"))
         })
         .await
 }

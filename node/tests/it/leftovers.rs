@@ -52,6 +52,29 @@ async fn a_backup_that_is_killed_while_it_is_written_out_leaves_no_copy() {
     assert_eq!(names(folder.path()), before);
 }
 
+/// Files without a name leave a trace: the folder in which they were made has changed.
+#[tokio::test]
+async fn no_command_puts_a_copy_on_another_disk() {
+    let folder = large_database().await;
+    let elsewhere = TempDir::new().unwrap();
+    let changed = || fs::metadata(elsewhere.path()).unwrap().modified().unwrap();
+    let before = changed();
+    for arguments in [
+        &["check"][..],
+        &["backup", "--output", "b.db"],
+        &["vacuum"],
+        &["restore", "--input", "b.db", "--force"],
+    ] {
+        let output = osc_node(folder.path())
+            .args(arguments)
+            .env("SQLITE_TMPDIR", elsewhere.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(changed(), before, "{arguments:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_next_start_removes_what_killed_commands_left_and_nothing_else() {
     let folder = TestNode::start().stop().await;

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{file::DatabaseFile, schema};
+use super::{file::DatabaseFile, leftovers::folder_of, schema};
 use crate::store::OpenError;
 
 /// How long nothing must be written until the log is emptied.
@@ -81,11 +81,19 @@ pub fn vacuum(path: &Path) -> Result<Vacuumed, OpenError> {
     let file = DatabaseFile::lock(path)?;
     schema::verify(&file.connect_reader()?).map_err(|error| error.of(path))?;
     let connection = file.connect_writer()?;
+    keep_temporary_files_beside(&connection, path);
     let (before, _) = file.path().sizes();
     connection.execute_batch("VACUUM")?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     let (after, _) = file.path().sizes();
     Ok(Vacuumed { before, after })
+}
+
+/// SQLite writes a whole copy into a temporary file: that belongs to the disk that is meant for it, and not to `/tmp`.
+fn keep_temporary_files_beside(connection: &Connection, database: &Path) {
+    let folder = folder_of(database).display().to_string();
+    // Where it may not be chosen, SQLite chooses one; the file has no name in any case.
+    let _ = connection.pragma_update(None, "temp_store_directory", folder);
 }
 
 #[cfg(test)]
