@@ -194,11 +194,8 @@ async fn at_the_port_for_clients() {
             case(request("GET", "/configs?limit=many", &keys), 422),
             last(request("POST", "/configs", &large), 413),
             case(request("GET", "/configs", &keys), 429),
-            case(request("GET", "/configs/k0", &wrong), 403),
-            case(
-                request("GET", "/configs/k1", &wrong.replace("wrong", "bad")),
-                429,
-            ),
+            // The API key that was missing above was the one failure of this minute.
+            case(request("GET", "/configs/k0", &wrong), 429),
         ],
     )
     .await;

@@ -61,6 +61,8 @@ pub(super) struct ConnectionTable {
     limits: ConnectionLimits,
     next: u64,
     open: BTreeMap<u64, (IpAddr, Arc<Activity>)>,
+    /// Those of them that had proved no key when they were last looked at.
+    unproved: BTreeSet<u64>,
     /// Those that were told to end, and take leave of their clients. They still have places, which others get who need them.
     leaving: BTreeMap<u64, Arc<Activity>>,
     /// Those whose places others have got: they end as soon as they are looked at.
@@ -75,6 +77,7 @@ impl ConnectionTable {
             limits,
             next: 0,
             open: BTreeMap::new(),
+            unproved: BTreeSet::new(),
             leaving: BTreeMap::new(),
             cut: BTreeSet::new(),
             of_address: HashMap::new(),
@@ -104,6 +107,7 @@ impl ConnectionTable {
         self.next += 1;
         let id = self.next;
         self.open.insert(id, (address, activity(id)));
+        self.unproved.insert(id);
         *self.of_address.entry(address).or_default() += 1;
         Ok(id)
     }
@@ -113,6 +117,7 @@ impl ConnectionTable {
         if self.cut.remove(&id) || self.leaving.remove(&id).is_some() {
             return;
         }
+        self.unproved.remove(&id);
         if let Some((address, _)) = self.open.remove(&id) {
             self.one_less(address);
         }
@@ -143,9 +148,7 @@ impl ConnectionTable {
 
     /// Tells the oldest to end that never proved a key, else the one that is idle for the longest time.
     fn evict_one(&mut self) {
-        let mut all = self.open.iter();
-        let unproved = all.find(|(_, (_, open))| !open.mark.has_proved());
-        let victim = unproved.map(|(id, _)| *id).or_else(|| {
+        let victim = self.oldest_unproved().or_else(|| {
             let idle = self.open.iter();
             idle.filter_map(|(id, (_, open))| Some((open.idle_since()?, *id)))
                 .min()
@@ -157,6 +160,18 @@ impl ConnectionTable {
             victim.evict();
             self.leaving.insert(id, victim);
         }
+    }
+
+    /// Takes the oldest that never proved a key from among them. Who has proved one is not looked at again: under a flood this
+    /// is asked for each connection.
+    fn oldest_unproved(&mut self) -> Option<u64> {
+        while let Some(id) = self.unproved.pop_first() {
+            let open = self.open.get(&id);
+            if open.is_some_and(|(_, open)| !open.mark.has_proved()) {
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// Gives the place of one that was told to end to who needs it now. Its file stays open until it is looked at, so there are

@@ -345,3 +345,44 @@ fn in_file(path: &Path) -> impl Fn(io::Error) -> BackupError {
         path: path.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        cluster::Tables,
+        store::sqlite::{row::tests::row_of, tables::SqliteTables},
+    };
+
+    #[test]
+    fn a_new_cluster_begins_after_the_latest_row_that_a_clock_can_have_stamped() {
+        let mut copy = Connection::open_in_memory().unwrap();
+        schema::bring_up(&mut copy, None, None, Incarnation::from_raw(1)).unwrap();
+        let mut tables = SqliteTables::new(&copy);
+        for (seq, clock) in [(1, 40), (2, Clock::END.raw() - 1), (3, i64::MAX)] {
+            let row = row_of(&format!("k{seq}"), clock, "a value");
+            tables
+                .put_row(&row, row.hash(), Seq::from_raw(seq))
+                .unwrap();
+        }
+        tables
+            .put_counters(Clock::from_raw(i64::MAX), Seq::from_raw(3))
+            .unwrap();
+        tables.commit(0).unwrap();
+        let before = json!({
+            "name": "n1", "founding": null, "standing": "member", "purged": 0, "purged_clock": 0, "origin": null,
+            "boot": [0, 0],
+        });
+        membership::put_json(&copy, meta::MEMBERSHIP, &before).unwrap();
+        let life = NewLife {
+            incarnation: Incarnation::from_raw(2),
+            name: MemberName::new("n1".to_owned()),
+            cluster_is_lost: true,
+        };
+        begin_life(&copy, &life).unwrap();
+        let clock: Option<i64> = meta::get(&copy, meta::CLOCK_HIGH_WATER).unwrap();
+        assert_eq!(clock, Some(Clock::END.raw() - 1));
+    }
+}
