@@ -53,7 +53,8 @@ async fn check(url: &str, cases: Vec<Case>) {
         let what = format!("{url} {:?}", &sent[..sent.len().min(80)]);
         let mut connection = RawHttp::connect(url).await;
         connection.send(&sent).await;
-        let answer = connection.answer().await.expect(&what);
+        let answer = connection.answer().await;
+        let answer = answer.unwrap_or_else(|| panic!("{what}: no answer"));
         assert_eq!(answer.status, status, "{what}: {answer:?}");
         let told = format!("{what}: {answer:?}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{told}");
@@ -74,7 +75,7 @@ async fn check(url: &str, cases: Vec<Case>) {
         let is_told = comes_back.is_some_and(|seconds| seconds.is_ok_and(|seconds| seconds > 0));
         assert_eq!(is_told, matches!(status, 429 | 503), "{told}");
         assert_eq!(answer.closes(), !goes_on, "{told}");
-        let body: Value = serde_json::from_str(&answer.body).expect(&told);
+        let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         assert!(!body["detail"].is_null(), "{told}");
     }
 }
@@ -203,6 +204,12 @@ async fn at_the_port_for_clients() {
     let health = node.health_url.clone().unwrap();
     let mut probes = unreadable();
     probes.retain(|probe| probe.status != 408);
+    for probe in &mut probes {
+        // Here no rule of ours is before the one on paths.
+        if probe.sent.starts_with("GET /x") {
+            probe.status = 414;
+        }
+    }
     probes.push(last(request("GET", "/nothing", HOST), 404));
     probes.push(last(request("POST", "/health", HOST), 405));
     check(&health, probes).await;
