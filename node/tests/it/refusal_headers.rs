@@ -203,13 +203,8 @@ async fn at_the_port_for_clients() {
 
     let health = node.health_url.clone().unwrap();
     let mut probes = unreadable();
-    probes.retain(|probe| probe.status != 408);
-    for probe in &mut probes {
-        // Here no rule of ours is before the one on paths.
-        if probe.sent.starts_with("GET /x") {
-            probe.status = 414;
-        }
-    }
+    // Nobody waits long here, and hyper alone bounds what is long.
+    probes.retain(|probe| probe.status != 408 && probe.sent.len() < 4096);
     probes.push(last(request("GET", "/nothing", HOST), 404));
     probes.push(last(request("POST", "/health", HOST), 405));
     check(&health, probes).await;
