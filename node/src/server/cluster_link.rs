@@ -159,12 +159,18 @@ fn derivation_threads() -> NonZeroUsize {
 /// Waits until every healthy member holds what this node holds and knows that it has left, if it has, for a while.
 pub(crate) async fn flush(store: &Replica) {
     let mut view = store.watch_view();
-    let all_hold_it = view.wait_for(|view| {
-        view.members
-            .iter()
-            .filter(|member| member.healthy)
-            .all(|member| member.lag == 0 && (member.knows_roster || !member.counts))
-    });
+    let all_hold_it = async {
+        // What was shown last may be older than the last write.
+        store.current_view(FLUSH).await;
+        let all_hold_it = view.wait_for(|view| {
+            view.members
+                .iter()
+                .filter(|member| member.healthy)
+                .all(|member| member.lag == 0 && (member.knows_roster || !member.counts))
+        });
+        // The view ends with the store, which then has nothing left to hand over.
+        let _ = all_hold_it.await;
+    };
     if tokio::time::timeout(FLUSH, all_hold_it).await.is_err() {
         tracing::warn!("shutdown_flush_timed_out");
     }
