@@ -13,6 +13,7 @@ fail() {
   kubectl get pods -L controller-revision-hash >&2
   kubectl get osc demo -o 'jsonpath={.status.conditions}' >&2
   kubectl get statefulset demo -o 'jsonpath={.spec.updateStrategy}{.status}' >&2
+  kubectl get osc -o 'jsonpath={range .items[*]}{.metadata.name}: {.status.pendingRollout}{"\n"}{end}' >&2
   exit 1
 }
 until_it() { # WORDS COMMAND...
@@ -27,8 +28,9 @@ has_event() { kubectl get events.events.k8s.io -o 'jsonpath={range .items[*]}{.r
 ready_says() { kubectl get osc demo -o 'jsonpath={.status.conditions[?(@.type=="Ready")].reason}: {.status.conditions[?(@.type=="Ready")].message}' | grep -qF "$1"; }
 life() { kubectl get pod "demo-$1" -o 'jsonpath={.metadata.uid}'; }
 is() { [ "$(kubectl get "$1" -o "jsonpath=$2")" = "$3" ]; }
-serves() { # ORDINAL
-  kubectl patch pod "demo-$1" --subresource=status --type=merge -p '{"status":{"phase":"Running","conditions":[
+serves() { pod_serves "demo-$1"; } # ORDINAL
+pod_serves() { # POD
+  kubectl patch pod "$1" --subresource=status --type=merge -p '{"status":{"phase":"Running","conditions":[
     {"type":"Ready","status":"True"},{"type":"ContainersReady","status":"True"},{"type":"PodScheduled","status":"True"}]}}' >/dev/null
 }
 lives() { for n in 0 1 2; do life "$n"; echo; done; }
@@ -94,3 +96,71 @@ sleep 3
 kubectl patch osc demo --type=merge -p '{"spec":{"image":"good/node:1"}}' >/dev/null
 all_replaced "the next image" "$bad"
 say "no pod went beside another"
+
+# A new operator takes another node image. Nothing restarts because of that alone: clusters follow each other, or a person lets it in.
+uids_of() { kubectl get pod "$1-0" "$1-1" "$1-2" -o 'jsonpath={range .items[*]}{.metadata.uid}{"\n"}{end}'; } # CLUSTER
+is_another() { # POD UID
+  local now; now=$(kubectl get pod "$1" -o 'jsonpath={.metadata.uid}') && [ -n "$now" ] && [ "$now" != "$2" ]
+}
+waits_for() { [ "$(kubectl get osc "$1" -o 'jsonpath={.status.pendingRollout.reason}')" = "$2" ]; } # CLUSTER REASON
+has_turn() { [ -n "$(kubectl get statefulset "$1" -o 'jsonpath={.metadata.annotations.opensecureconf\.io/rolling-out}')" ]; } # CLUSTER
+one_has_a_turn() { has_turn one || has_turn two; }
+image_of() { kubectl get statefulset "$1" -o 'jsonpath={.spec.template.spec.containers[0].image}'; } # CLUSTER
+rolled_out() { # CLUSTER UNTOUCHED...   pod by pod, while no pod of the others goes
+  local cluster=$1 untouched n other; shift
+  untouched=$(for other; do uids_of "$other"; done)
+  for n in 2 1 0; do
+    until_it "$cluster-$n is another one" is_another "$cluster-$n" "$(sed -n "$((n + 1))p" <<<"${before[$cluster]}")"
+    [ "$(for other; do uids_of "$other"; done)" = "$untouched" ] || fail "a pod of another cluster went"
+    until_it "and serves" pod_serves "$cluster-$n"
+  done
+  until_it "$cluster is rolled out" is "statefulset/$cluster" '{.status.updatedReplicas}' 3
+}
+next_operator() { # IMAGE
+  kill "$OSC_OPERATOR_PID"
+  while kill -0 "$OSC_OPERATOR_PID" 2>/dev/null; do sleep 0.1; done
+  POD_NAMESPACE=opensecureconf-system "$OSC_OPERATOR" run --admin-bind "$OSC_OPERATOR_ADMIN" --node-image "$1" >>"$OSC_OPERATOR_LOG" 2>&1 &
+  OSC_OPERATOR_PID=$!
+}
+trap 'kill "$OSC_OPERATOR_PID" 2>/dev/null || true' EXIT
+
+for cluster in one two hand; do
+  for n in 0 1 2; do
+    printf 'apiVersion: v1\nkind: PersistentVolume\nmetadata: { name: "%s-%s" }\nspec: { capacity: { storage: 1Gi }, accessModes: [ReadWriteOnce], hostPath: { path: /none } }\n' $cluster $n |
+      kubectl apply -f - >/dev/null
+  done
+  policy=Automatic
+  [ $cluster != hand ] || policy=Manual
+  printf 'apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: { name: %s }\nspec: { upgrade: { policy: %s } }\n' $cluster $policy |
+    kubectl apply -f - >/dev/null
+  until_it "three pods of $cluster" kubectl get pod $cluster-0 $cluster-1 $cluster-2
+  for n in 0 1 2; do pod_serves $cluster-$n; done
+  until_it "$cluster has an accepted template" kubectl get configmap $cluster-template
+  until_it "$cluster is as it is wanted" is statefulset/$cluster '{.status.updatedReplicas}' 3
+done
+declare -A before=()
+for cluster in demo one two hand; do before[$cluster]=$(uids_of $cluster); done
+next_operator new/node:2
+until_it "what a person lets in waits for him" waits_for hand Manual
+until_it "one cluster has its turn" one_has_a_turn
+first=one second=two
+has_turn one || { first=two; second=one; }
+until_it "$second waits for $first" waits_for $second OtherCluster
+rolled_out $first $second hand demo
+until_it "$second has its turn" has_turn $second
+rolled_out $second $first hand demo
+for cluster in one two; do
+  [ "$(image_of $cluster)" = new/node:2 ] || fail "$cluster has $(image_of $cluster)"
+done
+[ "$(uids_of hand)" = "${before[hand]}" ] || fail "nobody let it in, and pods of hand went"
+[ "$(uids_of demo)" = "${before[demo]}" ] || fail "demo names its image, and its pods went"
+
+kubectl delete configmap hand-template >/dev/null
+until_it "the accepted template is there again" kubectl get configmap hand-template
+waits_for hand Manual || fail "without the ConfigMap it waits no more"
+number=$(kubectl get osc hand -o 'jsonpath={.status.pendingRollout.accept}')
+kubectl annotate osc hand "opensecureconf.io/accept-template=$number" >/dev/null
+rolled_out hand one two demo
+[ -z "$(kubectl get osc hand -o 'jsonpath={.status.pendingRollout}')" ] || fail "something still waits"
+until_it "its event" has_event 'RolloutLetIn: let in what waited: spec.containers[node].image: '
+say "clusters followed each other, and one waited for a person"

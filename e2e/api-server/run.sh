@@ -2,7 +2,8 @@
 # run.sh COMMAND...   runs a command beside an API server (go.mod says which version) and the operator of this checkout, without
 # any kubelet: the cluster's controllers and the operator work, no pod ever starts. KUBECONFIG leads there. All of it ends
 # with the command.
-# OSC_AUDIT_LOG is the API server's log of requests, OSC_OPERATOR_LOG the operator's, OSC_OPERATOR_ADMIN where it shows its metrics.
+# OSC_AUDIT_LOG is the API server's log of requests, OSC_OPERATOR_LOG the operator's, OSC_OPERATOR_ADMIN where it shows its metrics,
+# OSC_OPERATOR_PID its process, which a command may end to start another one.
 # run.sh --without-operator COMMAND...   the same for a command that starts operators itself: the program is OSC_OPERATOR.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -86,7 +87,10 @@ apply api/v1/namespaces/opensecureconf-system "$work/namespace.yaml"
 export OSC_OPERATOR=$operator
 OSC_OPERATOR_ADMIN=127.0.0.1:$(free_port) OSC_OPERATOR_LOG=$work/operator.log
 export OSC_OPERATOR_ADMIN OSC_OPERATOR_LOG
-! $with_operator || start operator env POD_NAMESPACE=opensecureconf-system "$operator" run --admin-bind "$OSC_OPERATOR_ADMIN"
+if $with_operator; then
+  start operator env POD_NAMESPACE=opensecureconf-system "$operator" run --admin-bind "$OSC_OPERATOR_ADMIN"
+  export OSC_OPERATOR_PID=${started[-1]}
+fi
 
 "$@" &
 started+=($!)

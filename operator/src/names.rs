@@ -45,6 +45,10 @@ pub const ANNOTATION_HIBERNATED: &str = "opensecureconf.io/hibernated-replicas";
 pub const ANNOTATION_RESTARTED_AT: &str = "opensecureconf.io/restarted-at";
 /// The same as `kubectl rollout restart` writes it.
 pub const RESTARTED_BY_KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
+/// Annotation of the resource: which changes that wait are let in, as `status.pendingRollout.accept` names them.
+pub const ANNOTATION_ACCEPT: &str = "opensecureconf.io/accept-template";
+/// Annotation of the StatefulSet while its pods are replaced for a change that no field of the resource asks for: which one.
+pub const ANNOTATION_ROLLING_OUT: &str = "opensecureconf.io/rolling-out";
 /// Label of pods: which pod template they were made from, as Kubernetes numbers them.
 pub const LABEL_REVISION: &str = "controller-revision-hash";
 /// The layout of this release. A renamed annotation, label, path or claim raises it.
@@ -129,6 +133,14 @@ pub const PREVIOUS_CERTIFICATE_ENTRY: &str = "previous.crt";
 pub const PREVIOUS_PRIVATE_KEY_ENTRY: &str = "previous.key";
 /// Annotation of the authority's Secret: the last nonce of `tls.authority.rotate` that was carried out.
 pub const ANNOTATION_AUTHORITY_ROTATION: &str = "opensecureconf.io/authority-rotation";
+/// Entries of the ConfigMap with the accepted pod template: the template itself.
+pub const TEMPLATE_ENTRY: &str = "template";
+/// The fields of the resource that it stands for.
+pub const TEMPLATE_FIELDS_ENTRY: &str = "fields";
+/// What of it was let in last, while pods are replaced for it.
+pub const TEMPLATE_ROLLOUT_ENTRY: &str = "rollout";
+/// What proves that the operator wrote all of this.
+pub const TEMPLATE_SEAL_ENTRY: &str = "seal";
 /// Key of the ConfigMap with the peer list.
 pub const PEERS_ENTRY: &str = "nodes";
 /// Another key of it: the level at which nodes log.
@@ -166,6 +178,11 @@ impl ClusterName {
     /// The ConfigMap with the certificates that clients and scrapers verify nodes with.
     pub fn ca(&self) -> String {
         format!("{}-ca", self.0)
+    }
+
+    /// The ConfigMap with the accepted pod template.
+    pub fn template(&self) -> String {
+        format!("{}-template", self.0)
     }
 
     /// The Secret that cert-manager keeps the clients' certificate in.

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     admin,
     api_requests::counted_client,
-    cluster::{context::Context, controller, validate::Installation},
+    cluster::{context::Context, controller, rollout::AT_ONCE, validate::Installation},
     cluster_domain,
     leader::Leadership,
     metrics::Metrics,
@@ -33,6 +33,15 @@ pub struct Settings {
     /// Node image of clusters that name none
     #[arg(long, value_name = "IMAGE", env = "OSC_OPERATOR_NODE_IMAGE", value_parser = NonEmptyStringValueParser::new(), default_value = concat!("opensecureconf-node:", env!("CARGO_PKG_VERSION")))]
     pub node_image: String,
+    /// Clusters whose pods are replaced at the same time for changes of the operator's own, such as another --node-image
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "OSC_OPERATOR_MAX_CONCURRENT_ROLLOUTS",
+        default_value_t = AT_ONCE,
+        value_parser = at_least_one
+    )]
+    pub max_concurrent_rollouts: usize,
     /// Address of /healthz, /readyz and /metrics
     #[arg(
         long,
@@ -68,6 +77,13 @@ pub struct Settings {
         value_parser = namespace
     )]
     pub excluded_namespaces: Vec<String>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("it must be a number, and at least 1".to_owned()),
+    }
 }
 
 impl Settings {
@@ -118,6 +134,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     let context = Context::new(client, metrics, settings.node_image)
         .at(installation)
+        .rolling_out_at_once(settings.max_concurrent_rollouts)
         .without(settings.excluded_namespaces);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %settings.admin_bind, "operator_started");
 
@@ -169,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_names_nothing_is_refused_by_its_name_with_exit_code_2() {
-        let wrong: [(&[&str], &str); 12] = [
+        let wrong: [(&[&str], &str); 14] = [
             (&["--lease-name", "Bad Name"], "--lease-name"),
             (&["--lease-name", ""], "--lease-name"),
             (&["--lease-name", "a/../b"], "--lease-name"),
@@ -181,6 +198,14 @@ mod tests {
             (&["--cluster-domain", ".local"], "--cluster-domain"),
             (&["--node-image", ""], "--node-image"),
             (&["--identity", ""], "--identity"),
+            (
+                &["--max-concurrent-rollouts", "0"],
+                "--max-concurrent-rollouts",
+            ),
+            (
+                &["--max-concurrent-rollouts", "all"],
+                "--max-concurrent-rollouts",
+            ),
             (
                 &["--namespace", "x,y", "--exclude-namespace", "y"],
                 "--exclude-namespace",

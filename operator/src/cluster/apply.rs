@@ -20,7 +20,8 @@ use super::{
     dereference::{DereferencedObjects, LiveChild, OptionalKind},
     difference::{self, FieldPath},
     namespace_end::is_ending,
-    port_clash, rollout,
+    port_clash,
+    rollout::{self, LetIn},
     validate::ValidatedCluster,
 };
 use crate::{
@@ -153,6 +154,8 @@ pub enum Done {
         /// Who changed them, as the API server names its clients.
         manager: Option<String>,
     },
+    /// Changes of the pod template that no field asks for.
+    LetIn(LetIn),
     /// A volume was asked for in another size.
     Resized {
         /// The claim.
@@ -203,6 +206,7 @@ pub async fn apply(
         disruption_budget,
         service_monitor,
         certificate,
+        template_config_map,
         stateful_set,
     } = resources;
     let prepared = rollout::prepare(context, cluster, stateful_set, found, done).await?;
@@ -225,6 +229,10 @@ pub async fn apply(
     children
         .apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
         .await?;
+    // Before pods are made from it: who stops here goes on with the same.
+    if let Some(config_map) = template_config_map {
+        children.apply(config_map).await?;
+    }
     let stateful_set = match (children.apply(stateful_set).await?, &found.stateful_set) {
         (Some(applied), _) => applied,
         (None, Some(there)) => there.clone(),

@@ -14,7 +14,12 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    difference::FieldPath, pace::Wait, settled::Settled, validate::Installation, watched::Watched,
+    difference::FieldPath,
+    pace::Wait,
+    rollout::{AT_ONCE, Place, Turns},
+    settled::Settled,
+    validate::Installation,
+    watched::Watched,
 };
 use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings};
 
@@ -29,13 +34,12 @@ pub struct Context {
     pub(super) node_image: String,
     /// Namespaces that are another operator's.
     pub(super) excluded: Vec<String>,
+    /// Whose pods are replaced for the operator's own changes.
+    pub(super) turns: Turns,
     memory: Mutex<HashMap<Place, Memory>>,
     /// By namespace; nothing where all of them are watched at once.
     watched: Mutex<HashMap<Option<String>, Arc<Watched>>>,
 }
-
-/// Namespace and name of a cluster.
-type Place = (String, String);
 
 /// What is remembered of one cluster.
 #[derive(Debug, Default)]
@@ -119,6 +123,7 @@ impl Context {
             metrics,
             node_image,
             excluded: Vec::new(),
+            turns: Turns::new(AT_ONCE),
             memory: Mutex::default(),
             watched: Mutex::default(),
         }
@@ -137,6 +142,13 @@ impl Context {
     #[must_use]
     pub fn without(self, excluded: Vec<String>) -> Self {
         Self { excluded, ..self }
+    }
+
+    /// The same for an operator that replaces pods of so many clusters at a time, for changes of its own.
+    #[must_use]
+    pub fn rolling_out_at_once(self, clusters: usize) -> Self {
+        let turns = Turns::new(clusters);
+        Self { turns, ..self }
     }
 
     /// What is shown of all this.
@@ -158,6 +170,17 @@ impl Context {
         own.or_else(|| watched.get(&None)).map(Arc::clone)
     }
 
+    /// The clusters whose `StatefulSets` say that pods are replaced for changes of the operator's own; `None` while the watches do not show
+    /// all of them.
+    pub(super) fn rolling_out(&self) -> Option<Vec<Place>> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let scopes = watched.values();
+        let marked: Option<Vec<_>> = scopes
+            .map(|scope| scope.rolling_out(&self.installation.operator))
+            .collect();
+        Some(marked?.into_iter().flatten().collect())
+    }
+
     pub(super) fn remember<T>(
         &self,
         namespace: &str,
@@ -175,6 +198,7 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&(namespace.to_owned(), name.to_owned()));
+        self.turns.release(&(namespace.to_owned(), name.to_owned()));
         self.nodes.forget(namespace, name);
         self.metrics.forget(namespace, name);
     }

@@ -1,6 +1,7 @@
 //! The driver: which changes lead to a reconcile, and when to look again after a failure.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +16,10 @@ use super::{
 };
 use crate::{
     certificate::Certificate,
-    names::{LABEL_COMPONENT, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, OPERATOR, PRODUCT},
+    names::{
+        ANNOTATION_ACCEPT, LABEL_COMPONENT, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, OPERATOR,
+        PRODUCT,
+    },
     rights,
     service_monitor::ServiceMonitor,
 };
@@ -32,7 +36,6 @@ use kube::{
     runtime::{
         Controller, PredicateConfig, WatchStreamExt,
         controller::{self, Action, Config},
-        predicates,
         reflector::{self, ObjectRef, store::Writer},
         watcher,
     },
@@ -106,7 +109,7 @@ async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
         .await;
 }
 
-/// The clusters, each time its spec changes or it is deleted: a status, which we write ourselves, leads to nothing.
+/// The clusters, each time its spec changes, changes are let in or it is deleted: a status, which we write ourselves, leads to nothing.
 fn clusters(
     context: Arc<Context>,
     namespace: Option<&str>,
@@ -133,7 +136,18 @@ fn clusters(
         }
     })
     .applied_objects()
-    .predicate_filter(predicates::generation, PredicateConfig::default())
+    .predicate_filter(what_is_asked_for, PredicateConfig::default())
+}
+
+/// A number that changes with what somebody asks for: the spec, and which changes of the pod template he lets in.
+fn what_is_asked_for(cluster: &Guarded) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    cluster.meta().generation?.hash(&mut hasher);
+    cluster
+        .annotations()
+        .get(ANNOTATION_ACCEPT)
+        .hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// Why clusters may not be watched, where that is so.

@@ -2,11 +2,11 @@
 //! the rest stands still: nodes outlive a mistake in the resource.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 
 use super::{
     apply::{self, Done},
-    build::{self, Roots},
+    build::{self, ClusterResources, Roots},
     certificates::{self, Renewed},
     context::Context,
     dereference::DereferencedObjects,
@@ -15,6 +15,7 @@ use super::{
     pause, prune_protection,
     reconcile::Error,
     resource::{OpenSecureConfCluster, TlsMode},
+    rollout::{self, LetIn, Situation, Upcoming, Upgrade},
     secrets::{self, ManagedSecret, SecretPlan},
     settled::{self, Mandate, RefusedKind},
     stalled::Stalled,
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::{
     names::AUTHORITIES_ENTRY,
+    node::AccessKey,
     pki::{StoredPki, Trust, Waiting, bundle},
 };
 
@@ -41,6 +43,8 @@ pub(super) struct Converged {
     pub(super) acted: bool,
     /// What waits while the resource is paused.
     pub(super) waits: Vec<String>,
+    /// What of the pod template waits.
+    pub(super) upcoming: Upcoming,
 }
 
 /// What was decided of the cluster as a whole.
@@ -56,6 +60,8 @@ pub(super) struct Plans<'a> {
     pub(super) may_remake: bool,
     /// When somebody asked for a restart of all pods.
     pub(super) restarted_at: Option<&'a str>,
+    /// Whether all pods are of the template that the StatefulSet has.
+    pub(super) is_rolled_out: bool,
 }
 
 impl Converged {
@@ -68,6 +74,7 @@ impl Converged {
             wanted: None,
             acted: false,
             waits: Vec::new(),
+            upcoming: Upcoming::Unknown,
         }
     }
 }
@@ -94,6 +101,7 @@ struct Progress {
     waiting: Option<Waiting>,
     wanted: Option<u64>,
     waits: Vec<String>,
+    upcoming: Upcoming,
     /// Whether something was tried, whatever came of it.
     tried: bool,
 }
@@ -127,6 +135,7 @@ pub(super) async fn converge(
         waiting,
         wanted,
         waits,
+        upcoming,
         tried,
     } = progress;
     // Also what was done before a failure was done.
@@ -163,6 +172,7 @@ pub(super) async fn converge(
         wanted,
         acted,
         waits,
+        upcoming,
     })
 }
 
@@ -181,6 +191,7 @@ async fn write(
         waiting,
         wanted,
         waits,
+        upcoming,
         tried,
     } = progress;
     let is_paused = cluster.spec.paused;
@@ -223,6 +234,9 @@ async fn write(
     }
     let mut resources = build::build(cluster, &roots(cluster, found, &pki));
     let there = found.stateful_set.as_ref();
+    let let_in;
+    (*upcoming, let_in) =
+        take_template(cluster, found, plans, mandate, context, &mut resources).await?;
     let template = Template {
         there,
         growth: plans.growth,
@@ -259,12 +273,54 @@ async fn write(
             Rest::Holding { nodes }.shape(&mut resources.stateful_set);
         }
     }
+    done.extend(let_in.map(Done::LetIn));
     let stateful_set = apply::apply(context, cluster, &resources, found, done).await?;
     prune_protection::complete(client, cluster, found, done).await;
     if plans.may_remake || !matches!(plans.growth, Growth::Following { .. }) {
         *tried |= volumes::act(client, cluster, plans.growth, there, done).await?;
     }
     Ok(Ok(Some(stateful_set)))
+}
+
+/// Puts the accepted pod template into what is to be applied. Tells what waits, and what was let in.
+async fn take_template(
+    cluster: &ValidatedCluster,
+    found: &DereferencedObjects,
+    plans: Plans<'_>,
+    mandate: Mandate<'_>,
+    context: &Context,
+    resources: &mut ClusterResources,
+) -> Result<(Upcoming, Option<LetIn>), apply::Error> {
+    let situation = Situation {
+        accepted: found.accepted.as_ref(),
+        set: found.stateful_set.as_ref(),
+        is_rolled_out: plans.is_rolled_out,
+        now: jiff::Timestamp::now(),
+    };
+    let rendered = build::pod_template(cluster);
+    let upgrade = rollout::upgrade(cluster, &rendered, situation, context);
+    upgrade.shape(&mut resources.stateful_set);
+    let key = cluster_key(&context.client, cluster, found, mandate).await?;
+    resources.template_config_map = key.map(|key| upgrade.config_map(cluster, &key));
+    let Upgrade {
+        upcoming, let_in, ..
+    } = upgrade;
+    Ok((upcoming, let_in))
+}
+
+/// What the accepted template is sealed with; one that was made a moment ago has to be read.
+async fn cluster_key(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    found: &DereferencedObjects,
+    mandate: Mandate<'_>,
+) -> Result<Option<AccessKey>, apply::Error> {
+    match (found.cluster_key(), mandate) {
+        (None, Mandate::Act) if !cluster.spec.paused => {
+            secrets::read_key(client, cluster, ManagedSecret::ClusterKey).await
+        }
+        (key, _) => Ok(key),
+    }
 }
 
 /// Whether pods are wanted of a set.

@@ -20,11 +20,13 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::try_join;
 
+use objects::cluster_key;
 pub use objects::{Child, DereferencedObjects, LiveChild, OptionalKind, PendingClaim, SaltSecret};
 
 use super::{
     prune_protection,
     resource::OpenSecureConfCluster,
+    rollout::Accepted,
     secrets::{ManagedSecret, ObservedSecret, ObservedSecrets},
     validate::{self, ValidatedCluster, claim_owner},
     volumes::VolumeClaim,
@@ -63,7 +65,7 @@ pub async fn dereference(
     )?;
     let (service_monitors, monitor) = monitor;
     let (certificates, certificate) = certificate;
-    let (nodes, ca, own) = (name.nodes(), name.ca(), name.as_str());
+    let (nodes, ca, template, own) = (name.nodes(), name.ca(), name.template(), name.as_str());
     let children = try_join!(
         stateful_set(client, cluster),
         child::<Service>(client, cluster, own),
@@ -73,8 +75,10 @@ pub async fn dereference(
         child::<ServiceAccount>(client, cluster, own),
         child::<NetworkPolicy>(client, cluster, own),
         child::<PodDisruptionBudget>(client, cluster, own),
+        child::<ConfigMap>(client, cluster, &template),
     )?;
     let (stateful_set, nodes_child) = children.0;
+    let accepted = accepted(cluster, children.8.as_ref(), nodes_child.as_ref(), &secrets);
     let children = [
         nodes_child,
         children.1,
@@ -84,6 +88,7 @@ pub async fn dereference(
         children.5,
         children.6,
         children.7,
+        children.8,
         monitor,
         certificate,
     ];
@@ -119,10 +124,25 @@ pub async fn dereference(
         volumes: claims.iter().filter_map(VolumeClaim::read).collect(),
         children: children.into_iter().flatten().collect(),
         stateful_set,
+        accepted,
         service_monitors,
         certificates,
         foreign_references,
     })
+}
+
+/// The pod template that a cluster has: what its ConfigMap says, else what runs.
+fn accepted(
+    cluster: &ValidatedCluster,
+    config_map: Option<&Child>,
+    set: Option<&Child>,
+    secrets: &ObservedSecrets,
+) -> Option<Accepted> {
+    let recorded = config_map.and_then(|child| {
+        let config_map = child.live.as_ref()?;
+        Accepted::read(cluster, &config_map.object, &cluster_key(secrets)?)
+    });
+    recorded.or_else(|| Accepted::adopt(cluster, set?.live.as_ref()?))
 }
 
 async fn managed_secrets(

@@ -1,6 +1,7 @@
 //! Events: what was done to a cluster, and how its readiness changed.
 
 mod https;
+mod pending;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::{
@@ -12,6 +13,7 @@ use super::{
     apply::Done,
     namespace_end::is_ending,
     resource::{ClusterStatus, OpenSecureConfCluster},
+    rollout::LetIn,
     stalled::RIGHTS_MISSING,
     status::{PLANNED, VOLUMES_GROWING},
 };
@@ -53,6 +55,19 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
         Done::Deleted { kind, name } => {
             let note = format!("deleted {kind} {name}");
             ("Deleted", note, kind.as_str(), name)
+        }
+        Done::LetIn(LetIn { number, changes }) => {
+            let note = format!(
+                "let in what waited: {}; pods are replaced one by one",
+                changes.join("; ")
+            );
+            let related = ObjectReference {
+                field_path: Some(number.clone()),
+                ..cluster.object_ref(&())
+            };
+            let (type_, reason) = (EventType::Normal, "RolloutLetIn");
+            publish(cluster, type_, reason, note, related, recorder).await;
+            return;
         }
         Done::Resized { claim, size } => {
             let note = format!("asked for {size} for volume {claim}");
@@ -147,6 +162,7 @@ pub(super) async fn announce_change(
 ) {
     https::announce(cluster, before, after, recorder).await;
     announce_growth(cluster, before, after, recorder).await;
+    pending::announce(cluster, before, after, recorder).await;
     let ready = |status: &ClusterStatus| {
         status
             .conditions

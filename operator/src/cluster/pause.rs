@@ -56,6 +56,8 @@ pub(super) fn waiting(resources: &ClusterResources, found: &DereferencedObjects)
         disruption_budget,
         service_monitor,
         certificate,
+        // It follows the StatefulSet.
+        template_config_map: _,
         stateful_set,
     } = resources;
     let own = stateful_set.name_any();

@@ -65,13 +65,14 @@ pub(super) async fn plan(
 
 impl Planned {
     /// What children are built and written by.
-    pub(super) fn plans<'a>(&'a self, running: &'a [Trust]) -> Plans<'a> {
+    pub(super) fn plans<'a>(&'a self, running: &'a [Trust], is_rolled_out: bool) -> Plans<'a> {
         Plans {
             running,
             rest: self.rest,
             growth: &self.growth,
             may_remake: self.may_remake,
             restarted_at: self.restarted_at.as_deref(),
+            is_rolled_out,
         }
     }
 

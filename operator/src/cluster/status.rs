@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod failing;
+mod upgrade;
 mod verdicts;
 
 use k8s_openapi::{
@@ -31,6 +32,7 @@ use crate::{
     pki::Waiting,
 };
 pub use failing::failing;
+pub use upgrade::Upgrade;
 use verdicts::Verdict;
 pub(super) use verdicts::{PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING};
 
@@ -59,6 +61,8 @@ pub struct Observation<'a> {
     pub refused_pods: &'a [RefusedPod],
     /// What is done about pods of another template.
     pub rollout: &'a RolloutPlan,
+    /// What of the pod template waits.
+    pub upgrade: Upgrade,
     /// What goes on besides.
     pub course: Course<'a>,
 }
@@ -111,6 +115,7 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
         stateful_set,
         pods,
         salt_fingerprint,
+        upgrade,
         ..
     } = seen;
     let members: Vec<_> = pods
@@ -149,7 +154,8 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
             .collect::<Vec<_>>()
             .join(","),
         version: versions.first().filter(|_| same_version).cloned(),
-        image: cluster.image.clone(),
+        image: upgrade.image.as_ref().unwrap_or(&cluster.image).clone(),
+        pending_rollout: upgrade.pending.clone(),
         // Also while the Secret is lost: a member with this very salt can put it back at once.
         salt_fingerprint: salt_fingerprint
             .map(str::to_owned)

@@ -16,12 +16,12 @@ use super::{
     planned, pod_creation,
     reconcile::{Error, now},
     resource::{ClusterStatus, OpenSecureConfCluster},
-    rollout::{self, RolloutPlan},
+    rollout::{self, Accepted, RolloutPlan},
     salt::SaltReports,
     secrets::{self, SecretPlan},
     settled::{Mandate, RefusedKind, Settled},
     stalled::Stalled,
-    status::{self, Monitoring, Observation, Tls},
+    status::{self, Monitoring, Observation, Tls, Upgrade},
     validate::{self, ValidatedCluster},
 };
 use crate::node::{NodeClient, NodeDetails};
@@ -79,6 +79,16 @@ pub(super) async fn steps(
     let pods = observe::pods(&context.client, &valid)
         .await
         .map_err(Error::reading)?;
+    // A turn that came to nothing is another cluster's.
+    let has_turn = found
+        .accepted
+        .as_ref()
+        .is_some_and(Accepted::is_rolling_out);
+    if !has_turn {
+        context
+            .turns
+            .release(&(namespace.to_owned(), name.to_owned()));
+    }
     let read = Read {
         found: &found,
         pods,
@@ -159,6 +169,7 @@ async fn pass(
     let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
     let now_wanted = valid.with_replicas(plan.replicas());
     let running = certificates::running(&pods);
+    let is_rolled_out = is_rolled_out(judged, found.stateful_set.as_ref(), &pods);
     let Converged {
         outcome,
         waiting,
@@ -166,6 +177,7 @@ async fn pass(
         wanted,
         acted,
         waits,
+        upcoming,
     } = match layout {
         Some(stalled) => Converged::not_touched(secrets.clone().err().unwrap_or(stalled)),
         None => {
@@ -174,7 +186,7 @@ async fn pass(
                 &now_wanted,
                 found,
                 &secrets,
-                planned.plans(&running),
+                planned.plans(&running, is_rolled_out),
                 mandate,
                 context,
             ))
@@ -229,6 +241,7 @@ async fn pass(
         refused_pods: &refused_pods,
         course: planned.course(found.stateful_set.as_ref(), pause.as_ref()),
         rollout: &rollout,
+        upgrade: Upgrade::of(valid, &upcoming, &pods, before),
     };
     Ok(Passed {
         status: Some(status::observed(&seen, before, &now())),
@@ -236,6 +249,19 @@ async fn pass(
         wanted,
         refused,
         waits: pause.map(|pause| pause.waits).unwrap_or_default(),
+    })
+}
+
+/// Whether all pods are of the template that the set has.
+fn is_rolled_out(
+    judged: &Judged<'_>,
+    set: Option<&StatefulSet>,
+    pods: &[(Pod, Option<NodeDetails>)],
+) -> bool {
+    let (valid, now) = (judged.valid, jiff::Timestamp::now());
+    set.is_some_and(|set| {
+        let plan = rollout::plan_rollout(valid, set, pods, judged.before, now);
+        plan == RolloutPlan::Finished
     })
 }
 

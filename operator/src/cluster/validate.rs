@@ -9,7 +9,7 @@ pub use pod_template::PodAdditions;
 pub(in crate::cluster) use references::{check_own_secrets, claim_owner};
 
 use super::resource::{ClusterSpec, OpenSecureConfCluster, ServiceType, TlsMode, canonical, check};
-use crate::names::{ClusterName, OPERATOR, OPERATOR_NAMESPACE};
+use crate::names::{ANNOTATION_ACCEPT, ClusterName, OPERATOR, OPERATOR_NAMESPACE};
 
 /// A cluster that can be built.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct ValidatedCluster {
     pub image: String,
     /// Additions to the pods.
     pub additions: PodAdditions,
+    /// Which changes of the pod template a person lets in, by their number.
+    pub accepts: Option<String>,
     /// Where the operator and its clusters run.
     pub installation: Installation,
 }
@@ -62,6 +64,18 @@ impl ValidatedCluster {
             TlsMode::Issuer => Some(self.name.client_tls()),
             TlsMode::Auto | TlsMode::Disabled => None,
         }
+    }
+
+    /// The same cluster with other fields, and the image that it has.
+    ///
+    /// # Errors
+    /// Where the pod template among them is none.
+    pub(super) fn with_spec(&self, spec: ClusterSpec) -> Result<Self, Error> {
+        Ok(Self {
+            additions: pod_template::additions(&spec.pod_template, &self.name)?,
+            spec,
+            ..self.clone()
+        })
     }
 
     /// The same cluster with another number of nodes: what there is to be just now.
@@ -155,6 +169,11 @@ pub fn without_additions(
             .clone()
             .unwrap_or_else(|| default_image.to_owned()),
         additions: PodAdditions::default(),
+        accepts: cluster
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|annotations| annotations.get(ANNOTATION_ACCEPT).cloned()),
         installation: Installation::default(),
         spec,
     })

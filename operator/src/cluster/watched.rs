@@ -16,7 +16,9 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt, runtime::watcher};
 
 use super::validate::{ValidatedCluster, claim_owner};
-use crate::names::{LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR};
+use crate::names::{
+    ANNOTATION_OPERATOR, ANNOTATION_ROLLING_OUT, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR,
+};
 use shelf::Shelf;
 
 /// A namespace, and a cluster in it; an empty name stands for what belongs to none.
@@ -165,6 +167,20 @@ impl Watched {
         let state = self.lock();
         let set = state.stateful_sets.get(&own, cluster.name.as_str());
         set.map(|set| StatefulSet::clone(set))
+    }
+
+    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that cannot be told.
+    pub(super) fn rolling_out(&self, operator: &str) -> Option<Vec<Place>> {
+        let state = self.lock();
+        if !state.stateful_sets.is_listed() {
+            return None;
+        }
+        let marked = state.stateful_sets.all().filter(|(_, set)| {
+            let annotations = set.annotations();
+            annotations.contains_key(ANNOTATION_ROLLING_OUT)
+                && annotations.get(ANNOTATION_OPERATOR).map(String::as_str) == Some(operator)
+        });
+        Some(marked.map(|(place, _)| place.clone()).collect())
     }
 
     /// Its pods.

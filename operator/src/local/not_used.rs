@@ -11,7 +11,7 @@ use crate::cluster::{
 };
 
 /// Fields of the spec that a process on this machine has no use for.
-const ONLY_KUBERNETES: [&str; 19] = [
+const ONLY_KUBERNETES: [&str; 20] = [
     "image",
     "imagePullPolicy",
     "imagePullSecrets",
@@ -30,6 +30,7 @@ const ONLY_KUBERNETES: [&str; 19] = [
     "podTemplate",
     "paused",
     "hibernate",
+    "upgrade",
     "restartedAt",
 ];
 

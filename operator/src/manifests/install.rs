@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cluster::resource::crd,
+    cluster::{resource::crd, rollout::AT_ONCE},
     names::{
         LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, LABEL_VERSION, OPERATOR, OPERATOR_NAMESPACE,
         USER_ID,
@@ -166,6 +166,7 @@ fn deployment() -> Value {
                             "run",
                             format!("--node-image=opensecureconf-node:{VERSION}"),
                             format!("--lease-name={OPERATOR}"),
+                            format!("--max-concurrent-rollouts={AT_ONCE}"),
                         ],
                         "env": [
                             { "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },

@@ -109,7 +109,7 @@ pub const RIGHTS: &[Right] = &[
         rule: rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
         scope: Clusters,
         need: Required,
-        why: "addresses, the list of nodes and the certificates that clients verify them with, the pods' identity",
+        why: "addresses, the list of nodes, the certificates that clients verify them with, the accepted pod template, the pods' identity",
         without: STOPPED,
     },
     Right {

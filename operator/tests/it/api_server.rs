@@ -26,6 +26,8 @@ struct State {
     /// Objects by their path.
     objects: BTreeMap<String, Value>,
     calls: Vec<Call>,
+    /// The cluster that the selector of the call names.
+    selected: Option<String>,
     /// A call that is answered with this status and these words once.
     refusal: Option<(Call, StatusCode, String)>,
     /// Objects as reads show them, where that is not as they are.
@@ -118,12 +120,17 @@ impl ApiServer {
 
     /// What another operator's reconciles run with.
     pub(crate) fn context(&self) -> Context {
+        self.context_with("opensecureconf-node:tested")
+    }
+
+    /// The same of one that takes this node image.
+    pub(crate) fn context_with(&self, node_image: &str) -> Context {
         http_client();
         let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
         tokio::spawn(self.clone().answer(handle));
         let client = Client::new(service, "team");
         let metrics = Metrics::new().unwrap();
-        Context::new(client, metrics, "opensecureconf-node:tested".to_owned())
+        Context::new(client, metrics, node_image.to_owned())
     }
 
     /// Starts answering whoever needs nothing but a client.
@@ -141,6 +148,7 @@ impl ApiServer {
             let body = body.collect_bytes().await.unwrap();
             let how = parts.headers.get("content-type");
             let how = How::read(how.map_or("", |kind| kind.to_str().unwrap()));
+            self.0.lock().unwrap().selected = parts.uri.query().and_then(selected);
             let (status, answer) = self.handle(&parts.method, parts.uri.path(), how, &body);
             let response = Response::builder()
                 .status(status)
@@ -215,6 +223,7 @@ impl ApiServer {
                     .objects
                     .iter()
                     .filter(|(path, _)| path.starts_with(&prefix))
+                    .filter(|(_, object)| is_selected(state.selected.as_deref(), object))
                     .map(|(path, object)| state.stale.get(path).unwrap_or(object).clone())
                     .collect();
                 (StatusCode::OK, json!({ "metadata": {}, "items": items }))
@@ -366,6 +375,25 @@ impl ApiServer {
             .map(|(method, path)| format!("{method} {path}"))
             .collect()
     }
+}
+
+const INSTANCE: &str = "app.kubernetes.io/instance";
+
+/// Which cluster a query's label selector names.
+fn selected(query: &str) -> Option<String> {
+    let query = query
+        .replace("%2F", "/")
+        .replace("%3D", "=")
+        .replace("%2C", ",");
+    let (_, rest) = query.split_once(&format!("{INSTANCE}="))?;
+    let end = rest.find([',', '&']).unwrap_or(rest.len());
+    Some(rest[..end].to_owned())
+}
+
+/// What belongs to no cluster is shown to each.
+fn is_selected(cluster: Option<&str>, object: &Value) -> bool {
+    let label = object["metadata"]["labels"][INSTANCE].as_str();
+    cluster.is_none() || label.is_none() || cluster == label
 }
 
 /// A patch, as long as it names no other version than the one that is there.

@@ -6,7 +6,9 @@ use opensecureconf_operator::cluster::{
     build::{ClusterResources, Roots, build},
     salt::Salt,
     secrets::{ManagedSecret, build_key_secret, build_salt_secret},
+    validate::validate,
 };
+use opensecureconf_operator::names::{LAYOUT, OWN_PORTS};
 use serde::Serialize;
 
 use crate::{ONE_NODE, THREE_NODES, valid};
@@ -34,6 +36,8 @@ fn documents(yaml: &str) -> String {
         disruption_budget,
         service_monitor,
         certificate,
+        // What is accepted is decided later.
+        template_config_map: _,
         stateful_set,
     } = build(&cluster, &roots());
     [
@@ -120,6 +124,33 @@ fn a_previous_api_key_may_come_and_go_without_another_pod() {
             ])
         );
     }
+}
+
+#[test]
+fn nothing_but_the_pods_depends_on_what_may_wait() {
+    let built = |image: &str| {
+        let cluster = validate(&crate::resource(THREE_NODES), image).unwrap();
+        let mut built = build(&cluster, &roots());
+        let pods = std::mem::take(&mut built.stateful_set.spec.as_mut().unwrap().template);
+        (built, pods)
+    };
+    let ((one, old), (other, new)) = (built("node:1"), built("node:2"));
+    assert_ne!(old, new);
+    assert_eq!(one, other);
+    // Services, policies and peers name these, whatever template pods are of. Other numbers are another layout, or have both sides of a
+    // rollout in every one of these objects.
+    let ports = OWN_PORTS.map(|(name, port)| format!("{name} {port}"));
+    let layout = [
+        "http 9000",
+        "https 9443",
+        "peers 9001",
+        "metrics 9002",
+        "health 9003",
+    ];
+    assert_eq!(
+        (LAYOUT, ports.as_slice()),
+        ("2", layout.map(str::to_owned).as_slice())
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod rollout;
 mod standstill;
 mod two_operators;
 mod unmade_pods;
+mod upgrades;
 mod volumes;
 mod wait;
 

@@ -126,7 +126,7 @@ impl Story {
     }
 }
 
-fn revision(template: &Value) -> String {
+pub(crate) fn revision(template: &Value) -> String {
     let mut hasher = DefaultHasher::new();
     template.hash(&mut hasher);
     format!("demo-{:x}", hasher.finish())
@@ -152,7 +152,7 @@ fn pod(ordinal: u64, revision: &str, serves: bool) -> Value {
     })
 }
 
-fn ready(serves: bool) -> Value {
+pub(crate) fn ready(serves: bool) -> Value {
     let status = if serves { "True" } else { "False" };
     let since = jiff::Timestamp::now().to_string();
     json!({ "conditions": [{ "type": "Ready", "status": status, "lastTransitionTime": since }] })

@@ -11,6 +11,7 @@ mod service_monitor;
 mod services;
 mod settings;
 mod stateful_set;
+mod template_config_map;
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -20,6 +21,8 @@ use k8s_openapi::api::{
 };
 
 pub use settings::{build_node_settings, build_peer_list};
+pub use stateful_set::pod_template;
+pub use template_config_map::template_config_map;
 
 use super::validate::ValidatedCluster;
 use crate::{certificate::Certificate, service_monitor::ServiceMonitor};
@@ -45,6 +48,8 @@ pub struct ClusterResources {
     pub service_monitor: Option<ServiceMonitor>,
     /// What cert-manager is asked for.
     pub certificate: Option<Certificate>,
+    /// The pod template that is accepted; `None` until that is decided.
+    pub template_config_map: Option<ConfigMap>,
     /// The nodes.
     pub stateful_set: StatefulSet,
 }
@@ -85,6 +90,7 @@ pub fn build(cluster: &ValidatedCluster, roots: &Roots) -> ClusterResources {
             .then(|| service_monitor::build(cluster, &roots.nodes))
             .filter(|_| !roots.nodes.is_empty()),
         certificate: certificate::build(cluster),
+        template_config_map: None,
         stateful_set: stateful_set::build(cluster),
     }
 }

@@ -121,7 +121,8 @@ const GROUP_READS: i32 = 0o440;
 /// Readable for whichever user the platform assigns.
 const ALL_READ: i32 = 0o444;
 
-fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
+/// What pods are made from, as this operator renders it.
+pub fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
     let (spec, additions) = (&cluster.spec, &cluster.additions);
     let mut labels = cluster.name.pod_labels();
     labels.extend(additions.labels.clone());

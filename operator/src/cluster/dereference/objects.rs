@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     cluster::{
+        rollout::Accepted,
         secrets::{BootstrapRecord, ManagedSecret, ObservedSecret, ObservedSecrets},
         validate,
         volumes::VolumeClaim,
@@ -41,6 +42,8 @@ pub struct DereferencedObjects {
     pub children: Vec<Child>,
     /// The nodes' StatefulSet, where it is this cluster's.
     pub stateful_set: Option<StatefulSet>,
+    /// The accepted pod template; `None` where nothing runs.
+    pub accepted: Option<Accepted>,
     /// Whether ServiceMonitors can be worked with.
     pub service_monitors: OptionalKind,
     /// Whether cert-manager's Certificates can be worked with.
@@ -108,11 +111,16 @@ impl DereferencedObjects {
 
     /// The key that nodes show each other.
     pub(in crate::cluster) fn cluster_key(&self) -> Option<AccessKey> {
-        let secret = self.secrets.get(&ManagedSecret::ClusterKey)?;
-        secret
-            .key(ManagedSecret::ClusterKey.entry())
-            .filter(|_| secret.ours)
+        cluster_key(&self.secrets)
     }
+}
+
+/// The key that nodes show each other.
+pub(super) fn cluster_key(secrets: &ObservedSecrets) -> Option<AccessKey> {
+    let secret = secrets.get(&ManagedSecret::ClusterKey)?;
+    secret
+        .key(ManagedSecret::ClusterKey.entry())
+        .filter(|_| secret.ours)
 }
 
 /// Whether a kind of another operator can be worked with.

@@ -132,21 +132,7 @@ impl Search {
         let Some(Step::Field(list)) = self.path.last() else {
             return None;
         };
-        let names: &[&str] = match list.as_str() {
-            "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => &["name"],
-            "volumeMounts" => &["mountPath"],
-            "ownerReferences" => &["uid"],
-            "topologySpreadConstraints" => &["topologyKey", "whenUnsatisfiable"],
-            "ports" if item.get("containerPort").is_some() => &["containerPort", "protocol"],
-            "ports" => &["port", "protocol"],
-            _ => return None,
-        };
-        let item = item.as_object()?;
-        let keys: Map<_, _> = names
-            .iter()
-            .filter_map(|&name| Some((name.to_owned(), item.get(name)?.clone())))
-            .collect();
-        (!keys.is_empty()).then_some(keys)
+        item_keys(list, item)
     }
 
     fn is_same(&self, wanted: &Value, live: &Value) -> bool {
@@ -169,6 +155,25 @@ impl Search {
             _ => false,
         }
     }
+}
+
+/// What tells an item from the others of the list with this name; `None` where the list is one whole.
+pub(in crate::cluster) fn item_keys(list: &str, item: &Value) -> Option<Map<String, Value>> {
+    let names: &[&str] = match list {
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => &["name"],
+        "volumeMounts" => &["mountPath"],
+        "ownerReferences" => &["uid"],
+        "topologySpreadConstraints" => &["topologyKey", "whenUnsatisfiable"],
+        "ports" if item.get("containerPort").is_some() => &["containerPort", "protocol"],
+        "ports" => &["port", "protocol"],
+        _ => return None,
+    };
+    let item = item.as_object()?;
+    let keys: Map<_, _> = names
+        .iter()
+        .filter_map(|&name| Some((name.to_owned(), item.get(name)?.clone())))
+        .collect();
+    (!keys.is_empty()).then_some(keys)
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -9,6 +9,7 @@ mod rules;
 mod spec;
 mod status;
 mod tls;
+mod upgrade;
 
 pub use canonical::canonical;
 pub use crd::crd;
@@ -19,8 +20,9 @@ pub use spec::{
     OpenSecureConfCluster, PodSecurity, PodTemplateSpec, Retention, RetentionPolicy,
     SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType, StorageSpec, WriteAck,
 };
-pub use status::{CONDITIONS, ClusterStatus, MemberStatus};
+pub use status::{CONDITIONS, ClusterStatus, MemberStatus, PendingRollout, TemplateChange};
 pub use tls::{AuthoritySpec, IssuerReference, PlainHttp, SecretReference, TlsMode, TlsSpec};
+pub use upgrade::{UpgradePolicy, UpgradeSpec, UpgradeWindow};
 
 /// The cluster `prod` of the tests, with this spec.
 #[cfg(test)]

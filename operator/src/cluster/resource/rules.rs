@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{OpenSecureConfCluster, ServiceType, TlsMode, duration, object_names};
+use super::{
+    OpenSecureConfCluster, ServiceType, TlsMode, UpgradePolicy, UpgradeWindow, duration,
+    object_names,
+};
 use crate::{
     names::ClusterName,
     pki::{OPERATOR_NAME, covers},
@@ -40,6 +43,7 @@ const SPEC: &str = "/properties/spec";
 const STORAGE: &str = "/properties/spec/properties/storage";
 const SERVICE: &str = "/properties/spec/properties/service";
 const TLS: &str = "/properties/spec/properties/tls";
+const UPGRADE: &str = "/properties/spec/properties/upgrade";
 const SERVICE_MONITOR: &str = "/properties/spec/properties/monitoring/properties/serviceMonitor";
 
 /// All rules.
@@ -174,6 +178,38 @@ pub(super) const RULES: &[Rule] = &[
         }),
     },
     Rule {
+        at: UPGRADE,
+        field: "spec.upgrade.window",
+        cel: "has(self.window) == (self.policy == 'Window')",
+        message: "upgrade.window is for upgrade.policy Window, which needs it",
+        holds: Some(|cluster| {
+            let upgrade = &cluster.spec.upgrade;
+            upgrade.window.is_some() == (upgrade.policy == UpgradePolicy::Window)
+        }),
+    },
+    Rule {
+        at: UPGRADE,
+        field: "spec.upgrade.window.schedule",
+        // CEL knows no cron; the operator reads it as such, and refuses days that never come.
+        cel: "!has(self.window) || self.window.schedule.matches('^ *[^ ]+( +[^ ]+){4} *$')",
+        message: "upgrade.window.schedule must be a cron schedule of five fields, such as 0 2 * * 6",
+        holds: Some(|cluster| window_holds(cluster, UpgradeWindow::has_schedule)),
+    },
+    Rule {
+        at: UPGRADE,
+        field: "spec.upgrade.window.duration",
+        cel: "!has(self.window) || self.window.duration.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.window.duration) > 0 && (self.window.duration.matches('[ywd]') || duration(self.window.duration) >= duration('1m'))",
+        message: "upgrade.window.duration must be a duration such as 4h, of at least a minute",
+        holds: Some(|cluster| window_holds(cluster, UpgradeWindow::has_duration)),
+    },
+    Rule {
+        at: UPGRADE,
+        field: "spec.upgrade.window.timeZone",
+        cel: "!has(self.window) || self.window.timeZone.matches('^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$')",
+        message: "upgrade.window.timeZone must be a name of the IANA database, such as Europe/Rome or UTC",
+        holds: Some(|cluster| window_holds(cluster, UpgradeWindow::has_time_zone)),
+    },
+    Rule {
         at: SPEC,
         field: "spec.service.exposePlainHttp",
         cel: "!self.service.exposePlainHttp || self.tls.plainHttp == 'Allowed'",
@@ -223,6 +259,10 @@ pub fn check(cluster: &OpenSecureConfCluster) -> Result<(), Vec<Violation>> {
     } else {
         Err(violations)
     }
+}
+
+fn window_holds(cluster: &OpenSecureConfCluster, holds: fn(&UpgradeWindow) -> bool) -> bool {
+    cluster.spec.upgrade.window.as_ref().is_none_or(holds)
 }
 
 /// An IP address, or a DNS name in lower case.
@@ -356,6 +396,41 @@ mod tests {
         );
         let exposed = "{tls: {plainHttp: Forbidden}, service: {exposePlainHttp: true}}";
         assert_eq!(spec("prod", exposed), ["spec.service.exposePlainHttp"]);
+    }
+
+    #[test]
+    fn a_window_belongs_to_its_policy_and_can_be_understood() {
+        let upgrade = |upgrade: &str| spec("prod", &format!("{{upgrade: {upgrade}}}"));
+        let window = |schedule: &str, duration: &str, zone: &str| {
+            let window = format!("schedule: '{schedule}', duration: {duration}, timeZone: {zone}");
+            upgrade(&format!("{{policy: Window, window: {{{window}}}}}"))
+        };
+        assert_eq!(window("0 2 * * 6", "4h", "Europe/Rome"), Vec::<&str>::new());
+        assert_eq!(window("30 1 1-7 * *", "1d", "UTC"), Vec::<&str>::new());
+        assert_eq!(upgrade("{policy: Manual}"), Vec::<&str>::new());
+        assert_eq!(upgrade("{policy: Window}"), ["spec.upgrade.window"]);
+        let unused = "{window: {schedule: '0 2 * * 6', duration: 4h}}";
+        assert_eq!(upgrade(unused), ["spec.upgrade.window"]);
+        for schedule in [
+            "0 2 * *",
+            "0 2 * * 6 UTC",
+            "0 25 * * *",
+            "0 2 31 2 *",
+            "daily",
+            "H 2 * * *",
+            "",
+        ] {
+            let field = ["spec.upgrade.window.schedule"];
+            assert_eq!(window(schedule, "4h", "UTC"), field, "{schedule}");
+        }
+        for duration in ["soon", "59s", "4 h"] {
+            let field = ["spec.upgrade.window.duration"];
+            assert_eq!(window("0 2 * * 6", duration, "UTC"), field, "{duration}");
+        }
+        for zone in ["Europe/Atlantis", "'+02:00'", "'UTC 1'"] {
+            let field = ["spec.upgrade.window.timeZone"];
+            assert_eq!(window("0 2 * * 6", "4h", zone), field, "{zone}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ClusterStatus, TlsSpec};
+use super::{ClusterStatus, TlsSpec, UpgradeSpec};
 
 /// An encrypted configuration store that runs in this cluster.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -116,6 +116,8 @@ pub struct ClusterSpec {
     pub paused: bool,
     /// Whether no node runs. Volumes, salt, keys and the list of nodes are kept, and false brings all nodes back.
     pub hibernate: bool,
+    /// When pods are replaced for a change that no field here asks for, such as the node image of a new operator.
+    pub upgrade: UpgradeSpec,
     /// When the pods were last asked to restart, such as 2026-01-31T12:00:00Z: another text replaces them one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -156,6 +158,7 @@ impl Default for ClusterSpec {
             pod_template: PodTemplateSpec::default(),
             paused: false,
             hibernate: false,
+            upgrade: UpgradeSpec::default(),
             restarted_at: None,
         }
     }

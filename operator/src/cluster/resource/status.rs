@@ -1,6 +1,6 @@
 //! What the operator tells of a cluster.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +51,47 @@ pub struct ClusterStatus {
     pub endpoint: String,
     /// ConfigMap with the certificates that clients (`ca.crt`) and scrapers (`node-ca.crt`) verify nodes with.
     pub ca_config_map_name: String,
+    /// What would change in the pods, and why it waits; absent while nothing waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_rollout: Option<PendingRollout>,
     /// Each node.
     pub members: Vec<MemberStatus>,
     /// `Ready` sums up; each condition's message says what to do.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// A change of the pod template that no field of the resource asks for, and that waits.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PendingRollout {
+    /// What would change.
+    pub changes: Vec<TemplateChange>,
+    /// The pods that would be replaced, in this order.
+    pub pods: Vec<String>,
+    /// Why it waits, in one word: `Window`, `Manual`, `OtherCluster`, `Starting` or `Paused`.
+    pub reason: String,
+    /// Why it waits, and what lets it in.
+    pub message: String,
+    /// With reason `Window`: when the next window opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<Time>,
+    /// With policy `Manual`, the value of annotation `opensecureconf.io/accept-template` that lets in these changes and no others.
+    pub accept: String,
+}
+
+/// One field of the pod template.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TemplateChange {
+    /// Which one, such as `spec.containers[node].image`.
+    pub field: String,
+    /// What it is; absent where it is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What it would be; absent where it would go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// What the operator last saw of one node.

@@ -1,16 +1,24 @@
 //! Pods are replaced by the operator, one at a time: the StatefulSet says `OnDelete`, so that Kubernetes itself replaces none for another pod
 //! template. Whatever somebody else writes into the template is taken out again before a pod sees it.
 
+mod accepted;
 mod drift;
 mod observed;
 mod plan;
 mod prepare;
 mod replace;
 mod strategy;
+mod turns;
+mod upgrade;
 
+pub use accepted::Accepted;
 pub(super) use observed::plan_rollout;
 pub(super) use plan::UNDER_WAY;
 pub use plan::{RolloutPlan, Waiting, Why};
 pub(super) use prepare::prepare;
 pub(super) use replace::carry_out;
 pub(super) use strategy::ON_DELETE;
+pub use turns::AT_ONCE;
+pub(super) use turns::{Place, Turns};
+pub use upgrade::LetIn;
+pub(super) use upgrade::{Situation, Upcoming, Upgrade, upgrade};

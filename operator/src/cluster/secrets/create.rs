@@ -3,7 +3,9 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt, api::PostParams};
 
-use super::{NewSecret, SecretPlan, build_key_secret, build_salt_secret};
+use super::{
+    ManagedSecret, NewSecret, ObservedSecret, SecretPlan, build_key_secret, build_salt_secret,
+};
 use crate::{
     cluster::{
         apply::{Done, Error, failed},
@@ -12,6 +14,7 @@ use crate::{
         validate::ValidatedCluster,
     },
     names::FIELD_MANAGER,
+    node::AccessKey,
     random,
 };
 
@@ -62,4 +65,18 @@ fn content(cluster: &ValidatedCluster, new: &NewSecret) -> Result<Secret, Error>
             build_key_secret(cluster, *which, random::key().map_err(Error::Random)?)
         }
     })
+}
+
+/// The key in a Secret that is there by now; `None` where it is not, or holds none.
+pub(in crate::cluster) async fn read_key(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    which: ManagedSecret,
+) -> Result<Option<AccessKey>, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
+    let name = which.name(&cluster.name);
+    let found = api.get_opt(&name).await;
+    let found = found.map_err(|source| failed::<Secret>("get", &name, source))?;
+    let observed = found.map(|secret| ObservedSecret::read(secret, true, &cluster.uid));
+    Ok(observed.and_then(|secret| secret.key(which.entry())))
 }

@@ -6,7 +6,7 @@ mod observed;
 mod plan;
 
 pub use build::{build_certificate_secret, build_key_secret, build_salt_secret};
-pub(in crate::cluster) use create::create;
+pub(in crate::cluster) use create::{create, read_key};
 pub use observed::{BootstrapRecord, ObservedSecret, ObservedSecrets};
 pub use plan::{Error, NewSecret, SaltPlan, SecretPlan, plan};
 

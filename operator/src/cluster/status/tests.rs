@@ -87,6 +87,7 @@ fn seen<'a>(
         refused_pods: &[],
         course: Course::default(),
         rollout: &RolloutPlan::Finished,
+        upgrade: Upgrade::default(),
     }
 }
 

@@ -101,6 +101,12 @@ impl<T> Shelf<T> {
         self.objects.get(place).into_iter().flatten()
     }
 
+    /// All of them, each with the cluster that it belongs to.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Place, &T)> {
+        let each = self.objects.iter();
+        each.flat_map(|(place, objects)| objects.values().map(move |object| (place, object)))
+    }
+
     pub(super) fn get(&self, place: &Place, name: &str) -> Option<&T> {
         self.objects.get(place)?.get(name)
     }

@@ -34,9 +34,32 @@ impl How {
             }
             (Self::Operations, Some(there)) => operate(there, &sent),
             (Self::Operations, None) => Err(StatusCode::NOT_FOUND),
-            (Self::Apply | Self::Merge, None) => Ok(sent),
+            (Self::Apply, None) => Ok(owned(sent)),
+            (Self::Merge, None) => Ok(sent),
         }
     }
+}
+
+/// Notes which annotations the operator has applied.
+fn owned(mut sent: Value) -> Value {
+    let annotations = sent["metadata"]["annotations"].as_object().cloned();
+    let Some(annotations) = annotations else {
+        return sent;
+    };
+    let fields = annotations
+        .keys()
+        .map(|name| (format!("f:{name}"), json!({})));
+    let fields: serde_json::Map<_, _> = fields.collect();
+    let entry = json!({
+        "manager": "opensecureconf.io/operator", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "fieldsV1": { "f:metadata": { "f:annotations": fields } },
+    });
+    let entries = &mut sent["metadata"]["managedFields"];
+    match entries.as_array_mut() {
+        Some(entries) => entries.push(entry),
+        None => *entries = json!([entry]),
+    }
+    sent
 }
 
 /// What the operator had applied before goes; what others own stays.
@@ -69,7 +92,7 @@ fn apply(there: &Value, mut sent: Value) -> Result<Value, StatusCode> {
     if !others.is_empty() {
         sent["metadata"]["managedFields"] = others.into();
     }
-    Ok(sent)
+    Ok(owned(sent))
 }
 
 /// Takes over into `sent` what these fields own in `there`; what `sent` sets itself is theirs no more.

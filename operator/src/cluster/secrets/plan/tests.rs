@@ -39,6 +39,7 @@ fn found(salt: Option<&[u8]>, claims: &[&str]) -> DereferencedObjects {
         pending_claims: Vec::new(),
         children: Vec::new(),
         stateful_set: None,
+        accepted: None,
         service_monitors: OptionalKind::Unknown,
         certificates: OptionalKind::Unknown,
         foreign_references: None,

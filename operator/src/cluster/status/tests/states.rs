@@ -6,7 +6,10 @@ use std::{collections::BTreeSet, path::Path};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::volumes::{Progress, VolumeSize};
+use crate::cluster::{
+    resource::{PendingRollout, TemplateChange},
+    volumes::{Progress, VolumeSize},
+};
 
 /// What a state means to somebody who waits.
 #[derive(Clone, Copy)]
@@ -303,6 +306,29 @@ fn ready(states: &mut States) {
         let status = ready_with(|seen| seen.monitoring = monitoring.clone());
         states.add(name, Means::Ready, &status);
     }
+    let waits = PendingRollout {
+        changes: vec![TemplateChange {
+            field: "spec.containers[node].image".to_owned(),
+            from: Some("node:1".to_owned()),
+            to: Some("node:2".to_owned()),
+        }],
+        pods: vec!["prod-0".to_owned()],
+        reason: "Manual".to_owned(),
+        message: "upgrade.policy is Manual".to_owned(),
+        opens_at: None,
+        accept: "64f0c6a91f0b7a52".to_owned(),
+    };
+    let waits = ready_with(|seen| {
+        seen.upgrade = Upgrade {
+            pending: Some(waits.clone()),
+            image: Some("node:1".to_owned()),
+        };
+    });
+    states.add(
+        "ready, and a new operator's image waits",
+        Means::Ready,
+        &waits,
+    );
     let without = ready_with(|seen| seen.salt_fingerprint = None);
     states.add(
         "ready, and the Secret with the salt was made a moment ago",

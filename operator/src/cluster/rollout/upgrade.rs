@@ -1,0 +1,266 @@
+//! Which pod template a cluster has now: what its fields ask for enters at once, and what the operator changes by itself when
+//! `spec.upgrade` says so.
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, PodTemplateSpec},
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::ResourceExt;
+
+use super::{
+    accepted::{Accepted, Change, changes, number},
+    turns::Place,
+};
+use crate::{
+    cluster::{
+        context::Context,
+        resource::{PendingRollout, UpgradePolicy},
+        validate::ValidatedCluster,
+    },
+    names::{ANNOTATION_ACCEPT, ANNOTATION_ROLLING_OUT},
+    node::AccessKey,
+};
+
+/// What was decided.
+#[derive(Debug)]
+pub(in crate::cluster) struct Upgrade {
+    accepted: Accepted,
+    /// What waits.
+    pub(in crate::cluster) upcoming: Upcoming,
+    /// What was let in now.
+    pub(in crate::cluster) let_in: Option<LetIn>,
+}
+
+/// What is known of changes that wait.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::cluster) enum Upcoming {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// None does.
+    Nothing,
+    /// These do.
+    Waits(Pending),
+}
+
+/// What waits.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cluster) struct Pending {
+    changes: Vec<Change>,
+    number: String,
+    waits: Waits,
+    /// The nodes' image until then.
+    pub(in crate::cluster) image: Option<String>,
+}
+
+/// What was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetIn {
+    /// The number of the changes.
+    pub number: String,
+    /// Each in words.
+    pub changes: Vec<String>,
+}
+
+/// What somebody or something is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Waits {
+    /// That the resource goes on.
+    Paused,
+    /// A person.
+    Approval,
+    /// A window; nothing where none ever opens.
+    Window(Option<Timestamp>),
+    /// Another cluster.
+    Other(Place),
+    /// What the watches show.
+    Starting,
+}
+
+/// How a cluster is.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cluster) struct Situation<'a> {
+    /// What was accepted; `None` where nothing runs.
+    pub(in crate::cluster) accepted: Option<&'a Accepted>,
+    /// Its StatefulSet.
+    pub(in crate::cluster) set: Option<&'a StatefulSet>,
+    /// Whether all of its pods are of that set's template.
+    pub(in crate::cluster) is_rolled_out: bool,
+    /// The time.
+    pub(in crate::cluster) now: Timestamp,
+}
+
+/// Decides. A turn that is taken here is given back once nothing is rolled out any more.
+pub(in crate::cluster) fn upgrade(
+    cluster: &ValidatedCluster,
+    wanted: &PodTemplateSpec,
+    situation: Situation<'_>,
+    context: &Context,
+) -> Upgrade {
+    let wanted = serde_json::to_value(wanted).unwrap_or_default();
+    let place = (cluster.namespace.clone(), cluster.name.as_str().to_owned());
+    let Some(accepted) = situation.accepted else {
+        return Upgrade {
+            accepted: Accepted::all_of(cluster, wanted),
+            upcoming: Upcoming::Nothing,
+            let_in: None,
+        };
+    };
+    let mut accepted = accepted.clone();
+    if situation.is_rolled_out && situation.mark() == accepted.rollout.as_ref() {
+        accepted.rollout = None;
+    }
+    accepted.follow(cluster, &wanted);
+    let changes = changes(&accepted.template, &wanted);
+    let (mut upcoming, mut let_in) = (Upcoming::Nothing, None);
+    if !changes.is_empty() {
+        let number = number(&changes);
+        let waits = policy(cluster, &number, situation.now).or_else(|| turn(&place, context));
+        if let Some(waits) = waits {
+            upcoming = Upcoming::Waits(Pending {
+                changes,
+                number,
+                waits,
+                image: accepted.image().map(str::to_owned),
+            });
+        } else {
+            accepted = Accepted::all_of(cluster, wanted);
+            accepted.rollout = Some(number.clone());
+            let changes = changes.iter().map(in_words).collect();
+            let_in = Some(LetIn { number, changes });
+        }
+    }
+    match (&accepted.rollout, cluster.spec.paused) {
+        (None, _) => context.turns.release(&place),
+        (Some(_), true) => context.turns.pause(&place),
+        (Some(_), false) => context.turns.hold(&place),
+    }
+    Upgrade {
+        accepted,
+        upcoming,
+        let_in,
+    }
+}
+
+impl Situation<'_> {
+    /// What its StatefulSet says of a rollout.
+    fn mark(&self) -> Option<&String> {
+        self.set?.annotations().get(ANNOTATION_ROLLING_OUT)
+    }
+}
+
+/// What the resource waits for.
+fn policy(cluster: &ValidatedCluster, number: &str, now: Timestamp) -> Option<Waits> {
+    let upgrade = &cluster.spec.upgrade;
+    if cluster.spec.paused {
+        return Some(Waits::Paused);
+    }
+    match upgrade.policy {
+        UpgradePolicy::Automatic => None,
+        UpgradePolicy::Manual => {
+            let is_accepted = cluster.accepts.as_deref() == Some(number);
+            (!is_accepted).then_some(Waits::Approval)
+        }
+        UpgradePolicy::Window => {
+            let window = upgrade.window.as_ref();
+            let is_open = window.is_some_and(|window| window.is_open(now));
+            let opens = window.and_then(|window| window.opening_after(now));
+            (!is_open).then_some(Waits::Window(opens))
+        }
+    }
+}
+
+/// What the operator waits for.
+fn turn(place: &Place, context: &Context) -> Option<Waits> {
+    match context.rolling_out() {
+        None => Some(Waits::Starting),
+        Some(marked) => context.turns.take(place, marked).err().map(Waits::Other),
+    }
+}
+
+fn in_words(change: &Change) -> String {
+    let told = change.told();
+    match (told.from, told.to) {
+        (Some(from), Some(to)) => format!("{}: {from} -> {to}", told.field),
+        (None, Some(to)) => format!("{}: {to} comes", told.field),
+        (_, None) => format!("{} goes", told.field),
+    }
+}
+
+impl Upgrade {
+    /// Writes it into what is to be applied.
+    pub(in crate::cluster) fn shape(&self, wanted: &mut StatefulSet) {
+        if let (Some(template), Some(spec)) = (self.accepted.typed(), wanted.spec.as_mut()) {
+            spec.template = template;
+        }
+        if let Some(rollout) = &self.accepted.rollout {
+            let annotations = wanted.metadata.annotations.get_or_insert_default();
+            annotations.insert(ANNOTATION_ROLLING_OUT.to_owned(), rollout.clone());
+        }
+    }
+
+    /// The ConfigMap that keeps it.
+    pub(in crate::cluster) fn config_map(
+        &self,
+        cluster: &ValidatedCluster,
+        key: &AccessKey,
+    ) -> ConfigMap {
+        self.accepted.config_map(cluster, key)
+    }
+}
+
+impl Pending {
+    /// As the status tells it.
+    pub(in crate::cluster) fn told(
+        &self,
+        cluster: &ValidatedCluster,
+        pods: Vec<String>,
+    ) -> PendingRollout {
+        let number = &self.number;
+        let (reason, message) = match &self.waits {
+            Waits::Paused => ("Paused", "spec.paused is true".to_owned()),
+            Waits::Approval => {
+                let (name, namespace) = (&cluster.name, &cluster.namespace);
+                let message = format!(
+                    "upgrade.policy is Manual. Let it in: kubectl annotate osc {name} -n {namespace} --overwrite {ANNOTATION_ACCEPT}={number}"
+                );
+                ("Manual", message)
+            }
+            Waits::Window(Some(opens)) => {
+                let message =
+                    format!("upgrade.policy is Window, and the next one opens at {opens}");
+                ("Window", message)
+            }
+            Waits::Window(None) => {
+                let message = "upgrade.policy is Window, and none opens in the next four years";
+                ("Window", message.to_owned())
+            }
+            Waits::Other((namespace, name)) => {
+                let message = format!(
+                    "pods of cluster {namespace}/{name} are being replaced; the next cluster follows when it is done"
+                );
+                ("OtherCluster", message)
+            }
+            Waits::Starting => {
+                let message = "the operator has begun a moment ago, and looks which clusters are being rolled out";
+                ("Starting", message.to_owned())
+            }
+        };
+        let opens_at = match self.waits {
+            Waits::Window(opens) => opens.map(Time),
+            _ => None,
+        };
+        PendingRollout {
+            changes: self.changes.iter().map(Change::told).collect(),
+            pods,
+            reason: reason.to_owned(),
+            message,
+            opens_at,
+            accept: number.clone(),
+        }
+    }
+}
