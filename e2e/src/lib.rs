@@ -14,4 +14,4 @@ pub use dashboard::{Dashboard, Panel, PanelQuery};
 pub use prober::{Place, Prober, Round, Target};
 pub use prometheus::{Prometheus, Range, Series};
 pub use stage::{Stage, condition, osc};
-pub use workload::{RunningScript, Workload};
+pub use workload::{IMAGE, RunningScript, Workload};

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::Stage;
 
-pub(crate) const IMAGE: &str = "opensecureconf-e2e/python-client:2.3.1-1";
+/// The image with Python and the published client.
+pub const IMAGE: &str = "opensecureconf-e2e/python-client:2.3.1-1";
 
 /// What every script begins with.
 const PRELUDE: &str = "

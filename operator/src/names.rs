@@ -41,6 +41,8 @@ pub const ANNOTATION_LAYOUT: &str = "opensecureconf.io/layout";
 pub const ANNOTATION_OPERATOR: &str = "opensecureconf.io/operator";
 /// Annotation of the StatefulSet while its nodes sleep, and until all of them are back: how many there are.
 pub const ANNOTATION_HIBERNATED: &str = "opensecureconf.io/hibernated-replicas";
+/// Annotation of volume claims: which incarnation of its node lives on the volume.
+pub const ANNOTATION_INCARNATION: &str = "opensecureconf.io/incarnation";
 /// Annotation of the pod template: `spec.restartedAt`.
 pub const ANNOTATION_RESTARTED_AT: &str = "opensecureconf.io/restarted-at";
 /// The same as `kubectl rollout restart` writes it.

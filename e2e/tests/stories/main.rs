@@ -2,6 +2,7 @@
 
 mod day_two;
 mod platforms;
+mod recovery;
 mod replication;
 mod rolling;
 mod schema;

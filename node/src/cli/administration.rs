@@ -1,15 +1,16 @@
 //! Commands that give a running node orders, over loopback, with its cluster key and its certificate.
 
 use std::{
-    io::{self, Write},
-    path::Path,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
 use clap::ArgMatches;
 
 use super::{
-    commands::{Outcome, counted, path, wait_for},
+    commands::{Outcome, beside, counted, path, wait_for},
+    given_database::GivenDatabase,
     running_node::{self, Member, Removed},
 };
 use crate::{
@@ -144,7 +145,7 @@ pub(crate) fn leave(config: &Config) -> anyhow::Result<Outcome> {
 /// Exports the salt, or compares one with it.
 pub(crate) fn salt(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     match arguments.subcommand() {
-        Some(("export", arguments)) => export(config, path(arguments, "output")?),
+        Some(("export", arguments)) => export(config, arguments),
         Some(("compare", arguments)) => {
             let file = path(arguments, "file")?;
             let salt = read_salt_file(file)?;
@@ -165,17 +166,40 @@ pub(crate) fn salt(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
     }
 }
 
-fn export(config: &Config, output: &Path) -> anyhow::Result<Outcome> {
-    // Before the node is asked for it; nothing is overwritten either way.
+fn export(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    let output = path(arguments, "output")?;
+    let is_stream = output == Path::new("-");
+    let mut out = io::stdout();
     ensure!(
-        output.symlink_metadata().is_err(),
+        !(is_stream && out.is_terminal()),
+        "a salt is no text for a terminal: send standard output into a file, or name one with --output"
+    );
+    // Before anybody is asked for it; nothing is overwritten either way.
+    ensure!(
+        is_stream || output.symlink_metadata().is_err(),
         "{} exists already; name another file",
         output.display()
     );
-    let salt = wait_for(running_node::export_salt(config))?;
+    let salt = match arguments.get_one::<PathBuf>("from") {
+        Some(from) => {
+            let from = GivenDatabase::open(from, "--from", beside(config))?;
+            store::ImportSource::open(from.path(), None)?.salt().clone()
+        }
+        None => wait_for(running_node::export_salt(config))?,
+    };
+    if is_stream {
+        out.write_all(salt.bytes())?;
+        out.flush()?;
+        writeln!(
+            io::stderr(),
+            "the salt ({}) is written to standard output; keep it secret",
+            salt.fingerprint()
+        )?;
+        return Ok(Outcome::Done);
+    }
     store::export_salt(output, &salt)?;
     writeln!(
-        io::stdout(),
+        out,
         "the salt ({}) is in {}; keep it secret",
         salt.fingerprint(),
         output.display()

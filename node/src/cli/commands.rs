@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::ArgMatches;
 
-use super::running_node;
+use super::{given_database::GivenDatabase, running_node};
 use crate::{
     budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
@@ -229,13 +229,13 @@ pub(crate) fn health(
 
 /// Brings the entries of another database in through the running node with these settings.
 pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let from = existing(path(arguments, "from")?, "--from")?;
+    let from = GivenDatabase::open(path(arguments, "from")?, "--from", beside(config))?;
     let salt = arguments.get_one::<PathBuf>("salt").map(PathBuf::as_path);
     let dry_run = arguments.get_flag("dry-run");
     let mut progress = io::stderr();
     let imported = wait_for(running_node::import(
         config,
-        from,
+        from.path(),
         salt,
         dry_run,
         &mut progress,
@@ -283,13 +283,25 @@ pub(super) fn wait_for<T>(command: impl Future<Output = anyhow::Result<T>>) -> a
     runtime.block_on(command)
 }
 
+/// The folder of the node's database: it has room for another one.
+pub(super) fn beside(config: &Config) -> &Path {
+    folder_of(&config.database_path)
+}
+
+fn folder_of(database: &Path) -> &Path {
+    database
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
 /// The node's own database, which is there.
 fn database(config: &Config) -> anyhow::Result<&Path> {
     existing(&config.database_path, "--database-path (OSC_DATABASE_PATH)")
 }
 
 /// A database that is there; SQLite's own words for one that is not name no option.
-fn existing<'a>(path: &'a Path, option: &str) -> anyhow::Result<&'a Path> {
+pub(super) fn existing<'a>(path: &'a Path, option: &str) -> anyhow::Result<&'a Path> {
     // What cannot be looked at is told better by whoever opens it.
     let absent = matches!(path.try_exists(), Ok(false));
     ensure!(

@@ -3,6 +3,7 @@
 mod administration;
 mod command;
 mod commands;
+mod given_database;
 mod running_node;
 mod serve;
 mod subcommands;

@@ -152,11 +152,21 @@ fn salt_command() -> Command {
         .subcommand(
             Command::new("export")
                 .about("Write the salt into a file; keep it secret, and together with a backup")
-                .after_help(order_help("salt export --output /tmp/salt"))
+                .after_help(format!(
+                    "{}\n\nFrom a backup, on a node that has no salt yet:\n  \
+                     kubectl exec -i POD -c node -- osc-node salt export --from - --output - < backup.db > salt",
+                    order_help("salt export --output /tmp/salt")
+                ))
                 .arg(
                     file("output")
                         .long("output")
-                        .help("Where the salt goes; must not exist"),
+                        .help("Where the salt goes; must not exist. - is standard output"),
+                )
+                .arg(
+                    file("from")
+                        .long("from")
+                        .required(false)
+                        .help("A backup whose salt is wanted, not the running node's. - is standard input"),
                 ),
         )
         .subcommand(
@@ -213,7 +223,8 @@ fn import_command() -> Command {
              4 done, but some entries were left out: they are named.\n\n\
              Examples:\n  \
              osc-node import --from old/configurations.db --dry-run\n  \
-             osc-node import --from original/configurations.db --salt original/encryption.salt",
+             osc-node import --from original/configurations.db --salt original/encryption.salt\n  \
+             kubectl exec -i POD -c node -- osc-node import --from - < backup.db",
         )
         .arg(
             Arg::new("from")
@@ -221,7 +232,7 @@ fn import_command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .value_name("FILE")
                 .required(true)
-                .help("The database whose entries are wanted; it is only read"),
+                .help("The database whose entries are wanted; it is only read. - is standard input"),
         )
         .arg(
             Arg::new("salt")

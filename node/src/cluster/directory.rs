@@ -162,6 +162,7 @@ mod tests {
             not_ready: None,
             suspended: None,
             waits_for_owner: false,
+            fenced: None,
             founding: None,
             head: Seq::START,
             purged_clock: Clock::default(),

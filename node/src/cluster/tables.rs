@@ -189,6 +189,11 @@ impl FenceReason {
             Self::Restored => "it was restored from a backup",
         }
     }
+
+    /// Whether its owner may let it go on with what it has: only then others know none of its changes under other numbers.
+    pub fn is_forgivable(self) -> bool {
+        self == Self::BelowPurgeMark
+    }
 }
 
 /// Up to where members had purged the tombstones of their own feeds.

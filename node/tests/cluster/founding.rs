@@ -100,6 +100,54 @@ async fn a_cluster_begins_where_the_data_is() {
     assert_eq!(cluster.api(0).value("entry").await, "kept");
 }
 
+/// As the operator's status tells it, without Kubernetes: each node was restored as one of a living cluster, and none lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_are_all_fenced_are_copied_and_a_new_cluster_takes_their_entries() {
+    let mut cluster = Cluster::founded(2).await;
+    cluster.api(1).create("entry", "kept").await.with(201);
+    cluster.converged().await;
+    let done = |(code, told): (Option<i32>, String)| assert_eq!(code, Some(0), "{told}");
+    for node in &mut cluster.nodes {
+        node.stop().await;
+        let copy = format!("../copy-{}.db", node.number);
+        done(node.run_to_its_end(&["backup", "--output", &copy]));
+        done(node.run_to_its_end(&["restore", "--input", &copy, "--force"]));
+    }
+    cluster.start_all().await;
+    for node in 0..2 {
+        cluster.state(node, "fenced").await;
+        let status = cluster.status_until(node, "it tells all", |_| true).await;
+        assert_eq!(status["details"]["fenced"], "restored", "{status}");
+    }
+    let (code, told) = cluster.nodes[0].order(&["unfence"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("cannot be overlooked"), "{told}");
+    done(cluster.nodes[0].run_to_its_end(&["backup", "--output", "../fenced.db"]));
+
+    let salt = [
+        "salt",
+        "export",
+        "--from",
+        "../fenced.db",
+        "--output",
+        "../salt",
+    ];
+    done(cluster.nodes[0].run_to_its_end(&salt));
+    for node in &mut cluster.nodes {
+        node.stop().await;
+        node.wipe();
+        // As the Secret of a lost cluster keeps it.
+        node.set("OSC_SALT_SECRET_FILE", "../salt");
+    }
+    cluster.start_all().await;
+    let init = cluster.nodes[0].bootstrap(2).wait_with_output().unwrap();
+    assert!(init.status.success(), "{init:?}");
+    cluster.all_ready().await;
+    done(cluster.nodes[0].order(&["import", "--from", "../fenced.db"]));
+    cluster.converged().await;
+    assert_eq!(cluster.api(1).value("entry").await, "kept");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_foundings_refuse_each_other_and_both_go_on() {
     let cluster = Cluster::split(4, &[2, 3]).await;

@@ -129,6 +129,17 @@ impl Node {
         (output.status.code(), complaint)
     }
 
+    /// The same of a command that gives this node, which runs, an order.
+    pub(crate) fn order(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let place = self.places.of(self.number).unwrap();
+        let mut command = self.command();
+        command.env("OSC_HOST_PORT", place.port().to_string());
+        let output = command.args(arguments).stderr(Stdio::piped()).output();
+        let output = output.unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), complaint)
+    }
+
     /// `osc-node bootstrap` with the settings of this node, which runs, and with the places of all.
     pub(crate) fn bootstrap(&self, nodes: usize) -> Child {
         let places = (0..nodes).filter_map(|node| self.places.of(node));

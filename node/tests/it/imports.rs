@@ -1,6 +1,10 @@
 //! `osc-node import`: the entries of one database come into a running node, encrypted as they are.
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Output, Stdio},
+};
 
 use opensecureconf_node::{
     crypto::{Iterations, Salt, UserKey, derive},
@@ -30,6 +34,15 @@ fn node_with_salt_of(other: Option<&Path>) -> TestNode {
 
 /// Runs `import` with the settings of a running node. Gives the exit code, what it tells and its progress.
 async fn import(node: &TestNode, key: &str, arguments: &[&str]) -> (i32, String, String) {
+    import_with(node, key, arguments, Stdio::null()).await
+}
+
+async fn import_with(
+    node: &TestNode,
+    key: &str,
+    arguments: &[&str],
+    input: Stdio,
+) -> (i32, String, String) {
     let port = node.url.rsplit(':').next().unwrap();
     let folder = node.folder.path().to_owned();
     let mut command = osc_node(&folder);
@@ -38,7 +51,8 @@ async fn import(node: &TestNode, key: &str, arguments: &[&str]) -> (i32, String,
         .env("OSC_HOST_PORT", port)
         .env("OSC_CLUSTER_KEY", key)
         .arg("import")
-        .args(arguments);
+        .args(arguments)
+        .stdin(input);
     let run = tokio::task::spawn_blocking(move || command.output().unwrap());
     let Output {
         status,
@@ -123,6 +137,54 @@ async fn entries_come_encrypted_as_they_are_and_replace_nothing() {
         told.contains("written        0\nthere already  2"),
         "{told}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_comes_in_through_standard_input_and_leaves_no_copy() {
+    let one = node_with_salt_of(None);
+    let other = node_with_salt_of(Some(one.folder.path()));
+    put(&one, "/configs/kept?", USER_KEY, json!({"value": 42})).await;
+    let backup = one.folder.path().join("backup.db");
+    let mut command = osc_node(one.folder.path());
+    command.envs(environment(one.folder.path()));
+    command.args(["backup", "--output"]).arg(&backup);
+    assert!(command.status().unwrap().success());
+
+    let input = || Stdio::from(File::open(&backup).unwrap());
+    let (code, told, _) = import_with(&other, CLUSTER_KEY, &["--from", "-"], input()).await;
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("written        1"), "{told}");
+    assert_eq!(
+        get(&other, "/configs/kept", USER_KEY).await.1["value"],
+        json!(42)
+    );
+    let left = fs::read_dir(other.folder.path()).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| !name.starts_with(".given")));
+
+    let (code, _, told) = import(&other, CLUSTER_KEY, &["--from", "-"]).await;
+    assert_eq!(code, 1);
+    assert!(told.contains("standard input is empty"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_tells_its_salt_where_no_node_has_one() {
+    let node = node_with_salt_of(None);
+    put(&node, "/configs/kept?", USER_KEY, json!({"value": 42})).await;
+    let salt = fs::read(node.folder.path().join("encryption.salt")).unwrap();
+    let elsewhere = TempDir::new().unwrap();
+    let backup = elsewhere.path().join("backup.db");
+    let mut command = osc_node(node.folder.path());
+    command.envs(environment(node.folder.path()));
+    command.args(["backup", "--output"]).arg(&backup);
+    assert!(command.status().unwrap().success());
+    let mut command = osc_node(elsewhere.path());
+    command.envs(environment(elsewhere.path()));
+    command.args(["salt", "export", "--from", "-", "--output", "-"]);
+    let told = command.stdin(File::open(&backup).unwrap());
+    let told = told.output().unwrap();
+    assert!(told.status.success(), "{told:?}");
+    assert_eq!(told.stdout, salt);
 }
 
 #[tokio::test(flavor = "multi_thread")]

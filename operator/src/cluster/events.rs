@@ -127,6 +127,24 @@ pub(super) async fn announce_replaced(
     .await;
 }
 
+/// An event for a volume that is given up.
+pub(super) async fn announce_given_up(
+    cluster: &OpenSecureConfCluster,
+    claim: &str,
+    incarnation: &str,
+    recorder: &Recorder,
+) {
+    let note = format!(
+        "gave up volume {claim} of incarnation {incarnation}, as spec.rebuildMembers asks for: its node takes what it had from the others"
+    );
+    let related = ObjectReference {
+        field_path: Some(incarnation.to_owned()),
+        ..object(cluster, "PersistentVolumeClaim", claim)
+    };
+    let (type_, reason) = (EventType::Normal, "VolumeGivenUp");
+    publish(cluster, type_, reason, note, related, recorder).await;
+}
+
 /// What a node was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {

@@ -1,7 +1,7 @@
 //! Which layout the objects of a cluster were made with: names, paths and annotations that hold together. Pure.
 
 use super::{
-    dereference::DereferencedObjects, secrets::ManagedSecret, stalled::Stalled,
+    dereference::DereferencedObjects, recovery, secrets::ManagedSecret, stalled::Stalled,
     validate::ValidatedCluster,
 };
 use crate::names::LAYOUT;
@@ -38,9 +38,13 @@ pub(super) fn unsupported(
                 |layout| layout.to_string(),
             ),
             format!(
-                "to keep the entries, back up a node with the program that runs there (osc-node backup) together with Secret {}; then \
-                 create a cluster under another name, restore the backup into it (osc-node restore --new-cluster), and delete this one",
-                ManagedSecret::Salt.name(&cluster.name)
+                "to keep the entries, back up a node with the program that runs there ({}); give a cluster under another name, NEW, the same salt \
+                 (Secret NEW-salt with the entry of Secret {}), create it, bring the entries in (`kubectl exec -i NEW-0 -n {} -c node -- osc-node \
+                 import --from - < {name}-0.db`), and delete this one",
+                format_args!("`{}`", recovery::backup(cluster, &cluster.name.pod(0))),
+                ManagedSecret::Salt.name(&cluster.name),
+                cluster.namespace,
+                name = cluster.name,
             ),
         ),
     };

@@ -73,7 +73,7 @@ pub(super) fn plan(
     found: &DereferencedObjects,
     stateful_set: Option<&StatefulSet>,
     pods: &[(Pod, Option<NodeDetails>)],
-    rest: Rest,
+    (rest, given_up): (Rest, Option<usize>),
 ) -> MembershipPlan {
     let resting = rest.nodes();
     // Who has no StatefulSet just now is no less a member.
@@ -106,6 +106,8 @@ pub(super) fn plan(
         bootstrap: decide(&found.bootstrap().mark, &answers),
         scaling: scaling::plan(&Situation {
             name: cluster.name.as_str(),
+            namespace: &cluster.namespace,
+            given_up,
             wanted: cluster.spec.replicas,
             current,
             nodes: &nodes,

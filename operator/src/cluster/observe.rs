@@ -75,7 +75,10 @@ pub(super) async fn salt_reports(
         }))
     }))
     .await;
-    let mut salt_reports = SaltReports::default();
+    let mut salt_reports = SaltReports {
+        asleep: running == Some(0),
+        ..SaltReports::default()
+    };
     for (ordinal, answer) in (0..).zip(answers) {
         match answer {
             Some(member) => salt_reports.members.extend(member),
@@ -126,5 +129,10 @@ fn ip(pod: &Pod) -> Option<IpAddr> {
 
 /// The number at the end of a pod's name.
 pub(super) fn ordinal(pod: &Pod) -> Option<usize> {
-    pod.name_any().rsplit('-').next()?.parse().ok()
+    ordinal_of(&pod.name_any())
+}
+
+/// The same of the name alone.
+pub(super) fn ordinal_of(name: &str) -> Option<usize> {
+    name.rsplit('-').next()?.parse().ok()
 }

@@ -10,6 +10,7 @@ use super::{
     hibernation::{self, Rest},
     membership::{self, MembershipPlan},
     pause::Pause,
+    rebuild::{self, RebuildPlan},
     resource::ClusterStatus,
     stalled::Stalled,
     status::Course,
@@ -21,6 +22,7 @@ use crate::{node::NodeDetails, pki::Trust};
 /// What was decided.
 pub(super) struct Planned {
     pub(super) membership: MembershipPlan,
+    pub(super) rebuild: RebuildPlan,
     rest: Rest,
     growth: Growth,
     restarted_at: Option<String>,
@@ -46,7 +48,8 @@ pub(super) async fn plan(
         claims: &found.volumes,
     };
     let rest = hibernation::plan(situation, own_pods.clone());
-    let membership = membership::plan(valid, found, there, pods, rest);
+    let rebuild = rebuild::plan_rebuild(valid, there, pods, &found.volumes, rest);
+    let membership = membership::plan(valid, found, there, pods, (rest, rebuild.keeps()));
     let growth = match rest {
         Rest::Awake => {
             volumes::look(client, valid, there, &found.volumes, membership.replicas()).await?
@@ -55,6 +58,7 @@ pub(super) async fn plan(
         Rest::Holding { .. } | Rest::Asleep { .. } | Rest::Waking { .. } => Growth::Settled,
     };
     Ok(Planned {
+        rebuild,
         rest,
         growth,
         restarted_at: volumes::restarted_at(there, own_pods),

@@ -19,6 +19,8 @@ pub struct RefusedPod {
     pub name: String,
     /// The words of whoever refused it.
     pub words: String,
+    /// Since when it is refused in these words, where Kubernetes says it.
+    pub since: Option<Timestamp>,
 }
 
 /// The pods that the StatefulSet lacks and that were refused. Asks only while pods are missing; nothing where events cannot be read.
@@ -42,8 +44,8 @@ pub(super) async fn refused(
         Ok(events) => missing
             .into_iter()
             .filter_map(|name| {
-                let words = refusal(&events.items, &name)?;
-                Some(RefusedPod { name, words })
+                let (words, since) = refusal(&events.items, &name)?;
+                Some(RefusedPod { name, words, since })
             })
             .collect(),
         Err(error) => {
@@ -55,22 +57,32 @@ pub(super) async fn refused(
     }
 }
 
-/// What was said last of a pod that does not exist, unless it could be made since.
-fn refusal(events: &[Event], pod: &str) -> Option<String> {
+/// What was said last of a pod that does not exist, unless it could be made since, and since when it is said.
+fn refusal(events: &[Event], pod: &str) -> Option<(String, Option<Timestamp>)> {
     let last = events
         .iter()
         .filter(|event| event.reason.as_deref() == Some(FAILED))
         .filter(|event| subject(event).is_some_and(|subject| is_of(subject, pod)))
         .max_by_key(|event| last_seen(event))?;
-    let overcome = events.iter().any(|event| {
-        event.reason.as_deref() == Some(SUCCEEDED)
-            && subject(event) == subject(last)
-            && last_seen(event) > last_seen(last)
-    });
+    let made = events
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some(SUCCEEDED))
+        .filter(|event| subject(event) == subject(last))
+        .filter_map(last_seen)
+        .max();
+    let overcome = made.is_some_and(|made| Some(made) > last_seen(last));
     let (_, words) = last.note.as_deref()?.split_once(" failed error: ")?;
     let pod_is_forbidden = format!("pods \"{pod}\" is forbidden: ");
     let words = words.strip_prefix(&pod_is_forbidden).unwrap_or(words);
-    (!overcome).then(|| words.to_owned())
+    // One event counts them all, also those of before it was made the last time.
+    let since = first_seen(last).max(made);
+    (!overcome).then(|| (words.to_owned(), since))
+}
+
+fn first_seen(event: &Event) -> Option<Timestamp> {
+    let of_older_api = event.deprecated_first_timestamp.as_ref();
+    let first = event.event_time.as_ref().map(|time| time.0);
+    first.or(of_older_api.map(|time| time.0))
 }
 
 /// `Pod NAME`, or `Claim NAME Pod NAME`: `Create Pod demo-0 in StatefulSet demo failed error: ...`, in either case of the first letter.
@@ -109,6 +121,26 @@ mod tests {
         .unwrap()
     }
 
+    fn words(events: &[Event], pod: &str) -> Option<String> {
+        refusal(events, pod).map(|(words, _)| words)
+    }
+
+    #[test]
+    fn it_is_refused_since_it_was_refused_first_after_it_was_made_last() {
+        let mut refused = event(FAILED, QUOTA, 9);
+        refused.deprecated_first_timestamp = event(FAILED, QUOTA, 2).deprecated_last_timestamp;
+        let since = |events: &[Event]| {
+            let (_, since) = refusal(events, "demo-0").unwrap();
+            since.unwrap().to_string()
+        };
+        assert_eq!(
+            since(std::slice::from_ref(&refused)),
+            "2026-01-01T00:00:02Z"
+        );
+        let made = event(SUCCEEDED, POD_MADE, 5);
+        assert_eq!(since(&[made, refused]), "2026-01-01T00:00:05Z");
+    }
+
     // As Kubernetes 1.35.4 wrote them.
     const QUOTA: &str = "Create Pod demo-0 in StatefulSet demo failed error: pods \"demo-0\" is forbidden: exceeded quota: few, \
                          requested: pods=1, used: pods=0, limited: pods=0";
@@ -119,10 +151,10 @@ mod tests {
     fn a_pod_that_a_quota_refuses_is_told_of_in_its_words() {
         let events = [event(FAILED, QUOTA, 5), event(SUCCEEDED, CLAIM_MADE, 7)];
         assert_eq!(
-            refusal(&events, "demo-0").as_deref(),
+            words(&events, "demo-0").as_deref(),
             Some("exceeded quota: few, requested: pods=1, used: pods=0, limited: pods=0")
         );
-        assert_eq!(refusal(&events, "demo-1"), None);
+        assert_eq!(words(&events, "demo-1"), None);
     }
 
     #[test]
@@ -139,7 +171,7 @@ mod tests {
                      forbidden: exceeded quota: disks";
         let events = [event(FAILED, QUOTA, 5), event(FAILED, claim, 6)];
         assert_eq!(
-            refusal(&events, "demo-0").as_deref(),
+            words(&events, "demo-0").as_deref(),
             Some("persistentvolumeclaims \"data-demo-0\" is forbidden: exceeded quota: disks")
         );
     }

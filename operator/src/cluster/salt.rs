@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{secrets::ManagedSecret, validate::ValidatedCluster};
+use super::{observe::ordinal_of, secrets::ManagedSecret, validate::ValidatedCluster, volumes};
 
 /// 64 random bytes that every key of the cluster is derived with. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct SaltReports {
     pub members: Vec<MemberSalt>,
     /// Names of nodes that should run and do not answer.
     pub silent: Vec<String>,
+    /// Whether no node is to run.
+    pub asleep: bool,
 }
 
 /// Why a lost salt is not put back now.
@@ -66,14 +68,23 @@ pub enum RestoreBlocked {
     /// No member is left that has it.
     #[error("no node belongs to the cluster, so none surely has it")]
     Nowhere,
+    /// No node runs that could be asked.
+    #[error("no node runs that could bring it, because hibernate is true")]
+    Asleep,
     /// Somebody who may know better does not answer.
     #[error(
-        "the operator puts it back from a node that belongs to the cluster, and waits for {0} to answer"
+        "the operator puts it back from a node that belongs to the cluster, and waits for {} to answer", .0.join(", ")
     )]
-    Silent(String),
+    Silent(Vec<String>),
     /// Members of several clusters answer.
-    #[error("nodes have different salts ({0}), so which one was lost is for you to say")]
-    Disputed(String),
+    #[error("nodes have different salts ({}), so which one was lost is for you to say", told(.0))]
+    Disputed(Vec<MemberSalt>),
+}
+
+fn told(members: &[MemberSalt]) -> String {
+    let each = members.iter();
+    let each = each.map(|member| format!("{}: {}", member.node, member.salt.fingerprint()));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// Chooses whose salt is put back. `had` is the fingerprint of the lost one, where the status remembers it: a member that
@@ -85,22 +96,25 @@ pub fn restorable(
     salt_reports: &SaltReports,
     had: Option<&str>,
 ) -> Result<MemberSalt, RestoreBlocked> {
-    let SaltReports { members, silent } = salt_reports;
+    let SaltReports {
+        members,
+        silent,
+        asleep,
+    } = salt_reports;
     if let Some(first) = members.first()
         && members.iter().any(|member| member.salt != first.salt)
     {
-        let each = members.iter();
-        let each = each.map(|member| format!("{}: {}", member.node, member.salt.fingerprint()));
-        return Err(RestoreBlocked::Disputed(
-            each.collect::<Vec<_>>().join(", "),
-        ));
+        return Err(RestoreBlocked::Disputed(members.clone()));
     }
     let same = |member: &&MemberSalt| had.is_some_and(|had| member.salt.fingerprint() == had);
     if let Some(member) = members.iter().find(same) {
         return Ok(member.clone());
     }
     if !silent.is_empty() {
-        return Err(RestoreBlocked::Silent(silent.join(", ")));
+        return Err(RestoreBlocked::Silent(silent.clone()));
+    }
+    if *asleep && members.is_empty() {
+        return Err(RestoreBlocked::Asleep);
     }
     members.first().cloned().ok_or(RestoreBlocked::Nowhere)
 }
@@ -108,45 +122,79 @@ pub fn restorable(
 /// A salt that is missing beside the volumes that need it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Secret {secret} is missing, but volumes of this cluster exist ({claims}): without their salt no value on them can be opened; {why}. \
-     From a backup: kubectl create secret generic {secret} -n {namespace} --from-file=salt=FILE (64 bytes). {beyond}\
-     If no copy of the salt is left anywhere, the entries are lost: then delete the OpenSecureConfCluster, then these claims, and \
-     apply it again to begin anew without them",
-    claims = .claims.join(", ")
+    "Secret {secret} is missing, but volumes of this cluster exist ({}): without their salt no value on them can be opened; {why}. {steps}",
+    .claims.join(", ")
 )]
 pub struct SaltMissing {
     secret: String,
-    namespace: String,
     claims: Vec<String>,
     why: RestoreBlocked,
-    /// What to do about volumes whose nodes are not to run; empty where there are none.
-    beyond: String,
+    /// What can be done about it.
+    steps: String,
 }
 
 impl SaltMissing {
     /// Of this cluster, whose claims are named one by one: a pattern would name another cluster's too.
     pub fn new(cluster: &ValidatedCluster, claims: &[String], why: RestoreBlocked) -> Self {
-        let count = i32::try_from(claims.len()).unwrap_or(i32::MAX);
-        let beyond = if count > cluster.spec.replicas {
-            format!(
-                "Some of these volumes have no node now: with {count} replicas theirs are asked too. "
-            )
-        } else {
-            String::new()
-        };
         Self {
             secret: ManagedSecret::Salt.name(&cluster.name),
-            namespace: cluster.namespace.clone(),
             claims: claims.to_vec(),
+            steps: steps(cluster, claims, &why),
             why,
-            beyond,
         }
     }
+}
+
+/// What a person can do, what loses nothing first.
+fn steps(cluster: &ValidatedCluster, claims: &[String], why: &RestoreBlocked) -> String {
+    let (name, namespace) = (&cluster.name, &cluster.namespace);
+    let secret = ManagedSecret::Salt.name(name);
+    let create =
+        format!("`kubectl create secret generic {secret} -n {namespace} --from-file=salt=salt`");
+    let mut steps = Vec::new();
+    match why {
+        RestoreBlocked::Nowhere => {}
+        RestoreBlocked::Asleep => steps.push(format!(
+            "Wake them, and one that belongs to the cluster brings it: \
+             `kubectl patch osc {name} -n {namespace} --type merge -p '{{\"spec\":{{\"hibernate\":false}}}}'`"
+        )),
+        RestoreBlocked::Silent(silent) => {
+            let ordinals: Vec<_> = silent.iter().filter_map(|node| ordinal_of(node)).collect();
+            let renewal = volumes::renewal(cluster, &ordinals);
+            steps.push(format!(
+                "Their events and logs say what they wait for; where their disks are lost, give those up: `{renewal}`"
+            ));
+        }
+        RestoreBlocked::Disputed(members) => {
+            let each = members.iter().map(|MemberSalt { node, .. }| {
+                format!("`kubectl exec {node} -n {namespace} -c node -- osc-node salt export --output - > salt`")
+            });
+            let each = each.collect::<Vec<_>>().join(" or ");
+            steps.push(format!("Take that of one node, {each}, and put it back: {create}"));
+        }
+    }
+    steps.push(format!(
+        "From a backup, by way of any pod that runs: `kubectl exec -i {name}-0 -n {namespace} -c node -- osc-node salt export --from - --output - \
+         < backup.db > salt`, then {create} (64 bytes)"
+    ));
+    if i32::try_from(claims.len()).unwrap_or(i32::MAX) > cluster.spec.replicas {
+        let count = claims.len();
+        steps.push(format!(
+            "Some of these volumes have no node now: with {count} replicas theirs are asked too"
+        ));
+    }
+    let claims = claims.join(" ");
+    steps.push(format!(
+        "If no copy of the salt is left anywhere, the entries are lost: then delete the OpenSecureConfCluster and these claims \
+         (`kubectl delete osc {name} -n {namespace} && kubectl delete pvc {claims} -n {namespace}`), and apply it again to begin anew without them"
+    ));
+    steps.join(". ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::{resource::prod, validate::validate};
 
     fn of(node: &str, byte: u8) -> MemberSalt {
         MemberSalt {
@@ -160,6 +208,7 @@ mod tests {
         SaltReports {
             members: members.to_vec(),
             silent: silent.iter().map(|name| (*name).to_owned()).collect(),
+            asleep: false,
         }
     }
 
@@ -175,7 +224,7 @@ mod tests {
         let other = Salt::new([9; 64]).fingerprint();
         for had in [None, Some(other.as_str())] {
             let some = heard(&[of("a", 1)], &["b"]);
-            let waits = Err(RestoreBlocked::Silent("b".to_owned()));
+            let waits = Err(RestoreBlocked::Silent(vec!["b".to_owned()]));
             assert_eq!(restorable(&some, had), waits);
             // Whatever the status says: a Secret that was wrong is remembered too.
             let all = heard(&[of("a", 1), of("b", 1)], &[]);
@@ -190,6 +239,21 @@ mod tests {
             restorable(&heard(&[], &[]), None),
             Err(RestoreBlocked::Nowhere)
         );
+    }
+
+    #[test]
+    fn nodes_that_sleep_are_to_be_woken_first() {
+        let asleep = SaltReports {
+            asleep: true,
+            ..SaltReports::default()
+        };
+        assert_eq!(restorable(&asleep, None), Err(RestoreBlocked::Asleep));
+        let cluster = validate(&prod("{hibernate: true}"), "node:1").unwrap();
+        let claims = ["data-prod-0".to_owned()];
+        let told = SaltMissing::new(&cluster, &claims, RestoreBlocked::Asleep).to_string();
+        let wake =
+            r#"`kubectl patch osc prod -n default --type merge -p '{"spec":{"hibernate":false}}'`"#;
+        assert!(told.contains(wake), "{told}");
     }
 
     #[test]

@@ -10,6 +10,10 @@ use crate::node::{NodeDetails, NodeMember};
 pub struct Situation<'a> {
     /// The cluster's name, which pods' names begin with.
     pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// The ordinal of a node whose volume is given up once it has left.
+    pub given_up: Option<usize>,
     /// How many nodes the resource asks for.
     pub wanted: i32,
     /// How many the StatefulSet has; `None` before it exists.
@@ -65,6 +69,7 @@ pub fn plan(situation: &Situation<'_>) -> ScalePlan {
         Some(current) => ScalePlan {
             blocked: orphan(situation, current.max(wanted)).map(|member| {
                 lost(
+                    situation,
                     member,
                     "has no pod any more",
                     "Scale up to bring it back, and down again",
@@ -87,8 +92,9 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
         .or(in_roster.map(|member| member.state.as_str()));
     let (replicas, blocked) = match (state, own) {
         (None, None) if serving(situation).is_none() => {
-            let message =
-                format!("no node serves that could say what {name} holds; bring one back");
+            let message = format!(
+                "no node serves that could say what {name} holds; bring one back, or set spec.replicas back to {current}"
+            );
             (current, Some(message))
         }
         // Nobody knows it, or it holds nothing that others lack.
@@ -101,9 +107,10 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
         (Some(_), None) => {
             let message = in_roster.map(|member| {
                 lost(
+                    situation,
                     member,
                     "does not answer, so it cannot leave",
-                    "Bring it back",
+                    "Bring it back: its events and logs say what it waits for",
                 )
             });
             (current, message)
@@ -117,7 +124,14 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
 }
 
 /// What a person has to do about a member that the operator cannot ask to leave.
-fn lost(member: &NodeMember, what: &str, how: &str) -> String {
+fn lost(situation: &Situation<'_>, member: &NodeMember, what: &str, how: &str) -> String {
+    let Situation {
+        name: cluster,
+        namespace,
+        ..
+    } = situation;
+    // Who is known of was heard of from a node that serves.
+    let by = serving(situation).unwrap_or_default();
     let NodeMember {
         name,
         state,
@@ -126,7 +140,7 @@ fn lost(member: &NodeMember, what: &str, how: &str) -> String {
     } = member;
     format!(
         "{name} is {state} and {what}: what only it holds would be lost. {how}; or, if its disk is lost, remove it by hand at a node \
-         that serves: kubectl exec POD -c node -- osc-node members remove {name} --incarnation {incarnation} --force"
+         that serves: `kubectl exec {cluster}-{by} -n {namespace} -c node -- osc-node members remove {name} --incarnation {incarnation} --force`"
     )
 }
 
@@ -153,6 +167,7 @@ fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
     let wanted = usize::try_from(situation.wanted).unwrap_or_default();
     roster(situation)
         .filter(|member| member.state == "left")
+        .filter(|member| situation.given_up.is_none() || ordinal(member) != situation.given_up)
         .filter(|member| {
             // One whose pod has not ended yet would see its removal and join again.
             ordinal(member)
@@ -226,6 +241,8 @@ mod tests {
     ) -> ScalePlan {
         plan(&Situation {
             name: "prod",
+            namespace: "shop",
+            given_up: None,
             wanted,
             current,
             nodes,
@@ -293,7 +310,9 @@ mod tests {
         assert_eq!(plan.replicas, 2);
         let message = plan.blocked.unwrap();
         assert!(
-            message.contains("osc-node members remove prod-1 --incarnation prod-1's --force"),
+            message.contains(
+                "kubectl exec prod-0 -n shop -c node -- osc-node members remove prod-1 --incarnation prod-1's --force"
+            ),
             "{message}"
         );
     }
@@ -319,6 +338,21 @@ mod tests {
         let plan = plan_of(1, Some(2), &[None, None]);
         assert_eq!(plan.replicas, 2);
         assert!(plan.blocked.unwrap().contains("what prod-1 holds"));
+    }
+
+    #[test]
+    fn a_node_that_left_to_be_rebuilt_is_not_let_in_again_on_its_old_volume() {
+        let nodes = [node("member", &[("prod-1", "left")]), node("left", &[])];
+        let plan = plan(&Situation {
+            name: "prod",
+            namespace: "shop",
+            given_up: Some(1),
+            wanted: 2,
+            current: Some(2),
+            nodes: &nodes,
+            pods: &(0..2).collect(),
+        });
+        assert_eq!((plan.replicas, plan.steps), (2, vec![]));
     }
 
     #[test]

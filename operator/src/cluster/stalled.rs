@@ -4,6 +4,7 @@ use super::{
     apply,
     build::ClusterResources,
     dereference::DereferencedObjects,
+    recovery,
     salt::SaltMissing,
     secrets::{self, ManagedSecret},
     validate::{self, ValidatedCluster},
@@ -111,13 +112,12 @@ impl Stalled {
 
     /// Where nobody is left who could say what the cluster was.
     pub(super) fn bootstrap_node_lost(cluster: &ValidatedCluster, incarnation: &str) -> Self {
-        let (secret, namespace) = (ManagedSecret::Salt.name(&cluster.name), &cluster.namespace);
+        let secret = ManagedSecret::Salt.name(&cluster.name);
+        let anew = recovery::begin_anew(cluster, &secret, ANNOTATION_BOOTSTRAP);
         Self {
             reason: "BootstrapNodeLost",
             message: format!(
-                "all nodes answer and none belongs to a cluster; the one that bootstrapped it ({incarnation}) is gone with its volume. Restore a \
-                 backup (osc-node restore --new-cluster); or begin anew without the entries: \
-                 kubectl annotate secret {secret} -n {namespace} {ANNOTATION_BOOTSTRAP}-"
+                "all nodes answer and none belongs to a cluster; the one that bootstrapped it ({incarnation}) is gone with its volume. {anew}"
             ),
         }
     }

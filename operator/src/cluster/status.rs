@@ -19,12 +19,13 @@ use super::{
     hibernation::Rest,
     pause::Pause,
     pod_creation::RefusedPod,
+    rebuild::RebuildPlan,
     resource::{ClusterStatus, MemberStatus, OpenSecureConfCluster},
     rollout::RolloutPlan,
     secrets::ManagedSecret,
     stalled::Stalled,
     validate::ValidatedCluster,
-    volumes::Growth,
+    volumes::{Growth, VolumeClaim},
 };
 use crate::{
     names::STATUS_FIELD_MANAGER,
@@ -57,6 +58,10 @@ pub struct Observation<'a> {
     pub blocked: Option<&'a str>,
     /// The claims that have no volume yet.
     pub pending_claims: &'a [PendingClaim],
+    /// The claims of its nodes.
+    pub claims: &'a [VolumeClaim],
+    /// What is done about nodes that somebody wants anew.
+    pub rebuild: &'a RebuildPlan,
     /// The pods that Kubernetes may not make.
     pub refused_pods: &'a [RefusedPod],
     /// What is done about pods of another template.
@@ -120,7 +125,7 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
     } = seen;
     let members: Vec<_> = pods
         .iter()
-        .map(|(pod, details)| member(pod, details.as_ref()))
+        .map(|(pod, details)| member(pod, details.as_ref(), seen.claims))
         .collect();
     let running = stateful_set
         .and_then(|stateful_set| stateful_set.status.clone())
@@ -207,7 +212,20 @@ fn beside_what_was_seen(
     }
 }
 
-fn member(pod: &Pod, details: Option<&NodeDetails>) -> MemberStatus {
+/// Which life of a node there is on its volume: what it says, else what it said last.
+pub(super) fn incarnation(
+    pod: &str,
+    details: Option<&NodeDetails>,
+    claims: &[VolumeClaim],
+) -> Option<String> {
+    let said = details.filter(|details| !details.incarnation.is_empty());
+    let of_pod = |claim: &&VolumeClaim| claim.name.strip_prefix("data-") == Some(pod);
+    let remembered = || claims.iter().find(of_pod)?.incarnation.clone();
+    said.map(|details| details.incarnation.clone())
+        .or_else(remembered)
+}
+
+fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> MemberStatus {
     let certificates: Option<&NodeCertificates> =
         details.and_then(|details| details.tls.as_ref()?.node.as_ref());
     MemberStatus {
@@ -216,6 +234,7 @@ fn member(pod: &Pod, details: Option<&NodeDetails>) -> MemberStatus {
         ready: is_ready(pod),
         reachable: details.is_some(),
         state: details.map(|details| details.state.clone()),
+        incarnation: incarnation(&pod.name_any(), details, claims),
         version: details.map(|details| details.version.clone()),
         salt_fingerprint: details.and_then(|details| details.salt_fingerprint.clone()),
         entries: details.map(|details| details.entries),

@@ -13,8 +13,11 @@ use super::{
     observe::{self, Connection},
     ownership,
     pause::Pause,
-    planned, pod_creation,
+    planned,
+    pod_creation::{self, RefusedPod},
+    rebuild::{self, RebuildPlan},
     reconcile::{Error, now},
+    recovery::{self, ALL_NODES_FENCED},
     resource::{ClusterStatus, OpenSecureConfCluster},
     rollout::{self, Accepted, RolloutPlan},
     salt::SaltReports,
@@ -167,9 +170,6 @@ async fn pass(
     let planned = planned.map_err(Error::reading)?;
     let plan = &planned.membership;
     let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
-    let now_wanted = valid.with_replicas(plan.replicas());
-    let running = certificates::running(&pods);
-    let is_rolled_out = is_rolled_out(judged, found.stateful_set.as_ref(), &pods);
     let Converged {
         outcome,
         waiting,
@@ -178,21 +178,17 @@ async fn pass(
         acted,
         waits,
         upcoming,
-    } = match layout {
-        Some(stalled) => Converged::not_touched(secrets.clone().err().unwrap_or(stalled)),
-        None => {
-            Box::pin(converge::converge(
-                cluster,
-                &now_wanted,
-                found,
-                &secrets,
-                planned.plans(&running, is_rolled_out),
-                mandate,
-                context,
-            ))
-            .await?
-        }
-    };
+    } = converge(
+        judged,
+        (found, &pods),
+        layout,
+        &secrets,
+        &planned,
+        mandate,
+        context,
+    )
+    .await?;
+    let ways = (nodes.as_ref(), mandate);
     let (stateful_set, stalled) = match outcome {
         // No node is instructed to bootstrap, to leave or to go before its mark can be read.
         Ok(applied) if found.is_salt_lost() => {
@@ -201,19 +197,23 @@ async fn pass(
         }
         Ok(applied) if valid.spec.paused => (applied, None),
         Ok(applied) => {
-            if plan.has_orders() {
-                mandate.may_act()?;
-            }
-            let stalled =
-                membership::act(cluster, valid, found, &pods, plan, nodes.as_ref(), context).await;
-            (applied, stalled.or_else(|| planned.stalled()))
+            let stalled = order(judged, found, &pods, &planned, ways, context).await?;
+            (applied, stalled)
         }
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
     let is_free = !is_held(valid, stalled.as_ref(), &planned);
-    let set = stateful_set.as_ref().filter(|_| is_free);
+    let rebuild = if is_free {
+        rebuild(judged, found, &pods, &planned, ways, context).await?
+    } else {
+        Rebuild::not_tried(&planned)
+    };
+    let set = stateful_set
+        .as_ref()
+        .filter(|_| is_free && !planned.rebuild.is_under_way());
     let mandate = (!plan.has_orders()).then_some(mandate);
-    let (rollout, replaced) = roll_out(judged, set, &pods, mandate, context).await?;
+    let (rollout, replaced) =
+        roll_out(judged, set, (&pods, &refused_pods), mandate, context).await?;
     let pause = valid.spec.paused.then_some(Pause { waits });
     let told = planned::told(valid, pause.as_ref(), before, stateful_set.as_ref());
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
@@ -238,14 +238,17 @@ async fn pass(
         },
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,
+        claims: &found.volumes,
+        rebuild: &rebuild.plan,
         refused_pods: &refused_pods,
         course: planned.course(found.stateful_set.as_ref(), pause.as_ref()),
         rollout: &rollout,
         upgrade: Upgrade::of(valid, &upcoming, &pods, before),
     };
+    let tried = acted || replaced || rebuild.tried;
     Ok(Passed {
         status: Some(status::observed(&seen, before, &now())),
-        was_idle: !acted && (valid.spec.paused || !plan.has_orders()) && !replaced,
+        was_idle: !tried && (valid.spec.paused || !plan.has_orders()),
         wanted,
         refused,
         waits: pause.map(|pause| pause.waits).unwrap_or_default(),
@@ -260,8 +263,100 @@ fn is_rolled_out(
 ) -> bool {
     let (valid, now) = (judged.valid, jiff::Timestamp::now());
     set.is_some_and(|set| {
-        let plan = rollout::plan_rollout(valid, set, pods, judged.before, now);
+        let plan = rollout::plan_rollout(valid, set, (pods, &[]), judged.before, now);
         plan == RolloutPlan::Finished
+    })
+}
+
+/// Writes what is wanted, unless the objects are of another layout.
+async fn converge(
+    judged: &Judged<'_>,
+    (found, pods): (&DereferencedObjects, &[(Pod, Option<NodeDetails>)]),
+    layout: Option<Stalled>,
+    secrets: &Result<SecretPlan, Stalled>,
+    planned: &planned::Planned,
+    mandate: Mandate<'_>,
+    context: &Context,
+) -> Result<Converged, Error> {
+    let Judged { cluster, valid, .. } = judged;
+    if let Some(stalled) = layout {
+        let stalled = secrets.clone().err().unwrap_or(stalled);
+        return Ok(Converged::not_touched(stalled));
+    }
+    let wanted = valid.with_replicas(planned.membership.replicas());
+    let running = certificates::running(pods);
+    let is_rolled_out = is_rolled_out(judged, found.stateful_set.as_ref(), pods);
+    let plans = planned.plans(&running, is_rolled_out);
+    Box::pin(converge::converge(
+        cluster, &wanted, found, secrets, plans, mandate, context,
+    ))
+    .await
+}
+
+/// Orders nodes what was decided, and tells what waits for somebody.
+async fn order(
+    judged: &Judged<'_>,
+    found: &DereferencedObjects,
+    pods: &[(Pod, Option<NodeDetails>)],
+    planned: &planned::Planned,
+    (nodes, mandate): (Option<&Connection>, Mandate<'_>),
+    context: &Context,
+) -> Result<Option<Stalled>, Error> {
+    let Judged { cluster, valid, .. } = judged;
+    let plan = &planned.membership;
+    if plan.has_orders() {
+        mandate.may_act()?;
+    }
+    let stalled = membership::act(cluster, valid, found, pods, plan, nodes, context).await;
+    let stalled = stalled.or_else(|| recovery::all_fenced(valid, pods));
+    Ok(stalled.or_else(|| planned.stalled()))
+}
+
+/// What was done about nodes that somebody wants anew.
+struct Rebuild {
+    /// What is told of it.
+    plan: RebuildPlan,
+    /// Whether anything was written, ordered or deleted, or tried in vain.
+    tried: bool,
+}
+
+impl Rebuild {
+    fn not_tried(planned: &planned::Planned) -> Self {
+        Self {
+            plan: planned.rebuild.clone(),
+            tried: false,
+        }
+    }
+}
+
+/// Gives up volumes as far as that is decided, and notes on claims who lives on the others.
+async fn rebuild(
+    judged: &Judged<'_>,
+    found: &DereferencedObjects,
+    pods: &[(Pod, Option<NodeDetails>)],
+    planned: &planned::Planned,
+    (nodes, mandate): (Option<&Connection>, Mandate<'_>),
+    context: &Context,
+) -> Result<Rebuild, Error> {
+    let Judged { cluster, valid, .. } = judged;
+    let (claims, plan) = (&found.volumes, &planned.rebuild);
+    let ways = (nodes, mandate);
+    let carried_out = rebuild::carry_out(cluster, valid, claims, pods, plan, ways, context).await;
+    let rebuild = match carried_out {
+        Ok(tried) => Rebuild {
+            tried,
+            ..Rebuild::not_tried(planned)
+        },
+        Err(error) => match error.refusal().and_then(|words| plan.refused(valid, words)) {
+            Some(plan) => Rebuild { plan, tried: false },
+            None => return Err(error.into()),
+        },
+    };
+    let may_record = matches!(mandate, Mandate::Act);
+    let recorded = may_record && rebuild::record(&context.client, valid, claims, pods).await;
+    Ok(Rebuild {
+        tried: rebuild.tried || recorded,
+        ..rebuild
     })
 }
 
@@ -269,13 +364,18 @@ fn is_rolled_out(
 async fn roll_out(
     judged: &Judged<'_>,
     set: Option<&StatefulSet>,
-    pods: &[(Pod, Option<NodeDetails>)],
+    (pods, refused): (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
     mandate: Option<Mandate<'_>>,
     context: &Context,
 ) -> Result<(RolloutPlan, bool), Error> {
-    let Judged { cluster, valid, .. } = judged;
+    let Judged {
+        cluster,
+        valid,
+        before,
+        ..
+    } = judged;
     let plan = set.map_or(RolloutPlan::Finished, |set| {
-        rollout::plan_rollout(valid, set, pods, judged.before, jiff::Timestamp::now())
+        rollout::plan_rollout(valid, set, (pods, refused), before, jiff::Timestamp::now())
     });
     let replaced = match mandate {
         Some(mandate) => rollout::carry_out(cluster, valid, pods, &plan, mandate, context).await?,
@@ -284,13 +384,16 @@ async fn roll_out(
     Ok((plan, replaced))
 }
 
-/// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template.
+/// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template, nor do nodes of which none serves.
 fn is_held(
     valid: &ValidatedCluster,
     stalled: Option<&Stalled>,
     planned: &planned::Planned,
 ) -> bool {
-    valid.spec.paused || stalled.is_some() && stalled != planned.stalled().as_ref()
+    let holds = |stalled: &Stalled| {
+        stalled.reason != ALL_NODES_FENCED && Some(stalled) != planned.stalled().as_ref()
+    };
+    valid.spec.paused || stalled.is_some_and(holds)
 }
 
 /// Which Secrets are to be made, or why nothing is.

@@ -11,7 +11,7 @@ use crate::cluster::{
 };
 
 /// Fields of the spec that a process on this machine has no use for.
-const ONLY_KUBERNETES: [&str; 20] = [
+const ONLY_KUBERNETES: [&str; 21] = [
     "image",
     "imagePullPolicy",
     "imagePullSecrets",
@@ -32,6 +32,7 @@ const ONLY_KUBERNETES: [&str; 20] = [
     "hibernate",
     "upgrade",
     "restartedAt",
+    "rebuildMembers",
 ];
 
 /// Names what is not used, in one line.

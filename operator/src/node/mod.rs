@@ -12,5 +12,5 @@ pub use client::{NodeClient, http_client};
 pub use command::{CommandError, NodeCommand};
 pub use mutual_tls::{ConnectError, NodeClients, PodAddresses};
 pub use status::{
-    ClientCertificate, NodeCertificates, NodeDetails, NodeMember, NodeStatus, NodeTls,
+    ClientCertificate, FenceReason, NodeCertificates, NodeDetails, NodeMember, NodeStatus, NodeTls,
 };

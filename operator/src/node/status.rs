@@ -24,6 +24,9 @@ pub struct NodeDetails {
     pub ready: bool,
     /// Why it does not.
     pub reasons: Vec<String>,
+    /// Why it must take a new snapshot, fenced or suspended; `None` where it need not.
+    #[serde(default)]
+    pub fenced: Option<FenceReason>,
     /// What may be shown of its salt.
     pub salt_fingerprint: Option<String>,
     /// How many entries it has.
@@ -36,6 +39,17 @@ pub struct NodeDetails {
     /// Its certificates; `None` where it has none.
     #[serde(default)]
     pub tls: Option<NodeTls>,
+}
+
+/// Why a node must take a new snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FenceReason {
+    /// It missed deletes that are purged elsewhere: its owner may let it go on.
+    BelowPurgeMark,
+    /// Anything else: it takes a snapshot, or its volume is given up.
+    #[serde(other)]
+    Other,
 }
 
 /// The certificates of a node.

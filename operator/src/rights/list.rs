@@ -67,7 +67,7 @@ const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
 /// Of children that can be switched off.
 const SWITCHED: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
-/// Everything that the operator may do. Secrets are never deleted, of volume claims only annotations and the size are touched, and a StatefulSet is deleted without its pods.
+/// Everything that the operator may do. Secrets are never deleted, of volume claims only annotations and the size are touched unless a resource names the one to give up, and a StatefulSet is deleted without its pods.
 pub const RIGHTS: &[Right] = &[
     Right {
         rule: rule(GROUP, &["opensecureconfclusters"], READ),
@@ -137,8 +137,15 @@ pub const RIGHTS: &[Right] = &[
         rule: rule("", &["persistentvolumeclaims"], &["patch"]),
         scope: Clusters,
         need: Optional,
-        why: "to have volumes grow (`storage.size`), and to give those of earlier releases the annotations that keep Argo CD from pruning them",
-        without: "volumes do not grow: `Stalled`, reason `RightsMissing`; those of earlier releases stay without annotations, and the log says so",
+        why: "to have volumes grow (`storage.size`), to note on them who lives there, and to give those of earlier releases the annotations that keep Argo CD from pruning them",
+        without: "volumes do not grow: `Stalled`, reason `RightsMissing`; those of earlier releases stay without annotations, and the log says so; a node that does not answer is not rebuilt",
+    },
+    Right {
+        rule: rule("", &["persistentvolumeclaims"], &["delete"]),
+        scope: Clusters,
+        need: Optional,
+        why: "to give up the volume of a node that `rebuildMembers` names, with the incarnation that lives on it",
+        without: "no node is rebuilt: `RebuildBlocked`, reason `RightsMissing`",
     },
     Right {
         rule: rule("networking.k8s.io", &["networkpolicies"], SWITCHED),

@@ -21,6 +21,8 @@ mod node_contract;
 mod pause;
 mod ports;
 mod pruning;
+mod reasons;
+mod rebuild;
 mod reconcile;
 mod rights;
 mod rollout;

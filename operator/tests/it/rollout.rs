@@ -277,6 +277,40 @@ async fn a_pod_that_does_not_come_back_is_told_of_after_ten_minutes() {
 }
 
 #[tokio::test]
+async fn a_pod_that_kubernetes_may_not_make_is_told_of_after_ten_minutes() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+    let refused = |first: &str| {
+        let note = "create Pod demo-2 in StatefulSet demo failed error: pods \"demo-2\" is forbidden: exceeded quota: few";
+        json!({ "metadata": { "name": "demo" }, "reason": "FailedCreate", "note": note, "eventTime": null,
+            "deprecatedFirstTimestamp": first, "deprecatedLastTimestamp": jiff::Timestamp::now().to_string(),
+            "regarding": { "kind": "StatefulSet", "name": "demo" } })
+    };
+    let events = "/apis/events.k8s.io/v1/namespaces/team/events/demo";
+    let now = jiff::Timestamp::now().to_string();
+    story.server.put(events, refused(&now));
+    story.operate().await;
+    assert_ne!(
+        condition(&story.server, "Ready")["reason"],
+        "RolloutBlocked"
+    );
+    story.server.put(events, refused("2026-01-01T00:00:00Z"));
+    story.operate().await;
+    let ready = condition(&story.server, "Ready");
+    assert_eq!(ready["reason"], "RolloutBlocked");
+    let message = ready["message"].as_str().unwrap();
+    assert!(
+        message.contains("pod demo-2 has not come back"),
+        "{message}"
+    );
+    assert!(message.contains("exceeded quota: few"), "{message}");
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+}
+
+#[tokio::test]
 async fn a_pod_that_is_given_up_holds_the_others_up_no_longer() {
     let mut story = Story::begin().await;
     story.bad = vec!["node:bad"];

@@ -80,7 +80,7 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
     let stalled = condition(&server, "Stalled");
     assert_eq!(stalled["status"], "True");
     assert_eq!(stalled["reason"], "SaltMissing");
-    let restoring = "kubectl create secret generic demo-salt -n team --from-file=salt=FILE";
+    let restoring = "kubectl create secret generic demo-salt -n team --from-file=salt=salt";
     let restoring = message(&stalled).find(restoring).unwrap();
     let deletion = message(&stalled)
         .find("then delete the OpenSecureConfCluster")

@@ -81,6 +81,7 @@ fn details(node: &NodeState, view: &View) -> Value {
         "ready": reasons.is_empty(),
         "reasons": reasons,
         "suspended": view.suspended,
+        "fenced": view.fenced,
         "salt_fingerprint": node.salt().map(|salt| salt.fingerprint().to_string()),
         "entries": node.store.live_entries(),
         "digest": view.digest.as_ref().map(digest),

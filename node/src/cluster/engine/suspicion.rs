@@ -75,7 +75,8 @@ impl Engine {
         self.why_waiting().is_some()
     }
 
-    fn why_waiting(&self) -> Option<FenceReason> {
+    /// Why it must take a snapshot that nobody could give.
+    pub(super) fn why_waiting(&self) -> Option<FenceReason> {
         let mut open = self.suspicions.open.values();
         open.find(|suspicion| suspicion.stage == Stage::Proven)
             .map(|suspicion| suspicion.reason)
@@ -84,8 +85,13 @@ impl Engine {
     /// Why nobody relies on this node, for people.
     pub(super) fn why_suspended(&self) -> Option<String> {
         if let Some(reason) = self.why_waiting() {
+            let or_unfence = if reason.is_forgivable() {
+                ", or run osc-node unfence"
+            } else {
+                ""
+            };
             return Some(format!(
-                "{}, and no other node could give it a snapshot: start a member that can, or run osc-node unfence",
+                "{}, and no other node could give it a snapshot: start a member that can{or_unfence}",
                 reason.text()
             ));
         }
@@ -372,7 +378,7 @@ impl Engine {
             },
             Standing::Blank => return Ok(Err(OwnerRefusal::NotFenced)),
         };
-        if reason != FenceReason::BelowPurgeMark {
+        if !reason.is_forgivable() {
             return Ok(Err(OwnerRefusal::CannotUnfence(reason)));
         }
         if self.is_another_source(Duration::ZERO) {

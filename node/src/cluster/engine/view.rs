@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{DigestView, Engine, Now};
 use crate::{
-    cluster::{Address, FoundingId, Seq, Standing, State},
+    cluster::{Address, FenceReason, FoundingId, Seq, Standing, State},
     domain::{Clock, Incarnation},
 };
 
@@ -21,6 +21,8 @@ pub struct View {
     pub suspended: Option<String>,
     /// Whether it waits for its owner (`osc-node unfence`).
     pub waits_for_owner: bool,
+    /// Why it must take a new snapshot, fenced or suspended; `None` where it need not.
+    pub fenced: Option<FenceReason>,
     /// The cluster's founding.
     pub founding: Option<FoundingId>,
     /// Its last sequence.
@@ -112,6 +114,10 @@ impl Engine {
             not_ready: self.why_not_ready(now),
             suspended: self.why_suspended(),
             waits_for_owner: self.waits_for_owner(),
+            fenced: match self.membership.standing {
+                Standing::Fenced(reason) => Some(reason),
+                Standing::Blank | Standing::Member => self.why_waiting(),
+            },
             founding: self.membership.founding,
             head: self.last,
             purged_clock: self.membership.purged_clock,

@@ -142,10 +142,13 @@ impl Engine {
         match (self.membership.standing, self.my_state()) {
             (Standing::Blank, _) => Some("it belongs to no cluster yet"),
             (Standing::Fenced(reason), _) => Some(reason.text()),
-            (Standing::Member, Some(State::Member)) if self.waits_for_owner() => {
-                Some("it is suspended and waits for its owner (osc-node unfence)")
-            }
-            (Standing::Member, Some(State::Member)) => None,
+            (Standing::Member, Some(State::Member)) => match self.why_waiting() {
+                Some(reason) if reason.is_forgivable() => {
+                    Some("it is suspended and waits for its owner (osc-node unfence)")
+                }
+                Some(_) => Some("it is suspended until a member gives it a snapshot"),
+                None => None,
+            },
             (Standing::Member, Some(State::Joining)) => Some("it is joining"),
             (Standing::Member, Some(State::Leaving | State::Left)) => Some("it is leaving"),
             (Standing::Member, _) => Some("it does not belong to the cluster any more"),

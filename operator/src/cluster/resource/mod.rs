@@ -17,7 +17,7 @@ pub use rules::{REPLICAS, Violation, check};
 pub use spec::{
     ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ExternalTrafficPolicy, ImagePullPolicy,
     IpFamilyPolicy, LogFormat, LogLevel, LoggingSpec, Mode, MonitoringSpec, NetworkPolicySpec,
-    OpenSecureConfCluster, PodSecurity, PodTemplateSpec, Retention, RetentionPolicy,
+    OpenSecureConfCluster, PodSecurity, PodTemplateSpec, RebuildMember, Retention, RetentionPolicy,
     SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType, StorageSpec, WriteAck,
 };
 pub use status::{CONDITIONS, ClusterStatus, MemberStatus, PendingRollout, TemplateChange};

@@ -95,6 +95,17 @@ pub(super) const RULES: &[Rule] = &[
         holds: None,
     },
     Rule {
+        at: "/properties/spec/properties/rebuildMembers",
+        field: "spec.rebuildMembers",
+        // That the node is one of this cluster cannot be said here at a bounded cost: condition `RebuildBlocked` says it.
+        cel: "self.all(node, node.name.matches('^[a-z][-a-z0-9]*-(0|[1-9][0-9]?)$') && node.incarnation.matches('^[0-9a-f]{16}$'))",
+        message: "rebuildMembers names nodes such as config-2, each with its incarnation: 16 hexadecimal digits, as status.members tells it",
+        holds: Some(|cluster| {
+            let mut nodes = cluster.spec.rebuild_members.iter();
+            nodes.all(|node| is_node_name(&node.name) && is_incarnation(&node.incarnation))
+        }),
+    },
+    Rule {
         at: SERVICE_MONITOR,
         field: "spec.monitoring.serviceMonitor.interval",
         cel: "self.interval.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.interval) > 0",
@@ -279,6 +290,24 @@ fn is_alternative_name(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || name.split('.').all(label)
 }
 
+/// The name of a cluster, and an ordinal.
+fn is_node_name(text: &str) -> bool {
+    let Some((cluster, ordinal)) = text.rsplit_once('-') else {
+        return false;
+    };
+    let is_usual = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let number = ordinal.parse::<u8>();
+    cluster.starts_with(|first: char| first.is_ascii_lowercase())
+        && cluster.bytes().all(is_usual)
+        && number.is_ok_and(|number| number < 100 && number.to_string() == ordinal)
+}
+
+/// As nodes tell it.
+fn is_incarnation(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 16 && text.bytes().all(is_digit)
+}
+
 /// An address and the length of its prefix.
 fn is_network(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else {
@@ -450,6 +479,22 @@ mod tests {
         );
         assert_eq!(monitor("{interval: 1h, scrapeTimeout: 1d}"), field);
         assert_eq!(monitor("{scrapeTimeout: soon}"), field);
+    }
+
+    #[test]
+    fn nodes_to_rebuild_have_an_ordinal_and_an_incarnation() {
+        let of = |name: &str, incarnation: &str| {
+            let entry = format!("{{name: {name}, incarnation: '{incarnation}'}}");
+            spec("prod", &format!("{{rebuildMembers: [{entry}]}}"))
+        };
+        let field = ["spec.rebuildMembers"];
+        assert_eq!(of("prod-2", "0123456789abcdef"), Vec::<&str>::new());
+        for name in ["prod-02", "prod-x", "prod-", "Prod-1", "prod", "prod-100"] {
+            assert_eq!(of(name, "0123456789abcdef"), field, "{name}");
+        }
+        for incarnation in ["", "0123456789ABCDEF", "0123456789abcde"] {
+            assert_eq!(of("prod-2", incarnation), field, "{incarnation}");
+        }
     }
 
     #[test]

@@ -122,6 +122,29 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub restarted_at: Option<String>,
+    /// Nodes whose volume is given up, so that they take what they had from the others, one after the other. An entry that stays does nothing
+    /// more once its incarnation is gone; condition `RebuildBlocked` says what keeps one from being rebuilt.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 15),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub rebuild_members: Vec<RebuildMember>,
+}
+
+/// A node whose volume is given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RebuildMember {
+    /// Its name, such as `config-2`.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Which life of it is given up, as `status.members` and `osc-node members` tell it. Another one that lives on the volume is left alone.
+    #[schemars(length(max = 16))]
+    pub incarnation: String,
+    /// Whether it is given up also where nobody can say that others hold what it holds, or another node is down.
+    #[serde(default)]
+    pub force: bool,
 }
 
 impl Default for ClusterSpec {
@@ -160,6 +183,7 @@ impl Default for ClusterSpec {
             hibernate: false,
             upgrade: UpgradeSpec::default(),
             restarted_at: None,
+            rebuild_members: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 /// The types of all conditions.
-pub const CONDITIONS: [&str; 9] = [
+pub const CONDITIONS: [&str; 10] = [
     "Ready",
     "Available",
     "Reconciling",
@@ -15,6 +15,7 @@ pub const CONDITIONS: [&str; 9] = [
     "TlsReady",
     "MonitoringReady",
     "Paused",
+    "RebuildBlocked",
 ];
 
 /// What the operator last saw of a cluster.
@@ -110,6 +111,9 @@ pub struct MemberStatus {
     /// What it says of its membership.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// Which life of it this is: the identity of the database on its volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
     /// Its release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,

@@ -7,6 +7,7 @@ use super::plan::{PodSeen, PodState, RolloutPlan, Situation, plan};
 use crate::{
     cluster::{
         observe,
+        pod_creation::RefusedPod,
         resource::ClusterStatus,
         status::{self, ROLLING_OUT, ROLLOUT_BLOCKED},
         validate::ValidatedCluster,
@@ -19,7 +20,7 @@ use crate::{
 pub(in crate::cluster) fn plan_rollout(
     cluster: &ValidatedCluster,
     set: &StatefulSet,
-    pods: &[(Pod, Option<NodeDetails>)],
+    (pods, refused): (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
     before: &ClusterStatus,
     now: Timestamp,
 ) -> RolloutPlan {
@@ -32,11 +33,16 @@ pub(in crate::cluster) fn plan_rollout(
         .iter()
         .filter_map(|(pod, node)| pod_seen(pod, node.as_ref()))
         .collect();
+    let refused: Vec<_> = refused
+        .iter()
+        .filter_map(|pod| Some((observe::ordinal_of(&pod.name)?, pod.since?)))
+        .collect();
     plan(&Situation {
         name: cluster.name.as_str(),
         revision: revision(set),
         wanted: usize::try_from(wanted).unwrap_or_default(),
         pods: &seen,
+        refused: &refused,
         was_rolling: was_rolling(before),
         now,
     })

@@ -20,6 +20,8 @@ pub(super) struct Situation<'a> {
     pub wanted: usize,
     /// Its pods, also those that are to go.
     pub pods: &'a [PodSeen<'a>],
+    /// The ordinals of pods that Kubernetes may not make, and since when.
+    pub refused: &'a [(usize, Timestamp)],
     /// Whether a rollout was under way when the status was last told.
     pub was_rolling: bool,
     /// The time.
@@ -131,7 +133,9 @@ pub(super) fn plan(situation: &Situation<'_>) -> RolloutPlan {
         return situation.wait_for(pod);
     }
     if let Some(missing) = situation.missing() {
-        return RolloutPlan::Wait(Waiting::Pod(situation.pod_name(missing)));
+        let mut refused = situation.refused.iter();
+        let since = refused.find(|(ordinal, _)| *ordinal == missing);
+        return situation.wait_since(missing, since.map(|(_, since)| *since));
     }
     let nobody_serves = !situation.staying().any(|pod| pod.is(PodState::Ready));
     let is_unfinished = |pod: &&PodSeen<'_>| {
@@ -173,14 +177,18 @@ impl Situation<'_> {
     }
 
     fn wait_for(&self, pod: &PodSeen<'_>) -> RolloutPlan {
-        let waited = pod.since.map(|since| self.now.duration_since(since));
+        self.wait_since(pod.ordinal, pod.since)
+    }
+
+    fn wait_since(&self, ordinal: usize, since: Option<Timestamp>) -> RolloutPlan {
+        let waited = since.map(|since| self.now.duration_since(since));
         if waited.is_some_and(|waited| waited >= PATIENCE) {
             return RolloutPlan::Blocked {
-                ordinal: pod.ordinal,
-                is_last: pod.ordinal + 1 == self.wanted,
+                ordinal,
+                is_last: ordinal + 1 == self.wanted,
             };
         }
-        RolloutPlan::Wait(Waiting::Pod(self.pod_name(pod.ordinal)))
+        RolloutPlan::Wait(Waiting::Pod(self.pod_name(ordinal)))
     }
 
     /// What nodes lack that answer; one that does not is judged by its readiness alone.

@@ -58,8 +58,16 @@ pub enum SaltPlan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A Secret of that name that holds no salt.
-    #[error("Secret {0} does not hold 64 bytes under 'salt'; put back the right one")]
-    SaltMalformed(String),
+    #[error(
+        "Secret {secret} does not hold 64 bytes under 'salt'; delete it, and the operator puts back the one that a node has: \
+         `kubectl delete secret {secret} -n {namespace}`"
+    )]
+    SaltMalformed {
+        /// The Secret's name.
+        secret: String,
+        /// Its namespace.
+        namespace: String,
+    },
     /// The user's own Secret is not there, or has no such entry.
     #[error("Secret {secret} with entry '{entry}' does not exist (apiKey.secretRef)")]
     ApiKeyMissing {
@@ -99,7 +107,7 @@ impl Error {
     /// The reason of condition `Stalled`.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::SaltMalformed(_) => "SaltMalformed",
+            Self::SaltMalformed { .. } => "SaltMalformed",
             Self::ApiKeyMissing { .. } => "ApiKeyMissing",
             Self::KeyMissing { .. } => "KeyMissing",
             Self::NameTaken { .. } => "NameTaken",
@@ -122,9 +130,10 @@ pub fn plan(
     let salt = match found.salt() {
         SaltSecret::Present { fingerprint } => SaltPlan::Use(fingerprint),
         SaltSecret::Malformed => {
-            return Err(Error::SaltMalformed(
-                ManagedSecret::Salt.name(&cluster.name),
-            ));
+            return Err(Error::SaltMalformed {
+                secret: ManagedSecret::Salt.name(&cluster.name),
+                namespace: cluster.namespace.clone(),
+            });
         }
         SaltSecret::Missing if found.is_salt_lost() => match restorable(salt_reports, had) {
             Ok(salt) => SaltPlan::Restore(salt),

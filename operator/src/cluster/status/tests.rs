@@ -1,4 +1,5 @@
 mod states;
+mod steps;
 
 use super::*;
 use crate::{
@@ -84,6 +85,8 @@ fn seen<'a>(
         stalled: None,
         blocked: None,
         pending_claims: &[],
+        claims: &[],
+        rebuild: &RebuildPlan::Finished,
         refused_pods: &[],
         course: Course::default(),
         rollout: &RolloutPlan::Finished,
@@ -388,6 +391,7 @@ fn pods_without_a_place_are_told_of_in_the_schedulers_words_and_their_volumes_ar
 fn a_pod_that_may_not_be_made_is_told_of_and_nobody_is_sent_to_its_logs() {
     let (cluster, set) = (cluster(2), stateful_set(2, 2));
     let refused = ["prod-0", "prod-1"].map(|name| RefusedPod {
+        since: None,
         name: name.to_owned(),
         words: "exceeded quota: few".to_owned(),
     });

@@ -1,8 +1,10 @@
 //! What is said of a cluster, condition by condition.
 
 mod course;
+mod fences;
 mod leaving;
 mod rolling;
+mod salts;
 mod tls;
 mod waiting;
 mod writes;
@@ -12,6 +14,7 @@ use kube::ResourceExt;
 use super::{Monitoring, Observation, Stalled};
 use crate::cluster::{
     pause::PAUSED,
+    rebuild::{Blocked, RebuildPlan},
     resource::{MemberStatus, Mode},
     rollout::UNDER_WAY,
     secrets::ManagedSecret,
@@ -71,6 +74,20 @@ fn verdict(
     }
 }
 
+/// `RebuildBlocked`, which is there only while it is true.
+fn rebuild_blocked(seen: &Observation<'_>) -> Option<Verdict> {
+    let RebuildPlan::Blocked(blocked) = seen.rebuild else {
+        return None;
+    };
+    let Blocked {
+        node,
+        reason,
+        missing,
+    } = blocked;
+    let message = format!("{node} is not rebuilt: {missing}");
+    Some(verdict("RebuildBlocked", true, reason, message))
+}
+
 /// The two conditions of a cluster that stands still.
 pub(super) fn standstill(Stalled { reason, message }: &Stalled) -> [Verdict; 2] {
     [
@@ -97,7 +114,14 @@ pub(super) fn verdicts(
             verdicts.push(stalled);
             verdicts
         }
-        Some(stalled) => standstill(stalled).to_vec(),
+        Some(stalled) => {
+            let [mut ready, stalled] = standstill(stalled);
+            // What keeps pods from running may be the cause.
+            let told = waiting::containers(seen, wanted);
+            let told = told.iter().map(|reason| format!("; {reason}"));
+            ready.message.extend(told);
+            vec![ready, stalled]
+        }
         None => course::resting(seen).unwrap_or_else(|| progress(seen, members, wanted, &salt)),
     };
     let leaving = leaving::message(seen, wanted).map(|message| ("NodesLeaving", message));
@@ -123,6 +147,7 @@ pub(super) fn verdicts(
         monitoring(&seen.monitoring),
     ]);
     verdicts.extend(course::paused(seen));
+    verdicts.extend(rebuild_blocked(seen));
     course::asleep(seen, ready, &mut verdicts);
     verdicts
 }
@@ -169,6 +194,9 @@ fn progress(
             verdict("Ready", false, not_ready, summary),
             verdict("Reconciling", true, starting, message),
         ];
+    }
+    if let Some(suspended) = fences::suspended(seen, wanted) {
+        return vec![suspended];
     }
     // Who has no room lacks what others wrote: the cause comes first.
     if let Some(refused) = writes::refused(seen, wanted) {
@@ -297,8 +325,12 @@ fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
 /// The reason while volumes become larger.
 pub(in crate::cluster) const VOLUMES_GROWING: &str = "VolumesGrowing";
 /// The reasons of work that is planned: no alarm.
-pub(in crate::cluster) const PLANNED: [&str; 3] =
-    [ROLLING_OUT, course::HIBERNATING, course::WAKING];
+pub(in crate::cluster) const PLANNED: [&str; 4] = [
+    ROLLING_OUT,
+    course::HIBERNATING,
+    course::WAKING,
+    course::REBUILDING,
+];
 const DIFFERENT_SALT: &str = "DifferentSalt";
 
 fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {
@@ -328,10 +360,7 @@ fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {
             Some(member) => (
                 Truth::False,
                 DIFFERENT_SALT,
-                format!(
-                    "{} has another salt than Secret {secret}: values that it stored open nowhere else; stop writing to it",
-                    member.name
-                ),
+                salts::different(seen, members, member),
             ),
         },
     };

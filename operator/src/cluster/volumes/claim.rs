@@ -1,9 +1,11 @@
 //! A claim as it was read: what it asks for, what it has, and who would take it along.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCondition};
 use kube::ResourceExt;
 
 use super::{Ownership, VolumeSize};
+use crate::names::ANNOTATION_INCARNATION;
 
 /// What conditions of a claim say that something is wrong.
 const FAILURES: [&str; 2] = ["ControllerResizeError", "NodeResizeError"];
@@ -29,6 +31,10 @@ pub struct VolumeClaim {
     pub is_ending: bool,
     /// Who takes it along when he goes.
     pub owners: Vec<Ownership>,
+    /// Which incarnation of its node lives on it, as far as that was ever heard.
+    pub incarnation: Option<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
     /// What the driver says of an expansion that does not work.
     pub failure: Option<String>,
     /// Whether the driver has given that expansion up.
@@ -56,12 +62,19 @@ impl VolumeClaim {
             class: spec.and_then(|spec| spec.storage_class_name.clone()),
             is_ending: claim.metadata.deletion_timestamp.is_some(),
             owners: claim.owner_references().iter().map(Ownership::of).collect(),
+            incarnation: claim.annotations().get(ANNOTATION_INCARNATION).cloned(),
+            created: claim.creation_timestamp().map(|time| time.0),
             failure: conditions.into_iter().flatten().find_map(failure),
             is_infeasible: steps
                 .and_then(|steps| steps.get("storage"))
                 .is_some_and(|step| step.ends_with("Infeasible")),
             name,
         })
+    }
+
+    /// Whether it is that of the node with this ordinal.
+    pub(in crate::cluster) fn of_node(&self, ordinal: i32) -> bool {
+        i32::try_from(self.ordinal) == Ok(ordinal)
     }
 
     /// What it was given of what it asked for: a volume that somebody made beforehand may be larger than anybody asked.

@@ -66,6 +66,21 @@ pub(super) async fn look(
     Ok(plan(&situation, &classes))
 }
 
+/// The command that gives the volumes of these nodes up: their StatefulSet makes claims and pods anew.
+pub(super) fn renewal(cluster: &ValidatedCluster, ordinals: &[usize]) -> String {
+    let ValidatedCluster {
+        name, namespace, ..
+    } = cluster;
+    let all = |prefix: &str| {
+        let names = ordinals.iter().map(|ordinal| format!("{prefix}{ordinal}"));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let (claims, pods) = (all(&name.claim_prefix()), all(&format!("{name}-")));
+    format!(
+        "kubectl delete pvc {claims} -n {namespace} --wait=false && kubectl delete pod {pods} -n {namespace}"
+    )
+}
+
 fn claim_template(set: &StatefulSet) -> Option<&PersistentVolumeClaim> {
     let templates = set.spec.as_ref()?.volume_claim_templates.as_ref()?;
     templates.first()

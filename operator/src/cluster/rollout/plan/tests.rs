@@ -57,6 +57,7 @@ fn situation<'a>(pods: &'a [PodSeen<'a>]) -> Situation<'a> {
         revision: Some("new"),
         wanted: 3,
         pods,
+        refused: &[],
         was_rolling: true,
         now: at(60),
     }
@@ -270,4 +271,23 @@ fn a_rollout_is_over_only_when_its_last_pod_serves_and_a_crash_is_none() {
     assert_eq!(plan(&situation), wait_for("prod-0"));
     situation.was_rolling = false;
     assert_eq!(plan(&situation), RolloutPlan::Finished);
+}
+
+#[test]
+fn a_pod_that_kubernetes_may_not_make_blocks_the_others_for_ten_minutes() {
+    let node = in_sync();
+    let pods = [pod(0, "old", &node), pod(1, "old", &node)];
+    let after = |minutes: i64| {
+        plan(&Situation {
+            refused: &[(2, at(0))],
+            now: at(60 * minutes),
+            ..situation(&pods)
+        })
+    };
+    assert_eq!(after(9), RolloutPlan::Wait(Waiting::Pod("prod-2".into())));
+    let blocked = RolloutPlan::Blocked {
+        ordinal: 2,
+        is_last: true,
+    };
+    assert_eq!(after(10), blocked);
 }

@@ -87,6 +87,7 @@ fn a_lost_salt_is_put_back_and_never_another_one() {
         salt: Salt::new([1; 64]),
     };
     let mut heard = SaltReports {
+        asleep: false,
         members: vec![member.clone()],
         silent: Vec::new(),
     };

@@ -6,9 +6,13 @@ use std::{collections::BTreeSet, path::Path};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::{
-    resource::{PendingRollout, TemplateChange},
-    volumes::{Progress, VolumeSize},
+use crate::{
+    cluster::{
+        rebuild::Blocked,
+        resource::{PendingRollout, TemplateChange},
+        volumes::{Progress, VolumeSize},
+    },
+    node::FenceReason,
 };
 
 /// What a state means to somebody who waits.
@@ -158,6 +162,7 @@ fn on_the_way(states: &mut States) {
     let waits = observed(&waits, &ClusterStatus::default(), &time(1));
     states.add("a volume waits for its class", UnderWay, &waits);
     let refused = [RefusedPod {
+        since: None,
         name: "prod-0".to_owned(),
         words: "exceeded quota: few".to_owned(),
     }];
@@ -213,6 +218,15 @@ fn on_the_way(states: &mut States) {
         };
         states.add(name, UnderWay, &with_course(course, 1));
     }
+    let leave = RebuildPlan::Leave { ordinal: 0 };
+    let rebuilt = [(pod(0, false), answer("aa", 1))];
+    let (wanted, set) = (cluster(1), stateful_set(1, 1));
+    let rebuilt = Observation {
+        rebuild: &leave,
+        ..seen(&wanted, &set, &rebuilt)
+    };
+    let rebuilt = observed(&rebuilt, &ClusterStatus::default(), &time(1));
+    states.add("a node is rebuilt", UnderWay, &rebuilt);
     let waking = Course {
         rest: Rest::Waking { nodes },
         ..Course::default()
@@ -230,6 +244,14 @@ fn to_be_looked_at(states: &mut States) {
         details.writes = Some("refused: disk full".to_owned());
     });
     states.add("a node refuses writes", NeedsPerson, &full);
+    let suspended = three(&member_with(0, true), |details| {
+        details.fenced = Some(FenceReason::BelowPurgeMark);
+    });
+    states.add(
+        "a node missed deletes, and nobody can give it a snapshot",
+        NeedsPerson,
+        &suspended,
+    );
     let never = RolloutPlan::Blocked {
         ordinal: 2,
         is_last: true,
@@ -329,6 +351,17 @@ fn ready(states: &mut States) {
         Means::Ready,
         &waits,
     );
+    let blocked: &'static RebuildPlan = Box::leak(Box::new(RebuildPlan::Blocked(Blocked {
+        node: "prod-0".to_owned(),
+        reason: "NoOtherNode",
+        missing: "there is no other node that could give it back what it has".to_owned(),
+    })));
+    let rebuilt = ready_with(|seen| seen.rebuild = blocked);
+    states.add(
+        "ready, and a node cannot be rebuilt",
+        Means::Ready,
+        &rebuilt,
+    );
     let without = ready_with(|seen| seen.salt_fingerprint = None);
     states.add(
         "ready, and the Secret with the salt was made a moment ago",
@@ -423,6 +456,7 @@ fn standing_still(states: &mut States) {
         "RetentionChanged",
         "UnsupportedLayout",
         "BootstrapNodeLost",
+        "AllNodesFenced",
         "VolumesCannotGrow",
         "VolumeGrowthFailed",
         "VolumeWouldShrink",
@@ -497,6 +531,9 @@ fn no_condition_and_no_reason_is_left_out() {
         include_str!("../verdicts.rs"),
         include_str!("../failing.rs"),
         include_str!("../verdicts/course.rs"),
+        include_str!("../verdicts/fences.rs"),
+        include_str!("../verdicts/salts.rs"),
+        include_str!("../../recovery.rs"),
         include_str!("../verdicts/leaving.rs"),
         include_str!("../verdicts/rolling.rs"),
         include_str!("../verdicts/tls.rs"),

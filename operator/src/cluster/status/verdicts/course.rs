@@ -1,12 +1,19 @@
 //! What is said of a cluster that sleeps, or is paused.
 
 use super::{Truth, Verdict, verdict};
-use crate::cluster::{hibernation::Rest, status::Observation};
+use crate::cluster::{
+    hibernation::Rest,
+    observe,
+    rebuild::RebuildPlan,
+    status::{self, Observation},
+};
 
 /// The reason while nodes fall asleep.
 pub(super) const HIBERNATING: &str = "Hibernating";
 /// The reason while they come back.
 pub(super) const WAKING: &str = "Waking";
+/// The reason while a node is rebuilt.
+pub(super) const REBUILDING: &str = "Rebuilding";
 /// The reason while they sleep.
 const HIBERNATED: &str = "Hibernated";
 
@@ -42,6 +49,7 @@ pub(super) fn resting(seen: &Observation<'_>) -> Option<Vec<Verdict>> {
 pub(super) fn reasons(seen: &Observation<'_>) -> (&'static str, &'static str) {
     match seen.course.rest {
         Rest::Waking { .. } => (WAKING, WAKING),
+        Rest::Awake if is_rebuilding(seen) => (REBUILDING, REBUILDING),
         Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => {
             ("NodesNotReady", "NodesStarting")
         }
@@ -72,4 +80,21 @@ pub(super) fn asleep(seen: &Observation<'_>, ready: usize, verdicts: &mut [Verdi
 pub(super) fn paused(seen: &Observation<'_>) -> Option<Verdict> {
     let pause = seen.course.pause?;
     Some(verdict("Paused", true, "Paused", pause.message()))
+}
+
+/// Whether one node is rebuilt and all others serve.
+fn is_rebuilding(seen: &Observation<'_>) -> bool {
+    let rebuilt = match seen.rebuild {
+        RebuildPlan::Leave { ordinal }
+        | RebuildPlan::Leaving { ordinal }
+        | RebuildPlan::GiveUp { ordinal, .. }
+        | RebuildPlan::Joining { ordinal } => *ordinal,
+        RebuildPlan::Finished | RebuildPlan::Blocked(_) => return false,
+    };
+    let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
+    let serves = |ordinal: usize| {
+        let mut pods = seen.pods.iter().map(|(pod, _)| pod);
+        pods.any(|pod| observe::ordinal(pod) == Some(ordinal) && status::is_ready(pod))
+    };
+    (0..wanted).all(|ordinal| ordinal == rebuilt || serves(ordinal))
 }

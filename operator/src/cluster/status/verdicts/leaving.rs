@@ -55,6 +55,6 @@ pub(super) fn message(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     }
 }
 
-fn ordinal(name: &str) -> Option<usize> {
+pub(super) fn ordinal(name: &str) -> Option<usize> {
     name.rsplit('-').next()?.parse().ok()
 }

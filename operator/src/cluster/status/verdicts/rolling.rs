@@ -1,9 +1,13 @@
 //! What is said while pods are replaced.
 
+use kube::ResourceExt;
+
 use super::leaving::is_lowered;
 use crate::cluster::{
+    rebuild,
     rollout::{RolloutPlan, Waiting},
-    status::Observation,
+    status::{self, Observation},
+    volumes,
 };
 
 /// The reason while pods are replaced as planned.
@@ -40,16 +44,21 @@ pub(super) fn blocked(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let RolloutPlan::Blocked { ordinal, is_last } = seen.rollout else {
         return None;
     };
-    let (name, namespace) = (&seen.cluster.name, &seen.cluster.namespace);
-    let claim = format!("{}{ordinal}", name.claim_prefix());
+    let name = &seen.cluster.name;
+    let pod = format!("{name}-{ordinal}");
+    let details = seen.pods.iter().find(|(there, _)| there.name_any() == pod);
+    let details = details.and_then(|(_, details)| details.as_ref());
+    let rebuild = match status::incarnation(&pod, details, seen.claims) {
+        Some(incarnation) => rebuild::command(seen.cluster, &pod, &incarnation),
+        None => volumes::renewal(seen.cluster, &[*ordinal]),
+    };
     let fewer = if *is_last && wanted > 1 {
         format!("; or set spec.replicas to {ordinal}, so that the cluster goes on without it")
     } else {
         String::new()
     };
     Some(format!(
-        "pod {name}-{ordinal} has not come back for 10 minutes, and no other pod is replaced while it is down. Correct what its events and logs \
-         name: another image or pod template replaces it at once. If its disk is lost, rebuild it from the other nodes: \
-         kubectl delete pvc {claim} -n {namespace} --wait=false && kubectl delete pod {name}-{ordinal} -n {namespace}{fewer}"
+        "pod {pod} has not come back for 10 minutes, and no other pod is replaced while it is down. Correct what its events and logs \
+         name: another image or pod template replaces it at once. If its disk is lost, rebuild it from the other nodes: `{rebuild}`{fewer}"
     ))
 }

@@ -4,7 +4,9 @@ use kube::ResourceExt;
 
 use super::{Truth, Verdict, verdict};
 use crate::{
-    cluster::{dereference::OptionalKind, resource::TlsMode, status::Observation},
+    cluster::{
+        dereference::OptionalKind, resource::TlsMode, secrets::ManagedSecret, status::Observation,
+    },
     node::{ClientCertificate, NodeTls},
 };
 
@@ -68,7 +70,10 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
     let wrong = reported.iter().find_map(|(name, tls)| {
         let error = tls.node.as_ref()?.error.as_ref()?;
         Some(format!(
-            "{name} does not use the certificates of nodes that it has: {error}"
+            "{name} does not use the certificates of nodes that it has: {error}; if that does not pass, have others issued: \
+             `kubectl delete secret {} -n {}`",
+            ManagedSecret::NodeTls.name(&seen.cluster.name),
+            seen.cluster.namespace
         ))
     });
     if let Some(message) = wrong {

@@ -1,5 +1,6 @@
 //! Why pods wait, as far as Kubernetes says so.
 
+mod advice;
 mod containers;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -15,16 +16,33 @@ pub(super) fn reasons(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
         .iter()
         .filter(|pod| stays(&pod.name, wanted))
         .map(|pod| (pod.name.clone(), format!("FailedCreate: {}", pod.words)));
-    let unscheduled =
-        staying(seen, wanted).filter_map(|pod| Some((pod.name_any(), unscheduled(pod)?)));
+    let unscheduled = staying(seen, wanted).filter_map(|pod| {
+        let words = advice::unscheduled(seen, pod, unscheduled(pod)?);
+        Some((pod.name_any(), words))
+    });
     let volumes = seen
         .pending_claims
         .iter()
         .filter(|claim| stays(&claim.name, wanted) && counts(seen, claim))
         .map(volume);
-    let containers = staying(seen, wanted).filter_map(containers::reason);
+    let containers = containers(seen, wanted);
     let pods = together(refused.chain(unscheduled));
     pods.into_iter().chain(volumes).chain(containers).collect()
+}
+
+/// What containers wait for, each with what can be done about it.
+pub(super) fn containers(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
+    let said = staying(seen, wanted).filter_map(|pod| Some((pod, containers::reason(pod)?)));
+    let mut told = Vec::new();
+    let mut advice = Vec::new();
+    for (pod, said) in said {
+        // What helps several of them is said once, after all of them.
+        let new = advice::container(seen, pod, &said);
+        advice.extend(new.filter(|new| !advice.contains(new)));
+        told.push(said);
+    }
+    told.extend(advice);
+    told
 }
 
 /// The pods that more can be learnt of: one that is not scheduled has no logs, and its events say what the status says.

@@ -1,0 +1,137 @@
+//! Has a node leave, and gives its volume up. Nothing goes but the very claim and the very pod that were judged.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
+use serde::de::DeserializeOwned;
+
+use super::plan::RebuildPlan;
+use crate::{
+    cluster::{
+        apply::{self, failed},
+        context::Context,
+        events,
+        observe::{self, Connection},
+        resource::OpenSecureConfCluster,
+        settled::Mandate,
+        validate::ValidatedCluster,
+        volumes::VolumeClaim,
+    },
+    node::{NodeCommand, NodeDetails},
+};
+
+/// Carries out what was decided, and tells whether anything was tried.
+///
+/// # Errors
+/// Where this reconcile may only look, or the API server does not do it. The claim goes first: should the operator end then, the entry still
+/// stands, and the next reconcile goes on.
+pub(in crate::cluster) async fn carry_out(
+    cluster: &OpenSecureConfCluster,
+    valid: &ValidatedCluster,
+    claims: &[VolumeClaim],
+    pods: &[(Pod, Option<NodeDetails>)],
+    plan: &RebuildPlan,
+    (nodes, mandate): (Option<&Connection>, Mandate<'_>),
+    context: &Context,
+) -> Result<bool, apply::Error> {
+    if !plan.is_due() {
+        return Ok(false);
+    }
+    mandate.may_act()?;
+    let of = |ordinal: usize| {
+        let mut pods = pods.iter().map(|(pod, _)| pod);
+        pods.find(|pod| observe::ordinal(pod) == Some(ordinal))
+    };
+    match plan {
+        RebuildPlan::Leave { ordinal } => {
+            if let (Some(pod), Some(nodes)) = (of(*ordinal), nodes) {
+                leave(cluster, valid, pod, nodes, context).await;
+            }
+            Ok(true)
+        }
+        RebuildPlan::GiveUp {
+            ordinal,
+            incarnation,
+        } => {
+            let claim = claims.iter().find(|claim| claim.ordinal == *ordinal);
+            give_up(cluster, valid, claim, of(*ordinal), incarnation, context).await?;
+            Ok(true)
+        }
+        RebuildPlan::Finished
+        | RebuildPlan::Leaving { .. }
+        | RebuildPlan::Joining { .. }
+        | RebuildPlan::Blocked(_) => Ok(false),
+    }
+}
+
+async fn leave(
+    cluster: &OpenSecureConfCluster,
+    valid: &ValidatedCluster,
+    pod: &Pod,
+    nodes: &Connection,
+    context: &Context,
+) {
+    let address = observe::address(valid, pod);
+    match nodes.client.command(&address, &NodeCommand::Leave).await {
+        Ok(()) => {
+            let node = pod.name_any();
+            let told = events::Told::Leave { node };
+            events::announce_order(cluster, &told, &context.recorder).await;
+        }
+        Err(error) => tracing::warn!(error = %error, "admin_command_failed"),
+    }
+}
+
+async fn give_up(
+    cluster: &OpenSecureConfCluster,
+    valid: &ValidatedCluster,
+    claim: Option<&VolumeClaim>,
+    pod: Option<&Pod>,
+    incarnation: &str,
+    context: &Context,
+) -> Result<(), apply::Error> {
+    let (client, namespace) = (&context.client, valid.namespace.as_str());
+    if let Some(claim) = claim.filter(|claim| !claim.is_ending) {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+        let judged = Preconditions {
+            uid: claim.uid.clone(),
+            resource_version: claim.resource_version.clone(),
+        };
+        if !delete(&api, &claim.name, judged).await? {
+            return Ok(());
+        }
+        events::announce_given_up(cluster, &claim.name, incarnation, &context.recorder).await;
+    }
+    if let Some(pod) = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        // One that moved on meanwhile is looked at once more: its claim stays for as long as it is there.
+        let judged = Preconditions {
+            uid: pod.uid(),
+            resource_version: pod.resource_version(),
+        };
+        if delete(&api, &pod.name_any(), judged).await? {
+            let why = "it is rebuilt with a new volume";
+            events::announce_replaced(cluster, pod, why, &context.recorder).await;
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether it was this very object.
+async fn delete<K>(api: &Api<K>, name: &str, judged: Preconditions) -> Result<bool, apply::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let parameters = DeleteParams {
+        preconditions: Some(judged),
+        ..DeleteParams::default()
+    };
+    match api.delete(name, &parameters).await {
+        Ok(_) => Ok(true),
+        // It is another one by now, or gone.
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
+        Err(source) => Err(failed::<K>("delete", name, source)),
+    }
+}

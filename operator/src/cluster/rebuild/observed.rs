@@ -1,0 +1,60 @@
+//! From pods and claims, as Kubernetes shows them, to what a rebuild looks at.
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::ResourceExt;
+
+use super::plan::{NodeSeen, RebuildPlan, Situation, VolumeSeen, plan};
+use crate::{
+    cluster::{hibernation::Rest, status, validate::ValidatedCluster, volumes::VolumeClaim},
+    node::NodeDetails,
+};
+
+/// Decides which node is given up now, or what is waited for.
+pub(in crate::cluster) fn plan_rebuild(
+    cluster: &ValidatedCluster,
+    there: Option<&StatefulSet>,
+    pods: &[(Pod, Option<NodeDetails>)],
+    claims: &[VolumeClaim],
+    rest: Rest,
+) -> RebuildPlan {
+    let current = there.and_then(|set| set.spec.as_ref()?.replicas);
+    // One that wakes may be the one that keeps all of them from being awake.
+    let wanted = rest.nodes().unwrap_or(cluster.spec.replicas);
+    let held = match rest {
+        _ if cluster.spec.paused => Some("spec.paused is true; set it to false"),
+        Rest::Awake | Rest::Waking { .. } if current != Some(wanted) => {
+            Some("nodes come or leave; it goes on once there are as many as spec.replicas says")
+        }
+        Rest::Awake | Rest::Waking { .. } => None,
+        Rest::Holding { .. } | Rest::Asleep { .. } => Some("nodes sleep; set hibernate to false"),
+    };
+    let nodes: Vec<_> = (0..wanted)
+        .map(|ordinal| seen(cluster, ordinal, pods, claims))
+        .collect();
+    plan(&Situation {
+        entries: &cluster.spec.rebuild_members,
+        nodes: &nodes,
+        held,
+    })
+}
+
+fn seen<'a>(
+    cluster: &ValidatedCluster,
+    ordinal: i32,
+    pods: &'a [(Pod, Option<NodeDetails>)],
+    claims: &'a [VolumeClaim],
+) -> NodeSeen<'a> {
+    let name = cluster.name.pod(ordinal);
+    let pod = pods.iter().find(|(pod, _)| pod.name_any() == name);
+    let claim = claims.iter().find(|claim| claim.of_node(ordinal));
+    NodeSeen {
+        is_ready: pod.is_some_and(|(pod, _)| status::is_ready(pod)),
+        has_pod: pod.is_some_and(|(pod, _)| pod.metadata.deletion_timestamp.is_none()),
+        details: pod.and_then(|(_, details)| details.as_ref()),
+        volume: claim.map(|claim| VolumeSeen {
+            incarnation: claim.incarnation.as_deref(),
+            is_ending: claim.is_ending,
+        }),
+        name,
+    }
+}

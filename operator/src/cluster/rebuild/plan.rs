@@ -1,0 +1,300 @@
+//! Which node is given up next, or what keeps it from that. Pure.
+
+use crate::{
+    cluster::{resource::RebuildMember, stalled::RIGHTS_MISSING, validate::ValidatedCluster},
+    node::{NodeDetails, NodeMember},
+};
+
+/// What is looked at.
+#[derive(Debug)]
+pub(super) struct Situation<'a> {
+    /// What is asked for, in this order.
+    pub entries: &'a [RebuildMember],
+    /// The nodes that are to stay.
+    pub nodes: &'a [NodeSeen<'a>],
+    /// Why nothing may be done just now, whatever is asked for.
+    pub held: Option<&'static str>,
+}
+
+/// A node.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NodeSeen<'a> {
+    /// Its name.
+    pub name: String,
+    /// Whether its pod serves, by Kubernetes.
+    pub is_ready: bool,
+    /// Whether it has a pod that was not deleted.
+    pub has_pod: bool,
+    /// What it answered.
+    pub details: Option<&'a NodeDetails>,
+    /// Its volume, where there is one.
+    pub volume: Option<VolumeSeen<'a>>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct VolumeSeen<'a> {
+    /// Who lived on it when its node answered last; nothing where that never was.
+    pub incarnation: Option<&'a str>,
+    /// Whether somebody has deleted its claim.
+    pub is_ending: bool,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RebuildPlan {
+    /// Nothing: none is asked for, or all were rebuilt.
+    #[default]
+    Finished,
+    /// Ask this node to leave, so that others hold what it holds.
+    Leave {
+        /// Its ordinal.
+        ordinal: usize,
+    },
+    /// Wait until it has left.
+    Leaving {
+        /// Its ordinal.
+        ordinal: usize,
+    },
+    /// Give its volume up.
+    GiveUp {
+        /// Its ordinal.
+        ordinal: usize,
+        /// Who lives on it.
+        incarnation: String,
+    },
+    /// It was given up, and does not serve again yet.
+    Joining {
+        /// Its ordinal.
+        ordinal: usize,
+    },
+    /// Wait for somebody, or for what may pass.
+    Blocked(Blocked),
+}
+
+/// What keeps a node from being given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// Its name.
+    pub node: String,
+    /// One word in `CamelCase`.
+    pub reason: &'static str,
+    /// What is missing.
+    pub missing: String,
+}
+
+impl RebuildPlan {
+    /// Whether no other pod may be replaced meanwhile.
+    pub(in crate::cluster) fn is_under_way(&self) -> bool {
+        match self {
+            Self::Leave { .. } | Self::Leaving { .. } | Self::GiveUp { .. } => true,
+            Self::Finished | Self::Joining { .. } | Self::Blocked(_) => false,
+        }
+    }
+
+    /// The node that is to be given up once it has left: it is not let in again on the volume that it has.
+    pub(in crate::cluster) fn keeps(&self) -> Option<usize> {
+        match self {
+            Self::Leave { ordinal } | Self::Leaving { ordinal } | Self::GiveUp { ordinal, .. } => {
+                Some(*ordinal)
+            }
+            Self::Finished | Self::Joining { .. } | Self::Blocked(_) => None,
+        }
+    }
+
+    /// The same where the operator lacks the right to it.
+    pub(in crate::cluster) fn refused(
+        &self,
+        cluster: &ValidatedCluster,
+        words: &str,
+    ) -> Option<Self> {
+        let ordinal = i32::try_from(self.keeps()?).ok()?;
+        Some(Self::Blocked(Blocked {
+            node: cluster.name.pod(ordinal),
+            reason: RIGHTS_MISSING,
+            missing: format!(
+                "{words}; grant it to the operator's service account (SECURITY.md lists all its rights)"
+            ),
+        }))
+    }
+
+    /// Whether anything is to be ordered or deleted.
+    pub(in crate::cluster) fn is_due(&self) -> bool {
+        matches!(self, Self::Leave { .. } | Self::GiveUp { .. })
+    }
+}
+
+/// What is asked for that is still to be done.
+struct Wanted<'a> {
+    entry: &'a RebuildMember,
+    ordinal: usize,
+    node: &'a NodeSeen<'a>,
+}
+
+/// Decides. One node at a time, in the order in which they are asked for.
+pub(super) fn plan(situation: &Situation<'_>) -> RebuildPlan {
+    let Situation {
+        entries,
+        nodes,
+        held,
+    } = situation;
+    let mut joining = RebuildPlan::Finished;
+    for entry in *entries {
+        let found = nodes.iter().position(|node| node.name == entry.name);
+        let Some((ordinal, node)) = found.and_then(|at| Some((at, nodes.get(at)?))) else {
+            let prefix = |name: &str| name.rsplit_once('-').map(|(cluster, _)| cluster.to_owned());
+            let own = nodes.first().and_then(|node| prefix(&node.name));
+            if prefix(&entry.name) == own {
+                continue;
+            }
+            return RebuildPlan::Blocked(Blocked {
+                node: entry.name.clone(),
+                reason: "NoSuchNode",
+                missing: format!(
+                    "it is no node of this cluster, whose nodes are {}; correct spec.rebuildMembers",
+                    names(nodes)
+                ),
+            });
+        };
+        let wanted = Wanted {
+            entry,
+            ordinal,
+            node,
+        };
+        if !wanted.lives() {
+            if wanted.is_joining() {
+                joining = RebuildPlan::Joining { ordinal };
+            }
+            continue;
+        }
+        let blocked = |reason, missing| wanted.blocked(reason, missing);
+        if let Some(held) = held {
+            return blocked("OnHold", (*held).to_owned());
+        }
+        return wanted.step(nodes);
+    }
+    joining
+}
+
+impl Wanted<'_> {
+    /// Whether claim and pod were deleted, and are not gone yet.
+    fn is_given_up(&self) -> bool {
+        let is_ending = self.node.volume.is_some_and(|volume| volume.is_ending);
+        is_ending && !self.node.has_pod
+    }
+
+    /// Whether that incarnation lives on that volume: what the node says counts, else what it said last.
+    fn lives(&self) -> bool {
+        if self.is_given_up() {
+            return false;
+        }
+        let said = self
+            .node
+            .details
+            .map(|details| details.incarnation.as_str());
+        let remembered = || self.node.volume.and_then(|volume| volume.incarnation);
+        said.or_else(remembered) == Some(&self.entry.incarnation)
+    }
+
+    /// Whether nobody has lived on its volume yet.
+    fn is_joining(&self) -> bool {
+        let unused = self
+            .node
+            .volume
+            .is_none_or(|volume| volume.incarnation.is_none());
+        self.is_given_up() || unused && !self.node.is_ready
+    }
+
+    fn step(&self, nodes: &[NodeSeen<'_>]) -> RebuildPlan {
+        let Self {
+            entry,
+            ordinal,
+            node,
+        } = *self;
+        let others = || nodes.iter().filter(|other| other.name != node.name);
+        let serves = |node: &NodeSeen<'_>| node.is_ready && node.details.is_some_and(is_serving);
+        let give_up = RebuildPlan::GiveUp {
+            ordinal,
+            incarnation: entry.incarnation.clone(),
+        };
+        if !others().any(serves) && (serves(node) || !entry.force) {
+            let what = if nodes.len() > 1 {
+                "no other node serves that could give it back what it has"
+            } else {
+                "there is no other node that could give it back what it has"
+            };
+            return self.blocked("NoOtherNode", what.to_owned());
+        }
+        if entry.force {
+            return give_up;
+        }
+        let Some(details) = node.details else {
+            return self.blocked(
+                "DoesNotAnswer",
+                "it does not answer, so nobody can say whether others hold what it holds. If its disk is lost, set force to true: what only it \
+                 holds is given up"
+                    .to_owned(),
+            );
+        };
+        if let Some(down) = others().find(|other| !other.is_ready) {
+            let missing = format!(
+                "{} does not serve, and one node after the other is rebuilt; bring it back, or set force to true",
+                down.name
+            );
+            return self.blocked("NodeDown", missing);
+        }
+        match details.state.as_str() {
+            // It has handed over what it had.
+            "left" => give_up,
+            "leaving" => match lacking(details) {
+                Some(missing) => self.blocked("HeadNotHeld", missing),
+                None => RebuildPlan::Leaving { ordinal },
+            },
+            "member" | "joining" => RebuildPlan::Leave { ordinal },
+            state => {
+                let missing = format!(
+                    "it is {state}, so it cannot hand over what it has; set force to true to give that up, or wait until it serves"
+                );
+                self.blocked("NoMember", missing)
+            }
+        }
+    }
+
+    fn blocked(&self, reason: &'static str, missing: String) -> RebuildPlan {
+        RebuildPlan::Blocked(Blocked {
+            node: self.node.name.clone(),
+            reason,
+            missing,
+        })
+    }
+}
+
+fn names(nodes: &[NodeSeen<'_>]) -> String {
+    let names: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
+    names.join(", ")
+}
+
+fn is_serving(details: &NodeDetails) -> bool {
+    details.ready && details.state == "member"
+}
+
+/// Who lacks what a node that leaves holds.
+fn lacking(details: &NodeDetails) -> Option<String> {
+    let members = details.members.iter();
+    let lacks = |member: &&NodeMember| member.state == "member" && member.lag > 0;
+    let lacking: Vec<_> = members
+        .filter(lacks)
+        .map(|member| {
+            let away = if member.reachable {
+                ""
+            } else {
+                " and is not reached"
+            };
+            format!("{} lacks {} changes of it{away}", member.name, member.lag)
+        })
+        .collect();
+    (!lacking.is_empty()).then(|| lacking.join(", "))
+}
+
+#[cfg(test)]
+mod tests;

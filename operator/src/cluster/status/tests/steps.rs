@@ -1,0 +1,130 @@
+//! The steps that messages name: whole commands, between backquotes, with everything filled in.
+
+use serde_json::json;
+
+use super::*;
+use crate::{cluster::volumes::VolumeClaim, node::FenceReason};
+
+fn message(status: &ClusterStatus, type_: &str) -> String {
+    let mut conditions = status.conditions.iter();
+    let condition = conditions.find(|condition| condition.type_ == type_);
+    condition.unwrap().message.clone()
+}
+
+/// A pod whose node ended with these words, again and again.
+fn crashing(ordinal: i32, words: &str) -> (Pod, Option<NodeDetails>) {
+    let last = json!({ "terminated": { "exitCode": 2, "message": format!("osc-node: {words}") } });
+    let pod = json!({
+        "metadata": { "name": format!("prod-{ordinal}") },
+        "spec": { "containers": [] },
+        "status": { "containerStatuses": [{
+            "name": "node", "image": "", "imageID": "", "ready": false, "restartCount": 3,
+            "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": last,
+        }] },
+    });
+    (serde_json::from_value(pod).unwrap(), None)
+}
+
+fn claim(ordinal: i32, incarnation: &str) -> VolumeClaim {
+    let claim = json!({ "metadata": {
+        "name": format!("data-prod-{ordinal}"), "annotations": { "opensecureconf.io/incarnation": incarnation },
+    } });
+    VolumeClaim::read(&serde_json::from_value(claim).unwrap()).unwrap()
+}
+
+#[test]
+fn volumes_with_another_salt_than_the_secret_bring_theirs_back_in_one_step_for_all() {
+    let words = "the salt that is mounted (fingerprint aa) differs from the salt in the database (fingerprint bb)";
+    let pods = [crashing(0, words), crashing(1, words)];
+    let told = message(&status(&cluster(2), &stateful_set(2, 2), &pods), "Ready");
+    let step =
+        "`kubectl delete secret prod-salt -n shop && kubectl delete pod prod-0 prod-1 -n shop`";
+    assert_eq!(told.matches(step).count(), 1, "{told}");
+    assert_eq!(told.matches("differs from the salt").count(), 2, "{told}");
+
+    let pods = [(pod(0, true), answer("aa", 1)), crashing(1, words)];
+    let told = message(&status(&cluster(2), &stateful_set(2, 2), &pods), "Ready");
+    assert!(!told.contains("delete secret"), "the others serve: {told}");
+    assert!(
+        told.contains("`kubectl delete pvc data-prod-1 -n shop"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_damaged_database_names_the_entry_that_has_it_made_anew() {
+    let words = "the database /data/configurations.db is damaged (file is not a database); restore it from a backup";
+    let pods = [(pod(0, true), answer("aa", 1)), crashing(1, words)];
+    let (wanted, set) = (cluster(2), stateful_set(2, 2));
+    let claims = [claim(0, "0123456789abcdef"), claim(1, "fedcba9876543210")];
+    let seen = Observation {
+        claims: &claims,
+        ..seen(&wanted, &set, &pods)
+    };
+    let status = observed(&seen, &ClusterStatus::default(), &time(1));
+    let told = message(&status, "Ready");
+    let step = "`kubectl patch osc prod -n shop --type merge -p \
+                '{\"spec\":{\"rebuildMembers\":[{\"name\":\"prod-1\",\"incarnation\":\"fedcba9876543210\",\"force\":true}]}}'`";
+    assert!(told.contains(step), "{told}");
+    let known = status.members[1].incarnation.as_deref();
+    assert_eq!(known, Some("fedcba9876543210"), "though it does not answer");
+}
+
+#[test]
+fn where_all_nodes_have_one_salt_theirs_is_put_back_and_one_alone_is_given_up() {
+    let with = |first, second| {
+        let pods = [
+            (pod(0, true), answer(first, 1)),
+            (pod(1, true), answer(second, 1)),
+        ];
+        message(
+            &status(&cluster(2), &stateful_set(2, 2), &pods),
+            "SaltMatches",
+        )
+    };
+    let all = with("bb", "bb");
+    assert!(
+        all.contains("`kubectl delete secret prod-salt -n shop`"),
+        "{all}"
+    );
+    let one = with("aa", "bb");
+    assert!(!one.contains("delete secret"), "{one}");
+    let copy = one.find("osc-node backup --output - > prod-1.db`").unwrap();
+    assert!(
+        copy < one.find("`kubectl delete pvc data-prod-1").unwrap(),
+        "{one}"
+    );
+}
+
+#[test]
+fn a_suspended_node_names_unfence_only_where_it_is_allowed() {
+    let with = |reason| {
+        let mut suspended = answer("aa", 1);
+        suspended.as_mut().unwrap().fenced = Some(reason);
+        let pods = [(pod(0, true), suspended)];
+        let told = status(&cluster(1), &stateful_set(1, 1), &pods);
+        assert_eq!(condition(&told, "Ready"), Some(("False", "NodeSuspended")));
+        message(&told, "Ready")
+    };
+    let unfence = "`kubectl exec prod-0 -n shop -c node -- osc-node unfence`";
+    assert!(with(FenceReason::BelowPurgeMark).ends_with(unfence));
+    assert!(!with(FenceReason::Other).contains("unfence"));
+}
+
+#[test]
+fn a_volume_on_a_machine_that_is_gone_names_how_the_node_comes_back_without_it() {
+    let mut pending = pod(0, false);
+    let said = "0/2 nodes are available: 2 node(s) had volume node affinity conflict.";
+    pending.status = serde_json::from_value(json!({ "conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said,
+    }] }))
+    .unwrap();
+    let told = message(
+        &status(&cluster(1), &stateful_set(1, 1), &[(pending, None)]),
+        "Ready",
+    );
+    assert!(
+        told.contains(said) && told.contains("`kubectl delete pvc data-prod-0 "),
+        "{told}"
+    );
+}
