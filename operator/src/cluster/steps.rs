@@ -195,7 +195,6 @@ async fn pass(
             let missing = secrets.ok().and_then(SecretPlan::missing_salt);
             (applied, missing.map(Stalled::from))
         }
-        Ok(applied) if valid.spec.paused => (applied, None),
         Ok(applied) => {
             let stalled = order(judged, found, &pods, &planned, ways, context).await?;
             (applied, stalled)
@@ -203,11 +202,10 @@ async fn pass(
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
     let is_free = !is_held(valid, stalled.as_ref(), &planned);
-    let rebuild = if is_free {
-        rebuild(judged, found, &pods, &planned, ways, context).await?
-    } else {
-        Rebuild::not_tried(&planned)
-    };
+    let mut rebuilt = Rebuild::not_tried(&planned);
+    if is_free {
+        rebuilt = rebuild(judged, found, &pods, &planned, ways, context).await?;
+    }
     let set = stateful_set
         .as_ref()
         .filter(|_| is_free && !planned.rebuild.is_under_way());
@@ -239,16 +237,16 @@ async fn pass(
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,
         claims: &found.volumes,
-        rebuild: &rebuild.plan,
+        rebuild: &rebuilt.plan,
         refused_pods: &refused_pods,
         course: planned.course(found.stateful_set.as_ref(), pause.as_ref()),
         rollout: &rollout,
         upgrade: Upgrade::of(valid, &upcoming, &pods, before),
     };
-    let tried = acted || replaced || rebuild.tried;
     Ok(Passed {
         status: Some(status::observed(&seen, before, &now())),
-        was_idle: !tried && (valid.spec.paused || !plan.has_orders()),
+        was_idle: !(acted || replaced || rebuilt.tried)
+            && (valid.spec.paused || !plan.has_orders()),
         wanted,
         refused,
         waits: pause.map(|pause| pause.waits).unwrap_or_default(),
@@ -303,6 +301,9 @@ async fn order(
     context: &Context,
 ) -> Result<Option<Stalled>, Error> {
     let Judged { cluster, valid, .. } = judged;
+    if valid.spec.paused {
+        return Ok(None);
+    }
     let plan = &planned.membership;
     if plan.has_orders() {
         mandate.may_act()?;
