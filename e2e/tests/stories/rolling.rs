@@ -148,7 +148,7 @@ pub(crate) async fn nothing_is_lost(
 async fn replace_all_twice(stage: &Stage) -> anyhow::Result<()> {
     let before = lives(stage).await?;
     let begun = Instant::now();
-    let change = json!({ "spec": { "logging": { "level": "DEBUG" } } });
+    let change = json!({ "spec": { "syncIntervalSeconds": 31 } });
     stage
         .clusters()
         .patch("config", &PatchParams::default(), &Patch::Merge(&change))
