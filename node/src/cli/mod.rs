@@ -18,7 +18,7 @@ use commands::Outcome;
 
 use crate::{
     config::{Config, Layers, UsageError},
-    os::{open_files, process_privacy},
+    os::{allocator, open_files, process_privacy},
 };
 
 /// Does what the command line of this process says, and gives the exit code.
@@ -30,6 +30,9 @@ pub fn run() -> ExitCode {
         Some((name, flags)) => (name, flags),
         None => ("serve", &arguments),
     };
+    if name == "serve" {
+        allocator::give_back_at_once();
+    }
     let layers = Layers::of_process(flags);
     let config = match Config::from_layers(&layers) {
         Ok(config) => config,

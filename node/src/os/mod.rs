@@ -1,5 +1,6 @@
 //! What the process asks of the operating system, and how files of people are read.
 
+pub mod allocator;
 pub mod line_file;
 pub mod open_files;
 mod paths;
