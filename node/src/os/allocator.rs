@@ -16,6 +16,6 @@ pub fn give_back_at_once() {
     if let (Ok(program), Some(name)) = (env::current_exe(), arguments.next()) {
         let mut anew = Command::new(program);
         // Returns only where it fails.
-        anew.arg0(name).args(arguments).env(DELAY, "0").exec();
+        let _ = anew.arg0(name).args(arguments).env(DELAY, "0").exec();
     }
 }
