@@ -164,6 +164,11 @@ mod tests {
     }
 
     #[test]
+    fn the_threads_of_lists_read_values_as_deep_as_those_that_serve() {
+        assert_eq!(crate::store::SCAN_STACK, crate::json::STACK);
+    }
+
+    #[test]
     fn of_a_name_that_is_there_twice_the_last_value_counts() {
         let plaintext = br#"{"a": 1, "b": 2, "a": 3}"#.to_vec();
         let value = ValueText::of_plaintext(plaintext.into()).unwrap();

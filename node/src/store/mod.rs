@@ -15,6 +15,8 @@ pub use health::WriteHealth;
 pub use salt::{
     SaltFileError, SaltPlaces, export_salt, keep_salt, read_file as read_salt_file, settle_salt,
 };
+#[cfg(test)]
+pub(crate) use sqlite::SCAN_STACK;
 pub use sqlite::{
     BackupError, CONFLICT_PAGE_BYTES, ConflictPage, Copied, EntryReader, Findings, ImportError,
     ImportPage, ImportSource, ListedEntry, NewLife, OpenedDatabase, OwnedValue, Reach, Scanned,

@@ -34,6 +34,8 @@ pub use import_source::{ImportError, ImportPage, ImportSource};
 #[cfg(test)]
 pub(super) use row::tests::row_of;
 pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
+#[cfg(test)]
+pub(crate) use scan_threads::STACK as SCAN_STACK;
 pub use snapshot::{ListedEntry, Reach, Scanned, Selection, Snapshot};
 pub(crate) use tables::SqliteTables;
 pub use values::OwnedValue;
