@@ -43,6 +43,8 @@ pub const ANNOTATION_OPERATOR: &str = "opensecureconf.io/operator";
 pub const ANNOTATION_HIBERNATED: &str = "opensecureconf.io/hibernated-replicas";
 /// Annotation of volume claims: which incarnation of its node lives on the volume.
 pub const ANNOTATION_INCARNATION: &str = "opensecureconf.io/incarnation";
+/// The annotation of a claim with the size that the operator asked for it last: only that is ever taken back.
+pub const ANNOTATION_ASKED_SIZE: &str = "opensecureconf.io/asked-size";
 /// Annotation of the pod template: `spec.restartedAt`.
 pub const ANNOTATION_RESTARTED_AT: &str = "opensecureconf.io/restarted-at";
 /// The same as `kubectl rollout restart` writes it.

@@ -13,7 +13,7 @@ use crate::{
         apply::{self, Done, failed},
         validate::{ValidatedCluster, claim_owner},
     },
-    names::FIELD_MANAGER,
+    names::{ANNOTATION_ASKED_SIZE, FIELD_MANAGER},
 };
 
 /// Does what is next, and tells whether anything was tried.
@@ -48,7 +48,10 @@ async fn resize(
 ) -> Result<(), apply::Error> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &cluster.namespace);
     let patch = json!({
-        "metadata": { "uid": claim.uid, "resourceVersion": claim.resource_version },
+        "metadata": {
+            "uid": claim.uid, "resourceVersion": claim.resource_version,
+            "annotations": { ANNOTATION_ASKED_SIZE: size.to_string() },
+        },
         "spec": { "resources": { "requests": { "storage": size.quantity() } } },
     });
     let parameters = PatchParams {

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCon
 use kube::ResourceExt;
 
 use super::{Ownership, VolumeSize};
-use crate::names::ANNOTATION_INCARNATION;
+use crate::names::{ANNOTATION_ASKED_SIZE, ANNOTATION_INCARNATION};
 
 /// What conditions of a claim say that something is wrong.
 const FAILURES: [&str; 2] = ["ControllerResizeError", "NodeResizeError"];
@@ -23,6 +23,8 @@ pub struct VolumeClaim {
     pub resource_version: Option<String>,
     /// The size that it asks for.
     pub requested: Option<VolumeSize>,
+    /// The size that the operator asked for it last; `None` where it never did.
+    pub asked: Option<VolumeSize>,
     /// The size that its file system has; `None` while it has no volume.
     pub capacity: Option<VolumeSize>,
     /// Its storage class.
@@ -59,6 +61,10 @@ impl VolumeClaim {
                 .and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"))
                 .and_then(VolumeSize::of),
             capacity: capacity.filter(|_| is_bound).and_then(VolumeSize::of),
+            asked: claim
+                .annotations()
+                .get(ANNOTATION_ASKED_SIZE)
+                .and_then(|size| VolumeSize::read(size)),
             class: spec.and_then(|spec| spec.storage_class_name.clone()),
             is_ending: claim.metadata.deletion_timestamp.is_some(),
             owners: claim.owner_references().iter().map(Ownership::of).collect(),

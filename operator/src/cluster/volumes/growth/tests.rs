@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::names::ANNOTATION_ASKED_SIZE;
 
 /// A claim that asks for one size and has another one.
 fn claim(ordinal: usize, requested: &str, capacity: &str) -> VolumeClaim {
@@ -17,6 +18,14 @@ fn read(ordinal: usize, requested: &str, change: impl Fn(&mut Value)) -> VolumeC
     });
     change(&mut claim);
     VolumeClaim::read(&serde_json::from_value(claim).unwrap()).unwrap()
+}
+
+/// The same, where the operator was who asked.
+fn asked(ordinal: usize, requested: &str, capacity: &str) -> VolumeClaim {
+    read(ordinal, requested, |claim| {
+        claim["metadata"]["annotations"] = json!({ ANNOTATION_ASKED_SIZE: requested });
+        claim["status"] = json!({ "phase": "Bound", "capacity": { "storage": capacity } });
+    })
 }
 
 fn three(of: [(&str, &str); 3]) -> Vec<VolumeClaim> {
@@ -199,7 +208,11 @@ fn what_the_driver_says_is_told_and_what_it_gave_up_stops_it() {
 
 #[test]
 fn a_growth_that_failed_is_taken_back_to_what_volumes_have() {
-    let failed = three([("10Gi", "2Gi"), ("10Gi", "1Gi"), ("10Gi", "1Gi")]);
+    let failed = [
+        asked(0, "10Gi", "2Gi"),
+        asked(1, "10Gi", "1Gi"),
+        asked(2, "10Gi", "1Gi"),
+    ];
     let sizes = |growth: &Growth| match growth {
         Growth::Growing { asks, .. } => asks.iter().map(|ask| ask.size.to_string()).collect(),
         _ => Vec::new(),
@@ -207,7 +220,11 @@ fn a_growth_that_failed_is_taken_back_to_what_volumes_have() {
     // Kubernetes takes a request down only to what is above what is there.
     let above = ["2147483649", "1073741825", "1073741825"];
     assert_eq!(sizes(&grow("1Gi", "1Gi", &failed)), above);
-    let lowered = three([(above[0], "2Gi"), (above[1], "1Gi"), (above[2], "1Gi")]);
+    let lowered = [
+        asked(0, above[0], "2Gi"),
+        asked(1, above[1], "1Gi"),
+        asked(2, above[2], "1Gi"),
+    ];
     assert_eq!(grow("1Gi", "1Gi", &lowered), Growth::Settled);
     let rounded = three([(above[0], "3Gi"), (above[1], "2Gi"), (above[2], "2Gi")]);
     assert_eq!(
@@ -230,4 +247,14 @@ fn a_growth_that_failed_is_taken_back_to_what_volumes_have() {
     let (reason, message) = stalled(&partly);
     assert_eq!(reason, "VolumeWouldShrink");
     assert!(message.contains("Set it to 2Gi or more"), "{message}");
+}
+
+#[test]
+fn a_claim_that_somebody_else_grows_is_left_alone() {
+    let on_its_way = three([("10Gi", "1Gi"), ("1Gi", "1Gi"), ("1Gi", "1Gi")]);
+    assert_eq!(grow("1Gi", "1Gi", &on_its_way), Growth::Settled);
+    let done = three([("10Gi", "10Gi"), ("1Gi", "1Gi"), ("1Gi", "1Gi")]);
+    assert_eq!(grow("1Gi", "1Gi", &done), Growth::Settled);
+    // Others are asked for what the resource wants; this one has it.
+    assert_eq!(growing(&grow("2Gi", "1Gi", &done)).0.len(), 2);
 }
