@@ -166,7 +166,7 @@ without team-b "servicemonitors certificates events"
 stop first; run first opensecureconf-system
 cluster team-b plain >/dev/null
 until_it "no optional right: nodes all the same" has_nodes team-b plain
-until_it "no optional right: a metric" metric first 'osc_operator_missing_rights{namespace="team-b",need="optional"} 3'
+until_it "no optional right: a metric" metric first 'osc_operator_missing_rights{namespace="team-b",need="optional"} 4'
 says team-b plain MonitoringReady 'cannot list resource "servicemonitors"' || fail "MonitoringReady does not say so: $(condition team-b plain MonitoringReady message)"
 grep -q optional_rights_missing "$work/first.log" || fail "the log does not say so"
 restore
