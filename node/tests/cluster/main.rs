@@ -31,6 +31,7 @@ mod partitions;
 mod random;
 mod record;
 mod recovery;
+mod relay;
 mod unreachable;
 mod wait;
 mod workload;

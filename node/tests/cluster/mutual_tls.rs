@@ -14,6 +14,7 @@ use crate::{
     api::Api,
     authority::{Authority, Leaf, OF_CLIENTS, OF_NODES, Pair, fingerprint, write_node_tls},
     cluster::Cluster,
+    relay::Relays,
     wait::until,
 };
 
@@ -69,6 +70,24 @@ impl Secured {
         secured.found();
         secured.cluster.all_ready().await;
         secured
+    }
+
+    /// The same, with relays between the nodes.
+    async fn founded_behind_relays(count: usize) -> (Self, Relays) {
+        let mut secured = Self::prepared(count, count).await;
+        let hosts = secured.hosts.iter();
+        let pairs: Vec<_> = hosts
+            .map(|host| (format!("{host}:9101"), format!("{host}:9001")))
+            .collect();
+        let relays = Relays::between(&pairs).await;
+        let list: Vec<_> = pairs.into_iter().map(|(dialled, _)| dialled).collect();
+        for node in &mut secured.cluster.nodes {
+            node.set("OSC_CLUSTER_NODES", &list.join(","));
+        }
+        secured.cluster.start_all().await;
+        secured.found();
+        secured.cluster.all_ready().await;
+        (secured, relays)
     }
 
     /// As people do it: from the machine of a node, with its certificate.
@@ -129,7 +148,15 @@ fn issue(authority: &Authority, host: &str) -> Pair {
 struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicUsize>,
-    clients: Vec<tokio::task::JoinHandle<()>>,
+    /// Each gives what it wrote last.
+    clients: Vec<tokio::task::JoinHandle<(String, usize)>>,
+}
+
+/// What clients did.
+struct Done {
+    answered: usize,
+    /// What each wrote last, by its entry.
+    last: Vec<(String, usize)>,
 }
 
 impl Load {
@@ -140,14 +167,14 @@ impl Load {
             tokio::spawn(async move {
                 let key = format!("load-{node}");
                 api.create(&key, 0).await.with(201);
-                for turn in 1.. {
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
+                let mut turn = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    turn += 1;
                     api.put(&key, turn).await.with(200);
                     assert_eq!(api.value(&key).await, turn);
                     done.fetch_add(2, Ordering::Relaxed);
                 }
+                (key, turn)
             })
         });
         Self {
@@ -166,12 +193,14 @@ impl Load {
         .await;
     }
 
-    async fn end(self) -> usize {
+    async fn end(self) -> Done {
         self.stop.store(true, Ordering::Relaxed);
+        let mut last = Vec::new();
         for client in self.clients {
-            client.await.unwrap();
+            last.push(client.await.unwrap());
         }
-        self.done.load(Ordering::Relaxed)
+        let answered = self.done.load(Ordering::Relaxed);
+        Done { answered, last }
     }
 }
 
@@ -214,7 +243,7 @@ async fn certificates_and_then_their_authority_are_exchanged_under_load_without_
         secured.in_force(node, pair, &[&new]).await;
     }
     load.goes_on().await;
-    let answered = load.end().await;
+    let Done { answered, .. } = load.end().await;
     for (node, before) in before.into_iter().enumerate() {
         cluster.sees_healthy(node, 2).await;
         assert_eq!(faults(node), before, "n{node} always reached others");
@@ -267,8 +296,53 @@ async fn an_authority_is_exchanged_while_nodes_are_killed_at_each_step_and_come_
         secured.cluster.sees_healthy(0, 2).await;
         secured.cluster.sees_healthy(killed, 2).await;
     }
-    let answered = load.end().await;
+    let Done { answered, .. } = load.end().await;
     assert_eq!(secured.cluster.converged().await.len(), 1);
+    eprintln!("{answered} requests were answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_is_exchanged_while_the_network_is_cut_at_each_step_and_healed() {
+    let (secured, relays) = Secured::founded_behind_relays(3).await;
+    let cluster = &secured.cluster;
+    let load = Load::on(cluster.apis());
+    let new = Authority::new("nodes");
+    let (old, both) = (&secured.authority, secured.authority.pem() + &new.pem());
+    let old_leaves = [0, 1, 2].map(|node| secured.issue(node));
+    let new_leaves = [0, 1, 2].map(|node| issue(&new, &secured.hosts[node]));
+    for (leaves, authorities, accepted) in [
+        (&old_leaves, &both, &[old, &new][..]),
+        (&new_leaves, &both, &[old, &new]),
+        (&new_leaves, &new.pem(), &[&new]),
+    ] {
+        // One node has the files when the network goes, the others get them while nobody hears anybody.
+        secured.mount(0, &leaves[0], authorities);
+        secured.in_force(0, &leaves[0], accepted).await;
+        relays.cut();
+        for node in 0..3 {
+            cluster.sees_healthy(node, 0).await;
+        }
+        for node in [1, 2] {
+            secured.mount(node, &leaves[node], authorities);
+            secured.in_force(node, &leaves[node], accepted).await;
+        }
+        load.goes_on().await;
+        relays.heal();
+        for node in 0..3 {
+            cluster.sees_healthy(node, 2).await;
+        }
+        load.goes_on().await;
+    }
+    let Done { answered, last } = load.end().await;
+    let entries = cluster.converged().await;
+    for (key, value) in last {
+        let kept = entries.iter().find(|entry| entry["key"] == key);
+        assert_eq!(kept.unwrap()["value"], value, "{key}");
+    }
+    for node in 0..3 {
+        let refused = cluster.nodes[node].events("peer_certificate_refused");
+        assert!(refused.is_empty(), "n{node}: {refused:?}");
+    }
     eprintln!("{answered} requests were answered");
 }
 
