@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{
     difference::FieldPath,
+    lag::LastWhole,
     pace::Wait,
     rollout::{AT_ONCE, Place, Turns},
     settled::Settled,
@@ -58,6 +59,8 @@ pub(super) struct Memory {
     pub(super) unfinished: u32,
     /// When figures were last written.
     pub(super) figures_written: Option<Instant>,
+    /// When each node last had everything.
+    pub(super) last_whole: LastWhole,
 }
 
 impl Memory {

@@ -45,7 +45,8 @@ fn pause(after: &ClusterStatus, before: &ClusterStatus) -> Duration {
 }
 
 fn figures(status: &ClusterStatus) -> impl Iterator<Item = Option<i64>> + '_ {
-    let members = status.members.iter().map(|member| member.entries);
+    let members = status.members.iter();
+    let members = members.flat_map(|member| [member.entries, member.lag_seconds]);
     std::iter::once(status.entries).chain(members)
 }
 
@@ -54,16 +55,16 @@ fn without(status: &ClusterStatus) -> ClusterStatus {
         entries: None,
         ..status.clone()
     };
-    status
-        .members
-        .iter_mut()
-        .for_each(|member| member.entries = None);
+    for member in &mut status.members {
+        (member.entries, member.lag_seconds) = (None, None);
+    }
     status
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::resource::MemberStatus;
 
     fn status(entries: i64, ready_replicas: i32) -> ClusterStatus {
         ClusterStatus {
@@ -88,6 +89,25 @@ mod tests {
             status(2, 2),
             "something else moved"
         );
+    }
+
+    #[test]
+    fn a_node_that_lags_longer_and_longer_is_written_twice_a_minute() {
+        let lags = |lag_seconds| {
+            let mut status = status(1, 1);
+            status.members.push(MemberStatus {
+                lag_seconds,
+                ..MemberStatus::default()
+            });
+            status
+        };
+        let mut memory = Memory::default();
+        let first = rate_limit_status(lags(Some(0)), &ClusterStatus::default(), &mut memory);
+        let soon = rate_limit_status(lags(Some(5)), &first, &mut memory);
+        assert_eq!(soon, first, "too early");
+        assert_eq!(pause(&lags(Some(35)), &lags(Some(5))), OFTEN);
+        assert_eq!(pause(&lags(Some(0)), &lags(None)), OFTEN);
+        assert_eq!(pause(&lags(Some(0)), &lags(Some(0))), SELDOM);
     }
 
     #[test]

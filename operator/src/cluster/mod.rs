@@ -29,6 +29,7 @@ mod events;
 mod failing;
 mod figures;
 pub mod hibernation;
+mod lag;
 mod layout;
 mod membership;
 mod namespace_end;

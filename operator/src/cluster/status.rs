@@ -238,6 +238,8 @@ fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> M
         version: details.map(|details| details.version.clone()),
         salt_fingerprint: details.and_then(|details| details.salt_fingerprint.clone()),
         entries: details.map(|details| details.entries),
+        // Told by whoever remembers when it last had everything.
+        lag_seconds: None,
         certificate_fingerprint: certificates.and_then(|node| node.leaf.clone()),
         authority_fingerprints: certificates
             .map(|node| node.authorities.clone())

@@ -1,6 +1,6 @@
 //! The steps of a reconcile in their order, from what is read to the status.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 
@@ -243,8 +243,15 @@ async fn pass(
         rollout: &rollout,
         upgrade: Upgrade::of(valid, &upcoming, &pods, before),
     };
+    let mut status = status::observed(&seen, before, &now());
+    context.remember(&valid.namespace, valid.name.as_str(), |memory| {
+        let (members, earlier) = (&mut status.members, &before.members);
+        memory
+            .last_whole
+            .tell(members, earlier, &pods, Instant::now());
+    });
     Ok(Passed {
-        status: Some(status::observed(&seen, before, &now())),
+        status: Some(status),
         was_idle: !(acted || replaced || rebuilt.tried)
             && (valid.spec.paused || !plan.has_orders()),
         wanted,

@@ -123,6 +123,9 @@ pub struct MemberStatus {
     /// How many entries it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<i64>,
+    /// Seconds since it was last known to have everything that the others have; 0 while it has. Absent where nobody could be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<i64>,
     /// Fingerprint of the certificate that it shows other nodes: SHA-256, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_fingerprint: Option<String>,
