@@ -9,6 +9,7 @@ pub mod process_privacy;
 mod random;
 pub mod regular_file;
 pub mod reload;
+pub(crate) mod worker_threads;
 
 pub use paths::names_a_file;
 pub(crate) use random::random;
