@@ -1,7 +1,9 @@
 //! Events: what was done to a cluster, and how its readiness changed.
 
+mod growth;
 mod https;
 mod pending;
+mod readiness;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::{
@@ -15,7 +17,6 @@ use super::{
     resource::{ClusterStatus, OpenSecureConfCluster},
     rollout::LetIn,
     stalled::RIGHTS_MISSING,
-    status::{PLANNED, VOLUMES_GROWING},
 };
 use crate::rights;
 
@@ -61,10 +62,7 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
                 "let in what waited: {}; pods are replaced one by one",
                 changes.join("; ")
             );
-            let related = ObjectReference {
-                field_path: Some(number.clone()),
-                ..cluster.object_ref(&())
-            };
+            let related = about_field(cluster, number.clone());
             let (type_, reason) = (EventType::Normal, "RolloutLetIn");
             publish(cluster, type_, reason, note, related, recorder).await;
             return;
@@ -171,62 +169,52 @@ pub(super) async fn announce_order(
     publish(cluster, EventType::Normal, reason, note, related, recorder).await;
 }
 
-/// An event for each change of `Ready`, and where HTTPS is closed, with the condition's own words.
+/// An event that a status gives cause for.
+struct News {
+    type_: EventType,
+    reason: String,
+    note: String,
+    related: ObjectReference,
+}
+
+/// Events for what changed in the status, with the conditions' own words.
 pub(super) async fn announce_change(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
     after: &ClusterStatus,
     recorder: &Recorder,
 ) {
-    https::announce(cluster, before, after, recorder).await;
-    announce_growth(cluster, before, after, recorder).await;
-    pending::announce(cluster, before, after, recorder).await;
-    let ready = |status: &ClusterStatus| {
-        status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == "Ready")
-            .cloned()
-    };
-    let Some(now) = ready(after) else { return };
-    if ready(before).is_some_and(|before| before.reason == now.reason) {
-        return;
+    let all = [
+        https::news(cluster, before, after),
+        growth::news(cluster, before, after),
+        pending::news(cluster, before, after),
+        readiness::news(cluster, before, after),
+    ];
+    for news in all.into_iter().flatten() {
+        let News {
+            type_,
+            reason,
+            note,
+            related,
+        } = news;
+        publish(cluster, type_, &reason, note, related, recorder).await;
     }
-    // Planned work is no alarm.
-    let type_ = if now.status == "True" || PLANNED.contains(&now.reason.as_str()) {
-        EventType::Normal
-    } else {
-        EventType::Warning
-    };
-    // The state that it is said of: another one may be told in other words.
-    let related = ObjectReference {
-        resource_version: cluster.metadata.resource_version.clone(),
-        ..cluster.object_ref(&())
-    };
-    publish(cluster, type_, &now.reason, now.message, related, recorder).await;
 }
 
-/// An event for each volume more that has its new size.
-async fn announce_growth(
-    cluster: &OpenSecureConfCluster,
-    before: &ClusterStatus,
-    after: &ClusterStatus,
-    recorder: &Recorder,
-) {
-    let told = |status: &ClusterStatus| {
-        let mut conditions = status.conditions.iter();
-        let growth = conditions.find(|condition| condition.reason == VOLUMES_GROWING)?;
-        Some(growth.message.clone())
-    };
-    let Some(note) = told(after).filter(|now| told(before).as_ref() != Some(now)) else {
-        return;
-    };
-    let related = ObjectReference {
-        field_path: Some(note.clone()),
+/// The resource in the version that an event is said of: another one may be told in other words.
+fn in_this_version(cluster: &OpenSecureConfCluster) -> ObjectReference {
+    ObjectReference {
+        resource_version: cluster.metadata.resource_version.clone(),
         ..cluster.object_ref(&())
-    };
-    let (type_, reason) = (EventType::Normal, VOLUMES_GROWING);
-    publish(cluster, type_, reason, note, related, recorder).await;
+    }
+}
+
+/// A part of the resource: another part is another event.
+fn about_field(cluster: &OpenSecureConfCluster, field: String) -> ObjectReference {
+    ObjectReference {
+        field_path: Some(field),
+        ..cluster.object_ref(&())
+    }
 }
 
 /// An event that another operator runs this cluster.

@@ -1,36 +1,30 @@
 //! The event that clients have no HTTPS because of a certificate that the resource names.
 
-use kube::{
-    Resource,
-    runtime::events::{EventType, Recorder},
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::EventType;
 
-use super::publish;
+use super::{News, in_this_version};
 use crate::cluster::resource::{ClusterStatus, OpenSecureConfCluster, TlsMode};
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 
-/// Announces that `TlsReady` has become false, once for each reason.
-pub(super) async fn announce(
+/// That `TlsReady` has become false, once for each reason.
+pub(super) fn news(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
     after: &ClusterStatus,
-    recorder: &Recorder,
-) {
+) -> Option<News> {
     if !matches!(cluster.spec.tls.mode, TlsMode::Secret | TlsMode::Issuer) {
-        return;
+        return None;
     }
-    let Some(closed) = news(before, after) else {
-        return;
-    };
-    let related = ObjectReference {
-        resource_version: cluster.metadata.resource_version.clone(),
-        ..cluster.object_ref(&())
-    };
-    let (type_, note) = (EventType::Warning, closed.message.clone());
-    publish(cluster, type_, &closed.reason, note, related, recorder).await;
+    let closed = newly_closed(before, after)?;
+    Some(News {
+        type_: EventType::Warning,
+        reason: closed.reason.clone(),
+        note: closed.message.clone(),
+        related: in_this_version(cluster),
+    })
 }
 
-fn news<'a>(before: &ClusterStatus, after: &'a ClusterStatus) -> Option<&'a Condition> {
+fn newly_closed<'a>(before: &ClusterStatus, after: &'a ClusterStatus) -> Option<&'a Condition> {
     let now = closed(after)?;
     let told = closed(before).is_some_and(|before| before.reason == now.reason);
     (!told).then_some(now)
@@ -56,7 +50,7 @@ mod tests {
     #[test]
     fn a_closed_port_is_announced_once_for_each_reason() {
         let reason = |before: &ClusterStatus, after: &ClusterStatus| {
-            news(before, after).map(|condition| condition.reason.clone())
+            newly_closed(before, after).map(|condition| condition.reason.clone())
         };
         let (nothing, open) = (
             ClusterStatus::default(),

@@ -1,27 +1,20 @@
 //! That changes of the pod template wait.
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Resource,
-    runtime::events::{EventType, Recorder},
-};
+use kube::runtime::events::EventType;
 
-use super::publish;
+use super::{News, about_field};
 use crate::cluster::resource::{ClusterStatus, OpenSecureConfCluster};
 
-/// An event where other changes wait than before.
-pub(super) async fn announce(
+/// That other changes wait than before.
+pub(super) fn news(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
     after: &ClusterStatus,
-    recorder: &Recorder,
-) {
-    let Some(pending) = &after.pending_rollout else {
-        return;
-    };
+) -> Option<News> {
+    let pending = after.pending_rollout.as_ref()?;
     let told = before.pending_rollout.as_ref();
     if told.is_some_and(|told| told.accept == pending.accept) {
-        return;
+        return None;
     }
     let fields: Vec<_> = pending
         .changes
@@ -33,11 +26,11 @@ pub(super) async fn announce(
         fields.join(", "),
         pending.message
     );
-    // Other changes that wait are another event.
-    let related = ObjectReference {
-        field_path: Some(pending.accept.clone()),
-        ..cluster.object_ref(&())
-    };
-    let (type_, reason) = (EventType::Normal, "RolloutPending");
-    publish(cluster, type_, reason, note, related, recorder).await;
+    Some(News {
+        type_: EventType::Normal,
+        reason: "RolloutPending".to_owned(),
+        note,
+        // Other changes that wait are another event.
+        related: about_field(cluster, pending.accept.clone()),
+    })
 }
