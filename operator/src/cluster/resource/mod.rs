@@ -4,23 +4,31 @@ mod canonical;
 mod crd;
 mod defaults;
 mod duration;
+mod logging;
+mod monitoring;
 mod object_names;
+mod pod_template;
 mod rules;
+mod service;
 mod spec;
 mod status;
+mod storage;
 mod tls;
 mod upgrade;
 
 pub use canonical::canonical;
 pub use crd::crd;
+pub use logging::{LogFormat, LogLevel, LoggingSpec};
+pub use monitoring::{MonitoringSpec, ServiceMonitorSpec};
+pub use pod_template::PodTemplateSpec;
 pub use rules::{REPLICAS, Violation, check};
+pub use service::{ExternalTrafficPolicy, IpFamilyPolicy, ServiceSpec, ServiceType};
 pub use spec::{
-    ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ExternalTrafficPolicy, ImagePullPolicy,
-    IpFamilyPolicy, LogFormat, LogLevel, LoggingSpec, Mode, MonitoringSpec, NetworkPolicySpec,
-    OpenSecureConfCluster, PodSecurity, PodTemplateSpec, RebuildMember, Retention, RetentionPolicy,
-    SecretKeyReference, ServiceMonitorSpec, ServiceSpec, ServiceType, StorageSpec, WriteAck,
+    ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ImagePullPolicy, Mode, NetworkPolicySpec,
+    OpenSecureConfCluster, PodSecurity, RebuildMember, SecretKeyReference, WriteAck,
 };
 pub use status::{CONDITIONS, ClusterStatus, MemberStatus, PendingRollout, TemplateChange};
+pub use storage::{Retention, RetentionPolicy, StorageSpec};
 pub use tls::{AuthoritySpec, IssuerReference, PlainHttp, SecretReference, TlsMode, TlsSpec};
 pub use upgrade::{UpgradePolicy, UpgradeSpec, UpgradeWindow};
 

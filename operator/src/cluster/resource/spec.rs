@@ -9,11 +9,13 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicyPeer,
 };
 use kube::CustomResource;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{ClusterStatus, TlsSpec, UpgradeSpec};
+use super::{
+    ClusterStatus, LoggingSpec, MonitoringSpec, PodTemplateSpec, ServiceSpec, StorageSpec, TlsSpec,
+    UpgradeSpec,
+};
 
 /// An encrypted configuration store that runs in this cluster.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -233,51 +235,6 @@ pub enum ImagePullPolicy {
     Never,
 }
 
-/// The volume of each node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-pub struct StorageSpec {
-    /// Size of each volume. It may go up where the storage class lets volumes grow, and down to what they have already.
-    #[schemars(length(max = 32))]
-    pub size: String,
-    /// Storage class; without it the cluster's default. Cannot be changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub storage_class_name: Option<String>,
-    /// What happens to volumes that are not needed any more.
-    pub retention: RetentionPolicy,
-}
-
-impl Default for StorageSpec {
-    fn default() -> Self {
-        Self {
-            size: "1Gi".to_owned(),
-            storage_class_name: None,
-            retention: RetentionPolicy::default(),
-        }
-    }
-}
-
-/// What happens to volumes that are not needed any more.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-pub struct RetentionPolicy {
-    /// When the resource is deleted. `Retain` keeps volumes and keys, so that the same resource finds them again. Cannot be changed.
-    pub when_deleted: Retention,
-    /// When the number of nodes is lowered.
-    pub when_scaled: Retention,
-}
-
-/// Keep or delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum Retention {
-    /// Keep.
-    #[default]
-    Retain,
-    /// Delete, with everything that is stored there.
-    Delete,
-}
-
 /// The key that clients show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
@@ -313,157 +270,6 @@ fn default_api_key_entry() -> String {
     crate::names::API_KEY_ENTRY.to_owned()
 }
 
-/// What nodes log, and how.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-pub struct LoggingSpec {
-    /// Least severe level that is logged. A change of it restarts no pod.
-    pub level: LogLevel,
-    /// Shape of log lines.
-    pub format: LogFormat,
-}
-
-/// Severity of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum LogLevel {
-    /// Every request.
-    Debug,
-    /// What happened.
-    #[default]
-    Info,
-    /// What somebody should look at.
-    Warning,
-    /// What failed.
-    Error,
-}
-
-/// Shape of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object per line.
-    #[default]
-    Json,
-    /// Lines for a person.
-    Console,
-}
-
-/// How nodes are observed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-pub struct MonitoringSpec {
-    /// The object that makes the Prometheus Operator scrape the nodes.
-    pub service_monitor: ServiceMonitorSpec,
-}
-
-/// The object that makes the Prometheus Operator scrape the nodes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ServiceMonitorSpec {
-    /// Whether it is made; skipped while the cluster does not know ServiceMonitors.
-    pub enabled: bool,
-    /// How often nodes are scraped, such as `30s`.
-    #[schemars(length(max = 32))]
-    pub interval: String,
-    /// How long one scrape may take; not longer than the interval. Without it Prometheus' own default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub scrape_timeout: Option<String>,
-    /// Labels that your Prometheus selects by.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Changes of the labels of targets (as in a ServiceMonitor).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "objects")]
-    pub relabelings: Vec<Value>,
-    /// Changes of the labels of samples (as in a ServiceMonitor).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "objects")]
-    pub metric_relabelings: Vec<Value>,
-}
-
-impl Default for ServiceMonitorSpec {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            interval: "30s".to_owned(),
-            scrape_timeout: None,
-            labels: BTreeMap::new(),
-            relabelings: Vec::new(),
-            metric_relabelings: Vec::new(),
-        }
-    }
-}
-
-/// The Service for clients.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ServiceSpec {
-    /// Who can reach it.
-    #[serde(rename = "type")]
-    pub type_: ServiceType,
-    /// Annotations, for example for a load balancer.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// More labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// IPv4, IPv6 or both; without it what the cluster does by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ip_family_policy: Option<IpFamilyPolicy>,
-    /// Whether traffic from outside stays on the Kubernetes node where it arrived, which keeps the client's address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub external_traffic_policy: Option<ExternalTrafficPolicy>,
-    /// Networks such as `10.0.0.0/8` from which the load balancer takes connections; empty is all.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "networks")]
-    pub load_balancer_source_ranges: Vec<String>,
-    /// Whether a Service that is reached from outside the cluster carries port 9000 too, which is not encrypted.
-    pub expose_plain_http: bool,
-}
-
-/// Which IP families a Service has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum IpFamilyPolicy {
-    /// One.
-    SingleStack,
-    /// Both where the cluster has both.
-    PreferDualStack,
-    /// Both, or no Service.
-    RequireDualStack,
-}
-
-impl IpFamilyPolicy {
-    /// As Kubernetes spells it.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::SingleStack => "SingleStack",
-            Self::PreferDualStack => "PreferDualStack",
-            Self::RequireDualStack => "RequireDualStack",
-        }
-    }
-}
-
-/// Where traffic from outside is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ExternalTrafficPolicy {
-    /// To any pod.
-    Cluster,
-    /// To a pod of the Kubernetes node where it arrived.
-    Local,
-}
-
-impl ExternalTrafficPolicy {
-    /// As Kubernetes spells it.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Cluster => "Cluster",
-            Self::Local => "Local",
-        }
-    }
-}
-
 /// Which user containers run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum PodSecurity {
@@ -472,18 +278,6 @@ pub enum PodSecurity {
     Fixed,
     /// The platform assigns them, as `OpenShift` does. Files of Secrets are then readable by every user in the pod.
     Platform,
-}
-
-/// Types of Service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum ServiceType {
-    /// Inside the cluster.
-    #[default]
-    ClusterIP,
-    /// On a port of every Kubernetes node.
-    NodePort,
-    /// Behind a load balancer.
-    LoadBalancer,
 }
 
 /// Protection against draining several nodes at once.
@@ -522,66 +316,4 @@ impl Default for NetworkPolicySpec {
             metrics: Vec::new(),
         }
     }
-}
-
-/// Additions to the pods, merged by name. What is ours cannot be replaced.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-pub struct PodTemplateSpec {
-    /// More labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Annotations.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// More environment variables of the node container (as in a Pod).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "named_objects")]
-    pub env: Vec<Value>,
-    /// More volumes (as in a Pod).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "named_objects")]
-    pub volumes: Vec<Value>,
-    /// More mounts of the node container (as in a Pod).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "named_objects")]
-    pub volume_mounts: Vec<Value>,
-    /// More containers (as in a Pod).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "named_objects")]
-    pub sidecars: Vec<Value>,
-    /// Containers that run before the node (as in a Pod); with `restartPolicy: Always` they go on running beside it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "named_objects")]
-    pub init_containers: Vec<Value>,
-}
-
-/// Another operator's type.
-fn objects(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({
-        "type": "array",
-        "items": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
-    })
-}
-
-/// Bounded, so that a rule about each of them has a bounded cost.
-fn networks(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({
-        "type": "array",
-        "maxItems": 128,
-        "items": { "type": "string", "maxLength": 64 },
-    })
-}
-
-/// Kubernetes' own types are not repeated in our schema: they are large, and the API server checks them in the pod.
-fn named_objects(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": { "name": { "type": "string" } },
-            "required": ["name"],
-            "x-kubernetes-preserve-unknown-fields": true,
-        },
-    })
 }
