@@ -185,7 +185,7 @@ mod tests {
         before[1].lag_seconds = Some(2);
         let told = tell(&mut memory, &before, &pods, now);
         assert_eq!(told[1].lag_seconds, Some(2));
-        let later = tell(&mut memory, &told, &pods, now + Duration::from_secs(60));
+        let later = tell(&mut memory, &told, &pods, now + Duration::from_mins(1));
         assert_eq!(later[1].lag_seconds, Some(62));
     }
 }

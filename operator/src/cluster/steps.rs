@@ -243,21 +243,27 @@ async fn pass(
         rollout: &rollout,
         upgrade: Upgrade::of(valid, &upcoming, &pods, before),
     };
-    let mut status = status::observed(&seen, before, &now());
-    context.remember(&valid.namespace, valid.name.as_str(), |memory| {
-        let (members, earlier) = (&mut status.members, &before.members);
-        memory
-            .last_whole
-            .tell(members, earlier, &pods, Instant::now());
-    });
     Ok(Passed {
-        status: Some(status),
+        status: Some(tell(&seen, judged, context)),
         was_idle: !(acted || replaced || rebuilt.tried)
             && (valid.spec.paused || !plan.has_orders()),
         wanted,
         refused,
         waits: pause.map(|pause| pause.waits).unwrap_or_default(),
     })
+}
+
+/// The status of what was seen, and for how long each node has lacked something.
+fn tell(seen: &Observation<'_>, judged: &Judged<'_>, context: &Context) -> ClusterStatus {
+    let Judged { valid, before, .. } = judged;
+    let mut status = status::observed(seen, before, &now());
+    context.remember(&valid.namespace, valid.name.as_str(), |memory| {
+        let (members, earlier) = (&mut status.members, &before.members);
+        memory
+            .last_whole
+            .tell(members, earlier, seen.pods, Instant::now());
+    });
+    status
 }
 
 /// Whether all pods are of the template that the set has.
