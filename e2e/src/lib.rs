@@ -4,6 +4,7 @@
 mod capture;
 mod dashboard;
 mod diagnostics;
+mod pod_limit;
 mod prober;
 mod prometheus;
 mod stage;
@@ -11,6 +12,7 @@ mod workload;
 
 pub use capture::{Capture, Captured};
 pub use dashboard::{Dashboard, Panel, PanelQuery};
+pub use pod_limit::PodLimit;
 pub use prober::{Place, Prober, Round, Target};
 pub use prometheus::{Prometheus, Range, Series};
 pub use stage::{Stage, condition, osc};

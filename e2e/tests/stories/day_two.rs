@@ -14,13 +14,13 @@ use kube::{
     ResourceExt,
     api::{DynamicObject, ListParams, Patch, PatchParams},
 };
-use opensecureconf_e2e::{Stage, Workload, condition};
+use opensecureconf_e2e::{Stage, condition};
 use serde_json::{Value, json};
 
 use crate::{
-    replication::{lives, run, three_nodes},
+    load::{Load, nothing_is_lost},
+    replication::{lives, three_nodes},
     report,
-    rolling::{LOAD, end_load, nothing_is_lost},
 };
 
 #[test]
@@ -28,13 +28,7 @@ fn volumes_grow_and_changes_by_hand_are_put_back_without_a_restart_and_what_slee
  {
     Stage::tell("day-two", |stage| async move {
         three_nodes(&stage).await?;
-        run(&stage, "client.create('load', 'on')").await?;
-        let loaded = Instant::now();
-        let workload = Workload {
-            stage: &stage,
-            cluster: "config",
-        };
-        let load = workload.start(LOAD).await?;
+        let load = Load::begin(&stage).await?;
         let before = lives(&stage).await?;
 
         grow(&stage).await?;
@@ -42,7 +36,7 @@ fn volumes_grow_and_changes_by_hand_are_put_back_without_a_restart_and_what_slee
         take_back_a_growth_that_fails(&stage).await?;
 
         ensure!(lives(&stage).await? == before, "a pod was restarted");
-        let acknowledged = end_load(&stage, load, loaded, 20).await?;
+        let acknowledged = load.end(20).await?;
         sleep_and_wake(&stage).await?;
         nothing_is_lost(&stage, &acknowledged).await
     });

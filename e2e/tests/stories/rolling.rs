@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, pin::pin, time::Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use futures::TryStreamExt;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{
@@ -10,76 +10,14 @@ use kube::{
     api::{Patch, PatchParams},
     runtime::{WatchStreamExt, watcher},
 };
-use opensecureconf_e2e::{RunningScript, Stage, Workload};
-use serde::Deserialize;
+use opensecureconf_e2e::Stage;
 use serde_json::json;
 
 use crate::{
-    replication::{lives, run, three_nodes},
+    load::{Load, nothing_is_lost},
+    replication::{lives, three_nodes},
     report, serves, touch,
 };
-
-/// One client that keeps its connection and one that makes a new one for each request, until the entry 'load' says so.
-/// Each request is tried once; of those that fail the first are kept.
-pub(crate) const LOAD: &str = "
-import json, threading, time
-
-seconds, failures, acknowledged = [], [], {'kept': 0, 'fresh': 0}
-
-def attempt(what, *arguments):
-    begun = time.monotonic()
-    try:
-        return what(*arguments)
-    except Exception as failure:
-        failures.append(f'{time.strftime(\"%T\")} {what.__name__} {arguments}: {failure!r}')
-    finally:
-        seconds.append(time.monotonic() - begun)
-
-def load(name, api):
-    n = 0
-    while (attempt(api().read, 'load') or {}).get('value') != 'off':
-        key = f'{name}-{n}'
-        if attempt(api().create, key, n):
-            found = attempt(api().read, key)
-            if found and found['value'] != n:
-                failures.append(f'{key} is {found}')
-        if attempt(api().update, name, n):
-            acknowledged[name] = n + 1
-        n += 1
-        time.sleep(0.05)
-
-kept = connect(enable_retry=False)
-clients = {'kept': lambda: kept, 'fresh': lambda: connect(enable_retry=False)}
-for name in clients:
-    client.create(name, 0)
-threads = [threading.Thread(target=load, args=each) for each in clients.items()]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-print(json.dumps({
-    'requests': len(seconds), 'slowest': max(seconds), 'failed': len(failures), 'failures': failures[:20],
-    'acknowledged': acknowledged}))
-";
-
-/// What was acknowledged is on each node: every entry that was created, and the last update.
-const NOTHING_IS_LOST: &str = "
-for ordinal in range(3):
-    held = {entry['key']: entry['value'] for entry in node(ordinal).list_all()}
-    for name, count in acknowledged.items():
-        assert [held.get(f'{name}-{n}') for n in range(count)] == list(range(count)), (ordinal, name)
-        assert held[name] == count - 1, (ordinal, name, held[name])
-";
-
-/// How many entries each client of a load made.
-pub(crate) type Acknowledged = BTreeMap<String, u64>;
-
-/// What a load says of itself.
-#[derive(Deserialize)]
-struct Outcome {
-    requests: u64,
-    slowest: f64,
-    failed: u64,
-    acknowledged: Acknowledged,
-}
 
 /// What `kubectl rollout restart` writes.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -88,60 +26,17 @@ const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 fn pods_are_replaced_one_at_a_time_while_no_request_fails() {
     Stage::tell("rolling", |stage| async move {
         three_nodes(&stage).await?;
-        run(&stage, "client.create('load', 'on')").await?;
-        let loaded = Instant::now();
-        let workload = Workload {
-            stage: &stage,
-            cluster: "config",
-        };
-        let load = workload.start(LOAD).await?;
+        let load = Load::begin(&stage).await?;
 
         tokio::select! {
             watched = one_away_at_most(&stage) => watched?,
             replaced = replace_all_twice(&stage) => replaced?,
         }
 
-        let acknowledged = end_load(&stage, load, loaded, 100).await?;
+        let acknowledged = load.end(100).await?;
         nothing_is_lost(&stage, &acknowledged).await?;
         Ok(())
     });
-}
-
-/// Ends a load of which no request may have failed; how many entries each of its clients made, at least so many.
-pub(crate) async fn end_load(
-    stage: &Stage,
-    load: RunningScript<'_>,
-    begun: Instant,
-    least: u64,
-) -> anyhow::Result<Acknowledged> {
-    run(stage, "client.update('load', 'off')").await?;
-    let printed = load.end().await?;
-    // The client says itself what it met.
-    let last = printed.lines().last().unwrap_or_default();
-    let Outcome {
-        requests,
-        slowest,
-        failed,
-        acknowledged,
-    } = serde_json::from_str(last).context("no outcome")?;
-    ensure!(failed == 0, "{printed}");
-    let was_load = ["kept", "fresh"].map(|client| acknowledged.get(client) >= Some(&least));
-    ensure!(was_load == [true; 2], "that was no load: {printed}");
-    report(
-        &format!("{requests} requests, none failed, the slowest took {slowest:.2} s"),
-        begun,
-    );
-    Ok(acknowledged)
-}
-
-/// Looks for every entry of a load on each node.
-pub(crate) async fn nothing_is_lost(
-    stage: &Stage,
-    acknowledged: &Acknowledged,
-) -> anyhow::Result<()> {
-    let acknowledged = json!(acknowledged);
-    let script = format!("acknowledged = {acknowledged}\n{NOTHING_IS_LOST}");
-    run(stage, &script).await.map(drop)
 }
 
 /// Once by a change of the resource, once as `kubectl rollout restart` does it.

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
-use kube::{
-    Api,
-    api::{DeleteParams, PostParams},
-};
-use opensecureconf_e2e::{Stage, Workload};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+use opensecureconf_e2e::{PodLimit, Stage, Workload};
 use serde_json::json;
 
 /// Clients that read more than they write, in waves; some are wrong about keys and names, two write the same entry at once.
@@ -87,25 +84,13 @@ pub(crate) async fn run(stage: &Stage, time: Duration) -> anyhow::Result<()> {
 
     tokio::time::sleep(time * 2 / 5).await;
     // No room for another pod: the node that goes stays away. The clients are the third pod then.
-    let quota: ResourceQuota = serde_json::from_value(json!({
-        "metadata": { "name": "no-more-pods" }, "spec": { "hard": { "pods": "3" } },
-    }))?;
-    let quotas: Api<ResourceQuota> = stage.api();
-    quotas.create(&PostParams::default(), &quota).await?;
-    stage
-        .until(quotas.clone(), "no-more-pods", "counted", |found| {
-            let status = found.and_then(|found| found.status.as_ref());
-            status.is_some_and(|status| status.used.is_some())
-        })
-        .await?;
+    let limit = PodLimit::set(stage, 3).await?;
     stage
         .api::<Pod>()
         .delete("config-2", &DeleteParams::default())
         .await?;
     tokio::time::sleep(time / 5).await;
-    quotas
-        .delete("no-more-pods", &DeleteParams::default())
-        .await?;
+    limit.lift().await?;
     tokio::time::sleep(time * 2 / 5).await;
     drop(clients);
     Ok(())

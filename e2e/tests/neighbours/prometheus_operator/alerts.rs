@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
-use opensecureconf_e2e::{Prometheus, Stage};
+use opensecureconf_e2e::{PodLimit, Prometheus, Stage};
 use serde_json::{Value, json};
 
 use super::{LIMIT, kind, scraped};
@@ -95,17 +95,7 @@ fn a_node_that_fails_raises_alerts_and_its_return_ends_them() {
             .await?;
 
         // The namespace has no room for a third pod: the node that goes cannot come back.
-        let quota: ResourceQuota = serde_json::from_value(json!({
-            "metadata": { "name": "two-pods" }, "spec": { "hard": { "pods": "2" } },
-        }))?;
-        let quotas: Api<ResourceQuota> = stage.api();
-        quotas.create(&PostParams::default(), &quota).await?;
-        stage
-            .until(quotas.clone(), "two-pods", "counted", |found| {
-                let status = found.and_then(|found| found.status.as_ref());
-                status.is_some_and(|status| status.used.is_some())
-            })
-            .await?;
+        let limit = PodLimit::set(&stage, 2).await?;
         stage
             .api::<Pod>()
             .delete("config-2", &DeleteParams::default())
@@ -129,7 +119,7 @@ fn a_node_that_fails_raises_alerts_and_its_return_ends_them() {
             );
         }
 
-        quotas.delete("two-pods", &DeleteParams::default()).await?;
+        limit.lift().await?;
         let healed = Instant::now();
         stage.until_condition("config", "Ready", "True").await?;
         report("from room for the node to Ready", healed);

@@ -17,7 +17,7 @@ use opensecureconf_e2e::{Capture, Stage, Workload, condition};
 use serde_json::{Value, json};
 
 use super::{HTTPS, authorities, patch};
-use crate::{replication::lives, report, rolling::LOAD};
+use crate::{load::LOAD, replication::lives, report};
 
 /// Clients are given three minutes to read of another authority, and files reach pods within a minute and a half.
 const EXCHANGE: Duration = Duration::from_mins(10);
