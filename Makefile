@@ -31,6 +31,8 @@ release:
 lint: toolchain ## Check format, lints, documentation, licences and scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@# Tests that only their own targets run are among no "all targets".
+	cargo clippy --workspace --locked --test charts --test neighbours --test soak --test stories -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
 	@cargo fetch --locked # every target's crates: the build brought those of this machine only

@@ -51,7 +51,7 @@ fn every_field_of_the_resource_can_be_given() {
 #[test]
 fn quantities_become_text() {
     let given = json!({
-        "resources": { "requests": { "cpu": 0.5, "memory": 67108864 }, "limits": { "cpu": 2 } },
+        "resources": { "requests": { "cpu": 0.5, "memory": 67_108_864 }, "limits": { "cpu": 2 } },
         "storage": { "size": "1Gi" },
     });
     assert_eq!(

@@ -204,10 +204,10 @@ fn on_a_platform_that_assigns_users_no_pod_names_one() {
 
 #[test]
 fn whatever_yaml_reads_otherwise_stays_text() {
-    let odd = json!({ "a": true, "b": 1, "c": "2026-01-01", "d": "on", "e": 0.5, "f": 1000000 });
+    let odd = json!({ "a": true, "b": 1, "c": "2026-01-01", "d": "on", "e": 0.5, "f": 1_000_000 });
     let values = json!({
         "commonLabels": odd, "commonAnnotations": odd, "podLabels": odd, "podAnnotations": odd, "nodeSelector": odd,
-        "resources": { "requests": { "cpu": 0.5, "memory": 67108864 }, "limits": null },
+        "resources": { "requests": { "cpu": 0.5, "memory": 67_108_864 }, "limits": null },
         "serviceAccount": { "annotations": odd },
         "serviceMonitor": { "enabled": true, "labels": odd }, "prometheusRule": { "enabled": true, "labels": odd },
         "dashboard": { "enabled": true, "labels": odd, "annotations": odd },

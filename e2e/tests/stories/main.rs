@@ -32,6 +32,18 @@ use serde_json::json;
 const BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
 /// What keeps Argo CD from deleting something.
 const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// What a client of today does first; `survivor` stays.
+const FIRST_WORK: &str = "
+created = client.create('db', {'host': 'db.internal', 'port': 5432}, 'database')
+assert created['value']['port'] == 5432, created
+assert client.read('db')['category'] == 'database'
+assert client.update('db', {'port': 5433})['value'] == {'port': 5433}
+assert [entry['key'] for entry in client.list_all()] == ['db']
+client.delete('db')
+assert client.list_all() == []
+client.create('survivor', {'answer': 42})
+print('all of it works')
+";
 const SURVIVES: &str = "print(client.read('survivor')['value'])";
 
 fn report(what: &str, since: Instant) {
@@ -56,21 +68,7 @@ fn one_resource_becomes_a_store_that_outlives_its_pods_and_itself() {
             stage: &stage,
             cluster: "demo",
         };
-        let printed = workload
-            .run(
-                "
-created = client.create('db', {'host': 'db.internal', 'port': 5432}, 'database')
-assert created['value']['port'] == 5432, created
-assert client.read('db')['category'] == 'database'
-assert client.update('db', {'port': 5433})['value'] == {'port': 5433}
-assert [entry['key'] for entry in client.list_all()] == ['db']
-client.delete('db')
-assert client.list_all() == []
-client.create('survivor', {'answer': 42})
-print('all of it works')
-",
-            )
-            .await?;
+        let printed = workload.run(FIRST_WORK).await?;
         ensure!(printed.trim() == "all of it works", "{printed}");
 
         let killed = Instant::now();

@@ -123,8 +123,11 @@ async fn sleep(stage: &Stage) -> anyhow::Result<()> {
 /// Runs a program over the volume of a node that sleeps.
 async fn over_volume(stage: &Stage, ordinal: i32, container: Value) -> anyhow::Result<()> {
     let mut container = container;
-    container["name"] = "program".into();
-    container["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+    if let Value::Object(fields) = &mut container {
+        fields.insert("name".to_owned(), "program".into());
+        let mounts = json!([{ "name": "data", "mountPath": "/data" }]);
+        fields.insert("volumeMounts".to_owned(), mounts);
+    }
     let claim = format!("data-config-{ordinal}");
     let pod = json!({
         "metadata": { "generateName": "over-volume-" },
