@@ -42,11 +42,12 @@ async fn each_listed_node_that_does_not_answer_is_told_once_with_all_causes() {
         })
         .await;
         assert!(shown.contains(cause), "{shown}");
-        let told = cluster.nodes[0].events("peer_unreachable");
-        let told: Vec<_> = told
-            .iter()
-            .filter(|event| event["peer"] == **address)
-            .collect();
+        let told = until(&format!("{address} is told in the log"), async || {
+            let mut told = cluster.nodes[0].events("peer_unreachable");
+            told.retain(|event| event["peer"] == **address);
+            (!told.is_empty()).then_some(told)
+        })
+        .await;
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
             told[0]["error"].as_str().unwrap().contains(cause),
