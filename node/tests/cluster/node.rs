@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
 };
 
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub(crate) struct Node {
     settings: Vec<(String, String)>,
     places: Places,
     child: Option<Child>,
+    /// Reads the lines that the process writes, to their end.
+    reader: Option<JoinHandle<()>>,
     log: Arc<Mutex<VecDeque<Value>>>,
 }
 
@@ -44,6 +47,7 @@ impl Node {
             settings,
             places,
             child: None,
+            reader: None,
             log: Arc::default(),
         }
     }
@@ -96,7 +100,7 @@ impl Node {
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let log = Arc::clone(&self.log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
                 let event: Value = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 let name = event["event"].as_str().unwrap_or_default();
@@ -109,7 +113,7 @@ impl Node {
                 }
             }
         });
-        self.child = Some(child);
+        (self.child, self.reader) = (Some(child), Some(reader));
         let started = until("the process listens", async || {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert_eq!(ended, None, "{}", self.log_text());
@@ -175,6 +179,7 @@ impl Node {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
+            self.read_to_the_end();
         }
     }
 
@@ -184,7 +189,15 @@ impl Node {
         let mut child = self.child.take().unwrap();
         let status = until("the process ends", async || child.try_wait().unwrap()).await;
         self.places.set(self.number, None);
+        self.read_to_the_end();
         status
+    }
+
+    /// Waits for what a process that has ended wrote last.
+    fn read_to_the_end(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
     }
 
     /// Stops the process where it is, or lets it go on.

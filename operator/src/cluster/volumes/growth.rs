@@ -203,11 +203,14 @@ pub(super) fn plan(situation: &Situation<'_>, classes: &BTreeMap<String, Expansi
 /// What a claim is to ask for, where that is something else than it does.
 fn ask(claim: &VolumeClaim, wanted: &VolumeSize) -> Option<Ask> {
     let (requested, capacity) = (claim.requested.as_ref()?, claim.capacity.as_ref()?);
+    // What somebody else asked for beyond that is theirs to take back.
+    if requested > wanted && claim.asked.as_ref() != Some(requested) {
+        return None;
+    }
     let size = if capacity < wanted {
         wanted.clone()
-    } else if requested > wanted && claim.asked.as_ref() == Some(requested) {
-        // It waits for more than is wanted any more, at the operator's own word: what somebody else asked for is theirs to take back.
-        // Kubernetes takes a request down only to what is above what is there.
+    } else if requested > wanted {
+        // It waits for more than is wanted any more. Kubernetes takes a request down only to what is above what is there.
         capacity.just_above().min(requested.clone())
     } else {
         return None;
