@@ -39,9 +39,10 @@ impl Desk {
     /// Runs a command as a person types it.
     fn run(&self, command: &str) -> anyhow::Result<()> {
         let folder: &Path = self.0.path();
-        let mut shell = Command::new("bash");
+        // A command that never ends fails here, not with the patience of whoever runs all stories.
+        let mut shell = Command::new("timeout");
         let ran = shell
-            .args(["-c", command])
+            .args(["180", "bash", "-c", command])
             .current_dir(folder)
             .output()
             .with_context(|| format!("no shell for {command}"))?;
@@ -151,7 +152,7 @@ fn lose_all_volumes(stage: &Stage, desk: &Desk) -> anyhow::Result<()> {
     let namespace = &stage.namespace;
     desk.run(&format!(
         "kubectl delete pvc data-config-0 data-config-1 data-config-2 -n {namespace} --wait=false && \
-         kubectl delete pod config-0 config-1 config-2 -n {namespace} --grace-period=1"
+         kubectl delete pod config-0 config-1 config-2 -n {namespace} --grace-period=1 --wait=false"
     ))
 }
 
@@ -197,7 +198,10 @@ fn a_lost_salt_comes_back_from_volumes_that_sleep_and_from_a_backup() {
         let fingerprint = before.data.pointer("/status/saltFingerprint").cloned();
         run(&stage, WRITES).await?;
         back_up(&stage, &desk)?;
-        let forget = format!("kubectl delete secret config-salt -n {}", stage.namespace);
+        let forget = format!(
+            "kubectl delete secret config-salt -n {} --wait=false",
+            stage.namespace
+        );
 
         let lost = Instant::now();
         sleep(&stage).await?;
@@ -283,7 +287,7 @@ fn volumes_of_another_day_bring_the_salt_that_they_were_written_with() {
             stage.until(stage.api(), &pod, "gone", is_gone).await?;
         }
         desk.run(&format!(
-            "kubectl delete secret config-salt -n {namespace} && head -c 64 /dev/urandom > other && \
+            "kubectl delete secret config-salt -n {namespace} --wait=false && head -c 64 /dev/urandom > other && \
              kubectl create secret generic config-salt -n {namespace} --from-file=salt=other"
         ))?;
         stage.apply_sample("three-nodes.yaml").await?;

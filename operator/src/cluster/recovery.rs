@@ -138,7 +138,7 @@ mod tests {
             .message
             .find("osc-node backup --output - > prod-0.db")
             .unwrap();
-        let renewal = "kubectl delete pvc data-prod-0 data-prod-1 -n shop --wait=false && kubectl delete pod prod-0 prod-1 -n shop";
+        let renewal = "kubectl delete pvc data-prod-0 data-prod-1 -n shop --wait=false && kubectl delete pod prod-0 prod-1 -n shop --wait=false";
         assert!(
             copy < told.message.find(renewal).unwrap(),
             "{}",

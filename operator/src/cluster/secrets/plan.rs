@@ -60,7 +60,7 @@ pub enum Error {
     /// A Secret of that name that holds no salt.
     #[error(
         "Secret {secret} does not hold 64 bytes under 'salt'; delete it, and the operator puts back the one that a node has: \
-         `kubectl delete secret {secret} -n {namespace}`"
+         `kubectl delete secret {secret} -n {namespace} --wait=false`"
     )]
     SaltMalformed {
         /// The Secret's name.

@@ -339,7 +339,7 @@ fn a_pod_that_does_not_come_back_is_named_with_what_to_do_and_the_scheduler_s_wo
     );
     let message = message(&told);
     for words in [
-        "kubectl delete pvc data-prod-2 -n shop --wait=false && kubectl delete pod prod-2 -n shop",
+        "kubectl delete pvc data-prod-2 -n shop --wait=false && kubectl delete pod prod-2 -n shop --wait=false",
         "set spec.replicas to 2",
         "Insufficient memory",
     ] {

@@ -66,7 +66,8 @@ pub(super) async fn look(
     Ok(plan(&situation, &classes))
 }
 
-/// The command that gives the volumes of these nodes up: their StatefulSet makes claims and pods anew.
+/// The command that gives the volumes of these nodes up: their StatefulSet makes claims and pods anew. It does not wait, as all commands
+/// that delete what is made anew: `kubectl` may take the new one for the old one, and wait for ever.
 pub(super) fn renewal(cluster: &ValidatedCluster, ordinals: &[usize]) -> String {
     let ValidatedCluster {
         name, namespace, ..
@@ -77,7 +78,7 @@ pub(super) fn renewal(cluster: &ValidatedCluster, ordinals: &[usize]) -> String 
     };
     let (claims, pods) = (all(&name.claim_prefix()), all(&format!("{name}-")));
     format!(
-        "kubectl delete pvc {claims} -n {namespace} --wait=false && kubectl delete pod {pods} -n {namespace}"
+        "kubectl delete pvc {claims} -n {namespace} --wait=false && kubectl delete pod {pods} -n {namespace} --wait=false"
     )
 }
 

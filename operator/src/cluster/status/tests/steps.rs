@@ -37,8 +37,7 @@ fn volumes_with_another_salt_than_the_secret_bring_theirs_back_in_one_step_for_a
     let words = "the salt that is mounted (fingerprint aa) differs from the salt in the database (fingerprint bb)";
     let pods = [crashing(0, words), crashing(1, words)];
     let told = message(&status(&cluster(2), &stateful_set(2, 2), &pods), "Ready");
-    let step =
-        "`kubectl delete secret prod-salt -n shop && kubectl delete pod prod-0 prod-1 -n shop`";
+    let step = "`kubectl delete secret prod-salt -n shop --wait=false && kubectl delete pod prod-0 prod-1 -n shop --wait=false`";
     assert_eq!(told.matches(step).count(), 1, "{told}");
     assert_eq!(told.matches("differs from the salt").count(), 2, "{told}");
 
@@ -84,7 +83,7 @@ fn where_all_nodes_have_one_salt_theirs_is_put_back_and_one_alone_is_given_up() 
     };
     let all = with("bb", "bb");
     assert!(
-        all.contains("`kubectl delete secret prod-salt -n shop`"),
+        all.contains("`kubectl delete secret prod-salt -n shop --wait=false`"),
         "{all}"
     );
     let one = with("aa", "bb");

@@ -37,10 +37,13 @@ pub(super) fn put_back(seen: &Observation<'_>, pods: &[String]) -> String {
     let pods = if pods.is_empty() {
         String::new()
     } else {
-        format!(" && kubectl delete pod {} -n {namespace}", pods.join(" "))
+        format!(
+            " && kubectl delete pod {} -n {namespace} --wait=false",
+            pods.join(" ")
+        )
     };
     format!(
         "`kubectl get secret {secret} -n {namespace} -o yaml > {secret}.yaml` keeps the other one; then have the operator put theirs back: \
-         `kubectl delete secret {secret} -n {namespace}{pods}`"
+         `kubectl delete secret {secret} -n {namespace} --wait=false{pods}`"
     )
 }

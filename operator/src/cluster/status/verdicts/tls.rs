@@ -71,7 +71,7 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
         let error = tls.node.as_ref()?.error.as_ref()?;
         Some(format!(
             "{name} does not use the certificates of nodes that it has: {error}; if that does not pass, have others issued: \
-             `kubectl delete secret {} -n {}`",
+             `kubectl delete secret {} -n {} --wait=false`",
             ManagedSecret::NodeTls.name(&seen.cluster.name),
             seen.cluster.namespace
         ))
