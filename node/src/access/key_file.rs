@@ -39,11 +39,15 @@ pub(super) fn read_files(path: &Path, previous: Option<&Path>) -> Result<Keys, K
     }
     // The previous one first: it is shown to nodes that may not have read the new one yet.
     let mut keys = lines_of(&previous, previous_path)?;
+    let previous = keys.len();
     keys.extend(current);
     if keys.contains(&WELL_KNOWN_API_KEY.as_bytes()) {
         return Err(KeyFileError::WellKnown);
     }
-    Keys::new(&keys)
+    Ok(Keys {
+        previous,
+        ..Keys::new(&keys)?
+    })
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {

@@ -49,6 +49,8 @@ impl fmt::Debug for AccessKey {
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) accepted: Vec<AccessKey>,
+    /// How many of them, at the beginning, are previous ones.
+    pub(super) previous: usize,
     /// What nodes sign with, one for each of them.
     pub(super) proofs: Vec<PeerProofKey>,
     /// The first key itself; only nodes show theirs to each other.
@@ -64,6 +66,7 @@ impl Keys {
         }
         Ok(Self {
             accepted: keys.iter().map(|key| AccessKey::new(key)).collect(),
+            previous: 0,
             proofs: keys.iter().map(|key| PeerProofKey::derive(key)).collect(),
             first: Zeroizing::new(keys.first().map(|key| key.to_vec()).unwrap_or_default()),
             shortest: keys.iter().map(|key| key.len()).min().unwrap_or_default(),

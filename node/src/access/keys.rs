@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     key_file::read_files,
     key_set::{AccessKey, Keys, Lengths},
 };
-use crate::crypto::PeerProofKey;
+use crate::{crypto::PeerProofKey, domain::KeyNumber};
 
 /// Keys of one kind, all of them accepted. Clones share what is accepted.
 #[derive(Clone)]
@@ -90,19 +90,23 @@ impl AccessKeys {
 
     /// Whether the presented key is one of these; takes the same time whichever it is.
     pub fn accept(&self, presented: &[u8]) -> bool {
-        self.has_shown(&AccessKey::new(presented))
+        self.number_of(&AccessKey::new(presented)).is_some()
     }
 
-    /// The same of a key whose digest is at hand.
-    pub fn has_shown(&self, presented: &AccessKey) -> bool {
-        let none = Choice::from(0);
-        self.keys
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .accepted
-            .iter()
-            .fold(none, |found, key| found | key.0.ct_eq(&presented.0))
-            .into()
+    /// Which one of these a key is whose digest is at hand; `None` for none. Takes the same time whichever it is.
+    pub fn number_of(&self, presented: &AccessKey) -> Option<KeyNumber> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut found, mut place) = (Choice::from(0), 0_u64);
+        for (index, key) in (0..).zip(&keys.accepted) {
+            let is_this = key.0.ct_eq(&presented.0);
+            place.conditional_assign(&index, is_this);
+            found |= is_this;
+        }
+        let place = usize::try_from(place).ok().filter(|_| found.into())?;
+        let count = keys.accepted.len();
+        // Previous ones stand first, and count last.
+        let number = (place + count).checked_sub(keys.previous)?;
+        Some(KeyNumber::at(number.checked_rem(count)?))
     }
 
     /// How many characters a key should have, where one of them is shorter.
@@ -200,6 +204,24 @@ mod tests {
             Err(KeyFileError::Short { has: 5, .. })
         ));
         assert!(keys.accept(b"the new key") && !keys.accept(b"of the other kind"));
+    }
+
+    #[test]
+    fn keys_count_in_the_order_of_their_file_and_previous_ones_after_them() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (path, previous) = (folder.path().join("keys"), folder.path().join("previous"));
+        fs::write(&path, "one\ntwo\n").unwrap();
+        fs::write(&previous, "old\n").unwrap();
+        let keys = AccessKeys::new(
+            read_files(&path, Some(&previous)).unwrap(),
+            None,
+            Lengths::API_KEY,
+        );
+        let number = |key: &[u8]| keys.number_of(&AccessKey::new(key));
+        assert_eq!(number(b"one"), Some(KeyNumber::at(0)));
+        assert_eq!(number(b"two"), Some(KeyNumber::at(1)));
+        assert_eq!(number(b"old"), Some(KeyNumber::at(2)));
+        assert_eq!(number(b"none of them"), None);
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::{
 use super::{
     AccessKey, AccessKeys, ShownKeys, access_limit::AccessLimit, failure_limit::FailureLimit,
 };
-use crate::keys::{KeyPlace, Origin};
+use crate::{
+    domain::KeyNumber,
+    keys::{KeyPlace, Origin},
+};
 
 /// User keys that were tried.
 #[derive(Debug)]
@@ -66,7 +69,8 @@ pub(crate) struct AccessKeyTries {
 /// What became of an access key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
-    Accepted,
+    /// This one of the accepted keys.
+    Accepted(KeyNumber),
     Wrong,
     /// Compared or not: its origin showed too many wrong ones.
     TooMany(Duration),
@@ -98,11 +102,11 @@ impl AccessKeyTries {
                 self.flooding.store(false, Ordering::Relaxed);
             }
         }
-        if accepted.has_shown(&key) {
+        if let Some(number) = accepted.number_of(&key) {
             if connection.is_none_or(|shown| shown.is_to_be_noted(&key, now)) {
                 self.limit().accepted(origin, &key, now);
             }
-            return Shown::Accepted;
+            return Shown::Accepted(number);
         }
         let (wait, too_many) = self.limit().failed(origin, now);
         if too_many {

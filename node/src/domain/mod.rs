@@ -5,6 +5,7 @@
 mod clock;
 mod content;
 mod identity;
+mod principal;
 mod row;
 mod seal;
 
@@ -12,5 +13,6 @@ pub use clock::{Clock, HybridClock, Incarnation, NoVersion, Timestamp, Version};
 pub(crate) use content::FINGERPRINT;
 pub use content::{Content, Fingerprint};
 pub use identity::{Category, ConfigKey, Environment, Identity, entry_id};
+pub use principal::{KeyNumber, Principal};
 pub use row::{Row, RowHash, Stamp};
 pub use seal::{NoSeal, Seal};

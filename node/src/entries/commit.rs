@@ -1,6 +1,6 @@
 //! What is committed over an entry: here, or at the node that has its value.
 
-use super::{Entries, Error};
+use super::{Entries, Error, Session};
 use crate::{
     cluster::{AckLevel, Change, Holder, NewValue, Seen, Write, Written},
     domain::{Clock, Identity, Row},
@@ -34,7 +34,7 @@ impl Attempts {
     }
 }
 
-impl Entries {
+impl Session<'_> {
     /// Whether the node that writes over a live row keeps the seal of the new value.
     pub(crate) fn keeps_seals(&self, live: Option<&Row>) -> bool {
         let (Some(row), Some(_)) = (live, &self.federation) else {

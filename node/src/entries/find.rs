@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Entries, Error};
+use super::{Entries, Error, Session};
 use crate::{
     cluster::{Holder, Seen},
     domain::{Content, Identity, Row, Version},
@@ -55,7 +55,7 @@ impl Found {
     }
 }
 
-impl Entries {
+impl Session<'_> {
     /// The row of an entry with its value, wherever that is.
     pub(crate) async fn find(&self, identity: &Identity, partial: Partial) -> Result<Found, Error> {
         let mut silent = Vec::new();
@@ -144,7 +144,9 @@ impl Entries {
         }
         Err(Error::AlreadyExists(identity.clone()))
     }
+}
 
+impl Entries {
     /// Waits a little until this node's directory has a version that another node told of.
     async fn catch_up(&self, identity: &Identity, version: Version) -> Result<(), Error> {
         let waited = tokio::time::timeout(CATCH_UP, self.replica.wait_for(identity, version)).await;

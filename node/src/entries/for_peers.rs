@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::{Entries, Error};
+use super::{Error, Session};
 use crate::{
     cluster::{
         AckLevel, Change, HandedOver, OwnersWrite, Seen, ValueAnswer, ValueRefusal, WireIdentity,
         Write,
     },
     domain::{Content, Row},
+    log::logged_name,
     store::{Measured, ReadError, WriteError},
 };
 
-impl Entries {
+impl Session<'_> {
     /// How long the value of an entry is as it is here, in bytes; 0 where it is not known.
     pub(crate) async fn length_here(&self, entry: &WireIdentity) -> Result<usize, Error> {
         let Some(identity) = entry.clone().into_identity() else {
@@ -55,6 +56,7 @@ impl Entries {
         if !is_owner {
             return ValueAnswer::Refused(ValueRefusal::Changed);
         }
+        let written = identity.clone();
         let write = Write {
             identity,
             seen: Seen::Version(over),
@@ -62,7 +64,15 @@ impl Entries {
             change: put.into(),
         };
         match self.replica.write(write, level).await {
-            Ok(written) => ValueAnswer::Written(written),
+            Ok(done) => {
+                tracing::info!(
+                    key = %logged_name(written.key.as_str()),
+                    environment = %logged_name(written.environment.as_str()),
+                    principal = %self.principal(),
+                    "value_written_for_peer"
+                );
+                ValueAnswer::Written(done)
+            }
             Err(error) => ValueAnswer::Refused(match error {
                 WriteError::Changed => ValueRefusal::Changed,
                 WriteError::NotServing(reason) => ValueRefusal::NotServing(reason.to_owned()),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Entries, Error, WriteTerms};
+use super::{Error, Session, WriteTerms};
 use crate::{
     cluster::{
         AckLevel, Address, FoundValue, MemberName, NewValue, OwnersWrite, Place, Question,
@@ -29,7 +29,7 @@ pub struct Federation {
     pub name: MemberName,
 }
 
-impl Entries {
+impl Session<'_> {
     /// Asks a node for an entry; `None` when it does not answer, or does not know it.
     pub(super) async fn ask_for(
         &self,
@@ -64,6 +64,7 @@ impl Entries {
         let request = ValueRequest {
             name: federation.name.clone(),
             founding: self.replica.view().founding?,
+            principal: self.principal,
             patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
             question,
         };

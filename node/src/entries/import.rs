@@ -1,6 +1,6 @@
 //! Entries of another database. They stay encrypted, and never replace any.
 
-use super::{Entries, Error};
+use super::{Error, Session};
 use crate::{
     cluster::{AckLevel, Change, ImportOutcome, ImportedEntry, Seen, Write},
     crypto::token_time,
@@ -8,7 +8,7 @@ use crate::{
     store::WriteError,
 };
 
-impl Entries {
+impl Session<'_> {
     /// Takes an entry in where there is none of its name; with `dry_run` only tells whether it would.
     pub(crate) async fn bring(
         &self,

@@ -3,6 +3,7 @@
 //!
 //! | file | idea |
 //! |---|---|
+//! | `session` | for whom it is done |
 //! | `find` | where an entry is, and whether its name is free |
 //! | `commit` | what is committed over it, here or at the node that has its value |
 //! | `home_node` | what is asked of that node |
@@ -17,15 +18,18 @@ mod for_peers;
 mod home_node;
 mod import;
 mod scatter_gather;
+mod session;
 
 pub(crate) use commit::{Attempts, WriteTerms};
 pub(crate) use error::Error;
 pub(crate) use find::{Found, Partial};
 pub use home_node::Federation;
 pub(crate) use scatter_gather::Gathering;
+pub(crate) use session::Session;
 
 use crate::{
     cluster::{FoundingId, Mode},
+    domain::Principal,
     metrics::ClusterMetrics,
     replica::Replica,
 };
@@ -47,6 +51,11 @@ impl Entries {
             federation,
             metrics,
         }
+    }
+
+    /// The same, for whoever makes a request.
+    pub(crate) fn of(&self, principal: Principal) -> Session<'_> {
+        Session::new(self, principal)
     }
 
     /// How the cluster shares entries.

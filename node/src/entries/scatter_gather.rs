@@ -9,10 +9,10 @@ use std::{
 
 use futures::future::join_all;
 
-use super::{Entries, find::is_elsewhere};
+use super::{Entries, Session, find::is_elsewhere};
 use crate::{
     cluster::{Holder, Place, View},
-    domain::{Category, Identity, Row},
+    domain::{Category, Identity, Principal, Row},
     store::{ListedEntry, Reach, ReadError, Scanned, Selection, Snapshot},
 };
 
@@ -24,6 +24,7 @@ const SMALL_PART: usize = 32;
 /// Reads lists, and notes what could not be had.
 pub(crate) struct Gathering {
     entries: Entries,
+    principal: Principal,
     view: Arc<View>,
     /// Entries of a part: about as many as the page wants.
     part: usize,
@@ -34,10 +35,11 @@ pub(crate) struct Gathering {
 }
 
 impl Gathering {
-    pub(crate) fn new(entries: Entries, limit: Option<usize>, missing: Vec<String>) -> Self {
+    pub(crate) fn new(session: Session<'_>, limit: Option<usize>, missing: Vec<String>) -> Self {
         Self {
-            view: entries.replica.view(),
-            entries,
+            view: session.replica.view(),
+            principal: session.principal,
+            entries: Entries::clone(&session),
             part: limit.map_or(PART, |limit| (limit + 1).clamp(16, PART)),
             missing: missing.into_iter().collect(),
             lost: 0,
@@ -104,8 +106,9 @@ impl Gathering {
         }
         let mut had = BTreeMap::new();
         if let Some(federation) = &self.entries.federation {
+            let session = self.entries.of(self.principal);
             let asked = wanted.iter().map(async |(place, identities)| {
-                let rows = self.entries.fetch(federation, place, identities).await;
+                let rows = session.fetch(federation, place, identities).await;
                 (place, identities, rows)
             });
             for (place, identities, fetched) in join_all(asked).await {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::PeerClient;
 use crate::{
     cluster::{HandedOver, MemberName, Question, ValueAnswer, ValueRequest, View, WireIdentity},
+    domain::Principal,
     replica::Replica,
     store::OwnedValue,
 };
@@ -78,6 +79,8 @@ async fn give(
     let request = ValueRequest {
         name: name.clone(),
         founding,
+        // Nodes leave by its order.
+        principal: Principal::ClusterAdmin,
         patience_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
         question: Question::Adopt(values.collect()),
     };

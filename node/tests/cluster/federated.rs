@@ -73,6 +73,9 @@ async fn a_value_stays_with_its_owner_while_every_node_serves_changes_and_delete
     }
     let changed = cluster.api(0).put("entry", "changed").await.with(200);
     cluster.everywhere("entry", &changed.version()).await;
+    // The owner knows for whom another node asked.
+    let written = cluster.logged(2, "value_written_for_peer", 1).await;
+    assert_eq!(written["principal"], "api-key-1");
     assert_eq!(cluster.api(1).value("entry").await, "changed");
     // The database that wrote it is the second part of a version.
     let writer = |version: &str| version.split_once('-').unwrap().1.to_owned();

@@ -250,8 +250,35 @@ async fn what_happens_to_an_entry_is_told_without_its_value() {
             (&event["key"], &event["environment"]),
             (&json!("k"), &json!("test"))
         );
+        assert_eq!(event["principal"], "api-key-1");
     }
     assert!(!node.log().contains("hidden"));
+}
+
+#[tokio::test]
+async fn a_log_says_which_api_key_changed_an_entry_and_not_the_key() {
+    let folder = TempDir::new().unwrap();
+    let keys = folder.path().join("api-keys");
+    fs::write(&keys, format!("{API_KEY}\nthe-key-of-another-team\n")).unwrap();
+    let mut command = osc_node(folder.path());
+    command
+        .env("OSC_HOST_PORT", "0")
+        .env("OSC_API_KEY_REQUIRED", "true")
+        .env("OSC_API_KEY_FILE", &keys);
+    let mut node = Process::start_command(&mut command);
+    for (number, api_key) in [(1, API_KEY), (2, "the-key-of-another-team")] {
+        let created = client()
+            .post(format!("{}/configs", node.url))
+            .header("X-API-Key", api_key)
+            .header("X-User-Key", USER_KEY)
+            .json(&json!({"key": format!("k{number}"), "value": 1}))
+            .send()
+            .await;
+        assert_eq!(created.unwrap().status(), 201);
+        let event = node.event("config_created");
+        assert_eq!(event["principal"], format!("api-key-{number}"));
+    }
+    assert!(!node.log().contains("the-key-of-another-team"));
 }
 
 #[tokio::test]

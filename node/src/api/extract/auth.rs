@@ -16,6 +16,7 @@ use crate::{
         answer::error::ApiError,
         connection::{ConnectionMark, ShownCertificate},
     },
+    domain::{KeyNumber, Principal},
     keys::Origin,
     metrics::AuthFailure,
     peers::Proven,
@@ -23,23 +24,23 @@ use crate::{
 };
 
 /// Proof that the caller may use the client routes: it showed an API key, or none is required.
-#[derive(Debug)]
-pub(in crate::api) struct Client;
+#[derive(Debug, Clone, Copy)]
+pub(in crate::api) struct Client(pub(in crate::api) Principal);
 
 impl FromRequestParts<Node> for Client {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, node: &Node) -> Result<Self, ApiError> {
         let Some(accepted) = &node.api_keys else {
-            return Ok(Self);
+            return Ok(Self(Principal::Anonymous));
         };
         match parts.headers.get("x-api-key") {
             None => Err(ApiError::MissingApiKey),
             Some(key) if key.is_empty() => Err(ApiError::MissingApiKey),
             Some(key) => {
                 let refusal = (AuthFailure::ApiKey, ApiError::InvalidApiKey);
-                node.prove(parts, key.as_bytes(), accepted, refusal)?;
-                Ok(Self)
+                let number = node.prove(parts, key.as_bytes(), accepted, refusal)?;
+                Ok(Self(Principal::ApiKey(number)))
             }
         }
     }
@@ -135,7 +136,8 @@ fn shows_cluster_key(parts: &Parts, node: &NodeState) -> Result<(), ApiError> {
         Some(key) if key.is_empty() => Err(ApiError::MissingClusterKey),
         Some(key) => {
             let refusal = (AuthFailure::ClusterKey, ApiError::InvalidClusterKey);
-            node.prove(parts, key.as_bytes(), accepted, refusal)
+            node.prove(parts, key.as_bytes(), accepted, refusal)?;
+            Ok(())
         }
     }
 }
@@ -150,14 +152,14 @@ pub(in crate::api) fn origin_of(
 }
 
 impl NodeState {
-    /// Accepts a key that a request showed, or says why not. An address with too many wrong ones is told to wait instead.
+    /// Accepts a key that a request showed and says which one it is, or why not. An address with too many wrong ones is told to wait instead.
     pub(in crate::api) fn prove(
         &self,
         parts: &Parts,
         key: &[u8],
         accepted: &AccessKeys,
         (kind, refusal): (AuthFailure, ApiError),
-    ) -> Result<(), ApiError> {
+    ) -> Result<KeyNumber, ApiError> {
         let connection = ConnectionMark::of(&parts.extensions);
         let origin = origin_of(&parts.extensions, &parts.headers, self);
         let tries = &self.access_key_tries;
@@ -167,9 +169,9 @@ impl NodeState {
             origin,
             connection.map(|connection| &connection.keys),
         ) {
-            Shown::Accepted => {
+            Shown::Accepted(number) => {
                 ConnectionMark::prove_for(&parts.extensions);
-                Ok(())
+                Ok(number)
             }
             Shown::Wrong => {
                 self.metrics.auth_failed(kind);

@@ -29,7 +29,7 @@ use super::{
         untaken::{Charged, Taker},
     },
     extract::{
-        auth::{CallerKey, Listed},
+        auth::{CallerKey, Client, Listed},
         page::{Cursor, Page},
     },
 };
@@ -60,6 +60,7 @@ struct Head {
 /// The list that a page asks for.
 pub(super) async fn list(
     node: Node,
+    Client(principal): Client,
     caller: CallerKey,
     taker: Taker,
     page: Page,
@@ -79,7 +80,7 @@ pub(super) async fn list(
         page: page.clone(),
         taker,
         room: None,
-        gathering: Gathering::new(node.entries.clone(), page.limit, missing),
+        gathering: Gathering::new(node.entries.of(principal), page.limit, missing),
         _turn: turn,
     };
     let reading = tokio::spawn(read(reading, answer));

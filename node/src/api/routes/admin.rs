@@ -23,6 +23,7 @@ use crate::{
         },
     },
     cluster::{Change, Seen},
+    domain::Principal,
     entries::Error,
     log::{LogLevel, logged_name},
 };
@@ -49,6 +50,7 @@ pub(in crate::api) async fn purge(
         Some(key) => identity(key, &query)?,
         None => identity_of(&request, "/admin/configs/", &query)?,
     };
+    let session = node.entries.of(Principal::ClusterAdmin);
     loop {
         // In a directory too: whoever has the value drops it when it hears of the tombstone.
         let row = node.store.reader().find_unread(&identity).await?;
@@ -56,7 +58,7 @@ pub(in crate::api) async fn purge(
             .filter(|row| !row.is_tombstone())
             .ok_or_else(|| Error::NotFound(identity.clone()))?;
         let seen = Seen::of(Some(&row));
-        let commit = node.entries.commit(&identity, seen, Change::Delete, terms);
+        let commit = session.commit(&identity, seen, Change::Delete, terms);
         if commit.await?.is_some() {
             break;
         }
@@ -64,6 +66,7 @@ pub(in crate::api) async fn purge(
     tracing::warn!(
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
+        principal = %session.principal(),
         "config_force_deleted"
     );
     let message = format!("Configuration '{}' removed unread", identity.key.as_str());

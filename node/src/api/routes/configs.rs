@@ -35,8 +35,8 @@ use crate::{
         value_text::ValueText,
     },
     cluster::{Change, NewValue, Seen, Written},
-    domain::{Category, Identity, Row},
-    entries::{Attempts, Found, Partial, WriteTerms},
+    domain::{Category, Identity, Principal, Row},
+    entries::{Attempts, Found, Partial, Session, WriteTerms},
     log::logged_name,
 };
 
@@ -51,7 +51,7 @@ use crate::{
 )]
 pub(in crate::api) async fn create(
     State(node): State<Node>,
-    _: Client,
+    Client(principal): Client,
     caller: CallerKey,
     RequestedTerms(terms): RequestedTerms,
     taker: Taker,
@@ -66,11 +66,12 @@ pub(in crate::api) async fn create(
         None => environment_of(&query)?,
     };
     let identity = Identity { environment, key };
+    let session = node.entries.of(principal);
 
     // Before the cache: what a taken name answers must say nothing of the key. Of one that opened something at this address
     // there is nothing to say, and the writer looks.
     if !caller.has_opened() {
-        node.entries.free_name(&identity).await?;
+        session.free_name(&identity).await?;
     }
     let mut room = match Needs::of(None, Some(&value)) {
         None => LargeRoom::default(),
@@ -88,13 +89,13 @@ pub(in crate::api) async fn create(
     caller.creates(&node);
     let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
     loop {
-        let create = node.entries.commit(&identity, seen, change.clone(), terms);
+        let create = session.commit(&identity, seen, change.clone(), terms);
         let create = create
             .await
             .map_err(|error| caller.not_created(error.into()));
         if let Some(written) = create? {
             node.metrics.encrypted();
-            created(&identity);
+            created(principal, &identity);
             let (status, acked) = terms.answer(written, StatusCode::CREATED);
             let shown = shown(&identity, category.as_ref(), &written);
             let version = written.version;
@@ -102,7 +103,7 @@ pub(in crate::api) async fn create(
             return Ok(acked.tell(answer));
         }
         attempts.again(&node.entries)?;
-        seen = node.entries.free_name(&identity).await?;
+        seen = session.free_name(&identity).await?;
     }
 }
 
@@ -117,7 +118,7 @@ pub(in crate::api) async fn create(
 )]
 pub(in crate::api) async fn read(
     State(node): State<Node>,
-    _: Client,
+    Client(principal): Client,
     caller: CallerKey,
     query: Query,
     request: Request,
@@ -127,7 +128,8 @@ pub(in crate::api) async fn read(
     let lost = await_version(&node, &identity, request.headers()).await?;
     let partial = Partial::of(&query)?;
     let taker = Taker::of(&node, request.extensions(), request.headers());
-    let (row, mut room) = match find_within(&node, &taker, &identity, partial).await {
+    let session = node.entries.of(principal);
+    let (row, mut room) = match find_within(&node, session, &taker, &identity, partial).await {
         Err(
             absent @ (ApiError::NotFound { .. }
             | ApiError::NotFoundHere { .. }
@@ -148,6 +150,7 @@ pub(in crate::api) async fn read(
     tracing::debug!(
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
+        %principal,
         "config_read"
     );
     if preconditions.has(row.version) {
@@ -177,7 +180,7 @@ pub(in crate::api) async fn read(
 )]
 pub(in crate::api) async fn update(
     State(node): State<Node>,
-    _: Client,
+    Client(principal): Client,
     caller: CallerKey,
     RequestedTerms(terms): RequestedTerms,
     query: Query,
@@ -200,6 +203,7 @@ pub(in crate::api) async fn update(
         identity.environment = environment;
     }
     let wanted = Update {
+        session: node.entries.of(principal),
         identity: &identity,
         value: &value,
         category: category.as_ref(),
@@ -210,7 +214,7 @@ pub(in crate::api) async fn update(
         taker: &taker,
     };
 
-    let mut stored = wanted.find(&node).await?;
+    let mut stored = wanted.find().await?;
     let mut room = LargeRoom::default();
     if let Some(needs) = Needs::of(stored.live().map(|row| &**row), Some(&value)) {
         if let Some(now) = LargeRoom::now(&node, &taker, needs) {
@@ -218,7 +222,7 @@ pub(in crate::api) async fn update(
         } else {
             drop(stored);
             room = LargeRoom::wait(&node, &taker, needs).await?;
-            stored = wanted.find(&node).await?;
+            stored = wanted.find().await?;
         }
     }
     let caller = caller.derive(&node).await?;
@@ -229,12 +233,13 @@ pub(in crate::api) async fn update(
             return Ok(response);
         }
         attempts.again(&node.entries)?;
-        stored = wanted.find(&node).await?;
+        stored = wanted.find().await?;
     }
 }
 
 /// What a PUT asks for.
 struct Update<'a> {
+    session: Session<'a>,
     identity: &'a Identity,
     value: &'a ValueText,
     category: Option<&'a Category>,
@@ -247,12 +252,12 @@ struct Update<'a> {
 
 impl Update<'_> {
     /// What is stored there, tombstones included; refused where nothing is and nothing may be created.
-    async fn find(&self, node: &NodeState) -> Result<Found, ApiError> {
+    async fn find(&self) -> Result<Found, ApiError> {
         if !self.upsert {
-            let row = node.entries.find_live(self.identity, self.partial).await?;
+            let row = self.session.find_live(self.identity, self.partial).await?;
             return Ok(Found::Row(Some(row)));
         }
-        let stored = node.entries.find(self.identity, self.partial).await?;
+        let stored = self.session.find(self.identity, self.partial).await?;
         if self.preconditions.create_only() {
             self.check(stored.live().map(|row| &**row))?;
         }
@@ -284,7 +289,7 @@ impl Update<'_> {
         let kept = live.and_then(|row| row.category.as_ref());
         let category = self.category.or(kept).cloned();
         let key = &caller.derivation.key;
-        let (token, seal) = if node.entries.keeps_seals(live.map(|row| &**row)) {
+        let (token, seal) = if self.session.keeps_seals(live.map(|row| &**row)) {
             let (token, seal) = seal(node, key, self.identity, self.value).await?;
             (token, Some(seal))
         } else {
@@ -299,15 +304,15 @@ impl Update<'_> {
         let answered =
             AnsweredValue::prepare(node, self.taker, self.value, Format::Json, room).await?;
         let written = match stored {
-            Found::Row(Some(row)) => node.entries.commit_over(row, put, self.terms).await,
+            Found::Row(Some(row)) => self.session.commit_over(row, put, self.terms).await,
             Found::Row(None) => {
-                node.entries
+                self.session
                     .commit(self.identity, Seen::Nothing, put.into(), self.terms)
                     .await
             }
             Found::Lost(version) => {
                 let seen = Seen::Lost(*version);
-                node.entries
+                self.session
                     .commit(self.identity, seen, put.into(), self.terms)
                     .await
             }
@@ -317,10 +322,10 @@ impl Update<'_> {
         };
         node.metrics.encrypted();
         let status = if live.is_some() {
-            updated(self.identity);
+            updated(self.session.principal(), self.identity);
             StatusCode::OK
         } else {
-            created(self.identity);
+            created(self.session.principal(), self.identity);
             StatusCode::CREATED
         };
         let (status, acked) = self.terms.answer(written, status);
@@ -342,7 +347,7 @@ impl Update<'_> {
 )]
 pub(in crate::api) async fn delete(
     State(node): State<Node>,
-    _: Client,
+    Client(principal): Client,
     caller: CallerKey,
     RequestedTerms(terms): RequestedTerms,
     query: Query,
@@ -352,7 +357,8 @@ pub(in crate::api) async fn delete(
     let preconditions = Preconditions::of(request.headers());
     let partial = Partial::of(&query)?;
     let taker = Taker::of(&node, request.extensions(), request.headers());
-    let (mut row, _room) = find_within(&node, &taker, &identity, partial).await?;
+    let session = node.entries.of(principal);
+    let (mut row, _room) = find_within(&node, session, &taker, &identity, partial).await?;
     let caller = caller.derive(&node).await?;
     let mut attempts = Attempts::default();
     let written = loop {
@@ -360,15 +366,16 @@ pub(in crate::api) async fn delete(
         preconditions
             .check(Some(row.version))
             .map_err(ApiError::PreconditionFailed)?;
-        if let Some(written) = node.entries.commit_over(&row, None, terms).await? {
+        if let Some(written) = session.commit_over(&row, None, terms).await? {
             break written;
         }
         attempts.again(&node.entries)?;
-        row = node.entries.find_live(&identity, partial).await?;
+        row = session.find_live(&identity, partial).await?;
     };
     tracing::info!(
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
+        %principal,
         "config_deleted"
     );
     let message = format!(
@@ -381,18 +388,20 @@ pub(in crate::api) async fn delete(
     Ok(acked.tell((status, HeaderMap::from_iter([version]), body).into_response()))
 }
 
-fn created(identity: &Identity) {
+fn created(principal: Principal, identity: &Identity) {
     tracing::info!(
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
+        %principal,
         "config_created"
     );
 }
 
-fn updated(identity: &Identity) {
+fn updated(principal: Principal, identity: &Identity) {
     tracing::info!(
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
+        %principal,
         "config_updated"
     );
 }
@@ -414,11 +423,12 @@ fn shown<'a>(
 /// The row of an entry; kept only where there is room for its value.
 async fn find_within(
     node: &NodeState,
+    session: Session<'_>,
     taker: &Taker,
     identity: &Identity,
     partial: Partial,
 ) -> Result<(Arc<Row>, LargeRoom), ApiError> {
-    let row = node.entries.find_live(identity, partial).await?;
+    let row = session.find_live(identity, partial).await?;
     let Some(needs) = Needs::of_reading(&row) else {
         return Ok((row, LargeRoom::default()));
     };
@@ -428,5 +438,5 @@ async fn find_within(
     // Who waits holds nothing.
     drop(row);
     let room = LargeRoom::wait(node, taker, needs).await?;
-    Ok((node.entries.find_live(identity, partial).await?, room))
+    Ok((session.find_live(identity, partial).await?, room))
 }

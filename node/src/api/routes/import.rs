@@ -13,6 +13,7 @@ use crate::{
         extract::{auth::Peer, peer_proof, write_terms::RequestedTerms},
     },
     cluster::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome},
+    domain::Principal,
 };
 
 /// Where they are sent.
@@ -37,8 +38,10 @@ pub(in crate::api) async fn import(
     let ImportOrder {
         dry_run, entries, ..
     } = order;
+    // Who has the cluster key is a node, and runs the cluster.
+    let session = node.entries.of(Principal::ClusterAdmin);
     let outcomes: Vec<_> = stream::iter(entries)
-        .map(|entry| node.entries.bring(entry, dry_run, terms.level))
+        .map(|entry| session.bring(entry, dry_run, terms.level))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;

@@ -30,13 +30,13 @@ use crate::api::{
 )]
 pub(in crate::api) async fn list(
     State(node): State<Node>,
-    _: Client,
+    client: Client,
     caller: CallerKey,
     taker: Taker,
     query: Query,
 ) -> Result<Response, ApiError> {
     let page = Page::of(&node, "/configs", query)?;
-    listing::list(node, caller, taker, page).await
+    listing::list(node, client, caller, taker, page).await
 }
 
 /// List configurations of this node
@@ -49,11 +49,11 @@ pub(in crate::api) async fn list(
 )]
 pub(in crate::api) async fn list_of_node(
     State(node): State<Node>,
-    _: Client,
+    client: Client,
     caller: CallerKey,
     taker: Taker,
     query: Query,
 ) -> Result<Response, ApiError> {
     let page = Page::of(&node, "/cluster/configs", query)?;
-    listing::list(node, caller, taker, page).await
+    listing::list(node, client, caller, taker, page).await
 }

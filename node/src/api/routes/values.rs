@@ -20,6 +20,7 @@ use crate::{
     },
     budget::{NoRoom, Reservation, SMALL_ANSWER},
     cluster::{FoundValue, Mode, Question, VALUES_PATH, ValueAnswer, ValueRefusal, ValueRequest},
+    entries::Session,
     peers::COPIES,
 };
 
@@ -47,7 +48,8 @@ pub(in crate::api) async fn values(
     // Nobody reads a later answer.
     let patience = Duration::from_millis(request.patience_ms);
     let mut room = None;
-    let answer = answer(&node, &taker, request.question, &mut room);
+    let session = node.entries.of(request.principal);
+    let answer = answer(&node, session, &taker, request.question, &mut room);
     let answer = tokio::time::timeout(patience, answer).await;
     let answer = answer.map_err(|_| ApiError::SlowBody)??;
     let length = exact_json::length(&answer)?;
@@ -77,6 +79,7 @@ async fn has_room(
 
 async fn answer(
     node: &NodeState,
+    session: Session<'_>,
     taker: &Taker,
     question: Question,
     room: &mut Option<Reservation>,
@@ -85,7 +88,7 @@ async fn answer(
         Question::Fetch(entries) => {
             let (mut found, mut size) = (Vec::new(), 0_usize);
             for entry in entries {
-                size = size.saturating_add(node.entries.length_here(&entry).await?);
+                size = size.saturating_add(session.length_here(&entry).await?);
                 // Who asks asks again for the others.
                 let is_enough = match has_room(node, taker, room, size * COPIES).await {
                     Ok(has_room) => size > ANSWER || !has_room,
@@ -95,12 +98,12 @@ async fn answer(
                 if is_enough && !found.is_empty() {
                     break;
                 }
-                let row = node.entries.find_here(entry).await?;
+                let row = session.find_here(entry).await?;
                 found.push(row.map(|row| FoundValue::new(&row)));
             }
             Ok(ValueAnswer::Found(found))
         }
-        Question::Write(write) => Ok(node.entries.change(write).await),
-        Question::Adopt(values) => Ok(ValueAnswer::Adopted(node.entries.adopt(values).await)),
+        Question::Write(write) => Ok(session.change(write).await),
+        Question::Adopt(values) => Ok(ValueAnswer::Adopted(session.adopt(values).await)),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{WireIdentity, WireRow};
 use crate::{
     cluster::{AckLevel, Change, FoundingId, MemberName, Written},
-    domain::{Category, Clock, Content, Fingerprint, Row, Seal, Version},
+    domain::{Category, Clock, Content, Fingerprint, Principal, Row, Seal, Version},
 };
 
 /// Where nodes take each other's questions. The number is the protocol's major version.
@@ -18,6 +18,8 @@ pub struct ValueRequest {
     pub name: MemberName,
     /// The cluster that both belong to.
     pub founding: FoundingId,
+    /// For whom it asks.
+    pub principal: Principal,
     /// How long the asker waits, in milliseconds.
     pub patience_ms: u64,
     /// What it asks.
