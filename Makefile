@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours dashboard-pictures gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories
+.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours dashboard-pictures gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories docs
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -40,6 +40,9 @@ lint: toolchain ## Check format, lints, documentation, licences and scripts
 	.ci/advisories.sh
 	@e2e/cluster/need.sh shellcheck
 	shellcheck .ci/run $$(git ls-files '*.sh')
+
+docs: toolchain ## Make the book of all pages in target/book (builds mdBook once); `make test` checks its links
+	docs/book/build.sh
 
 advisories: ## Check dependencies against the advisory database, or against what was last looked up in it
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2

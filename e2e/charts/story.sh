@@ -141,6 +141,25 @@ kubectl -n team wait --for=delete pod/config-0 --timeout=120s >/dev/null 2>&1 ||
 step "cluster: install again" install config "$cluster" -n team "${wait_flags[@]}" "${ready_values[@]}" --set spec.replicas=1
 cluster_is_ready
 [ "$(treasure)" = "$kept" ] || fail "volume, salt or keys are not what they were"
+
+# Fewer rights: Roles in one namespace, and no ClusterRole. What runs goes on, and new clusters come to be.
+runs=$(pod)
+step "operator: upgrade to the rights of one namespace" upgrade second "$operator" -n $own "${wait_flags[@]}" --set 'watchNamespaces={team}'
+operator_is_ready second-opensecureconf-operator 2
+[ -z "$(kubectl get clusterrolebindings -l app.kubernetes.io/instance=second -o name)" ] || fail "a ClusterRole is bound to the operator"
+step "cluster: install with these rights" install few "$cluster" -n team "${wait_flags[@]}" "${ready_values[@]}" --set spec.replicas=1
+[ "$(osc '{.status.conditions[?(@.type=="Ready")].status}' few)" = True ] || fail "Helm came back before the node was ready"
+step "cluster: upgrade with these rights" upgrade config "$cluster" -n team "${wait_flags[@]}" "${ready_values[@]}" --set spec.replicas=1 --set $label.a=d
+cluster_is_ready
+[ "$(pod) $(treasure)" = "$runs $kept" ] || fail "the cluster is not what it was"
+kubectl create namespace elsewhere >/dev/null
+refused "a cluster where the operator has no rights" . "$program" install few "$cluster" -n elsewhere "${method[@]}" --timeout 20s "${wait_flags[@]}" "${late[@]}" --set spec.replicas=1
+[ -z "$(kubectl -n elsewhere get statefulsets,secrets -l app.kubernetes.io/managed-by=opensecureconf-operator -o name)" ] || fail "something was made there"
+"$program" uninstall few -n elsewhere >/dev/null 2>&1
+"$program" uninstall few -n team --wait >/dev/null
+logs=$(kubectl -n $own logs -l app.kubernetes.io/instance=second --tail=-1)
+! grep -E '"rights_missing"|forbidden' <<<"$logs" || fail "what the Roles grant is not enough"
+
 "$program" uninstall config -n team --wait >/dev/null
 "$program" uninstall second -n $own --wait >/dev/null
 
@@ -166,4 +185,4 @@ step "subchart: uninstall" "$program" uninstall platform -n team --wait
 
 # The next story begins with nothing.
 kubectl delete crd opensecureconfclusters.opensecureconf.io --timeout=60s >/dev/null
-kubectl delete namespace team $own --timeout=120s >/dev/null
+kubectl delete namespace team elsewhere $own --timeout=120s >/dev/null

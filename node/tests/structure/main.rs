@@ -1,5 +1,5 @@
 //! The folders of `src/` use each other as the table in ARCHITECTURE.md says, and what the outside world is made of stays
-//! where that table has it.
+//! where that table has it. Links between pages lead somewhere.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 )]
 
 mod imports;
+mod links;
 mod source;
 mod table;
 

@@ -1,0 +1,138 @@
+//! Links between pages lead to files and headings that are there, and the book has every page of `docs/`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Pages that stand in the repository itself.
+const ROOTS: &[&str] = &[
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+];
+/// Folders whose pages are looked at.
+const FOLDERS: &[&str] = &["docs", "helm"];
+/// Its links are those of the repository's root: the book is built from a copy of that.
+const SUMMARY: &str = "docs/book/SUMMARY.md";
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// The pages, as paths below the repository.
+fn pages() -> Vec<String> {
+    let mut found: Vec<_> = ROOTS.iter().map(|page| (*page).to_owned()).collect();
+    for folder in FOLDERS {
+        collect(&repository(), folder, &mut found);
+    }
+    found
+}
+
+fn collect(root: &Path, folder: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(root.join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let path = format!("{folder}/{name}");
+        if entry.file_type().unwrap().is_dir() {
+            collect(root, &path, found);
+        } else if Path::new(&name)
+            .extension()
+            .is_some_and(|kind| kind == "md")
+        {
+            found.push(path);
+        }
+    }
+}
+
+/// The lines of a page outside its examples.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_example = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        in_example ^= fence;
+        !in_example && !fence
+    })
+}
+
+/// Where the links of a page lead.
+fn links(text: &str) -> Vec<String> {
+    let targets = prose(text).flat_map(|line| {
+        let rest = line.split("](").skip(1);
+        rest.filter_map(|rest| rest.split_once(')'))
+    });
+    targets.map(|(target, _)| target.to_owned()).collect()
+}
+
+/// The anchors of a page: what its headings are called in a link.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    headings
+        .map(|heading| {
+            let words = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = words
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
+}
+
+/// What is wrong with a link, if anything is.
+fn fault(page: &str, link: &str) -> Option<String> {
+    if link.contains("://") || link.starts_with("mailto:") {
+        return None;
+    }
+    let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let root = repository();
+    let folder = Path::new(page).parent().unwrap();
+    let target = match (page, file) {
+        (_, "") => root.join(page),
+        (SUMMARY, file) => root.join(file),
+        (_, file) => root.join(folder).join(file),
+    };
+    if !target.exists() {
+        return Some(format!("{page}: {link}: no such file"));
+    }
+    let missing =
+        !anchor.is_empty() && !anchors(&fs::read_to_string(&target).unwrap()).contains(anchor);
+    missing.then(|| format!("{page}: {link}: no such heading"))
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let (mut looked_at, mut faults) = (0, Vec::new());
+    for page in pages() {
+        let text = fs::read_to_string(repository().join(&page)).unwrap();
+        for link in links(&text) {
+            looked_at += 1;
+            faults.extend(fault(&page, &link));
+        }
+    }
+    assert_eq!(faults, [""; 0]);
+    assert!(looked_at > 80, "only {looked_at} links");
+}
+
+#[test]
+fn a_link_to_nothing_is_found() {
+    assert!(fault("README.md", "docs/none.md").is_some());
+    assert!(fault("docs/tls.md", "upgrades.md#no-such-heading").is_some());
+    assert!(fault("docs/tls.md", "../README.md").is_none());
+}
+
+#[test]
+fn the_book_has_every_page() {
+    let summary = fs::read_to_string(repository().join(SUMMARY)).unwrap();
+    let listed: BTreeSet<_> = links(&summary).into_iter().collect();
+    let pages = pages().into_iter().filter(|page| {
+        page != SUMMARY && (ROOTS.contains(&page.as_str()) || page.starts_with("docs/"))
+    });
+    let missing: Vec<_> = pages.filter(|page| !listed.contains(page)).collect();
+    assert_eq!(missing, [""; 0]);
+}
