@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
 use time::OffsetDateTime;
 
@@ -116,6 +116,10 @@ impl Authority {
         let own_key = KeyPair::from_pem(self.key.pem())?;
         let mut issuer = subject(name, organization);
         issuer.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        // The name that the certificate gives the key: another release may have derived it otherwise.
+        if let Some(key_id) = &self.certificate.key_id {
+            issuer.key_identifier_method = KeyIdMethod::PreSpecified(key_id.clone());
+        }
         let issuer = Issuer::new(issuer, own_key);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let ends = after_days(now, LEAF_DAYS).min(self.certificate.ends);
@@ -179,3 +183,6 @@ fn after_days(now: Timestamp, days: i64) -> Timestamp {
 fn date(time: Timestamp) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(time.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
+
+#[cfg(test)]
+mod tests;
