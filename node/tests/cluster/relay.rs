@@ -1,4 +1,6 @@
-//! A cable between nodes that speak TLS: what goes through cannot be read, and all of it can be cut and healed.
+//! Cables between nodes that speak TLS: what goes through cannot be read, and each can be cut and healed.
+
+use std::collections::BTreeSet;
 
 use tokio::{
     io::copy_bidirectional,
@@ -7,50 +9,92 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Relays in front of nodes, each at its node's own host, so that certificates fit.
+/// The port of a node's relay for the first caller; the next ones follow.
+const FIRST_PORT: usize = 9101;
+
+/// Who calls, and who is called.
+type Way = (usize, usize);
+
+/// Relays in front of nodes, each at its node's own host, so that certificates fit. A node has one for each other node, which
+/// tells who calls.
 #[derive(Debug)]
 pub(crate) struct Relays {
-    cut: watch::Sender<bool>,
+    ways: Vec<Way>,
+    cut: watch::Sender<BTreeSet<Way>>,
     _relays: JoinSet<()>,
 }
 
 impl Relays {
-    /// One for each pair of where others dial and where the node listens.
-    pub(crate) async fn between(pairs: &[(String, String)]) -> Self {
-        let (cut, mut relays) = (watch::Sender::new(false), JoinSet::new());
-        for (dialled, listens) in pairs {
-            let listener = TcpListener::bind(dialled).await.unwrap();
-            relays.spawn(accept(listener, listens.clone(), cut.subscribe()));
+    /// Before nodes that listen at this port of their hosts.
+    pub(crate) async fn between(hosts: &[String], port: u16) -> Self {
+        let (cut, mut relays) = (watch::Sender::default(), JoinSet::new());
+        let mut ways = Vec::new();
+        for (called, host) in hosts.iter().enumerate() {
+            for caller in (0..hosts.len()).filter(|caller| *caller != called) {
+                let listener = TcpListener::bind(address(host, caller)).await.unwrap();
+                let listens = format!("{host}:{port}");
+                let way = (caller, called);
+                relays.spawn(accept(listener, listens, way, cut.subscribe()));
+                ways.push(way);
+            }
         }
         Self {
+            ways,
             cut,
             _relays: relays,
         }
     }
 
+    /// Where a node calls the others.
+    pub(crate) fn addresses(&self, hosts: &[String], caller: usize) -> Vec<String> {
+        let ways = self.ways.iter().filter(|way| way.0 == caller);
+        ways.map(|(_, called)| address(&hosts[*called], caller))
+            .collect()
+    }
+
     /// Ends all connections, and lets none come about.
     pub(crate) fn cut(&self) {
-        self.cut.send_replace(true);
+        self.cut_ways(&self.ways);
+    }
+
+    /// Ends all connections that a node has opened to another one, and lets it open no other. That one calls as before.
+    pub(crate) fn cut_ways(&self, ways: &[Way]) {
+        self.cut.send_replace(ways.iter().copied().collect());
     }
 
     pub(crate) fn heal(&self) {
-        self.cut.send_replace(false);
+        self.cut.send_replace(BTreeSet::new());
     }
 }
 
-async fn accept(listener: TcpListener, listens: String, cut: watch::Receiver<bool>) {
+/// Where a node is for another one.
+pub(crate) fn address(host: &str, caller: usize) -> String {
+    format!("{host}:{}", FIRST_PORT + caller)
+}
+
+async fn accept(
+    listener: TcpListener,
+    listens: String,
+    way: Way,
+    cut: watch::Receiver<BTreeSet<Way>>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((caller, _)) = listener.accept().await else {
             continue;
         };
         while connections.try_join_next().is_some() {}
-        connections.spawn(carry(caller, listens.clone(), cut.clone()));
+        connections.spawn(carry(caller, listens.clone(), way, cut.clone()));
     }
 }
 
-/// Carries one connection until an end closes it or the network is cut.
-async fn carry(mut caller: TcpStream, listens: String, mut cut: watch::Receiver<bool>) {
+/// Carries one connection until an end closes it or its way is cut.
+async fn carry(
+    mut caller: TcpStream,
+    listens: String,
+    way: Way,
+    mut cut: watch::Receiver<BTreeSet<Way>>,
+) {
     let carried = async {
         let mut called = TcpStream::connect(listens).await?;
         caller.set_nodelay(true)?;
@@ -59,7 +103,7 @@ async fn carry(mut caller: TcpStream, listens: String, mut cut: watch::Receiver<
     };
     tokio::select! {
         biased;
-        _ = cut.wait_for(|cut| *cut) => {}
+        _ = cut.wait_for(|cut| cut.contains(&way)) => {}
         _ = carried => {}
     }
 }
