@@ -73,6 +73,8 @@ impl Secured {
             // Without itself: where a node finds itself it tells the others, and they would call it past its relays.
             let list = relays.addresses(&secured.hosts, caller);
             node.set("OSC_CLUSTER_NODES", &list.join(","));
+            // A node that can call nobody is asked by the others, this often.
+            node.set("OSC_CLUSTER_SYNC_INTERVAL", "1");
         }
         secured.cluster.start_all().await;
         secured.found();
