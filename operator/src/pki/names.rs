@@ -1,6 +1,6 @@
 //! Which names the nodes' leaf is for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::names::ClusterName;
 
@@ -36,7 +36,7 @@ pub fn cluster_names(
                 .map(move |suffix| format!("{service}{suffix}"))
         })
         .chain(LOOPBACK.map(str::to_owned))
-        .chain(more.iter().cloned())
+        .chain(more.iter().map(|name| canonical(name)))
         .collect()
 }
 
@@ -54,7 +54,7 @@ pub fn client_names(
         format!("{cluster}.{namespace}.svc.{cluster_domain}"),
     ]
     .into_iter()
-    .chain(more.iter().cloned())
+    .chain(more.iter().map(|name| canonical(name)))
     .collect()
 }
 
@@ -63,8 +63,14 @@ pub fn local_names(more: &[String]) -> AltNames {
     LOOPBACK
         .map(str::to_owned)
         .into_iter()
-        .chain(more.iter().cloned())
+        .chain(more.iter().map(|name| canonical(name)))
         .collect()
+}
+
+/// An address as certificates are read: written in another way it would never be found in the one that is there.
+fn canonical(name: &str) -> String {
+    name.parse::<IpAddr>()
+        .map_or_else(|_| name.to_owned(), |address| address.to_string())
 }
 
 /// Whether a name of a certificate, of which the first label may be a wildcard, is for this one.

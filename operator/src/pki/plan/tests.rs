@@ -12,7 +12,7 @@ use rustls::{
 use super::*;
 use crate::{
     names::ClusterName,
-    pki::{OPERATOR_NAME, cluster_names, execute},
+    pki::{OPERATOR_NAME, cluster_names, execute, local_names},
 };
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -447,6 +447,31 @@ fn a_leaf_for_other_names_is_issued_at_once() {
         "prod-0.prod-nodes.shop.svc",
     ] {
         assert!(is_server(&leaf, name, &after.bundle, begin()), "{name}");
+    }
+}
+
+#[test]
+fn a_leaf_is_issued_once_however_its_addresses_are_written() {
+    let more = ["2001:DB8:0:0:0:0:0:1", "::ffff:10.1.2.3", "10.1.2.3"].map(str::to_owned);
+    let name = ClusterName::new("prod").unwrap();
+    for names in [
+        cluster_names(&name, "shop", "cluster.local", &more),
+        local_names(&more),
+    ] {
+        let mut stored = StoredPki::default();
+        for step in [LeafStep::Issue(Signer::Newest), LeafStep::Keep] {
+            let plan = plan(&Situation {
+                stored: &stored,
+                now: begin(),
+                names: &names,
+                rotation_asked: false,
+                running: &[],
+            });
+            assert_eq!(plan.leaf, step);
+            stored = execute(&stored, &plan, "shop/prod", &names, begin()).unwrap();
+        }
+        let leaf = stored.leaf.unwrap();
+        assert!(is_server(&leaf, "2001:db8::1", &stored.bundle, begin()));
     }
 }
 
