@@ -19,12 +19,10 @@ pub fn execute(
     match plan.authority {
         AuthorityStep::Keep => {}
         AuthorityStep::Create => {
-            after.previous = (!stored.bundle.is_empty()).then(|| PreviousAuthority {
-                certificates: stored.bundle.clone(),
-                key: None,
-            });
+            after.previous = accepted(stored);
             after.authority = Some(Authority::create(cluster, now)?);
         }
+        AuthorityStep::Adopt => after.previous = accepted(stored),
         AuthorityStep::Rotate => {
             after.previous = stored
                 .authority
@@ -59,4 +57,12 @@ pub fn execute(
         )
         .collect();
     Ok(after)
+}
+
+/// What nodes accept now, as what was before another authority; its key is nobody's any more.
+fn accepted(stored: &StoredPki) -> Option<PreviousAuthority> {
+    (!stored.bundle.is_empty()).then(|| PreviousAuthority {
+        certificates: stored.bundle.clone(),
+        key: None,
+    })
 }

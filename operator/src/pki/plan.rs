@@ -87,6 +87,8 @@ pub enum AuthorityStep {
     Create,
     /// Make another one, beside the one that is there.
     Rotate,
+    /// Take the one that somebody put there. What nodes accept now stays accepted.
+    Adopt,
     /// Let the one before go.
     DropPrevious,
 }
@@ -152,9 +154,19 @@ pub fn plan(situation: &Situation<'_>) -> PkiPlan {
         return PkiPlan::of(AuthorityStep::Create, leaf);
     };
     match &stored.previous {
+        None if is_unknown_to_nodes(stored, authority) => {
+            PkiPlan::of(AuthorityStep::Adopt, LeafStep::Keep)
+        }
         None => settled(situation, authority),
         Some(previous) => renewing(situation, authority, previous),
     }
+}
+
+/// Whether nodes have a leaf and were never given the authority that is there: somebody put it there, as from a backup.
+fn is_unknown_to_nodes(stored: &StoredPki, authority: &Authority) -> bool {
+    stored.leaf.is_some()
+        && !stored.bundle.is_empty()
+        && !stored.bundle.contains(&authority.certificate)
 }
 
 /// No renewal of the authority is under way.

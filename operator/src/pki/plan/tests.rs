@@ -380,6 +380,25 @@ fn the_old_authority_stays_until_every_node_shows_a_leaf_of_the_new_one() {
 }
 
 #[test]
+fn an_authority_that_somebody_puts_in_its_place_is_given_to_nodes_before_it_signs() {
+    // As a backup of its Secret does that is restored after another one was made.
+    let mut world = World::begin();
+    let first = world.stored.bundle[0].clone();
+    let restored = Authority::create("shop/prod", begin() - DAY).unwrap();
+    world.stored.authority = Some(restored.clone());
+    world.operator_acts();
+    assert!(world.stored.bundle.contains(&first));
+    assert!(world.stored.bundle.contains(&restored.certificate));
+    let leaf = world.stored.leaf.as_ref().unwrap();
+    assert!(leaf.certificate.is_signed_by(&first));
+    world.files_arrive();
+    world.settle();
+    assert_eq!(world.stored.bundle, [restored.certificate]);
+    assert_eq!(world.stored.authority.unwrap().key, restored.key);
+    assert_eq!(world.issued.1, 1, "no other was made");
+}
+
+#[test]
 fn a_lost_authority_is_replaced_while_its_certificate_stays_accepted() {
     let mut world = World::begin();
     let first = world.stored.bundle[0].clone();
