@@ -176,7 +176,7 @@ pub const SETTINGS: &[Setting] = &[
         "CLUSTER_NODE_ID",
         None,
         "NAME",
-        "This node's name in logs and status [default: node-<port>]",
+        "This node's name in its cluster, which no other node there has, in logs and status [default: node-<port>]",
     ),
     setting(
         "CLUSTER_ID",
