@@ -2,6 +2,7 @@
 
 mod pod_template;
 mod references;
+mod unknown;
 
 use std::collections::BTreeMap;
 

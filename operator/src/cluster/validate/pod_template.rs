@@ -6,10 +6,10 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume, VolumeMount};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Error, OWN_LABELS, references::References};
+use super::{Error, OWN_LABELS, references::References, unknown};
 use crate::{
     cluster::{resource::PodTemplateSpec, secrets::ManagedSecret},
     names::{
@@ -250,19 +250,30 @@ fn names<'a, T: 'a>(
     items.into_iter().map(move |item| name(item).as_str())
 }
 
-fn typed<T: DeserializeOwned>(field: &str, values: &[Value]) -> Result<Vec<T>, Error> {
+fn typed<T: DeserializeOwned + Serialize>(field: &str, values: &[Value]) -> Result<Vec<T>, Error> {
     let parse = |(index, value): (usize, &Value)| {
-        serde_path_to_error::deserialize(value).map_err(|error| Error::PodTemplate {
-            field: match error.path().to_string().as_str() {
-                // The whole of it.
-                "." => format!("{field}[{index}]"),
-                path => format!("{field}[{index}].{path}"),
-            },
-            problem: format!(
-                "it is not as in a Pod{}",
-                without_values(&error.inner().to_string())
-            ),
-        })
+        let part: T =
+            serde_path_to_error::deserialize(value).map_err(|error| Error::PodTemplate {
+                field: match error.path().to_string().as_str() {
+                    // The whole of it.
+                    "." => format!("{field}[{index}]"),
+                    path => format!("{field}[{index}].{path}"),
+                },
+                problem: format!(
+                    "it is not as in a Pod{}",
+                    without_values(&error.inner().to_string())
+                ),
+            })?;
+        let read = serde_json::to_value(&part).unwrap_or_default();
+        match unknown::field(value, &read) {
+            None => Ok(part),
+            Some(path) => Err(Error::PodTemplate {
+                field: format!("{field}[{index}]{path}"),
+                problem:
+                    "a Pod has no field of this name, so it would be dropped; is it spelt right?"
+                        .to_owned(),
+            }),
+        }
     };
     values.iter().enumerate().map(parse).collect()
 }

@@ -19,6 +19,47 @@ fn additions_with_names_of_their_own_are_taken() {
 }
 
 #[test]
+fn what_no_pod_has_is_named_with_its_place_and_not_dropped() {
+    for (template, field) in [
+        (
+            "{sidecars: [{name: a, image: i}, {name: b, image: i, envv: []}]}",
+            "sidecars[1].envv",
+        ),
+        (
+            "{initContainers: [{name: a, image: i, securityContext: {runAsNonroot: true}}]}",
+            "initContainers[0].securityContext.runAsNonroot",
+        ),
+        (
+            "{sidecars: [{name: a, image: i, volumeMounts: [{name: v, mountPath: /v, readonly: true}]}]}",
+            "sidecars[0].volumeMounts[0].readonly",
+        ),
+        (
+            "{volumes: [{name: v, emptydir: {medium: Memory}}]}",
+            "volumes[0].emptydir",
+        ),
+        (
+            "{env: [{name: A, valueFrom: {fieldRef: {fieldpath: x, fieldPath: spec.nodeName}}}]}",
+            "env[0].valueFrom.fieldRef.fieldpath",
+        ),
+        (
+            "{volumeMounts: [{name: v, mountPath: /v, subpath: x}]}",
+            "volumeMounts[0].subpath",
+        ),
+    ] {
+        let error = outcome(template).unwrap_err();
+        assert!(
+            matches!(&error, Error::PodTemplate { field: found, problem } if found == field && problem.contains("no field")),
+            "{template}: {error}"
+        );
+        assert_eq!(error.reason(), "InvalidPodTemplate");
+    }
+    // What is there and empty is not unknown.
+    let empty = "{sidecars: [{name: a, image: i, env: [], command: null, securityContext: {}, resources: {limits: {}}}], \
+                  volumes: [{name: v, emptyDir: {}}], env: [{name: A, value: ''}]}";
+    assert!(outcome(empty).is_ok());
+}
+
+#[test]
 fn what_is_ours_cannot_be_replaced() {
     for (template, field) in [
         ("{labels: {app.kubernetes.io/name: x}}", "labels"),
