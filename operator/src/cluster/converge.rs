@@ -25,7 +25,7 @@ use super::{
 use crate::{
     names::AUTHORITIES_ENTRY,
     node::AccessKey,
-    pki::{StoredPki, Trust, Waiting, bundle},
+    pki::{Certificate, StoredPki, Trust, Waiting, bundle},
 };
 
 /// What came of it.
@@ -334,8 +334,9 @@ fn roots(cluster: &ValidatedCluster, found: &DereferencedObjects, pki: &StoredPk
     let nodes = bundle(&pki.bundle);
     let of_user = || {
         let secret = found.client_tls.as_ref()?;
-        let text = secret.text(AUTHORITIES_ENTRY)?;
-        (!text.trim().is_empty()).then(|| text.to_owned())
+        // Certificates alone: everybody may read the ConfigMap, and a key may stand beside them by mistake.
+        let authorities = Certificate::read_all(secret.entries.get(AUTHORITIES_ENTRY)?);
+        (!authorities.is_empty()).then(|| bundle(&authorities))
     };
     Roots {
         clients: match cluster.spec.tls.mode {

@@ -1,6 +1,8 @@
 //! The certificates of a cluster as Secrets, and what the API server's absent or wrong objects change about them.
 
 use http::{Method, StatusCode};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use opensecureconf_operator::pki::Authority;
 use serde_json::{Value, json};
 
 use crate::{
@@ -89,18 +91,62 @@ async fn the_certificate_of_clients_is_asked_of_cert_manager_where_there_is_one(
     assert_eq!(missing["reason"], "CertificateMissing");
     let map = format!("{CORE}/configmaps/demo-ca");
     assert_eq!(server.object(&map).unwrap()["data"]["ca.crt"], Value::Null);
+    let corporate = authority("corporate").certificate.pem();
 
     server.put(
         &format!("{CORE}/secrets/demo-client-tls"),
-        json!({ "metadata": { "name": "demo-client-tls" }, "data": { "ca.crt": "Y29ycG9yYXRl" } }),
+        client_tls(&corporate),
     );
     reconcile(&server, &mut cluster, &context).await;
     let map = server.object(&map).unwrap();
-    assert_eq!(map["data"]["ca.crt"], "corporate");
+    assert_eq!(map["data"]["ca.crt"], corporate);
 
     cluster.spec.tls = serde_json::from_value(json!({})).unwrap();
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(server.object(path), None);
+}
+
+#[tokio::test]
+async fn of_what_a_user_calls_authorities_nothing_but_certificates_is_shown() {
+    let (one, two) = (authority("one"), authority("two"));
+    let (key, certificates) = (one.key.pem(), [&one, &two].map(|it| it.certificate.pem()));
+    for (what, written, expected) in [
+        (
+            "a key, words and certificates",
+            // One file for everything, as some programs make it.
+            format!("{key}subject=CN = one\n{}", certificates.concat()),
+            json!(certificates.concat()),
+        ),
+        ("a key", key.to_owned(), Value::Null),
+        ("words", "a password".to_owned(), Value::Null),
+    ] {
+        let (server, context) = ApiServer::start();
+        let mut cluster = resource(ONE_NODE);
+        cluster.spec.tls = serde_json::from_value(
+            json!({ "mode": "Secret", "secretRef": { "name": "demo-certificate" } }),
+        )
+        .unwrap();
+        let secret = format!("{CORE}/secrets/demo-certificate");
+        server.put(&secret, client_tls(&written));
+
+        reconcile(&server, &mut cluster, &context).await;
+
+        let map = server.object(&format!("{CORE}/configmaps/demo-ca"));
+        assert_eq!(map.unwrap()["data"]["ca.crt"], expected, "{what}");
+    }
+}
+
+fn authority(name: &str) -> Authority {
+    Authority::create(name, "2026-01-01T00:00:00Z".parse().unwrap()).unwrap()
+}
+
+/// A Secret with the authorities of the clients' certificate, in this text.
+fn client_tls(authorities: &str) -> Value {
+    let secret = Secret {
+        data: Some([("ca.crt".to_owned(), ByteString(authorities.into()))].into()),
+        ..Secret::default()
+    };
+    serde_json::to_value(secret).unwrap()
 }
 
 #[tokio::test]
