@@ -21,7 +21,7 @@ type Way = (usize, usize);
 pub(crate) struct Relays {
     ways: Vec<Way>,
     cut: watch::Sender<BTreeSet<Way>>,
-    _relays: JoinSet<()>,
+    _running: JoinSet<()>,
 }
 
 impl Relays {
@@ -41,7 +41,7 @@ impl Relays {
         Self {
             ways,
             cut,
-            _relays: relays,
+            _running: relays,
         }
     }
 
