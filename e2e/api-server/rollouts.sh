@@ -82,9 +82,8 @@ kubectl patch osc demo --type=merge -p '{"spec":{"restartedAt":"2026-01-31T12:00
 until_it "the status counts" ready_says 'RollingOut: 1 of 3 nodes run the current pod template'
 all_replaced "restartedAt" "$second"
 
-# What Kubernetes says of a rollout stands still where it does not carry it out itself.
-[ "$(kubectl get statefulset demo -o 'jsonpath={.status.currentRevision}')" != "$(kubectl get statefulset demo -o 'jsonpath={.status.updateRevision}')" ] ||
-  fail "currentRevision follows"
+# Until Kubernetes 1.36 it stands still where Kubernetes itself replaces no pods, from 1.37 on it follows: nothing may rest on it.
+say "currentRevision is $(kubectl get statefulset demo -o 'jsonpath={.status.currentRevision} of {.status.updateRevision}')"
 
 third=$(lives)
 kubectl patch osc demo --type=merge -p '{"spec":{"image":"bad/node:1"}}' >/dev/null

@@ -55,7 +55,8 @@ fn revision(set: &StatefulSet) -> Option<&str> {
     status.update_revision.as_deref().filter(|_| is_taken_up)
 }
 
-/// `status.currentRevision` does not tell: where pods are replaced by others than Kubernetes, it stays the first one for ever.
+/// `status.currentRevision` does not tell: where pods are replaced by others than Kubernetes, it stays the first one for ever, up to
+/// Kubernetes 1.36.
 fn was_rolling(before: &ClusterStatus) -> bool {
     before.conditions.iter().any(|told| {
         told.type_ == "Ready" && [ROLLING_OUT, ROLLOUT_BLOCKED].contains(&told.reason.as_str())
