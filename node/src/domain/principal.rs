@@ -5,10 +5,11 @@ use std::{fmt, num::NonZeroU32};
 use serde::{Deserialize, Serialize};
 
 /// Who makes a request, as far as access keys tell. The user key says nothing of that: it opens values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Principal {
     /// A client of a node that requires no API key.
+    #[default]
     Anonymous,
     /// A client with an API key.
     ApiKey(KeyNumber),

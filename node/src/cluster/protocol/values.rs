@@ -18,7 +18,8 @@ pub struct ValueRequest {
     pub name: MemberName,
     /// The cluster that both belong to.
     pub founding: FoundingId,
-    /// For whom it asks.
+    /// For whom it asks. Nodes of an earlier build do not say, and are asked for values while a cluster rolls.
+    #[serde(default)]
     pub principal: Principal,
     /// How long the asker waits, in milliseconds.
     pub patience_ms: u64,
@@ -210,6 +211,15 @@ mod tests {
             ..arrived
         };
         assert_eq!(damaged.into_row(), Err(DamagedValue));
+    }
+
+    #[test]
+    fn a_node_that_does_not_say_for_whom_it_asks_is_answered() {
+        let asked = serde_json::json!({
+            "name": "n1", "founding": 7, "patience_ms": 2000, "question": { "fetch": [] },
+        });
+        let asked: ValueRequest = serde_json::from_value(asked).unwrap();
+        assert_eq!(asked.principal, Principal::Anonymous);
     }
 
     #[test]
