@@ -144,7 +144,11 @@ impl World {
 
     pub(crate) fn waits_for(&self, name: &str) -> String {
         let pending = self.pending(name).unwrap();
-        pending["reason"].as_str().unwrap().to_owned()
+        let reason = pending["reason"].as_str().unwrap();
+        let line = format!("name=\"{name}\",namespace=\"team\",reason=\"{reason}\"}} 1");
+        let page = self.context.metrics().page().unwrap();
+        assert!(page.contains(&line), "{page}");
+        reason.to_owned()
     }
 
     /// Whose pods were deleted since this was asked last.
