@@ -115,6 +115,12 @@ rolled_out() { # CLUSTER UNTOUCHED...   pod by pod, while no pod of the others g
   done
   until_it "$cluster is rolled out" is "statefulset/$cluster" '{.status.updatedReplicas}' 3
 }
+# The end of a turn wakes those that wait: looks by themselves are 30 s apart.
+follows() { # CLUSTER
+  local since=$SECONDS
+  until_it "$1 has its turn" has_turn "$1"
+  [ $((SECONDS - since)) -le 5 ] || fail "$1 got its turn $((SECONDS - since)) s after it was free"
+}
 next_operator() { # IMAGE
   kill "$OSC_OPERATOR_PID"
   while kill -0 "$OSC_OPERATOR_PID" 2>/dev/null; do sleep 0.1; done
@@ -146,7 +152,7 @@ first=one second=two
 has_turn one || { first=two; second=one; }
 until_it "$second waits for $first" waits_for $second OtherCluster
 rolled_out $first $second hand demo
-until_it "$second has its turn" has_turn $second
+follows $second
 rolled_out $second $first hand demo
 for cluster in one two; do
   [ "$(image_of $cluster)" = new/node:2 ] || fail "$cluster has $(image_of $cluster)"
@@ -163,3 +169,36 @@ rolled_out hand one two demo
 [ -z "$(kubectl get osc hand -o 'jsonpath={.status.pendingRollout}')" ] || fail "something still waits"
 until_it "its event" has_event 'RolloutLetIn: let in what waited: spec.containers[node].image: '
 say "clusters followed each other, and one waited for a person"
+
+# A namespace is deleted in the middle of a rollout, and a pod stays for long: Kubernetes begins with the pods, and waits for them.
+for cluster in one two; do
+  kubectl patch osc $cluster --type=merge -p '{"spec":{"upgrade":{"policy":"Manual"}}}' >/dev/null
+done
+there() { "$program" -n going "$@"; }
+"$program" create namespace going >/dev/null
+printf 'apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: { name: away, namespace: going }\nspec: { replicas: 1 }\n' |
+  there apply -f - >/dev/null
+until_it "a pod in another namespace" there get pod away-0
+there patch pod away-0 --subresource=status --type=merge -p '{"status":{"phase":"Running","conditions":[
+  {"type":"Ready","status":"True"},{"type":"ContainersReady","status":"True"},{"type":"PodScheduled","status":"True"}]}}' >/dev/null
+away_is() { [ "$(there get "$1" -o "jsonpath=$2")" = "$3" ]; }
+until_it "which is as it is wanted" away_is statefulset/away '{.status.updatedReplicas}' 1
+until_it "and has an accepted template" there get configmap away-template
+before[away]=$(there get pod away-0 -o 'jsonpath={.metadata.uid}')
+next_operator new/node:3
+away_is_another() { [ "$(there get pod away-0 -o 'jsonpath={.metadata.uid}')" != "${before[away]}" ]; }
+until_it "it has its turn" away_is_another
+until_it "its next pod" there get pod away-0
+until_it "one waits for a person" waits_for one Manual
+kubectl patch osc one --type=merge -p '{"spec":{"upgrade":{"policy":"Automatic"}}}' >/dev/null
+until_it "one waits for it" waits_for one OtherCluster
+there patch pod away-0 --type=merge -p '{"metadata":{"finalizers":["example.com/stays"]}}' >/dev/null
+"$program" delete namespace going --wait=false >/dev/null
+goes() { [ -n "$(there get pod away-0 -o 'jsonpath={.metadata.deletionTimestamp}')" ]; }
+until_it "Kubernetes has deleted its pod" goes
+follows one
+there get osc away >/dev/null || fail "the cluster went before its pod"
+there patch pod away-0 --type=merge -p '{"metadata":{"finalizers":null}}' >/dev/null
+is_gone() { ! "$program" get namespace going; }
+until_it "the namespace goes" is_gone
+say "nobody waits for a cluster whose namespace goes"

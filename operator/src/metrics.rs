@@ -7,7 +7,7 @@ use prometheus::{
     TextEncoder, process_collector::ProcessCollector,
 };
 
-use crate::cluster::resource::{CONDITIONS, ClusterStatus};
+use crate::cluster::resource::{CONDITIONS, ClusterStatus, PENDING_REASONS};
 
 /// The reason of a condition about something that the resource does not want.
 const SWITCHED_OFF: &str = "Disabled";
@@ -23,6 +23,7 @@ pub struct Metrics {
     leader: IntGauge,
     conditions: IntGaugeVec,
     members: IntGaugeVec,
+    pending_rollouts: IntGaugeVec,
     last_looks: IntGaugeVec,
     missing_rights: IntGaugeVec,
     foreign: IntGaugeVec,
@@ -76,6 +77,13 @@ impl Metrics {
                 ),
                 &["namespace", "name", "state"],
             )?,
+            pending_rollouts: IntGaugeVec::new(
+                Opts::new(
+                    "osc_operator_cluster_pending_rollout",
+                    "1 where a change of a cluster's pods waits (status.pendingRollout), by what it waits for; else it is not there",
+                ),
+                &["namespace", "name", "reason"],
+            )?,
             last_looks: IntGaugeVec::new(
                 Opts::new(
                     "osc_operator_cluster_last_look_timestamp_seconds",
@@ -115,6 +123,7 @@ impl Metrics {
             leader,
             conditions,
             members,
+            pending_rollouts,
             last_looks,
             missing_rights,
             foreign,
@@ -127,6 +136,7 @@ impl Metrics {
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(conditions.clone()))?;
         registry.register(Box::new(members.clone()))?;
+        registry.register(Box::new(pending_rollouts.clone()))?;
         registry.register(Box::new(last_looks.clone()))?;
         registry.register(Box::new(missing_rights.clone()))?;
         registry.register(Box::new(foreign.clone()))?;
@@ -181,6 +191,15 @@ impl Metrics {
                 _ => drop(self.conditions.remove_label_values(&labels)),
             }
         }
+        let pending = status.pending_rollout.as_ref();
+        for reason in PENDING_REASONS {
+            let labels = [namespace, name, reason];
+            if pending.is_some_and(|pending| pending.reason == reason) {
+                self.pending_rollouts.with_label_values(&labels).set(1);
+            } else {
+                let _ = self.pending_rollouts.remove_label_values(&labels);
+            }
+        }
         let members = &status.members;
         let counts = [
             members.len(),
@@ -209,6 +228,10 @@ impl Metrics {
         }
         for state in MEMBER_STATES {
             let _ = self.members.remove_label_values(&[namespace, name, state]);
+        }
+        for reason in PENDING_REASONS {
+            let labels = [namespace, name, reason];
+            let _ = self.pending_rollouts.remove_label_values(&labels);
         }
         let _ = self.last_looks.remove_label_values(&[namespace, name]);
         let _ = self.foreign.remove_label_values(&[namespace, name]);
@@ -259,7 +282,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
     use super::*;
-    use crate::cluster::resource::MemberStatus;
+    use crate::cluster::resource::{MemberStatus, PendingRollout};
 
     fn status(conditions: &[(&str, &str)]) -> ClusterStatus {
         let conditions = conditions.iter().map(|(type_, status)| {
@@ -314,6 +337,33 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_whose_pods_wait_for_a_change_is_shown_with_what_it_waits_for() {
+        let metrics = Metrics::new().unwrap();
+        let mut told = status(&[("Ready", "True")]);
+        let shown = |metrics: &Metrics| {
+            let page = metrics.page().unwrap();
+            let prefix = "osc_operator_cluster_pending_rollout{";
+            let lines = page.lines().filter_map(|line| line.strip_prefix(prefix));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        for reason in PENDING_REASONS {
+            told.pending_rollout = Some(PendingRollout {
+                reason: reason.to_owned(),
+                ..PendingRollout::default()
+            });
+            metrics.observed("shop", "prod", &told);
+            let line = format!("name=\"prod\",namespace=\"shop\",reason=\"{reason}\"}} 1");
+            assert_eq!(shown(&metrics), [line]);
+        }
+        metrics.forget("shop", "prod");
+        assert_eq!(shown(&metrics), Vec::<String>::new());
+        metrics.observed("shop", "prod", &told);
+        told.pending_rollout = None;
+        metrics.observed("shop", "prod", &told);
+        assert_eq!(shown(&metrics), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_the_resource_switches_off_is_no_alarm() {
         let metrics = Metrics::new().unwrap();
         let mut told = status(&[("Ready", "True"), ("TlsReady", "False")]);
@@ -341,7 +391,12 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         // What has labels is on the page once there is something to tell.
         metrics.reconciled(Duration::ZERO, Some("apply"));
-        metrics.observed("shop", "prod", &status(&[("Ready", "True")]));
+        let mut told = status(&[("Ready", "True")]);
+        told.pending_rollout = Some(PendingRollout {
+            reason: "Manual".to_owned(),
+            ..PendingRollout::default()
+        });
+        metrics.observed("shop", "prod", &told);
         metrics.is_foreign("shop", "other");
         metrics.set_missing_rights("shop", "required", 1);
         let page = metrics.page().unwrap();

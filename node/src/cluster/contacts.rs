@@ -338,6 +338,18 @@ impl Contacts {
         self.has_list && listed.all(|route| route.tried)
     }
 
+    /// How many addresses are listed where nobody ever answered.
+    pub(super) fn unknown(&self) -> usize {
+        let nobody = |route: &&Route| route.listed && !route.is_me && route.who.is_none();
+        self.routes.values().filter(nobody).count()
+    }
+
+    /// Whether the list leads to a node.
+    pub(super) fn is_listed(&self, node: Incarnation) -> bool {
+        let mut listed = self.routes.values().filter(|route| route.listed);
+        listed.any(|route| route.who == Some(node))
+    }
+
     /// Whether an address of the list may turn out to be this node's own.
     pub(super) fn may_find_itself(&self) -> bool {
         let is_found = self.routes.values().any(|route| route.is_me);

@@ -169,6 +169,7 @@ mod tests {
             digest: None,
             members,
             unknown: 0,
+            unseen: 0,
             taking_back: Vec::new(),
         }
     }

@@ -150,7 +150,7 @@ impl Context {
     /// The same for an operator that replaces pods of so many clusters at a time, for changes of its own.
     #[must_use]
     pub fn rolling_out_at_once(self, clusters: usize) -> Self {
-        let turns = Turns::new(clusters);
+        let turns = self.turns.with(clusters);
         Self { turns, ..self }
     }
 
@@ -163,7 +163,14 @@ impl Context {
     pub fn watch(&self, namespace: Option<&str>) -> Arc<Watched> {
         let scope = namespace.map(str::to_owned);
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(watched.entry(scope).or_default())
+        let begin = || Arc::new(Watched::telling(self.turns.moves()));
+        Arc::clone(watched.entry(scope).or_insert_with(begin))
+    }
+
+    /// The clusters of a namespace, or of all, that have to wait no longer for what kept them from replacing pods. Each is told once.
+    pub(super) fn wake(&self, namespace: Option<&str>) -> Vec<Place> {
+        let is_in_scope = |(of, _): &Place| namespace.is_none_or(|namespace| namespace == of);
+        self.turns.wake(is_in_scope, || self.rolling_out())
     }
 
     /// What watches show of this namespace, where any do.
@@ -184,6 +191,12 @@ impl Context {
         Some(marked?.into_iter().flatten().collect())
     }
 
+    /// Whether the watches show that a cluster is not there any more.
+    pub(super) fn is_gone(&self, namespace: &str, name: &str) -> bool {
+        let watched = self.watched(namespace);
+        watched.is_some_and(|watched| watched.has_no_cluster(namespace, name))
+    }
+
     pub(super) fn remember<T>(
         &self,
         namespace: &str,
@@ -201,7 +214,7 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&(namespace.to_owned(), name.to_owned()));
-        self.turns.release(&(namespace.to_owned(), name.to_owned()));
+        self.turns.forget(&(namespace.to_owned(), name.to_owned()));
         self.nodes.forget(namespace, name);
         self.metrics.forget(namespace, name);
     }

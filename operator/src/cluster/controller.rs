@@ -23,7 +23,7 @@ use crate::{
     rights,
     service_monitor::ServiceMonitor,
 };
-use futures::{Stream, StreamExt, future::join_all};
+use futures::{Stream, StreamExt, future::join_all, stream};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
@@ -95,6 +95,10 @@ async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
             cluster_of_claim,
         )
         .watches_stream(pods(client, namespace, watched), cluster_of_pod)
+        .reconcile_on(
+            woken(&context, namespace)
+                .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)),
+        )
         .run(reconcile, error_policy, Arc::clone(&context))
         .for_each(|result| {
             match result {
@@ -107,6 +111,23 @@ async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
             std::future::ready(())
         })
         .await;
+}
+
+/// Namespaces and names of the clusters that waited for a turn to replace their pods, each when it has to wait no longer.
+pub fn woken(
+    context: &Arc<Context>,
+    namespace: Option<&str>,
+) -> impl Stream<Item = (String, String)> + Send + use<> {
+    let (context, scope) = (Arc::clone(context), namespace.map(str::to_owned));
+    let moves = context.turns.moves().subscribe();
+    stream::unfold(moves, move |mut moves| {
+        let (context, scope) = (Arc::clone(&context), scope.clone());
+        async move {
+            moves.changed().await.ok()?;
+            Some((stream::iter(context.wake(scope.as_deref())), moves))
+        }
+    })
+    .flatten()
 }
 
 /// The clusters, each time its spec changes, changes are let in or it is deleted: a status, which we write ourselves, leads to nothing.

@@ -62,6 +62,8 @@ pub(super) struct Plans<'a> {
     pub(super) restarted_at: Option<&'a str>,
     /// Whether all pods are of the template that the StatefulSet has.
     pub(super) is_rolled_out: bool,
+    /// Whether its namespace is being deleted.
+    pub(super) is_ending: bool,
 }
 
 impl Converged {
@@ -295,6 +297,8 @@ async fn take_template(
         accepted: found.accepted.as_ref(),
         set: found.stateful_set.as_ref(),
         is_rolled_out: plans.is_rolled_out,
+        may_begin: matches!(mandate, Mandate::Act),
+        is_ending: plans.is_ending,
         now: jiff::Timestamp::now(),
     };
     let rendered = build::pod_template(cluster);

@@ -1,5 +1,21 @@
 //! A namespace that is being deleted: what is refused there for that reason is no fault, and nobody has to be told.
 
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
+
+/// Whether a namespace is being deleted, or is gone, as far as the operator may look.
+pub(super) async fn has_begun(client: &Client, namespace: &str) -> bool {
+    let api: Api<Namespace> = Api::all(client.clone());
+    match api.get_opt(namespace).await {
+        Ok(Some(found)) => found.metadata.deletion_timestamp.is_some(),
+        Ok(None) => true,
+        Err(error) => {
+            tracing::debug!(namespace, error = %error, "namespace_not_read");
+            false
+        }
+    }
+}
+
 /// Whether the API server takes nothing new there any more, or the namespace is gone.
 pub(super) fn is_ending(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else {

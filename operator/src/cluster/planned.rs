@@ -9,9 +9,11 @@ use super::{
     dereference::DereferencedObjects,
     hibernation::{self, Rest},
     membership::{self, MembershipPlan},
+    namespace_end,
     pause::Pause,
     rebuild::{self, RebuildPlan},
     resource::ClusterStatus,
+    rollout::Accepted,
     stalled::Stalled,
     status::Course,
     validate::ValidatedCluster,
@@ -27,6 +29,7 @@ pub(super) struct Planned {
     growth: Growth,
     restarted_at: Option<String>,
     may_remake: bool,
+    is_ending: bool,
 }
 
 /// Decides.
@@ -64,7 +67,26 @@ pub(super) async fn plan(
         restarted_at: volumes::restarted_at(there, own_pods),
         may_remake: rest == Rest::Awake && membership.is_at_rest(valid.spec.replicas, there),
         membership,
+        is_ending: is_ending(client, valid, found, pods).await,
     })
+}
+
+/// Whether a namespace is being deleted in the middle of a rollout. Kubernetes begins that with the pods, and one of them runs in every
+/// other rollout, at least before and after.
+async fn is_ending(
+    client: &Client,
+    valid: &ValidatedCluster,
+    found: &DereferencedObjects,
+    pods: &[(Pod, Option<NodeDetails>)],
+) -> bool {
+    let is_rolling_out = found
+        .accepted
+        .as_ref()
+        .is_some_and(Accepted::is_rolling_out);
+    let all_go = pods
+        .iter()
+        .all(|(pod, _)| pod.metadata.deletion_timestamp.is_some());
+    is_rolling_out && all_go && namespace_end::has_begun(client, &valid.namespace).await
 }
 
 impl Planned {
@@ -77,6 +99,7 @@ impl Planned {
             may_remake: self.may_remake,
             restarted_at: self.restarted_at.as_deref(),
             is_rolled_out,
+            is_ending: self.is_ending,
         }
     }
 

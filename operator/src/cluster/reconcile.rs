@@ -85,6 +85,19 @@ pub async fn reconcile_cluster(
     cluster: &OpenSecureConfCluster,
     context: &Context,
 ) -> Result<Action, Error> {
+    let result = reconcile_living(cluster, context).await;
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    // It went meanwhile, and nothing may be remembered of it.
+    if context.is_gone(&namespace, &name) {
+        context.forget(&namespace, &name);
+    }
+    result
+}
+
+async fn reconcile_living(
+    cluster: &OpenSecureConfCluster,
+    context: &Context,
+) -> Result<Action, Error> {
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
     if cluster.metadata.deletion_timestamp.is_some() {
         context.forget(&namespace, &name);
@@ -99,8 +112,12 @@ pub async fn reconcile_cluster(
     }
     let after = match Box::pin(steps(cluster, &before, context)).await {
         Ok(Some(after)) => after,
-        Ok(None) => return Ok(Action::requeue(rights::RETRY)),
+        Ok(None) => {
+            context.turns.release(&(namespace, name));
+            return Ok(Action::requeue(rights::RETRY));
+        }
         Err(error) if error.is_ending() => {
+            context.turns.pass_over(&(namespace.clone(), name.clone()));
             tracing::debug!(namespace, name, "namespace_ends");
             return Ok(Action::requeue(rights::RETRY));
         }
@@ -145,7 +162,7 @@ pub async fn reconcile_cluster(
     Ok(Action::requeue(next))
 }
 
-/// Says why nothing is done, and does nothing.
+/// Says why nothing is done, and does nothing. Nobody waits for such a cluster.
 async fn stand_still(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
@@ -153,6 +170,7 @@ async fn stand_still(
     context: &Context,
 ) -> Result<Action, Error> {
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    context.turns.pass_over(&(namespace.clone(), name.clone()));
     let me = &context.installation.operator;
     if ownership::is_foreign(&context.client, &namespace, &name, me).await {
         context.metrics.is_foreign(&namespace, &name);
@@ -172,7 +190,7 @@ pub(super) enum Told {
     Forbidden,
 }
 
-/// Says in the status of a resource that cannot be read what is wrong with it.
+/// Says in the status of a resource that cannot be read what is wrong with it. Nobody waits for such a one.
 ///
 /// # Errors
 /// Where the status can be neither read nor written.
@@ -181,6 +199,7 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
         name, namespace, ..
     } = invalid.metadata.clone();
     let (name, namespace) = (name.unwrap_or_default(), namespace.unwrap_or_default());
+    context.turns.pass_over(&(namespace.clone(), name.clone()));
     let kind = ApiResource::erase::<OpenSecureConfCluster>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
     let Some(found) = api.get_opt(&name).await.map_err(Error::reading)? else {

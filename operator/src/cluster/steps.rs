@@ -266,19 +266,6 @@ fn tell(seen: &Observation<'_>, judged: &Judged<'_>, context: &Context) -> Clust
     status
 }
 
-/// Whether all pods are of the template that the set has.
-fn is_rolled_out(
-    judged: &Judged<'_>,
-    set: Option<&StatefulSet>,
-    pods: &[(Pod, Option<NodeDetails>)],
-) -> bool {
-    let (valid, now) = (judged.valid, jiff::Timestamp::now());
-    set.is_some_and(|set| {
-        let plan = rollout::plan_rollout(valid, set, (pods, &[]), judged.before, now);
-        plan == RolloutPlan::Finished
-    })
-}
-
 /// Writes what is wanted, unless the objects are of another layout.
 async fn converge(
     judged: &Judged<'_>,
@@ -296,7 +283,9 @@ async fn converge(
     }
     let wanted = valid.with_replicas(planned.membership.replicas());
     let running = certificates::running(pods);
-    let is_rolled_out = is_rolled_out(judged, found.stateful_set.as_ref(), pods);
+    let now = jiff::Timestamp::now();
+    let set = found.stateful_set.as_ref();
+    let is_rolled_out = set.is_some_and(|set| rollout::is_rolled_out(valid, set, pods, now));
     let plans = planned.plans(&running, is_rolled_out);
     Box::pin(converge::converge(
         cluster, &wanted, found, secrets, plans, mandate, context,

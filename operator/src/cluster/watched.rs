@@ -14,6 +14,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Resource, ResourceExt, runtime::watcher};
+use tokio::sync::watch;
 
 use super::validate::{ValidatedCluster, claim_owner};
 use crate::names::{
@@ -40,19 +41,48 @@ const KINDS: [&str; 10] = [
 
 /// What the watches of one scope have shown: of a namespace, or of all of them.
 #[derive(Debug, Default)]
-pub struct Watched(Mutex<State>);
+pub struct Watched {
+    state: Mutex<State>,
+    /// Told whenever other clusters may be rolled out.
+    moves: watch::Sender<()>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     versions: HashMap<String, Shelf<u64>>,
     stateful_sets: Shelf<Arc<StatefulSet>>,
     pods: Shelf<Arc<Pod>>,
-    clusters: Shelf<()>,
+    clusters: Shelf<Standing>,
     /// Clusters that name a Secret of the user's own.
     named: HashMap<(String, String), BTreeSet<String>>,
 }
 
+/// Whether a cluster stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Stays,
+    /// It is being deleted.
+    Goes,
+}
+
+impl Standing {
+    fn of(metadata: &ObjectMeta) -> Self {
+        match metadata.deletion_timestamp {
+            Some(_) => Self::Goes,
+            None => Self::Stays,
+        }
+    }
+}
+
 impl Watched {
+    /// Nothing yet; tells whenever other clusters may be rolled out.
+    pub(super) fn telling(moves: &watch::Sender<()>) -> Self {
+        Self {
+            state: Mutex::default(),
+            moves: moves.clone(),
+        }
+    }
+
     /// Notes what a watch of one kind tells.
     pub fn note<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
     where
@@ -69,6 +99,9 @@ impl Watched {
         self.note(event);
         let keep = |set: &StatefulSet| (place(set), Arc::new(set.clone()));
         self.lock().stateful_sets.note(event, keep);
+        if !matches!(event, Ok(watcher::Event::InitApply(_))) {
+            self.moves.send_replace(());
+        }
     }
 
     /// The same of pods.
@@ -77,13 +110,24 @@ impl Watched {
         self.lock().pods.note(event, keep);
     }
 
-    /// The same of clusters, of which only the names count.
+    /// The same of clusters, of which only names count, and whether they stay.
     pub fn note_cluster<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
     where
         K: Resource<DynamicType = ()>,
     {
-        let keep = |cluster: &K| ((cluster.namespace().unwrap_or_default(), String::new()), ());
+        let keep = |cluster: &K| {
+            let namespace = cluster.namespace().unwrap_or_default();
+            (nobodys(&namespace), Standing::of(cluster.meta()))
+        };
         self.lock().clusters.note(event, keep);
+        let is_of_no_interest = match event {
+            Ok(watcher::Event::Apply(cluster)) => Standing::of(cluster.meta()) == Standing::Stays,
+            Ok(watcher::Event::InitApply(_)) => true,
+            _ => false,
+        };
+        if !is_of_no_interest {
+            self.moves.send_replace(());
+        }
     }
 
     /// Notes which Secrets of the user's own a cluster names.
@@ -143,7 +187,7 @@ impl Watched {
             shelf.at(&own).for_each(|object| object.hash(&mut hasher));
         }
         let secrets = state.versions.get("Secret")?;
-        let nobodys = (namespace.clone(), String::new());
+        let nobodys = nobodys(namespace);
         for name in named_secrets(cluster) {
             (&name, secrets.get(&nobodys, &name)).hash(&mut hasher);
         }
@@ -152,7 +196,7 @@ impl Watched {
             if !state.clusters.is_listed() {
                 return None;
             }
-            let names = state.clusters.at(&nobodys).map(|(name, ())| name);
+            let names = state.clusters.at(&nobodys).map(|(name, _)| name);
             names.for_each(|name| name.hash(&mut hasher));
             let mut owned: Vec<_> = secrets.owned_in(namespace).collect();
             owned.sort_unstable();
@@ -169,18 +213,33 @@ impl Watched {
         set.map(|set| StatefulSet::clone(set))
     }
 
-    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that cannot be told.
+    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that cannot be told. What a cluster
+    /// left that is gone or goes is rolled out by nobody, nor is what the operator may not look at.
     pub(super) fn rolling_out(&self, operator: &str) -> Option<Vec<Place>> {
         let state = self.lock();
-        if !state.stateful_sets.is_listed() {
+        if state.stateful_sets.is_refused() || state.clusters.is_refused() {
+            return Some(Vec::new());
+        }
+        if !state.stateful_sets.is_listed() || !state.clusters.is_listed() {
             return None;
         }
+        let stays = |(namespace, name): &Place| {
+            let standing = state.clusters.get(&nobodys(namespace), name);
+            standing == Some(&Standing::Stays)
+        };
         let marked = state.stateful_sets.all().filter(|(_, set)| {
             let annotations = set.annotations();
             annotations.contains_key(ANNOTATION_ROLLING_OUT)
                 && annotations.get(ANNOTATION_OPERATOR).map(String::as_str) == Some(operator)
         });
-        Some(marked.map(|(place, _)| place.clone()).collect())
+        let places = marked.map(|(place, _)| place);
+        Some(places.filter(|place| stays(place)).cloned().collect())
+    }
+
+    /// Whether all clusters were told of, and this one is not among them.
+    pub(super) fn has_no_cluster(&self, namespace: &str, name: &str) -> bool {
+        let state = self.lock();
+        state.clusters.is_listed() && state.clusters.get(&nobodys(namespace), name).is_none()
     }
 
     /// Its pods.
@@ -192,8 +251,13 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where what belongs to no cluster stands.
+fn nobodys(namespace: &str) -> Place {
+    (namespace.to_owned(), String::new())
 }
 
 /// Secrets of the user's own that the operator reads.

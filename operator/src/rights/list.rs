@@ -190,6 +190,13 @@ pub const RIGHTS: &[Right] = &[
         without: "`Ready` says that nodes do not serve, and not why",
     },
     Right {
+        rule: rule("", &["namespaces"], &["get"]),
+        scope: Clusters,
+        need: Optional,
+        why: "to see that a namespace is being deleted, where no node of a cluster runs in the middle of a rollout: the next cluster follows then",
+        without: "the other clusters' rollouts wait until such a cluster is gone",
+    },
+    Right {
         rule: rule("storage.k8s.io", &["storageclasses"], &["get"]),
         scope: Kubernetes,
         need: Optional,

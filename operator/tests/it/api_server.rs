@@ -62,8 +62,11 @@ impl Attempt {
             None => ("", path.strip_prefix("/api/")?),
         };
         let (_version, mut rest) = rest.split_once('/')?;
-        if let Some(inside) = rest.strip_prefix("namespaces/") {
-            rest = inside.split_once('/')?.1;
+        if let Some((_, inside)) = rest
+            .strip_prefix("namespaces/")
+            .and_then(|inside| inside.split_once('/'))
+        {
+            rest = inside;
         }
         let mut parts = rest.split('/');
         let kind = parts.next()?.to_owned();

@@ -53,9 +53,23 @@ pub(crate) fn show(server: &ApiServer, context: &Context) {
         watched.note_stateful_set(event);
     });
     tell(list::<Pod, _>(server), |event| watched.note_pod(event));
-    tell(Vec::<OpenSecureConfCluster>::new(), |event| {
-        watched.note_cluster(event);
+    tell(clusters(server), |event| watched.note_cluster(event));
+}
+
+/// The clusters that have a status.
+fn clusters(server: &ApiServer) -> Vec<OpenSecureConfCluster> {
+    let paths = server.objects().into_keys();
+    let names = paths.filter_map(|path| {
+        let resource = path.strip_suffix("/status")?;
+        let (_, name) = resource.split_once("/namespaces/team/opensecureconfclusters/")?;
+        Some(name.to_owned())
     });
+    let named = names.map(|name| {
+        let mut cluster = resource(ONE_NODE);
+        cluster.metadata.name = Some(name);
+        cluster
+    });
+    named.collect()
 }
 
 /// The objects of one kind, each with a version that changes with it.

@@ -27,6 +27,7 @@ mod reconcile;
 mod rights;
 mod rollout;
 mod standstill;
+mod turns;
 mod two_operators;
 mod unmade_pods;
 mod upgrades;

@@ -1,6 +1,6 @@
 //! A new operator renders other pods: nothing restarts before the resource says so, and then one cluster after the other.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use http::{Method, StatusCode};
 use opensecureconf_operator::cluster::{
@@ -20,14 +20,14 @@ use crate::{
 };
 
 const OLD: &str = "node:1";
-const NEW: &str = "node:2";
+pub(crate) const NEW: &str = "node:2";
 const ACCEPT: &str = "opensecureconf.io/accept-template";
 
-fn stateful_set(name: &str) -> String {
+pub(crate) fn stateful_set(name: &str) -> String {
     format!("/apis/apps/v1/namespaces/team/statefulsets/{name}")
 }
 
-fn pod_path(name: &str, ordinal: usize) -> String {
+pub(crate) fn pod_path(name: &str, ordinal: usize) -> String {
     format!("{CORE}/pods/{name}-{ordinal}")
 }
 
@@ -36,16 +36,16 @@ fn config_map(name: &str) -> String {
 }
 
 /// Clusters of three nodes each, which an operator has made that takes the old image.
-struct World {
-    server: ApiServer,
-    context: Context,
-    clusters: BTreeMap<&'static str, OpenSecureConfCluster>,
+pub(crate) struct World {
+    pub(crate) server: ApiServer,
+    pub(crate) context: Arc<Context>,
+    pub(crate) clusters: BTreeMap<&'static str, OpenSecureConfCluster>,
 }
 
 impl World {
-    async fn begin(names: &[&'static str], policy: UpgradePolicy) -> Self {
+    pub(crate) async fn begin(names: &[&'static str], policy: UpgradePolicy) -> Self {
         let server = ApiServer::default();
-        let context = server.context_with(OLD);
+        let context = Arc::new(server.context_with(OLD));
         let clusters = names.iter().map(|name| {
             let mut cluster = resource(ONE_NODE);
             cluster.metadata.name = Some((*name).to_owned());
@@ -69,11 +69,11 @@ impl World {
     }
 
     /// The operator ends, and one that takes this image begins.
-    fn replace_operator(&mut self, image: &str) {
-        self.context = self.server.context_with(image);
+    pub(crate) fn replace_operator(&mut self, image: &str) {
+        self.context = Arc::new(self.server.context_with(image));
     }
 
-    async fn operate(&mut self, name: &str) {
+    pub(crate) async fn operate(&mut self, name: &str) {
         self.try_to_operate(name).await.unwrap();
     }
 
@@ -89,7 +89,7 @@ impl World {
     }
 
     /// The operator, then Kubernetes, for one cluster after the other.
-    async fn turns(&mut self, names: &[&str], count: usize) {
+    pub(crate) async fn turns(&mut self, names: &[&str], count: usize) {
         for _ in 0..count {
             for name in names {
                 self.operate(name).await;
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// What the controller of `StatefulSets` does, and what kubelets do.
-    fn kubernetes(&self, name: &str) {
+    pub(crate) fn kubernetes(&self, name: &str) {
         let mut set = self.set(name);
         let revision = revision(&set["spec"]["template"]);
         let mut updated = 0;
@@ -129,12 +129,12 @@ impl World {
         self.server.object(&stateful_set(name)).unwrap()
     }
 
-    fn image(&self, name: &str) -> String {
+    pub(crate) fn image(&self, name: &str) -> String {
         let containers = self.set(name)["spec"]["template"]["spec"]["containers"].clone();
         containers[0]["image"].as_str().unwrap().to_owned()
     }
 
-    fn status(&self, name: &str) -> Value {
+    pub(crate) fn status(&self, name: &str) -> Value {
         self.server.object(&status_path(name)).unwrap()["status"].clone()
     }
 
@@ -142,13 +142,17 @@ impl World {
         self.status(name).get("pendingRollout").cloned()
     }
 
-    fn waits_for(&self, name: &str) -> String {
+    pub(crate) fn waits_for(&self, name: &str) -> String {
         let pending = self.pending(name).unwrap();
-        pending["reason"].as_str().unwrap().to_owned()
+        let reason = pending["reason"].as_str().unwrap();
+        let line = format!("name=\"{name}\",namespace=\"team\",reason=\"{reason}\"}} 1");
+        let page = self.context.metrics().page().unwrap();
+        assert!(page.contains(&line), "{page}");
+        reason.to_owned()
     }
 
     /// Whose pods were deleted since this was asked last.
-    fn deleted(&self) -> Vec<String> {
+    pub(crate) fn deleted(&self) -> Vec<String> {
         let writes = self.server.writes();
         let prefix = format!("DELETE {CORE}/pods/");
         let deleted = writes
@@ -170,7 +174,7 @@ impl World {
     }
 }
 
-fn status_path(name: &str) -> String {
+pub(crate) fn status_path(name: &str) -> String {
     format!("/apis/opensecureconf.io/v1alpha1/namespaces/team/opensecureconfclusters/{name}/status")
 }
 
@@ -246,7 +250,8 @@ async fn one_cluster_follows_the_other() {
 async fn as_many_clusters_as_somebody_says_are_rolled_out_at_a_time() {
     let names = ["a", "b", "c"];
     let mut world = World::begin(&names, UpgradePolicy::Automatic).await;
-    world.context = world.server.context_with(NEW).rolling_out_at_once(2);
+    let context = world.server.context_with(NEW);
+    world.context = Arc::new(context.rolling_out_at_once(2));
     world.turns(&names, 1).await;
     let images = names.map(|name| world.image(name));
     assert_eq!(images, [NEW, NEW, OLD]);

@@ -48,7 +48,7 @@ pub(in crate::api) async fn status(
         node.store.view()
     };
     let mut status = if node.clustered {
-        let (total, healthy) = other_nodes(&view);
+        let (total, healthy) = view.others();
         json!({
             "enabled": true,
             "mode": node.mode().text(),
@@ -63,12 +63,6 @@ pub(in crate::api) async fn status(
         members.insert("details".into(), details(&node, &view));
     }
     Json(status)
-}
-
-/// How many other nodes there are, and how many of them are healthy.
-pub(in crate::api) fn other_nodes(view: &View) -> (usize, usize) {
-    let healthy = view.members.iter().filter(|member| member.healthy).count();
-    (view.members.len() + view.unknown, healthy)
 }
 
 fn details(node: &NodeState, view: &View) -> Value {

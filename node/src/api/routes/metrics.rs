@@ -13,7 +13,6 @@ use crate::{
         answer::error::ApiError,
         extract::auth::Owner,
         openapi::{OptionalOwnerHeaders, Refusal},
-        routes::cluster::other_nodes,
     },
     keys::KeyRing,
     metrics::{Reader, Readings},
@@ -60,7 +59,7 @@ async fn page(node: &NodeState, reader: Reader) -> Result<Response, ApiError> {
     let readings = Readings {
         entries: node.store.live_entries(),
         cached_keys: node.keys().map_or(0, KeyRing::cached_keys),
-        other_nodes: other_nodes(&view),
+        other_nodes: view.others(),
         view: &view,
         memory: &memory,
         dropped_log_lines: node.log.dropped_lines(),

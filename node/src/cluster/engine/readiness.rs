@@ -174,7 +174,7 @@ impl Engine {
     }
 
     /// Whether others, of whom there are some, may be about to find this node: a pod that starts has no name for a moment.
-    fn looks_for_itself(&self, now: Now) -> bool {
+    pub(super) fn looks_for_itself(&self, now: Now) -> bool {
         now.elapsed < LOOKS_FOR_ITSELF
             && self.contacts.may_find_itself()
             && self.counting().next().is_some()

@@ -35,6 +35,8 @@ pub struct View {
     pub members: Vec<MemberView>,
     /// Listed nodes whose name nobody knows yet.
     pub unknown: usize,
+    /// Those of them that can be neither one of `members` nor this node.
+    pub unseen: usize,
     /// Federated: nodes that hold values of an earlier life and have not taken them back yet, whatever they are to the
     /// cluster just now.
     pub taking_back: Vec<String>,
@@ -87,6 +89,28 @@ pub struct MemberView {
     pub received: Seq,
 }
 
+/// The state of a node that is in no roster.
+const BLANK: &str = "blank";
+
+impl View {
+    /// How many other nodes there are, and how many of them are healthy. A database that belongs to nobody is no further node beside the
+    /// member of its name: it was that member's a moment ago, or is to take its place.
+    pub fn others(&self) -> (usize, usize) {
+        let has_namesake = |name: &str| {
+            let mut members = self.members.iter();
+            members.any(|member| member.state != BLANK && member.name == name)
+        };
+        let counted = self
+            .members
+            .iter()
+            .filter(|member| member.state != BLANK || !has_namesake(&member.name));
+        let (total, healthy) = counted.fold((0, 0), |(total, healthy), member| {
+            (total + 1, healthy + usize::from(member.healthy))
+        });
+        (total + self.unseen, healthy)
+    }
+}
+
 impl MemberView {
     /// How far its wall clock is ahead, in seconds; negative where it is behind.
     pub fn clock_offset_seconds(&self) -> f64 {
@@ -101,13 +125,15 @@ impl Engine {
     pub fn view(&self, now: Now) -> View {
         let state = if self.setup.clustered {
             match self.membership.standing {
-                Standing::Blank => "blank",
+                Standing::Blank => BLANK,
                 Standing::Fenced(_) => "fenced",
                 Standing::Member => self.my_state().map_or("removed", State::text),
             }
         } else {
             "standalone"
         };
+        let members = self.members(now);
+        let unknown = self.contacts.unknown();
         View {
             incarnation: self.incarnation,
             state,
@@ -122,15 +148,20 @@ impl Engine {
             head: self.last,
             purged_clock: self.membership.purged_clock,
             digest: self.rounds.mine(),
-            members: self.members(now),
-            unknown: self
-                .contacts
-                .routes
-                .values()
-                .filter(|route| route.listed && !route.is_me && route.who.is_none())
-                .count(),
+            unseen: unknown.saturating_sub(self.may_be_unknown(&members, now)),
+            members,
+            unknown,
             taking_back: self.taking_back(now),
         }
+    }
+
+    /// How many nodes that count already may be among the listed ones that nobody knows: members whom the list leads to nowhere yet, and
+    /// this node until it has found itself.
+    fn may_be_unknown(&self, members: &[MemberView], now: Now) -> usize {
+        let lost = members
+            .iter()
+            .filter(|member| !self.contacts.is_listed(member.incarnation));
+        lost.count() + usize::from(self.looks_for_itself(now))
     }
 
     fn taking_back(&self, now: Now) -> Vec<String> {
@@ -165,7 +196,7 @@ impl Engine {
                     && !joined.contains(&contact.hello.boot)
                     && contact.is_alive(now.elapsed)
             })
-            .map(|(incarnation, _)| (*incarnation, "blank"));
+            .map(|(incarnation, _)| (*incarnation, BLANK));
         let mut members: Vec<_> = self
             .states
             .iter()

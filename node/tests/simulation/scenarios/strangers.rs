@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opensecureconf_node::cluster::{Mode, Refusal, Rules};
+use opensecureconf_node::cluster::{Address, Mode, Refusal, Rules};
 
 use crate::{
     scenarios::scenarios,
@@ -14,6 +14,7 @@ scenarios! {
     e14_two_lists_merged
     e15_clone
     a_node_that_is_refused_says_why
+    nobody_is_counted_twice
 }
 
 /// Two clusters get one common list: they refuse each other, and both go on serving.
@@ -110,4 +111,38 @@ pub(crate) fn a_node_that_is_refused_says_why(rules: Rules) -> Outcome {
         )?;
     }
     Ok(())
+}
+
+/// Of a node that returns, nobody knows at first at which address it is, and it does not know where the others are: each is one node all
+/// the same. Whoever is listed beyond the members counts before he was ever heard.
+pub(crate) fn nobody_is_counted_twice(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    let others = |world: &World, node| world.view(node).map(|view| view.others().0);
+    world.crash(1);
+    world.start(1);
+    let mut counts = std::collections::BTreeSet::new();
+    world.until(LONG, |world| {
+        counts.extend((0..3).filter_map(|node| others(world, node)));
+        world.is_ready(1)
+    });
+    ensure(
+        counts == [2].into(),
+        format!("of two others there were {counts:?}"),
+    )?;
+    // One of them is at another address from now on, and does not answer there yet.
+    let mut list = world.addresses(&[0, 2]);
+    list.push(Address::new("elsewhere:9000"));
+    world.list(0, list.clone());
+    world.pass(Duration::from_secs(1));
+    ensure(
+        others(&world, 0) == Some(2),
+        "a member at another address is two nodes",
+    )?;
+    list.push(Address::new("nobody:9000"));
+    world.list(0, list);
+    world.pass(Duration::from_secs(1));
+    ensure(
+        others(&world, 0) == Some(3),
+        "a listed node that nobody heard does not count",
+    )
 }

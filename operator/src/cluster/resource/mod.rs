@@ -27,7 +27,9 @@ pub use spec::{
     ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ImagePullPolicy, Mode, NetworkPolicySpec,
     OpenSecureConfCluster, PodSecurity, RebuildMember, SecretKeyReference, WriteAck,
 };
-pub use status::{CONDITIONS, ClusterStatus, MemberStatus, PendingRollout, TemplateChange};
+pub use status::{
+    CONDITIONS, ClusterStatus, MemberStatus, PENDING_REASONS, PendingRollout, TemplateChange,
+};
 pub use storage::{Retention, RetentionPolicy, StorageSpec};
 pub use tls::{AuthoritySpec, IssuerReference, PlainHttp, SecretReference, TlsMode, TlsSpec};
 pub use upgrade::{UpgradePolicy, UpgradeSpec, UpgradeWindow};

@@ -62,6 +62,9 @@ pub struct ClusterStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// All reasons of a [`PendingRollout`].
+pub const PENDING_REASONS: [&str; 5] = ["Window", "Manual", "OtherCluster", "Starting", "Paused"];
+
 /// A change of the pod template that no field of the resource asks for, and that waits.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]

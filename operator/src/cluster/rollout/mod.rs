@@ -12,7 +12,7 @@ mod turns;
 mod upgrade;
 
 pub use accepted::Accepted;
-pub(super) use observed::plan_rollout;
+pub(super) use observed::{is_rolled_out, plan_rollout};
 pub(super) use plan::UNDER_WAY;
 pub use plan::{RolloutPlan, Waiting, Why};
 pub(super) use prepare::prepare;

@@ -20,8 +20,29 @@ use crate::{
 pub(in crate::cluster) fn plan_rollout(
     cluster: &ValidatedCluster,
     set: &StatefulSet,
-    (pods, refused): (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
+    pods: (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
     before: &ClusterStatus,
+    now: Timestamp,
+) -> RolloutPlan {
+    plan_from(cluster, set, pods, was_rolling(before), now)
+}
+
+/// Whether all pods are of the template that the set has, and have served since. Whatever the status told meanwhile of one that does not,
+/// its rollout has not ended.
+pub(in crate::cluster) fn is_rolled_out(
+    cluster: &ValidatedCluster,
+    set: &StatefulSet,
+    pods: &[(Pod, Option<NodeDetails>)],
+    now: Timestamp,
+) -> bool {
+    plan_from(cluster, set, (pods, &[]), true, now) == RolloutPlan::Finished
+}
+
+fn plan_from(
+    cluster: &ValidatedCluster,
+    set: &StatefulSet,
+    (pods, refused): (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
+    was_rolling: bool,
     now: Timestamp,
 ) -> RolloutPlan {
     let there = set.spec.as_ref().and_then(|spec| spec.replicas);
@@ -43,7 +64,7 @@ pub(in crate::cluster) fn plan_rollout(
         wanted: usize::try_from(wanted).unwrap_or_default(),
         pods: &seen,
         refused: &refused,
-        was_rolling: was_rolling(before),
+        was_rolling,
         now,
     })
 }

@@ -1,10 +1,12 @@
 //! Whose pods are replaced for the operator's own changes: few clusters at a time, so that what is bad about a release is seen in the first
-//! ones. Who is among them is written on their `StatefulSets`, and remembered here.
+//! ones. Who is among them is written on their `StatefulSets`, and remembered here. Those that wait are woken when a turn ends.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use tokio::sync::watch;
 
 /// Namespace and name of a cluster.
 pub(in crate::cluster) type Place = (String, String);
@@ -17,13 +19,25 @@ pub const AT_ONCE: usize = 1;
 pub(in crate::cluster) struct Turns {
     at_once: usize,
     state: Mutex<State>,
+    moves: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     taken: BTreeSet<Place>,
-    /// Those that are paused: nobody knows until when, so the others do not wait for them.
-    paused: BTreeSet<Place>,
+    /// Those that cannot go on, and nobody knows until when: the others do not wait for them.
+    passed_over: BTreeSet<Place>,
+    /// Those that wait, each with what for.
+    waiting: BTreeMap<Place, Held>,
+}
+
+/// Why a cluster has to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    /// This one has to finish first.
+    By(Place),
+    /// The watches do not show yet who has a turn.
+    Unseen,
 }
 
 impl Turns {
@@ -32,51 +46,143 @@ impl Turns {
         Self {
             at_once,
             state: Mutex::default(),
+            moves: watch::Sender::default(),
         }
     }
 
-    /// Takes a turn for a cluster; `marked` are those whose `StatefulSets` say that they have one.
+    /// The same for another number of clusters.
+    pub(in crate::cluster) fn with(self, at_once: usize) -> Self {
+        Self { at_once, ..self }
+    }
+
+    /// Tells whenever one that waits may have to wait no more.
+    pub(in crate::cluster) fn moves(&self) -> &watch::Sender<()> {
+        &self.moves
+    }
+
+    /// Takes a turn for a cluster; `marked` are those whose `StatefulSets` say that they have one, as far as that is known.
     ///
     /// # Errors
-    /// Names one of those that have to finish first.
-    pub(super) fn take(&self, place: &Place, marked: Vec<Place>) -> Result<(), Place> {
+    /// Says what has to be waited for.
+    pub(super) fn take(
+        &self,
+        place: &Place,
+        marked: impl FnOnce() -> Option<Vec<Place>>,
+    ) -> Result<(), Held> {
         let mut state = self.lock();
-        let others = marked.into_iter().chain(state.taken.iter().cloned());
-        let others: BTreeSet<_> = others
-            .filter(|other| other != place && !state.paused.contains(other))
-            .collect();
-        if others.len() >= self.at_once
-            && let Some(first) = others.into_iter().next()
-        {
-            return Err(first);
-        }
+        // Looked at while nobody can note that he waits: a mark that goes afterwards wakes this one.
+        state.try_turn(place, self.at_once, marked())?;
         state.taken.insert(place.clone());
         Ok(())
+    }
+
+    /// Whether a cluster could take a turn now.
+    ///
+    /// # Errors
+    /// Says what has to be waited for.
+    pub(super) fn is_free(
+        &self,
+        place: &Place,
+        marked: impl FnOnce() -> Option<Vec<Place>>,
+    ) -> Result<(), Held> {
+        self.lock().try_turn(place, self.at_once, marked())
     }
 
     /// A cluster has a turn, whoever gave it.
     pub(super) fn hold(&self, place: &Place) {
         let mut state = self.lock();
-        state.paused.remove(place);
+        state.passed_over.remove(place);
         state.taken.insert(place.clone());
     }
 
     /// A cluster has none, or none any more.
     pub(in crate::cluster) fn release(&self, place: &Place) {
         let mut state = self.lock();
-        state.paused.remove(place);
-        state.taken.remove(place);
+        let was_passed_over = state.passed_over.remove(place);
+        let had_one = state.taken.remove(place);
+        drop(state);
+        if had_one || was_passed_over {
+            self.moves.send_replace(());
+        }
     }
 
-    /// A cluster is paused; it goes on with its turn afterwards.
-    pub(super) fn pause(&self, place: &Place) {
+    /// A cluster cannot go on; it does so with its turn once it can.
+    pub(in crate::cluster) fn pass_over(&self, place: &Place) {
         let mut state = self.lock();
         state.taken.remove(place);
-        state.paused.insert(place.clone());
+        let is_new = state.passed_over.insert(place.clone());
+        drop(state);
+        if is_new {
+            self.moves.send_replace(());
+        }
+    }
+
+    /// A cluster is gone.
+    pub(in crate::cluster) fn forget(&self, place: &Place) {
+        self.lock().waiting.remove(place);
+        self.release(place);
+    }
+
+    /// Those that wait no longer for what they were told, and that this is of interest for. Each is told once.
+    pub(in crate::cluster) fn wake(
+        &self,
+        is_wanted: impl Fn(&Place) -> bool,
+        marked: impl FnOnce() -> Option<Vec<Place>>,
+    ) -> Vec<Place> {
+        let mut state = self.lock();
+        if state.waiting.is_empty() {
+            return Vec::new();
+        }
+        let Some(marked) = marked() else {
+            return Vec::new();
+        };
+        let before = state.with_turns(marked);
+        let woken = state.waiting.extract_if(.., |place, held| {
+            let is_over = match held {
+                Held::Unseen => true,
+                Held::By(other) => !before.contains(other) || before.len() < self.at_once,
+            };
+            is_over && is_wanted(place)
+        });
+        woken.map(|(place, _)| place).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Those that the others wait for.
+    fn with_turns(&self, marked: Vec<Place>) -> BTreeSet<Place> {
+        let all = marked.into_iter().chain(self.taken.iter().cloned());
+        all.filter(|place| !self.passed_over.contains(place))
+            .collect()
+    }
+
+    /// Notes who waits, and what for.
+    fn try_turn(
+        &mut self,
+        place: &Place,
+        at_once: usize,
+        marked: Option<Vec<Place>>,
+    ) -> Result<(), Held> {
+        let held = marked.map_or(Some(Held::Unseen), |marked| {
+            let mut others = self.with_turns(marked);
+            others.remove(place);
+            let is_full = others.len() >= at_once;
+            others.into_iter().next().filter(|_| is_full).map(Held::By)
+        });
+        match held {
+            None => {
+                self.waiting.remove(place);
+                Ok(())
+            }
+            Some(held) => {
+                self.waiting.insert(place.clone(), held.clone());
+                Err(held)
+            }
+        }
     }
 }
 
@@ -88,34 +194,122 @@ mod tests {
         ("shop".to_owned(), name.to_owned())
     }
 
+    fn marked(places: &[&Place]) -> impl FnOnce() -> Option<Vec<Place>> + use<> {
+        let places = places.iter().map(|place| (*place).clone()).collect();
+        || Some(places)
+    }
+
+    fn by(place: &Place) -> Result<(), Held> {
+        Err(Held::By(place.clone()))
+    }
+
     #[test]
     fn one_cluster_follows_the_other() {
         let (turns, [a, b]) = (Turns::new(1), ["a", "b"].map(place));
-        assert_eq!(turns.take(&a, vec![]), Ok(()));
-        assert_eq!(turns.take(&a, vec![]), Ok(()), "it has its turn already");
-        assert_eq!(turns.take(&b, vec![]), Err(a.clone()));
+        assert_eq!(turns.take(&a, marked(&[])), Ok(()));
+        assert_eq!(
+            turns.take(&a, marked(&[])),
+            Ok(()),
+            "it has its turn already"
+        );
+        assert_eq!(turns.take(&b, marked(&[])), by(&a));
         turns.release(&a);
-        assert_eq!(turns.take(&b, vec![]), Ok(()));
+        assert_eq!(turns.take(&b, marked(&[])), Ok(()));
+    }
+
+    #[test]
+    fn whoever_only_looks_takes_nothing() {
+        let (turns, [a, b]) = (Turns::new(1), ["a", "b"].map(place));
+        assert_eq!(turns.is_free(&a, marked(&[])), Ok(()));
+        assert_eq!(turns.take(&b, marked(&[])), Ok(()));
+        assert_eq!(turns.is_free(&a, marked(&[])), by(&b));
     }
 
     #[test]
     fn what_an_earlier_operator_began_counts() {
         let (turns, [a, b, c]) = (Turns::new(2), ["a", "b", "c"].map(place));
-        assert_eq!(turns.take(&c, vec![a.clone(), b.clone()]), Err(a.clone()));
-        assert_eq!(turns.take(&b, vec![a.clone(), b.clone()]), Ok(()));
-        assert_eq!(turns.take(&c, vec![b.clone()]), Ok(()));
+        assert_eq!(turns.take(&c, marked(&[&a, &b])), by(&a));
+        assert_eq!(turns.take(&b, marked(&[&a, &b])), Ok(()));
+        assert_eq!(turns.take(&c, marked(&[&b])), Ok(()));
         turns.hold(&a);
         turns.release(&c);
-        assert_eq!(turns.take(&c, vec![]), Err(a));
+        assert_eq!(turns.take(&c, marked(&[])), by(&a));
     }
 
     #[test]
-    fn nobody_waits_for_a_cluster_that_is_paused() {
+    fn nobody_waits_for_a_cluster_that_cannot_go_on() {
         let (turns, [a, b]) = (Turns::new(1), ["a", "b"].map(place));
-        turns.pause(&a);
-        assert_eq!(turns.take(&b, vec![a.clone()]), Ok(()));
+        turns.pass_over(&a);
+        assert_eq!(turns.take(&b, marked(&[&a])), Ok(()));
         turns.release(&b);
         turns.hold(&a);
-        assert_eq!(turns.take(&b, vec![]), Err(a));
+        assert_eq!(turns.take(&b, marked(&[])), by(&a));
+    }
+
+    /// Who is woken now.
+    fn woken(turns: &Turns, marks: &[&Place]) -> Vec<Place> {
+        turns.wake(|_| true, marked(marks))
+    }
+
+    #[test]
+    fn those_that_wait_are_woken_once_when_a_turn_ends() {
+        let (turns, [a, b, c]) = (Turns::new(1), ["a", "b", "c"].map(place));
+        let mut moves = turns.moves().subscribe();
+        turns.take(&a, marked(&[])).unwrap();
+        for waiting in [&b, &c] {
+            turns.take(waiting, marked(&[])).unwrap_err();
+        }
+        assert_eq!(woken(&turns, &[]), Vec::<Place>::new());
+        turns.hold(&a);
+        assert!(!moves.has_changed().unwrap());
+        turns.release(&a);
+        assert!(moves.has_changed().unwrap());
+        assert_eq!(
+            woken(&turns, &[&a]),
+            Vec::<Place>::new(),
+            "its StatefulSet still says that it has a turn"
+        );
+        let in_another_scope = |place: &Place| *place == c;
+        assert_eq!(
+            turns.wake(in_another_scope, marked(&[])),
+            std::slice::from_ref(&c)
+        );
+        assert_eq!(woken(&turns, &[]), std::slice::from_ref(&b));
+        assert_eq!(woken(&turns, &[]), Vec::<Place>::new());
+
+        moves.mark_unchanged();
+        turns.take(&c, marked(&[])).unwrap();
+        turns.take(&b, marked(&[])).unwrap_err();
+        turns.pass_over(&c);
+        assert!(moves.has_changed().unwrap());
+        assert_eq!(woken(&turns, &[]), [b]);
+        moves.mark_unchanged();
+        turns.pass_over(&c);
+        assert!(!moves.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_turn_that_becomes_free_is_for_whoever_waits_for_another_one() {
+        let (turns, [a, b, c]) = (Turns::new(2), ["a", "b", "c"].map(place));
+        assert_eq!(turns.take(&c, marked(&[&a, &b])), by(&a));
+        assert_eq!(woken(&turns, &[&a]), [c]);
+    }
+
+    #[test]
+    fn those_that_wait_for_the_watches_are_woken_once_these_have_told() {
+        let (turns, [a, b]) = (Turns::new(1), ["a", "b"].map(place));
+        assert_eq!(turns.take(&b, || None), Err(Held::Unseen));
+        assert_eq!(turns.wake(|_| true, || None), Vec::<Place>::new());
+        assert_eq!(woken(&turns, &[&a]), [b]);
+    }
+
+    #[test]
+    fn nobody_wakes_a_cluster_that_is_gone() {
+        let (turns, [a, b]) = (Turns::new(1), ["a", "b"].map(place));
+        turns.take(&a, marked(&[])).unwrap();
+        turns.take(&b, marked(&[])).unwrap_err();
+        turns.forget(&b);
+        turns.forget(&a);
+        assert_eq!(woken(&turns, &[]), Vec::<Place>::new());
     }
 }

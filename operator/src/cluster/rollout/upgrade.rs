@@ -13,7 +13,7 @@ use kube::ResourceExt;
 
 use super::{
     accepted::{Accepted, Change, changes, number},
-    turns::Place,
+    turns::{Held, Place},
 };
 use crate::{
     cluster::{
@@ -90,6 +90,10 @@ pub(in crate::cluster) struct Situation<'a> {
     pub(in crate::cluster) set: Option<&'a StatefulSet>,
     /// Whether all of its pods are of that set's template.
     pub(in crate::cluster) is_rolled_out: bool,
+    /// Whether a rollout may begin, or it is only looked whether one could.
+    pub(in crate::cluster) may_begin: bool,
+    /// Whether its namespace is being deleted.
+    pub(in crate::cluster) is_ending: bool,
     /// The time.
     pub(in crate::cluster) now: Timestamp,
 }
@@ -119,7 +123,8 @@ pub(in crate::cluster) fn upgrade(
     let (mut upcoming, mut let_in) = (Upcoming::Nothing, None);
     if !changes.is_empty() {
         let number = number(&changes);
-        let waits = policy(cluster, &number, situation.now).or_else(|| turn(&place, context));
+        let waits = policy(cluster, &number, situation.now)
+            .or_else(|| turn(&place, situation.may_begin, context));
         if let Some(waits) = waits {
             upcoming = Upcoming::Waits(Pending {
                 changes,
@@ -134,10 +139,13 @@ pub(in crate::cluster) fn upgrade(
             let_in = Some(LetIn { number, changes });
         }
     }
-    match (&accepted.rollout, cluster.spec.paused) {
-        (None, _) => context.turns.release(&place),
-        (Some(_), true) => context.turns.pause(&place),
-        (Some(_), false) => context.turns.hold(&place),
+    let may_go_on = !cluster.spec.paused && !situation.is_ending;
+    match accepted.rollout {
+        // Its turn was taken with it, where it may begin at all.
+        Some(_) if let_in.is_some() => {}
+        Some(_) if may_go_on => context.turns.hold(&place),
+        Some(_) => context.turns.pass_over(&place),
+        None => context.turns.release(&place),
     }
     Upgrade {
         accepted,
@@ -175,10 +183,17 @@ fn policy(cluster: &ValidatedCluster, number: &str, now: Timestamp) -> Option<Wa
 }
 
 /// What the operator waits for.
-fn turn(place: &Place, context: &Context) -> Option<Waits> {
-    match context.rolling_out() {
-        None => Some(Waits::Starting),
-        Some(marked) => context.turns.take(place, marked).err().map(Waits::Other),
+fn turn(place: &Place, may_begin: bool, context: &Context) -> Option<Waits> {
+    let (turns, marked) = (&context.turns, || context.rolling_out());
+    let turn = if may_begin {
+        turns.take(place, marked)
+    } else {
+        turns.is_free(place, marked)
+    };
+    match turn {
+        Ok(()) => None,
+        Err(Held::By(other)) => Some(Waits::Other(other)),
+        Err(Held::Unseen) => Some(Waits::Starting),
     }
 }
 
