@@ -22,12 +22,19 @@ use super::{
     validate::Installation,
     watched::Watched,
 };
-use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings};
+use crate::{
+    metrics::Metrics,
+    names::OPERATOR,
+    node::{NodeClients, SimulatedNodes},
+    rights::Standings,
+};
 
 /// What reconciles share.
 pub struct Context {
     pub(super) client: Client,
     pub(super) nodes: NodeClients,
+    /// What answers in their place, in a simulation.
+    pub(super) simulated: Option<Arc<dyn SimulatedNodes>>,
     pub(super) installation: Installation,
     pub(super) recorder: Recorder,
     pub(super) metrics: Metrics,
@@ -120,6 +127,7 @@ impl Context {
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             nodes: NodeClients::default(),
+            simulated: None,
             installation: Installation::default(),
             rights: Standings::new(metrics.clone()),
             client,
@@ -139,6 +147,13 @@ impl Context {
             installation,
             ..self
         }
+    }
+
+    /// The same where others answer in the place of nodes.
+    #[must_use]
+    pub fn answered_by(self, nodes: Arc<dyn SimulatedNodes>) -> Self {
+        let simulated = Some(nodes);
+        Self { simulated, ..self }
     }
 
     /// The same for an operator that leaves these namespaces to another one.

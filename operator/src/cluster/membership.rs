@@ -17,6 +17,7 @@ use super::{
     namespace_end::is_ending,
     observe::{self, Connection},
     resource::OpenSecureConfCluster,
+    rules::Rule,
     scaling::{self, ScalePlan, ScaleStep, Situation},
     secrets::{BootstrapRecord, ManagedSecret},
     stalled::Stalled,
@@ -102,20 +103,28 @@ pub(super) fn plan(
         };
         return MembershipPlan { bootstrap, scaling };
     }
+    let mut scaling = scaling::plan(&Situation {
+        name: cluster.name.as_str(),
+        namespace: &cluster.namespace,
+        given_up,
+        wanted: cluster.spec.replicas,
+        current,
+        nodes: &nodes,
+        pods: &pods
+            .iter()
+            .filter_map(|(pod, _)| observe::ordinal(pod))
+            .collect(),
+    });
+    if !cluster
+        .installation
+        .rules
+        .hold(Rule::NodesLeaveBeforeTheyGo)
+    {
+        scaling.replicas = cluster.spec.replicas;
+    }
     MembershipPlan {
         bootstrap: decide(&found.bootstrap().mark, &answers),
-        scaling: scaling::plan(&Situation {
-            name: cluster.name.as_str(),
-            namespace: &cluster.namespace,
-            given_up,
-            wanted: cluster.spec.replicas,
-            current,
-            nodes: &nodes,
-            pods: &pods
-                .iter()
-                .filter_map(|(pod, _)| observe::ordinal(pod))
-                .collect(),
-        }),
+        scaling,
     }
 }
 
@@ -167,7 +176,8 @@ impl Orders<'_> {
                 return Ok(None);
             }
             BootstrapStep::Choose { node, incarnation } => {
-                if !self.mark(incarnation).await? {
+                let marks = &self.valid.installation.rules;
+                if marks.hold(Rule::MarksComeBeforeOrders) && !self.mark(incarnation).await? {
                     return Ok(None);
                 }
                 (*node, incarnation)

@@ -12,6 +12,7 @@ use super::{
     pause::Pause,
     rebuild::{self, RebuildPlan},
     resource::ClusterStatus,
+    rules::Rule,
     stalled::Stalled,
     status::Course,
     validate::ValidatedCluster,
@@ -47,7 +48,12 @@ pub(super) async fn plan(
         there,
         claims: &found.volumes,
     };
-    let rest = hibernation::plan(situation, own_pods.clone());
+    let mut rest = hibernation::plan(situation, own_pods.clone());
+    if let Rest::Holding { nodes } = rest
+        && !valid.installation.rules.hold(Rule::VolumesAreKeptInSleep)
+    {
+        rest = Rest::Asleep { nodes };
+    }
     let rebuild = rebuild::plan_rebuild(valid, there, pods, &found.volumes, rest);
     let membership = membership::plan(valid, found, there, pods, (rest, rebuild.keeps()));
     let growth = match rest {

@@ -483,7 +483,8 @@ fn connect(
     let pki = certificates::stored(&found.secrets);
     match context.nodes.get(place, &pki, jiff::Timestamp::now()) {
         Ok(client) => client.map(|(client, addresses)| Connection {
-            client: NodeClient::over_tls(client, found.api_key.clone(), found.cluster_key()),
+            client: NodeClient::over_tls(client, found.api_key.clone(), found.cluster_key())
+                .answered_by(context.simulated.clone()),
             addresses,
         }),
         Err(error) => {

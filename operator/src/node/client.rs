@@ -1,10 +1,10 @@
 //! A client for the nodes of one cluster: it knows how they are reached, and which keys they want.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Client, Response, redirect::Policy};
 
-use super::{AccessKey, CommandError, NodeCommand, NodeDetails, NodeStatus};
+use super::{AccessKey, CommandError, NodeCommand, NodeDetails, NodeStatus, SimulatedNodes};
 use crate::cluster::salt::Salt;
 
 /// A node that does not answer within this time counts as unreachable.
@@ -29,6 +29,8 @@ pub struct NodeClient {
     scheme: &'static str,
     api_key: Option<AccessKey>,
     cluster_key: Option<AccessKey>,
+    /// What answers instead, in a simulation.
+    simulated: Option<Arc<dyn SimulatedNodes>>,
 }
 
 impl NodeClient {
@@ -39,6 +41,7 @@ impl NodeClient {
             scheme: "http",
             api_key,
             cluster_key,
+            simulated: None,
         }
     }
 
@@ -54,8 +57,17 @@ impl NodeClient {
         }
     }
 
+    /// The same where others answer in the place of nodes.
+    #[must_use]
+    pub fn answered_by(self, simulated: Option<Arc<dyn SimulatedNodes>>) -> Self {
+        Self { simulated, ..self }
+    }
+
     /// What the node at `address` says of itself; `None` when it gives no sensible answer in time.
     pub async fn status(&self, address: &str) -> Option<NodeDetails> {
+        if let Some(nodes) = &self.simulated {
+            return nodes.status(address).await;
+        }
         let url = self.url(address, "/cluster/status?details=true");
         let mut request = self.http.get(url).timeout(TIMEOUT);
         if let Some(key) = &self.api_key {
@@ -72,6 +84,9 @@ impl NodeClient {
 
     /// The salt of the node at `address`; `None` when it has none, or gives no sensible answer in time.
     pub async fn salt(&self, address: &str) -> Option<Salt> {
+        if let Some(nodes) = &self.simulated {
+            return nodes.salt(address).await;
+        }
         let request = self
             .http
             .get(self.url(address, "/cluster/salt"))
@@ -87,6 +102,9 @@ impl NodeClient {
         address: &str,
         command: &NodeCommand<'_>,
     ) -> Result<(), CommandError> {
+        if let Some(nodes) = &self.simulated {
+            return nodes.command(address, command).await;
+        }
         let key = self.cluster_key.as_ref().and_then(AccessKey::header);
         let answer = command
             .request(&self.http, &self.url(address, ""))

@@ -5,12 +5,14 @@ mod client;
 mod command;
 mod mutual_tls;
 pub mod settings;
+mod simulated;
 mod status;
 
 pub use access_key::AccessKey;
 pub use client::{NodeClient, http_client};
 pub use command::{CommandError, NodeCommand};
 pub use mutual_tls::{ConnectError, NodeClients, PodAddresses};
+pub use simulated::SimulatedNodes;
 pub use status::{
     ClientCertificate, FenceReason, NodeCertificates, NodeDetails, NodeMember, NodeStatus, NodeTls,
 };

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 
-use super::plan::{PodSeen, PodState, RolloutPlan, Situation, plan};
+use super::plan::{PodSeen, PodState, RolloutPlan, Situation, Why, plan};
 use crate::{
     cluster::{
         observe,
         pod_creation::RefusedPod,
         resource::ClusterStatus,
+        rules::Rule,
         status::{self, ROLLING_OUT, ROLLOUT_BLOCKED},
         validate::ValidatedCluster,
     },
@@ -29,10 +30,17 @@ pub(in crate::cluster) fn plan_rollout(
     let wanted = there.map_or(cluster.spec.replicas, |there| {
         there.min(cluster.spec.replicas)
     });
+    let rules = cluster.installation.rules;
+    let is_judged = rules.hold(Rule::ReplacedNodesAreInSync);
     let seen: Vec<_> = pods
         .iter()
-        .filter_map(|(pod, node)| pod_seen(pod, node.as_ref()))
+        .filter_map(|(pod, node)| pod_seen(pod, node.as_ref().filter(|_| is_judged)))
         .collect();
+    if !rules.hold(Rule::PodsGoOneAtATime)
+        && let Some(revision) = revision(set)
+    {
+        return next_of_all(&seen, revision);
+    }
     let refused: Vec<_> = refused
         .iter()
         .filter_map(|pod| Some((observe::ordinal_of(&pod.name)?, pod.since?)))
@@ -46,6 +54,20 @@ pub(in crate::cluster) fn plan_rollout(
         was_rolling: was_rolling(before),
         now,
     })
+}
+
+/// Without regard to what others do meanwhile: only simulations ask for this.
+fn next_of_all(pods: &[PodSeen<'_>], revision: &str) -> RolloutPlan {
+    let outdated = pods
+        .iter()
+        .filter(|pod| pod.revision != Some(revision) && pod.state != PodState::Ending);
+    match outdated.map(|pod| pod.ordinal).max() {
+        Some(ordinal) => RolloutPlan::Replace {
+            ordinal,
+            why: Why::Outdated,
+        },
+        None => RolloutPlan::Finished,
+    }
 }
 
 /// The revision that is wanted, once Kubernetes has looked at the StatefulSet as it is.
