@@ -22,18 +22,16 @@ use super::{
     validate::Installation,
     watched::Watched,
 };
-use crate::{
-    metrics::Metrics,
-    names::OPERATOR,
-    node::{NodeClients, SimulatedNodes},
-    rights::Standings,
-};
+#[cfg(feature = "simulated-nodes")]
+use crate::node::SimulatedNodes;
+use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings};
 
 /// What reconciles share.
 pub struct Context {
     pub(super) client: Client,
     pub(super) nodes: NodeClients,
     /// What answers in their place, in a simulation.
+    #[cfg(feature = "simulated-nodes")]
     pub(super) simulated: Option<Arc<dyn SimulatedNodes>>,
     pub(super) installation: Installation,
     pub(super) recorder: Recorder,
@@ -127,6 +125,7 @@ impl Context {
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             nodes: NodeClients::default(),
+            #[cfg(feature = "simulated-nodes")]
             simulated: None,
             installation: Installation::default(),
             rights: Standings::new(metrics.clone()),
@@ -150,6 +149,7 @@ impl Context {
     }
 
     /// The same where others answer in the place of nodes.
+    #[cfg(feature = "simulated-nodes")]
     #[must_use]
     pub fn answered_by(self, nodes: Arc<dyn SimulatedNodes>) -> Self {
         let simulated = Some(nodes);

@@ -44,24 +44,37 @@ impl Rule {
     ];
 }
 
-/// The rules in force: all of them, or in a simulation all but one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The rules in force: all of them. Only tests can leave one out, to show what it is for (feature `rule-switches`): in a program that
+/// is released no switch exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rules {
+    #[cfg(feature = "rule-switches")]
     broken: Option<Rule>,
 }
 
 impl Rules {
     /// All rules.
-    pub const ALL: Self = Self { broken: None };
+    pub const ALL: Self = Self {
+        #[cfg(feature = "rule-switches")]
+        broken: None,
+    };
 
     /// All rules but one.
+    #[cfg(feature = "rule-switches")]
     #[must_use]
     pub const fn without(rule: Rule) -> Self {
         Self { broken: Some(rule) }
     }
 
     /// Whether a rule is in force.
+    #[cfg(feature = "rule-switches")]
     pub fn hold(self, rule: Rule) -> bool {
         self.broken != Some(rule)
+    }
+
+    /// Whether a rule is in force: each is.
+    #[cfg(not(feature = "rule-switches"))]
+    pub const fn hold(self, _: Rule) -> bool {
+        true
     }
 }

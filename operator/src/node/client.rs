@@ -1,10 +1,12 @@
 //! A client for the nodes of one cluster: it knows how they are reached, and which keys they want.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use reqwest::{Client, Response, redirect::Policy};
 
-use super::{AccessKey, CommandError, NodeCommand, NodeDetails, NodeStatus, SimulatedNodes};
+#[cfg(feature = "simulated-nodes")]
+use super::SimulatedNodes;
+use super::{AccessKey, CommandError, NodeCommand, NodeDetails, NodeStatus};
 use crate::cluster::salt::Salt;
 
 /// A node that does not answer within this time counts as unreachable.
@@ -30,7 +32,8 @@ pub struct NodeClient {
     api_key: Option<AccessKey>,
     cluster_key: Option<AccessKey>,
     /// What answers instead, in a simulation.
-    simulated: Option<Arc<dyn SimulatedNodes>>,
+    #[cfg(feature = "simulated-nodes")]
+    simulated: Option<std::sync::Arc<dyn SimulatedNodes>>,
 }
 
 impl NodeClient {
@@ -41,6 +44,7 @@ impl NodeClient {
             scheme: "http",
             api_key,
             cluster_key,
+            #[cfg(feature = "simulated-nodes")]
             simulated: None,
         }
     }
@@ -58,13 +62,15 @@ impl NodeClient {
     }
 
     /// The same where others answer in the place of nodes.
+    #[cfg(feature = "simulated-nodes")]
     #[must_use]
-    pub fn answered_by(self, simulated: Option<Arc<dyn SimulatedNodes>>) -> Self {
+    pub fn answered_by(self, simulated: Option<std::sync::Arc<dyn SimulatedNodes>>) -> Self {
         Self { simulated, ..self }
     }
 
     /// What the node at `address` says of itself; `None` when it gives no sensible answer in time.
     pub async fn status(&self, address: &str) -> Option<NodeDetails> {
+        #[cfg(feature = "simulated-nodes")]
         if let Some(nodes) = &self.simulated {
             return nodes.status(address).await;
         }
@@ -84,6 +90,7 @@ impl NodeClient {
 
     /// The salt of the node at `address`; `None` when it has none, or gives no sensible answer in time.
     pub async fn salt(&self, address: &str) -> Option<Salt> {
+        #[cfg(feature = "simulated-nodes")]
         if let Some(nodes) = &self.simulated {
             return nodes.salt(address).await;
         }
@@ -102,6 +109,7 @@ impl NodeClient {
         address: &str,
         command: &NodeCommand<'_>,
     ) -> Result<(), CommandError> {
+        #[cfg(feature = "simulated-nodes")]
         if let Some(nodes) = &self.simulated {
             return nodes.command(address, command).await;
         }
