@@ -43,6 +43,9 @@ mod node;
 #[path = "../../../node/tests/simulation/owner.rs"]
 #[allow(dead_code)]
 mod owner;
+#[path = "../../../node/tests/simulation/script.rs"]
+#[allow(dead_code)]
+mod script;
 #[path = "../../../node/tests/simulation/story.rs"]
 #[allow(dead_code)]
 mod story;

@@ -27,7 +27,7 @@ impl Operators {
         let operator = self.next;
         self.next += 1;
         let (installation, image) = {
-            let stage = stage.lock();
+            let mut stage = stage.lock();
             stage.tell(|| format!("operator {operator} starts"));
             let installation = Installation {
                 rules: stage.rules,

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
-use kube::{
-    Client,
-    client::Body,
-};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use kube::{Client, client::Body};
 use opensecureconf_operator::rights::RIGHTS;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -19,6 +18,9 @@ use super::{
 };
 use crate::{faults::Outcome, stage::{OperatorId, Shared}};
 
+/// What an answer consists of.
+pub(super) type Answer = UnsyncBoxBody<Bytes, std::io::Error>;
+
 /// A client for one operator.
 pub(crate) fn client(stage: &Shared, operator: OperatorId) -> Client {
     let stage = stage.clone();
@@ -30,7 +32,7 @@ async fn serve(
     stage: Shared,
     operator: OperatorId,
     request: Request<Body>,
-) -> Result<Response<Body>, BoxError> {
+) -> Result<Response<Answer>, BoxError> {
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await?;
     if query(&parts, "watch").is_some() {
@@ -48,7 +50,7 @@ async fn carry_out(
     operator: OperatorId,
     parts: Parts,
     body: Vec<u8>,
-) -> Result<Response<Body>, BoxError> {
+) -> Result<Response<Answer>, BoxError> {
     let what = format!("{} {}", parts.method, parts.uri.path());
     let fate = stage.lock().fate(operator, &parts.method, &what);
     sleep(fate.before).await;
@@ -78,15 +80,20 @@ async fn carry_out(
     }
 }
 
-fn response(answer: Result<Value, Refused>) -> Response<Body> {
+fn response(answer: Result<Value, Refused>) -> Response<Answer> {
     let (status, answer) = match answer {
         Ok(answer) => (StatusCode::OK, answer),
         Err(status) => (status, failure(status)),
     };
     Response::builder()
         .status(status)
-        .body(Body::from(serde_json::to_vec(&answer).unwrap()))
+        .body(whole(&answer))
         .unwrap()
+}
+
+fn whole(answer: &Value) -> Answer {
+    let bytes = Bytes::from(serde_json::to_vec(answer).unwrap());
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn failure(status: StatusCode) -> Value {

@@ -6,13 +6,12 @@ use bytes::Bytes;
 use futures::stream;
 use http::Response;
 use http_body::Frame;
-use http_body_util::StreamBody;
-use kube::client::Body;
+use http_body_util::{BodyExt, StreamBody};
 use serde_json::json;
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    server::is_selected,
+    server::{Answer, is_selected},
     store::{Change, What},
 };
 use crate::stage::Shared;
@@ -27,7 +26,7 @@ struct Watch {
 }
 
 /// Answers with a stream of what changes in a collection.
-pub(crate) fn open(stage: Shared, collection: &str, selector: &str, after: u64) -> Response<Body> {
+pub(crate) fn open(stage: Shared, collection: &str, selector: &str, after: u64) -> Response<Answer> {
     let news = stage.lock().store.news.subscribe();
     let watch = Watch {
         stage,
@@ -40,7 +39,7 @@ pub(crate) fn open(stage: Shared, collection: &str, selector: &str, after: u64) 
         let lines = watch.next().await?;
         Some((Ok::<_, std::io::Error>(Frame::data(Bytes::from(lines))), watch))
     });
-    Response::new(Body::wrap_body(StreamBody::new(events)))
+    Response::new(StreamBody::new(events).boxed_unsync())
 }
 
 impl Watch {
