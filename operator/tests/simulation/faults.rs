@@ -42,7 +42,7 @@ impl Faults {
     /// Those of one world.
     pub(crate) fn any(random: &mut StdRng) -> Self {
         Self {
-            refused: *[0.0, 0.02, 0.1].choose(random).unwrap(),
+            refused: *[0.0, 0.003, 0.02].choose(random).unwrap(),
             lost: *[0.0, 0.02, 0.1].choose(random).unwrap(),
             slow: *[0.0, 0.05, 0.2].choose(random).unwrap(),
             stale: *[0.0, 0.1, 0.4].choose(random).unwrap(),
@@ -54,24 +54,38 @@ impl Faults {
 
 impl Stage {
     /// What becomes of a call of an operator.
-    pub(crate) fn fate(&mut self, operator: OperatorId, method: &Method, what: &str) -> Fate {
-        let faults = self.faults.clone();
-        let mut fate = self.fate_of_a_question(operator);
-        if self.random.random_bool(faults.crash) {
+    pub(crate) fn fate(
+        &mut self,
+        operator: OperatorId,
+        method: &Method,
+        what: &str,
+        begins_a_watch: bool,
+    ) -> Fate {
+        let is_write = *method != Method::GET && !what.contains("/events");
+        let crash = self.faults.crash;
+        let mut fate = self.fate_of(is_write);
+        // The driver waits for a random time after such a failure: a seed would be many worlds.
+        if begins_a_watch {
+            fate.outcome = Outcome::Answered;
+        }
+        if self.random.random_bool(crash) {
             self.tell(|| format!("operator {operator} ends at {what}"));
             self.doomed.push(operator);
         }
-        let is_write = *method != Method::GET && !what.contains("/events");
         if is_write && !matches!(fate.outcome, Outcome::Answered) {
             let outcome = fate.outcome;
             self.tell(|| format!("operator {operator}: {what} will be {outcome:?}"));
         }
         fate.after += Duration::from_millis(2);
+        let time = self.world.time;
+        let (before, after) = (fate.before, fate.after);
+        let line = || format!("operator {operator}: {what} takes {before:?} and {after:?}");
+        self.world.story.whisper(time, line);
         fate
     }
 
-    /// The same of what is asked of a node.
-    pub(crate) fn fate_of_a_question(&mut self, _: OperatorId) -> Fate {
+    /// What becomes of what is said to a node, or to the API server.
+    pub(crate) fn fate_of(&mut self, is_write: bool) -> Fate {
         let Faults {
             refused,
             lost,
@@ -95,7 +109,7 @@ impl Stage {
                 Outcome::Unreachable,
             ];
             *refusals.choose(random).unwrap()
-        } else if random.random_bool(lost) {
+        } else if is_write && random.random_bool(lost) {
             *[Outcome::Unanswered, Outcome::Broken].choose(random).unwrap()
         } else {
             Outcome::Answered

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::{
     faults::Outcome,
     kubernetes::names::ordinal,
-    stage::{OperatorId, Shared, Stage},
+    stage::{Shared, Stage},
     world::NodeId,
 };
 
@@ -24,11 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked whether an order was carried out.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The nodes, as one operator reaches them.
-pub(crate) struct Nodes {
-    pub(crate) stage: Shared,
-    pub(crate) operator: OperatorId,
-}
+/// The nodes, as operators reach them.
+pub(crate) struct Nodes(pub(crate) Shared);
 
 impl std::fmt::Debug for Nodes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -39,10 +36,10 @@ impl std::fmt::Debug for Nodes {
 impl Nodes {
     /// Asks a node something that changes nothing; the answer may be lost, or late.
     async fn ask<T>(&self, address: &str, what: impl Fn(&Stage, NodeId) -> Option<T>) -> Option<T> {
-        let fate = self.stage.lock().fate_of_a_question(self.operator);
+        let fate = self.0.lock().fate_of(false);
         sleep(fate.before).await;
         let answer = {
-            let stage = self.stage.lock();
+            let stage = self.0.lock();
             let node = reached(&stage, address)?;
             what(&stage, node)
         };
@@ -80,13 +77,13 @@ impl SimulatedNodes for Nodes {
                 address: address.to_owned(),
                 text: text.to_owned(),
             };
-            let fate = self.stage.lock().fate_of_a_question(self.operator);
+            let fate = self.0.lock().fate_of(true);
             sleep(fate.before).await;
             if matches!(fate.outcome, Outcome::Refused(_) | Outcome::Unreachable) {
                 return Err(refused("it is not reached"));
             }
             let order = {
-                let mut stage = self.stage.lock();
+                let mut stage = self.0.lock();
                 let node = reached(&stage, address).ok_or_else(|| refused("it is down"))?;
                 let order = order(&mut stage, command).ok_or_else(|| refused("it makes no sense"))?;
                 stage.world.order(node, order)
@@ -95,7 +92,7 @@ impl SimulatedNodes for Nodes {
             let result = loop {
                 sleep(LOOK).await;
                 waited += LOOK;
-                let answer = self.stage.lock().world.orders[order].clone();
+                let answer = self.0.lock().world.orders[order].clone();
                 match answer {
                     Some(answer) => break answer,
                     None if waited >= PATIENCE => return Err(refused("it does not answer")),

@@ -35,14 +35,10 @@ impl Operators {
             };
             (installation, stage.node_image.clone())
         };
-        let nodes = Nodes {
-            stage: stage.clone(),
-            operator,
-        };
         let client = server::client(stage, operator);
         let context = Context::new(client, Metrics::new().unwrap(), image)
             .at(installation)
-            .answered_by(Arc::new(nodes));
+            .answered_by(Arc::new(Nodes(stage.clone())));
         let run = async move { controller::run(context, &[NAMESPACE.to_owned()]).await };
         self.running.push((operator, tokio::spawn(run)));
     }

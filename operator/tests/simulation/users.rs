@@ -132,8 +132,8 @@ impl Users {
                 stage.world.crash(node);
             }
             Act::LoseSalt => {
-                // Whoever asks nodes for it needs them running.
-                if stage.asks_for("hibernate") != json!(true) {
+                // Nodes have it as long as they run.
+                if stage.all_serve_but(None) {
                     stage.store.remove(SALT);
                 }
             }
@@ -178,8 +178,23 @@ impl Stage {
         self.store.change(RESOURCE, |resource| how(&mut resource["spec"]));
     }
 
-    fn asks_for(&self, field: &str) -> Value {
-        self.store.get(RESOURCE).unwrap()["spec"][field].clone()
+    fn all_serve_but(&self, one: Option<usize>) -> bool {
+        let wanted = 0..self.replicas();
+        wanted
+            .filter(|number| Some(*number) != one)
+            .all(|number| number < self.world.nodes.len() && self.world.is_ready(number))
+    }
+
+    /// Somebody puts a salt back that operators could not get from nodes, as their status says.
+    pub(crate) fn put_salt_back(&mut self) {
+        if let Some(salt) = self.salts.first().cloned()
+            && self.store.get(SALT).is_none()
+        {
+            self.tell(|| "somebody puts the salt back".to_owned());
+            let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": format!("{CLUSTER}-salt") },
+                "data": { "salt": salt } });
+            self.store.create(SALT, secret).unwrap();
+        }
     }
 
     fn any_node(&mut self) -> usize {
@@ -190,6 +205,10 @@ impl Stage {
     /// Somebody wants a node anew.
     fn rebuild(&mut self, force: bool) {
         let number = self.any_node();
+        // Whoever gives up the last copy by force has nothing.
+        if force && (self.replicas() < 2 || !self.all_serve_but(Some(number))) {
+            return;
+        }
         let incarnation = self.world.nodes[number].disk.durable().incarnation;
         self.given_up
             .entry(incarnation)

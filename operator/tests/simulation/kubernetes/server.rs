@@ -18,6 +18,9 @@ use super::{
 };
 use crate::{faults::Outcome, stage::{OperatorId, Shared}};
 
+/// How much of a list whoever is going to watch wants at a time; nobody else asks for so much.
+const PAGE: &str = "500";
+
 /// What an answer consists of.
 pub(super) type Answer = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -52,7 +55,8 @@ async fn carry_out(
     body: Vec<u8>,
 ) -> Result<Response<Answer>, BoxError> {
     let what = format!("{} {}", parts.method, parts.uri.path());
-    let fate = stage.lock().fate(operator, &parts.method, &what);
+    let begins_a_watch = query(&parts, "limit").is_some_and(|limit| limit == PAGE);
+    let fate = stage.lock().fate(operator, &parts.method, &what, begins_a_watch);
     sleep(fate.before).await;
     let answer = match fate.outcome {
         Outcome::Refused(status) => Err(status),

@@ -1,10 +1,11 @@
 //! What the API server keeps: objects by their path, each with its identity and version, and the order of all changes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,22 +43,23 @@ pub(crate) struct Store {
     version: u64,
     uids: u64,
     pub(crate) log: Vec<Change>,
-    /// Tells whoever watches that there is news.
-    pub(crate) news: tokio::sync::watch::Sender<u64>,
+    /// Tells whoever watches that there is news, in the order in which they wait.
+    pub(crate) news: Arc<Notify>,
     began: Timestamp,
     now: Timestamp,
 }
 
 impl Store {
     pub(crate) fn new() -> Self {
-        let began = Timestamp::now();
+        // A whole second, so that what is rounded is rounded alike in every run.
+        let began = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
         Self {
             objects: BTreeMap::new(),
             applied: BTreeMap::new(),
             version: 100,
             uids: 0,
             log: Vec::new(),
-            news: tokio::sync::watch::Sender::new(100),
+            news: Arc::default(),
             began,
             now: began,
         }
@@ -226,7 +228,7 @@ impl Store {
             object: object.clone(),
         });
         self.objects.insert(path.to_owned(), object.clone());
-        self.news.send_replace(self.version);
+        self.news.notify_waiters();
         object
     }
 }

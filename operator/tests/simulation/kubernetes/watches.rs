@@ -1,6 +1,6 @@
 //! Watches: what changed, later than it changed, and until the connection ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream;
@@ -8,7 +8,7 @@ use http::Response;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::json;
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::Notify, time::sleep};
 
 use super::{
     server::{Answer, is_selected},
@@ -22,12 +22,12 @@ struct Watch {
     selector: String,
     /// How far it has told.
     told: u64,
-    news: watch::Receiver<u64>,
+    news: Arc<Notify>,
 }
 
 /// Answers with a stream of what changes in a collection.
 pub(crate) fn open(stage: Shared, collection: &str, selector: &str, after: u64) -> Response<Answer> {
-    let news = stage.lock().store.news.subscribe();
+    let news = Arc::clone(&stage.lock().store.news);
     let watch = Watch {
         stage,
         prefix: format!("{collection}/"),
@@ -46,10 +46,9 @@ impl Watch {
     /// The next changes, as lines; `None` where the connection ends.
     async fn next(&mut self) -> Option<String> {
         loop {
-            let now = *self.news.borrow_and_update();
-            if now <= self.told {
-                self.news.changed().await.ok()?;
-                continue;
+            let news = self.news.notified();
+            if self.stage.lock().store.version() <= self.told {
+                news.await;
             }
             let lag: Duration = self.stage.lock().lag_of_a_watch();
             sleep(lag).await;
