@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
 use kube::{
@@ -12,6 +11,7 @@ use kube::{
     runtime::events::{Recorder, Reporter},
 };
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     difference::FieldPath,

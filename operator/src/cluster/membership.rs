@@ -114,6 +114,12 @@ pub(super) fn plan(
             .iter()
             .filter_map(|(pod, _)| observe::ordinal(pod))
             .collect(),
+        ending: &pods
+            .iter()
+            .map(|(pod, _)| pod)
+            .filter(|pod| pod.metadata.deletion_timestamp.is_some())
+            .filter_map(observe::ordinal)
+            .collect(),
     });
     if !cluster
         .installation

@@ -1,8 +1,9 @@
 //! The steps of a reconcile in their order, from what is read to the status.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use tokio::time::Instant;
 
 use super::{
     apply, certificates,

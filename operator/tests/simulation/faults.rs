@@ -110,7 +110,9 @@ impl Stage {
             ];
             *refusals.choose(random).unwrap()
         } else if is_write && random.random_bool(lost) {
-            *[Outcome::Unanswered, Outcome::Broken].choose(random).unwrap()
+            *[Outcome::Unanswered, Outcome::Broken]
+                .choose(random)
+                .unwrap()
         } else {
             Outcome::Answered
         };

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use opensecureconf_node::cluster::{
-    FenceReason as Fenced, MemberName, OwnerOrder, State,
-};
+use opensecureconf_node::cluster::{FenceReason as Fenced, MemberName, OwnerOrder, State};
 use opensecureconf_operator::{
     cluster::salt::Salt,
     node::{CommandError, FenceReason, NodeCommand, NodeDetails, NodeMember, SimulatedNodes},
@@ -85,7 +83,8 @@ impl SimulatedNodes for Nodes {
             let order = {
                 let mut stage = self.0.lock();
                 let node = reached(&stage, address).ok_or_else(|| refused("it is down"))?;
-                let order = order(&mut stage, command).ok_or_else(|| refused("it makes no sense"))?;
+                let order =
+                    order(&mut stage, command).ok_or_else(|| refused("it makes no sense"))?;
                 stage.world.order(node, order)
             };
             let mut waited = Duration::ZERO;
@@ -102,7 +101,9 @@ impl SimulatedNodes for Nodes {
             if !matches!(fate.outcome, Outcome::Answered) {
                 return Err(refused("its answer is lost"));
             }
-            result.map(drop).map_err(|refusal| refused(&refusal.to_string()))
+            result
+                .map(drop)
+                .map_err(|refusal| refused(&refusal.to_string()))
         })
     }
 }
@@ -122,7 +123,10 @@ fn order(stage: &mut Stage, command: &NodeCommand<'_>) -> Option<OwnerOrder> {
             });
             if has_left {
                 // Others stand by what it acknowledged.
-                stage.world.history.void(incarnation, "removed by its owner");
+                stage
+                    .world
+                    .history
+                    .void(incarnation, "removed by its owner");
             }
             OwnerOrder::Remove {
                 name: MemberName::new(*name),

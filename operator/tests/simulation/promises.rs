@@ -47,7 +47,8 @@ impl Stage {
 
     fn before(&self, change: &Change) -> Option<Value> {
         let mut earlier = self.store.log.iter().rev();
-        let earlier = earlier.find(|other| other.path == change.path && other.version < change.version);
+        let earlier =
+            earlier.find(|other| other.path == change.path && other.version < change.version);
         earlier
             .filter(|earlier| earlier.what != What::Deleted)
             .map(|earlier| earlier.object.clone())
@@ -83,7 +84,9 @@ impl Stage {
     fn check_life_that_goes(&mut self, number: usize, how: &str) {
         let contents = self.world.nodes[number].disk.durable().clone();
         let state = contents.state(self.world.rules);
-        let holds = state.is_some_and(|state| !matches!(state, State::Left | State::Removed | State::Superseded));
+        let holds = state.is_some_and(|state| {
+            !matches!(state, State::Left | State::Removed | State::Superseded)
+        });
         let given_up = self.given_up.get(&contents.incarnation).copied();
         if holds && given_up != Some(true) {
             self.world.break_off(format!(
@@ -93,7 +96,9 @@ impl Stage {
             ));
         }
         if given_up == Some(true) {
-            self.world.history.void(contents.incarnation, "its volume was given up by force");
+            self.world
+                .history
+                .void(contents.incarnation, "its volume was given up by force");
         }
     }
 
@@ -122,11 +127,16 @@ impl Stage {
         self.away.retain(|away| *away < wanted);
         self.away.insert(number);
         if self.away.len() > 1 {
-            self.world.break_off(format!("nodes {:?} are away by the operators' doing", self.away));
+            self.world.break_off(format!(
+                "nodes {:?} are away by the operators' doing",
+                self.away
+            ));
         }
         let now = self.world.time;
         if self.apart_since.is_some_and(|since| now > since + LONG_AGO) {
-            self.world.break_off(format!("node {number} is replaced while others do not reach each other"));
+            self.world.break_off(format!(
+                "node {number} is replaced while others do not reach each other"
+            ));
         }
     }
 
@@ -137,7 +147,10 @@ impl Stage {
     /// A set that is made anew leaves its pods.
     fn check_set(&mut self, set: &Value) {
         let uid = &set["metadata"]["uid"];
-        let takes = self.store.list(PODS).any(|(_, pod)| owners(pod).any(|owner| owner["uid"] == *uid));
+        let takes = self
+            .store
+            .list(PODS)
+            .any(|(_, pod)| owners(pod).any(|owner| owner["uid"] == *uid));
         if takes {
             self.world.break_off("the StatefulSet takes its pods along");
         }
@@ -153,7 +166,11 @@ impl Stage {
                     let number = ordinal(&member.name);
                     let stays = number.is_some_and(|number| {
                         number < self.replicas()
-                            && self.world.nodes.get(number).is_some_and(|node| node.engine.is_some())
+                            && self
+                                .world
+                                .nodes
+                                .get(number)
+                                .is_some_and(|node| node.engine.is_some())
                     });
                     member.state == "member" && stays && !member.reachable
                 })
@@ -179,7 +196,12 @@ impl Stage {
         if !has("Ready", "True") || has("Reconciling", "True") || has("Stalled", "True") {
             let told: Vec<_> = conditions
                 .by_ref()
-                .map(|told| format!("{}={} {}: {}", told["type"], told["status"], told["reason"], told["message"]))
+                .map(|told| {
+                    format!(
+                        "{}={} {}: {}",
+                        told["type"], told["status"], told["reason"], told["message"]
+                    )
+                })
                 .collect();
             return Some(told.join("\n"));
         }

@@ -86,7 +86,9 @@ async fn live_on(seed: u64, rules: Rules, told: bool) -> Lived {
     let mut stage = shared.lock();
     if rested < 100 && stage.world.broken.is_none() {
         let why = stage.unfinished().unwrap_or_default();
-        stage.world.break_off(format!("it does not come to rest: {why}"));
+        stage
+            .world
+            .break_off(format!("it does not come to rest: {why}"));
     }
     if stage.world.broken.is_none() {
         stage.world.check_the_end();
@@ -94,7 +96,11 @@ async fn live_on(seed: u64, rules: Rules, told: bool) -> Lived {
     Lived {
         broken: stage.world.broken.clone(),
         time: stage.world.time,
-        story: format!("{}\n{}", stage.world.story.last(lines()), stage.world.portrait()),
+        story: format!(
+            "{}\n{}",
+            stage.world.story.last(lines()),
+            stage.world.portrait()
+        ),
         changes: stage.store.version(),
     }
 }

@@ -57,11 +57,7 @@ impl Act {
         Self::NewRelease,
     ];
     /// While a cluster comes into being.
-    const BEGINNING: &[Self] = &[
-        Self::CrashOne,
-        Self::RestartOperator,
-        Self::AnotherOperator,
-    ];
+    const BEGINNING: &[Self] = &[Self::CrashOne, Self::RestartOperator, Self::AnotherOperator];
 }
 
 /// Who does it, and when next.
@@ -175,7 +171,8 @@ impl Stage {
 
     /// Changes what is asked for.
     pub(crate) fn ask(&mut self, how: impl FnOnce(&mut Value)) {
-        self.store.change(RESOURCE, |resource| how(&mut resource["spec"]));
+        self.store
+            .change(RESOURCE, |resource| how(&mut resource["spec"]));
     }
 
     fn all_serve_but(&self, one: Option<usize>) -> bool {

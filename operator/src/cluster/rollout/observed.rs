@@ -27,9 +27,8 @@ pub(in crate::cluster) fn plan_rollout(
 ) -> RolloutPlan {
     let there = set.spec.as_ref().and_then(|spec| spec.replicas);
     // Neither who is yet to come nor who is to leave is replaced or waited for.
-    let wanted = there.map_or(cluster.spec.replicas, |there| {
-        there.min(cluster.spec.replicas)
-    });
+    let there = there.unwrap_or(cluster.spec.replicas);
+    let wanted = there.min(cluster.spec.replicas);
     let rules = cluster.installation.rules;
     let is_judged = rules.hold(Rule::ReplacedNodesAreInSync);
     let seen: Vec<_> = pods
@@ -49,6 +48,7 @@ pub(in crate::cluster) fn plan_rollout(
         name: cluster.name.as_str(),
         revision: revision(set),
         wanted: usize::try_from(wanted).unwrap_or_default(),
+        there: usize::try_from(there).unwrap_or_default(),
         pods: &seen,
         refused: &refused,
         was_rolling: was_rolling(before),

@@ -40,7 +40,11 @@ impl Stage {
                 self.world.add_node(&name);
             }
             let uid = uid(&pod);
-            if self.running.get(&number).is_none_or(|running| running.pod != uid) {
+            if self
+                .running
+                .get(&number)
+                .is_none_or(|running| running.pod != uid)
+            {
                 let wait = Duration::from_millis(self.random.random_range(100..3000));
                 let running = Running {
                     pod: uid,
@@ -109,11 +113,18 @@ impl Stage {
     /// Brings a node its volume and its files; tells whether all of them are there.
     fn mount(&mut self, number: NodeId) -> bool {
         let volume = self.store.get(&claim(number));
-        let Some(volume) = volume.filter(|claim| claim["status"]["phase"] == "Bound").map(uid) else {
+        let Some(volume) = volume
+            .filter(|claim| claim["status"]["phase"] == "Bound")
+            .map(uid)
+        else {
             return false;
         };
-        let salt = self.store.get(SALT).and_then(|secret| secret["data"]["salt"].as_str());
-        let Some(salt) = salt.and_then(|salt| Salt::from_bytes(&STANDARD.decode(salt).ok()?)) else {
+        let salt = self
+            .store
+            .get(SALT)
+            .and_then(|secret| secret["data"]["salt"].as_str());
+        let Some(salt) = salt.and_then(|salt| Salt::from_bytes(&STANDARD.decode(salt).ok()?))
+        else {
             return false;
         };
         if self.volumes.get(&number) != Some(&volume) {

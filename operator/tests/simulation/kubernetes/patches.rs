@@ -101,7 +101,8 @@ fn managed(manager: &str, sent: &Value) -> Value {
             "apiVersion" | "kind" => {}
             "metadata" => {
                 let told = ["labels", "annotations"].into_iter();
-                let told = told.filter_map(|map| Some((format!("f:{map}"), fields_of(value.get(map)?))));
+                let told =
+                    told.filter_map(|map| Some((format!("f:{map}"), fields_of(value.get(map)?))));
                 fields.insert("f:metadata".to_owned(), Value::Object(told.collect()));
             }
             _ => drop(fields.insert(format!("f:{name}"), fields_of(value))),

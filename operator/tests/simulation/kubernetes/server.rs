@@ -16,7 +16,10 @@ use super::{
     store::{Preconditions, Refused, Store},
     watches,
 };
-use crate::{faults::Outcome, stage::{OperatorId, Shared}};
+use crate::{
+    faults::Outcome,
+    stage::{OperatorId, Shared},
+};
 
 /// How much of a list whoever is going to watch wants at a time; nobody else asks for so much.
 const PAGE: &str = "500";
@@ -41,10 +44,16 @@ async fn serve(
     if query(&parts, "watch").is_some() {
         let after = query(&parts, "resourceVersion").and_then(|version| version.parse().ok());
         let selector = query(&parts, "labelSelector").unwrap_or_default();
-        return Ok(watches::open(stage, parts.uri.path(), &selector, after.unwrap_or_default()));
+        return Ok(watches::open(
+            stage,
+            parts.uri.path(),
+            &selector,
+            after.unwrap_or_default(),
+        ));
     }
     // What an operator sent arrives, also when that operator is gone by then.
-    let carried_out = tokio::spawn(async move { carry_out(stage, operator, parts, body.to_vec()).await });
+    let carried_out =
+        tokio::spawn(async move { carry_out(stage, operator, parts, body.to_vec()).await });
     carried_out.await?
 }
 
@@ -56,7 +65,9 @@ async fn carry_out(
 ) -> Result<Response<Answer>, BoxError> {
     let what = format!("{} {}", parts.method, parts.uri.path());
     let begins_a_watch = query(&parts, "limit").is_some_and(|limit| limit == PAGE);
-    let fate = stage.lock().fate(operator, &parts.method, &what, begins_a_watch);
+    let fate = stage
+        .lock()
+        .fate(operator, &parts.method, &what, begins_a_watch);
     sleep(fate.before).await;
     let answer = match fate.outcome {
         Outcome::Refused(status) => Err(status),
@@ -97,7 +108,9 @@ fn response(answer: Result<Value, Refused>) -> Response<Answer> {
 
 fn whole(answer: &Value) -> Answer {
     let bytes = Bytes::from(serde_json::to_vec(answer).unwrap());
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 fn failure(status: StatusCode) -> Value {

@@ -123,7 +123,13 @@ impl Store {
         let Some(there) = self.objects.get(path) else {
             return Err(StatusCode::NOT_FOUND);
         };
-        for kept in ["uid", "resourceVersion", "creationTimestamp", "generation", "namespace"] {
+        for kept in [
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "generation",
+            "namespace",
+        ] {
             match there["metadata"].get(kept) {
                 Some(value) => object["metadata"][kept] = value.clone(),
                 None => drop(object["metadata"].as_object_mut().unwrap().remove(kept)),

@@ -26,7 +26,12 @@ struct Watch {
 }
 
 /// Answers with a stream of what changes in a collection.
-pub(crate) fn open(stage: Shared, collection: &str, selector: &str, after: u64) -> Response<Answer> {
+pub(crate) fn open(
+    stage: Shared,
+    collection: &str,
+    selector: &str,
+    after: u64,
+) -> Response<Answer> {
     let news = Arc::clone(&stage.lock().store.news);
     let watch = Watch {
         stage,
@@ -37,7 +42,10 @@ pub(crate) fn open(stage: Shared, collection: &str, selector: &str, after: u64) 
     };
     let events = stream::unfold(watch, |mut watch| async move {
         let lines = watch.next().await?;
-        Some((Ok::<_, std::io::Error>(Frame::data(Bytes::from(lines))), watch))
+        Some((
+            Ok::<_, std::io::Error>(Frame::data(Bytes::from(lines))),
+            watch,
+        ))
     });
     Response::new(StreamBody::new(events).boxed_unsync())
 }

@@ -34,7 +34,8 @@ impl Store {
             .map(|(path, _)| path.clone())
             .collect();
         for path in beyond {
-            self.delete(&path, &Preconditions::default(), false).unwrap();
+            self.delete(&path, &Preconditions::default(), false)
+                .unwrap();
         }
         self.tell_of_the_set(&set, &revision);
     }
@@ -86,7 +87,9 @@ impl Store {
             .collect();
         for path in claims {
             let number = ordinal(&path).unwrap();
-            let pod_uid = self.get(&pod(number)).map(|pod| pod["metadata"]["uid"].clone());
+            let pod_uid = self
+                .get(&pod(number))
+                .map(|pod| pod["metadata"]["uid"].clone());
             let goes_with_its_pod = policy["whenScaled"] == "Delete" && number >= replicas;
             let mut wanted = Vec::new();
             if let Some(uid) = pod_uid.filter(|_| goes_with_its_pod) {
@@ -97,7 +100,9 @@ impl Store {
             // The owner that took it along is gone already: the garbage collector has it.
             let is_condemned = goes_with_its_pod
                 && wanted.is_empty()
-                && self.get(&path).is_some_and(|claim| owners(claim).any(|owner| owner["kind"] == "Pod"));
+                && self
+                    .get(&path)
+                    .is_some_and(|claim| owners(claim).any(|owner| owner["kind"] == "Pod"));
             if !is_condemned {
                 self.change(&path, |claim| {
                     claim["metadata"]["ownerReferences"] = wanted.into();
