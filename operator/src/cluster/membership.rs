@@ -90,24 +90,11 @@ pub(super) fn plan(
         }
     }
     let answers: Vec<_> = nodes.iter().map(Option::as_ref).collect();
-    if let Some(replicas) = resting {
-        // As many as there were; nobody leaves or goes.
-        let bootstrap = match rest {
-            Rest::Waking { .. } => decide(&found.bootstrap().mark, &answers),
-            Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => BootstrapStep::Settled,
-        };
-        let scaling = ScalePlan {
-            replicas,
-            steps: Vec::new(),
-            blocked: None,
-        };
-        return MembershipPlan { bootstrap, scaling };
-    }
-    let mut scaling = scaling::plan(&Situation {
+    let situation = Situation {
         name: cluster.name.as_str(),
         namespace: &cluster.namespace,
         given_up,
-        wanted: cluster.spec.replicas,
+        wanted: resting.unwrap_or(cluster.spec.replicas),
         current,
         nodes: &nodes,
         pods: &pods
@@ -120,7 +107,25 @@ pub(super) fn plan(
             .filter(|pod| pod.metadata.deletion_timestamp.is_some())
             .filter_map(observe::ordinal)
             .collect(),
-    });
+    };
+    if let Some(replicas) = resting {
+        // As many as there were; nobody leaves or goes. Who had left when it fell asleep joins again.
+        let bootstrap = match rest {
+            Rest::Waking { .. } => decide(&found.bootstrap().mark, &answers),
+            Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => BootstrapStep::Settled,
+        };
+        let steps = match rest {
+            Rest::Waking { .. } => scaling::removals(&situation),
+            Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => Vec::new(),
+        };
+        let scaling = ScalePlan {
+            replicas,
+            steps,
+            blocked: None,
+        };
+        return MembershipPlan { bootstrap, scaling };
+    }
+    let mut scaling = scaling::plan(&situation);
     if !cluster
         .installation
         .rules

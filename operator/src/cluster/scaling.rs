@@ -170,7 +170,7 @@ fn ordinal(member: &NodeMember) -> Option<usize> {
 }
 
 /// Members that have left: gone ones are forgotten, wanted ones may join again.
-fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
+pub(super) fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
     let Some(by) = serving(situation) else {
         return Vec::new();
     };
