@@ -63,4 +63,5 @@ mod operators;
 mod promises;
 mod runs;
 mod stage;
+mod switches;
 mod users;

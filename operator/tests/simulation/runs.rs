@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::{
     operators::Operators,
     stage::{STEP, Shared, Stage},
-    users::Users,
+    users::{Act, Users},
 };
 
 /// Worlds of an ordinary run.
@@ -39,6 +39,11 @@ pub(crate) struct Lived {
 
 /// Lives through one world.
 pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> Lived {
+    live_with(seed, rules, Act::ALL, told)
+}
+
+/// Lives through one in which people do nothing but this.
+pub(crate) fn live_with(seed: u64, rules: Rules, menu: &'static [Act], told: bool) -> Lived {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider()
@@ -50,12 +55,12 @@ pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> Lived {
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(live_on(seed, rules, told))
+    runtime.block_on(live_on(seed, rules, menu, told))
 }
 
-async fn live_on(seed: u64, rules: Rules, told: bool) -> Lived {
+async fn live_on(seed: u64, rules: Rules, menu: &'static [Act], told: bool) -> Lived {
     let shared = Shared::new(Stage::new(seed, rules, told));
-    let mut users = Users::begin(&mut shared.lock());
+    let mut users = Users::begin(&mut shared.lock(), menu);
     let mut operators = Operators::default();
     operators.start(&shared);
     while !is_over(&shared, CHAOS) {

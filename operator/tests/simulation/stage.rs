@@ -67,6 +67,7 @@ impl Stage {
     pub(crate) fn new(seed: u64, rules: Rules, told: bool) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut world = World::new(random.random(), cluster::Rules::ALL, told);
+        world.profile.client_pause = Duration::from_millis(500);
         world.later(Duration::from_millis(1), Happening::Client);
         let mut store = Store::new();
         store

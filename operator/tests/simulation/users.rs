@@ -16,7 +16,7 @@ use crate::{
 
 /// Something that somebody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
+pub(crate) enum Act {
     Image,
     Restart,
     Scale,
@@ -36,7 +36,7 @@ enum Act {
 }
 
 impl Act {
-    const ALL: &[Self] = &[
+    pub(crate) const ALL: &[Self] = &[
         Self::Image,
         Self::Image,
         Self::Restart,
@@ -62,6 +62,8 @@ impl Act {
 
 /// Who does it, and when next.
 pub(crate) struct Users {
+    /// What they do once the cluster has come into being.
+    menu: &'static [Act],
     next: Duration,
     pause: u64,
     number: u64,
@@ -69,7 +71,7 @@ pub(crate) struct Users {
 
 impl Users {
     /// Somebody makes a cluster.
-    pub(crate) fn begin(stage: &mut Stage) -> Self {
+    pub(crate) fn begin(stage: &mut Stage, menu: &'static [Act]) -> Self {
         let replicas = *[1, 2, 3, 3, 3].choose(&mut stage.random).unwrap();
         let retention = *["Retain", "Delete"].choose(&mut stage.random).unwrap();
         let resource = json!({
@@ -83,6 +85,7 @@ impl Users {
         });
         stage.store.create(RESOURCE, resource).unwrap();
         Self {
+            menu,
             next: Duration::from_secs(1),
             pause: stage.random.random_range(3_000..25_000),
             number: 0,
@@ -99,7 +102,7 @@ impl Users {
         self.next = stage.world.time + Duration::from_millis(pause);
         self.number += 1;
         let has_begun = stage.has_begun();
-        let menu = if has_begun { Act::ALL } else { Act::BEGINNING };
+        let menu = if has_begun { self.menu } else { Act::BEGINNING };
         let act = *menu.choose(&mut stage.random).unwrap();
         stage.tell(|| format!("somebody does this: {act:?}"));
         let number = self.number;
