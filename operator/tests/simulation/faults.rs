@@ -30,6 +30,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Faults {
     refused: f64,
     lost: f64,
+    /// Nodes that do not answer an operator.
+    silent: f64,
     slow: f64,
     /// Watches that show something later than others by seconds.
     stale: f64,
@@ -44,11 +46,17 @@ impl Faults {
         Self {
             refused: *[0.0, 0.003, 0.02].choose(random).unwrap(),
             lost: *[0.0, 0.02, 0.1].choose(random).unwrap(),
+            silent: *[0.0, 0.02, 0.2].choose(random).unwrap(),
             slow: *[0.0, 0.05, 0.2].choose(random).unwrap(),
             stale: *[0.0, 0.1, 0.4].choose(random).unwrap(),
             watch_ends: *[0.0, 0.02].choose(random).unwrap(),
             crash: *[0.0, 0.002, 0.01].choose(random).unwrap(),
         }
+    }
+
+    /// Nodes often do not answer.
+    pub(crate) fn silence_nodes(&mut self) {
+        self.silent = 0.4;
     }
 }
 
@@ -84,8 +92,18 @@ impl Stage {
         fate
     }
 
-    /// What becomes of what is said to a node, or to the API server.
-    pub(crate) fn fate_of(&mut self, is_write: bool) -> Fate {
+    /// What becomes of what is said to a node.
+    pub(crate) fn fate_at_a_node(&mut self, is_order: bool) -> Fate {
+        let silent = self.faults.silent;
+        let fate = self.fate_of(is_order);
+        if !is_order && self.random.random_bool(silent) {
+            let outcome = Outcome::Unreachable;
+            return Fate { outcome, ..fate };
+        }
+        fate
+    }
+
+    fn fate_of(&mut self, is_write: bool) -> Fate {
         let Faults {
             refused,
             lost,

@@ -34,7 +34,7 @@ impl std::fmt::Debug for Nodes {
 impl Nodes {
     /// Asks a node something that changes nothing; the answer may be lost, or late.
     async fn ask<T>(&self, address: &str, what: impl Fn(&Stage, NodeId) -> Option<T>) -> Option<T> {
-        let fate = self.0.lock().fate_of(false);
+        let fate = self.0.lock().fate_at_a_node(false);
         sleep(fate.before).await;
         let answer = {
             let stage = self.0.lock();
@@ -75,7 +75,7 @@ impl SimulatedNodes for Nodes {
                 address: address.to_owned(),
                 text: text.to_owned(),
             };
-            let fate = self.0.lock().fate_of(true);
+            let fate = self.0.lock().fate_at_a_node(true);
             sleep(fate.before).await;
             if matches!(fate.outcome, Outcome::Refused(_) | Outcome::Unreachable) {
                 return Err(refused("it is not reached"));

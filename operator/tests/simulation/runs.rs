@@ -8,13 +8,14 @@ use std::{
 };
 
 use opensecureconf_operator::cluster::rules::{Rule, Rules};
+use rand::RngExt;
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
     operators::Operators,
     stage::{STEP, Shared, Stage},
-    users::{Act, Users},
+    users::{Plot, Users},
 };
 
 /// Worlds of an ordinary run.
@@ -39,11 +40,11 @@ pub(crate) struct Lived {
 
 /// Lives through one world.
 pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> Lived {
-    live_with(seed, rules, Act::ALL, told)
+    live_with(seed, rules, &Plot::ANY, told)
 }
 
-/// Lives through one in which people do nothing but this.
-pub(crate) fn live_with(seed: u64, rules: Rules, menu: &'static [Act], told: bool) -> Lived {
+/// Lives through one in which this happens.
+pub(crate) fn live_with(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider()
@@ -55,14 +56,20 @@ pub(crate) fn live_with(seed: u64, rules: Rules, menu: &'static [Act], told: boo
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(live_on(seed, rules, menu, told))
+    runtime.block_on(live_on(seed, rules, plot, told))
 }
 
-async fn live_on(seed: u64, rules: Rules, menu: &'static [Act], told: bool) -> Lived {
+async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
     let shared = Shared::new(Stage::new(seed, rules, told));
-    let mut users = Users::begin(&mut shared.lock(), menu);
+    let mut users = Users::begin(&mut shared.lock(), plot.menu);
     let mut operators = Operators::default();
     operators.start(&shared);
+    if plot.is_crowded {
+        shared.lock().faults.silence_nodes();
+    }
+    if shared.lock().random.random_bool(0.3) || plot.is_crowded {
+        operators.start(&shared);
+    }
     while !is_over(&shared, CHAOS) {
         step(&shared, &mut operators).await;
         users.act(&shared, &mut operators);

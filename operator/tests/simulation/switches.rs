@@ -5,9 +5,12 @@ use opensecureconf_operator::cluster::rules::{Rule, Rules};
 
 use crate::{
     runs::live_with,
-    users::Act::{
-        self, AnotherOperator, DrainOne, Grow, Hibernate, Image, LoseSalt, PartNodes, Rebuild,
-        RebuildByForce, RestartOperator, Scale, Wake,
+    users::{
+        Act::{
+            AnotherOperator, DrainOne, Grow, Hibernate, Image, LoseSalt, PartNodes, Rebuild,
+            RebuildByForce, RestartOperator, Scale, Wake,
+        },
+        Plot,
     },
 };
 
@@ -15,25 +18,25 @@ use crate::{
 const SEEDS: u64 = 60;
 
 /// Asserts that some world ends well with all rules and not without this one.
-fn shown_by(rule: Rule, menu: &'static [Act]) {
+fn shown_by(rule: Rule, plot: &'static Plot) {
     let broken = (1..=SEEDS).find_map(|seed| {
-        let lived = live_with(seed, Rules::without(rule), menu, false);
+        let lived = live_with(seed, Rules::without(rule), plot, false);
         Some((seed, lived.broken?))
     });
     let Some((seed, how)) = broken else {
         panic!("without {rule:?} {SEEDS} worlds end as well as with it");
     };
     println!("without {rule:?}, world {seed}: {how}");
-    let lived = live_with(seed, Rules::ALL, menu, false);
+    let lived = live_with(seed, Rules::ALL, plot, false);
     assert_eq!(lived.broken, None, "world {seed} with all rules");
 }
 
 macro_rules! switches {
-    ($($name:ident: $rule:ident by $menu:expr;)*) => {
+    ($($name:ident: $rule:ident by $plot:expr;)*) => {
         $(
             #[test]
             fn $name() {
-                shown_by(Rule::$rule, &$menu);
+                shown_by(Rule::$rule, &const { $plot });
             }
         )*
 
@@ -43,17 +46,17 @@ macro_rules! switches {
 }
 
 switches! {
-    pods_go_one_at_a_time: PodsGoOneAtATime by [Image];
-    replaced_nodes_are_in_sync: ReplacedNodesAreInSync by [Image, PartNodes];
-    nothing_else_is_deleted: NothingElseIsDeleted by [AnotherOperator, Image, Rebuild, RebuildByForce, DrainOne];
-    marks_come_before_orders: MarksComeBeforeOrders by [AnotherOperator, RestartOperator];
-    salts_are_made_once: SaltsAreMadeOnce by [AnotherOperator];
-    no_salt_is_made_beside_volumes: NoSaltIsMadeBesideVolumes by [LoseSalt];
-    nodes_leave_before_they_go: NodesLeaveBeforeTheyGo by [Scale];
-    volumes_go_with_their_lives: VolumesGoWithTheirLives by [Rebuild];
-    volumes_are_handed_over: VolumesAreHandedOver by [Rebuild];
-    volumes_are_kept_in_sleep: VolumesAreKeptInSleep by [Hibernate, Wake];
-    sets_leave_their_pods: SetsLeaveTheirPods by [Grow];
+    pods_go_one_at_a_time: PodsGoOneAtATime by Plot::of(&[Image]);
+    replaced_nodes_are_in_sync: ReplacedNodesAreInSync by Plot::of(&[Image, PartNodes]);
+    nothing_else_is_deleted: NothingElseIsDeleted by Plot::of(&[AnotherOperator, Image, Rebuild, RebuildByForce, DrainOne]);
+    marks_come_before_orders: MarksComeBeforeOrders by Plot::crowded(&[AnotherOperator, RestartOperator]);
+    salts_are_made_once: SaltsAreMadeOnce by Plot::crowded(&[AnotherOperator]);
+    no_salt_is_made_beside_volumes: NoSaltIsMadeBesideVolumes by Plot::of(&[LoseSalt]);
+    nodes_leave_before_they_go: NodesLeaveBeforeTheyGo by Plot::of(&[Scale]);
+    volumes_go_with_their_lives: VolumesGoWithTheirLives by Plot::of(&[Rebuild]);
+    volumes_are_handed_over: VolumesAreHandedOver by Plot::of(&[Rebuild]);
+    volumes_are_kept_in_sleep: VolumesAreKeptInSleep by Plot::of(&[Hibernate, Wake]);
+    sets_leave_their_pods: SetsLeaveTheirPods by Plot::of(&[Grow]);
 }
 
 #[test]

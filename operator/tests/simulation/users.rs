@@ -57,7 +57,42 @@ impl Act {
         Self::NewRelease,
     ];
     /// While a cluster comes into being.
-    const BEGINNING: &[Self] = &[Self::CrashOne, Self::RestartOperator, Self::AnotherOperator];
+    const BEGINNING: &[Self] = &[
+        Self::CrashOne,
+        Self::PartNodes,
+        Self::JoinNodes,
+        Self::RestartOperator,
+        Self::AnotherOperator,
+    ];
+}
+
+/// What happens in a world.
+#[derive(Debug)]
+pub(crate) struct Plot {
+    /// What people do once the cluster has come into being.
+    pub(crate) menu: &'static [Act],
+    /// Whether there are two operators from the beginning on, to whom nodes often do not answer.
+    pub(crate) is_crowded: bool,
+}
+
+impl Plot {
+    /// Everything.
+    pub(crate) const ANY: Self = Self::of(Act::ALL);
+
+    pub(crate) const fn of(menu: &'static [Act]) -> Self {
+        Self {
+            menu,
+            is_crowded: false,
+        }
+    }
+
+    /// The same with two operators.
+    pub(crate) const fn crowded(menu: &'static [Act]) -> Self {
+        Self {
+            menu,
+            is_crowded: true,
+        }
+    }
 }
 
 /// Who does it, and when next.
