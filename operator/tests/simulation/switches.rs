@@ -14,12 +14,12 @@ use crate::{
     },
 };
 
-/// So many worlds are tried at most.
+/// So many worlds are tried at most. The seeds move with every change of the worlds; the one that stands beside a rule was the first.
 const SEEDS: u64 = 60;
 
 /// Asserts that some world ends well with all rules and not without this one.
-fn shown_by(rule: Rule, plot: &'static Plot) {
-    let broken = (1..=SEEDS).find_map(|seed| {
+fn shown_by(rule: Rule, first: u64, plot: &'static Plot) {
+    let broken = (first..first + SEEDS).find_map(|seed| {
         let lived = live_with(seed, Rules::without(rule), plot, false);
         Some((seed, lived.broken?))
     });
@@ -32,11 +32,11 @@ fn shown_by(rule: Rule, plot: &'static Plot) {
 }
 
 macro_rules! switches {
-    ($($name:ident: $rule:ident by $plot:expr;)*) => {
+    ($($name:ident: $rule:ident from $first:literal by $plot:expr;)*) => {
         $(
             #[test]
             fn $name() {
-                shown_by(Rule::$rule, &const { $plot });
+                shown_by(Rule::$rule, $first, &const { $plot });
             }
         )*
 
@@ -46,17 +46,17 @@ macro_rules! switches {
 }
 
 switches! {
-    pods_go_one_at_a_time: PodsGoOneAtATime by Plot::of(&[Image]);
-    replaced_nodes_are_in_sync: ReplacedNodesAreInSync by Plot::of(&[Image, PartNodes]);
-    nothing_else_is_deleted: NothingElseIsDeleted by Plot::of(&[AnotherOperator, Image, Rebuild, RebuildByForce, DrainOne]);
-    marks_come_before_orders: MarksComeBeforeOrders by Plot::crowded(&[AnotherOperator, RestartOperator]);
-    salts_are_made_once: SaltsAreMadeOnce by Plot::crowded(&[AnotherOperator]);
-    no_salt_is_made_beside_volumes: NoSaltIsMadeBesideVolumes by Plot::of(&[LoseSalt]);
-    nodes_leave_before_they_go: NodesLeaveBeforeTheyGo by Plot::of(&[Scale]);
-    volumes_go_with_their_lives: VolumesGoWithTheirLives by Plot::of(&[Rebuild]);
-    volumes_are_handed_over: VolumesAreHandedOver by Plot::of(&[Rebuild]);
-    volumes_are_kept_in_sleep: VolumesAreKeptInSleep by Plot::of(&[Hibernate, Wake]);
-    sets_leave_their_pods: SetsLeaveTheirPods by Plot::of(&[Grow]);
+    pods_go_one_at_a_time: PodsGoOneAtATime from 1 by Plot::of(&[Image]);
+    replaced_nodes_are_in_sync: ReplacedNodesAreInSync from 1 by Plot::of(&[Image, PartNodes]);
+    nothing_else_is_deleted: NothingElseIsDeleted from 1 by Plot::of(&[AnotherOperator, Image, Rebuild, RebuildByForce, DrainOne]);
+    marks_come_before_orders: MarksComeBeforeOrders from 1 by Plot::crowded(&[AnotherOperator, RestartOperator]);
+    salts_are_made_once: SaltsAreMadeOnce from 1 by Plot::crowded(&[AnotherOperator]);
+    no_salt_is_made_beside_volumes: NoSaltIsMadeBesideVolumes from 1 by Plot::of(&[LoseSalt]);
+    nodes_leave_before_they_go: NodesLeaveBeforeTheyGo from 1 by Plot::of(&[Scale]);
+    volumes_go_with_their_lives: VolumesGoWithTheirLives from 1 by Plot::of(&[Rebuild]);
+    volumes_are_handed_over: VolumesAreHandedOver from 1 by Plot::of(&[Rebuild]);
+    volumes_are_kept_in_sleep: VolumesAreKeptInSleep from 1 by Plot::of(&[Hibernate, Wake]);
+    sets_leave_their_pods: SetsLeaveTheirPods from 1 by Plot::of(&[Grow]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     kubernetes::{
-        names::{CLUSTER, RESOURCE, SALT, pod},
+        names::{CLUSTER, RESOURCE, SALT, claim, pod},
         store::Preconditions,
     },
     operators::Operators,
@@ -28,6 +28,9 @@ pub(crate) enum Act {
     DrainOne,
     CrashOne,
     LoseSalt,
+    LoseDisk,
+    Pause,
+    GoOn,
     PartNodes,
     JoinNodes,
     RestartOperator,
@@ -50,6 +53,10 @@ impl Act {
         Self::DrainOne,
         Self::CrashOne,
         Self::LoseSalt,
+        Self::LoseDisk,
+        Self::Pause,
+        Self::GoOn,
+        Self::GoOn,
         Self::PartNodes,
         Self::JoinNodes,
         Self::RestartOperator,
@@ -171,6 +178,9 @@ impl Users {
                     stage.store.remove(SALT);
                 }
             }
+            Act::LoseDisk => stage.lose_disk(),
+            Act::Pause => stage.ask(|spec| spec["paused"] = json!(true)),
+            Act::GoOn => stage.ask(|spec| spec["paused"] = json!(false)),
             Act::PartNodes => {
                 let (one, other) = (stage.any_node(), stage.any_node());
                 if one != other {
@@ -235,6 +245,19 @@ impl Stage {
     fn any_node(&mut self) -> usize {
         let most = self.replicas().min(self.world.nodes.len());
         self.random.random_range(0..most)
+    }
+
+    /// A machine takes a disk along: somebody deletes the claim of a node, and its pod, where the others have what it had.
+    fn lose_disk(&mut self) {
+        let number = self.any_node();
+        if self.replicas() < 2 || !self.all_serve_but(Some(number)) {
+            return;
+        }
+        let incarnation = self.world.nodes[number].disk.durable().incarnation;
+        self.given_up.insert(incarnation, true);
+        for path in [claim(number), pod(number)] {
+            let _ = self.store.delete(&path, &Preconditions::default(), false);
+        }
     }
 
     /// Somebody wants a node anew.
