@@ -84,9 +84,8 @@ impl Stage {
     fn check_life_that_goes(&mut self, number: usize, how: &str) {
         let contents = self.world.nodes[number].disk.durable().clone();
         let state = contents.state(self.world.rules);
-        let holds = state.is_some_and(|state| {
-            !matches!(state, State::Left | State::Removed | State::Superseded)
-        });
+        // Who still joins has only what others have, and has served nobody.
+        let holds = state.is_some_and(|state| matches!(state, State::Member | State::Leaving));
         let given_up = self.given_up.get(&contents.incarnation).copied();
         if holds && given_up != Some(true) {
             self.world.break_off(format!(
