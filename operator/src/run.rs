@@ -131,6 +131,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         cluster_domain: settings
             .cluster_domain
             .unwrap_or_else(cluster_domain::of_this_pod),
+        ..Installation::default()
     };
     let context = Context::new(client, metrics, settings.node_image)
         .at(installation)

@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
 use kube::{
@@ -12,6 +11,7 @@ use kube::{
     runtime::events::{Recorder, Reporter},
 };
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     difference::FieldPath,
@@ -22,12 +22,17 @@ use super::{
     validate::Installation,
     watched::Watched,
 };
+#[cfg(feature = "simulated-nodes")]
+use crate::node::SimulatedNodes;
 use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings};
 
 /// What reconciles share.
 pub struct Context {
     pub(super) client: Client,
     pub(super) nodes: NodeClients,
+    /// What answers in their place, in a simulation.
+    #[cfg(feature = "simulated-nodes")]
+    pub(super) simulated: Option<Arc<dyn SimulatedNodes>>,
     pub(super) installation: Installation,
     pub(super) recorder: Recorder,
     pub(super) metrics: Metrics,
@@ -120,6 +125,8 @@ impl Context {
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             nodes: NodeClients::default(),
+            #[cfg(feature = "simulated-nodes")]
+            simulated: None,
             installation: Installation::default(),
             rights: Standings::new(metrics.clone()),
             client,
@@ -139,6 +146,14 @@ impl Context {
             installation,
             ..self
         }
+    }
+
+    /// The same where others answer in the place of nodes.
+    #[cfg(feature = "simulated-nodes")]
+    #[must_use]
+    pub fn answered_by(self, nodes: Arc<dyn SimulatedNodes>) -> Self {
+        let simulated = Some(nodes);
+        Self { simulated, ..self }
     }
 
     /// The same for an operator that leaves these namespaces to another one.

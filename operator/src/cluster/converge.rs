@@ -16,6 +16,7 @@ use super::{
     reconcile::Error,
     resource::{OpenSecureConfCluster, TlsMode},
     rollout::{self, LetIn, Situation, Upcoming, Upgrade},
+    rules::Rule,
     secrets::{self, ManagedSecret, SecretPlan},
     settled::{self, Mandate, RefusedKind},
     stalled::Stalled,
@@ -247,6 +248,9 @@ async fn write(
     template.keep(&mut resources.stateful_set);
     let plain = resources.stateful_set.clone();
     plans.rest.shape(&mut resources.stateful_set);
+    if !cluster.installation.rules.hold(Rule::VolumesAreKeptInSleep) {
+        forget_volumes(&mut resources.stateful_set, &plain);
+    }
     let number = settled::number_of(&resources);
     *wanted = Some(number);
     if let Mandate::Look(settled) = mandate {
@@ -264,7 +268,9 @@ async fn write(
         apply::apply_authorities(context, cluster, &resources, found, done).await?;
         return Ok(Ok(there.cloned()));
     }
-    if let (Rest::Asleep { nodes }, Some(set)) = (plans.rest, there.filter(|set| runs(set))) {
+    let is_proof_wanted = cluster.installation.rules.hold(Rule::VolumesAreKeptInSleep);
+    let running = there.filter(|set| runs(set) && is_proof_wanted);
+    if let (Rest::Asleep { nodes }, Some(set)) = (plans.rest, running) {
         let proved = volumes::is_proved(client, cluster, Kept::WhenScaled, set).await?;
         if let Some(proved) = proved {
             // Nobody changes it between this look and the end of its pods.
@@ -324,6 +330,15 @@ async fn cluster_key(
             secrets::read_key(client, cluster, ManagedSecret::ClusterKey).await
         }
         (key, _) => Ok(key),
+    }
+}
+
+/// Lets what is wanted of volumes otherwise be wanted in sleep too: only simulations ask for this.
+fn forget_volumes(set: &mut StatefulSet, awake: &StatefulSet) {
+    if let (Some(spec), Some(awake)) = (set.spec.as_mut(), awake.spec.as_ref()) {
+        let policy = &awake.persistent_volume_claim_retention_policy;
+        spec.persistent_volume_claim_retention_policy
+            .clone_from(policy);
     }
 }
 

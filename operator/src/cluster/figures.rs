@@ -1,6 +1,8 @@
 //! Figures that always move: how often they are written.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{context::Memory, resource::ClusterStatus};
 

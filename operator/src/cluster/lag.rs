@@ -1,12 +1,10 @@
 //! For how long a node has lacked something of the others. Nodes tell how many changes a node lacks; since when, the operator remembers.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use tokio::time::Instant;
 
 use super::{resource::MemberStatus, rollout::UNDER_WAY};
 use crate::node::{NodeDetails, NodeMember};

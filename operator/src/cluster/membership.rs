@@ -17,6 +17,7 @@ use super::{
     namespace_end::is_ending,
     observe::{self, Connection},
     resource::OpenSecureConfCluster,
+    rules::Rule,
     scaling::{self, ScalePlan, ScaleStep, Situation},
     secrets::{BootstrapRecord, ManagedSecret},
     stalled::Stalled,
@@ -89,33 +90,52 @@ pub(super) fn plan(
         }
     }
     let answers: Vec<_> = nodes.iter().map(Option::as_ref).collect();
+    let situation = Situation {
+        name: cluster.name.as_str(),
+        namespace: &cluster.namespace,
+        given_up,
+        wanted: resting.unwrap_or(cluster.spec.replicas),
+        current,
+        nodes: &nodes,
+        pods: &pods
+            .iter()
+            .filter_map(|(pod, _)| observe::ordinal(pod))
+            .collect(),
+        ending: &pods
+            .iter()
+            .map(|(pod, _)| pod)
+            .filter(|pod| pod.metadata.deletion_timestamp.is_some())
+            .filter_map(observe::ordinal)
+            .collect(),
+    };
     if let Some(replicas) = resting {
-        // As many as there were; nobody leaves or goes.
+        // As many as there were; nobody leaves or goes. Who had left when it fell asleep joins again.
         let bootstrap = match rest {
             Rest::Waking { .. } => decide(&found.bootstrap().mark, &answers),
             Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => BootstrapStep::Settled,
         };
+        let steps = match rest {
+            Rest::Waking { .. } => scaling::removals(&situation),
+            Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => Vec::new(),
+        };
         let scaling = ScalePlan {
             replicas,
-            steps: Vec::new(),
+            steps,
             blocked: None,
         };
         return MembershipPlan { bootstrap, scaling };
     }
+    let mut scaling = scaling::plan(&situation);
+    if !cluster
+        .installation
+        .rules
+        .hold(Rule::NodesLeaveBeforeTheyGo)
+    {
+        scaling.replicas = cluster.spec.replicas;
+    }
     MembershipPlan {
         bootstrap: decide(&found.bootstrap().mark, &answers),
-        scaling: scaling::plan(&Situation {
-            name: cluster.name.as_str(),
-            namespace: &cluster.namespace,
-            given_up,
-            wanted: cluster.spec.replicas,
-            current,
-            nodes: &nodes,
-            pods: &pods
-                .iter()
-                .filter_map(|(pod, _)| observe::ordinal(pod))
-                .collect(),
-        }),
+        scaling,
     }
 }
 
@@ -167,7 +187,8 @@ impl Orders<'_> {
                 return Ok(None);
             }
             BootstrapStep::Choose { node, incarnation } => {
-                if !self.mark(incarnation).await? {
+                let marks = &self.valid.installation.rules;
+                if marks.hold(Rule::MarksComeBeforeOrders) && !self.mark(incarnation).await? {
                     return Ok(None);
                 }
                 (*node, incarnation)

@@ -46,6 +46,7 @@ pub mod reconcile;
 mod recovery;
 pub mod resource;
 pub mod rollout;
+pub mod rules;
 pub mod salt;
 pub mod scaling;
 pub mod secrets;

@@ -1,7 +1,9 @@
 //! How often a cluster is looked at while nothing tells of it. Whatever the API server knows, its watches tell at once; nodes tell the
 //! operator nothing by themselves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::resource::ClusterStatus;
 

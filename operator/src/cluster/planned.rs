@@ -14,6 +14,7 @@ use super::{
     rebuild::{self, RebuildPlan},
     resource::ClusterStatus,
     rollout::Accepted,
+    rules::Rule,
     stalled::Stalled,
     status::Course,
     validate::ValidatedCluster,
@@ -50,7 +51,12 @@ pub(super) async fn plan(
         there,
         claims: &found.volumes,
     };
-    let rest = hibernation::plan(situation, own_pods.clone());
+    let mut rest = hibernation::plan(situation, own_pods.clone());
+    if let Rest::Holding { nodes } = rest
+        && !valid.installation.rules.hold(Rule::VolumesAreKeptInSleep)
+    {
+        rest = Rest::Asleep { nodes };
+    }
     let rebuild = rebuild::plan_rebuild(valid, there, pods, &found.volumes, rest);
     let membership = membership::plan(valid, found, there, pods, (rest, rebuild.keeps()));
     let growth = match rest {

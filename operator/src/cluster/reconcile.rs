@@ -1,7 +1,5 @@
 //! One reconcile: what becomes of its steps, what stops them, and where that is told.
 
-use std::time::Instant;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{
     Api, ResourceExt,
@@ -9,6 +7,7 @@ use kube::{
     core::error_boundary::InvalidObject,
     runtime::controller::Action,
 };
+use tokio::time::Instant;
 
 use super::{
     apply,

@@ -22,6 +22,8 @@ pub struct Situation<'a> {
     pub nodes: &'a [Option<NodeDetails>],
     /// The ordinals whose pod is there, also one that is ending.
     pub pods: &'a BTreeSet<usize>,
+    /// Those of them that are ending.
+    pub ending: &'a BTreeSet<usize>,
 }
 
 /// What to do.
@@ -90,6 +92,8 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
     let state = own
         .map(|details| details.state.as_str())
         .or(in_roster.map(|member| member.state.as_str()));
+    let is_heard =
+        serving(situation).is_some() && in_roster.is_none_or(|member| !is_counted(&member.state));
     let (replicas, blocked) = match (state, own) {
         (None, None) if serving(situation).is_none() => {
             let message = format!(
@@ -97,6 +101,8 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
             );
             (current, Some(message))
         }
+        // Others would wait for it for ever, had it left unheard.
+        (Some("left"), Some(_)) if !is_heard => (current, None),
         // Nobody knows it, or it holds nothing that others lack.
         (None | Some("blank" | "left" | "removed" | "fenced"), _) => (current - 1, None),
         (Some("leaving"), Some(_)) => (current, None),
@@ -148,11 +154,15 @@ fn lost(situation: &Situation<'_>, member: &NodeMember, what: &str, how: &str) -
 fn orphan<'a>(situation: &'a Situation<'_>, count: i32) -> Option<&'a NodeMember> {
     let count = usize::try_from(count).unwrap_or_default();
     roster(situation).find(|member| {
-        let belongs = matches!(member.state.as_str(), "joining" | "member" | "leaving");
         let gone = ordinal(member)
             .is_some_and(|ordinal| ordinal >= count && !situation.pods.contains(&ordinal));
-        belongs && gone
+        is_counted(&member.state) && gone
     })
+}
+
+/// Whether others wait for one in this state.
+pub(super) fn is_counted(state: &str) -> bool {
+    matches!(state, "joining" | "member" | "leaving")
 }
 
 fn ordinal(member: &NodeMember) -> Option<usize> {
@@ -160,7 +170,7 @@ fn ordinal(member: &NodeMember) -> Option<usize> {
 }
 
 /// Members that have left: gone ones are forgotten, wanted ones may join again.
-fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
+pub(super) fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
     let Some(by) = serving(situation) else {
         return Vec::new();
     };
@@ -170,8 +180,14 @@ fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
         .filter(|member| situation.given_up.is_none() || ordinal(member) != situation.given_up)
         .filter(|member| {
             // One whose pod has not ended yet would see its removal and join again.
-            ordinal(member)
-                .is_some_and(|ordinal| ordinal < wanted || !situation.pods.contains(&ordinal))
+            ordinal(member).is_some_and(|ordinal| {
+                let may_run = if ordinal < wanted {
+                    situation.ending
+                } else {
+                    situation.pods
+                };
+                !may_run.contains(&ordinal)
+            })
         })
         .map(|member| ScaleStep::Remove {
             by,
@@ -247,6 +263,7 @@ mod tests {
             current,
             nodes,
             pods: &(0..pods).collect(),
+            ending: &BTreeSet::new(),
         })
     }
 
@@ -351,8 +368,38 @@ mod tests {
             current: Some(2),
             nodes: &nodes,
             pods: &(0..2).collect(),
+            ending: &BTreeSet::new(),
         });
         assert_eq!((plan.replicas, plan.steps), (2, vec![]));
+    }
+
+    #[test]
+    fn a_node_that_has_left_is_not_let_in_again_while_its_pod_ends() {
+        let nodes = [node("member", &[("prod-1", "left")]), node("left", &[])];
+        let steps = |ending: &[usize]| {
+            plan(&Situation {
+                name: "prod",
+                namespace: "shop",
+                given_up: None,
+                wanted: 2,
+                current: Some(2),
+                nodes: &nodes,
+                pods: &(0..2).collect(),
+                ending: &ending.iter().copied().collect(),
+            })
+            .steps
+        };
+        assert_eq!(steps(&[1]), [], "its volume may go with the pod");
+        assert_eq!(steps(&[]).len(), 1);
+    }
+
+    #[test]
+    fn a_node_that_left_unheard_is_not_taken_away() {
+        let left = || node("left", &[]);
+        let replicas = |other| plan_of(1, Some(2), &[other, left()]).replicas;
+        assert_eq!(replicas(None), 2, "nobody else serves");
+        assert_eq!(replicas(node("member", &[("prod-1", "leaving")])), 2);
+        assert_eq!(replicas(node("member", &[("prod-1", "left")])), 1);
     }
 
     #[test]

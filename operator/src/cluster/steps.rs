@@ -1,8 +1,9 @@
 //! The steps of a reconcile in their order, from what is read to the status.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use tokio::time::Instant;
 
 use super::{
     apply, certificates,
@@ -471,9 +472,11 @@ fn connect(
     let place = (cluster.namespace.as_str(), cluster.name.as_str());
     let pki = certificates::stored(&found.secrets);
     match context.nodes.get(place, &pki, jiff::Timestamp::now()) {
-        Ok(client) => client.map(|(client, addresses)| Connection {
-            client: NodeClient::over_tls(client, found.api_key.clone(), found.cluster_key()),
-            addresses,
+        Ok(client) => client.map(|(client, addresses)| {
+            let client = NodeClient::over_tls(client, found.api_key.clone(), found.cluster_key());
+            #[cfg(feature = "simulated-nodes")]
+            let client = client.answered_by(context.simulated.clone());
+            Connection { client, addresses }
         }),
         Err(error) => {
             tracing::warn!(error = %error, "nodes_not_connected");

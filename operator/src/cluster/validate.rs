@@ -10,6 +10,7 @@ pub use pod_template::PodAdditions;
 pub(in crate::cluster) use references::{check_own_secrets, claim_owner};
 
 use super::resource::{ClusterSpec, OpenSecureConfCluster, ServiceType, TlsMode, canonical, check};
+use super::rules::Rules;
 use crate::names::{ANNOTATION_ACCEPT, ClusterName, OPERATOR, OPERATOR_NAMESPACE};
 
 /// A cluster that can be built.
@@ -44,6 +45,8 @@ pub struct Installation {
     pub operator: String,
     /// What the names of Services end in, such as `cluster.local`.
     pub cluster_domain: String,
+    /// The rules that this operator goes by: all of them.
+    pub rules: Rules,
 }
 
 impl Default for Installation {
@@ -52,6 +55,7 @@ impl Default for Installation {
             namespace: OPERATOR_NAMESPACE.to_owned(),
             operator: format!("{OPERATOR_NAMESPACE}/{OPERATOR}"),
             cluster_domain: "cluster.local".to_owned(),
+            rules: Rules::ALL,
         }
     }
 }

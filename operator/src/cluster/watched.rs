@@ -16,7 +16,10 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt, runtime::watcher};
 use tokio::sync::watch;
 
-use super::validate::{ValidatedCluster, claim_owner};
+use super::{
+    secrets::ManagedSecret,
+    validate::{ValidatedCluster, claim_owner},
+};
 use crate::names::{
     ANNOTATION_OPERATOR, ANNOTATION_ROLLING_OUT, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR,
 };
@@ -53,7 +56,7 @@ struct State {
     stateful_sets: Shelf<Arc<StatefulSet>>,
     pods: Shelf<Arc<Pod>>,
     clusters: Shelf<Standing>,
-    /// Clusters that name a Secret of the user's own.
+    /// Clusters that look for a Secret of this name, whoever made it.
     named: HashMap<(String, String), BTreeSet<String>>,
 }
 
@@ -130,7 +133,7 @@ impl Watched {
         }
     }
 
-    /// Notes which Secrets of the user's own a cluster names.
+    /// Notes which Secrets a cluster looks for by their names: the user's own, and its own, which somebody may put back without labels.
     pub(super) fn note_named(&self, cluster: &ValidatedCluster) {
         let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
         let mut state = self.lock();
@@ -260,13 +263,15 @@ fn nobodys(namespace: &str) -> Place {
     (namespace.to_owned(), String::new())
 }
 
-/// Secrets of the user's own that the operator reads.
+/// Secrets that the operator reads by their names.
 fn named_secrets(cluster: &ValidatedCluster) -> impl Iterator<Item = String> {
     let api_key = cluster.spec.api_key.secret_ref.as_ref();
     let api_key = api_key.map(|reference| reference.name.clone());
+    let own = ManagedSecret::ALL.map(|which| which.name(&cluster.name));
     api_key
         .into_iter()
         .chain(cluster.client_certificate_secret())
+        .chain(own)
 }
 
 /// By the label, or by the name of a volume claim, as they are found when they are read.

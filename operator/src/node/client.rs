@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, redirect::Policy};
 
+#[cfg(feature = "simulated-nodes")]
+use super::SimulatedNodes;
 use super::{AccessKey, CommandError, NodeCommand, NodeDetails, NodeStatus};
 use crate::cluster::salt::Salt;
 
@@ -29,6 +31,9 @@ pub struct NodeClient {
     scheme: &'static str,
     api_key: Option<AccessKey>,
     cluster_key: Option<AccessKey>,
+    /// What answers instead, in a simulation.
+    #[cfg(feature = "simulated-nodes")]
+    simulated: Option<std::sync::Arc<dyn SimulatedNodes>>,
 }
 
 impl NodeClient {
@@ -39,6 +44,8 @@ impl NodeClient {
             scheme: "http",
             api_key,
             cluster_key,
+            #[cfg(feature = "simulated-nodes")]
+            simulated: None,
         }
     }
 
@@ -54,8 +61,19 @@ impl NodeClient {
         }
     }
 
+    /// The same where others answer in the place of nodes.
+    #[cfg(feature = "simulated-nodes")]
+    #[must_use]
+    pub fn answered_by(self, simulated: Option<std::sync::Arc<dyn SimulatedNodes>>) -> Self {
+        Self { simulated, ..self }
+    }
+
     /// What the node at `address` says of itself; `None` when it gives no sensible answer in time.
     pub async fn status(&self, address: &str) -> Option<NodeDetails> {
+        #[cfg(feature = "simulated-nodes")]
+        if let Some(nodes) = &self.simulated {
+            return nodes.status(address).await;
+        }
         let url = self.url(address, "/cluster/status?details=true");
         let mut request = self.http.get(url).timeout(TIMEOUT);
         if let Some(key) = &self.api_key {
@@ -72,6 +90,10 @@ impl NodeClient {
 
     /// The salt of the node at `address`; `None` when it has none, or gives no sensible answer in time.
     pub async fn salt(&self, address: &str) -> Option<Salt> {
+        #[cfg(feature = "simulated-nodes")]
+        if let Some(nodes) = &self.simulated {
+            return nodes.salt(address).await;
+        }
         let request = self
             .http
             .get(self.url(address, "/cluster/salt"))
@@ -87,6 +109,10 @@ impl NodeClient {
         address: &str,
         command: &NodeCommand<'_>,
     ) -> Result<(), CommandError> {
+        #[cfg(feature = "simulated-nodes")]
+        if let Some(nodes) = &self.simulated {
+            return nodes.command(address, command).await;
+        }
         let key = self.cluster_key.as_ref().and_then(AccessKey::header);
         let answer = command
             .request(&self.http, &self.url(address, ""))

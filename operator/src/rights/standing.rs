@@ -3,10 +3,11 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use kube::Client;
+use tokio::time::Instant;
 
 use super::{Lack, Need, review::review};
 use crate::metrics::Metrics;

@@ -318,6 +318,10 @@ async fn a_pod_that_is_given_up_holds_the_others_up_no_longer() {
     story.turns(4).await;
     assert_eq!(story.ordinals_deleted(), [2]);
     story.bad.clear();
+    story.set_pod(2, |pod| {
+        let long_ago = "2026-01-01T00:00:00Z";
+        pod["status"]["conditions"][0]["lastTransitionTime"] = long_ago.into();
+    });
     story.cluster.spec.replicas = 2;
     story.turns(8).await;
     assert_eq!(story.ordinals_deleted(), [1, 0]);

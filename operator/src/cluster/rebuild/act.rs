@@ -15,6 +15,7 @@ use crate::{
         events,
         observe::{self, Connection},
         resource::OpenSecureConfCluster,
+        rules::Rule,
         settled::Mandate,
         validate::ValidatedCluster,
         volumes::VolumeClaim,
@@ -99,6 +100,7 @@ async fn give_up(
             uid: claim.uid.clone(),
             resource_version: claim.resource_version.clone(),
         };
+        let judged = judged_by(valid, judged);
         if !delete(&api, &claim.name, judged).await? {
             return Ok(());
         }
@@ -111,6 +113,7 @@ async fn give_up(
             uid: pod.uid(),
             resource_version: pod.resource_version(),
         };
+        let judged = judged_by(valid, judged);
         if delete(&api, &pod.name_any(), judged).await? {
             let why = "it is rebuilt with a new volume";
             events::announce_replaced(cluster, pod, why, &context.recorder).await;
@@ -119,13 +122,22 @@ async fn give_up(
     Ok(())
 }
 
+fn judged_by(cluster: &ValidatedCluster, judged: Preconditions) -> Option<Preconditions> {
+    let rules = cluster.installation.rules;
+    Some(judged).filter(|_| rules.hold(Rule::NothingElseIsDeleted))
+}
+
 /// Tells whether it was this very object.
-async fn delete<K>(api: &Api<K>, name: &str, judged: Preconditions) -> Result<bool, apply::Error>
+async fn delete<K>(
+    api: &Api<K>,
+    name: &str,
+    preconditions: Option<Preconditions>,
+) -> Result<bool, apply::Error>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
 {
     let parameters = DeleteParams {
-        preconditions: Some(judged),
+        preconditions,
         ..DeleteParams::default()
     };
     match api.delete(name, &parameters).await {

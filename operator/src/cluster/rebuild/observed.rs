@@ -5,7 +5,10 @@ use kube::ResourceExt;
 
 use super::plan::{NodeSeen, RebuildPlan, Situation, VolumeSeen, plan};
 use crate::{
-    cluster::{hibernation::Rest, status, validate::ValidatedCluster, volumes::VolumeClaim},
+    cluster::{
+        hibernation::Rest, resource::RebuildMember, rules::Rule, status,
+        validate::ValidatedCluster, volumes::VolumeClaim,
+    },
     node::NodeDetails,
 };
 
@@ -31,11 +34,33 @@ pub(in crate::cluster) fn plan_rebuild(
     let nodes: Vec<_> = (0..wanted)
         .map(|ordinal| seen(cluster, ordinal, pods, claims))
         .collect();
+    let entries = cluster.spec.rebuild_members.iter();
+    let entries: Vec<_> = entries
+        .map(|entry| in_force(cluster, entry, &nodes))
+        .collect();
     plan(&Situation {
-        entries: &cluster.spec.rebuild_members,
+        entries: &entries,
         nodes: &nodes,
         held,
     })
+}
+
+/// What is asked for, as far as the rules say so.
+fn in_force(
+    cluster: &ValidatedCluster,
+    entry: &RebuildMember,
+    nodes: &[NodeSeen<'_>],
+) -> RebuildMember {
+    let rules = cluster.installation.rules;
+    let mut entry = entry.clone();
+    let node = nodes.iter().find(|node| node.name == entry.name);
+    if !rules.hold(Rule::VolumesGoWithTheirLives)
+        && let Some(lives) = node.and_then(|node| node.details)
+    {
+        entry.incarnation.clone_from(&lives.incarnation);
+    }
+    entry.force |= !rules.hold(Rule::VolumesAreHandedOver);
+    entry
 }
 
 fn seen<'a>(

@@ -1,7 +1,10 @@
 //! Which node is given up next, or what keeps it from that. Pure.
 
 use crate::{
-    cluster::{resource::RebuildMember, stalled::RIGHTS_MISSING, validate::ValidatedCluster},
+    cluster::{
+        resource::RebuildMember, scaling::is_counted, stalled::RIGHTS_MISSING,
+        validate::ValidatedCluster,
+    },
     node::{NodeDetails, NodeMember},
 };
 
@@ -29,6 +32,14 @@ pub(super) struct NodeSeen<'a> {
     pub details: Option<&'a NodeDetails>,
     /// Its volume, where there is one.
     pub volume: Option<VolumeSeen<'a>>,
+}
+
+impl NodeSeen<'_> {
+    /// Whether it takes a node for one that has not left.
+    fn waits_for(&self, name: &str) -> bool {
+        let mut members = self.details.iter().flat_map(|details| &details.members);
+        members.any(|member| member.name == name && is_counted(&member.state))
+    }
 }
 
 /// A volume.
@@ -244,8 +255,11 @@ impl Wanted<'_> {
             return self.blocked("NodeDown", missing);
         }
         match details.state.as_str() {
-            // It has handed over what it had.
-            "left" => give_up,
+            // It has handed over what it had, and others know.
+            "left" if others().any(|other| serves(other) && !other.waits_for(&node.name)) => {
+                give_up
+            }
+            "left" => RebuildPlan::Leaving { ordinal },
             "leaving" => match lacking(details) {
                 Some(missing) => self.blocked("HeadNotHeld", missing),
                 None => RebuildPlan::Leaving { ordinal },

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 
-use super::plan::{PodSeen, PodState, RolloutPlan, Situation, plan};
+use super::plan::{PodSeen, PodState, RolloutPlan, Situation, Why, plan};
 use crate::{
     cluster::{
         observe,
         pod_creation::RefusedPod,
         resource::ClusterStatus,
+        rules::Rule,
         status::{self, ROLLING_OUT, ROLLOUT_BLOCKED},
         validate::ValidatedCluster,
     },
@@ -47,13 +48,19 @@ fn plan_from(
 ) -> RolloutPlan {
     let there = set.spec.as_ref().and_then(|spec| spec.replicas);
     // Neither who is yet to come nor who is to leave is replaced or waited for.
-    let wanted = there.map_or(cluster.spec.replicas, |there| {
-        there.min(cluster.spec.replicas)
-    });
+    let there = there.unwrap_or(cluster.spec.replicas);
+    let wanted = there.min(cluster.spec.replicas);
+    let rules = cluster.installation.rules;
+    let is_judged = rules.hold(Rule::ReplacedNodesAreInSync);
     let seen: Vec<_> = pods
         .iter()
-        .filter_map(|(pod, node)| pod_seen(pod, node.as_ref()))
+        .filter_map(|(pod, node)| pod_seen(pod, node.as_ref().filter(|_| is_judged)))
         .collect();
+    if !rules.hold(Rule::PodsGoOneAtATime)
+        && let Some(revision) = revision(set)
+    {
+        return next_of_all(&seen, revision);
+    }
     let refused: Vec<_> = refused
         .iter()
         .filter_map(|pod| Some((observe::ordinal_of(&pod.name)?, pod.since?)))
@@ -62,11 +69,26 @@ fn plan_from(
         name: cluster.name.as_str(),
         revision: revision(set),
         wanted: usize::try_from(wanted).unwrap_or_default(),
+        there: usize::try_from(there).unwrap_or_default(),
         pods: &seen,
         refused: &refused,
         was_rolling,
         now,
     })
+}
+
+/// Without regard to what others do meanwhile: only simulations ask for this.
+fn next_of_all(pods: &[PodSeen<'_>], revision: &str) -> RolloutPlan {
+    let outdated = pods
+        .iter()
+        .filter(|pod| pod.revision != Some(revision) && pod.state != PodState::Ending);
+    match outdated.map(|pod| pod.ordinal).max() {
+        Some(ordinal) => RolloutPlan::Replace {
+            ordinal,
+            why: Why::Outdated,
+        },
+        None => RolloutPlan::Finished,
+    }
 }
 
 /// The revision that is wanted, once Kubernetes has looked at the StatefulSet as it is.

@@ -18,6 +18,8 @@ pub(super) struct Situation<'a> {
     pub revision: Option<&'a str>,
     /// How many pods there are and are to stay.
     pub wanted: usize,
+    /// How many there are.
+    pub there: usize,
     /// Its pods, also those that are to go.
     pub pods: &'a [PodSeen<'a>],
     /// The ordinals of pods that Kubernetes may not make, and since when.
@@ -137,6 +139,9 @@ pub(super) fn plan(situation: &Situation<'_>) -> RolloutPlan {
         let since = refused.find(|(ordinal, _)| *ordinal == missing);
         return situation.wait_since(missing, since.map(|(_, since)| *since));
     }
+    if let Some(going) = situation.going_and_away() {
+        return RolloutPlan::Wait(Waiting::Pod(situation.pod_name(going)));
+    }
     let nobody_serves = !situation.staying().any(|pod| pod.is(PodState::Ready));
     let is_unfinished = |pod: &&PodSeen<'_>| {
         // A node that runs may wait for others that cannot start before they are replaced.
@@ -165,6 +170,20 @@ impl Situation<'_> {
     /// The pods that are to stay.
     fn staying(&self) -> impl Iterator<Item = &PodSeen<'_>> {
         self.pods.iter().filter(|pod| pod.ordinal < self.wanted)
+    }
+
+    /// Who is to go and does not serve just now: until it has left, it serves clients with those that stay. One of which nothing came for
+    /// long holds nobody up.
+    fn going_and_away(&self) -> Option<usize> {
+        let is_new = |since: Timestamp| self.now.duration_since(since) < PATIENCE;
+        (self.wanted..self.there).find(|ordinal| {
+            if let Some(pod) = self.pods.iter().find(|pod| pod.ordinal == *ordinal) {
+                return pod.is(PodState::NotReady) && pod.since.is_some_and(is_new);
+            }
+            let mut refused = self.refused.iter();
+            let refused = refused.find(|(refused, _)| refused == ordinal);
+            refused.is_none_or(|(_, since)| is_new(*since))
+        })
     }
 
     fn pod_name(&self, ordinal: usize) -> String {

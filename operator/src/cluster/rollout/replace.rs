@@ -9,7 +9,7 @@ use kube::{
 use super::plan::{RolloutPlan, Why};
 use crate::{
     cluster::{
-        apply, context::Context, events, observe, resource::OpenSecureConfCluster,
+        apply, context::Context, events, observe, resource::OpenSecureConfCluster, rules::Rule,
         settled::Mandate, validate::ValidatedCluster,
     },
     node::NodeDetails,
@@ -43,7 +43,8 @@ pub(in crate::cluster) async fn carry_out(
         preconditions: Some(Preconditions {
             uid: pod.uid(),
             resource_version: pod.resource_version(),
-        }),
+        })
+        .filter(|_| valid.installation.rules.hold(Rule::NothingElseIsDeleted)),
         ..DeleteParams::default()
     };
     match api.delete(&name, &parameters).await {

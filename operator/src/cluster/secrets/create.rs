@@ -10,6 +10,7 @@ use crate::{
     cluster::{
         apply::{Done, Error, failed},
         bootstrap_mark::BootstrapMark,
+        rules::Rule,
         salt::{MemberSalt, Salt},
         validate::ValidatedCluster,
     },
@@ -34,9 +35,12 @@ pub(in crate::cluster) async fn create(
             ..PostParams::default()
         };
         // One that another operator made meanwhile is a conflict: the next reconcile reads it.
-        api.create(&parameters, &secret)
-            .await
-            .map_err(|source| failed::<Secret>("create", &name, source))?;
+        let mut created = api.create(&parameters, &secret).await;
+        let is_taken = matches!(&created, Err(kube::Error::Api(status)) if status.code == 409);
+        if is_taken && !cluster.installation.rules.hold(Rule::SaltsAreMadeOnce) {
+            created = api.replace(&name, &parameters, &secret).await;
+        }
+        created.map_err(|source| failed::<Secret>("create", &name, source))?;
         done.push(match new {
             NewSecret::RestoredSalt(member) => Done::Restored {
                 secret: name,

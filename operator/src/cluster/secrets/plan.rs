@@ -5,6 +5,7 @@ use crate::{
     cluster::{
         dereference::{DereferencedObjects, SaltSecret},
         resource::SecretKeyReference,
+        rules::Rule,
         salt::{MemberSalt, SaltMissing, SaltReports, restorable},
         validate::ValidatedCluster,
     },
@@ -135,10 +136,18 @@ pub fn plan(
                 namespace: cluster.namespace.clone(),
             });
         }
-        SaltSecret::Missing if found.is_salt_lost() => match restorable(salt_reports, had) {
-            Ok(salt) => SaltPlan::Restore(salt),
-            Err(why) => SaltPlan::Await(SaltMissing::new(cluster, &found.claims, why)),
-        },
+        SaltSecret::Missing
+            if found.is_salt_lost()
+                && cluster
+                    .installation
+                    .rules
+                    .hold(Rule::NoSaltIsMadeBesideVolumes) =>
+        {
+            match restorable(salt_reports, had) {
+                Ok(salt) => SaltPlan::Restore(salt),
+                Err(why) => SaltPlan::Await(SaltMissing::new(cluster, &found.claims, why)),
+            }
+        }
         SaltSecret::Missing => SaltPlan::Create,
     };
     let mut create = Vec::new();

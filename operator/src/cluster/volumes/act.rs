@@ -11,6 +11,7 @@ use super::{Growth, Kept, VolumeClaim, growth::Ask, is_kept};
 use crate::{
     cluster::{
         apply::{self, Done, failed},
+        rules::Rule,
         validate::{ValidatedCluster, claim_owner},
     },
     names::{ANNOTATION_ASKED_SIZE, FIELD_MANAGER},
@@ -84,8 +85,9 @@ async fn remove(
     };
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &cluster.namespace);
     let name = cluster.name.as_str();
+    let leaves = cluster.installation.rules.hold(Rule::SetsLeaveTheirPods);
     let parameters = DeleteParams {
-        propagation_policy: Some(PropagationPolicy::Orphan),
+        propagation_policy: Some(PropagationPolicy::Orphan).filter(|_| leaves),
         preconditions: Some(Preconditions {
             uid: set.uid(),
             resource_version: set.resource_version(),

@@ -113,3 +113,19 @@ fn a_secret_leads_to_its_cluster_and_to_those_that_name_it() {
     watched.note_named(&cluster("{}"));
     assert_eq!(clusters(&secret("mine", json!({}))), Vec::<String>::new());
 }
+
+#[test]
+fn a_salt_that_somebody_puts_back_without_labels_is_seen() {
+    use k8s_openapi::api::core::v1::Secret;
+    let cluster = cluster("{}");
+    let watched = watched(Vec::new());
+    watched.note_named(&cluster);
+    let before = watched.fingerprint(&cluster);
+    let salt: Secret = serde_json::from_value(
+        json!({ "metadata": { "name": "prod-salt", "namespace": "shop", "resourceVersion": "7" } }),
+    )
+    .unwrap();
+    assert!(watched.clusters_of_secret(&salt).contains("prod"));
+    watched.note(&Ok(watcher::Event::Apply(salt)));
+    assert_ne!(watched.fingerprint(&cluster), before);
+}

@@ -82,6 +82,29 @@ fn a_node_leaves_before_its_volume_is_given_up() {
 }
 
 #[test]
+fn a_node_that_left_unheard_keeps_its_volume() {
+    let knows = |state: &str| NodeDetails {
+        members: vec![NodeMember {
+            name: "prod-2".to_owned(),
+            state: state.to_owned(),
+            ..NodeMember::default()
+        }],
+        ..answer("member", "other")
+    };
+    let with = |state: &str| {
+        let (other, own) = (knows(state), answer("left", LIFE));
+        let nodes = [
+            node(0, Some(&other)),
+            node(1, Some(&other)),
+            node(2, Some(&own)),
+        ];
+        planned(&[entry(false)], &nodes)
+    };
+    assert_eq!(with("leaving"), RebuildPlan::Leaving { ordinal: 2 });
+    assert_eq!(with("left"), give_up());
+}
+
+#[test]
 fn an_entry_that_stays_does_nothing_to_another_life() {
     let other = answer("member", "other");
     let next = answer("member", "fedcba9876543210");

@@ -56,6 +56,7 @@ fn situation<'a>(pods: &'a [PodSeen<'a>]) -> Situation<'a> {
         name: "prod",
         revision: Some("new"),
         wanted: 3,
+        there: 3,
         pods,
         refused: &[],
         was_rolling: true,
@@ -271,6 +272,36 @@ fn a_rollout_is_over_only_when_its_last_pod_serves_and_a_crash_is_none() {
     assert_eq!(plan(&situation), wait_for("prod-0"));
     situation.was_rolling = false;
     assert_eq!(plan(&situation), RolloutPlan::Finished);
+}
+
+#[test]
+fn who_is_to_go_is_not_away_together_with_who_stays() {
+    let node = in_sync();
+    let away = PodSeen {
+        since: Some(at(0)),
+        ..broken(pod(2, "new", &node))
+    };
+    let (one, other) = (pod(0, "old", &node), pod(1, "old", &node));
+    let after = |pods: &[PodSeen<'_>], minutes: i64| {
+        plan(&Situation {
+            wanted: 2,
+            now: at(60 * minutes),
+            ..situation(pods)
+        })
+    };
+    assert_eq!(after(&[one, other, away], 9), wait_for("prod-2"));
+    let goes_on = replace(1, Why::Outdated);
+    assert_eq!(
+        after(&[one, other, away], 10),
+        goes_on,
+        "nothing came of it"
+    );
+    assert_eq!(
+        after(&[one, other], 9),
+        wait_for("prod-2"),
+        "it is made anew"
+    );
+    assert_eq!(after(&[one, other, pod(2, "old", &node)], 9), goes_on);
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! The rules that keep data and availability, each by name, so that the simulator can leave one out and see what breaks.
+
+/// A rule without which some promise fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// A pod is replaced only while all others are there and serve.
+    PodsGoOneAtATime,
+    /// A pod is replaced only while no node lacks what others hold.
+    ReplacedNodesAreInSync,
+    /// What is deleted is the very pod or claim that was judged.
+    NothingElseIsDeleted,
+    /// A node is told to bootstrap the cluster only once a mark says that it is the one.
+    MarksComeBeforeOrders,
+    /// A salt that somebody else made meanwhile stands.
+    SaltsAreMadeOnce,
+    /// Where volumes exist, no salt is made.
+    NoSaltIsMadeBesideVolumes,
+    /// A node is taken away only once it has left.
+    NodesLeaveBeforeTheyGo,
+    /// A volume is given up only while the life that was named is on it.
+    VolumesGoWithTheirLives,
+    /// A volume is given up only once others hold what it holds, unless somebody says otherwise.
+    VolumesAreHandedOver,
+    /// Nodes sleep only once nothing deletes their volumes.
+    VolumesAreKeptInSleep,
+    /// A StatefulSet that is made anew leaves its pods.
+    SetsLeaveTheirPods,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::PodsGoOneAtATime,
+        Self::ReplacedNodesAreInSync,
+        Self::NothingElseIsDeleted,
+        Self::MarksComeBeforeOrders,
+        Self::SaltsAreMadeOnce,
+        Self::NoSaltIsMadeBesideVolumes,
+        Self::NodesLeaveBeforeTheyGo,
+        Self::VolumesGoWithTheirLives,
+        Self::VolumesAreHandedOver,
+        Self::VolumesAreKeptInSleep,
+        Self::SetsLeaveTheirPods,
+    ];
+}
+
+/// The rules in force: all of them. Only tests can leave one out, to show what it is for (feature `rule-switches`): in a program that
+/// is released no switch exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    #[cfg(feature = "rule-switches")]
+    broken: Option<Rule>,
+}
+
+impl Rules {
+    /// All rules.
+    pub const ALL: Self = Self {
+        #[cfg(feature = "rule-switches")]
+        broken: None,
+    };
+
+    /// All rules but one.
+    #[cfg(feature = "rule-switches")]
+    #[must_use]
+    pub const fn without(rule: Rule) -> Self {
+        Self { broken: Some(rule) }
+    }
+
+    /// Whether a rule is in force.
+    #[cfg(feature = "rule-switches")]
+    pub fn hold(self, rule: Rule) -> bool {
+        self.broken != Some(rule)
+    }
+
+    /// Whether a rule is in force: each is.
+    #[cfg(not(feature = "rule-switches"))]
+    pub const fn hold(self, _: Rule) -> bool {
+        true
+    }
+}

@@ -1,0 +1,155 @@
+//! What goes wrong between an operator and what it speaks to: at every call, by chance.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+
+use crate::{
+    kubernetes::server::Fate,
+    stage::{OperatorId, Stage},
+};
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outcome {
+    /// It is carried out and answered.
+    Answered,
+    /// It is not carried out, and the answer says so.
+    Refused(StatusCode),
+    /// It does not arrive.
+    Unreachable,
+    /// It is carried out, and nobody is told: the answer is another one.
+    Unanswered,
+    /// The same: the connection breaks.
+    Broken,
+}
+
+/// How often things go wrong in a world.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults {
+    refused: f64,
+    lost: f64,
+    /// Nodes that do not answer an operator.
+    silent: f64,
+    slow: f64,
+    /// Watches that show something later than others by seconds.
+    stale: f64,
+    watch_ends: f64,
+    /// Operators that end at a call.
+    crash: f64,
+}
+
+impl Faults {
+    /// Those of one world.
+    pub(crate) fn any(random: &mut StdRng) -> Self {
+        Self {
+            refused: *[0.0, 0.003, 0.02].choose(random).unwrap(),
+            lost: *[0.0, 0.02, 0.1].choose(random).unwrap(),
+            silent: *[0.0, 0.02, 0.2].choose(random).unwrap(),
+            slow: *[0.0, 0.05, 0.2].choose(random).unwrap(),
+            stale: *[0.0, 0.1, 0.4].choose(random).unwrap(),
+            watch_ends: *[0.0, 0.02].choose(random).unwrap(),
+            crash: *[0.0, 0.002, 0.01].choose(random).unwrap(),
+        }
+    }
+
+    /// Nodes often do not answer.
+    pub(crate) fn silence_nodes(&mut self) {
+        self.silent = 0.4;
+    }
+}
+
+impl Stage {
+    /// What becomes of a call of an operator.
+    pub(crate) fn fate(
+        &mut self,
+        operator: OperatorId,
+        method: &Method,
+        what: &str,
+        begins_a_watch: bool,
+    ) -> Fate {
+        let is_write = *method != Method::GET && !what.contains("/events");
+        let crash = self.faults.crash;
+        let mut fate = self.fate_of(is_write);
+        // The driver waits for a random time after such a failure: a seed would be many worlds.
+        if begins_a_watch {
+            fate.outcome = Outcome::Answered;
+        }
+        if self.random.random_bool(crash) {
+            self.tell(|| format!("operator {operator} ends at {what}"));
+            self.doomed.push(operator);
+        }
+        if is_write && !matches!(fate.outcome, Outcome::Answered) {
+            let outcome = fate.outcome;
+            self.tell(|| format!("operator {operator}: {what} will be {outcome:?}"));
+        }
+        fate.after += Duration::from_millis(2);
+        let time = self.world.time;
+        let (before, after) = (fate.before, fate.after);
+        let line = || format!("operator {operator}: {what} takes {before:?} and {after:?}");
+        self.world.story.whisper(time, line);
+        fate
+    }
+
+    /// What becomes of what is said to a node.
+    pub(crate) fn fate_at_a_node(&mut self, is_order: bool) -> Fate {
+        let silent = self.faults.silent;
+        let fate = self.fate_of(is_order);
+        if !is_order && self.random.random_bool(silent) {
+            let outcome = Outcome::Unreachable;
+            return Fate { outcome, ..fate };
+        }
+        fate
+    }
+
+    fn fate_of(&mut self, is_write: bool) -> Fate {
+        let Faults {
+            refused,
+            lost,
+            slow,
+            ..
+        } = self.faults;
+        let random = &mut self.random;
+        let mut delay = || {
+            Duration::from_millis(if random.random_bool(slow) {
+                random.random_range(100..8000)
+            } else {
+                random.random_range(1..20)
+            })
+        };
+        let (before, after) = (delay(), delay());
+        let outcome = if random.random_bool(refused) {
+            let refusals = [
+                Outcome::Refused(StatusCode::INTERNAL_SERVER_ERROR),
+                Outcome::Refused(StatusCode::SERVICE_UNAVAILABLE),
+                Outcome::Refused(StatusCode::TOO_MANY_REQUESTS),
+                Outcome::Unreachable,
+            ];
+            *refusals.choose(random).unwrap()
+        } else if is_write && random.random_bool(lost) {
+            *[Outcome::Unanswered, Outcome::Broken]
+                .choose(random)
+                .unwrap()
+        } else {
+            Outcome::Answered
+        };
+        Fate {
+            before,
+            outcome,
+            after,
+        }
+    }
+
+    /// How much later than the API server a watch knows what is new.
+    pub(crate) fn lag_of_a_watch(&mut self) -> Duration {
+        let is_stale = self.random.random_bool(self.faults.stale);
+        let most = if is_stale { 15_000 } else { 100 };
+        Duration::from_millis(self.random.random_range(1..most))
+    }
+
+    /// Whether the connection of a watch ends now.
+    pub(crate) fn a_watch_ends(&mut self) -> bool {
+        self.random.random_bool(self.faults.watch_ends)
+    }
+}

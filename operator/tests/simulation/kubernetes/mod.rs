@@ -1,0 +1,11 @@
+//! Kubernetes in the small: what the API server keeps, and what its controllers and kubelets make of it.
+
+pub(crate) mod claims;
+pub(crate) mod garbage;
+pub(crate) mod kubelet;
+pub(crate) mod names;
+pub(crate) mod patches;
+pub(crate) mod server;
+pub(crate) mod store;
+pub(crate) mod watches;
+pub(crate) mod workloads;

@@ -1,0 +1,221 @@
+//! The API server's door: requests of one operator, each with what may become of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use kube::{Client, client::Body};
+use opensecureconf_operator::rights::RIGHTS;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use tower::{BoxError, service_fn};
+
+use super::{
+    patches::How,
+    store::{Preconditions, Refused, Store},
+    watches,
+};
+use crate::{
+    faults::Outcome,
+    stage::{OperatorId, Shared},
+};
+
+/// How much of a list whoever is going to watch wants at a time; nobody else asks for so much.
+const PAGE: &str = "500";
+
+/// What an answer consists of.
+pub(super) type Answer = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// A client for one operator.
+pub(crate) fn client(stage: &Shared, operator: OperatorId) -> Client {
+    let stage = stage.clone();
+    let service = service_fn(move |request: Request<Body>| serve(stage.clone(), operator, request));
+    Client::new(service, super::names::NAMESPACE)
+}
+
+async fn serve(
+    stage: Shared,
+    operator: OperatorId,
+    request: Request<Body>,
+) -> Result<Response<Answer>, BoxError> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect_bytes().await?;
+    if query(&parts, "watch").is_some() {
+        let after = query(&parts, "resourceVersion").and_then(|version| version.parse().ok());
+        let selector = query(&parts, "labelSelector").unwrap_or_default();
+        return Ok(watches::open(
+            stage,
+            parts.uri.path(),
+            &selector,
+            after.unwrap_or_default(),
+        ));
+    }
+    // What an operator sent arrives, also when that operator is gone by then.
+    let carried_out =
+        tokio::spawn(async move { carry_out(stage, operator, parts, body.to_vec()).await });
+    carried_out.await?
+}
+
+async fn carry_out(
+    stage: Shared,
+    operator: OperatorId,
+    parts: Parts,
+    body: Vec<u8>,
+) -> Result<Response<Answer>, BoxError> {
+    let what = format!("{} {}", parts.method, parts.uri.path());
+    let begins_a_watch = query(&parts, "limit").is_some_and(|limit| limit == PAGE);
+    let fate = stage
+        .lock()
+        .fate(operator, &parts.method, &what, begins_a_watch);
+    sleep(fate.before).await;
+    let answer = match fate.outcome {
+        Outcome::Refused(status) => Err(status),
+        Outcome::Unreachable => return Err("the connection was refused".into()),
+        Outcome::Answered | Outcome::Unanswered | Outcome::Broken => {
+            let mut stage = stage.lock();
+            let before = stage.store.version();
+            let answer = handle(&mut stage.store, &parts, &body);
+            let version = stage.store.version();
+            if parts.method != Method::GET && !what.contains("/events") {
+                let told = answer.as_ref().map_or_else(Refused::as_u16, |_| 200);
+                stage.tell(|| format!("operator {operator}: {what}: {told}"));
+            }
+            if version != before {
+                stage.check_writes_of(operator, before);
+            }
+            answer
+        }
+    };
+    sleep(fate.after).await;
+    match fate.outcome {
+        Outcome::Unanswered => Ok(response(Err(StatusCode::GATEWAY_TIMEOUT))),
+        Outcome::Broken => Err("the connection broke".into()),
+        _ => Ok(response(answer)),
+    }
+}
+
+fn response(answer: Result<Value, Refused>) -> Response<Answer> {
+    let (status, answer) = match answer {
+        Ok(answer) => (StatusCode::OK, answer),
+        Err(status) => (status, failure(status)),
+    };
+    Response::builder()
+        .status(status)
+        .body(whole(&answer))
+        .unwrap()
+}
+
+fn whole(answer: &Value) -> Answer {
+    let bytes = Bytes::from(serde_json::to_vec(answer).unwrap());
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+fn failure(status: StatusCode) -> Value {
+    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(),
+            "reason": status.canonical_reason().unwrap().replace(' ', ""), "message": "simulated" })
+}
+
+fn query(parts: &Parts, name: &str) -> Option<String> {
+    let pairs = parts.uri.query()?.split('&');
+    let value = pairs
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)?
+        .1;
+    Some(
+        value
+            .replace("%2F", "/")
+            .replace("%3D", "=")
+            .replace("%2C", ","),
+    )
+}
+
+/// Whether an object has all these labels.
+pub(super) fn is_selected(selector: &str, object: &Value) -> bool {
+    let mut wanted = selector.split(',').filter_map(|part| part.split_once('='));
+    wanted.all(|(label, value)| object["metadata"]["labels"][label] == value)
+}
+
+fn handle(store: &mut Store, parts: &Parts, body: &[u8]) -> Result<Value, Refused> {
+    let path = parts.uri.path();
+    let sent = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if path.starts_with("/apis/authorization.k8s.io/") {
+        return Ok(review());
+    }
+    match parts.method {
+        Method::GET if is_collection(path) => {
+            let selector = query(parts, "labelSelector").unwrap_or_default();
+            let items: Vec<_> = store
+                .list(path)
+                .map(|(_, object)| object)
+                .filter(|object| is_selected(&selector, object))
+                .collect();
+            let version = store.version().to_string();
+            Ok(json!({ "metadata": { "resourceVersion": version }, "items": items }))
+        }
+        Method::GET => store.get(path).cloned().ok_or(StatusCode::NOT_FOUND),
+        // Nobody reads them here.
+        _ if path.contains("/events") => Ok(sent()),
+        Method::POST => {
+            let object = sent();
+            let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+            store.create(&format!("{path}/{name}"), object)
+        }
+        Method::PATCH => {
+            let how = parts.headers.get(CONTENT_TYPE);
+            let how = How::read(how.map_or("", |how| how.to_str().unwrap()));
+            let manager = query(parts, "fieldManager").unwrap_or_default();
+            store.patch(path, how, &manager, sent())
+        }
+        Method::PUT => {
+            let object = sent();
+            let demanded = &object["metadata"]["resourceVersion"];
+            let there = store.get(path).ok_or(StatusCode::NOT_FOUND)?;
+            if !demanded.is_null() && *demanded != there["metadata"]["resourceVersion"] {
+                return Err(StatusCode::CONFLICT);
+            }
+            store.replace(path, object)
+        }
+        Method::DELETE => {
+            let sent = sent();
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let wanted = Preconditions {
+                uid: text(&sent["preconditions"]["uid"]),
+                version: text(&sent["preconditions"]["resourceVersion"]),
+            };
+            store.delete(path, &wanted, sent["propagationPolicy"] == "Orphan")
+        }
+        _ => Err(StatusCode::METHOD_NOT_ALLOWED),
+    }
+}
+
+/// `.../namespaces/team/secrets` is one, `.../namespaces/team/secrets/demo-salt` is not.
+fn is_collection(path: &str) -> bool {
+    path.split_once("/namespaces/team/")
+        .is_some_and(|(_, rest)| !rest.contains('/'))
+}
+
+/// The operator may do what its list says.
+fn review() -> Value {
+    let rules: Vec<_> = RIGHTS
+        .iter()
+        .map(|right| {
+            let rule = &right.rule;
+            json!({ "apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs })
+        })
+        .collect();
+    json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "metadata": {}, "spec": {},
+        "status": { "resourceRules": rules, "nonResourceRules": [], "incomplete": false },
+    })
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) struct Fate {
+    pub(crate) before: Duration,
+    pub(crate) outcome: Outcome,
+    pub(crate) after: Duration,
+}

@@ -1,0 +1,67 @@
+//! The operator and the nodes below it in simulated worlds: its real driver against an API server in memory, real node engines in the place
+//! of pods, and everything that may go wrong between them.
+//!
+//! A world is made from a seed. `SIMULATION_SEEDS` worlds are run, from `SIMULATION_FIRST` on (`random` for ones that nobody has seen); with
+//! `SIMULATION_SECONDS`, as many as fit.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+// The nodes' own simulation, of which the operator's needs the worlds and none of their scenarios.
+#[path = "../../../node/tests/simulation/chaos.rs"]
+#[allow(dead_code)]
+mod chaos;
+#[path = "../../../node/tests/simulation/clients.rs"]
+#[allow(dead_code)]
+mod clients;
+#[path = "../../../node/tests/simulation/disk.rs"]
+#[allow(dead_code)]
+mod disk;
+#[path = "../../../node/tests/simulation/handover.rs"]
+#[allow(dead_code)]
+mod handover;
+#[path = "../../../node/tests/simulation/history.rs"]
+#[allow(dead_code)]
+mod history;
+#[path = "../../../node/tests/simulation/impostor.rs"]
+#[allow(dead_code)]
+mod impostor;
+#[path = "../../../node/tests/simulation/invariants.rs"]
+#[allow(dead_code)]
+mod invariants;
+#[path = "../../../node/tests/simulation/network.rs"]
+#[allow(dead_code)]
+mod network;
+#[path = "../../../node/tests/simulation/node.rs"]
+#[allow(dead_code)]
+mod node;
+#[path = "../../../node/tests/simulation/owner.rs"]
+#[allow(dead_code)]
+mod owner;
+#[path = "../../../node/tests/simulation/script.rs"]
+#[allow(dead_code)]
+mod script;
+#[path = "../../../node/tests/simulation/story.rs"]
+#[allow(dead_code)]
+mod story;
+#[path = "../../../node/tests/simulation/values.rs"]
+#[allow(dead_code)]
+mod values;
+#[path = "../../../node/tests/simulation/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+mod faults;
+mod kubernetes;
+mod nodes;
+mod operators;
+mod promises;
+mod runs;
+mod stage;
+mod switches;
+mod users;

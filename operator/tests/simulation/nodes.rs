@@ -1,0 +1,174 @@
+//! What answers the operator in the place of nodes: the engines of the world.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use opensecureconf_node::cluster::{FenceReason as Fenced, MemberName, OwnerOrder, State};
+use opensecureconf_operator::{
+    cluster::salt::Salt,
+    node::{CommandError, FenceReason, NodeCommand, NodeDetails, NodeMember, SimulatedNodes},
+};
+use tokio::time::sleep;
+
+use crate::{
+    faults::Outcome,
+    kubernetes::names::ordinal,
+    stage::{Shared, Stage},
+    world::NodeId,
+};
+
+/// How long the operator waits for a node.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether an order was carried out.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The nodes, as operators reach them.
+pub(crate) struct Nodes(pub(crate) Shared);
+
+impl std::fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Nodes")
+    }
+}
+
+impl Nodes {
+    /// Asks a node something that changes nothing; the answer may be lost, or late.
+    async fn ask<T>(&self, address: &str, what: impl Fn(&Stage, NodeId) -> Option<T>) -> Option<T> {
+        let fate = self.0.lock().fate_at_a_node(false);
+        sleep(fate.before).await;
+        let answer = {
+            let stage = self.0.lock();
+            let node = reached(&stage, address)?;
+            what(&stage, node)
+        };
+        sleep(fate.after).await;
+        answer.filter(|_| matches!(fate.outcome, Outcome::Answered))
+    }
+}
+
+/// The node at an address such as `demo-0.demo-nodes.team.svc:9001`, where its process runs.
+fn reached(stage: &Stage, address: &str) -> Option<NodeId> {
+    let number = ordinal(address.split('.').next()?)?;
+    let node = stage.world.nodes.get(number)?;
+    node.engine.is_some().then_some(number)
+}
+
+impl SimulatedNodes for Nodes {
+    fn status<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Option<NodeDetails>> {
+        Box::pin(self.ask(address, details))
+    }
+
+    fn salt<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Option<Salt>> {
+        Box::pin(self.ask(address, |stage, node| {
+            let durable = stage.world.nodes[node].disk.durable();
+            Salt::read(durable.salt.as_ref()?.bytes())
+        }))
+    }
+
+    fn command<'a>(
+        &'a self,
+        address: &'a str,
+        command: &'a NodeCommand<'a>,
+    ) -> BoxFuture<'a, Result<(), CommandError>> {
+        Box::pin(async move {
+            let refused = |text: &str| CommandError::Refused {
+                address: address.to_owned(),
+                text: text.to_owned(),
+            };
+            let fate = self.0.lock().fate_at_a_node(true);
+            sleep(fate.before).await;
+            if matches!(fate.outcome, Outcome::Refused(_) | Outcome::Unreachable) {
+                return Err(refused("it is not reached"));
+            }
+            let order = {
+                let mut stage = self.0.lock();
+                let node = reached(&stage, address).ok_or_else(|| refused("it is down"))?;
+                let order =
+                    order(&mut stage, command).ok_or_else(|| refused("it makes no sense"))?;
+                stage.world.order(node, order)
+            };
+            let mut waited = Duration::ZERO;
+            let result = loop {
+                sleep(LOOK).await;
+                waited += LOOK;
+                let answer = self.0.lock().world.orders[order].clone();
+                match answer {
+                    Some(answer) => break answer,
+                    None if waited >= PATIENCE => return Err(refused("it does not answer")),
+                    None => {}
+                }
+            };
+            if !matches!(fate.outcome, Outcome::Answered) {
+                return Err(refused("its answer is lost"));
+            }
+            result
+                .map(drop)
+                .map_err(|refusal| refused(&refusal.to_string()))
+        })
+    }
+}
+
+fn order(stage: &mut Stage, command: &NodeCommand<'_>) -> Option<OwnerOrder> {
+    Some(match command {
+        NodeCommand::Bootstrap { incarnation } => OwnerOrder::Found {
+            incarnation: incarnation.parse().ok()?,
+            mounted: stage.world.mounted.clone(),
+        },
+        NodeCommand::Leave => OwnerOrder::Leave,
+        NodeCommand::Remove { name, incarnation } => {
+            let incarnation = incarnation.parse().ok()?;
+            let has_left = stage.world.nodes.iter().any(|node| {
+                let states = node.disk.durable().roster.states(stage.world.rules);
+                states.get(&incarnation) == Some(&State::Left)
+            });
+            if has_left {
+                // Others stand by what it acknowledged.
+                stage
+                    .world
+                    .history
+                    .void(incarnation, "removed by its owner");
+            }
+            OwnerOrder::Remove {
+                name: MemberName::new(*name),
+                incarnation,
+                force: false,
+            }
+        }
+    })
+}
+
+/// What a node says of itself.
+fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
+    let view = stage.world.view(node)?;
+    let durable = stage.world.nodes[node].disk.durable();
+    let salt = durable.salt.as_ref().or(stage.world.mounted.as_ref());
+    let live = durable.rows.values().filter(|row| !row.row.is_tombstone());
+    Some(NodeDetails {
+        version: "simulated".to_owned(),
+        incarnation: view.incarnation.to_string(),
+        state: view.state.to_owned(),
+        cluster_uid: view.founding.map(|founding| founding.to_string()),
+        ready: view.not_ready.is_none(),
+        reasons: view.not_ready.into_iter().collect(),
+        fenced: view.fenced.map(|reason| match reason {
+            Fenced::BelowPurgeMark => FenceReason::BelowPurgeMark,
+            _ => FenceReason::Other,
+        }),
+        salt_fingerprint: salt.map(|salt| salt.fingerprint().to_string()),
+        entries: i64::try_from(live.count()).unwrap(),
+        writes: Some("accepted".to_owned()),
+        members: view
+            .members
+            .iter()
+            .map(|member| NodeMember {
+                name: member.name.clone(),
+                incarnation: member.incarnation.to_string(),
+                state: member.state.to_owned(),
+                reachable: member.reachable,
+                lag: member.lag,
+                behind: member.behind,
+            })
+            .collect(),
+        tls: None,
+    })
+}

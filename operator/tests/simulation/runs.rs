@@ -1,0 +1,239 @@
+//! Many worlds, one after the other: their seeds, how long they last, and what is told when one fails.
+
+use std::{
+    sync::Mutex,
+    sync::Once,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use opensecureconf_operator::cluster::rules::{Rule, Rules};
+use rand::RngExt;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    operators::Operators,
+    stage::{STEP, Shared, Stage},
+    users::{Plot, Users},
+};
+
+/// Worlds of an ordinary run.
+const SEEDS: u64 = 40;
+/// How long an ordinary run takes at most.
+const SECONDS: Duration = Duration::from_secs(60);
+/// How long faults go on in a world.
+const CHAOS: Duration = Duration::from_secs(120);
+/// How long a world may take to come to rest after that.
+const REST: Duration = Duration::from_mins(15);
+/// When nothing of before is under way any more.
+const LATE: Duration = Duration::from_secs(40);
+/// Lines of a story that are shown.
+const LINES: usize = 150;
+
+/// What became of a world.
+pub(crate) struct Lived {
+    pub(crate) broken: Option<String>,
+    pub(crate) time: Duration,
+    pub(crate) story: String,
+    /// How many changes the API server saw.
+    pub(crate) changes: u64,
+}
+
+/// Lives through one world.
+pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> Lived {
+    live_with(seed, rules, &Plot::ANY, told)
+}
+
+/// Lives through one in which this happens.
+pub(crate) fn live_with(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        rustls::crypto::aws_lc_rs::default_provider()
+            .install_default()
+            .unwrap();
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(live_on(seed, rules, plot, told))
+}
+
+async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
+    let shared = Shared::new(Stage::new(seed, rules, told));
+    let mut users = Users::begin(&mut shared.lock(), plot.menu);
+    let mut operators = Operators::default();
+    operators.start(&shared);
+    if plot.is_crowded {
+        shared.lock().faults.silence_nodes();
+    }
+    if shared.lock().random.random_bool(0.3) || plot.is_crowded {
+        operators.start(&shared);
+    }
+    while !is_over(&shared, CHAOS) {
+        step(&shared, &mut operators).await;
+        users.act(&shared, &mut operators);
+    }
+    {
+        let mut stage = shared.lock();
+        stage.heal();
+        stage.ask(|spec| {
+            spec["hibernate"] = json!(false);
+            spec["paused"] = json!(false);
+        });
+    }
+    while operators.count() > 1 {
+        operators.end_one(&shared);
+    }
+    let end = shared.lock().world.time + REST;
+    // What was sent before may still arrive.
+    let later = shared.lock().world.time + LATE;
+    while !is_over(&shared, later) {
+        step(&shared, &mut operators).await;
+    }
+    shared.lock().put_salt_back();
+    let mut rested = 0;
+    while rested < 100 && !is_over(&shared, end) {
+        step(&shared, &mut operators).await;
+        let is_at_rest = shared.lock().unfinished().is_none();
+        rested = if is_at_rest { rested + 1 } else { 0 };
+    }
+    let mut stage = shared.lock();
+    if rested < 100 && stage.world.broken.is_none() {
+        let why = stage.unfinished().unwrap_or_default();
+        stage
+            .world
+            .break_off(format!("it does not come to rest: {why}"));
+    }
+    if stage.world.broken.is_none() {
+        stage.world.check_the_end();
+    }
+    Lived {
+        broken: stage.world.broken.clone(),
+        time: stage.world.time,
+        story: format!(
+            "{}\n{}",
+            stage.world.story.last(lines()),
+            stage.world.portrait()
+        ),
+        changes: stage.store.version(),
+    }
+}
+
+fn is_over(shared: &Shared, end: Duration) -> bool {
+    let stage = shared.lock();
+    stage.world.broken.is_some() || stage.world.time >= end
+}
+
+/// A little time passes for everybody; operators that are to end do, and there is always one.
+async fn step(shared: &Shared, operators: &mut Operators) {
+    sleep(STEP).await;
+    let doomed = {
+        let mut stage = shared.lock();
+        stage.step();
+        std::mem::take(&mut stage.doomed)
+    };
+    for operator in doomed {
+        operators.end(operator, shared);
+    }
+    if operators.count() == 0 {
+        operators.start(shared);
+    }
+}
+
+fn lines() -> usize {
+    setting("SIMULATION_LINES").map_or(LINES, |lines| usize::try_from(lines).unwrap())
+}
+
+fn setting(name: &str) -> Option<u64> {
+    match std::env::var(name).ok()?.as_str() {
+        "" => None,
+        // Small enough to be counted on from.
+        "random" => Some(rand::random::<u32>().into()),
+        number => Some(number.parse().unwrap_or_else(|_| {
+            panic!("{name}={number} is neither a number nor \"random\"");
+        })),
+    }
+}
+
+/// The rules in force: all, or all but the one that `SIMULATION_WITHOUT` names.
+fn rules() -> Rules {
+    let name = std::env::var("SIMULATION_WITHOUT").unwrap_or_default();
+    Rule::ALL
+        .iter()
+        .find(|rule| format!("{rule:?}") == name)
+        .map_or(Rules::ALL, |rule| Rules::without(*rule))
+}
+
+#[test]
+fn any_world_keeps_its_promises() {
+    let first = setting("SIMULATION_FIRST").unwrap_or(1);
+    let (seconds, seeds) = match (setting("SIMULATION_SECONDS"), setting("SIMULATION_SEEDS")) {
+        (None, None) => (Some(SECONDS), SEEDS),
+        (seconds, seeds) => (
+            seconds.map(Duration::from_secs),
+            seeds.unwrap_or(u64::MAX / 2),
+        ),
+    };
+    let began = Instant::now();
+    let next = AtomicU64::new(first);
+    let done = AtomicU64::new(0);
+    let simulated = AtomicU64::new(0);
+    let failed = Mutex::new(Vec::new());
+    let most = setting("SIMULATION_FAILURES").unwrap_or(1);
+    let told = std::env::var_os("SIMULATION_STORY").is_some();
+    println!("SIMULATION_FIRST={first}");
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let over = seconds.is_some_and(|seconds| began.elapsed() > seconds);
+                    if over || seed >= first + seeds || failed.lock().unwrap().len() as u64 >= most
+                    {
+                        return;
+                    }
+                    let lived = live(seed, rules(), told);
+                    done.fetch_add(1, Ordering::Relaxed);
+                    simulated.fetch_add(lived.time.as_secs(), Ordering::Relaxed);
+                    if let Some(broken) = lived.broken {
+                        failed.lock().unwrap().push((seed, broken));
+                    }
+                }
+            });
+        }
+    });
+    println!(
+        "{} worlds, {:.1} simulated hours, in {:.0} s",
+        done.load(Ordering::Relaxed),
+        Duration::from_secs(simulated.load(Ordering::Relaxed)).as_secs_f64() / 3600.0,
+        began.elapsed().as_secs_f64()
+    );
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    for (seed, broken) in &failed {
+        println!("seed {seed}: {broken}");
+    }
+    if let Some((seed, _)) = failed.first() {
+        let lived = live(*seed, rules(), true);
+        panic!(
+            "seed {seed}: {}\n{}\nreplay: SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test -p opensecureconf-operator --test simulation \
+             -- any_world",
+            lived.broken.as_deref().unwrap_or("nothing is broken"),
+            lived.story,
+        );
+    }
+}
+
+#[test]
+fn a_seed_is_one_world() {
+    for seed in 1..3 {
+        let [one, other] = [0, 1].map(|_| live(seed, Rules::ALL, false));
+        assert_eq!(
+            (one.changes, one.time, one.broken),
+            (other.changes, other.time, other.broken)
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! Everything of a world but the operators: what the API server keeps, the nodes, and what goes on between them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use opensecureconf_node::{cluster, domain::Incarnation};
+use opensecureconf_operator::cluster::rules::Rules;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::json;
+
+use crate::{
+    faults::Faults,
+    kubernetes::{kubelet::Running, names, store::Store},
+    world::{Happening, World},
+};
+
+/// An operator's process, by its number.
+pub(crate) type OperatorId = usize;
+
+/// How long a step is.
+pub(crate) const STEP: Duration = Duration::from_millis(50);
+
+/// The stage, as tasks share it.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Mutex<Stage>>);
+
+impl Shared {
+    pub(crate) fn new(stage: Stage) -> Self {
+        Self(Arc::new(Mutex::new(stage)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// What operators meet.
+pub(crate) struct Stage {
+    pub(crate) store: Store,
+    pub(crate) world: World,
+    pub(crate) random: StdRng,
+    pub(crate) faults: Faults,
+    /// The rules that operators go by.
+    pub(crate) rules: Rules,
+    /// What operators that start from now on take for the nodes' image.
+    pub(crate) node_image: String,
+    /// Which claim the disk of a node belongs to.
+    pub(crate) volumes: BTreeMap<usize, String>,
+    pub(crate) running: BTreeMap<usize, Running>,
+    /// Operators that are to end.
+    pub(crate) doomed: Vec<OperatorId>,
+    /// All salts that the Secret ever had.
+    pub(crate) salts: BTreeSet<String>,
+    /// Lives that users gave up, and whether by force.
+    pub(crate) given_up: BTreeMap<Incarnation, bool>,
+    /// Nodes that served when an operator took their pods away, and have not come back.
+    pub(crate) away: BTreeSet<usize>,
+    /// Since when nodes do not reach each other.
+    pub(crate) apart_since: Option<Duration>,
+    steps: u64,
+}
+
+impl Stage {
+    pub(crate) fn new(seed: u64, rules: Rules, told: bool) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut world = World::new(random.random(), cluster::Rules::ALL, told);
+        world.profile.client_pause = Duration::from_millis(500);
+        world.later(Duration::from_millis(1), Happening::Client);
+        let mut store = Store::new();
+        store
+            .create(
+                names::STORAGE_CLASS,
+                json!({ "metadata": { "name": "fast" }, "provisioner": "simulated", "allowVolumeExpansion": true }),
+            )
+            .unwrap();
+        // A client may come before there is any node.
+        world.add_node(&format!("{}-0", names::CLUSTER));
+        Self {
+            store,
+            world,
+            faults: Faults::any(&mut random),
+            random,
+            rules,
+            node_image: "node:1".to_owned(),
+            volumes: BTreeMap::new(),
+            running: BTreeMap::new(),
+            doomed: Vec::new(),
+            salts: BTreeSet::new(),
+            given_up: BTreeMap::new(),
+            away: BTreeSet::new(),
+            apart_since: None,
+            steps: 0,
+        }
+    }
+
+    /// Lets a little time pass for nodes, controllers and kubelets.
+    pub(crate) fn step(&mut self) {
+        self.steps += 1;
+        self.world.pass(STEP);
+        let now = self.world.time;
+        self.store.tell_time(now);
+        if self.random.random_bool(0.2) {
+            self.store.control_the_set();
+        }
+        if self.steps.is_multiple_of(4) {
+            self.look_after_pods();
+            self.look_after_claims();
+            self.retire_those_that_are_gone();
+            self.check_everything();
+        }
+        if self.random.random_bool(0.1) {
+            self.store.collect_garbage();
+        }
+        if self.random.random_bool(0.03) {
+            self.refresh_files();
+        }
+    }
+
+    /// Who has no pod and is not wanted is not waited for.
+    fn retire_those_that_are_gone(&mut self) {
+        let wanted = self.replicas();
+        for number in 1..self.world.nodes.len() {
+            let is_there = self.running.contains_key(&number);
+            let retired = number >= wanted && !is_there;
+            self.world.nodes[number].retired = retired;
+        }
+    }
+
+    /// How many nodes the resource asks for.
+    pub(crate) fn replicas(&self) -> usize {
+        let resource = self.store.get(names::RESOURCE);
+        let replicas = resource.and_then(|resource| resource["spec"]["replicas"].as_u64());
+        usize::try_from(replicas.unwrap_or(3)).unwrap()
+    }
+
+    /// Tells what happens.
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        let time = self.world.time;
+        self.world.story.tell(time, line);
+    }
+
+    /// Everything works from now on.
+    pub(crate) fn heal(&mut self) {
+        self.tell(|| "everything works again".to_owned());
+        self.faults = Faults::default();
+        self.world.network.heal();
+    }
+}

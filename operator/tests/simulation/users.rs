@@ -1,0 +1,278 @@
+//! What people do with their cluster meanwhile: everything that a resource can ask for, and a mishap or two.
+
+use std::time::Duration;
+
+use rand::{RngExt, seq::IndexedRandom};
+use serde_json::{Value, json};
+
+use crate::{
+    kubernetes::{
+        names::{CLUSTER, RESOURCE, SALT, claim, pod},
+        store::Preconditions,
+    },
+    operators::Operators,
+    stage::{Shared, Stage},
+};
+
+/// Something that somebody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Image,
+    Restart,
+    Scale,
+    Hibernate,
+    Wake,
+    Grow,
+    Rebuild,
+    RebuildByForce,
+    DrainOne,
+    CrashOne,
+    LoseSalt,
+    LoseDisk,
+    Pause,
+    GoOn,
+    PartNodes,
+    JoinNodes,
+    RestartOperator,
+    AnotherOperator,
+    NewRelease,
+}
+
+impl Act {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Image,
+        Self::Image,
+        Self::Restart,
+        Self::Scale,
+        Self::Scale,
+        Self::Hibernate,
+        Self::Wake,
+        Self::Grow,
+        Self::Rebuild,
+        Self::RebuildByForce,
+        Self::DrainOne,
+        Self::CrashOne,
+        Self::LoseSalt,
+        Self::LoseDisk,
+        Self::Pause,
+        Self::GoOn,
+        Self::GoOn,
+        Self::PartNodes,
+        Self::JoinNodes,
+        Self::RestartOperator,
+        Self::AnotherOperator,
+        Self::NewRelease,
+    ];
+    /// While a cluster comes into being.
+    const BEGINNING: &[Self] = &[
+        Self::CrashOne,
+        Self::PartNodes,
+        Self::JoinNodes,
+        Self::RestartOperator,
+        Self::AnotherOperator,
+    ];
+}
+
+/// What happens in a world.
+#[derive(Debug)]
+pub(crate) struct Plot {
+    /// What people do once the cluster has come into being.
+    pub(crate) menu: &'static [Act],
+    /// Whether there are two operators from the beginning on, to whom nodes often do not answer.
+    pub(crate) is_crowded: bool,
+}
+
+impl Plot {
+    /// Everything.
+    pub(crate) const ANY: Self = Self::of(Act::ALL);
+
+    pub(crate) const fn of(menu: &'static [Act]) -> Self {
+        Self {
+            menu,
+            is_crowded: false,
+        }
+    }
+
+    /// The same with two operators.
+    pub(crate) const fn crowded(menu: &'static [Act]) -> Self {
+        Self {
+            menu,
+            is_crowded: true,
+        }
+    }
+}
+
+/// Who does it, and when next.
+pub(crate) struct Users {
+    /// What they do once the cluster has come into being.
+    menu: &'static [Act],
+    next: Duration,
+    pause: u64,
+    number: u64,
+}
+
+impl Users {
+    /// Somebody makes a cluster.
+    pub(crate) fn begin(stage: &mut Stage, menu: &'static [Act]) -> Self {
+        let replicas = *[1, 2, 3, 3, 3].choose(&mut stage.random).unwrap();
+        let retention = *["Retain", "Delete"].choose(&mut stage.random).unwrap();
+        let resource = json!({
+            "apiVersion": "opensecureconf.io/v1alpha1", "kind": "OpenSecureConfCluster",
+            "metadata": { "name": CLUSTER },
+            "spec": {
+                "replicas": replicas, "image": "node:0",
+                "storage": { "size": "1Gi", "storageClassName": "fast",
+                             "retention": { "whenDeleted": "Retain", "whenScaled": retention } },
+            },
+        });
+        stage.store.create(RESOURCE, resource).unwrap();
+        Self {
+            menu,
+            next: Duration::from_secs(1),
+            pause: stage.random.random_range(3_000..25_000),
+            number: 0,
+        }
+    }
+
+    /// Perhaps somebody does something now.
+    pub(crate) fn act(&mut self, shared: &Shared, operators: &mut Operators) {
+        let mut stage = shared.lock();
+        if stage.world.time < self.next {
+            return;
+        }
+        let pause = stage.random.random_range(self.pause / 4..self.pause * 2);
+        self.next = stage.world.time + Duration::from_millis(pause);
+        self.number += 1;
+        let has_begun = stage.has_begun();
+        let menu = if has_begun { self.menu } else { Act::BEGINNING };
+        let act = *menu.choose(&mut stage.random).unwrap();
+        stage.tell(|| format!("somebody does this: {act:?}"));
+        let number = self.number;
+        match act {
+            Act::Image => stage.ask(|spec| spec["image"] = json!(format!("node:{number}"))),
+            Act::Restart => stage.ask(|spec| {
+                spec["restartedAt"] = json!(format!("2026-01-01T00:00:{:02}Z", number % 60));
+            }),
+            Act::Scale => {
+                let replicas = stage.random.random_range(1..=4);
+                stage.ask(|spec| spec["replicas"] = json!(replicas));
+            }
+            Act::Hibernate => stage.ask(|spec| spec["hibernate"] = json!(true)),
+            Act::Wake => stage.ask(|spec| spec["hibernate"] = json!(false)),
+            Act::Grow => stage.ask(|spec| {
+                spec["storage"]["size"] = json!(format!("{}Gi", number + 1));
+            }),
+            Act::Rebuild => stage.rebuild(false),
+            Act::RebuildByForce => stage.rebuild(true),
+            Act::DrainOne => {
+                let path = pod(stage.any_node());
+                let _ = stage.store.delete(&path, &Preconditions::default(), false);
+            }
+            Act::CrashOne => {
+                let node = stage.any_node();
+                stage.world.crash(node);
+            }
+            Act::LoseSalt => {
+                // Nodes have it as long as they run.
+                if stage.all_serve_but(None) {
+                    stage.store.remove(SALT);
+                }
+            }
+            Act::LoseDisk => stage.lose_disk(),
+            Act::Pause => stage.ask(|spec| spec["paused"] = json!(true)),
+            Act::GoOn => stage.ask(|spec| spec["paused"] = json!(false)),
+            Act::PartNodes => {
+                let (one, other) = (stage.any_node(), stage.any_node());
+                if one != other {
+                    stage.world.network.part(one, other);
+                }
+            }
+            Act::JoinNodes => stage.world.network.heal(),
+            Act::NewRelease => stage.node_image = format!("node:{number}"),
+            Act::RestartOperator | Act::AnotherOperator => {}
+        }
+        drop(stage);
+        if matches!(act, Act::RestartOperator | Act::NewRelease) {
+            operators.end_one(shared);
+        }
+        if act == Act::AnotherOperator && operators.count() < 2 {
+            operators.start(shared);
+        }
+    }
+}
+
+impl Stage {
+    /// Whether the cluster has come into being.
+    fn has_begun(&self) -> bool {
+        let resource = self.store.get(RESOURCE).unwrap();
+        let conditions = resource["status"]["conditions"].as_array();
+        let mut conditions = conditions.into_iter().flatten();
+        !self.world.foundings.is_empty()
+            && (self.given_up.len() + self.steps_of_users() > 0
+                || conditions.any(|told| told["type"] == "Ready" && told["status"] == "True"))
+    }
+
+    fn steps_of_users(&self) -> usize {
+        let resource = self.store.get(RESOURCE).unwrap();
+        usize::from(resource["metadata"]["generation"] != 1)
+    }
+
+    /// Changes what is asked for.
+    pub(crate) fn ask(&mut self, how: impl FnOnce(&mut Value)) {
+        self.store
+            .change(RESOURCE, |resource| how(&mut resource["spec"]));
+    }
+
+    fn all_serve_but(&self, one: Option<usize>) -> bool {
+        let wanted = 0..self.replicas();
+        wanted
+            .filter(|number| Some(*number) != one)
+            .all(|number| number < self.world.nodes.len() && self.world.is_ready(number))
+    }
+
+    /// Somebody puts a salt back that operators could not get from nodes, as their status says.
+    pub(crate) fn put_salt_back(&mut self) {
+        if let Some(salt) = self.salts.first().cloned()
+            && self.store.get(SALT).is_none()
+        {
+            self.tell(|| "somebody puts the salt back".to_owned());
+            let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": format!("{CLUSTER}-salt") },
+                "data": { "salt": salt } });
+            self.store.create(SALT, secret).unwrap();
+        }
+    }
+
+    fn any_node(&mut self) -> usize {
+        let most = self.replicas().min(self.world.nodes.len());
+        self.random.random_range(0..most)
+    }
+
+    /// A machine takes a disk along: somebody deletes the claim of a node, and its pod, where the others have what it had.
+    fn lose_disk(&mut self) {
+        let number = self.any_node();
+        if self.replicas() < 2 || !self.all_serve_but(Some(number)) {
+            return;
+        }
+        let incarnation = self.world.nodes[number].disk.durable().incarnation;
+        self.given_up.insert(incarnation, true);
+        for path in [claim(number), pod(number)] {
+            let _ = self.store.delete(&path, &Preconditions::default(), false);
+        }
+    }
+
+    /// Somebody wants a node anew.
+    fn rebuild(&mut self, force: bool) {
+        let number = self.any_node();
+        // Whoever gives up the last copy by force has nothing.
+        if force && (self.replicas() < 2 || !self.all_serve_but(Some(number))) {
+            return;
+        }
+        let incarnation = self.world.nodes[number].disk.durable().incarnation;
+        self.given_up
+            .entry(incarnation)
+            .and_modify(|forced| *forced |= force)
+            .or_insert(force);
+        let entry = json!({ "name": format!("{CLUSTER}-{number}"), "incarnation": incarnation.to_string(), "force": force });
+        self.ask(|spec| spec["rebuildMembers"] = json!([entry]));
+    }
+}
