@@ -25,6 +25,18 @@ pub(crate) enum Outcome {
     Broken,
 }
 
+/// What goes wrong in a world with calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Whatever chance says.
+    Any,
+    Nothing,
+    /// Nodes often do not answer.
+    SilentNodes,
+    /// Calls often take seconds.
+    SlowCalls,
+}
+
 /// How often things go wrong in a world.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
@@ -42,7 +54,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// Those of one world.
-    pub(crate) fn any(random: &mut StdRng) -> Self {
+    fn any(random: &mut StdRng) -> Self {
         Self {
             refused: *[0.0, 0.003, 0.02].choose(random).unwrap(),
             lost: *[0.0, 0.02, 0.1].choose(random).unwrap(),
@@ -54,9 +66,25 @@ impl Faults {
         }
     }
 
-    /// Nodes often do not answer.
-    pub(crate) fn silence_nodes(&mut self) {
-        self.silent = 0.4;
+    /// Those of a world of this kind.
+    pub(crate) fn of(trouble: Trouble, random: &mut StdRng) -> Self {
+        match trouble {
+            Trouble::Any => Self::any(random),
+            Trouble::Nothing => Self::default(),
+            Trouble::SilentNodes => Self {
+                silent: 0.4,
+                ..Self::any(random)
+            },
+            Trouble::SlowCalls => Self {
+                slow: 0.3,
+                ..Self::default()
+            },
+        }
+    }
+
+    /// For how long an operator may go by what it knew before.
+    pub(crate) fn longest_reconcile(&self) -> Duration {
+        Duration::from_secs(if self.slow > 0.0 { 60 } else { 20 })
     }
 }
 

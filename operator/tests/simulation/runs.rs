@@ -62,13 +62,10 @@ pub(crate) fn live_with(seed: u64, rules: Rules, plot: &'static Plot, told: bool
 }
 
 async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
-    let shared = Shared::new(Stage::new(seed, rules, told));
+    let shared = Shared::new(Stage::new(seed, rules, plot.trouble, told));
     let mut users = Users::begin(&mut shared.lock(), plot.menu);
     let mut operators = Operators::default();
     operators.start(&shared);
-    if plot.is_crowded {
-        shared.lock().faults.silence_nodes();
-    }
     if shared.lock().random.random_bool(0.3) || plot.is_crowded {
         operators.start(&shared);
     }

@@ -177,14 +177,12 @@ impl Situation<'_> {
     fn going_and_away(&self) -> Option<usize> {
         let is_new = |since: Timestamp| self.now.duration_since(since) < PATIENCE;
         (self.wanted..self.there).find(|ordinal| {
-            match self.pods.iter().find(|pod| pod.ordinal == *ordinal) {
-                Some(pod) => pod.is(PodState::NotReady) && pod.since.is_some_and(is_new),
-                None => {
-                    let mut refused = self.refused.iter();
-                    let refused = refused.find(|(refused, _)| refused == ordinal);
-                    refused.is_none_or(|(_, since)| is_new(*since))
-                }
+            if let Some(pod) = self.pods.iter().find(|pod| pod.ordinal == *ordinal) {
+                return pod.is(PodState::NotReady) && pod.since.is_some_and(is_new);
             }
+            let mut refused = self.refused.iter();
+            let refused = refused.find(|(refused, _)| refused == ordinal);
+            refused.is_none_or(|(_, since)| is_new(*since))
         })
     }
 
