@@ -33,8 +33,8 @@ pub(crate) enum Trouble {
     Nothing,
     /// Nodes often do not answer.
     SilentNodes,
-    /// Calls often take seconds.
-    SlowCalls,
+    /// What is written often takes seconds.
+    SlowWrites,
 }
 
 /// How often things go wrong in a world.
@@ -45,6 +45,8 @@ pub(crate) struct Faults {
     /// Nodes that do not answer an operator.
     silent: f64,
     slow: f64,
+    /// The same of what is written.
+    slow_writes: f64,
     /// Watches that show something later than others by seconds.
     stale: f64,
     watch_ends: f64,
@@ -63,6 +65,7 @@ impl Faults {
             stale: *[0.0, 0.1, 0.4].choose(random).unwrap(),
             watch_ends: *[0.0, 0.02].choose(random).unwrap(),
             crash: *[0.0, 0.002, 0.01].choose(random).unwrap(),
+            slow_writes: 0.0,
         }
     }
 
@@ -75,8 +78,8 @@ impl Faults {
                 silent: 0.4,
                 ..Self::any(random)
             },
-            Trouble::SlowCalls => Self {
-                slow: 0.3,
+            Trouble::SlowWrites => Self {
+                slow_writes: 0.4,
                 ..Self::default()
             },
         }
@@ -84,7 +87,11 @@ impl Faults {
 
     /// For how long an operator may go by what it knew before.
     pub(crate) fn longest_reconcile(&self) -> Duration {
-        Duration::from_secs(if self.slow > 0.0 { 60 } else { 20 })
+        Duration::from_secs(if self.slow + self.slow_writes > 0.0 {
+            60
+        } else {
+            20
+        })
     }
 }
 
@@ -136,8 +143,14 @@ impl Stage {
             refused,
             lost,
             slow,
+            slow_writes,
             ..
         } = self.faults;
+        let slow = if is_write {
+            slow.max(slow_writes)
+        } else {
+            slow
+        };
         let random = &mut self.random;
         let mut delay = || {
             Duration::from_millis(if random.random_bool(slow) {

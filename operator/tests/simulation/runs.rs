@@ -21,9 +21,9 @@ use crate::{
 /// Worlds of an ordinary run.
 const SEEDS: u64 = 40;
 /// How long an ordinary run takes at most.
-const SECONDS: Duration = Duration::from_secs(60);
+const SECONDS: Duration = Duration::from_mins(1);
 /// How long faults go on in a world.
-const CHAOS: Duration = Duration::from_secs(120);
+const CHAOS: Duration = Duration::from_mins(2);
 /// How long a world may take to come to rest after that.
 const REST: Duration = Duration::from_mins(15);
 /// When nothing of before is under way any more.

@@ -49,9 +49,9 @@ macro_rules! switches {
 switches! {
     pods_go_one_at_a_time: PodsGoOneAtATime from 1 by Plot::of(&[Image]);
     replaced_nodes_are_in_sync:
-        ReplacedNodesAreInSync from 1 by Plot::of(&[Image, PartNodes]).with(Trouble::Nothing);
+        ReplacedNodesAreInSync from 8 by Plot::of(&[Image, PartNodes]).with(Trouble::Nothing);
     nothing_else_is_deleted:
-        NothingElseIsDeleted from 1 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowCalls).crowded();
+        NothingElseIsDeleted from 9 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded();
     marks_come_before_orders:
         MarksComeBeforeOrders from 23 by Plot::of(&[AnotherOperator, RestartOperator]).with(Trouble::SilentNodes).crowded();
     salts_are_made_once: SaltsAreMadeOnce from 4 by Plot::of(&[AnotherOperator]).crowded();
