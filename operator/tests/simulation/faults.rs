@@ -25,6 +25,18 @@ pub(crate) enum Outcome {
     Broken,
 }
 
+/// What goes wrong in a world with calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Whatever chance says.
+    Any,
+    Nothing,
+    /// Nodes often do not answer.
+    SilentNodes,
+    /// What is written often takes seconds.
+    SlowWrites,
+}
+
 /// How often things go wrong in a world.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
@@ -33,6 +45,8 @@ pub(crate) struct Faults {
     /// Nodes that do not answer an operator.
     silent: f64,
     slow: f64,
+    /// The same of what is written.
+    slow_writes: f64,
     /// Watches that show something later than others by seconds.
     stale: f64,
     watch_ends: f64,
@@ -42,7 +56,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// Those of one world.
-    pub(crate) fn any(random: &mut StdRng) -> Self {
+    fn any(random: &mut StdRng) -> Self {
         Self {
             refused: *[0.0, 0.003, 0.02].choose(random).unwrap(),
             lost: *[0.0, 0.02, 0.1].choose(random).unwrap(),
@@ -51,12 +65,33 @@ impl Faults {
             stale: *[0.0, 0.1, 0.4].choose(random).unwrap(),
             watch_ends: *[0.0, 0.02].choose(random).unwrap(),
             crash: *[0.0, 0.002, 0.01].choose(random).unwrap(),
+            slow_writes: 0.0,
         }
     }
 
-    /// Nodes often do not answer.
-    pub(crate) fn silence_nodes(&mut self) {
-        self.silent = 0.4;
+    /// Those of a world of this kind.
+    pub(crate) fn of(trouble: Trouble, random: &mut StdRng) -> Self {
+        match trouble {
+            Trouble::Any => Self::any(random),
+            Trouble::Nothing => Self::default(),
+            Trouble::SilentNodes => Self {
+                silent: 0.4,
+                ..Self::any(random)
+            },
+            Trouble::SlowWrites => Self {
+                slow_writes: 0.4,
+                ..Self::default()
+            },
+        }
+    }
+
+    /// For how long an operator may go by what it knew before.
+    pub(crate) fn longest_reconcile(&self) -> Duration {
+        Duration::from_secs(if self.slow + self.slow_writes > 0.0 {
+            60
+        } else {
+            20
+        })
     }
 }
 
@@ -108,8 +143,14 @@ impl Stage {
             refused,
             lost,
             slow,
+            slow_writes,
             ..
         } = self.faults;
+        let slow = if is_write {
+            slow.max(slow_writes)
+        } else {
+            slow
+        };
         let random = &mut self.random;
         let mut delay = || {
             Duration::from_millis(if random.random_bool(slow) {

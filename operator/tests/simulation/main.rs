@@ -14,46 +14,46 @@
 
 // The nodes' own simulation, of which the operator's needs the worlds and none of their scenarios.
 #[path = "../../../node/tests/simulation/chaos.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod chaos;
 #[path = "../../../node/tests/simulation/clients.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod clients;
 #[path = "../../../node/tests/simulation/disk.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod disk;
 #[path = "../../../node/tests/simulation/handover.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod handover;
 #[path = "../../../node/tests/simulation/history.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod history;
 #[path = "../../../node/tests/simulation/impostor.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod impostor;
 #[path = "../../../node/tests/simulation/invariants.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod invariants;
 #[path = "../../../node/tests/simulation/network.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod network;
 #[path = "../../../node/tests/simulation/node.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod node;
 #[path = "../../../node/tests/simulation/owner.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod owner;
 #[path = "../../../node/tests/simulation/script.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod script;
 #[path = "../../../node/tests/simulation/story.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod story;
 #[path = "../../../node/tests/simulation/values.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod values;
 #[path = "../../../node/tests/simulation/world.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod world;
 
 mod faults;

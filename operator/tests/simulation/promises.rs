@@ -1,7 +1,5 @@
 //! What must be so after every step, whatever an operator meets, and what must be so once everything works again.
 
-use std::time::Duration;
-
 use opensecureconf_node::cluster::State;
 use serde_json::Value;
 
@@ -13,9 +11,6 @@ use crate::{
     },
     stage::{OperatorId, Stage},
 };
-
-/// How long nodes may not reach each other before no operator may go by what it knew before.
-const LONG_AGO: Duration = Duration::from_secs(60);
 
 impl Stage {
     /// What one call of an operator wrote.
@@ -131,8 +126,8 @@ impl Stage {
                 self.away
             ));
         }
-        let now = self.world.time;
-        if self.apart_since.is_some_and(|since| now > since + LONG_AGO) {
+        let (now, limit) = (self.world.time, self.faults.longest_reconcile());
+        if self.apart_since.is_some_and(|since| now > since + limit) {
             self.world.break_off(format!(
                 "node {number} is replaced while others do not reach each other"
             ));

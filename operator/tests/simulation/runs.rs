@@ -21,9 +21,9 @@ use crate::{
 /// Worlds of an ordinary run.
 const SEEDS: u64 = 40;
 /// How long an ordinary run takes at most.
-const SECONDS: Duration = Duration::from_secs(60);
+const SECONDS: Duration = Duration::from_mins(1);
 /// How long faults go on in a world.
-const CHAOS: Duration = Duration::from_secs(120);
+const CHAOS: Duration = Duration::from_mins(2);
 /// How long a world may take to come to rest after that.
 const REST: Duration = Duration::from_mins(15);
 /// When nothing of before is under way any more.
@@ -62,13 +62,10 @@ pub(crate) fn live_with(seed: u64, rules: Rules, plot: &'static Plot, told: bool
 }
 
 async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
-    let shared = Shared::new(Stage::new(seed, rules, told));
+    let shared = Shared::new(Stage::new(seed, rules, plot.trouble, told));
     let mut users = Users::begin(&mut shared.lock(), plot.menu);
     let mut operators = Operators::default();
     operators.start(&shared);
-    if plot.is_crowded {
-        shared.lock().faults.silence_nodes();
-    }
     if shared.lock().random.random_bool(0.3) || plot.is_crowded {
         operators.start(&shared);
     }

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 
 use crate::{
-    faults::Faults,
+    faults::{Faults, Trouble},
     kubernetes::{kubelet::Running, names, store::Store},
     world::{Happening, World},
 };
@@ -64,7 +64,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(seed: u64, rules: Rules, told: bool) -> Self {
+    pub(crate) fn new(seed: u64, rules: Rules, trouble: Trouble, told: bool) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut world = World::new(random.random(), cluster::Rules::ALL, told);
         world.profile.client_pause = Duration::from_millis(500);
@@ -81,7 +81,7 @@ impl Stage {
         Self {
             store,
             world,
-            faults: Faults::any(&mut random),
+            faults: Faults::of(trouble, &mut random),
             random,
             rules,
             node_image: "node:1".to_owned(),

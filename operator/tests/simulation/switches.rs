@@ -4,11 +4,12 @@
 use opensecureconf_operator::cluster::rules::{Rule, Rules};
 
 use crate::{
+    faults::Trouble,
     runs::live_with,
     users::{
         Act::{
-            AnotherOperator, DrainOne, Grow, Hibernate, Image, LoseSalt, PartNodes, Rebuild,
-            RebuildByForce, RestartOperator, Scale, Wake,
+            AnotherOperator, Grow, Hibernate, Image, LoseSalt, PartNodes, Rebuild, Restart,
+            RestartOperator, Scale, Wake,
         },
         Plot,
     },
@@ -47,15 +48,18 @@ macro_rules! switches {
 
 switches! {
     pods_go_one_at_a_time: PodsGoOneAtATime from 1 by Plot::of(&[Image]);
-    replaced_nodes_are_in_sync: ReplacedNodesAreInSync from 1 by Plot::of(&[Image, PartNodes]);
-    nothing_else_is_deleted: NothingElseIsDeleted from 1 by Plot::of(&[AnotherOperator, Image, Rebuild, RebuildByForce, DrainOne]);
-    marks_come_before_orders: MarksComeBeforeOrders from 1 by Plot::crowded(&[AnotherOperator, RestartOperator]);
-    salts_are_made_once: SaltsAreMadeOnce from 1 by Plot::crowded(&[AnotherOperator]);
+    replaced_nodes_are_in_sync:
+        ReplacedNodesAreInSync from 8 by Plot::of(&[Image, PartNodes]).with(Trouble::Nothing);
+    nothing_else_is_deleted:
+        NothingElseIsDeleted from 9 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded();
+    marks_come_before_orders:
+        MarksComeBeforeOrders from 23 by Plot::of(&[AnotherOperator, RestartOperator]).with(Trouble::SilentNodes).crowded();
+    salts_are_made_once: SaltsAreMadeOnce from 4 by Plot::of(&[AnotherOperator]).crowded();
     no_salt_is_made_beside_volumes: NoSaltIsMadeBesideVolumes from 1 by Plot::of(&[LoseSalt]);
-    nodes_leave_before_they_go: NodesLeaveBeforeTheyGo from 1 by Plot::of(&[Scale]);
+    nodes_leave_before_they_go: NodesLeaveBeforeTheyGo from 3 by Plot::of(&[Scale]);
     volumes_go_with_their_lives: VolumesGoWithTheirLives from 1 by Plot::of(&[Rebuild]);
     volumes_are_handed_over: VolumesAreHandedOver from 1 by Plot::of(&[Rebuild]);
-    volumes_are_kept_in_sleep: VolumesAreKeptInSleep from 1 by Plot::of(&[Hibernate, Wake]);
+    volumes_are_kept_in_sleep: VolumesAreKeptInSleep from 2 by Plot::of(&[Hibernate, Wake]);
     sets_leave_their_pods: SetsLeaveTheirPods from 1 by Plot::of(&[Grow]);
 }
 

@@ -6,6 +6,7 @@ use rand::{RngExt, seq::IndexedRandom};
 use serde_json::{Value, json};
 
 use crate::{
+    faults::Trouble,
     kubernetes::{
         names::{CLUSTER, RESOURCE, SALT, claim, pod},
         store::Preconditions,
@@ -78,7 +79,8 @@ impl Act {
 pub(crate) struct Plot {
     /// What people do once the cluster has come into being.
     pub(crate) menu: &'static [Act],
-    /// Whether there are two operators from the beginning on, to whom nodes often do not answer.
+    pub(crate) trouble: Trouble,
+    /// Whether there are two operators from the beginning on.
     pub(crate) is_crowded: bool,
 }
 
@@ -89,16 +91,22 @@ impl Plot {
     pub(crate) const fn of(menu: &'static [Act]) -> Self {
         Self {
             menu,
+            trouble: Trouble::Any,
             is_crowded: false,
         }
     }
 
     /// The same with two operators.
-    pub(crate) const fn crowded(menu: &'static [Act]) -> Self {
+    pub(crate) const fn crowded(self) -> Self {
         Self {
-            menu,
             is_crowded: true,
+            ..self
         }
+    }
+
+    /// The same with this trouble.
+    pub(crate) const fn with(self, trouble: Trouble) -> Self {
+        Self { trouble, ..self }
     }
 }
 

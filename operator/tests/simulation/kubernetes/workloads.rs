@@ -1,4 +1,4 @@
-//! The controller of StatefulSets: makes pods and claims, takes pods away from the highest number down, and replaces none by itself.
+//! The controller of `StatefulSets`: makes pods and claims, takes pods away from the highest number down, and replaces none by itself.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
