@@ -67,6 +67,11 @@ impl Error {
         }
     }
 
+    /// Whether one of these was tried.
+    pub(super) fn is_attempt_to(&self, verbs: &[&str]) -> bool {
+        matches!(self, Self::Write { verb, .. } if verbs.contains(verb))
+    }
+
     /// Whether nothing can be written because the namespace is being deleted.
     pub fn is_ending(&self) -> bool {
         matches!(self, Self::Write { source, .. } if is_ending(source))

@@ -45,6 +45,8 @@ pub(super) struct Converged {
     pub(super) waits: Vec<String>,
     /// What of the pod template waits.
     pub(super) upcoming: Upcoming,
+    /// That volumes cannot grow because the operator may not have them do so.
+    pub(super) forbidden_growth: Option<Stalled>,
 }
 
 /// What was decided of the cluster as a whole.
@@ -77,6 +79,7 @@ impl Converged {
             acted: false,
             waits: Vec::new(),
             upcoming: Upcoming::Unknown,
+            forbidden_growth: None,
         }
     }
 }
@@ -104,6 +107,7 @@ struct Progress {
     wanted: Option<u64>,
     waits: Vec<String>,
     upcoming: Upcoming,
+    forbidden_growth: Option<Stalled>,
     /// Whether something was tried, whatever came of it.
     tried: bool,
 }
@@ -138,6 +142,7 @@ pub(super) async fn converge(
         wanted,
         waits,
         upcoming,
+        forbidden_growth,
         tried,
     } = progress;
     // Also what was done before a failure was done.
@@ -175,6 +180,7 @@ pub(super) async fn converge(
         acted,
         waits,
         upcoming,
+        forbidden_growth,
     })
 }
 
@@ -194,6 +200,7 @@ async fn write(
         wanted,
         waits,
         upcoming,
+        forbidden_growth,
         tried,
     } = progress;
     let is_paused = cluster.spec.paused;
@@ -279,7 +286,9 @@ async fn write(
     let stateful_set = apply::apply(context, cluster, &resources, found, done).await?;
     prune_protection::complete(client, cluster, found, done).await;
     if plans.may_remake || !matches!(plans.growth, Growth::Following { .. }) {
-        *tried |= volumes::act(client, cluster, plans.growth, there, done).await?;
+        let acted = volumes::act(client, cluster, plans.growth, there, done).await?;
+        *tried |= acted.0;
+        *forbidden_growth = acted.1;
     }
     Ok(Ok(Some(stateful_set)))
 }

@@ -178,6 +178,7 @@ async fn pass(
         acted,
         waits,
         upcoming,
+        forbidden_growth,
     } = converge(
         judged,
         (found, &pods),
@@ -196,12 +197,16 @@ async fn pass(
             (applied, missing.map(Stalled::from))
         }
         Ok(applied) => {
+            if forbidden_growth.is_some() {
+                context.rights.ask_again(&valid.namespace);
+            }
             let stalled = order(judged, found, &pods, &planned, ways, context).await?;
-            (applied, stalled)
+            (applied, stalled.or_else(|| forbidden_growth.clone()))
         }
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
-    let is_free = !is_held(valid, stalled.as_ref(), &planned);
+    let growth = planned.stalled().or(forbidden_growth);
+    let is_free = !is_held(valid, stalled.as_ref(), growth.as_ref());
     let mut rebuilt = Rebuild::not_tried(&planned);
     if is_free {
         rebuilt = rebuild(judged, found, &pods, &planned, ways, context).await?;
@@ -388,14 +393,8 @@ async fn roll_out(
 }
 
 /// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template, nor do nodes of which none serves.
-fn is_held(
-    valid: &ValidatedCluster,
-    stalled: Option<&Stalled>,
-    planned: &planned::Planned,
-) -> bool {
-    let holds = |stalled: &Stalled| {
-        stalled.reason != ALL_NODES_FENCED && Some(stalled) != planned.stalled().as_ref()
-    };
+fn is_held(valid: &ValidatedCluster, stalled: Option<&Stalled>, growth: Option<&Stalled>) -> bool {
+    let holds = |stalled: &Stalled| stalled.reason != ALL_NODES_FENCED && Some(stalled) != growth;
     valid.spec.paused || stalled.is_some_and(holds)
 }
 

@@ -463,6 +463,7 @@ fn standing_still(states: &mut States) {
         "AllNodesFenced",
         "VolumesCannotGrow",
         "VolumeGrowthFailed",
+        "VolumeGrowthForbidden",
         "VolumeWouldShrink",
         "StorageClassCannotChange",
         "Rejected",
