@@ -289,6 +289,9 @@ async fn write(
         let acted = volumes::act(client, cluster, plans.growth, there, done).await?;
         *tried |= acted.0;
         *forbidden_growth = acted.1;
+        if forbidden_growth.is_some() {
+            context.rights.ask_again(&cluster.namespace);
+        }
     }
     Ok(Ok(Some(stateful_set)))
 }

@@ -167,8 +167,7 @@ async fn pass(
     let refused_pods =
         pod_creation::refused(&context.client, valid, found.stateful_set.as_ref(), &pods).await;
     let planned = planned::plan(&context.client, valid, found, &pods).await;
-    let planned = planned.map_err(Error::reading)?;
-    let plan = &planned.membership;
+    let mut planned = planned.map_err(Error::reading)?;
     let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
     let Converged {
         outcome,
@@ -189,6 +188,8 @@ async fn pass(
         context,
     )
     .await?;
+    planned.note(forbidden_growth);
+    let plan = &planned.membership;
     let ways = (nodes.as_ref(), mandate);
     let (stateful_set, stalled) = match outcome {
         // No node is instructed to bootstrap, to leave or to go before its mark can be read.
@@ -197,20 +198,13 @@ async fn pass(
             (applied, missing.map(Stalled::from))
         }
         Ok(applied) => {
-            if forbidden_growth.is_some() {
-                context.rights.ask_again(&valid.namespace);
-            }
             let stalled = order(judged, found, &pods, &planned, ways, context).await?;
-            (applied, stalled.or_else(|| forbidden_growth.clone()))
+            (applied, stalled)
         }
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
-    let growth = planned.stalled().or(forbidden_growth);
-    let is_free = !is_held(valid, stalled.as_ref(), growth.as_ref());
-    let mut rebuilt = Rebuild::not_tried(&planned);
-    if is_free {
-        rebuilt = rebuild(judged, found, &pods, &planned, ways, context).await?;
-    }
+    let is_free = !is_held(valid, stalled.as_ref(), &planned);
+    let rebuilt = rebuild(is_free, judged, found, &pods, &planned, ways, context).await?;
     let set = stateful_set
         .as_ref()
         .filter(|_| is_free && !planned.rebuild.is_under_way());
@@ -337,8 +331,9 @@ impl Rebuild {
     }
 }
 
-/// Gives up volumes as far as that is decided, and notes on claims who lives on the others.
+/// Gives up volumes as far as that is decided, and notes on claims who lives on the others; nothing of a cluster that is held.
 async fn rebuild(
+    is_free: bool,
     judged: &Judged<'_>,
     found: &DereferencedObjects,
     pods: &[(Pod, Option<NodeDetails>)],
@@ -347,6 +342,9 @@ async fn rebuild(
     context: &Context,
 ) -> Result<Rebuild, Error> {
     let Judged { cluster, valid, .. } = judged;
+    if !is_free {
+        return Ok(Rebuild::not_tried(planned));
+    }
     let (claims, plan) = (&found.volumes, &planned.rebuild);
     let ways = (nodes, mandate);
     let carried_out = rebuild::carry_out(cluster, valid, claims, pods, plan, ways, context).await;
@@ -393,8 +391,14 @@ async fn roll_out(
 }
 
 /// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template, nor do nodes of which none serves.
-fn is_held(valid: &ValidatedCluster, stalled: Option<&Stalled>, growth: Option<&Stalled>) -> bool {
-    let holds = |stalled: &Stalled| stalled.reason != ALL_NODES_FENCED && Some(stalled) != growth;
+fn is_held(
+    valid: &ValidatedCluster,
+    stalled: Option<&Stalled>,
+    planned: &planned::Planned,
+) -> bool {
+    let holds = |stalled: &Stalled| {
+        stalled.reason != ALL_NODES_FENCED && Some(stalled) != planned.stalled().as_ref()
+    };
     valid.spec.paused || stalled.is_some_and(holds)
 }
 

@@ -64,7 +64,7 @@ pub(in crate::cluster) async fn remove_drift(
         // A field that is taken out may have a default, which is nobody's doing.
         match path.value(&now) {
             value if value.is_none() || value != path.value(&live.object) => {
-                removed.entry(manager).or_default().push(path.to_string())
+                removed.entry(manager).or_default().push(path.to_string());
             }
             value => {
                 context.remember(namespace, name, |memory| {
