@@ -63,39 +63,29 @@ impl Metrics {
                 "osc_operator_leader",
                 "1 while this process holds the Lease",
             )?,
-            conditions: IntGaugeVec::new(
-                Opts::new(
-                    "osc_operator_cluster_condition",
-                    "1 where a condition of a cluster is true, 0 where it is false; one that is unknown, or that the resource switches off, is not there",
-                ),
+            conditions: gauges(
+                "osc_operator_cluster_condition",
+                "1 where a condition of a cluster is true, 0 where it is false; one that is unknown, or that the resource switches off, is not there",
                 &["namespace", "name", "condition"],
             )?,
-            members: IntGaugeVec::new(
-                Opts::new(
-                    "osc_operator_cluster_members",
-                    "Nodes of a cluster: those that exist, are ready, and answer the operator",
-                ),
+            members: gauges(
+                "osc_operator_cluster_members",
+                "Nodes of a cluster: those that exist, are ready, and answer the operator",
                 &["namespace", "name", "state"],
             )?,
-            pending_rollouts: IntGaugeVec::new(
-                Opts::new(
-                    "osc_operator_cluster_pending_rollout",
-                    "1 where a change of a cluster's pods waits (status.pendingRollout), by what it waits for; else it is not there",
-                ),
+            pending_rollouts: gauges(
+                "osc_operator_cluster_pending_rollout",
+                "1 where a change of a cluster's pods waits (status.pendingRollout), by what it waits for; else it is not there",
                 &["namespace", "name", "reason"],
             )?,
-            last_looks: IntGaugeVec::new(
-                Opts::new(
-                    "osc_operator_cluster_last_look_timestamp_seconds",
-                    "When the operator last looked at a cluster, in seconds since 1970",
-                ),
+            last_looks: gauges(
+                "osc_operator_cluster_last_look_timestamp_seconds",
+                "When the operator last looked at a cluster, in seconds since 1970",
                 &["namespace", "name"],
             )?,
-            foreign: IntGaugeVec::new(
-                Opts::new(
-                    "osc_operator_foreign_clusters",
-                    "Clusters that this operator sees and leaves alone, because another one runs them",
-                ),
+            foreign: gauges(
+                "osc_operator_foreign_clusters",
+                "Clusters that this operator sees and leaves alone, because another one runs them",
                 &["namespace", "name"],
             )?,
             api_requests: IntCounterVec::new(
@@ -105,11 +95,9 @@ impl Metrics {
                 ),
                 &["verb", "resource"],
             )?,
-            missing_rights: IntGaugeVec::new(
-                Opts::new(
-                    "osc_operator_missing_rights",
-                    "Rights that the operator lacks in a namespace, or 1 where a call was refused; an empty namespace is all of them",
-                ),
+            missing_rights: gauges(
+                "osc_operator_missing_rights",
+                "Rights that the operator lacks in a namespace, or 1 where a call was refused; an empty namespace is all of them",
                 &["namespace", "need"],
             )?,
         };
@@ -267,6 +255,10 @@ impl Metrics {
     pub fn page(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    IntGaugeVec::new(Opts::new(name, help), labels)
 }
 
 /// A reconcile under way.

@@ -34,7 +34,7 @@ if ready.status == "True" then
 end
 -- A sync ends at Degraded at once, so it stands only where waiting does not help.
 if ready.reason == "DifferentSalt" or ready.reason == "MemberUnavailable" or ready.reason == "WritesRefused"
-  or ready.reason == "RolloutBlocked" or ready.reason == "NodeSuspended" then
+  or ready.reason == "RolloutBlocked" or ready.reason == "NodeSuspended" or ready.reason == "DifferentClusterUid" then
   return { status = "Degraded", message = ready.reason .. ": " .. ready.message }
 end
 return { status = "Progressing", message = ready.reason .. ": " .. ready.message }

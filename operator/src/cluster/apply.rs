@@ -1,6 +1,6 @@
 //! Writes the children. Server-side apply of what we set and nothing else; Secrets are created, never applied.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -65,6 +65,11 @@ impl Error {
             Self::Write { source, .. } => rights::refusal(source),
             Self::Random(_) | Self::Issue(_) | Self::OnlyLooked => None,
         }
+    }
+
+    /// Whether one of these was tried.
+    pub(super) fn is_attempt_to(&self, verbs: &[&str]) -> bool {
+        matches!(self, Self::Write { verb, .. } if verbs.contains(verb))
     }
 
     /// Whether nothing can be written because the namespace is being deleted.
@@ -290,8 +295,8 @@ impl Children<'_> {
             .found
             .child(&kind, &name)
             .and_then(|child| child.live.as_ref());
-        let correction = match live {
-            None => None,
+        let mut corrections = match live {
+            None => Corrections::default(),
             Some(live) => {
                 let mut differing = difference::differing(&wanted, &live.object);
                 self.context.remember(self.namespace, self.name, |memory| {
@@ -302,8 +307,8 @@ impl Children<'_> {
                 });
                 // Nodes leave one by one, so what is wanted follows for a while what somebody else set: he is told of at once.
                 let replicas = FieldPath::replicas();
-                if differing.is_empty()
-                    && kind == "StatefulSet"
+                if kind == "StatefulSet"
+                    && !differing.contains(&replicas)
                     && difference::taken_over(&replicas, &live.managers).is_some()
                 {
                     differing.push(replicas);
@@ -312,7 +317,7 @@ impl Children<'_> {
                 {
                     return Ok(None);
                 }
-                correction(live, differing, is_as_before)
+                corrections(live, differing, is_as_before)
             }
         };
         let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
@@ -334,11 +339,10 @@ impl Children<'_> {
         let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
         let applied = applied.map_err(|source| failed::<K>("apply", &name, source))?;
         let standing = self.accept(&kind, &name, &wanted, &applied);
-        let correction = correction.map(|(mut fields, manager)| {
+        corrections.retain(|_, fields| {
             fields.retain(|field| !standing.contains(field));
-            (fields, manager)
+            !fields.is_empty()
         });
-        let correction = correction.filter(|(fields, _)| !fields.is_empty());
         let is_unchanged = live.is_some_and(|live| is_unchanged(live, &applied));
         if !is_unchanged && !standing.is_empty() {
             self.done.push(Done::Accepted {
@@ -351,15 +355,17 @@ impl Children<'_> {
             // What is wanted is stored in other words.
         } else if !self.found.has(&kind, &name) {
             self.done.push(Done::Created { kind, name });
-        } else if let Some((fields, manager)) = correction {
-            self.done.push(Done::Corrected {
-                kind,
-                name,
-                fields,
-                manager,
-            });
-        } else {
+        } else if corrections.is_empty() {
             self.done.push(Done::Updated);
+        } else {
+            let each = corrections.into_iter();
+            self.done
+                .extend(each.map(|(manager, fields)| Done::Corrected {
+                    kind: kind.clone(),
+                    name: name.clone(),
+                    fields,
+                    manager,
+                }));
         }
         Ok(Some(applied))
     }
@@ -438,13 +444,12 @@ fn is_unchanged<K: ResourceExt>(live: &LiveChild, applied: &K) -> bool {
     live.resource_version.is_some() && live.resource_version == applied.resource_version()
 }
 
-/// The fields that somebody else changed, and who; nothing where only what is wanted became another.
-fn correction(
-    live: &LiveChild,
-    differing: Vec<FieldPath>,
-    is_as_before: bool,
-) -> Option<(Vec<String>, Option<String>)> {
-    let (mut fields, mut manager) = (Vec::new(), None);
+/// The fields that others changed, by who did.
+type Corrections = BTreeMap<Option<String>, Vec<String>>;
+
+/// What others changed; nothing where only what is wanted became another.
+fn corrections(live: &LiveChild, differing: Vec<FieldPath>, is_as_before: bool) -> Corrections {
+    let mut corrections = Corrections::new();
     for path in differing {
         let owner = difference::manager_of(&path, &live.managers);
         // What was taken away has no owner: somebody did it, where we want what we wanted.
@@ -452,10 +457,10 @@ fn correction(
             continue;
         }
         let owner = owner.or_else(|| difference::last_manager(&live.managers));
-        manager = manager.or_else(|| owner.map(str::to_owned));
+        let fields = corrections.entry(owner.map(str::to_owned)).or_default();
         fields.push(path.to_string());
     }
-    (!fields.is_empty()).then_some((fields, manager))
+    corrections
 }
 
 /// A kind of which a cluster has objects.

@@ -46,6 +46,8 @@ pub(super) struct Converged {
     pub(super) waits: Vec<String>,
     /// What of the pod template waits.
     pub(super) upcoming: Upcoming,
+    /// That volumes cannot grow because the operator may not have them do so.
+    pub(super) forbidden_growth: Option<Stalled>,
 }
 
 /// What was decided of the cluster as a whole.
@@ -78,6 +80,7 @@ impl Converged {
             acted: false,
             waits: Vec::new(),
             upcoming: Upcoming::Unknown,
+            forbidden_growth: None,
         }
     }
 }
@@ -105,6 +108,7 @@ struct Progress {
     wanted: Option<u64>,
     waits: Vec<String>,
     upcoming: Upcoming,
+    forbidden_growth: Option<Stalled>,
     /// Whether something was tried, whatever came of it.
     tried: bool,
 }
@@ -139,6 +143,7 @@ pub(super) async fn converge(
         wanted,
         waits,
         upcoming,
+        forbidden_growth,
         tried,
     } = progress;
     // Also what was done before a failure was done.
@@ -176,6 +181,7 @@ pub(super) async fn converge(
         acted,
         waits,
         upcoming,
+        forbidden_growth,
     })
 }
 
@@ -195,6 +201,7 @@ async fn write(
         wanted,
         waits,
         upcoming,
+        forbidden_growth,
         tried,
     } = progress;
     let is_paused = cluster.spec.paused;
@@ -204,12 +211,7 @@ async fn write(
         clients: None,
     };
     let resources = build::build(cluster, &all);
-    // One of the two may be lost: the nodes have certificates all the same.
-    let certificates = [ManagedSecret::NodeTls, ManagedSecret::NodeAuthority];
-    let mut there = certificates
-        .iter()
-        .filter_map(|which| found.secrets.get(which));
-    let has_certificates = there.clone().next().is_some() && there.all(|secret| secret.ours);
+    let has_certificates = has_certificates(found);
     let stalled = match secrets {
         Ok(_) => Stalled::name_taken(found, &resources),
         Err(stalled) => Some(stalled.clone()),
@@ -248,7 +250,8 @@ async fn write(
     template.keep(&mut resources.stateful_set);
     let plain = resources.stateful_set.clone();
     plans.rest.shape(&mut resources.stateful_set);
-    if !cluster.installation.rules.hold(Rule::VolumesAreKeptInSleep) {
+    let are_kept = cluster.installation.rules.hold(Rule::VolumesAreKeptInSleep);
+    if !are_kept {
         forget_volumes(&mut resources.stateful_set, &plain);
     }
     let number = settled::number_of(&resources);
@@ -268,8 +271,7 @@ async fn write(
         apply::apply_authorities(context, cluster, &resources, found, done).await?;
         return Ok(Ok(there.cloned()));
     }
-    let is_proof_wanted = cluster.installation.rules.hold(Rule::VolumesAreKeptInSleep);
-    let running = there.filter(|set| runs(set) && is_proof_wanted);
+    let running = there.filter(|set| runs(set) && are_kept);
     if let (Rest::Asleep { nodes }, Some(set)) = (plans.rest, running) {
         let proved = volumes::is_proved(client, cluster, Kept::WhenScaled, set).await?;
         if let Some(proved) = proved {
@@ -285,7 +287,11 @@ async fn write(
     let stateful_set = apply::apply(context, cluster, &resources, found, done).await?;
     prune_protection::complete(client, cluster, found, done).await;
     if plans.may_remake || !matches!(plans.growth, Growth::Following { .. }) {
-        *tried |= volumes::act(client, cluster, plans.growth, there, done).await?;
+        let (acted, forbidden) = volumes::act(client, cluster, plans.growth, there, done).await?;
+        (*tried, *forbidden_growth) = (*tried || acted, forbidden);
+        if forbidden_growth.is_some() {
+            context.rights.ask_again(&cluster.namespace);
+        }
     }
     Ok(Ok(Some(stateful_set)))
 }
@@ -331,6 +337,15 @@ async fn cluster_key(
         }
         (key, _) => Ok(key),
     }
+}
+
+/// Whether nodes have certificates of ours. One of the two may be lost: the nodes have theirs all the same.
+fn has_certificates(found: &DereferencedObjects) -> bool {
+    let certificates = [ManagedSecret::NodeTls, ManagedSecret::NodeAuthority];
+    let mut there = certificates
+        .iter()
+        .filter_map(|which| found.secrets.get(which));
+    there.clone().next().is_some() && there.all(|secret| secret.ours)
 }
 
 /// Lets what is wanted of volumes otherwise be wanted in sleep too: only simulations ask for this.

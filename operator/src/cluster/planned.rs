@@ -109,6 +109,16 @@ impl Planned {
         }
     }
 
+    /// Notes that the operator may not have volumes grow, where that is so.
+    pub(super) fn note(&mut self, forbidden_growth: Option<Stalled>) {
+        if let Some(why) = forbidden_growth {
+            self.growth = Growth::Stalled {
+                why,
+                template: None,
+            };
+        }
+    }
+
     /// Why volumes stay as they are, where somebody has to act.
     pub(super) fn stalled(&self) -> Option<Stalled> {
         self.growth.stalled().cloned()

@@ -130,12 +130,12 @@ async fn reconcile_living(
             return stand_still(cluster, &before, &stalled, context).await;
         }
     };
-    let holds = |reason: &str| {
-        let told = after.conditions.iter();
-        told.into_iter()
-            .any(|condition| condition.type_ == reason || condition.reason == reason)
-    };
-    let next = if holds(RIGHTS_MISSING) {
+    // Other conditions tell of rights that the operator can do without.
+    let lacks_a_right = after
+        .conditions
+        .iter()
+        .any(|told| told.type_ == "Stalled" && told.reason == RIGHTS_MISSING);
+    let next = if lacks_a_right {
         context.rights.refused(&namespace);
         rights::RETRY
     } else {

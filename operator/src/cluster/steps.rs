@@ -168,8 +168,7 @@ async fn pass(
     let refused_pods =
         pod_creation::refused(&context.client, valid, found.stateful_set.as_ref(), &pods).await;
     let planned = planned::plan(&context.client, valid, found, &pods).await;
-    let planned = planned.map_err(Error::reading)?;
-    let plan = &planned.membership;
+    let mut planned = planned.map_err(Error::reading)?;
     let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
     let Converged {
         outcome,
@@ -179,6 +178,7 @@ async fn pass(
         acted,
         waits,
         upcoming,
+        forbidden_growth,
     } = converge(
         judged,
         (found, &pods),
@@ -189,6 +189,8 @@ async fn pass(
         context,
     )
     .await?;
+    planned.note(forbidden_growth);
+    let plan = &planned.membership;
     let ways = (nodes.as_ref(), mandate);
     let (stateful_set, stalled) = match outcome {
         // No node is instructed to bootstrap, to leave or to go before its mark can be read.
@@ -203,10 +205,7 @@ async fn pass(
         Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
     };
     let is_free = !is_held(valid, stalled.as_ref(), &planned);
-    let mut rebuilt = Rebuild::not_tried(&planned);
-    if is_free {
-        rebuilt = rebuild(judged, found, &pods, &planned, ways, context).await?;
-    }
+    let rebuilt = rebuild(is_free, judged, found, &pods, &planned, ways, context).await?;
     let set = stateful_set
         .as_ref()
         .filter(|_| is_free && !planned.rebuild.is_under_way());
@@ -333,8 +332,9 @@ impl Rebuild {
     }
 }
 
-/// Gives up volumes as far as that is decided, and notes on claims who lives on the others.
+/// Gives up volumes as far as that is decided, and notes on claims who lives on the others; nothing of a cluster that is held.
 async fn rebuild(
+    is_free: bool,
     judged: &Judged<'_>,
     found: &DereferencedObjects,
     pods: &[(Pod, Option<NodeDetails>)],
@@ -343,6 +343,9 @@ async fn rebuild(
     context: &Context,
 ) -> Result<Rebuild, Error> {
     let Judged { cluster, valid, .. } = judged;
+    if !is_free {
+        return Ok(Rebuild::not_tried(planned));
+    }
     let (claims, plan) = (&found.volumes, &planned.rebuild);
     let ways = (nodes, mandate);
     let carried_out = rebuild::carry_out(cluster, valid, claims, pods, plan, ways, context).await;

@@ -103,7 +103,7 @@ pub const RIGHTS: &[Right] = &[
         scope: Clusters,
         need: Optional,
         why: "to make a StatefulSet anew once its volumes have grown; its pods run on, and nothing else is deleted with it",
-        without: "volumes grow, and nodes that come later begin with the earlier size: `Stalled`, reason `RightsMissing`",
+        without: "volumes grow, and nodes that come later begin with the earlier size: `Stalled`, reason `VolumeGrowthForbidden`",
     },
     Right {
         rule: rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
@@ -138,7 +138,7 @@ pub const RIGHTS: &[Right] = &[
         scope: Clusters,
         need: Optional,
         why: "to have volumes grow (`storage.size`), to note on them who lives there, and to give those of earlier releases the annotations that keep Argo CD from pruning them",
-        without: "volumes do not grow: `Stalled`, reason `RightsMissing`; those of earlier releases stay without annotations, and the log says so; a node that does not answer is not rebuilt",
+        without: "volumes do not grow: `Stalled`, reason `VolumeGrowthForbidden`, where they are to; those of earlier releases stay without annotations, and the log says so; a node that does not answer is not rebuilt",
     },
     Right {
         rule: rule("", &["persistentvolumeclaims"], &["delete"]),

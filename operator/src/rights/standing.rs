@@ -75,6 +75,11 @@ impl Standings {
         self.show(namespace, Need::Required, 1);
     }
 
+    /// A call was refused that the operator can do without: the next look says which rights there are.
+    pub fn ask_again(&self, namespace: &str) {
+        self.lock().remove(namespace);
+    }
+
     /// Clusters may not be watched in a namespace, or in all of them (an empty name).
     pub fn watch_refused(&self, scope: &str, words: &str) {
         let known = Known {

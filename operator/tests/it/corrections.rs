@@ -84,6 +84,52 @@ async fn what_somebody_changed_is_put_back_and_an_event_names_the_field_and_him(
 }
 
 #[tokio::test]
+async fn each_is_named_with_the_fields_that_are_his() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    made(&server, &mut cluster, &context).await;
+    let mut set = server.object(STATEFUL_SET).unwrap();
+    set["spec"]["replicas"] = json!(4);
+    set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(5);
+    // As a real API server writes them: the entry of a subresource has no time.
+    set["metadata"]["managedFields"] = json!([
+        { "manager": "kubectl", "operation": "Update", "apiVersion": "apps/v1", "subresource": "scale", "fieldsType": "FieldsV1",
+          "fieldsV1": { "f:spec": { "f:replicas": {} } } },
+        { "manager": "kubectl-patch", "operation": "Update", "apiVersion": "apps/v1", "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1",
+          "fieldsV1": { "f:spec": { "f:template": { "f:spec": { "f:terminationGracePeriodSeconds": {} } } } } },
+    ]);
+    server.put(STATEFUL_SET, set);
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    let mut told = corrections(&server);
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            "corrected StatefulSet demo: kubectl had changed spec.replicas",
+            "corrected StatefulSet demo: kubectl-patch had changed spec.template.spec.terminationGracePeriodSeconds",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_selects_more_leads_to_the_nodes_again() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    made(&server, &mut cluster, &context).await;
+    let service = format!("{CORE}/services/demo");
+    let selects = json!({ "f:spec": { "f:selector": {} } });
+    change(&server, &service, "kubectl-patch", &selects, |service| {
+        service["spec"]["selector"]["more"] = json!("x");
+    });
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.writes(), [format!("PATCH {service}")]);
+    let wanted = "corrected Service demo: kubectl-patch had changed spec.selector";
+    assert_eq!(corrections(&server), [wanted]);
+}
+
+#[tokio::test]
 async fn who_adds_nodes_by_hand_is_told_of_once_while_they_leave_again() {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(ONE_NODE);

@@ -401,8 +401,35 @@ async fn what_admission_refuses_and_what_the_operator_may_not_do_is_told() {
     assert!(message(&stalled).contains("exceeded quota"), "{stalled}");
 
     server.deny("patch", "persistentvolumeclaims");
+    // It is wanted beside the growth, and has nothing to do with it.
+    cluster
+        .spec
+        .service
+        .annotations
+        .insert("a".to_owned(), "b".to_owned());
     reconcile(&server, &mut cluster, &context).await;
-    assert_eq!(condition(&server, "Stalled")["reason"], "RightsMissing");
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "VolumeGrowthForbidden");
+    let told = message(&stalled);
+    assert!(
+        told.contains("0 of 3 volumes have 2Gi, and without one right volumes do not grow: persistentvolumeclaims is forbidden"),
+        "{told}"
+    );
+    assert!(
+        told.contains("to patch persistentvolumeclaims in namespace team"),
+        "{told}"
+    );
+    assert!(!told.contains("left as it is"), "{told}");
+    let service = server.object(&format!("{CORE}/services/demo")).unwrap();
+    assert_eq!(service["metadata"]["annotations"]["a"], "b");
+    reconcile(&server, &mut cluster, &context).await;
+    let page = context.metrics().page().unwrap();
+    assert!(
+        page.contains("osc_operator_missing_rights{namespace=\"team\",need=\"optional\"} 1"),
+        "{page}"
+    );
+    assert!(!page.contains("need=\"required\""), "{page}");
+
     server.allow_all();
     server.deny("delete", "statefulsets");
     for ordinal in 0..3 {
@@ -411,9 +438,31 @@ async fn what_admission_refuses_and_what_the_operator_may_not_do_is_told() {
     reconcile(&server, &mut cluster, &context).await;
     reconcile(&server, &mut cluster, &context).await;
     let stalled = condition(&server, "Stalled");
-    assert_eq!(stalled["reason"], "RightsMissing");
-    assert!(message(&stalled).contains("statefulsets"), "{stalled}");
+    assert_eq!(stalled["reason"], "VolumeGrowthForbidden");
+    let told = message(&stalled);
+    assert!(
+        told.contains("nodes that come later begin with the earlier size"),
+        "{told}"
+    );
+    assert!(
+        told.contains("to delete statefulsets.apps in namespace team"),
+        "{told}"
+    );
     assert!(server.object(STATEFUL_SET).is_some());
+}
+
+#[tokio::test]
+async fn where_no_volume_is_to_grow_nobody_is_told_of_a_right_for_it() {
+    let (server, context, mut cluster) = three_nodes(|_| {}).await;
+    server.deny("patch", "persistentvolumeclaims");
+    server.deny("delete", "statefulsets");
+    cluster
+        .spec
+        .service
+        .annotations
+        .insert("a".to_owned(), "b".to_owned());
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(!has_condition(&server, "Stalled"));
 }
 
 #[tokio::test]

@@ -84,6 +84,12 @@ struct Search {
 impl Search {
     fn compare(&mut self, wanted: &Value, live: Option<&Value>) {
         match (wanted, live) {
+            // Whoever selects more than we do selects something else.
+            (Value::Object(wanted), Some(Value::Object(live)))
+                if self.is_atomic() && live.keys().any(|name| !wanted.contains_key(name)) =>
+            {
+                self.found.push(FieldPath(self.path.clone()));
+            }
             (Value::Object(wanted), Some(Value::Object(live))) => {
                 for (name, value) in wanted {
                     self.below(Step::Field(name.clone()), value, live.get(name));
@@ -117,6 +123,12 @@ impl Search {
         } else {
             self.found.push(FieldPath(self.path.clone()));
         }
+    }
+
+    /// Whether the map at this path has one owner as a whole, and no defaults.
+    fn is_atomic(&self) -> bool {
+        let is_named = |name: &str| ["selector", "nodeSelector", "matchLabels"].contains(&name);
+        matches!(self.path.last(), Some(Step::Field(name)) if is_named(name))
     }
 
     /// What tells an item of the list at this path from the others, where several may own items of it.
@@ -190,5 +202,7 @@ fn has(item: &Value, keys: &Map<String, Value>) -> bool {
         .all(|(name, value)| item.get(name) == Some(value))
 }
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

@@ -61,11 +61,14 @@ pub(in crate::cluster) async fn remove_drift(
     let mut removed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut standing = Vec::new();
     for Foreign { path, manager } in &foreign {
+        // A field that is taken out may have a default, which is nobody's doing.
         match path.value(&now) {
-            None => removed.entry(manager).or_default().push(path.to_string()),
-            Some(value) => {
+            value if value.is_none() || value != path.value(&live.object) => {
+                removed.entry(manager).or_default().push(path.to_string());
+            }
+            value => {
                 context.remember(namespace, name, |memory| {
-                    memory.accept(kind, name, path, (None, Some(value)));
+                    memory.accept(kind, name, path, (None, value));
                 });
                 standing.push(path.to_string());
             }

@@ -6,6 +6,7 @@ mod leaving;
 mod rolling;
 mod salts;
 mod tls;
+mod uids;
 mod waiting;
 mod writes;
 
@@ -159,6 +160,10 @@ fn progress(
     wanted: usize,
     salt: &Verdict,
 ) -> Vec<Verdict> {
+    // Whoever serves another cluster is no node of this one, however well it serves.
+    if let Some(differ) = uids::differ(seen, wanted, "Ready") {
+        return vec![differ];
+    }
     let rollout = rolling::rollout(seen, wanted);
     let staying = staying(seen, members);
     let ready = staying.iter().filter(|member| member.ready).count();
@@ -279,6 +284,9 @@ fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
             "no node belongs to a cluster yet; the operator instructs one to bootstrap it once its salt is there"
         };
         return verdict("Replicated", false, "NotBootstrapped", message);
+    }
+    if let Some(differ) = uids::differ(seen, wanted, "Replicated") {
+        return differ;
     }
     if let Some((name, details)) = answers.iter().find(|(_, details)| !details.ready) {
         let why = details.reasons.join("; ");

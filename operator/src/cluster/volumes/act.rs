@@ -12,16 +12,40 @@ use crate::{
     cluster::{
         apply::{self, Done, failed},
         rules::Rule,
+        stalled::Stalled,
         validate::{ValidatedCluster, claim_owner},
     },
     names::{ANNOTATION_ASKED_SIZE, FIELD_MANAGER},
 };
 
-/// Does what is next, and tells whether anything was tried.
+/// Does what is next. Tells whether anything was tried, and what the operator may not do of it.
 ///
 /// # Errors
-/// What the API server refuses.
+/// What the API server refuses otherwise.
 pub(in crate::cluster) async fn act(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    growth: &Growth,
+    there: Option<&StatefulSet>,
+    done: &mut Vec<Done>,
+) -> Result<(bool, Option<Stalled>), apply::Error> {
+    match carry_out(client, cluster, growth, there, done).await {
+        Ok(tried) => Ok((tried, None)),
+        Err(error) if error.is_attempt_to(&[RESIZE, DELETE]) => {
+            let words = error.refusal();
+            match words.and_then(|words| growth.forbidden(&cluster.namespace, words)) {
+                Some(forbidden) => Ok((true, Some(forbidden))),
+                None => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+const RESIZE: &str = "resize";
+const DELETE: &str = "delete";
+
+async fn carry_out(
     client: &Client,
     cluster: &ValidatedCluster,
     growth: &Growth,
@@ -68,7 +92,7 @@ async fn resize(
         Err(kube::Error::Api(status)) if status.code == 409 || status.is_not_found() => {
             tracing::debug!(claim = name, "claim_changed_meanwhile");
         }
-        Err(source) => return Err(failed::<PersistentVolumeClaim>("resize", name, source)),
+        Err(source) => return Err(failed::<PersistentVolumeClaim>(RESIZE, name, source)),
     }
     Ok(())
 }
@@ -101,7 +125,7 @@ async fn remove(
         Err(kube::Error::Api(status)) if status.code == 409 || status.is_not_found() => {
             tracing::debug!(stateful_set = name, "stateful_set_changed_meanwhile");
         }
-        Err(source) => return Err(failed::<StatefulSet>("delete", name, source)),
+        Err(source) => return Err(failed::<StatefulSet>(DELETE, name, source)),
     }
     Ok(true)
 }

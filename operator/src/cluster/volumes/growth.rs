@@ -300,6 +300,36 @@ fn failed(claim: &VolumeClaim, wanted: &VolumeSize, situation: &Situation<'_>) -
     }
 }
 
+/// The reason where the operator may not have volumes grow.
+const FORBIDDEN: &str = "VolumeGrowthForbidden";
+
+impl Growth {
+    /// That the API server refuses what is next, in its words. All else that is wanted of the cluster goes on.
+    pub(in crate::cluster) fn forbidden(&self, namespace: &str, words: &str) -> Option<Stalled> {
+        let (progress, right, lack) = match self {
+            Self::Growing { progress, .. } => (
+                progress,
+                "patch persistentvolumeclaims",
+                "volumes do not grow",
+            ),
+            Self::Following { progress } => (
+                progress,
+                "delete statefulsets.apps",
+                "nodes that come later begin with the earlier size",
+            ),
+            Self::Settled | Self::Stalled { .. } => return None,
+        };
+        Some(Stalled {
+            reason: FORBIDDEN,
+            message: format!(
+                "{}, and without one right {lack}: {words}. Grant the operator's service account to {right} in namespace {namespace} (SECURITY.md \
+                 lists all its rights), or set storage.size back; nothing else waits for it",
+                progress.words()
+            ),
+        })
+    }
+}
+
 /// How to take a size back.
 fn back(situation: &Situation<'_>) -> String {
     let largest = situation.counted().filter_map(VolumeClaim::held).max();

@@ -240,6 +240,10 @@ fn to_be_looked_at(states: &mut States) {
     salts[1].1 = answer("bb", 1);
     let salts = status(&cluster(3), &stateful_set(3, 3), &salts);
     states.add("a node has another salt", NeedsPerson, &salts);
+    let mut uids = pods(3, true);
+    uids[1].1.as_mut().unwrap().cluster_uid = Some("old".to_owned());
+    let uids = status(&cluster(3), &stateful_set(3, 3), &uids);
+    states.add("a node belongs to another cluster", NeedsPerson, &uids);
     let full = three(&member_with(0, true), |details| {
         details.writes = Some("refused: disk full".to_owned());
     });
@@ -459,6 +463,7 @@ fn standing_still(states: &mut States) {
         "AllNodesFenced",
         "VolumesCannotGrow",
         "VolumeGrowthFailed",
+        "VolumeGrowthForbidden",
         "VolumeWouldShrink",
         "StorageClassCannotChange",
         "Rejected",

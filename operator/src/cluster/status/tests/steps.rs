@@ -127,3 +127,69 @@ fn a_volume_on_a_machine_that_is_gone_names_how_the_node_comes_back_without_it()
         "{told}"
     );
 }
+
+/// What is told of nodes that belong to these clusters.
+fn of_clusters(uids: &[&str]) -> String {
+    let pods: Vec<_> = (0..)
+        .zip(uids)
+        .map(|(ordinal, uid)| {
+            let mut details = answer("aa", 1);
+            details.as_mut().unwrap().cluster_uid = Some((*uid).to_owned());
+            // One of another cluster does not serve: it waits for nodes of its own.
+            details.as_mut().unwrap().ready = *uid == uids[0];
+            (pod(ordinal, *uid == uids[0]), details)
+        })
+        .collect();
+    let count = i32::try_from(uids.len()).unwrap();
+    let told = status(&cluster(count), &stateful_set(count, count), &pods);
+    for type_ in ["Ready", "Replicated"] {
+        let reason = condition(&told, type_);
+        assert_eq!(reason, Some(("False", "DifferentClusterUid")));
+    }
+    let told = [message(&told, "Ready"), message(&told, "Replicated")];
+    assert_eq!(told[0], told[1]);
+    told[0].clone()
+}
+
+#[test]
+fn a_volume_from_before_the_cluster_was_bootstrapped_anew_is_copied_and_given_up() {
+    let told = of_clusters(&["new", "new", "old"]);
+    assert!(
+        told.contains("(prod-0 and prod-1 to cluster new, prod-2 to cluster old)"),
+        "{told}"
+    );
+    let steps = [
+        "osc-node backup --output - > prod-2.db`",
+        "`kubectl delete pvc data-prod-2 -n shop --wait=false && kubectl delete pod prod-2 -n shop --wait=false`",
+        "`kubectl exec -i prod-0 -n shop -c node -- osc-node import --from - < prod-2.db`",
+    ];
+    let places = steps.map(|step| told.find(step).unwrap_or_else(|| panic!("{step}: {told}")));
+    assert!(places.is_sorted(), "{told}");
+    assert!(!told.contains("data-prod-0"), "{told}");
+}
+
+#[test]
+fn where_as_many_nodes_belong_to_each_a_person_decides() {
+    let told = of_clusters(&["b", "a"]);
+    assert!(told.contains("Decide which of them it is"), "{told}");
+    for (stays, goes) in [("prod-0", "prod-1"), ("prod-1", "prod-0")] {
+        let way = told
+            .split("To go on with ")
+            .find(|way| way.starts_with(stays));
+        let claim = format!("`kubectl delete pvc data-{goes} -n shop");
+        assert!(way.unwrap().contains(&claim), "{told}");
+    }
+}
+
+#[test]
+fn a_node_that_belongs_to_no_cluster_yet_or_is_to_go_is_of_no_other_one() {
+    let mut pods = [
+        (pod(0, true), answer("aa", 1)),
+        (pod(1, false), answer("aa", 1)),
+        (pod(2, true), answer("aa", 1)),
+    ];
+    pods[1].1.as_mut().unwrap().cluster_uid = None;
+    pods[2].1.as_mut().unwrap().cluster_uid = Some("old".to_owned());
+    let told = status(&cluster(2), &stateful_set(3, 3), &pods);
+    assert_eq!(condition(&told, "Ready"), Some(("False", "NodesNotReady")));
+}
