@@ -90,6 +90,7 @@ pub(super) fn plan(
         }
     }
     let answers: Vec<_> = nodes.iter().map(Option::as_ref).collect();
+    let going = found.volumes.iter().filter(|claim| claim.is_ending);
     let situation = Situation {
         name: cluster.name.as_str(),
         namespace: &cluster.namespace,
@@ -106,6 +107,7 @@ pub(super) fn plan(
             .map(|(pod, _)| pod)
             .filter(|pod| pod.metadata.deletion_timestamp.is_some())
             .filter_map(observe::ordinal)
+            .chain(going.map(|claim| claim.ordinal))
             .collect(),
     };
     if let Some(replicas) = resting {

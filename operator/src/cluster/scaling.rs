@@ -22,7 +22,7 @@ pub struct Situation<'a> {
     pub nodes: &'a [Option<NodeDetails>],
     /// The ordinals whose pod is there, also one that is ending.
     pub pods: &'a BTreeSet<usize>,
-    /// Those of them that are ending.
+    /// The ordinals whose pod or volume is ending.
     pub ending: &'a BTreeSet<usize>,
 }
 

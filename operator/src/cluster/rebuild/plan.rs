@@ -228,7 +228,8 @@ impl Wanted<'_> {
             ordinal,
             incarnation: entry.incarnation.clone(),
         };
-        if !others().any(serves) && (serves(node) || !entry.force) {
+        // One whose answer is lost is not lost itself while Kubernetes finds that it serves.
+        if !others().any(serves) && (node.is_ready || !entry.force) {
             let what = if nodes.len() > 1 {
                 "no other node serves that could give it back what it has"
             } else {

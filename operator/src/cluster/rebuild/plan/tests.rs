@@ -203,6 +203,13 @@ fn the_last_one_that_serves_is_never_given_up() {
         let plan = planned(&[entry(force)], &nodes);
         assert_eq!(reason(&plan), "NoOtherNode", "{force}");
     }
+    // Nobody else serves, and its answer was lost on the way.
+    let silent = NodeSeen {
+        is_ready: true,
+        ..remembered(node(2, None))
+    };
+    let nodes = [node(0, None), node(1, None), silent];
+    assert_eq!(reason(&planned(&[entry(true)], &nodes)), "NoOtherNode");
     // None serves, and its disk is lost as well.
     let nodes = [node(0, None), node(1, None), remembered(node(2, None))];
     assert_eq!(planned(&[entry(true)], &nodes), give_up());
