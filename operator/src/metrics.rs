@@ -113,6 +113,11 @@ impl Metrics {
                 &["namespace", "need"],
             )?,
         };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
         // Destructured in full: a metric that is not registered would never be seen.
         let Self {
             registry,
@@ -128,7 +133,7 @@ impl Metrics {
             missing_rights,
             foreign,
             api_requests,
-        } = &metrics;
+        } = self;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(running.clone()))?;
         registry.register(Box::new(duration.clone()))?;
@@ -141,8 +146,7 @@ impl Metrics {
         registry.register(Box::new(missing_rights.clone()))?;
         registry.register(Box::new(foreign.clone()))?;
         registry.register(Box::new(api_requests.clone()))?;
-        registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(metrics)
+        registry.register(Box::new(ProcessCollector::for_self()))
     }
 
     /// Counts a reconcile as under way for as long as the answer lives.
