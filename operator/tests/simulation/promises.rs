@@ -174,6 +174,17 @@ impl Stage {
         self.apart_since = apart.then(|| self.apart_since.unwrap_or(now));
     }
 
+    /// Whether people gave up by force all that there was, and the status says so: nothing is left that could be lost.
+    pub(crate) fn is_given_up(&self) -> bool {
+        let told = self
+            .store
+            .get(RESOURCE)
+            .map(|resource| resource["status"].to_string());
+        told.is_some_and(|told| told.contains("BootstrapNodeLost"))
+            && self.given_up.values().any(|force| *force)
+            && self.world.history.promised().next().is_none()
+    }
+
     /// Why the cluster is not as it should be; nothing where it is.
     pub(crate) fn unfinished(&self) -> Option<String> {
         let resource = self.store.get(RESOURCE)?;

@@ -92,19 +92,20 @@ async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Li
     }
     shared.lock().put_salt_back();
     let mut rested = 0;
-    while rested < 100 && !is_over(&shared, end) {
+    while rested < 100 && !is_over(&shared, end) && !shared.lock().is_given_up() {
         step(&shared, &mut operators).await;
         let is_at_rest = shared.lock().unfinished().is_none();
         rested = if is_at_rest { rested + 1 } else { 0 };
     }
     let mut stage = shared.lock();
-    if rested < 100 && stage.world.broken.is_none() {
+    let is_given_up = stage.is_given_up();
+    if rested < 100 && stage.world.broken.is_none() && !is_given_up {
         let why = stage.unfinished().unwrap_or_default();
         stage
             .world
             .break_off(format!("it does not come to rest: {why}"));
     }
-    if stage.world.broken.is_none() {
+    if stage.world.broken.is_none() && !is_given_up {
         stage.world.check_the_end();
     }
     Lived {
