@@ -57,8 +57,7 @@ soak: toolchain ## Load the node for half an hour and kill it every 20 s (SOAK_M
 
 simulation: toolchain ## Let clusters live through simulated faults (SIMULATION_SEEDS=300, SIMULATION_FIRST=random, SIMULATION_SECONDS=600, SIMULATION_MODE=federated)
 	cargo test --locked -p opensecureconf-node --test simulation -- --nocapture
-	@# Operators and nodes together.
-	@# With optimized code it takes a fraction of the time.
+	@# Operators and nodes together; with optimized code it takes a fraction of the time.
 	CARGO_PROFILE_DEV_OPT_LEVEL=2 SIMULATION_SEEDS=$(or $(SIMULATION_SEEDS),10000) SIMULATION_SECONDS=$(or $(SIMULATION_SECONDS),3600) \
 	  cargo test --locked -p opensecureconf-operator --test simulation -- --nocapture
 
