@@ -24,6 +24,7 @@ mod owner;
 mod runs;
 mod scenarios;
 mod script;
+mod seeds;
 mod story;
 mod switches;
 mod values;

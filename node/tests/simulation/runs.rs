@@ -1,14 +1,13 @@
 //! Many worlds, one after the other: their seeds, how long they last, and what is told when one fails.
 
-use std::{
-    sync::Mutex,
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use opensecureconf_node::cluster::{Mode, Rule, Rules};
 
-use crate::world::World;
+use crate::{
+    seeds::{lines, run, setting},
+    world::World,
+};
 
 /// Worlds of an ordinary run.
 const SEEDS: u64 = 300;
@@ -51,22 +50,6 @@ fn mode(seed: u64) -> Mode {
     }
 }
 
-fn setting(name: &str) -> Option<u64> {
-    number(name, std::env::var(name).ok()?.as_str())
-}
-
-/// What a setting says: a number, `random` for one that nobody has tried, or nothing.
-fn number(name: &str, said: &str) -> Option<u64> {
-    match said {
-        "" => None,
-        // Small enough to be counted on from.
-        "random" => Some(rand::random::<u32>().into()),
-        number => Some(number.parse().unwrap_or_else(|_| {
-            panic!("{name}={number} is neither a number nor \"random\"");
-        })),
-    }
-}
-
 /// The rules in force: all, or all but the one that `SIMULATION_WITHOUT` names.
 fn rules() -> Rules {
     let name = std::env::var("SIMULATION_WITHOUT").unwrap_or_default();
@@ -84,69 +67,21 @@ fn tell(seed: u64, rules: Rules) -> String {
          -p opensecureconf-node --test simulation -- any_world",
         world.broken.as_deref().unwrap_or("nothing is broken"),
         world.portrait(),
-        world.story.last(
-            setting("SIMULATION_LINES").map_or(LINES, |lines| usize::try_from(lines).unwrap())
-        ),
+        world.story.last(lines(LINES)),
         world.mode,
     )
 }
 
 #[test]
 fn any_world_keeps_its_promises() {
-    let first = setting("SIMULATION_FIRST").unwrap_or(1);
-    let seconds = setting("SIMULATION_SECONDS").map(Duration::from_secs);
-    let seeds = setting("SIMULATION_SEEDS").unwrap_or(if seconds.is_some() {
-        u64::MAX / 2
-    } else {
-        SEEDS
+    let time = setting("SIMULATION_SECONDS").map(Duration::from_secs);
+    let seeds =
+        setting("SIMULATION_SEEDS").unwrap_or(if time.is_some() { u64::MAX / 2 } else { SEEDS });
+    let failed = run(seeds, time, |seed| {
+        let world = live(seed, rules(), false);
+        (world.time, world.broken)
     });
-    let began = Instant::now();
-    let next = AtomicU64::new(first);
-    let done = AtomicU64::new(0);
-    let simulated = AtomicU64::new(0);
-    let failed = Mutex::new(Vec::new());
-    let most = setting("SIMULATION_FAILURES").unwrap_or(1);
-    println!("SIMULATION_FIRST={first}");
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let over = seconds.is_some_and(|seconds| began.elapsed() > seconds);
-                    if over || seed >= first + seeds || failed.lock().unwrap().len() as u64 >= most
-                    {
-                        return;
-                    }
-                    let world = live(seed, rules(), false);
-                    done.fetch_add(1, Ordering::Relaxed);
-                    simulated.fetch_add(world.time.as_secs(), Ordering::Relaxed);
-                    if let Some(broken) = world.broken {
-                        failed.lock().unwrap().push((seed, broken));
-                    }
-                }
-            });
-        }
-    });
-    println!(
-        "{} worlds, {:.1} simulated hours, in {:.0} s",
-        done.load(Ordering::Relaxed),
-        Duration::from_secs(simulated.load(Ordering::Relaxed)).as_secs_f64() / 3600.0,
-        began.elapsed().as_secs_f64()
-    );
-    let mut failed = failed.into_inner().unwrap();
-    failed.sort();
-    for (seed, broken) in &failed {
-        println!("seed {seed}: {broken}");
+    if let Some(seed) = failed {
+        panic!("{}", tell(seed, rules()));
     }
-    if let Some((seed, _)) = failed.first() {
-        panic!("{}", tell(*seed, rules()));
-    }
-}
-
-#[test]
-fn the_first_seed_is_a_number_or_one_that_nobody_has_tried() {
-    let first = |said| number("SIMULATION_FIRST", said);
-    assert_eq!((first(""), first("7")), (None, Some(7)));
-    assert_ne!(first("random"), first("random"));
-    assert!(std::panic::catch_unwind(|| first("seven")).is_err());
 }

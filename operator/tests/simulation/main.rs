@@ -46,6 +46,8 @@ mod owner;
 #[path = "../../../node/tests/simulation/script.rs"]
 #[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod script;
+#[path = "../../../node/tests/simulation/seeds.rs"]
+mod seeds;
 #[path = "../../../node/tests/simulation/story.rs"]
 #[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod story;

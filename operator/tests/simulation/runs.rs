@@ -1,11 +1,6 @@
 //! Many worlds, one after the other: their seeds, how long they last, and what is told when one fails.
 
-use std::{
-    sync::Mutex,
-    sync::Once,
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
-};
+use std::{sync::Once, time::Duration};
 
 use opensecureconf_operator::cluster::rules::{Rule, Rules};
 use rand::RngExt;
@@ -14,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::{
     operators::Operators,
+    seeds::{lines, run, setting},
     stage::{STEP, Shared, Stage},
     users::{Plot, Users},
 };
@@ -113,7 +109,7 @@ async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Li
         time: stage.world.time,
         story: format!(
             "{}\n{}",
-            stage.world.story.last(lines()),
+            stage.world.story.last(lines(LINES)),
             stage.world.portrait()
         ),
         changes: stage.store.version(),
@@ -141,21 +137,6 @@ async fn step(shared: &Shared, operators: &mut Operators) {
     }
 }
 
-fn lines() -> usize {
-    setting("SIMULATION_LINES").map_or(LINES, |lines| usize::try_from(lines).unwrap())
-}
-
-fn setting(name: &str) -> Option<u64> {
-    match std::env::var(name).ok()?.as_str() {
-        "" => None,
-        // Small enough to be counted on from.
-        "random" => Some(rand::random::<u32>().into()),
-        number => Some(number.parse().unwrap_or_else(|_| {
-            panic!("{name}={number} is neither a number nor \"random\"");
-        })),
-    }
-}
-
 /// The rules in force: all, or all but the one that `SIMULATION_WITHOUT` names.
 fn rules() -> Rules {
     let name = std::env::var("SIMULATION_WITHOUT").unwrap_or_default();
@@ -167,55 +148,20 @@ fn rules() -> Rules {
 
 #[test]
 fn any_world_keeps_its_promises() {
-    let first = setting("SIMULATION_FIRST").unwrap_or(1);
-    let (seconds, seeds) = match (setting("SIMULATION_SECONDS"), setting("SIMULATION_SEEDS")) {
+    let (time, seeds) = match (setting("SIMULATION_SECONDS"), setting("SIMULATION_SEEDS")) {
         (None, None) => (Some(SECONDS), SEEDS),
         (seconds, seeds) => (
             seconds.map(Duration::from_secs),
             seeds.unwrap_or(u64::MAX / 2),
         ),
     };
-    let began = Instant::now();
-    let next = AtomicU64::new(first);
-    let done = AtomicU64::new(0);
-    let simulated = AtomicU64::new(0);
-    let failed = Mutex::new(Vec::new());
-    let most = setting("SIMULATION_FAILURES").unwrap_or(1);
     let told = std::env::var_os("SIMULATION_STORY").is_some();
-    println!("SIMULATION_FIRST={first}");
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let over = seconds.is_some_and(|seconds| began.elapsed() > seconds);
-                    if over || seed >= first + seeds || failed.lock().unwrap().len() as u64 >= most
-                    {
-                        return;
-                    }
-                    let lived = live(seed, rules(), told);
-                    done.fetch_add(1, Ordering::Relaxed);
-                    simulated.fetch_add(lived.time.as_secs(), Ordering::Relaxed);
-                    if let Some(broken) = lived.broken {
-                        failed.lock().unwrap().push((seed, broken));
-                    }
-                }
-            });
-        }
+    let failed = run(seeds, time, |seed| {
+        let lived = live(seed, rules(), told);
+        (lived.time, lived.broken)
     });
-    println!(
-        "{} worlds, {:.1} simulated hours, in {:.0} s",
-        done.load(Ordering::Relaxed),
-        Duration::from_secs(simulated.load(Ordering::Relaxed)).as_secs_f64() / 3600.0,
-        began.elapsed().as_secs_f64()
-    );
-    let mut failed = failed.into_inner().unwrap();
-    failed.sort();
-    for (seed, broken) in &failed {
-        println!("seed {seed}: {broken}");
-    }
-    if let Some((seed, _)) = failed.first() {
-        let lived = live(*seed, rules(), true);
+    if let Some(seed) = failed {
+        let lived = live(seed, rules(), true);
         panic!(
             "seed {seed}: {}\n{}\nreplay: SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test -p opensecureconf-operator --test simulation \
              -- any_world",
