@@ -1,5 +1,6 @@
 //! An API server for one namespace, in memory: it keeps what is written, and remembers every request.
 
+mod json_patches;
 mod patches;
 
 use std::{
@@ -12,7 +13,7 @@ use kube::{Client, client::Body};
 use opensecureconf_operator::{cluster::context::Context, metrics::Metrics, rights::RIGHTS};
 use serde_json::{Value, json};
 
-use patches::How;
+use json_patches::How;
 use tower_test::mock::{self, Handle};
 
 type Call = (Method, String);

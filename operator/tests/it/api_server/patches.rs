@@ -3,26 +3,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-/// How a patch is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
-    /// Server-side apply.
-    Apply,
-    /// RFC 7386.
-    Merge,
-    /// RFC 6902.
-    Operations,
-}
+use super::json_patches::{How, merge, operate};
 
 impl How {
-    pub(super) fn read(content_type: &str) -> Self {
-        match content_type {
-            "application/merge-patch+json" => Self::Merge,
-            "application/json-patch+json" => Self::Operations,
-            _ => Self::Apply,
-        }
-    }
-
     /// The object after the patch.
     pub(super) fn patch(self, there: Option<&Value>, sent: Value) -> Result<Value, StatusCode> {
         match (self, there) {
@@ -32,7 +15,12 @@ impl How {
                 merge(&mut merged, &sent);
                 Ok(merged)
             }
-            (Self::Operations, Some(there)) => operate(there, &sent),
+            (Self::Operations, Some(there)) => {
+                let mut object = operate(there, &sent)?;
+                // Whoever owned what is gone owns it no more.
+                object["metadata"]["managedFields"] = json!([]);
+                Ok(object)
+            }
             (Self::Operations, None) => Err(StatusCode::NOT_FOUND),
             (Self::Apply, None) => Ok(owned(sent)),
             (Self::Merge, None) => Ok(sent),
@@ -132,45 +120,4 @@ fn keep(sent: &mut Value, there: &Value, fields: &mut Value) {
         }
         below.as_object().is_some_and(|below| !below.is_empty())
     });
-}
-
-fn merge(object: &mut Value, patch: &Value) {
-    let Some(members) = patch.as_object() else {
-        *object = patch.clone();
-        return;
-    };
-    if !object.is_object() {
-        *object = json!({});
-    }
-    for (name, value) in members {
-        if value.is_null() {
-            object.as_object_mut().unwrap().remove(name);
-        } else {
-            merge(&mut object[name], value);
-        }
-    }
-}
-
-/// Removals only, of the version that the first operation names.
-fn operate(there: &Value, operations: &Value) -> Result<Value, StatusCode> {
-    let mut object = there.clone();
-    for operation in operations.as_array().unwrap() {
-        let path = operation["path"].as_str().unwrap();
-        if path == "/metadata/resourceVersion" {
-            if operation["value"] != there["metadata"]["resourceVersion"] {
-                return Err(StatusCode::CONFLICT);
-            }
-            continue;
-        }
-        assert_eq!(operation["op"], "remove");
-        let (parent, last) = path.rsplit_once('/').unwrap();
-        let last = last.replace("~1", "/").replace("~0", "~");
-        match object.pointer_mut(parent).unwrap() {
-            Value::Array(items) => drop(items.remove(last.parse().unwrap())),
-            parent => drop(parent.as_object_mut().unwrap().remove(&last).unwrap()),
-        }
-    }
-    // Whoever owned what is gone owns it no more.
-    object["metadata"]["managedFields"] = json!([]);
-    Ok(object)
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod claims;
 pub(crate) mod garbage;
+#[path = "../../it/api_server/json_patches.rs"]
+pub(crate) mod json_patches;
 pub(crate) mod kubelet;
 pub(crate) mod names;
 pub(crate) mod patches;

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tower::{BoxError, service_fn};
 
 use super::{
-    patches::How,
+    json_patches::How,
     store::{Preconditions, Refused, Store},
     watches,
 };
