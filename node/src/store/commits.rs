@@ -10,7 +10,10 @@ use tokio::sync::Notify;
 /// Counts the transactions of a store. The writer counts after the commit and before it answers, so a row read at the
 /// current count is at least as new as every acknowledged write.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Commits(Arc<(AtomicU64, Notify)>);
+pub(crate) struct Commits {
+    count: Arc<AtomicU64>,
+    more: Arc<Notify>,
+}
 
 /// A count of transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,23 +21,49 @@ pub(crate) struct CommitCount(u64);
 
 impl Commits {
     pub(crate) fn count(&self) -> CommitCount {
-        CommitCount(self.0.0.load(Ordering::Acquire))
+        CommitCount(self.count.load(Ordering::Acquire))
     }
 
     pub(crate) fn committed(&self) {
-        self.0.0.fetch_add(1, Ordering::Release);
-        self.0.1.notify_waiters();
+        self.count.fetch_add(1, Ordering::Release);
+        self.more.notify_waiters();
     }
 
-    /// Ends with the next transaction that commits after this call.
-    pub(crate) fn next(&self) -> impl Future<Output = ()> {
-        let commits = Arc::clone(&self.0);
-        let mut commit = Box::pin(async move {
-            let notified = commits.1.notified();
-            notified.await;
+    /// Ends with the next transaction that commits after this call, also where it commits before the first poll.
+    pub(crate) fn next(&self) -> impl Future<Output = ()> + use<> {
+        // It hears of what commits from its making on.
+        Arc::clone(&self.more).notified_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_begins_to_wait_while_a_transaction_commits_is_woken() {
+        const WAITS: usize = 20_000;
+        let commits = Commits::default();
+        let waiter = tokio::spawn({
+            let commits = commits.clone();
+            async move {
+                for _ in 0..WAITS {
+                    commits.next().await;
+                }
+            }
         });
-        // Polled once, it is registered: a commit between here and the caller's await is not missed.
-        let _ = futures::FutureExt::now_or_never(&mut commit);
-        commit
+        while !waiter.is_finished() {
+            commits.committed();
+            std::hint::spin_loop();
+        }
+        waiter.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_commit_before_the_first_poll_is_not_missed() {
+        let commits = Commits::default();
+        let next = commits.next();
+        commits.committed();
+        next.await;
     }
 }
