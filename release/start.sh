@@ -8,6 +8,8 @@ run=()
 if [ "$cpu" != "$(uname -m)" ]; then
   "$top/e2e/cluster/need.sh" "qemu-$cpu-static" "$cpu-linux-gnu-gcc"
   run=("qemu-$cpu-static" -L "/usr/$cpu-linux-gnu")
+  # As a node sets it for itself: it would begin anew with it, and an emulator alone cannot start another program.
+  export MIMALLOC_PURGE_DELAY=0
 fi
 work=$(mktemp -d)
 trap '[ -z "${node:-}" ] || kill "$node" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
