@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # verify.sh FOLDER   checks a folder that files.sh made: every file is the one that SHA256SUMS names and none is missing there, and
-# every bill of materials lists every crate of Cargo.lock that is linked into its program. Prints what was counted.
+# every bill of materials lists every crate of Cargo.lock that is linked into its program, and programs and images are for the
+# architecture in their names. Prints what was counted.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 dist=$(cd "${1:?verify.sh FOLDER: the folder with SHA256SUMS}" && pwd -P)
@@ -40,6 +41,20 @@ for bill in *.cdx.json; do
   bills=$((bills + 1))
 done
 [ "$bills" -gt 0 ] || fail "no bill of materials"
+
+# The architecture in a file's name is the one of the program in it, and of the image that says whom it is for.
+for archive in *-linux-*.tar.gz; do
+  arch=${archive##*-linux-} arch=${arch%.tar.gz}
+  config=$(tar -xzOf "$archive" manifest.json | jq -r '.[0].Config')
+  said=$(tar -xzOf "$archive" "$config" | jq -r .architecture)
+  [ "$said" = "$arch" ] || fail "$archive is an image for $said"
+done
+for program in osc-*-linux-amd64 osc-*-linux-arm64; do
+  [ -e "$program" ] || continue
+  # ELF's number of the machine: 62 and 183.
+  case $(od -An -t u2 -j 18 -N 2 "$program" | tr -d ' ') in 62) said=amd64 ;; 183) said=arm64 ;; *) said=another ;; esac
+  [ "$said" = "${program##*-linux-}" ] || fail "$program is a program for $said architecture"
+done
 
 # A check that finds nothing must be one that could.
 jq 'del(.components[] | select(.name == "rustls"))' "$bill" >"$work/without"
