@@ -10,6 +10,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use opensecureconf_contract::status::WRITES_NOT_READY;
 
 use super::{
     answer::{error::ApiError, untaken::Answers},
@@ -257,7 +258,7 @@ impl NodeState {
     pub fn traffic(&self, store: WriteHealth) -> (Vec<String>, &'static str) {
         let closed = self.closed();
         let writes = match closed {
-            Some(_) => "refused: not ready",
+            Some(_) => WRITES_NOT_READY,
             None => store.text(),
         };
         let draining = self

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use clap::ArgMatches;
+use opensecureconf_contract::MemberState;
 
 use super::{
     commands::{Outcome, beside, counted, path, wait_for},
@@ -128,7 +129,7 @@ pub(crate) fn members(config: &Config, arguments: &ArgMatches) -> anyhow::Result
 pub(crate) fn leave(config: &Config) -> anyhow::Result<Outcome> {
     let state = wait_for(running_node::leave(config))?;
     let mut out = io::stdout().lock();
-    if state == "left" {
+    if state == MemberState::Left {
         writeln!(
             out,
             "the node has left: stop it, and remove it on another one (osc-node members remove)"

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::PeerClient;
 use crate::{
-    cluster::{HandedOver, MemberName, Question, ValueAnswer, ValueRequest, View, WireIdentity},
+    cluster::{
+        HandedOver, MemberName, MemberState, Question, ValueAnswer, ValueRequest, View,
+        WireIdentity,
+    },
     domain::Principal,
     replica::Replica,
     store::OwnedValue,
@@ -24,7 +27,9 @@ pub(super) async fn hand_over(store: Replica, client: Arc<PeerClient>, name: Mem
     let mut view = store.watch_view();
     let mut turn = 0_usize;
     loop {
-        let leaving = view.wait_for(|view| view.state == "leaving").await;
+        let leaving = view
+            .wait_for(|view| view.state == MemberState::Leaving)
+            .await;
         let Ok(leaving) = leaving.map(|view| Arc::clone(&view)) else {
             return;
         };
@@ -59,7 +64,7 @@ async fn give(
     let receivers: Vec<_> = view
         .members
         .iter()
-        .filter(|member| member.state == "member" && member.ready && member.reachable)
+        .filter(|member| member.state == MemberState::Member && member.ready && member.reachable)
         .filter_map(|member| Some((&member.name, member.address.as_ref()?)))
         .collect();
     let receiver = turn

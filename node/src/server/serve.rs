@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{Node, NodeState, RunningParts},
     budget::Budgets,
-    cluster::{Boot, MemberName, Mode, Rules, Setup},
+    cluster::{Boot, MemberName, MemberState, Mode, Rules, Setup},
     config::{Config, UsageError},
     crypto::{Iterations, Salt},
     domain::{Incarnation, Timestamp},
@@ -157,7 +157,7 @@ impl BoundNode {
                 tracing::info!(drain_seconds = drain.as_secs(), "node_stopping");
                 state.draining.store(true, Ordering::Relaxed);
                 tokio::time::sleep(drain).await;
-                if state.store.view().state == "left" {
+                if state.store.view().state == MemberState::Left {
                     // Others believe that it has left only once they have asked, so it must answer until then.
                     flush(&state.store).await;
                 }

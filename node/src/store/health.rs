@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
+use opensecureconf_contract::status::WRITES_ACCEPTED;
+
 /// Whether the store takes writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -21,7 +23,7 @@ impl WriteHealth {
     /// How `/health` says it.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Accepting => "accepted",
+            Self::Accepting => WRITES_ACCEPTED,
             Self::DiskFull => "refused: disk full",
             Self::Failing => "refused: the last transaction failed",
         }

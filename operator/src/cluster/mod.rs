@@ -5,7 +5,7 @@
 //! | validate | [`validate`] | nothing but think |
 //! | dereference | [`dereference`] | read from the API server |
 //! | observe | `observe.rs` | read pods, ask the nodes |
-//! | plan | [`bootstrap`], [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | nothing but think |
+//! | plan | [`decide`](opensecureconf_contract::bootstrap::decide), [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | nothing but think |
 //! | build | [`build`] | nothing but think |
 //! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`], `prune_protection.rs`, [`volumes`] | write children |
 //! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
@@ -16,8 +16,6 @@
 //! when the next one comes.
 
 pub mod apply;
-pub mod bootstrap;
-pub mod bootstrap_mark;
 pub mod build;
 mod certificates;
 pub mod context;

@@ -233,16 +233,16 @@ fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> M
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         ready: is_ready(pod),
         reachable: details.is_some(),
-        state: details.map(|details| details.state.clone()),
+        state: details.map(|details| details.state.to_string()),
         incarnation: incarnation(&pod.name_any(), details, claims),
         version: details.map(|details| details.version.clone()),
         salt_fingerprint: details.and_then(|details| details.salt_fingerprint.clone()),
-        entries: details.map(|details| details.entries),
+        entries: details.map(|details| i64::try_from(details.entries).unwrap_or(i64::MAX)),
         // Told by whoever remembers when it last had everything.
         lag_seconds: None,
         certificate_fingerprint: certificates.and_then(|node| node.leaf.clone()),
         authority_fingerprints: certificates
-            .map(|node| node.authorities.clone())
+            .and_then(|node| node.authorities.clone())
             .unwrap_or_default(),
     }
 }

@@ -149,7 +149,7 @@ fn trust(node: &str, said: Option<&NodeDetails>) -> Trust {
             ..Trust::default()
         };
     };
-    let accepts = certificates.authorities.iter();
+    let accepts = certificates.authorities.iter().flatten();
     Trust {
         node: node.to_owned(),
         accepts: accepts.map(|text| Fingerprint::new(text)).collect(),

@@ -1,7 +1,8 @@
-//! Operator and node share no code: these tests hold together what one writes and the other reads.
+//! Operator and node share their contract and no other code: these tests hold together what one writes and the other reads.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use opensecureconf_contract::{MemberState, Salt};
 use opensecureconf_node::{
     cli::command,
     config::{Config, Layers, SETTINGS},
@@ -10,13 +11,10 @@ use opensecureconf_node::{
     server::BoundNode,
 };
 use opensecureconf_operator::{
-    cluster::{
-        build::{build, build_node_settings, build_peer_list},
-        salt::Salt,
-    },
+    cluster::build::{build, build_node_settings, build_peer_list},
     names::{CONFIG_PATH, DATA_PATH, HEALTH_PORT, HTTP_PORT, METRICS_PORT, PEERS_PORT},
     node::{
-        AccessKey, NodeClient, NodeClients, NodeCommand,
+        AccessKey, AdminCommand, NodeClient, NodeClients,
         settings::{NODE_ID_VARIABLE, NodeFiles, NodePorts, NodeSettings},
     },
     pki::{Certificate, StoredPki},
@@ -238,7 +236,7 @@ impl RunningNode {
     pub(crate) async fn bootstrap(&self) -> String {
         let said = self.client.status(&self.address).await;
         let incarnation = said.unwrap().incarnation;
-        let order = NodeCommand::Bootstrap {
+        let order = AdminCommand::Bootstrap {
             incarnation: &incarnation,
         };
         self.client.command(&self.address, &order).await.unwrap();
@@ -261,11 +259,11 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
 
     assert_eq!(said.entries, 0);
     assert_eq!(
-        (said.state.as_str(), said.cluster_uid, said.ready),
-        ("blank", None, false)
+        (said.state, said.cluster_uid, said.ready),
+        (MemberState::Blank, None, false)
     );
     let salt = Salt::new([7; 64]);
-    assert_eq!(said.salt_fingerprint, Some(salt.fingerprint()));
+    assert_eq!(said.salt_fingerprint, Some(salt.fingerprint().to_string()));
     assert_eq!(
         client_with(None, None).status(&address).await,
         None,
@@ -280,7 +278,7 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
     );
     node.bootstrap().await;
     let founded = client.status(&address).await.unwrap();
-    assert_eq!(founded.state, "member");
+    assert_eq!(founded.state, MemberState::Member);
     assert!(founded.cluster_uid.is_some());
 
     node.stop().await;

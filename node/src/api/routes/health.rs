@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::{Json, extract::State, http::StatusCode};
+use opensecureconf_contract::status::UnreachableNode;
 use serde_json::{Value, json};
 
 use crate::store::{ReadError, WriteHealth};
@@ -71,16 +72,20 @@ fn readiness(node: &NodeState, readable: bool, store: WriteHealth) -> (StatusCod
         )
     };
     if let Some(members) = body.as_object_mut().filter(|_| !unreachable.is_empty()) {
-        members.insert("unreachable_nodes".into(), unreachable_nodes(&unreachable));
+        let unreachable = json!(unreachable_nodes(&unreachable));
+        members.insert("unreachable_nodes".into(), unreachable);
     }
     (status, body)
 }
 
 /// Nodes that do not answer, as `/ready` and the details of the status show them.
-pub(super) fn unreachable_nodes(peers: &[UnreachablePeer]) -> Value {
+pub(super) fn unreachable_nodes(peers: &[UnreachablePeer]) -> Vec<UnreachableNode> {
     let shown = peers
         .iter()
-        .map(|UnreachablePeer { address, error }| json!({ "address": address, "error": error }));
+        .map(|UnreachablePeer { address, error }| UnreachableNode {
+            address: address.to_string(),
+            error: error.clone(),
+        });
     shown.collect()
 }
 

@@ -6,6 +6,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use opensecureconf_contract::key_header;
 
 use crate::{
     api::{
@@ -36,7 +37,7 @@ pub(in crate::api) async fn metrics(
     let mut parts = request.into_parts().0;
     // Where the port for nodes demands a certificate beside it, the cluster key alone opens nothing, and is not compared.
     let counts = node.cluster_keys.is_some() && node.ports.peers.is_none();
-    let reader = if counts && parts.headers.contains_key("x-cluster-key") {
+    let reader = if counts && parts.headers.contains_key(key_header::CLUSTER_KEY) {
         parts.extract_with_state::<Owner, Node>(&node).await?;
         Reader::Operator
     } else {

@@ -24,7 +24,7 @@ pub(in crate::cluster) fn running(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<Tr
                 node: pod.name_any(),
                 accepts: node
                     .iter()
-                    .flat_map(|node| &node.authorities)
+                    .flat_map(|node| node.authorities.iter().flatten())
                     .map(|fingerprint| Fingerprint::new(fingerprint))
                     .collect(),
                 shows: node

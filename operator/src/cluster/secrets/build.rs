@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
 
 use super::{Lifetime, ManagedSecret};
 use crate::{
-    cluster::{
-        bootstrap_mark::BootstrapMark, build::metadata, salt::Salt, validate::ValidatedCluster,
-    },
+    cluster::{build::metadata, validate::ValidatedCluster},
     names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LAYOUT, SALT_ENTRY},
 };
 

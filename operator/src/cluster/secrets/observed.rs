@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
+use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
 
 use super::ManagedSecret;
 use crate::{
-    cluster::{
-        bootstrap_mark::BootstrapMark, dereference::controller, prune_protection, salt::Salt,
-    },
+    cluster::{dereference::controller, prune_protection},
     names::{
         ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT,
         ANNOTATION_OPERATOR, LABEL_MANAGED_BY, previous_entry,
@@ -86,7 +85,7 @@ impl ObservedSecret {
 
     /// The salt; `None` where the entry is none.
     pub fn salt(&self) -> Option<Salt> {
-        Salt::read(self.entries.get(ManagedSecret::Salt.entry())?)
+        Salt::from_bytes(self.entries.get(ManagedSecret::Salt.entry())?)
     }
 
     /// The key under an entry that callers show now; `None` where it is missing or empty. While callers move, that is the

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
+use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
+
 use super::*;
 use crate::cluster::{
-    bootstrap_mark::BootstrapMark, dereference::OptionalKind, resource::prod, salt::Salt,
-    secrets::ObservedSecrets, validate::validate,
+    dereference::OptionalKind, resource::prod, secrets::ObservedSecrets, validate::validate,
 };
 
 fn cluster(spec: &str) -> ValidatedCluster {
@@ -53,7 +54,7 @@ fn a_salt_is_made_only_where_nothing_was_ever_stored() {
     let cluster = cluster("{}");
     let volumes: &[&str] = &["data-prod-0", "data-prod-1"];
     let present: Option<&[u8]> = Some(&[7; 64]);
-    let fingerprint = Salt::new([7; 64]).fingerprint();
+    let fingerprint = Salt::new([7; 64]).fingerprint().to_string();
     let salt = |secret: Option<&[u8]>, claims: &[&str]| {
         let plan = plan(
             &cluster,

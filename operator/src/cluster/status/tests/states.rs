@@ -12,7 +12,7 @@ use crate::{
         resource::{PendingRollout, TemplateChange},
         volumes::{Progress, VolumeSize},
     },
-    node::FenceReason,
+    node::{FenceReason, MemberState},
 };
 
 /// What a state means to somebody who waits.
@@ -188,7 +188,7 @@ fn on_the_way(states: &mut States) {
     states.add("a node does not reach another", UnderWay, &lost);
     let silent = status(&cluster(1), &stateful_set(1, 1), &[(pod(0, true), None)]);
     states.add("no node answers the operator", UnderWay, &silent);
-    let leaving = shrinking(2, 3, |details| details.state = "leaving".into());
+    let leaving = shrinking(2, 3, |details| details.state = MemberState::Leaving);
     states.add("a node leaves", UnderWay, &leaving);
     let growth = Growth::Growing {
         asks: Vec::new(),
@@ -408,6 +408,7 @@ fn certificates(states: &mut States) {
         tls.clients = Some(ClientCertificate {
             open: false,
             error: Some("the key is another certificate's".into()),
+            ..ClientCertificate::default()
         });
     });
     add("ready, with a certificate that is none", refused);
