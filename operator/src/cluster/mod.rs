@@ -49,6 +49,7 @@ pub mod salt;
 pub mod scaling;
 pub mod secrets;
 mod settled;
+mod shown;
 pub mod stalled;
 pub mod status;
 mod steps;
