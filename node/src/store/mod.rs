@@ -17,6 +17,7 @@ pub use salt::{
 };
 #[cfg(test)]
 pub(crate) use sqlite::SCAN_STACK;
+pub use sqlite::SCHEMA_VERSION;
 pub use sqlite::{
     BackupError, CONFLICT_PAGE_BYTES, ConflictPage, Copied, EntryReader, Findings, ImportError,
     ImportPage, ImportSource, ListedEntry, NewLife, OpenedDatabase, OwnedValue, Reach, Scanned,

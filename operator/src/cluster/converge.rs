@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Client, ResourceExt};
 
 use super::{
+    api_key::{self, AcceptedKeys, KeyRotation, Rotation},
     apply::{self, Done},
     build::{self, ClusterResources, Roots},
     certificates::{self, Renewed},
@@ -48,6 +49,8 @@ pub(super) struct Converged {
     pub(super) upcoming: Upcoming,
     /// That volumes cannot grow because the operator may not have them do so.
     pub(super) forbidden_growth: Option<Stalled>,
+    /// How far a change of the clients' key has come.
+    pub(super) key_rotation: Option<KeyRotation>,
 }
 
 /// What was decided of the cluster as a whole.
@@ -55,6 +58,8 @@ pub(super) struct Converged {
 pub(super) struct Plans<'a> {
     /// What running nodes prove of their certificates.
     pub(super) running: &'a [Trust],
+    /// What they prove of the API keys that they accept.
+    pub(super) api_keys: &'a [AcceptedKeys],
     /// Whether its nodes are to run or to sleep.
     pub(super) rest: Rest,
     /// What is to be done about the sizes of its volumes.
@@ -81,6 +86,7 @@ impl Converged {
             waits: Vec::new(),
             upcoming: Upcoming::Unknown,
             forbidden_growth: None,
+            key_rotation: None,
         }
     }
 }
@@ -109,6 +115,7 @@ struct Progress {
     waits: Vec<String>,
     upcoming: Upcoming,
     forbidden_growth: Option<Stalled>,
+    key_rotation: Option<KeyRotation>,
     /// Whether something was tried, whatever came of it.
     tried: bool,
 }
@@ -127,7 +134,7 @@ pub(super) async fn converge(
     context: &Context,
 ) -> Result<Converged, Error> {
     let mut progress = Progress::default();
-    let written = Box::pin(write(
+    let written = Box::pin(write_with_key(
         valid,
         found,
         secrets,
@@ -144,6 +151,7 @@ pub(super) async fn converge(
         waits,
         upcoming,
         forbidden_growth,
+        key_rotation,
         tried,
     } = progress;
     // Also what was done before a failure was done.
@@ -182,7 +190,43 @@ pub(super) async fn converge(
         waits,
         upcoming,
         forbidden_growth,
+        key_rotation,
     })
+}
+
+/// The children, and then the next step of a change of the clients' key, where nothing stands still.
+async fn write_with_key(
+    cluster: &ValidatedCluster,
+    found: &DereferencedObjects,
+    secrets: &Result<SecretPlan, Stalled>,
+    plans: Plans<'_>,
+    mandate: Mandate<'_>,
+    context: &Context,
+    progress: &mut Progress,
+) -> Result<Result<Option<StatefulSet>, Stalled>, apply::Error> {
+    let rotation = Rotation {
+        cluster,
+        found,
+        running: plans.api_keys,
+        now: jiff::Timestamp::now(),
+    };
+    // Told also where the rest fails.
+    progress.key_rotation = api_key::look(rotation);
+    let outcome = Box::pin(write(
+        cluster, found, secrets, plans, mandate, context, progress,
+    ))
+    .await?;
+    if outcome.is_ok() {
+        let done = &mut progress.done;
+        progress.key_rotation = api_key::rotate(&context.client, rotation, mandate, done).await?;
+    }
+    let waits = "the API key is changed";
+    if progress.key_rotation == Some(KeyRotation::Paused)
+        && !progress.waits.iter().any(|wait| wait == waits)
+    {
+        progress.waits.push(waits.to_owned());
+    }
+    Ok(outcome)
 }
 
 async fn write(
@@ -203,6 +247,7 @@ async fn write(
         upcoming,
         forbidden_growth,
         tried,
+        key_rotation: _,
     } = progress;
     let is_paused = cluster.spec.paused;
     // Only their names matter here, so every child that may be wanted is built.

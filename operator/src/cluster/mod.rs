@@ -7,7 +7,7 @@
 //! | observe | `observe.rs` | read pods, ask the nodes |
 //! | plan | [`bootstrap`], [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | nothing but think |
 //! | build | [`build`] | nothing but think |
-//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`], `prune_protection.rs`, [`volumes`] | write children |
+//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`api_key`], [`apply`], `prune_protection.rs`, [`volumes`] | write children |
 //! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
 //! | replace | [`rollout`] | think, then delete one pod |
 //! | status | [`status`] | think, then write the status |
@@ -15,6 +15,7 @@
 //! A reconcile that finds everything as it was reads what the watches have shown (`settled.rs`, [`watched`]), and only looks; `pace.rs` says
 //! when the next one comes.
 
+pub mod api_key;
 pub mod apply;
 pub mod bootstrap;
 pub mod bootstrap_mark;

@@ -15,6 +15,7 @@ use kube::{
 };
 
 use super::{
+    api_key::KeyRotation,
     dereference::{OptionalKind, PendingClaim},
     hibernation::Rest,
     pause::Pause,
@@ -81,6 +82,8 @@ pub struct Course<'a> {
     pub growth: Option<&'a Growth>,
     /// What it waits with, where it is paused.
     pub pause: Option<&'a Pause>,
+    /// How far a change of the clients' key has come.
+    pub api_key: Option<&'a KeyRotation>,
 }
 
 /// What is known of certificates, beside what the nodes say.
@@ -236,6 +239,7 @@ fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> M
         state: details.map(|details| details.state.clone()),
         incarnation: incarnation(&pod.name_any(), details, claims),
         version: details.map(|details| details.version.clone()),
+        schema: details.and_then(|details| details.schema),
         salt_fingerprint: details.and_then(|details| details.salt_fingerprint.clone()),
         entries: details.map(|details| details.entries),
         // Told by whoever remembers when it last had everything.
@@ -243,6 +247,9 @@ fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> M
         certificate_fingerprint: certificates.and_then(|node| node.leaf.clone()),
         authority_fingerprints: certificates
             .map(|node| node.authorities.clone())
+            .unwrap_or_default(),
+        api_key_fingerprints: details
+            .and_then(|details| details.api_keys.clone())
             .unwrap_or_default(),
     }
 }

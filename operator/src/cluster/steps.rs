@@ -6,7 +6,7 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use tokio::time::Instant;
 
 use super::{
-    apply, certificates,
+    api_key, apply, certificates,
     context::Context,
     converge::{self, Converged},
     dereference::{self, DereferencedObjects, OptionalKind, SaltSecret},
@@ -25,7 +25,7 @@ use super::{
     secrets::{self, SecretPlan},
     settled::{Mandate, RefusedKind, Settled},
     stalled::Stalled,
-    status::{self, Monitoring, Observation, Tls, Upgrade},
+    status::{self, Course, Monitoring, Observation, Tls, Upgrade},
     validate::{self, ValidatedCluster},
 };
 use crate::node::{NodeClient, NodeDetails};
@@ -179,6 +179,7 @@ async fn pass(
         waits,
         upcoming,
         forbidden_growth,
+        key_rotation,
     } = converge(
         judged,
         (found, &pods),
@@ -239,7 +240,10 @@ async fn pass(
         claims: &found.volumes,
         rebuild: &rebuilt.plan,
         refused_pods: &refused_pods,
-        course: planned.course(found.stateful_set.as_ref(), pause.as_ref()),
+        course: Course {
+            api_key: key_rotation.as_ref(),
+            ..planned.course(found.stateful_set.as_ref(), pause.as_ref())
+        },
         rollout: &rollout,
         upgrade: Upgrade::of(valid, &upcoming, &pods, before),
     };
@@ -282,11 +286,11 @@ async fn converge(
         return Ok(Converged::not_touched(stalled));
     }
     let wanted = valid.with_replicas(planned.membership.replicas());
-    let running = certificates::running(pods);
+    let (running, accepted) = (certificates::running(pods), api_key::accepted(pods));
     let now = jiff::Timestamp::now();
     let set = found.stateful_set.as_ref();
     let is_rolled_out = set.is_some_and(|set| rollout::is_rolled_out(valid, set, pods, now));
-    let plans = planned.plans(&running, is_rolled_out);
+    let plans = planned.plans((&running, &accepted), is_rolled_out);
     Box::pin(converge::converge(
         cluster, &wanted, found, secrets, plans, mandate, context,
     ))

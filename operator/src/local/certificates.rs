@@ -117,6 +117,7 @@ impl Certificates {
             now,
             names: &names,
             rotation_asked: wanted.is_some() && carried_out.as_deref() != wanted,
+            given: None,
             running,
         });
         let after = execute(before, &plan, cluster.name.as_str(), &names, now)?;

@@ -34,6 +34,12 @@ pub struct NodeDetails {
     /// Whether it takes writes: `accepted`, or `refused: ` and why.
     #[serde(default)]
     pub writes: Option<String>,
+    /// The version of its database's schema; `None` from a release that does not tell it.
+    #[serde(default)]
+    pub schema: Option<i64>,
+    /// What proves which API keys it accepts; `None` where it requires none, or is of a release that does not tell it.
+    #[serde(default)]
+    pub api_keys: Option<Vec<String>>,
     /// The others, as it knows them.
     pub members: Vec<NodeMember>,
     /// Its certificates; `None` where it has none.

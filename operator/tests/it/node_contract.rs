@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 use opensecureconf_node::{
     cli::command,
     config::{Config, Layers, SETTINGS},
-    crypto::Iterations,
+    crypto::{Iterations, key_proof},
     log::{LogControl, LogFormat, LogLevel},
     server::BoundNode,
+    store::SCHEMA_VERSION,
 };
 use opensecureconf_operator::{
     cluster::{
@@ -21,6 +22,7 @@ use opensecureconf_operator::{
     },
     pki::{Certificate, StoredPki},
 };
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -266,6 +268,13 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
     );
     let salt = Salt::new([7; 64]);
     assert_eq!(said.salt_fingerprint, Some(salt.fingerprint()));
+    assert_eq!(said.schema, i64::try_from(SCHEMA_VERSION).ok());
+    let proofs = [API_KEY, "the one before"].map(|key| {
+        let digest = Sha256::digest(key).into();
+        key_proof(CLUSTER_KEY.as_bytes(), &digest).unwrap()
+    });
+    let proofs: BTreeSet<_> = proofs.into_iter().collect();
+    assert_eq!(said.api_keys, Some(proofs.into_iter().collect()));
     assert_eq!(
         client_with(None, None).status(&address).await,
         None,

@@ -169,6 +169,8 @@ fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
                 behind: member.behind,
             })
             .collect(),
+        schema: None,
+        api_keys: None,
         tls: None,
     })
 }

@@ -15,6 +15,7 @@ use crate::{
     },
     cluster::{DigestView, MemberView, View},
     domain::Timestamp,
+    store::SCHEMA_VERSION,
     tls::{InForce, Presented, TlsStatus},
 };
 
@@ -83,9 +84,17 @@ fn details(node: &NodeState, view: &View) -> Value {
         "members": view.members.iter().map(member).collect::<Vec<_>>(),
         "unknown_nodes": view.unknown,
         "unreachable_nodes": unreachable_nodes(&node.unreachable_peers()),
+        "schema": SCHEMA_VERSION,
+        "api_keys": api_keys(node),
         "peer_proof": if node.peer_proof.required { "require" } else { "accept" },
         "tls": tls(&node.tls),
     })
+}
+
+/// What proves to an operator which API keys are accepted; nothing where none is required, or nobody could tell.
+fn api_keys(node: &NodeState) -> Option<Vec<String>> {
+    let (accepted, cluster_keys) = (node.api_keys.as_ref()?, node.cluster_keys.as_ref()?);
+    Some(accepted.key_proofs(cluster_keys))
 }
 
 /// The certificates that this node shows and accepts; nothing where it speaks no TLS.

@@ -36,6 +36,7 @@ pub(super) use row::tests::row_of;
 pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
 #[cfg(test)]
 pub(crate) use scan_threads::STACK as SCAN_STACK;
+pub use schema::SCHEMA_VERSION;
 pub use snapshot::{ListedEntry, Reach, Scanned, Selection, Snapshot};
 pub(crate) use tables::SqliteTables;
 pub use values::OwnedValue;

@@ -160,6 +160,9 @@ pub(super) fn bring_up(
     Ok(())
 }
 
+/// The schema that every open database has (`PRAGMA user_version`).
+pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
+
 /// Makes sure that a database is new, one of ours, or one of the original; changes nothing.
 pub(super) fn recognize(connection: &Connection) -> Result<Option<Original>, OpenError> {
     let original = match application_id(connection)? {

@@ -35,7 +35,8 @@ pub(in crate::cluster) fn running(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<Tr
         .collect()
 }
 
-fn has_files(pod: &Pod) -> bool {
+/// Whether a pod's node has read its files, or is about to: it may have what was in them before.
+pub(in crate::cluster) fn has_files(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let containers = status.and_then(|status| status.container_statuses.as_ref());
     let node = containers

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::ManagedSecret;
 use crate::{
     cluster::{
-        bootstrap_mark::BootstrapMark, dereference::controller, prune_protection, salt::Salt,
+        api_key::KeyRecord, bootstrap_mark::BootstrapMark, dereference::controller,
+        prune_protection, salt::Salt,
     },
     names::{
-        ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT,
-        ANNOTATION_OPERATOR, LABEL_MANAGED_BY, previous_entry,
+        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP,
+        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LABEL_MANAGED_BY, previous_entry,
     },
     node::AccessKey,
 };
@@ -36,6 +38,10 @@ pub struct ObservedSecret {
     pub bootstrap: BootstrapMark,
     /// Of the authority's: the last rotation that was carried out.
     pub rotation: Option<String>,
+    /// Of the nodes' certificates: when they were first given the newest authority.
+    pub authority_given: Option<Timestamp>,
+    /// Of the clients' key: how far a change of it has come.
+    pub key_record: KeyRecord,
     /// Its version: it is only ever changed from what was read.
     pub resource_version: Option<String>,
     /// The annotations that it lacks to be safe from Argo CD.
@@ -71,6 +77,9 @@ impl ObservedSecret {
             operator: annotation(ANNOTATION_OPERATOR),
             bootstrap: BootstrapMark::of(annotation(ANNOTATION_BOOTSTRAP).as_deref()),
             rotation: annotation(ANNOTATION_AUTHORITY_ROTATION),
+            authority_given: annotation(ANNOTATION_AUTHORITY_GIVEN)
+                .and_then(|text| text.parse().ok()),
+            key_record: KeyRecord::read(metadata.annotations.as_ref()),
             resource_version: metadata.resource_version.clone(),
             prunable: prune_protection::missing(
                 metadata.annotations.as_ref().unwrap_or(&BTreeMap::new()),

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cluster::{
-    bootstrap_mark::BootstrapMark, dereference::OptionalKind, resource::prod, salt::Salt,
-    secrets::ObservedSecrets, validate::validate,
+    api_key::KeyRecord, bootstrap_mark::BootstrapMark, dereference::OptionalKind, resource::prod,
+    salt::Salt, secrets::ObservedSecrets, validate::validate,
 };
 
 fn cluster(spec: &str) -> ValidatedCluster {
@@ -20,6 +20,8 @@ fn secret_with(entry: &str, content: &[u8]) -> ObservedSecret {
         operator: None,
         bootstrap: BootstrapMark::Absent,
         rotation: None,
+        authority_given: None,
+        key_record: KeyRecord::default(),
         resource_version: None,
         prunable: None,
         entries: [(entry.to_owned(), content.to_vec())].into(),
