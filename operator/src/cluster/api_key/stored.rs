@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::super::secrets::ObservedSecret;
-use crate::names::{
-    ANNOTATION_API_KEY_PHASE, ANNOTATION_API_KEY_ROTATION, ANNOTATION_API_KEY_SINCE, API_KEY_ENTRY,
-    previous_entry,
+use crate::{
+    cluster::secrets::ObservedSecret,
+    names::{
+        ANNOTATION_API_KEY_PHASE, ANNOTATION_API_KEY_ROTATION, ANNOTATION_API_KEY_SINCE,
+        API_KEY_ENTRY, previous_entry,
+    },
 };
 
 /// How far a change of the key has come.

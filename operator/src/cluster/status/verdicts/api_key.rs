@@ -26,7 +26,7 @@ pub(super) fn rotated(seen: &Observation<'_>) -> Option<Verdict> {
             "another API key waits: paused is true".to_owned(),
         ),
         KeyRotation::Distributing(WaitedFor { nodes, overdue }) => {
-            let nodes = nodes.join(", ");
+            let nodes = named(nodes);
             if *overdue {
                 let message = format!(
                     "another API key waits for {nodes}, which does not prove that it accepts it; look at its log, or delete the pod: it \
@@ -55,7 +55,7 @@ pub(super) fn rotated(seen: &Observation<'_>) -> Option<Verdict> {
             ),
         ),
         KeyRotation::Leaving(WaitedFor { nodes, overdue }) => {
-            let nodes = nodes.join(", ");
+            let nodes = named(nodes);
             if *overdue {
                 let message = format!(
                     "the API key before was ended, and {nodes} may still accept it; look at its log, or delete the pod: it reads the keys \
@@ -76,4 +76,11 @@ pub(super) fn rotated(seen: &Observation<'_>) -> Option<Verdict> {
         ),
     };
     Some(verdict("ApiKeyRotated", holds, reason, message))
+}
+
+fn named(nodes: &[String]) -> String {
+    match nodes {
+        [] => "the nodes".to_owned(),
+        nodes => nodes.join(", "),
+    }
 }
