@@ -5,7 +5,7 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::Client;
 
 use super::{
-    api_key::AcceptedKeys,
+    api_key::{AcceptedKeys, KeyRotation},
     converge::Plans,
     dereference::DereferencedObjects,
     hibernation::{self, Rest},
@@ -134,7 +134,7 @@ impl Planned {
     pub(super) fn course<'a>(
         &'a self,
         there: Option<&StatefulSet>,
-        pause: Option<&'a Pause>,
+        (pause, api_key): (Option<&'a Pause>, Option<&'a KeyRotation>),
     ) -> Course<'a> {
         let (rest, growth) = match pause {
             None => (self.rest, Some(&self.growth)),
@@ -144,7 +144,7 @@ impl Planned {
             rest,
             growth,
             pause,
-            api_key: None,
+            api_key,
         }
     }
 }

@@ -25,7 +25,7 @@ use super::{
     secrets::{self, SecretPlan},
     settled::{Mandate, RefusedKind, Settled},
     stalled::Stalled,
-    status::{self, Course, Monitoring, Observation, Tls, Upgrade},
+    status::{self, Monitoring, Observation, Tls, Upgrade},
     validate::{self, ValidatedCluster},
 };
 use crate::node::{NodeClient, NodeDetails};
@@ -220,6 +220,7 @@ async fn pass(
     let certificates = certificates_kind(found, &refused);
     let unnamed = certificates::unnamed(valid, found);
     let not_valid = certificates::not_valid(found, jiff::Timestamp::now());
+    let goes_on = (pause.as_ref(), key_rotation.as_ref());
     let seen = Observation {
         cluster: &told,
         stateful_set: stateful_set.as_ref(),
@@ -240,10 +241,7 @@ async fn pass(
         claims: &found.volumes,
         rebuild: &rebuilt.plan,
         refused_pods: &refused_pods,
-        course: Course {
-            api_key: key_rotation.as_ref(),
-            ..planned.course(found.stateful_set.as_ref(), pause.as_ref())
-        },
+        course: planned.course(found.stateful_set.as_ref(), goes_on),
         rollout: &rollout,
         upgrade: Upgrade::of(valid, &upcoming, &pods, before),
     };
