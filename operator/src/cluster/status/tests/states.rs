@@ -1,6 +1,8 @@
 //! Every state that a status tells of, as resources in a file: what other programs make of them is tried in `e2e/gitops/`.
 //! `INSTA_UPDATE=always` writes the file anew.
 
+mod api_key;
+
 use std::{collections::BTreeSet, path::Path};
 
 use serde_json::{Value, json};
@@ -109,6 +111,7 @@ fn all() -> Vec<Value> {
     ready(&mut states);
     resting(&mut states);
     certificates(&mut states);
+    api_key::add(&mut states);
     standing_still(&mut states);
     states.0
 }
@@ -535,6 +538,7 @@ fn no_condition_and_no_reason_is_left_out() {
     let sources = [
         include_str!("../verdicts.rs"),
         include_str!("../failing.rs"),
+        include_str!("../verdicts/api_key.rs"),
         include_str!("../verdicts/course.rs"),
         include_str!("../verdicts/fences.rs"),
         include_str!("../verdicts/salts.rs"),
