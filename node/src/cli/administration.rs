@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Config, UsageError},
     log::LogLevel,
-    store::{self, read_salt_file},
+    store::{export_salt, read_salt_file, sqlite::ImportSource},
 };
 
 /// Tells the running node with these settings to found its cluster, once no listed node knows of one.
@@ -183,7 +183,7 @@ fn export(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let salt = match arguments.get_one::<PathBuf>("from") {
         Some(from) => {
             let from = GivenDatabase::open(from, "--from", beside(config))?;
-            store::ImportSource::open(from.path(), None)?.salt().clone()
+            ImportSource::open(from.path(), None)?.salt().clone()
         }
         None => wait_for(running_node::export_salt(config))?,
     };
@@ -197,7 +197,7 @@ fn export(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
         )?;
         return Ok(Outcome::Done);
     }
-    store::export_salt(output, &salt)?;
+    export_salt(output, &salt)?;
     writeln!(
         out,
         "the salt ({}) is in {}; keep it secret",

@@ -7,7 +7,7 @@ use crate::{
     cluster::{HandedOver, MemberName, Question, ValueAnswer, ValueRequest, View, WireIdentity},
     domain::Principal,
     replica::Replica,
-    store::OwnedValue,
+    store::sqlite::OwnedValue,
 };
 
 /// Values and bytes of ciphertext in one message, unless a single value has more.
@@ -29,7 +29,7 @@ pub(super) async fn hand_over(store: Replica, client: Arc<PeerClient>, name: Mem
             return;
         };
         turn = turn.wrapping_add(1);
-        let pause = match store.reader().owned_values(VALUES, BYTES).await {
+        let pause = match store.owned_values(VALUES, BYTES).await {
             Ok(values) if values.is_empty() => RETRY,
             Ok(values) => match give(&client, &name, &leaving, turn, values).await {
                 Ok(adopted) if adopted > 0 => PAUSE,

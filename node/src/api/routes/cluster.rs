@@ -15,6 +15,7 @@ use crate::{
     },
     cluster::{DigestView, MemberView, View},
     domain::Timestamp,
+    store::EntryStore,
     tls::{InForce, Presented, TlsStatus},
 };
 
@@ -66,7 +67,7 @@ pub(in crate::api) async fn status(
 }
 
 fn details(node: &NodeState, view: &View) -> Value {
-    let (reasons, writes) = node.traffic(node.store.write_health());
+    let (reasons, writes) = node.traffic(node.entries.store().write_health());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "incarnation": view.incarnation.to_string(),
@@ -77,7 +78,7 @@ fn details(node: &NodeState, view: &View) -> Value {
         "suspended": view.suspended,
         "fenced": view.fenced,
         "salt_fingerprint": node.salt().map(|salt| salt.fingerprint().to_string()),
-        "entries": node.store.live_entries(),
+        "entries": node.entries.store().live_entries(),
         "digest": view.digest.as_ref().map(digest),
         "writes": writes,
         "members": view.members.iter().map(member).collect::<Vec<_>>(),

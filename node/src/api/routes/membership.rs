@@ -132,7 +132,7 @@ pub(in crate::api) async fn unfence(
     let grace = i64::try_from(Setup::GRACE.as_micros()).unwrap_or(i64::MAX);
     let now = (node.clock)().as_micros();
     let before = Clock::at(Timestamp::from_micros(now.saturating_sub(grace)));
-    let (count, entries) = node.store.reader().written_before(before, LISTED).await?;
+    let (count, entries) = node.store.written_before(before, LISTED).await?;
     let entries = entries.iter().map(|identity| {
         json!({ "environment": identity.environment.name(), "key": identity.key.as_str() })
     });

@@ -16,6 +16,7 @@ use crate::{
     },
     keys::KeyRing,
     metrics::{Reader, Readings},
+    store::EntryStore,
 };
 
 /// Metrics in Prometheus' text format
@@ -57,7 +58,7 @@ async fn page(node: &NodeState, reader: Reader) -> Result<Response, ApiError> {
     let view = node.store.view();
     let memory = node.budgets.in_use();
     let readings = Readings {
-        entries: node.store.live_entries(),
+        entries: node.entries.store().live_entries(),
         cached_keys: node.keys().map_or(0, KeyRing::cached_keys),
         other_nodes: view.others(),
         view: &view,

@@ -5,11 +5,11 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    meta,
+    OpenError, meta,
     original::{self, Original},
     path::DatabasePath,
 };
-use crate::{domain::Incarnation, store::OpenError};
+use crate::domain::Incarnation;
 
 /// Marks a database as ours (`PRAGMA application_id`): `OSCf`.
 const APPLICATION_ID: i32 = 0x4F53_4366;
