@@ -1,16 +1,26 @@
 //! Metrics of the operator.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, process_collector::ProcessCollector,
+    TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
-use crate::cluster::resource::{CONDITIONS, ClusterStatus, PENDING_REASONS};
-
-/// The reason of a condition about something that the resource does not want.
-const SWITCHED_OFF: &str = "Disabled";
+/// What is shown of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterFigures<'a> {
+    /// Each condition that there may be, and whether it holds; `None` where nothing is known of it, or nothing is wanted.
+    pub conditions: Vec<(&'a str, Option<bool>)>,
+    /// Each reason for which a change of its pods may wait, and whether one does.
+    pub pending: Vec<(&'a str, bool)>,
+    /// Nodes that exist.
+    pub present: usize,
+    /// Those that are ready.
+    pub ready: usize,
+    /// Those that answer the operator.
+    pub reachable: usize,
+}
 
 /// The operator's metrics, in a registry of their own.
 #[derive(Debug, Clone)]
@@ -165,44 +175,30 @@ impl Metrics {
         self.api_requests.with_label_values(&[verb, resource]).inc();
     }
 
-    /// Shows what the status of a cluster says.
-    pub fn observed(&self, namespace: &str, name: &str, status: &ClusterStatus) {
+    /// Shows what is known of a cluster.
+    pub fn observed(&self, namespace: &str, name: &str, figures: &ClusterFigures<'_>) {
+        let ClusterFigures {
+            conditions,
+            pending,
+            present,
+            ready,
+            reachable,
+        } = figures;
         let _ = self.foreign.remove_label_values(&[namespace, name]);
         self.last_looks
             .with_label_values(&[namespace, name])
             .set(jiff::Timestamp::now().as_second());
-        for type_ in CONDITIONS {
-            let labels = [namespace, name, type_];
-            let found = status.conditions.iter().find(|found| found.type_ == type_);
-            match found.map(|found| (found.status.as_str(), found.reason.as_str())) {
-                Some(("True", _)) => self.conditions.with_label_values(&labels).set(1),
-                Some(("False", reason)) if reason != SWITCHED_OFF => {
-                    self.conditions.with_label_values(&labels).set(0);
-                }
-                // Some are there only while they are true; of others nothing is known, or nothing is wanted, which is no alarm.
-                _ => drop(self.conditions.remove_label_values(&labels)),
-            }
-        }
-        let pending = status.pending_rollout.as_ref();
-        for reason in PENDING_REASONS {
-            let labels = [namespace, name, reason];
-            if pending.is_some_and(|pending| pending.reason == reason) {
-                self.pending_rollouts.with_label_values(&labels).set(1);
-            } else {
-                let _ = self.pending_rollouts.remove_label_values(&labels);
-            }
-        }
-        let members = &status.members;
-        let counts = [
-            members.len(),
-            members.iter().filter(|member| member.ready).count(),
-            members.iter().filter(|member| member.reachable).count(),
-        ];
-        for (state, count) in MEMBER_STATES.iter().zip(counts) {
-            self.members
-                .with_label_values(&[namespace, name, state])
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
+        let conditions = conditions
+            .iter()
+            .map(|(type_, holds)| (*type_, holds.map(i64::from)));
+        set(&self.conditions, namespace, name, conditions);
+        let pending = pending
+            .iter()
+            .map(|(reason, waits)| (*reason, waits.then_some(1)));
+        set(&self.pending_rollouts, namespace, name, pending);
+        let counts = [present, ready, reachable].map(|count| i64::try_from(*count).ok());
+        let members = MEMBER_STATES.into_iter().zip(counts);
+        set(&self.members, namespace, name, members);
     }
 
     /// Shows a cluster as another operator's, and nothing else of it.
@@ -213,17 +209,8 @@ impl Metrics {
 
     /// Shows nothing more of a cluster that is gone.
     pub fn forget(&self, namespace: &str, name: &str) {
-        for condition in CONDITIONS {
-            let _ = self
-                .conditions
-                .remove_label_values(&[namespace, name, condition]);
-        }
-        for state in MEMBER_STATES {
-            let _ = self.members.remove_label_values(&[namespace, name, state]);
-        }
-        for reason in PENDING_REASONS {
-            let labels = [namespace, name, reason];
-            let _ = self.pending_rollouts.remove_label_values(&labels);
+        for gauges in [&self.conditions, &self.members, &self.pending_rollouts] {
+            clear(gauges, namespace, name);
         }
         let _ = self.last_looks.remove_label_values(&[namespace, name]);
         let _ = self.foreign.remove_label_values(&[namespace, name]);
@@ -261,6 +248,43 @@ fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, promet
     IntGaugeVec::new(Opts::new(name, help), labels)
 }
 
+/// Shows these values of a cluster, and none where there is none.
+fn set<'a>(
+    gauges: &IntGaugeVec,
+    namespace: &str,
+    name: &str,
+    values: impl Iterator<Item = (&'a str, Option<i64>)>,
+) {
+    for (label, value) in values {
+        let labels = [namespace, name, label];
+        match value {
+            Some(value) => gauges.with_label_values(&labels).set(value),
+            None => drop(gauges.remove_label_values(&labels)),
+        }
+    }
+}
+
+/// Shows none of a cluster's values any more, whatever their last label.
+fn clear(gauges: &IntGaugeVec, namespace: &str, name: &str) {
+    for family in gauges.collect() {
+        for metric in family.get_metric() {
+            let labels: BTreeMap<_, _> = metric
+                .get_label()
+                .iter()
+                .map(|label| (label.name(), label.value()))
+                .collect();
+            let is_its_own =
+                labels.get("namespace") == Some(&namespace) && labels.get("name") == Some(&name);
+            let last = labels
+                .iter()
+                .find(|(label, _)| !["namespace", "name"].contains(label));
+            if let Some((_, last)) = last.filter(|_| is_its_own) {
+                let _ = gauges.remove_label_values(&[namespace, name, last]);
+            }
+        }
+    }
+}
+
 /// A reconcile under way.
 #[derive(Debug)]
 pub struct Reconciling(IntGauge);
@@ -275,101 +299,7 @@ impl Drop for Reconciling {
 mod tests {
     use std::{fs, path::Path};
 
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-
     use super::*;
-    use crate::cluster::resource::{MemberStatus, PendingRollout};
-
-    fn status(conditions: &[(&str, &str)]) -> ClusterStatus {
-        let conditions = conditions.iter().map(|(type_, status)| {
-            serde_json::from_value::<Condition>(serde_json::json!({
-                "type": type_, "status": status, "reason": "R", "message": "",
-                "lastTransitionTime": "2026-01-01T00:00:00Z",
-            }))
-            .unwrap()
-        });
-        let member = MemberStatus {
-            ready: true,
-            ..MemberStatus::default()
-        };
-        ClusterStatus {
-            conditions: conditions.collect(),
-            members: vec![member, MemberStatus::default()],
-            ..ClusterStatus::default()
-        }
-    }
-
-    #[test]
-    fn a_cluster_is_shown_as_its_status_says_and_not_after_its_end() {
-        let metrics = Metrics::new().unwrap();
-        let first = status(&[
-            ("Ready", "False"),
-            ("Reconciling", "True"),
-            ("SaltMatches", "True"),
-        ]);
-        let second = status(&[("Ready", "True"), ("SaltMatches", "Unknown")]);
-        metrics.observed("shop", "prod", &first);
-        metrics.observed("shop", "prod", &second);
-        let page = metrics.page().unwrap();
-        for line in [
-            "osc_operator_cluster_condition{condition=\"Ready\",name=\"prod\",namespace=\"shop\"} 1",
-            "osc_operator_cluster_members{name=\"prod\",namespace=\"shop\",state=\"present\"} 2",
-            "osc_operator_cluster_members{name=\"prod\",namespace=\"shop\",state=\"ready\"} 1",
-            "osc_operator_cluster_members{name=\"prod\",namespace=\"shop\",state=\"reachable\"} 0",
-        ] {
-            assert!(page.contains(line), "{line} is not in {page}");
-        }
-        let looked =
-            "osc_operator_cluster_last_look_timestamp_seconds{name=\"prod\",namespace=\"shop\"} ";
-        let at = page.lines().find_map(|line| line.strip_prefix(looked));
-        let ago = jiff::Timestamp::now().as_second() - at.unwrap().parse::<i64>().unwrap();
-        assert!((0..60).contains(&ago), "{ago}");
-        assert!(!page.contains("Reconciling"), "{page}");
-        assert!(!page.contains("SaltMatches"), "{page}");
-
-        metrics.forget("shop", "prod");
-        let page = metrics.page().unwrap();
-        assert!(!page.contains("prod"), "{page}");
-    }
-
-    #[test]
-    fn a_cluster_whose_pods_wait_for_a_change_is_shown_with_what_it_waits_for() {
-        let metrics = Metrics::new().unwrap();
-        let mut told = status(&[("Ready", "True")]);
-        let shown = |metrics: &Metrics| {
-            let page = metrics.page().unwrap();
-            let prefix = "osc_operator_cluster_pending_rollout{";
-            let lines = page.lines().filter_map(|line| line.strip_prefix(prefix));
-            lines.map(str::to_owned).collect::<Vec<_>>()
-        };
-        for reason in PENDING_REASONS {
-            told.pending_rollout = Some(PendingRollout {
-                reason: reason.to_owned(),
-                ..PendingRollout::default()
-            });
-            metrics.observed("shop", "prod", &told);
-            let line = format!("name=\"prod\",namespace=\"shop\",reason=\"{reason}\"}} 1");
-            assert_eq!(shown(&metrics), [line]);
-        }
-        metrics.forget("shop", "prod");
-        assert_eq!(shown(&metrics), Vec::<String>::new());
-        metrics.observed("shop", "prod", &told);
-        told.pending_rollout = None;
-        metrics.observed("shop", "prod", &told);
-        assert_eq!(shown(&metrics), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_the_resource_switches_off_is_no_alarm() {
-        let metrics = Metrics::new().unwrap();
-        let mut told = status(&[("Ready", "True"), ("TlsReady", "False")]);
-        metrics.observed("shop", "prod", &told);
-        assert!(metrics.page().unwrap().contains("TlsReady"));
-        // `tls.mode: Disabled`.
-        told.conditions[1].reason = "Disabled".to_owned();
-        metrics.observed("shop", "prod", &told);
-        assert!(!metrics.page().unwrap().contains("TlsReady"));
-    }
 
     #[test]
     fn the_first_failure_of_a_phase_is_an_increase() {
@@ -387,12 +317,12 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         // What has labels is on the page once there is something to tell.
         metrics.reconciled(Duration::ZERO, Some("apply"));
-        let mut told = status(&[("Ready", "True")]);
-        told.pending_rollout = Some(PendingRollout {
-            reason: "Manual".to_owned(),
-            ..PendingRollout::default()
-        });
-        metrics.observed("shop", "prod", &told);
+        let figures = ClusterFigures {
+            conditions: vec![("Ready", Some(true))],
+            pending: vec![("Manual", true)],
+            ..ClusterFigures::default()
+        };
+        metrics.observed("shop", "prod", &figures);
         metrics.is_foreign("shop", "other");
         metrics.set_missing_rights("shop", "required", 1);
         let page = metrics.page().unwrap();

@@ -137,6 +137,14 @@ pub const PREVIOUS_CERTIFICATE_ENTRY: &str = "previous.crt";
 pub const PREVIOUS_PRIVATE_KEY_ENTRY: &str = "previous.key";
 /// Annotation of the authority's Secret: the last nonce of `tls.authority.rotate` that was carried out.
 pub const ANNOTATION_AUTHORITY_ROTATION: &str = "opensecureconf.io/authority-rotation";
+/// Annotation of the API key's Secret: the nonce of `apiKey.rotate` that was taken up last.
+pub const ANNOTATION_API_KEY_ROTATION: &str = "opensecureconf.io/api-key-rotation";
+/// How far that has come, while it is under way.
+pub const ANNOTATION_API_KEY_PHASE: &str = "opensecureconf.io/api-key-phase";
+/// Since when.
+pub const ANNOTATION_API_KEY_SINCE: &str = "opensecureconf.io/api-key-phase-since";
+/// Annotation of the nodes' certificate Secret: when they were first given the authority that is the newest.
+pub const ANNOTATION_AUTHORITY_GIVEN: &str = "opensecureconf.io/authority-given";
 /// Entries of the ConfigMap with the accepted pod template: the template itself.
 pub const TEMPLATE_ENTRY: &str = "template";
 /// The fields of the resource that it stands for.

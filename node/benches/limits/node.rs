@@ -15,7 +15,7 @@ use opensecureconf_node::{
     domain::{ConfigKey, Environment, Identity, Incarnation, Timestamp},
     metrics::StoreMetrics,
     replica::{Replica, ReplicaSettings},
-    store::{OpenedDatabase, SaltPlaces, settle_salt},
+    store::{EntryStore, SaltPlaces, settle_salt, sqlite::OpenedDatabase},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -144,7 +144,7 @@ async fn write(store: &Replica, n: usize, key: &DataKey, now: Timestamp) {
         named: None,
         change,
     };
-    store.write(write, AckLevel::Local).await.unwrap();
+    store.commit(write, AckLevel::Local).await.unwrap();
 }
 
 fn standalone() -> Setup {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use opensecureconf_node::{domain::Incarnation, store::OpenedDatabase};
+use opensecureconf_node::{domain::Incarnation, store::sqlite::OpenedDatabase};
 use rusqlite::Connection;
 use tempfile::TempDir;
 

@@ -1,6 +1,7 @@
 //! The access keys that a node accepts: compared in constant time, exchanged while the node runs.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
@@ -14,7 +15,10 @@ use super::{
     key_file::read_files,
     key_set::{AccessKey, Keys, Lengths},
 };
-use crate::{crypto::PeerProofKey, domain::KeyNumber};
+use crate::{
+    crypto::{PeerProofKey, key_proof},
+    domain::KeyNumber,
+};
 
 /// Keys of one kind, all of them accepted. Clones share what is accepted.
 #[derive(Clone)]
@@ -114,6 +118,20 @@ impl AccessKeys {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let safe = self.lengths.safe;
         (!keys.accepted.is_empty() && keys.shortest < safe).then_some(safe)
+    }
+
+    /// What proves to whoever has the cluster key which ones these are; nothing where there is no cluster key. Tells others nothing.
+    pub fn key_proofs(&self, cluster_keys: &Self) -> Vec<String> {
+        let cluster_key = cluster_keys.first();
+        if cluster_key.is_empty() {
+            return Vec::new();
+        }
+        let current = self.current();
+        let proofs: BTreeSet<_> = current
+            .iter()
+            .filter_map(|key| key_proof(&cluster_key, &key.0))
+            .collect();
+        proofs.into_iter().collect()
     }
 
     /// Whether any key is in both.

@@ -12,7 +12,7 @@ use super::{
     list_turns::{ListTurns, Turn},
     row_limit::RowLimit,
 };
-use crate::{config::ListBounds, metrics::ListRefusal};
+use crate::{config::ListBounds, metrics::ListRefusal, store::EntryStore};
 
 /// How long a list waits for another one of its address.
 const TURN_WAIT: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ impl NodeState {
 
     /// Waits for the turn of a list of everything. Where a page may look at all of it there is nothing to wait for.
     pub(super) async fn list_turn(&self, address: IpAddr) -> Result<Option<Turn>, ApiError> {
-        let rows = usize::try_from(self.store.live_entries()).unwrap_or(usize::MAX);
+        let rows = usize::try_from(self.entries.store().live_entries()).unwrap_or(usize::MAX);
         if rows <= self.lists.bounds.page_rows {
             return Ok(None);
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use opensecureconf_contract::route;
+
 use super::answer::error::ApiError;
 
 /// What is served at a port.
@@ -71,18 +73,13 @@ fn refusal(path: &str, signed: bool, ports: &OpenPorts, served: Served) -> Optio
 
 /// Routes on which callers may sign what they ask.
 pub(super) fn takes_proofs(path: &str) -> bool {
-    is_for_nodes(path) || path == "/cluster/status"
+    is_for_nodes(path) || path == route::STATUS
 }
 
 /// Routes that the cluster key opens.
 fn is_for_nodes(path: &str) -> bool {
-    const ONE: &[&str] = &[
-        "/cluster/salt",
-        "/cluster/bootstrap",
-        "/cluster/leave",
-        "/cluster/unfence",
-    ];
-    const MANY: &[&str] = &["/admin/", "/cluster/members/", "/cluster/v1/"];
+    const ONE: &[&str] = &[route::SALT, route::BOOTSTRAP, route::LEAVE, route::UNFENCE];
+    const MANY: &[&str] = &["/admin/", route::MEMBERS, "/cluster/v1/"];
     ONE.contains(&path) || MANY.iter().any(|begin| path.starts_with(begin))
 }
 
@@ -143,6 +140,29 @@ mod tests {
             );
         }
         assert_eq!(told("/configs", true, Served::ToClients), None);
+    }
+
+    #[test]
+    fn whatever_others_than_clients_ask_is_there() {
+        let paths: Vec<_> = routes().into_iter().map(|(_, path)| path).collect();
+        for path in [
+            route::STATUS,
+            route::SALT,
+            route::BOOTSTRAP,
+            route::LEAVE,
+            route::UNFENCE,
+            route::LOG_LEVEL,
+            route::HEALTH,
+            route::READY,
+        ] {
+            assert!(paths.iter().any(|there| there == path), "{path}");
+        }
+        for (begin, path) in [
+            (route::MEMBERS, "/cluster/members/{name}/remove"),
+            (route::ADMIN_CONFIGS, "/admin/configs/{key}"),
+        ] {
+            assert!(path.starts_with(begin) && paths.iter().any(|there| there == path));
+        }
     }
 
     #[test]

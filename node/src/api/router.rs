@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
+use opensecureconf_contract::key_header;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -140,7 +141,7 @@ fn cors(origins: &CorsOrigins) -> CorsLayer {
             header::CONTENT_TYPE,
             header::IF_MATCH,
             header::IF_NONE_MATCH,
-            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static(key_header::API_KEY),
             HeaderName::from_static("x-osc-ack"),
             HeaderName::from_static("x-osc-min-version"),
             HeaderName::from_static("x-osc-version"),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use opensecureconf_contract::status::WRITES_NOT_READY;
 
 use super::{
     answer::{error::ApiError, untaken::Answers},
@@ -25,7 +26,7 @@ use crate::{
     cluster::{AckLevel, Mode},
     config::{Config, CorsOrigins, Patience, PeerProofPolicy},
     crypto::{CursorKey, Salt},
-    entries::{Entries, Federation},
+    entries::{Entries, Federation, Store},
     keys::KeyRing,
     log::LogControl,
     metrics::Metrics,
@@ -40,9 +41,9 @@ pub type Node = Arc<NodeState>;
 
 /// Everything that answering requests needs.
 pub struct NodeState {
-    /// Where entries are.
+    /// What this node is to its cluster, and its mailbox for other nodes.
     pub store: Replica,
-    /// What requests do with them.
+    /// What requests do with entries, and where those are.
     pub entries: Entries,
     /// Opens and seals values; empty until the salt is known.
     opener: OnceLock<Opener>,
@@ -156,7 +157,11 @@ impl NodeState {
             tls,
         } = parts;
         Ok(Self {
-            entries: Entries::new(store.clone(), federation, metrics.cluster.clone()),
+            entries: Entries::new(
+                Store::Replica(store.clone()),
+                federation,
+                metrics.cluster.clone(),
+            ),
             store,
             opener: OnceLock::new(),
             write_ack: config.write_ack,
@@ -257,7 +262,7 @@ impl NodeState {
     pub fn traffic(&self, store: WriteHealth) -> (Vec<String>, &'static str) {
         let closed = self.closed();
         let writes = match closed {
-            Some(_) => "refused: not ready",
+            Some(_) => WRITES_NOT_READY,
             None => store.text(),
         };
         let draining = self

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_threads_of_lists_read_values_as_deep_as_those_that_serve() {
-        assert_eq!(crate::store::SCAN_STACK, crate::json::STACK);
+        assert_eq!(crate::store::VISITOR_STACK, crate::json::STACK);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use clap::ArgMatches;
+use opensecureconf_contract::MemberState;
 
 use super::{
     commands::{Outcome, beside, counted, path, wait_for},
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     config::{Config, UsageError},
     log::LogLevel,
-    store::{self, read_salt_file},
+    store::{export_salt, read_salt_file, sqlite::ImportSource},
 };
 
 /// Tells the running node with these settings to found its cluster, once no listed node knows of one.
@@ -128,7 +129,7 @@ pub(crate) fn members(config: &Config, arguments: &ArgMatches) -> anyhow::Result
 pub(crate) fn leave(config: &Config) -> anyhow::Result<Outcome> {
     let state = wait_for(running_node::leave(config))?;
     let mut out = io::stdout().lock();
-    if state == "left" {
+    if state == MemberState::Left {
         writeln!(
             out,
             "the node has left: stop it, and remove it on another one (osc-node members remove)"
@@ -183,7 +184,7 @@ fn export(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let salt = match arguments.get_one::<PathBuf>("from") {
         Some(from) => {
             let from = GivenDatabase::open(from, "--from", beside(config))?;
-            store::ImportSource::open(from.path(), None)?.salt().clone()
+            ImportSource::open(from.path(), None)?.salt().clone()
         }
         None => wait_for(running_node::export_salt(config))?,
     };
@@ -197,7 +198,7 @@ fn export(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
         )?;
         return Ok(Outcome::Done);
     }
-    store::export_salt(output, &salt)?;
+    export_salt(output, &salt)?;
     writeln!(
         out,
         "the salt ({}) is in {}; keep it secret",

@@ -14,7 +14,7 @@ use crate::{
     cluster::MemberName,
     config::{Config, Layers, SETTINGS},
     server::fresh_incarnation,
-    store::{self, Findings, NewLife, Vacuumed},
+    store::sqlite::{self, Findings, NewLife, Vacuumed},
 };
 
 /// How a command ended, as the exit code says it.
@@ -86,7 +86,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Damaged);
         }
     };
-    let findings = store::check(path)?;
+    let findings = sqlite::check(path)?;
     let Findings {
         entries,
         owned_values,
@@ -122,7 +122,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
 /// Writes the database anew.
 pub(crate) fn vacuum(config: &Config) -> anyhow::Result<Outcome> {
     let path = database(config)?;
-    let Vacuumed { before, after } = store::vacuum(path)?;
+    let Vacuumed { before, after } = sqlite::vacuum(path)?;
     writeln!(
         io::stdout(),
         "{} is written anew: {before} bytes before, {after} now",
@@ -137,7 +137,7 @@ pub(crate) fn backup(config: &Config, arguments: &ArgMatches) -> anyhow::Result<
     if output == Path::new("-") {
         return backup_to_stdout(database(config)?);
     }
-    let copied = store::backup(database(config)?, output)?;
+    let copied = sqlite::backup(database(config)?, output)?;
     writeln!(
         io::stdout(),
         "{} and the salt are in {}; keep it secret",
@@ -154,7 +154,7 @@ fn backup_to_stdout(database: &Path) -> anyhow::Result<Outcome> {
         !out.is_terminal(),
         "a backup is no text for a terminal: send standard output into a file, or name one with --output"
     );
-    let copied = store::backup_into(database, &mut out)?;
+    let copied = sqlite::backup_into(database, &mut out)?;
     writeln!(
         io::stderr(),
         "{} and the salt are written to standard output; keep it secret",
@@ -167,7 +167,7 @@ fn backup_to_stdout(database: &Path) -> anyhow::Result<Outcome> {
 pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let input = existing(path(arguments, "input")?, "--input")?;
     let cluster_is_lost = arguments.get_flag("new-cluster");
-    let copied = store::restore(
+    let copied = sqlite::restore(
         input,
         &config.database_path,
         &config.salt_file_path,
@@ -198,7 +198,7 @@ pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result
 /// Gives the database this node's name.
 pub(crate) fn adopt(config: &Config) -> anyhow::Result<Outcome> {
     let name = MemberName::new(config.node_id.clone());
-    let before = store::adopt(database(config)?, &name)?;
+    let before = sqlite::adopt(database(config)?, &name)?;
     let database = config.database_path.display();
     if before == name {
         writeln!(io::stdout(), "{database} belongs to '{name}' already")?;

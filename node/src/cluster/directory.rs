@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Address, MemberView, Seq, View};
+use super::{Address, MemberState, MemberView, Seq, View};
 use crate::domain::Incarnation;
 
 /// Who has the value of an entry.
@@ -49,7 +49,7 @@ impl View {
         }
         let known = self.members.iter().find(|member| {
             // One that has left may still come back with what it has.
-            member.incarnation == writer && (member.counts || member.state == "left")
+            member.incarnation == writer && (member.counts || member.state == MemberState::Left)
         });
         match known {
             Some(MemberView {
@@ -135,7 +135,7 @@ mod tests {
         MemberView {
             name: format!("n{number}"),
             incarnation: life(number),
-            state: "member",
+            state: MemberState::Member,
             reachable,
             healthy: reachable,
             ready: reachable,
@@ -158,7 +158,7 @@ mod tests {
     fn view(members: Vec<MemberView>) -> View {
         View {
             incarnation: life(1),
-            state: "member",
+            state: MemberState::Member,
             not_ready: None,
             suspended: None,
             waits_for_owner: false,
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn the_value_of_one_that_has_left_is_not_lost_before_it_is_removed() {
         let mut left = member(2, true);
-        (left.state, left.counts, left.reachable) = ("left", false, false);
+        (left.state, left.counts, left.reachable) = (MemberState::Left, false, false);
         let silent = Holder::Silent { name: "n2".into() };
         assert_eq!(view(vec![left]).holder(life(2)), silent);
     }

@@ -17,7 +17,8 @@ mod roster;
 mod rules;
 mod tables;
 
-pub use acknowledgement::AckLevel;
+pub use opensecureconf_contract::{AckLevel, MemberState, Mode, status::FenceReason};
+
 pub use digest::{Bucket, Cutoff, Digest, Scan, WireDigest};
 pub use directory::{Heads, Holder, Place};
 pub use engine::{
@@ -25,7 +26,7 @@ pub use engine::{
     OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal,
     Written,
 };
-pub use identity::{Address, Boot, FoundingId, MemberName, Mode, Seq};
+pub use identity::{Address, Boot, FoundingId, MemberName, Seq};
 pub use merge::{Merge, merge};
 pub use protocol::{
     Answer, DamagedValue, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, FoundValue, HandedOver, Hello,
@@ -37,6 +38,5 @@ pub use refusal::Refusal;
 pub use roster::{Phase, Roster, RosterEntry, State};
 pub use rules::{Rule, Rules};
 pub use tables::{
-    Cursor, FeedRow, FenceReason, Membership, PurgeMarks, SnapshotOrigin, Standing, Tables,
-    Takeover,
+    Cursor, FeedRow, Membership, PurgeMarks, SnapshotOrigin, Standing, Tables, Takeover,
 };

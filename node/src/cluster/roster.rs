@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{MemberName, Rule, Rules};
+use super::{MemberName, MemberState, Rule, Rules};
 use crate::domain::{Clock, Incarnation, Version};
 
 /// How far an incarnation has come. Only ever advances.
@@ -40,21 +40,26 @@ pub enum State {
 }
 
 impl State {
+    /// The same as a node shows it.
+    pub fn shown(self) -> MemberState {
+        match self {
+            Self::Joining => MemberState::Joining,
+            Self::Member => MemberState::Member,
+            Self::Leaving => MemberState::Leaving,
+            Self::Left => MemberState::Left,
+            Self::Superseded => MemberState::Superseded,
+            Self::Removed => MemberState::Removed,
+        }
+    }
+
     /// The word for it.
     pub fn text(self) -> &'static str {
-        match self {
-            Self::Joining => "joining",
-            Self::Member => "member",
-            Self::Leaving => "leaving",
-            Self::Left => "left",
-            Self::Superseded => "superseded",
-            Self::Removed => "removed",
-        }
+        self.shown().text()
     }
 
     /// Whether purges and `all` wait for it.
     pub fn counts(self) -> bool {
-        matches!(self, Self::Joining | Self::Member | Self::Leaving)
+        self.shown().counts()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Boot, FoundingId, MemberName, Mode, Roster, Seq};
+use super::{Boot, FenceReason, FoundingId, MemberName, Mode, Roster, Seq};
 use crate::{
     crypto::Salt,
     domain::{Clock, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
@@ -160,40 +160,6 @@ pub enum Standing {
     Member,
     /// It must take a new snapshot before it may serve.
     Fenced(FenceReason),
-}
-
-/// Why a node is fenced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FenceReason {
-    /// Somebody removed it.
-    Removed,
-    /// A later life of its name was admitted.
-    Superseded,
-    /// Its database went back to an earlier state.
-    RolledBack,
-    /// It missed deletes that are purged elsewhere.
-    BelowPurgeMark,
-    /// It was restored from a backup.
-    Restored,
-}
-
-impl FenceReason {
-    /// The reason as a person reads it.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Removed => "it was removed from the cluster",
-            Self::Superseded => "a later life of its name was admitted",
-            Self::RolledBack => "its database went back to an earlier state",
-            Self::BelowPurgeMark => "it missed deletes that are purged elsewhere",
-            Self::Restored => "it was restored from a backup",
-        }
-    }
-
-    /// Whether its owner may let it go on with what it has: only then others know none of its changes under other numbers.
-    pub fn is_forgivable(self) -> bool {
-        self == Self::BelowPurgeMark
-    }
 }
 
 /// Up to where members had purged the tombstones of their own feeds.

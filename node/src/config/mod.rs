@@ -36,7 +36,7 @@ use crate::{
     budget::{CacheSizes, MemoryPlan},
     cluster::{AckLevel, Mode},
     crypto::SaltPolicy,
-    log::{LogFormat, LogLevel},
+    log::{LogFormat, LogLevel, read_level},
 };
 
 /// A configuration that holds together.
@@ -180,7 +180,7 @@ impl Config {
         );
         let mode = values.one_of(
             "CLUSTER_MODE",
-            &[("replica", Mode::Replica), ("federated", Mode::Federated)],
+            &[Mode::Replica, Mode::Federated].map(|mode| (mode.text(), mode)),
         );
 
         let max_body_bytes = memory::max_body_bytes(&mut values);
@@ -313,7 +313,7 @@ fn workers(values: &mut Values<'_>) -> NonZeroUsize {
 /// That of the file; a node is not kept from its start by what the file holds.
 fn log_level(values: &mut Values<'_>, file: Option<&Path>) -> LogLevel {
     let set = values.one_of("LOG_LEVEL", LogLevel::NAMES);
-    file.and_then(|file| LogLevel::read_file(file).ok())
+    file.and_then(|file| read_level(file).ok())
         .or(set)
         .unwrap_or_default()
 }

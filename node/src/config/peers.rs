@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use opensecureconf_contract::status::PeerProof;
 
 use super::{Values, read_items};
 use crate::{
@@ -98,14 +99,8 @@ fn is_name_or_ipv4(host: &str) -> bool {
 
 /// Who must hold a write before it is answered, unless the request says it.
 pub(super) fn write_ack(values: &mut Values<'_>) -> AckLevel {
-    let levels = [
-        ("local", AckLevel::Local),
-        ("healthy", AckLevel::Healthy),
-        ("all", AckLevel::All),
-    ];
-    values
-        .one_of("CLUSTER_WRITE_ACK", &levels)
-        .unwrap_or_default()
+    let level = values.one_of("CLUSTER_WRITE_ACK", AckLevel::NAMES);
+    level.unwrap_or_default()
 }
 
 /// How often each other node is asked for its changes.
@@ -116,9 +111,10 @@ pub(super) fn sync_interval(values: &mut Values<'_>) -> Duration {
 
 /// How nodes prove themselves to each other, as the settings say it.
 pub(super) fn proof_policy(values: &mut Values<'_>) -> PeerProofPolicy {
-    let required = values.one_of("PEER_PROOF", &[("accept", false), ("require", true)]);
+    let words = [PeerProof::Accept, PeerProof::Require].map(|proof| (proof.text(), proof));
+    let proof = values.one_of("PEER_PROOF", &words).unwrap_or_default();
     PeerProofPolicy {
-        required: required.unwrap_or_default(),
+        required: proof == PeerProof::Require,
         key_in_clear: values.boolean("PEER_KEY_IN_CLEAR"),
     }
 }

@@ -1,5 +1,7 @@
 //! Every setting of the node, once: its name, default and meaning.
 
+use opensecureconf_contract::setting as shared;
+
 use crate::access::WELL_KNOWN_API_KEY;
 
 /// One setting. `HOST_PORT` is the variable `OSC_HOST_PORT` and the flag `--host-port`.
@@ -58,37 +60,37 @@ const fn setting(
 /// All settings, in the order in which `--help` shows them.
 pub const SETTINGS: &[Setting] = &[
     setting(
-        "HOST",
+        shared::HOST.name,
         Some("127.0.0.1"),
         "ADDRESS",
         "Address to listen on, or a name of it such as localhost",
     ),
     setting(
-        "HOST_PORT",
+        shared::HOST_PORT.name,
         Some("9000"),
         "PORT",
         "Port to listen on; 0 takes a free one and logs it",
     ),
     setting(
-        "HTTP_ENABLED",
+        shared::HTTP_ENABLED.name,
         Some("true"),
         "true|false",
         "Whether OSC_HOST_PORT is open; false leaves clients OSC_HTTPS_PORT alone",
     ),
     setting(
-        "HTTPS_PORT",
+        shared::HTTPS_PORT.name,
         None,
         "PORT",
         "Port for clients that speak HTTPS, beside OSC_HOST_PORT; needs OSC_SSL_CERTFILE and OSC_SSL_KEYFILE, and stays closed until these can be used",
     ),
     setting(
-        "PEER_PORT",
+        shared::PEER_PORT.name,
         None,
         "PORT",
         "Port for other nodes and for administration, mutual TLS only: they are served there and nowhere else; needs OSC_NODE_TLS_DIR, and OSC_CLUSTER_NODES lists this port",
     ),
     setting(
-        "NODE_TLS_DIR",
+        shared::NODE_TLS_DIR.name,
         None,
         "FOLDER",
         "Folder with the certificate that shows this process to be a node (tls.crt), its private key (tls.key) and the authorities of the cluster's certificates (ca.crt), in PEM; read again when they change",
@@ -100,50 +102,50 @@ pub const SETTINGS: &[Setting] = &[
         "Threads that serve requests, 1024 at most [default: number of cores]",
     ),
     setting(
-        "DATABASE_PATH",
+        shared::DATABASE_PATH.name,
         Some("configurations.db"),
         "FILE",
         "The SQLite database",
     ),
     setting(
-        "SALT_FILE_PATH",
+        shared::SALT_FILE_PATH.name,
         Some("encryption.salt"),
         "FILE",
         "The 64-byte salt; back it up together with the database",
     ),
     setting(
-        "SALT_SECRET_FILE",
+        shared::SALT_SECRET_FILE.name,
         None,
         "FILE",
         "A salt given from outside, such as a mounted Secret; may be absent",
     ),
     setting(
-        "BOOTSTRAP",
+        shared::BOOTSTRAP.name,
         Some("auto"),
         "auto|never",
         "Whether a node without a salt and without entries may make a salt; in a cluster only the node that is told to found it does",
     ),
     setting(
-        "MIN_USER_KEY_LENGTH",
+        shared::MIN_USER_KEY_LENGTH.name,
         Some("8"),
         "CHARACTERS",
         "Shortest X-User-Key that is accepted, at least 1",
     ),
     setting(
-        "API_KEY_REQUIRED",
+        shared::API_KEY_REQUIRED.name,
         Some("false"),
         "true|false",
         "Whether callers must send X-API-Key",
     ),
     setting("API_KEY", Some(DEFAULT_API_KEY), "KEY", "The API key"),
     setting(
-        "API_KEY_FILE",
+        shared::API_KEY_FILE.name,
         None,
         "FILE",
         "File with one API key per line, all of them accepted; instead of OSC_API_KEY",
     ),
     setting(
-        "API_KEY_PREVIOUS_FILE",
+        shared::API_KEY_PREVIOUS_FILE.name,
         None,
         "FILE",
         "File with the API keys before those of API_KEY_FILE, accepted as well; it may be absent, and come and go",
@@ -161,25 +163,25 @@ pub const SETTINGS: &[Setting] = &[
         "Addresses or networks (10.0.0.0/8) whose X-Forwarded-For names the client",
     ),
     setting(
-        "CLUSTER_ENABLED",
+        shared::CLUSTER_ENABLED.name,
         Some("false"),
         "true|false",
         "Whether this node belongs to a cluster",
     ),
     setting(
-        "CLUSTER_MODE",
+        shared::CLUSTER_MODE.name,
         Some("replica"),
         "replica|federated",
         "How the nodes of a cluster share entries: every node holds all of them, or each holds those that it received and asks the others for theirs; fixed when the cluster is founded",
     ),
     setting(
-        "CLUSTER_NODE_ID",
+        shared::CLUSTER_NODE_ID.name,
         None,
         "NAME",
         "This node's name in its cluster, which no other node there has, in logs and status [default: node-<port>]",
     ),
     setting(
-        "CLUSTER_ID",
+        shared::CLUSTER_ID.name,
         None,
         "NAME",
         "The cluster's name; nodes of different clusters refuse each other",
@@ -191,7 +193,7 @@ pub const SETTINGS: &[Setting] = &[
         "What nodes show each other, and whoever uses /admin and /cluster/salt; must differ from every API key",
     ),
     setting(
-        "CLUSTER_KEY_FILE",
+        shared::CLUSTER_KEY_FILE.name,
         None,
         "FILE",
         "File with one cluster key per line; instead of OSC_CLUSTER_KEY",
@@ -203,13 +205,13 @@ pub const SETTINGS: &[Setting] = &[
         "Addresses of the cluster's nodes",
     ),
     setting(
-        "CLUSTER_NODES_FILE",
+        shared::CLUSTER_NODES_FILE.name,
         None,
         "FILE",
         "File with one HOST:PORT per line; instead of OSC_CLUSTER_NODES",
     ),
     setting(
-        "PEER_PROOF",
+        shared::PEER_PROOF.name,
         Some("accept"),
         "accept|require",
         "Whether other nodes may show the cluster key itself (accept), as releases before this one do, or only what is signed with it counts (require)",
@@ -221,13 +223,13 @@ pub const SETTINGS: &[Setting] = &[
         "Whether this node may show the cluster key itself over plain HTTP to a node that knows no proofs: for the time of an upgrade",
     ),
     setting(
-        "CLUSTER_SYNC_INTERVAL",
+        shared::CLUSTER_SYNC_INTERVAL.name,
         Some("30"),
         "SECONDS",
         "How often each other node is asked for its changes, whether it pushes them or not; 86400 at most",
     ),
     setting(
-        "CLUSTER_WRITE_ACK",
+        shared::CLUSTER_WRITE_ACK.name,
         Some("healthy"),
         "local|healthy|all",
         "Which nodes must hold a write before it is answered: this one; every healthy one (250 ms at most); every one (2 s at most, else 202)",
@@ -347,13 +349,13 @@ pub const SETTINGS: &[Setting] = &[
         "Whether to speak HTTPS instead of HTTP on OSC_HOST_PORT",
     ),
     setting(
-        "SSL_CERTFILE",
+        shared::SSL_CERTFILE.name,
         None,
         "FILE",
         "Certificate chain in PEM; read again when it changes",
     ),
     setting(
-        "SSL_KEYFILE",
+        shared::SSL_KEYFILE.name,
         None,
         "FILE",
         "Private key of the certificate in PEM; read again when it changes",
@@ -371,13 +373,13 @@ pub const SETTINGS: &[Setting] = &[
         "Certificate authorities of clients in PEM; with it, peer and admin routes demand a client certificate",
     ),
     setting(
-        "METRICS_BIND",
+        shared::METRICS_BIND.name,
         None,
         "ADDRESS:PORT",
         "Serve /metrics there, and only there; HTTPS where OSC_NODE_TLS_DIR is set, else plain HTTP",
     ),
     setting(
-        "HEALTH_BIND",
+        shared::HEALTH_BIND.name,
         None,
         "ADDRESS:PORT",
         "Serve /health and /ready there as well, from a thread and with connections of their own; plain HTTP",
@@ -389,19 +391,19 @@ pub const SETTINGS: &[Setting] = &[
         "Accepted and ignored: the original's processes share their counters there, this node is one process",
     ),
     setting(
-        "LOG_LEVEL",
+        shared::LOG_LEVEL.name,
         Some("INFO"),
         "LEVEL",
         "DEBUG, INFO, WARNING (or WARN), ERROR, CRITICAL (or FATAL)",
     ),
     setting(
-        "LOG_LEVEL_FILE",
+        shared::LOG_LEVEL_FILE.name,
         None,
         "FILE",
         "File with the level, read again when it changes; OSC_LOG_LEVEL counts only where it holds none at the start",
     ),
     setting(
-        "LOG_FORMAT",
+        shared::LOG_FORMAT.name,
         Some("json"),
         "json|console",
         "One JSON object per line, or lines for a person",
@@ -413,19 +415,19 @@ pub const SETTINGS: &[Setting] = &[
         "Whether log lines show the names of entries and environments; else a keyed hash stands in their place, the same for the same name until the node stops",
     ),
     setting(
-        "LOG_FILE",
+        shared::LOG_FILE.name,
         None,
         "FILE",
         "Log into this file instead of standard output; rotated at 100 MB, five older ones are kept",
     ),
     setting(
-        "DRAIN_SECONDS",
+        shared::DRAIN_SECONDS.name,
         Some("0"),
         "SECONDS",
         "How long requests are still accepted after SIGTERM, while /ready already says 503; 3600 at most",
     ),
     setting(
-        "STOP_ON_STDIN_EOF",
+        shared::STOP_ON_STDIN_EOF.name,
         Some("false"),
         "true|false",
         "Stop when standard input closes: for a parent process that must not leave its nodes behind",

@@ -1,50 +1,6 @@
-//! The salt: 64 bytes, one for a whole cluster and for ever. Losing or forking it loses every value.
+//! Which salt a node uses: the rules.
 
-use std::fmt;
-
-use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
-
-/// The salt of key derivation. Wiped on drop, never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Salt(Zeroizing<[u8; 64]>);
-
-/// What may be shown of a salt: the first 8 bytes of its SHA-256, in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fingerprint(String);
-
-impl Salt {
-    /// The salt from exactly 64 bytes, else `None`.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Some(Self(Zeroizing::new(<[u8; 64]>::try_from(bytes).ok()?)))
-    }
-
-    /// The raw 64 bytes.
-    pub fn bytes(&self) -> &[u8; 64] {
-        &self.0
-    }
-
-    /// What may be shown of it.
-    pub fn fingerprint(&self) -> Fingerprint {
-        let digest = Sha256::digest(self.0.as_ref());
-        let first = digest
-            .first_chunk::<8>()
-            .map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        Fingerprint(format!("{first:016x}"))
-    }
-}
-
-impl fmt::Debug for Salt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Salt({})", self.fingerprint())
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use opensecureconf_contract::{Fingerprint, Salt};
 
 /// Where a salt may be found when a node starts.
 #[derive(Debug, Clone, Default)]
@@ -151,20 +107,6 @@ mod tests {
 
     fn salt(byte: u8) -> Option<Salt> {
         Salt::from_bytes(&[byte; 64])
-    }
-
-    #[test]
-    fn only_sixty_four_bytes_are_a_salt() {
-        assert!(Salt::from_bytes(&[0; 63]).is_none());
-        assert!(Salt::from_bytes(&[0; 65]).is_none());
-        assert!(salt(0).is_some());
-    }
-
-    #[test]
-    fn debug_output_shows_the_fingerprint_only() {
-        let text = format!("{:?}", salt(7).unwrap());
-        assert_eq!(text, format!("Salt({})", salt(7).unwrap().fingerprint()));
-        assert_eq!(text.len(), "Salt()".len() + 16);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{Entries, Error, Session};
 use crate::{
     cluster::{AckLevel, Change, Holder, NewValue, Seen, Write, Written},
     domain::{Clock, Identity, Row},
-    store::WriteError,
+    store::{EntryStore, WriteError},
 };
 
 /// How often a change is tried over an entry that others change too.
@@ -37,10 +37,10 @@ impl Attempts {
 impl Session<'_> {
     /// Whether the node that writes over a live row keeps the seal of the new value.
     pub(crate) fn keeps_seals(&self, live: Option<&Row>) -> bool {
-        let (Some(row), Some(_)) = (live, &self.federation) else {
+        let (Some(row), Some(federation)) = (live, &self.federation) else {
             return true;
         };
-        match self.replica.view().holder(row.version.incarnation) {
+        match federation.replica.view().holder(row.version.incarnation) {
             Holder::At(place) => place.keeps_seals,
             Holder::Here | Holder::Silent { .. } | Holder::Gone | Holder::Unclear { .. } => true,
         }
@@ -57,7 +57,7 @@ impl Session<'_> {
         if let Some(federation) = &self.federation
             && !row.is_tombstone()
         {
-            match self.replica.view().holder(row.version.incarnation) {
+            match federation.replica.view().holder(row.version.incarnation) {
                 // Whoever would lose the seal gets a value that needs none.
                 Holder::At(place)
                     if !place.keeps_seals && put.as_ref().is_some_and(|put| put.seal.is_some()) =>
@@ -90,7 +90,7 @@ impl Session<'_> {
             named,
             change,
         };
-        match self.replica.write(write, level).await {
+        match self.store.commit(write, level).await {
             Ok(written) => Ok(Some(written)),
             Err(WriteError::Changed) => Ok(None),
             Err(error) => Err(error.into()),

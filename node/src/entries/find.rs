@@ -3,10 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Entries, Error, Session};
+use super::{Entries, Error, Federation, Session};
 use crate::{
     cluster::{Holder, Seen},
     domain::{Content, Identity, Row, Version},
+    store::EntryStore,
 };
 
 /// How long a node waits until its directory holds what the others had at the time of the request.
@@ -60,11 +61,15 @@ impl Session<'_> {
     pub(crate) async fn find(&self, identity: &Identity, partial: Partial) -> Result<Found, Error> {
         let mut silent = Vec::new();
         for _ in 0..ATTEMPTS {
-            let row = self.replica.find(identity).await?;
+            let row = self.store.find(identity).await?;
             let Some(known) = row.as_deref().filter(|row| is_elsewhere(row)) else {
                 return Ok(Found::Row(row));
             };
-            let place = match self.replica.view().holder(known.version.incarnation) {
+            // Only a directory tells who else may have it.
+            let Some(federation) = &self.federation else {
+                return Ok(Found::Lost(known.version));
+            };
+            let place = match federation.replica.view().holder(known.version.incarnation) {
                 Holder::At(place) => place,
                 // Perhaps it was written between the reading of the row and of the value.
                 Holder::Here => continue,
@@ -94,7 +99,7 @@ impl Session<'_> {
             }
             self.catch_up(identity, found.version).await?;
         }
-        match self.replica.find(identity).await? {
+        match self.store.find(identity).await? {
             // The only copy should be here.
             Some(row) if silent.is_empty() && is_elsewhere(&row) => Ok(Found::Lost(row.version)),
             row if silent.is_empty() => Ok(Found::Row(row)),
@@ -124,12 +129,14 @@ impl Session<'_> {
 
     /// Refuses a name that is taken; tells what may be created over where it is not.
     pub(crate) async fn free_name(&self, identity: &Identity) -> Result<Seen, Error> {
-        let row = self.replica.find(identity).await?;
+        let row = self.store.find(identity).await?;
         let Some(row) = row.filter(|row| !row.is_tombstone()) else {
             return Ok(Seen::NothingLive);
         };
-        if self.federation.is_some() && is_elsewhere(&row) {
-            match self.replica.view().holder(row.version.incarnation) {
+        if let Some(federation) = &self.federation
+            && is_elsewhere(&row)
+        {
+            match federation.replica.view().holder(row.version.incarnation) {
                 // Where it was written between the reading of the row and of the value, the commit finds another version.
                 Holder::Here | Holder::Gone => return Ok(Seen::Lost(row.version)),
                 Holder::Unclear { names } => return Err(Error::MissingNodes { nodes: names }),
@@ -149,7 +156,7 @@ impl Session<'_> {
 impl Entries {
     /// Waits a little until this node's directory has a version that another node told of.
     async fn catch_up(&self, identity: &Identity, version: Version) -> Result<(), Error> {
-        let waited = tokio::time::timeout(CATCH_UP, self.replica.wait_for(identity, version)).await;
+        let waited = tokio::time::timeout(CATCH_UP, self.store.wait_for(identity, version)).await;
         // Where it is still behind, the next look tells.
         waited.map_or(Ok(()), |waited| Ok(waited?))
     }
@@ -157,11 +164,10 @@ impl Entries {
     /// Makes sure that an entry which this node does not know does not exist; tells whether it had to wait for that, so
     /// that it must be looked for again.
     async fn make_current(&self, identity: &Identity, partial: Partial) -> Result<bool, Error> {
-        if self.federation.is_none() {
+        let Some(federation) = &self.federation else {
             return Ok(false);
-        }
-        let missing = self.missing_from_directory().await;
-        match missing {
+        };
+        match federation.missing_from_directory().await {
             Directory::Current => Ok(false),
             Directory::CaughtUp => Ok(true),
             Directory::Lacks(nodes) => Err(partial.missing(identity, nodes)),
@@ -172,10 +178,12 @@ impl Entries {
     pub(crate) async fn nodes_lacking(&self) -> Vec<String> {
         match &self.federation {
             None => Vec::new(),
-            Some(_) => self.missing_from_directory().await.lacking(),
+            Some(federation) => federation.missing_from_directory().await.lacking(),
         }
     }
+}
 
+impl Federation {
     /// Waits until this node's directory holds what the others had just now.
     async fn missing_from_directory(&self) -> Directory {
         let mut view = self.replica.watch_view();

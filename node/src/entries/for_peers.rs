@@ -12,23 +12,24 @@ use crate::{
     },
     domain::{Content, Row},
     log::logged_name,
-    store::{Measured, ReadError, WriteError},
+    store::{EntryStore, Measured, ReadError, WriteError},
 };
 
 impl Session<'_> {
     /// How long the value of an entry is as it is here, in bytes; 0 where it is not known.
     pub(crate) async fn length_here(&self, entry: &WireIdentity) -> Result<usize, Error> {
-        let Some(identity) = entry.clone().into_identity() else {
+        let (Some(identity), Some(federation)) = (entry.clone().into_identity(), &self.federation)
+        else {
             return Ok(0);
         };
         let of = Measured::Value(identity);
-        Ok(self.replica.reader().content_bytes(&of).await?)
+        Ok(federation.replica.content_bytes(&of).await?)
     }
 
     /// The row of an entry as it is here; `None` where it is not known, or damaged.
     pub(crate) async fn find_here(&self, entry: WireIdentity) -> Result<Option<Arc<Row>>, Error> {
         match entry.into_identity() {
-            Some(identity) => match self.replica.find(&identity).await {
+            Some(identity) => match self.store.find(&identity).await {
                 // The others that are asked for do not suffer.
                 Err(ReadError::Damaged { .. }) => Ok(None),
                 found => Ok(found?),
@@ -49,7 +50,7 @@ impl Session<'_> {
         let Some(identity) = entry.into_identity() else {
             return ValueAnswer::Refused(ValueRefusal::Failed);
         };
-        let is_owner = match self.replica.find(&identity).await {
+        let is_owner = match self.store.find(&identity).await {
             Ok(row) => row.is_some_and(|row| matches!(row.content, Some(Content::Token(_)))),
             Err(_) => return ValueAnswer::Refused(ValueRefusal::Failed),
         };
@@ -63,7 +64,7 @@ impl Session<'_> {
             named,
             change: put.into(),
         };
-        match self.replica.write(write, level).await {
+        match self.store.commit(write, level).await {
             Ok(done) => {
                 tracing::info!(
                     key = %logged_name(written.key.as_str()),
@@ -99,6 +100,6 @@ impl Session<'_> {
             named: None,
             change: Change::Adopt { token: value.token },
         };
-        self.replica.write(write, AckLevel::Local).await.is_ok()
+        self.store.commit(write, AckLevel::Local).await.is_ok()
     }
 }

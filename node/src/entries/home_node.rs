@@ -10,6 +10,7 @@ use crate::{
     },
     domain::{Identity, Row},
     peers::PeerClient,
+    replica::Replica,
     store::WriteError,
 };
 
@@ -27,6 +28,8 @@ pub struct Federation {
     pub peers: Arc<PeerClient>,
     /// This node's name.
     pub name: MemberName,
+    /// Knows which node has which value; what the cluster has of this node's own stands in it.
+    pub replica: Replica,
 }
 
 impl Session<'_> {
@@ -63,7 +66,7 @@ impl Session<'_> {
     ) -> Option<ValueAnswer> {
         let request = ValueRequest {
             name: federation.name.clone(),
-            founding: self.replica.view().founding?,
+            founding: federation.replica.view().founding?,
             principal: self.principal,
             patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
             question,

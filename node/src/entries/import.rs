@@ -5,7 +5,7 @@ use crate::{
     cluster::{AckLevel, Change, ImportOutcome, ImportedEntry, Seen, Write},
     crypto::token_time,
     domain::{Category, Identity},
-    store::WriteError,
+    store::{EntryStore, WriteError},
 };
 
 impl Session<'_> {
@@ -32,7 +32,7 @@ impl Session<'_> {
             return Ok(ImportOutcome::Unusable);
         };
         loop {
-            let stored = self.replica.find(&identity).await?;
+            let stored = self.store.find(&identity).await?;
             match stored.as_ref().and_then(|row| row.content.as_ref()) {
                 Some(present) if present.is_of(&token) => return Ok(ImportOutcome::Present),
                 Some(_) => return Ok(ImportOutcome::Taken),
@@ -50,7 +50,7 @@ impl Session<'_> {
                     created_at,
                 },
             };
-            match self.replica.write(write, level).await {
+            match self.store.commit(write, level).await {
                 Ok(_) => return Ok(ImportOutcome::Written),
                 Err(WriteError::Changed) => {}
                 Err(error) => return Err(error.into()),

@@ -3,6 +3,7 @@
 //!
 //! | file | idea |
 //! |---|---|
+//! | `store` | the store that the node was started with |
 //! | `session` | for whom it is done |
 //! | `find` | where an entry is, and whether its name is free |
 //! | `commit` | what is committed over it, here or at the node that has its value |
@@ -19,6 +20,7 @@ mod home_node;
 mod import;
 mod scatter_gather;
 mod session;
+mod store;
 
 pub(crate) use commit::{Attempts, WriteTerms};
 pub(crate) use error::Error;
@@ -26,28 +28,28 @@ pub(crate) use find::{Found, Partial};
 pub use home_node::Federation;
 pub(crate) use scatter_gather::Gathering;
 pub(crate) use session::Session;
+pub use store::Store;
 
 use crate::{
     cluster::{FoundingId, Mode},
     domain::Principal,
     metrics::ClusterMetrics,
-    replica::Replica,
 };
 
 /// The entries of the cluster, as one node has them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Entries {
-    replica: Replica,
+    store: Store,
     /// `None` where every node has every value.
     federation: Option<Federation>,
     metrics: ClusterMetrics,
 }
 
 impl Entries {
-    /// The entries behind a replica, and behind other nodes where there is a federation.
-    pub fn new(replica: Replica, federation: Option<Federation>, metrics: ClusterMetrics) -> Self {
+    /// The entries in a store, and at other nodes where there is a federation.
+    pub fn new(store: Store, federation: Option<Federation>, metrics: ClusterMetrics) -> Self {
         Self {
-            replica,
+            store,
             federation,
             metrics,
         }
@@ -58,6 +60,11 @@ impl Entries {
         Session::new(self, principal)
     }
 
+    /// The store itself: what is in it whoever asks.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// How the cluster shares entries.
     pub fn mode(&self) -> Mode {
         match self.federation {
@@ -66,8 +73,9 @@ impl Entries {
         }
     }
 
-    /// Whether this node belongs to the cluster of that founding.
+    /// Whether this node belongs to the federated cluster of that founding.
     pub(crate) fn is_of(&self, founding: FoundingId) -> bool {
-        self.replica.view().founding == Some(founding)
+        let federation = self.federation.as_ref();
+        federation.is_some_and(|here| here.replica.view().founding == Some(founding))
     }
 }

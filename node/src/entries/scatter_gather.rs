@@ -13,7 +13,7 @@ use super::{Entries, Session, find::is_elsewhere};
 use crate::{
     cluster::{Holder, Place, View},
     domain::{Category, Identity, Principal, Row},
-    store::{ListedEntry, Reach, ReadError, Scanned, Selection, Snapshot},
+    store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection},
 };
 
 /// Entries whose values are fetched together.
@@ -25,7 +25,8 @@ const SMALL_PART: usize = 32;
 pub(crate) struct Gathering {
     entries: Entries,
     principal: Principal,
-    view: Arc<View>,
+    /// `None` where every node has every value.
+    view: Option<Arc<View>>,
     /// Entries of a part: about as many as the page wants.
     part: usize,
     /// Nodes that did not give what they have, or that this node was not heard from.
@@ -37,7 +38,7 @@ pub(crate) struct Gathering {
 impl Gathering {
     pub(crate) fn new(session: Session<'_>, limit: Option<usize>, missing: Vec<String>) -> Self {
         Self {
-            view: session.replica.view(),
+            view: session.federation.as_ref().map(|it| it.replica.view()),
             principal: session.principal,
             entries: Entries::clone(&session),
             part: limit.map_or(PART, |limit| (limit + 1).clamp(16, PART)),
@@ -55,10 +56,10 @@ impl Gathering {
     /// values can be had.
     pub(crate) fn scan(
         &mut self,
-        snapshot: &Snapshot<'_>,
+        snapshot: &dyn EntrySnapshot,
         selection: &Selection,
         reach: Reach,
-        mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<Scanned, ReadError> {
         if self.entries.federation.is_none() {
             return snapshot.scan(selection, reach, visit);
@@ -96,8 +97,11 @@ impl Gathering {
     /// The rows with their values, without those whose values cannot be had.
     async fn complete(&mut self, rows: Vec<Row>) -> Vec<Row> {
         let mut wanted: BTreeMap<Place, Vec<Identity>> = BTreeMap::new();
+        let Some(view) = &self.view else {
+            return rows;
+        };
         for row in rows.iter().filter(|row| is_elsewhere(row)) {
-            match self.view.holder(row.version.incarnation) {
+            match view.holder(row.version.incarnation) {
                 Holder::At(place) => wanted.entry(place).or_default().push(row.identity.clone()),
                 Holder::Silent { name } => drop(self.missing.insert(name)),
                 Holder::Unclear { names } => self.missing.extend(names),

@@ -32,30 +32,27 @@ pub enum LevelFileError {
     },
 }
 
-impl LogLevel {
-    /// The level whose name is all that a file holds.
-    ///
-    /// # Errors
-    /// Where the file cannot be read, or holds something else.
-    pub fn read_file(file: &Path) -> Result<Self, LevelFileError> {
-        let bytes =
-            regular_file::read_bounded(file).map_err(|source| LevelFileError::Unreadable {
-                file: file.to_owned(),
-                source,
-            })?;
-        let text = String::from_utf8_lossy(&bytes);
-        let word = text.trim_start_matches('\u{feff}').trim();
-        Self::of_name(word).ok_or_else(|| LevelFileError::NoLevel {
-            file: file.to_owned(),
-            word: word.chars().take(SHOWN).collect(),
-        })
-    }
+/// The level whose name is all that a file holds.
+///
+/// # Errors
+/// Where the file cannot be read, or holds something else.
+pub(crate) fn read(file: &Path) -> Result<LogLevel, LevelFileError> {
+    let bytes = regular_file::read_bounded(file).map_err(|source| LevelFileError::Unreadable {
+        file: file.to_owned(),
+        source,
+    })?;
+    let text = String::from_utf8_lossy(&bytes);
+    let word = text.trim_start_matches('\u{feff}').trim();
+    LogLevel::of_name(word).ok_or_else(|| LevelFileError::NoLevel {
+        file: file.to_owned(),
+        word: word.chars().take(SHOWN).collect(),
+    })
 }
 
 /// Logs at the level of a file whenever that changes, until the future is dropped. What somebody orders meanwhile holds until then.
 pub(crate) async fn follow(file: PathBuf, log: LogControl) {
     let mut last = None;
-    reload::on_change(vec![file.clone()], || match LogLevel::read_file(&file) {
+    reload::on_change(vec![file.clone()], || match read(&file) {
         Ok(level) => {
             let is_new = last.replace(level) != Some(level);
             if is_new && log.level() != level {
@@ -93,15 +90,15 @@ mod tests {
             (" error\n", LogLevel::Error),
         ] {
             fs::write(&file, text).unwrap();
-            assert_eq!(LogLevel::read_file(&file).unwrap(), level, "{text}");
+            assert_eq!(read(&file).unwrap(), level, "{text}");
         }
         for text in ["", "loud", "INFO DEBUG"] {
             fs::write(&file, text).unwrap();
-            let error = LogLevel::read_file(&file).unwrap_err().to_string();
+            let error = read(&file).unwrap_err().to_string();
             assert!(error.contains(&format!("holds '{text}'")), "{error}");
         }
         fs::remove_file(&file).unwrap();
-        let error = LogLevel::read_file(&file).unwrap_err();
+        let error = read(&file).unwrap_err();
         assert!(matches!(error, LevelFileError::Unreadable { .. }));
     }
 }

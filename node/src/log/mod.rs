@@ -21,85 +21,19 @@ use tracing_subscriber::{
 
 use json_lines::JsonLines;
 pub use level_file::LevelFileError;
-pub(crate) use level_file::follow as follow_level;
+pub(crate) use level_file::{follow as follow_level, read as read_level};
 pub use names::{LoggedName, logged_name};
+pub use opensecureconf_contract::{LogFormat, LogLevel};
 
 /// The original's queue length; beyond it lines are dropped and counted.
 const BUFFERED_LINES: usize = 10_000;
 
-/// Least severe level that is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogLevel {
-    /// Everything of this program.
-    Debug,
-    /// What happened.
-    #[default]
-    Info,
-    /// What somebody should look at.
-    Warning,
-    /// What failed.
-    Error,
-}
-
-impl LogLevel {
-    /// The names that settings may use, Python's.
-    pub const NAMES: &[(&str, Self)] = &[
-        ("DEBUG", Self::Debug),
-        ("INFO", Self::Info),
-        ("WARNING", Self::Warning),
-        ("WARN", Self::Warning),
-        ("ERROR", Self::Error),
-        ("CRITICAL", Self::Error),
-        ("FATAL", Self::Error),
-    ];
-
-    /// The level of a name in any case.
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::NAMES
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, level)| *level)
-    }
-
-    /// Python's name of the level.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Debug => "DEBUG",
-            Self::Info => "INFO",
-            Self::Warning => "WARNING",
-            Self::Error => "ERROR",
-        }
-    }
-
-    fn filter(self) -> LevelFilter {
-        match self {
-            Self::Debug => LevelFilter::DEBUG,
-            Self::Info => LevelFilter::INFO,
-            Self::Warning => LevelFilter::WARN,
-            Self::Error => LevelFilter::ERROR,
-        }
-    }
-}
-
-/// Shape of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// One JSON object per line.
-    #[default]
-    Json,
-    /// Lines for a person, coloured on a terminal.
-    Console,
-}
-
-impl LogFormat {
-    /// The names that settings may use.
-    pub const NAMES: &[(&str, Self)] = &[("json", Self::Json), ("console", Self::Console)];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Console => "console",
-        }
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warning => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
     }
 }
 
@@ -234,8 +168,8 @@ pub fn start(
 /// Libraries speak only when something is wrong.
 fn targets(level: LogLevel) -> Targets {
     Targets::new()
-        .with_default(level.filter().min(LevelFilter::WARN))
-        .with_target("opensecureconf_node", level.filter())
+        .with_default(filter(level).min(LevelFilter::WARN))
+        .with_target("opensecureconf_node", filter(level))
 }
 
 /// The original's limits: 100 MiB, and five older files `.1` to `.5`.

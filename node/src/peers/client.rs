@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
+use opensecureconf_contract::key_header;
 use reqwest::{
     Method, Response, StatusCode, Url,
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
@@ -29,7 +30,7 @@ use crate::{
     tls::Identity,
 };
 
-const CLUSTER_KEY: HeaderName = HeaderName::from_static("x-cluster-key");
+const CLUSTER_KEY: HeaderName = HeaderName::from_static(key_header::CLUSTER_KEY);
 const CONNECT: Duration = Duration::from_secs(2);
 /// An answer to a heartbeat at most: a greeting, and where the caller is removed the roster that says so.
 const ROSTER_BYTES: usize = 1 << 20;

@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use super::PeerClient;
 use crate::{
-    cluster::{HandedOver, MemberName, Question, ValueAnswer, ValueRequest, View, WireIdentity},
+    cluster::{
+        HandedOver, MemberName, MemberState, Question, ValueAnswer, ValueRequest, View,
+        WireIdentity,
+    },
     domain::Principal,
     replica::Replica,
-    store::OwnedValue,
+    store::sqlite::OwnedValue,
 };
 
 /// Values and bytes of ciphertext in one message, unless a single value has more.
@@ -24,12 +27,14 @@ pub(super) async fn hand_over(store: Replica, client: Arc<PeerClient>, name: Mem
     let mut view = store.watch_view();
     let mut turn = 0_usize;
     loop {
-        let leaving = view.wait_for(|view| view.state == "leaving").await;
+        let leaving = view
+            .wait_for(|view| view.state == MemberState::Leaving)
+            .await;
         let Ok(leaving) = leaving.map(|view| Arc::clone(&view)) else {
             return;
         };
         turn = turn.wrapping_add(1);
-        let pause = match store.reader().owned_values(VALUES, BYTES).await {
+        let pause = match store.owned_values(VALUES, BYTES).await {
             Ok(values) if values.is_empty() => RETRY,
             Ok(values) => match give(&client, &name, &leaving, turn, values).await {
                 Ok(adopted) if adopted > 0 => PAUSE,
@@ -59,7 +64,7 @@ async fn give(
     let receivers: Vec<_> = view
         .members
         .iter()
-        .filter(|member| member.state == "member" && member.ready && member.reachable)
+        .filter(|member| member.state == MemberState::Member && member.ready && member.reachable)
         .filter_map(|member| Some((&member.name, member.address.as_ref()?)))
         .collect();
     let receiver = turn

@@ -114,7 +114,7 @@ async fn act(
                 let store = store.clone();
                 tokio::spawn(async move {
                     let id = scan.id;
-                    let digest = store.reader().digest(scan).await.inspect_err(|error| {
+                    let digest = store.digest(scan).await.inspect_err(|error| {
                         tracing::warn!(error = %error, "digest_failed");
                     });
                     let _ = store.scanned(id, digest.ok()).await;

@@ -1,13 +1,13 @@
-//! The engine at work: a thread runs it over the store and alone writes there; this is its mailbox, and the way to what it stored.
+//! The engine at work: a thread runs it over SQLite and alone writes there; this is its mailbox. To requests it is one of the
+//! stores of entries (`entry_store`); other nodes read more of it (`reading`).
 
+mod entry_store;
 mod job;
+mod reading;
 mod writer;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
@@ -20,14 +20,14 @@ use writer::Writer;
 use crate::{
     budget::{CacheSizes, Reservation},
     cluster::{
-        AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder,
-        OwnerRefusal, Request, Setup, View, Write, Written,
+        Address, Answer, Digest, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder, OwnerRefusal,
+        Request, Setup, View,
     },
-    domain::{Identity, Incarnation, Row, Timestamp, Version},
+    domain::{Incarnation, Timestamp},
     metrics::StoreMetrics,
     store::{
-        EntryReader, OpenError, OpenedDatabase, ReadError, Room, SharedWriteHealth, WriteError,
-        WriteHealth,
+        EntryStore, ReadError, SharedWriteHealth, WriteHealth,
+        sqlite::{EntryReader, OpenError, OpenedDatabase},
     },
 };
 
@@ -135,46 +135,6 @@ impl Replica {
         })
     }
 
-    /// What is stored, for those who only read it.
-    pub fn reader(&self) -> &EntryReader {
-        &self.reader
-    }
-
-    /// The row of an identity, as [`EntryReader::find`] gives it. Members that have a damaged one whole are asked for it.
-    ///
-    /// # Errors
-    /// Where the row is damaged, or the database cannot be read.
-    pub async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
-        let found = self.reader.find(identity).await;
-        if let Err(ReadError::Damaged { .. }) = &found {
-            // Where the queue is full, another read tells.
-            let _ = self.jobs.try_send(Job::Damaged(identity.clone()));
-        }
-        found
-    }
-
-    /// Commits a write, durable here when this returns `Ok`, and on as many nodes as it says. Refused when the row is no
-    /// longer the one that the caller saw.
-    pub async fn write(&self, write: Write, level: AckLevel) -> Result<Written, WriteError> {
-        let (reply, outcome) = oneshot::channel();
-        self.ask(Job::Write(write, level, reply))
-            .await
-            .map_err(|Ended| WriteError::Closed)?;
-        outcome.await.map_err(|_| WriteError::Closed)?
-    }
-
-    /// Waits until an entry has this version or a later one, for as long as somebody waits for it.
-    pub async fn wait_for(&self, identity: &Identity, version: Version) -> Result<(), ReadError> {
-        loop {
-            let commit = self.reader.next_commit();
-            let row = self.find(identity).await?;
-            if row.is_some_and(|row| row.version >= version) {
-                return Ok(());
-            }
-            commit.await;
-        }
-    }
-
     /// Answers another node.
     pub async fn request(
         &self,
@@ -259,18 +219,6 @@ impl Replica {
         self.jobs.send(job).await.map_err(|_| Ended)
     }
 
-    /// Whether the store takes writes. Looks at the disk again where it was full.
-    pub fn write_health(&self) -> WriteHealth {
-        let health = self.write_health.get();
-        if health == WriteHealth::DiskFull
-            && let Ok(space) = self.reader.disk_space()
-            && space.room(self.min_free_bytes, 0) == Room::Everything
-        {
-            self.write_health.set(WriteHealth::Accepting);
-        }
-        self.write_health.get()
-    }
-
     /// Brings the metrics up to date that are only read when somebody asks.
     pub async fn sample(&self) -> Result<(), ReadError> {
         let (tombstones, oldest) = self.reader.tombstones().await?;
@@ -291,11 +239,6 @@ impl Replica {
         self.metrics
             .refuses_writes(self.write_health() != WriteHealth::Accepting);
         Ok(())
-    }
-
-    /// How many live entries there are.
-    pub fn live_entries(&self) -> u64 {
-        self.live_entries.load(Ordering::Relaxed)
     }
 
     /// The database's identity.

@@ -19,8 +19,8 @@ use crate::{
     cluster::{Address, Change, Engine, Input, LoadError, Now, Output, Request, Setup, View},
     metrics::StoreMetrics,
     store::{
-        DatabaseWriter, OpenError, OtherMode, Room, SharedWriteHealth, SqliteTables, WriteError,
-        WriteHealth,
+        Room, SharedWriteHealth, WriteError, WriteHealth,
+        sqlite::{DatabaseWriter, OpenError, OtherMode, SqliteTables},
     },
 };
 

@@ -28,7 +28,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// What connects a node to the others of its cluster.
 pub(crate) struct ClusterLink {
     client: Arc<PeerClient>,
-    federation: Option<Federation>,
+    /// Its name, where the cluster is federated.
+    federated_as: Option<MemberName>,
     list: PeerList,
     outputs: Outputs,
     salt_file: PathBuf,
@@ -64,13 +65,11 @@ impl ClusterLink {
             resolved: None,
         };
         let client = Arc::new(PeerClient::new(caller, pool)?);
-        let federation = (cluster.mode == Mode::Federated).then(|| Federation {
-            peers: Arc::clone(&client),
-            name: MemberName::new(config.node_id.clone()),
-        });
+        let federated_as =
+            (cluster.mode == Mode::Federated).then(|| MemberName::new(config.node_id.clone()));
         Ok(Some(Self {
             client,
-            federation,
+            federated_as,
             list: cluster.peers.clone(),
             outputs,
             salt_file: config.salt_file_path.clone(),
@@ -80,8 +79,12 @@ impl ClusterLink {
     }
 
     /// What answering requests needs of it.
-    pub(crate) fn federation(&self) -> Option<Federation> {
-        self.federation.clone()
+    pub(crate) fn federation(&self, replica: &Replica) -> Option<Federation> {
+        self.federated_as.clone().map(|name| Federation {
+            peers: self.client(),
+            name,
+            replica: replica.clone(),
+        })
     }
 
     /// What asks other nodes.
@@ -98,7 +101,7 @@ impl ClusterLink {
     pub(crate) fn connect(self, state: &Node) -> Vec<JoinHandle<()>> {
         let Self {
             client,
-            federation,
+            federated_as,
             list,
             outputs,
             salt_file,
@@ -107,14 +110,14 @@ impl ClusterLink {
         } = self;
         let mut tasks = peers::start(
             &state.store,
-            client,
+            Arc::clone(&client),
             (list, hosts),
             outputs,
             on_salt(Arc::clone(state), salt_file, iterations),
             state.metrics.cluster.clone(),
         );
-        if let Some(Federation { peers, name }) = federation {
-            tasks.push(peers::start_handover(&state.store, peers, name));
+        if let Some(name) = federated_as {
+            tasks.push(peers::start_handover(&state.store, client, name));
         }
         tasks
     }

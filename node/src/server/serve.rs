@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{Node, NodeState, RunningParts},
     budget::Budgets,
-    cluster::{Boot, MemberName, Mode, Rules, Setup},
+    cluster::{Boot, MemberName, MemberState, Mode, Rules, Setup},
     config::{Config, UsageError},
     crypto::{Iterations, Salt},
     domain::{Incarnation, Timestamp},
@@ -28,7 +28,10 @@ use crate::{
     os::random,
     peers::{Outputs, PeerProofs},
     replica::{Replica, ReplicaSettings, WallClock},
-    store::{OpenError, OpenedDatabase, SaltPlaces, settle_salt},
+    store::{
+        EntryStore, SaltPlaces, settle_salt,
+        sqlite::{OpenError, OpenedDatabase},
+    },
     tls::TlsStatus,
 };
 
@@ -85,14 +88,15 @@ impl BoundNode {
             .cluster_keys
             .clone()
             .map(|keys| PeerProofs::new(boot, keys));
+        let link = cluster.as_ref();
         let parts = RunningParts {
+            federation: link.and_then(|link| link.federation(&store)),
             store,
             metrics,
             log,
-            federation: cluster.as_ref().and_then(ClusterLink::federation),
             peer_proofs: peer_proofs.transpose()?.map(Arc::new),
             budgets,
-            peer_faults: cluster.as_ref().map(ClusterLink::faults),
+            peer_faults: link.map(ClusterLink::faults),
             ports: listeners.open_ports(),
             tls,
         };
@@ -143,7 +147,7 @@ impl BoundNode {
             peer_address = listeners.peer_address().map(tracing::field::display),
             metrics_address = listeners.metrics_address().map(tracing::field::display),
             health_address = listeners.health_address().map(tracing::field::display),
-            entries = state.store.live_entries(),
+            entries = state.entries.store().live_entries(),
             salt_fingerprint = state.salt().map(|salt| salt.fingerprint().to_string()),
             incarnation = %state.store.incarnation(),
             version = env!("CARGO_PKG_VERSION"),
@@ -157,7 +161,7 @@ impl BoundNode {
                 tracing::info!(drain_seconds = drain.as_secs(), "node_stopping");
                 state.draining.store(true, Ordering::Relaxed);
                 tokio::time::sleep(drain).await;
-                if state.store.view().state == "left" {
+                if state.store.view().state == MemberState::Left {
                     // Others believe that it has left only once they have asked, so it must answer until then.
                     flush(&state.store).await;
                 }

@@ -1,25 +1,29 @@
-//! Durable storage of rows. The only module that knows which engine it is: nothing outside sees SQL.
+//! Durable storage of entries: what every store promises, and its first one, which keeps them in SQLite.
 
+mod changes;
 mod commits;
+mod conflicts;
 mod disk;
+mod entry_store;
 mod error;
 mod health;
+mod listing;
+mod measured;
 mod row_cache;
 mod salt;
-mod sqlite;
+pub mod sqlite;
 
+pub use changes::{ChangeCursor, Changes, Subscription};
+pub use conflicts::{CONFLICT_PAGE_BYTES, ConflictPage};
 pub(crate) use disk::Room;
-pub use error::{OpenError, OtherMode, ReadError, WriteError};
+pub use entry_store::EntryStore;
+pub use error::{Cause, ReadError, WriteError};
 pub(crate) use health::SharedWriteHealth;
 pub use health::WriteHealth;
+pub use listing::{
+    EntrySnapshot, LIST_WAIT, ListedEntry, Reach, Scanned, Selection, VISITOR_STACK,
+};
+pub(crate) use measured::Measured;
 pub use salt::{
     SaltFileError, SaltPlaces, export_salt, keep_salt, read_file as read_salt_file, settle_salt,
 };
-#[cfg(test)]
-pub(crate) use sqlite::SCAN_STACK;
-pub use sqlite::{
-    BackupError, CONFLICT_PAGE_BYTES, ConflictPage, Copied, EntryReader, Findings, ImportError,
-    ImportPage, ImportSource, ListedEntry, NewLife, OpenedDatabase, OwnedValue, Reach, Scanned,
-    Selection, Snapshot, Vacuumed, adopt, backup, backup_into, check, restore, vacuum,
-};
-pub(crate) use sqlite::{DatabaseWriter, Measured, SqliteTables};

@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use super::{OpenError, OpenedDatabase};
+use super::sqlite::{OpenError, OpenedDatabase};
 use crate::{
     crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide},
     os::{permission, regular_file},

@@ -1,8 +1,13 @@
-//! Whoever owns the cluster: remembers little, and writes one durable mark before telling anybody anything.
+//! Whoever owns the cluster: remembers little, and writes one durable mark before telling anybody anything. Whom it means is decided by
+//! the very function that the operator and `osc-node bootstrap` call.
 //!
 //! What it tells says what the mark says, so an order that arrives late, from a life before or from another owner, is one
 //! that is told at that moment: orders need no place in the air.
 
+use opensecureconf_contract::{
+    bootstrap::{BootstrapMark, BootstrapStep, decide},
+    status::NodeDetails,
+};
 use opensecureconf_node::domain::Incarnation;
 
 use crate::world::World;
@@ -27,13 +32,40 @@ pub(crate) struct Owner {
 }
 
 impl World {
-    /// The owner looks at a node: one that is blank, and has rows where any node has.
+    /// What is decided where these nodes answer, of those that are up.
+    fn decided(&self, mark: Option<Incarnation>, answers: impl Fn(usize) -> bool) -> BootstrapStep {
+        let mark = match mark {
+            Some(incarnation) => BootstrapMark::Chosen(incarnation.to_string()),
+            // Rows, and the salt that is mounted for them, were there before.
+            None if self.beginning.rows => BootstrapMark::Absent,
+            None => BootstrapMark::Nobody,
+        };
+        let said = |node: usize| {
+            let node = &self.nodes[node];
+            NodeDetails {
+                incarnation: node.disk.incarnation.to_string(),
+                cluster_uid: node.disk.is_founded().then(String::new),
+                salt_fingerprint: node
+                    .disk
+                    .salt
+                    .as_ref()
+                    .map(|salt| salt.fingerprint().to_string()),
+                entries: u64::from(node.disk.has_rows()),
+                ..NodeDetails::default()
+            }
+        };
+        let said: Vec<_> = self
+            .all()
+            .map(|node| (self.nodes[node].is_up() && answers(node)).then(|| said(node)))
+            .collect();
+        let said: Vec<_> = said.iter().map(Option::as_ref).collect();
+        decide(&mark, &said)
+    }
+
+    /// Whether the owner can come to mean this node: others may be silent while it looks, as far as the decision takes that.
     pub(crate) fn can_look_at(&self, node: usize) -> bool {
-        let rows = |node: usize| self.nodes[node].disk.has_rows();
-        let someone_has_rows = self.all().any(rows);
-        self.nodes[node].is_up()
-            && !self.nodes[node].disk.is_founded()
-            && (rows(node) || !someone_has_rows)
+        let means = |step: BootstrapStep| matches!(step, BootstrapStep::Choose { node: chosen, .. } if chosen == node);
+        means(self.decided(None, |other| other == node)) || means(self.decided(None, |_| true))
     }
 
     pub(crate) fn look_at(&mut self, node: usize) {
@@ -61,26 +93,25 @@ impl World {
     /// One round of an owner whom nothing hinders. Where the marked node is lost, and everybody answers and belongs to
     /// nothing, a person allows a new founding.
     pub(crate) fn owner_goes_on(&mut self) {
-        if self.nodes.iter().any(|node| node.disk.is_founded()) {
-            return;
-        }
-        let lost = |world: &Self, marked| {
-            world
-                .nodes
-                .iter()
-                .all(|node| node.disk.incarnation != marked)
-        };
-        if self.owner.mark.is_some_and(|marked| lost(self, marked)) {
+        let everybody = |_| true;
+        let mut step = self.decided(self.owner.mark, everybody);
+        if let BootstrapStep::Lost { .. } = step {
             self.owner = Owner::default();
             self.foundings.clear();
             self.salts.clear();
+            step = self.decided(None, everybody);
         }
-        if self.owner.mark.is_none() {
-            let node = self.all().find(|node| self.can_look_at(*node));
-            if let Some(node) = node {
+        match step {
+            BootstrapStep::Choose { node, .. } => {
                 self.look_at(node);
                 self.mark();
             }
+            BootstrapStep::Tell { .. } => {}
+            BootstrapStep::Settled
+            | BootstrapStep::Record(_)
+            | BootstrapStep::Wait
+            | BootstrapStep::SaltsDiffer
+            | BootstrapStep::Lost { .. } => return,
         }
         let Some(order) = self.order() else {
             return;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use opensecureconf_node::{domain::Incarnation, store::OpenedDatabase};
+use opensecureconf_node::{domain::Incarnation, store::sqlite::OpenedDatabase};
 use rusqlite::{Connection, types::Value};
 use tempfile::TempDir;
 

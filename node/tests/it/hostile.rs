@@ -238,7 +238,7 @@ fn any_row_of_an_original_is_taken_over_or_kept_aside() {
         }
         drop(database);
         let incarnation = opensecureconf_node::domain::Incarnation::from_random(1);
-        drop(opensecureconf_node::store::OpenedDatabase::open(&path, incarnation).unwrap());
+        drop(opensecureconf_node::store::sqlite::OpenedDatabase::open(&path, incarnation).unwrap());
         let database = Connection::open(&path).unwrap();
         let count = |table: &str| -> usize {
             let sql = format!("SELECT count(*) FROM {table}");
@@ -277,7 +277,7 @@ fn any_row_in_our_own_table_is_answered_or_reported() {
                 drop(inserted);
             }
             drop(database);
-            opensecureconf_node::store::check(&folder.path().join("configurations.db")).unwrap();
+            opensecureconf_node::store::sqlite::check(&folder.path().join("configurations.db")).unwrap();
             let node = TestNode::start_in(folder, &[]);
             let list = node.call(Method::GET, "/configs", None).await;
             prop_assert_eq!(list.status.as_u16(), 200);

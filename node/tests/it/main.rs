@@ -15,6 +15,7 @@ mod authority;
 mod backups;
 mod budgets;
 mod clients;
+mod cluster_status;
 mod compose;
 mod conditional;
 mod config_cli;

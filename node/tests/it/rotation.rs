@@ -1,9 +1,11 @@
 //! Keys and certificates that are exchanged while the node runs.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
+use opensecureconf_node::{crypto::key_proof, store::sqlite::SCHEMA_VERSION};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, Client, Identity};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
@@ -87,6 +89,79 @@ async fn the_previous_api_key_is_accepted_as_long_as_its_file_is_there() {
     node.event("keys_reloaded");
     assert_eq!(status(&node, ROOT, "the old key of the tests").await, 403);
     assert_eq!(status(&node, ROOT, "the new key of the tests").await, 200);
+}
+
+/// What a node tells whoever shows this API key.
+async fn details(node: &Process, key: &str) -> serde_json::Value {
+    let request = client()
+        .get(format!("{}/cluster/status?details=true", node.url))
+        .header("X-API-Key", key);
+    let status: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+    status["details"].clone()
+}
+
+#[tokio::test]
+async fn a_node_proves_which_api_keys_it_accepts_and_shows_none() {
+    const CLUSTER_KEY: &str = "the cluster key of the tests, long enough";
+    let (old, new) = ("the old key of the tests", "the new key of the tests");
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (file, previous, cluster) = (path("key"), path("previous"), path("cluster-key"));
+    fs::write(&file, format!("{old}\n")).unwrap();
+    fs::write(&cluster, format!("{CLUSTER_KEY}\n")).unwrap();
+    let mut node = node_with_keys(
+        folder.path(),
+        &[
+            ("OSC_API_KEY_FILE", &*file),
+            ("OSC_API_KEY_PREVIOUS_FILE", &*previous),
+            ("OSC_CLUSTER_KEY_FILE", &*cluster),
+        ],
+    );
+    let proof = |cluster_key: &str, key: &str| {
+        let digest = Sha256::digest(key).into();
+        key_proof(cluster_key.as_bytes(), &digest).unwrap()
+    };
+    let proofs = |keys: &[&str]| {
+        let proofs: BTreeSet<_> = keys.iter().map(|key| proof(CLUSTER_KEY, key)).collect();
+        serde_json::json!(proofs)
+    };
+    let told = details(&node, old).await;
+    assert_eq!(told["api_keys"], proofs(&[old]));
+    assert_eq!(told["schema"], SCHEMA_VERSION);
+
+    // As an operator changes a key: both beside it first, then the new one in its place, then the old one ends.
+    fs::write(&previous, format!("{old}\n{new}\n")).unwrap();
+    node.event("keys_reloaded");
+    let told = details(&node, new).await;
+    assert_eq!(told["api_keys"], proofs(&[old, new]));
+    let shown = told.to_string();
+    for key in [old, new] {
+        let digest = Sha256::digest(key)
+            .iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        assert!(!shown.contains(key) && !shown.contains(&digest[..16]));
+        assert!(!shown.contains(&proof("another cluster key", key)));
+    }
+
+    fs::write(&file, format!("{new}\n")).unwrap();
+    node.event("keys_reloaded");
+    for key in [old, new] {
+        assert_eq!(details(&node, key).await["api_keys"], proofs(&[old, new]));
+    }
+
+    fs::remove_file(&previous).unwrap();
+    node.event("keys_reloaded");
+    assert_eq!(details(&node, new).await["api_keys"], proofs(&[new]));
+}
+
+#[tokio::test]
+async fn a_node_without_a_cluster_key_proves_nothing_of_its_api_keys() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("key");
+    fs::write(&file, "the only key of the tests\n").unwrap();
+    let node = node_with_keys(folder.path(), &[("OSC_API_KEY_FILE", &*file)]);
+    let told = details(&node, "the only key of the tests").await;
+    assert_eq!(told["api_keys"], serde_json::Value::Null);
 }
 
 #[tokio::test]

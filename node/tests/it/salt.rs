@@ -8,7 +8,7 @@ use std::{
 use opensecureconf_node::{
     crypto::{Salt, SaltError, SaltPolicy},
     domain::Incarnation,
-    store::{OpenedDatabase, SaltFileError, SaltPlaces, export_salt, settle_salt},
+    store::{SaltFileError, SaltPlaces, export_salt, settle_salt, sqlite::OpenedDatabase},
 };
 use reqwest::Method;
 use serde_json::json;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{AckLevel, Address, Change, Holder, Mode, Seen, Write},
+    cluster::{AckLevel, Address, Change, Holder, MemberState, Mode, Seen, Write},
     domain::{Identity, Row},
 };
 use rand::seq::IndexedRandom;
@@ -47,13 +47,15 @@ impl World {
     pub(crate) fn hand_over(&mut self) {
         self.later(PAUSE, Happening::HandOver);
         for node in self.present() {
-            let Some(view) = self.view(node).filter(|view| view.state == "leaving") else {
+            let Some(view) = self
+                .view(node)
+                .filter(|view| view.state == MemberState::Leaving)
+            else {
                 continue;
             };
-            let ready = view
-                .members
-                .iter()
-                .filter(|member| member.state == "member" && member.ready && member.reachable);
+            let ready = view.members.iter().filter(|member| {
+                member.state == MemberState::Member && member.ready && member.reachable
+            });
             let ready: Vec<_> = ready.filter_map(|member| member.address.clone()).collect();
             let Some(address) = ready.choose(&mut self.random) else {
                 continue;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use opensecureconf_contract::{
+    bootstrap::{BootstrapMark, BootstrapStep, decide},
+    status::NodeDetails,
+};
 use opensecureconf_node::{
     cluster::{MemberName, OwnerAnswer, OwnerOrder, OwnerRefusal, State},
     domain::Incarnation,
@@ -63,8 +67,45 @@ impl Owner {
 }
 
 impl World {
-    /// Marks the node that is to found the cluster.
+    /// What is decided where these nodes answer: by the very function that the operator calls. Nodes that are down say what they will say
+    /// once they are up; an order to such a one is lost.
+    fn bootstrap_step(
+        &self,
+        mark: &BootstrapMark,
+        answers: impl Fn(NodeId) -> bool,
+    ) -> BootstrapStep {
+        let said = |node: NodeId| {
+            let contents = self.nodes[node].disk.durable();
+            let founding = contents
+                .membership
+                .as_ref()
+                .and_then(|membership| membership.founding);
+            NodeDetails {
+                incarnation: contents.incarnation.to_string(),
+                cluster_uid: founding.map(|founding| founding.to_string()),
+                salt_fingerprint: contents
+                    .salt
+                    .as_ref()
+                    .map(|salt| salt.fingerprint().to_string()),
+                entries: contents.rows.len() as u64,
+                ..NodeDetails::default()
+            }
+        };
+        let said: Vec<_> = (0..self.nodes.len())
+            .filter(|node| !self.nodes[*node].retired)
+            .map(|node| answers(node).then(|| said(node)))
+            .collect();
+        let said: Vec<_> = said.iter().map(Option::as_ref).collect();
+        decide(mark, &said)
+    }
+
+    /// Marks a node: the one that is chosen where the others are silent.
     pub(crate) fn mark(&mut self, node: NodeId) {
+        let step = self.bootstrap_step(&BootstrapMark::Nobody, |other| other == node);
+        assert!(
+            matches!(step, BootstrapStep::Choose { .. }),
+            "it cannot be marked: {step:?}"
+        );
         self.owner.mark = Some((node, self.nodes[node].disk.durable().incarnation));
     }
 
@@ -117,7 +158,17 @@ impl World {
     fn next_order(&mut self) -> Option<(NodeId, OwnerOrder)> {
         if !self.owner.founded {
             let (node, incarnation) = self.owner.mark?;
-            return Some((
+            let mark = BootstrapMark::Chosen(incarnation.to_string());
+            let tells = match self.bootstrap_step(&mark, |_| true) {
+                // It has done so; who has not heard that tells it again.
+                BootstrapStep::Tell { .. } | BootstrapStep::Settled => true,
+                BootstrapStep::Record(_)
+                | BootstrapStep::Choose { .. }
+                | BootstrapStep::Wait
+                | BootstrapStep::SaltsDiffer
+                | BootstrapStep::Lost { .. } => false,
+            };
+            return tells.then_some((
                 node,
                 OwnerOrder::Found {
                     incarnation,

@@ -15,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
+    api_key::KeyPhase,
     build::ClusterResources,
     context::Context,
     dereference::{DereferencedObjects, LiveChild, OptionalKind},
@@ -131,6 +132,13 @@ pub enum Done {
     Renewed {
         /// The Secret's name.
         secret: String,
+    },
+    /// A change of the clients' key has come so far.
+    KeyChanged {
+        /// The Secret's name.
+        secret: String,
+        /// How far.
+        phase: KeyPhase,
     },
     /// What is kept for good has the annotations that keep Argo CD from deleting it.
     Protected {

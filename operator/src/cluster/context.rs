@@ -17,8 +17,10 @@ use super::{
     difference::FieldPath,
     lag::LastWhole,
     pace::Wait,
+    resource::ClusterStatus,
     rollout::{AT_ONCE, Place, Turns},
     settled::Settled,
+    shown,
     validate::Installation,
     watched::Watched,
 };
@@ -167,6 +169,12 @@ impl Context {
     pub fn rolling_out_at_once(self, clusters: usize) -> Self {
         let turns = self.turns.with(clusters);
         Self { turns, ..self }
+    }
+
+    /// Shows what the status of a cluster says.
+    pub(super) fn show(&self, namespace: &str, name: &str, status: &ClusterStatus) {
+        let figures = shown::figures(status);
+        self.metrics.observed(namespace, name, &figures);
     }
 
     /// What is shown of all this.

@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Client, ResourceExt};
 
 use super::{
+    api_key::{self, AcceptedKeys, KeyRotation, Rotation},
     apply::{self, Done},
     build::{self, ClusterResources, Roots},
     certificates::{self, Renewed},
@@ -48,6 +49,8 @@ pub(super) struct Converged {
     pub(super) upcoming: Upcoming,
     /// That volumes cannot grow because the operator may not have them do so.
     pub(super) forbidden_growth: Option<Stalled>,
+    /// How far a change of the clients' key has come.
+    pub(super) key_rotation: Option<KeyRotation>,
 }
 
 /// What was decided of the cluster as a whole.
@@ -55,6 +58,8 @@ pub(super) struct Converged {
 pub(super) struct Plans<'a> {
     /// What running nodes prove of their certificates.
     pub(super) running: &'a [Trust],
+    /// What they prove of the API keys that they accept.
+    pub(super) api_keys: &'a [AcceptedKeys],
     /// Whether its nodes are to run or to sleep.
     pub(super) rest: Rest,
     /// What is to be done about the sizes of its volumes.
@@ -81,6 +86,7 @@ impl Converged {
             waits: Vec::new(),
             upcoming: Upcoming::Unknown,
             forbidden_growth: None,
+            key_rotation: None,
         }
     }
 }
@@ -109,6 +115,7 @@ struct Progress {
     waits: Vec<String>,
     upcoming: Upcoming,
     forbidden_growth: Option<Stalled>,
+    key_rotation: Option<KeyRotation>,
     /// Whether something was tried, whatever came of it.
     tried: bool,
 }
@@ -127,7 +134,7 @@ pub(super) async fn converge(
     context: &Context,
 ) -> Result<Converged, Error> {
     let mut progress = Progress::default();
-    let written = Box::pin(write(
+    let written = Box::pin(write_with_key(
         valid,
         found,
         secrets,
@@ -144,6 +151,7 @@ pub(super) async fn converge(
         waits,
         upcoming,
         forbidden_growth,
+        key_rotation,
         tried,
     } = progress;
     // Also what was done before a failure was done.
@@ -182,7 +190,43 @@ pub(super) async fn converge(
         waits,
         upcoming,
         forbidden_growth,
+        key_rotation,
     })
+}
+
+/// The children, and then the next step of a change of the clients' key, where nothing stands still.
+async fn write_with_key(
+    cluster: &ValidatedCluster,
+    found: &DereferencedObjects,
+    secrets: &Result<SecretPlan, Stalled>,
+    plans: Plans<'_>,
+    mandate: Mandate<'_>,
+    context: &Context,
+    progress: &mut Progress,
+) -> Result<Result<Option<StatefulSet>, Stalled>, apply::Error> {
+    let rotation = Rotation {
+        cluster,
+        found,
+        running: plans.api_keys,
+        now: jiff::Timestamp::now(),
+    };
+    // Told also where the rest fails.
+    progress.key_rotation = api_key::look(rotation);
+    let outcome = Box::pin(write(
+        cluster, found, secrets, plans, mandate, context, progress,
+    ))
+    .await?;
+    if outcome.is_ok() {
+        let done = &mut progress.done;
+        progress.key_rotation = api_key::rotate(&context.client, rotation, mandate, done).await?;
+    }
+    let waits = "the API key is changed";
+    if progress.key_rotation == Some(KeyRotation::Paused)
+        && !progress.waits.iter().any(|wait| wait == waits)
+    {
+        progress.waits.push(waits.to_owned());
+    }
+    Ok(outcome)
 }
 
 async fn write(
@@ -203,33 +247,15 @@ async fn write(
         upcoming,
         forbidden_growth,
         tried,
+        key_rotation: _,
     } = progress;
     let is_paused = cluster.spec.paused;
-    // Only their names matter here, so every child that may be wanted is built.
-    let all = Roots {
-        nodes: "any".to_owned(),
-        clients: None,
+    let stalled = match make_secrets(cluster, found, secrets, mandate, client, waits, done).await? {
+        Allowed::All => None,
+        Allowed::Certificates(stalled) => Some(stalled),
+        Allowed::Nothing(None) => return Ok(Ok(found.stateful_set.clone())),
+        Allowed::Nothing(Some(stalled)) => return Ok(Err(stalled)),
     };
-    let resources = build::build(cluster, &all);
-    let has_certificates = has_certificates(found);
-    let stalled = match secrets {
-        Ok(_) => Stalled::name_taken(found, &resources),
-        Err(stalled) => Some(stalled.clone()),
-    };
-    match (&stalled, secrets) {
-        (None, Ok(plan)) if plan.create.is_empty() => {}
-        (None, Ok(_)) if is_paused && has_certificates => waits.push("Secrets are made".to_owned()),
-        (None, Ok(_)) if is_paused => {
-            waits.push("all of it is made".to_owned());
-            return Ok(Ok(found.stateful_set.clone()));
-        }
-        (None, Ok(plan)) => {
-            mandate.may_act()?;
-            secrets::create(client, cluster, plan, done).await?;
-        }
-        (Some(stalled), _) if !has_certificates => return Ok(Err(stalled.clone())),
-        _ => {}
-    }
     let now = jiff::Timestamp::now();
     let Renewed { pki, waiting: told } =
         certificates::renew(client, cluster, found, plans.running, now, mandate, done).await?;
@@ -273,11 +299,8 @@ async fn write(
     }
     let running = there.filter(|set| runs(set) && are_kept);
     if let (Rest::Asleep { nodes }, Some(set)) = (plans.rest, running) {
-        let proved = volumes::is_proved(client, cluster, Kept::WhenScaled, set).await?;
-        if let Some(proved) = proved {
-            // Nobody changes it between this look and the end of its pods.
-            resources.stateful_set.metadata.resource_version = proved.resource_version();
-        } else {
+        let may_sleep = bind_to_proof(client, cluster, set, &mut resources.stateful_set).await?;
+        if !may_sleep {
             *tried = true;
             resources.stateful_set = plain;
             Rest::Holding { nodes }.shape(&mut resources.stateful_set);
@@ -294,6 +317,78 @@ async fn write(
         }
     }
     Ok(Ok(Some(stateful_set)))
+}
+
+/// What may be written, by what the Secrets allow.
+enum Allowed {
+    All,
+    /// Certificates alone: the rest waits for somebody.
+    Certificates(Stalled),
+    /// Nothing, for this reason; without one all of it waits while the resource is paused.
+    Nothing(Option<Stalled>),
+}
+
+/// Makes the Secrets that are missing, where nothing stands in the way of the cluster as a whole.
+async fn make_secrets(
+    cluster: &ValidatedCluster,
+    found: &DereferencedObjects,
+    secrets: &Result<SecretPlan, Stalled>,
+    mandate: Mandate<'_>,
+    client: &Client,
+    waits: &mut Vec<String>,
+    done: &mut Vec<Done>,
+) -> Result<Allowed, apply::Error> {
+    let has_certificates = has_certificates(found);
+    let (plan, stalled) = match secrets {
+        Ok(plan) => {
+            // Only their names matter here, so every child that may be wanted is built.
+            let all = Roots {
+                nodes: "any".to_owned(),
+                clients: None,
+            };
+            let resources = build::build(cluster, &all);
+            (Some(plan), Stalled::name_taken(found, &resources))
+        }
+        Err(stalled) => (None, Some(stalled.clone())),
+    };
+    if let Some(stalled) = stalled {
+        return Ok(if has_certificates {
+            Allowed::Certificates(stalled)
+        } else {
+            Allowed::Nothing(Some(stalled))
+        });
+    }
+    let Some(plan) = plan.filter(|plan| !plan.create.is_empty()) else {
+        return Ok(Allowed::All);
+    };
+    if !cluster.spec.paused {
+        mandate.may_act()?;
+        secrets::create(client, cluster, plan, done).await?;
+        return Ok(Allowed::All);
+    }
+    let (what, allowed) = if has_certificates {
+        ("Secrets are made", Allowed::All)
+    } else {
+        ("all of it is made", Allowed::Nothing(None))
+    };
+    waits.push(what.to_owned());
+    Ok(allowed)
+}
+
+/// Lets nodes sleep only over a StatefulSet of which it is proved that nothing deletes their volumes. Tells whether it is.
+async fn bind_to_proof(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    there: &StatefulSet,
+    wanted: &mut StatefulSet,
+) -> Result<bool, apply::Error> {
+    let proved = volumes::is_proved(client, cluster, Kept::WhenScaled, there).await?;
+    let Some(proved) = proved else {
+        return Ok(false);
+    };
+    // Nobody changes it between this look and the end of its pods.
+    wanted.metadata.resource_version = proved.resource_version();
+    Ok(true)
 }
 
 /// Puts the accepted pod template into what is to be applied. Tells what waits, and what was let in.

@@ -12,6 +12,7 @@ use kube::{
 };
 
 use super::{
+    api_key::KeyPhase,
     apply::Done,
     namespace_end::is_ending,
     resource::{ClusterStatus, OpenSecureConfCluster},
@@ -84,6 +85,22 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
         Done::Renewed { secret } => {
             let note = format!("renewed the certificates in Secret {secret}");
             ("Renewed", note, "Secret", secret)
+        }
+        Done::KeyChanged { secret, phase } => {
+            let what = match phase {
+                KeyPhase::Distributing => {
+                    "another API key is given to the nodes, beside the one in"
+                }
+                KeyPhase::Exchanged => "callers find another API key in",
+                KeyPhase::Ending => "the API key before was taken from",
+                KeyPhase::Settled => "nodes accept no other API key than the one in",
+            };
+            let note = format!("{what} Secret {secret}");
+            // Each phase is another event.
+            let related = fields_of(cluster, "Secret", secret, &[format!("{phase:?}")]);
+            let (type_, reason) = (EventType::Normal, "ApiKeyRotation");
+            publish(cluster, type_, reason, note, related, recorder).await;
+            return;
         }
         // Its condition says so, and what the user asked for he knows.
         Done::Refused { .. } | Done::Updated => return,

@@ -33,7 +33,7 @@ pub(super) async fn tell(
         return;
     }
     let after = status::failing(&words(error), cluster.metadata.generation, before, &now());
-    context.metrics.observed(&namespace, &name, &after);
+    context.show(&namespace, &name, &after);
     if let Err(error) = write_status(cluster, before, &after, context).await {
         tracing::debug!(error = %error, "failure_not_told");
     }

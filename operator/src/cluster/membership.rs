@@ -7,9 +7,9 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
+use opensecureconf_contract::bootstrap::{BootstrapStep, decide};
 
 use super::{
-    bootstrap::{BootstrapStep, decide},
     context::Context,
     dereference::DereferencedObjects,
     events::{self, Told},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, FIELD_MANAGER, LAYOUT},
-    node::{NodeClient, NodeCommand, NodeDetails},
+    node::{AdminCommand, NodeClient, NodeDetails},
     rights,
 };
 
@@ -57,7 +57,10 @@ impl MembershipPlan {
             BootstrapStep::Record(_)
             | BootstrapStep::Choose { .. }
             | BootstrapStep::Tell { .. } => true,
-            BootstrapStep::Settled | BootstrapStep::Wait | BootstrapStep::Lost { .. } => false,
+            BootstrapStep::Settled
+            | BootstrapStep::Wait
+            | BootstrapStep::SaltsDiffer
+            | BootstrapStep::Lost { .. } => false,
         };
         bootstraps || !self.scaling.steps.is_empty()
     }
@@ -196,12 +199,16 @@ impl Orders<'_> {
                 (*node, incarnation)
             }
             BootstrapStep::Tell { node, incarnation } => (*node, incarnation),
-            BootstrapStep::Settled | BootstrapStep::Wait | BootstrapStep::Lost { .. } => {
+            // What is to be done about different salts, condition `SaltMatches` says.
+            BootstrapStep::Settled
+            | BootstrapStep::Wait
+            | BootstrapStep::SaltsDiffer
+            | BootstrapStep::Lost { .. } => {
                 return Ok(None);
             }
         };
         let told = self
-            .order(node, &NodeCommand::Bootstrap { incarnation })
+            .order(node, &AdminCommand::Bootstrap { incarnation })
             .await;
         Ok(told.then(|| Told::Bootstrap {
             node: self.valid.name.pod(i32::try_from(node).unwrap_or_default()),
@@ -213,7 +220,7 @@ impl Orders<'_> {
         for step in &plan.scaling.steps {
             match step {
                 ScaleStep::Leave(ordinal) => {
-                    if self.order(*ordinal, &NodeCommand::Leave).await {
+                    if self.order(*ordinal, &AdminCommand::Leave).await {
                         let ordinal = i32::try_from(*ordinal).unwrap_or_default();
                         told.push(Told::Leave {
                             node: self.valid.name.pod(ordinal),
@@ -225,7 +232,11 @@ impl Orders<'_> {
                     name,
                     incarnation,
                 } => {
-                    let order = NodeCommand::Remove { name, incarnation };
+                    let order = AdminCommand::Remove {
+                        name,
+                        incarnation,
+                        force: false,
+                    };
                     if self.order(*by, &order).await {
                         told.push(Told::Removed { node: name.clone() });
                     }
@@ -264,7 +275,7 @@ impl Orders<'_> {
         }
     }
 
-    async fn order(&self, ordinal: usize, order: &NodeCommand<'_>) -> bool {
+    async fn order(&self, ordinal: usize, order: &AdminCommand<'_>) -> bool {
         let pod = self
             .pods
             .iter()

@@ -5,9 +5,9 @@
 //! | validate | [`validate`] | nothing but think |
 //! | dereference | [`dereference`] | read from the API server |
 //! | observe | `observe.rs` | read pods, ask the nodes |
-//! | plan | [`bootstrap`], [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | nothing but think |
+//! | plan | [`decide`](opensecureconf_contract::bootstrap::decide), [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | nothing but think |
 //! | build | [`build`] | nothing but think |
-//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`apply`], `prune_protection.rs`, [`volumes`] | write children |
+//! | converge | `converge.rs`: [`secrets`], `certificates/`, [`api_key`], [`apply`], `prune_protection.rs`, [`volumes`] | write children |
 //! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
 //! | replace | [`rollout`] | think, then delete one pod |
 //! | status | [`status`] | think, then write the status |
@@ -15,9 +15,8 @@
 //! A reconcile that finds everything as it was reads what the watches have shown (`settled.rs`, [`watched`]), and only looks; `pace.rs` says
 //! when the next one comes.
 
+pub mod api_key;
 pub mod apply;
-pub mod bootstrap;
-pub mod bootstrap_mark;
 pub mod build;
 mod certificates;
 pub mod context;
@@ -51,6 +50,7 @@ pub mod salt;
 pub mod scaling;
 pub mod secrets;
 mod settled;
+mod shown;
 pub mod stalled;
 pub mod status;
 mod steps;

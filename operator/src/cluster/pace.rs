@@ -72,13 +72,15 @@ pub(super) fn next_look(
 }
 
 fn is_steady(status: &ClusterStatus) -> bool {
-    const UNDER_WAY: [&str; 6] = [
+    const UNDER_WAY: [&str; 8] = [
         "Reconciling",
         "Stalled",
         "NotBootstrapped",
         "CatchingUp",
         "MemberUnreachable",
         "AuthorityExchanging",
+        "KeyDistributing",
+        "PreviousKeyLeaving",
     ];
     let mut conditions = status.conditions.iter();
     !conditions.any(|told| {

@@ -5,6 +5,7 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::Client;
 
 use super::{
+    api_key::{AcceptedKeys, KeyRotation},
     converge::Plans,
     dereference::DereferencedObjects,
     hibernation::{self, Rest},
@@ -97,9 +98,14 @@ async fn is_ending(
 
 impl Planned {
     /// What children are built and written by.
-    pub(super) fn plans<'a>(&'a self, running: &'a [Trust], is_rolled_out: bool) -> Plans<'a> {
+    pub(super) fn plans<'a>(
+        &'a self,
+        (running, api_keys): (&'a [Trust], &'a [AcceptedKeys]),
+        is_rolled_out: bool,
+    ) -> Plans<'a> {
         Plans {
             running,
+            api_keys,
             rest: self.rest,
             growth: &self.growth,
             may_remake: self.may_remake,
@@ -128,7 +134,7 @@ impl Planned {
     pub(super) fn course<'a>(
         &'a self,
         there: Option<&StatefulSet>,
-        pause: Option<&'a Pause>,
+        (pause, api_key): (Option<&'a Pause>, Option<&'a KeyRotation>),
     ) -> Course<'a> {
         let (rest, growth) = match pause {
             None => (self.rest, Some(&self.growth)),
@@ -138,6 +144,7 @@ impl Planned {
             rest,
             growth,
             pause,
+            api_key,
         }
     }
 }

@@ -146,7 +146,7 @@ async fn reconcile_living(
             next
         })
     };
-    context.metrics.observed(&namespace, &name, &after);
+    context.show(&namespace, &name, &after);
     let after = context.remember(&namespace, &name, |memory| {
         figures::rate_limit_status(after, &before, memory)
     });
@@ -176,7 +176,7 @@ async fn stand_still(
         return Ok(Action::requeue(rights::RETRY));
     }
     let after = status::unseen(stalled, cluster.metadata.generation, before, &now());
-    context.metrics.observed(&namespace, &name, &after);
+    context.show(&namespace, &name, &after);
     write_status(cluster, before, &after, context).await?;
     context.remember(&namespace, &name, Memory::note_success);
     Ok(Action::requeue(rights::RETRY))
@@ -215,7 +215,7 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
     cluster.status = Some(before.clone());
     let stalled = Stalled::malformed(&invalid.error);
     let after = status::unseen(&stalled, cluster.metadata.generation, &before, &now());
-    context.metrics.observed(&namespace, &name, &after);
+    context.show(&namespace, &name, &after);
     write_status(&cluster, &before, &after, context)
         .await
         .map(drop)

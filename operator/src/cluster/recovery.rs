@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::{observe, stalled::Stalled, validate::ValidatedCluster, volumes};
-use crate::node::{FenceReason, NodeDetails};
+use crate::node::{FenceReason, MemberState, NodeDetails};
 
 /// The reason where no node can take a snapshot of another.
 pub(super) const ALL_NODES_FENCED: &str = "AllNodesFenced";
@@ -21,8 +21,8 @@ pub(super) fn all_fenced(
         .filter_map(|(pod, details)| Some((observe::ordinal(pod)?, pod, details.as_ref()?)))
         .filter(|(ordinal, ..)| *ordinal < wanted)
         .collect();
-    let is_fenced = |details: &NodeDetails| details.state == "fenced";
-    let needs = |details: &NodeDetails| is_fenced(details) || details.state == "blank";
+    let is_fenced = |details: &NodeDetails| details.state == MemberState::Fenced;
+    let needs = |details: &NodeDetails| is_fenced(details) || details.state == MemberState::Blank;
     let fenced: Vec<_> = nodes
         .iter()
         .filter(|(.., details)| is_fenced(details))
@@ -88,10 +88,12 @@ pub(super) fn begin_anew(cluster: &ValidatedCluster, secret: &str, annotation: &
 
 #[cfg(test)]
 mod tests {
+    use MemberState::{Blank, Fenced, Member};
+
     use super::*;
     use crate::cluster::{resource::prod, validate::validate};
 
-    fn stalled(nodes: &[(&str, Option<FenceReason>, i64)]) -> Option<Stalled> {
+    fn stalled(nodes: &[(MemberState, Option<FenceReason>, u64)]) -> Option<Stalled> {
         let mut cluster = prod("{replicas: 2}");
         cluster.metadata.namespace = Some("shop".to_owned());
         let cluster = validate(&cluster, "node:1").unwrap();
@@ -102,7 +104,7 @@ mod tests {
                 let mut pod = Pod::default();
                 pod.metadata.name = Some(format!("prod-{ordinal}"));
                 let details = NodeDetails {
-                    state: (*state).to_owned(),
+                    state: *state,
                     fenced: *fenced,
                     entries: *entries,
                     reasons: vec![
@@ -119,7 +121,7 @@ mod tests {
     #[test]
     fn where_deletes_were_missed_the_fullest_node_goes_on() {
         let purged = Some(FenceReason::BelowPurgeMark);
-        let told = stalled(&[("fenced", purged, 1), ("fenced", purged, 2)]).unwrap();
+        let told = stalled(&[(Fenced, purged, 1), (Fenced, purged, 2)]).unwrap();
         let command = "`kubectl exec prod-1 -n shop -c node -- osc-node unfence`";
         assert!(told.message.ends_with(command), "{}", told.message);
         assert!(
@@ -132,8 +134,8 @@ mod tests {
 
     #[test]
     fn otherwise_all_of_them_are_copied_before_their_volumes_go() {
-        let other = Some(FenceReason::Other);
-        let told = stalled(&[("fenced", other, 1), ("blank", None, 0)]).unwrap();
+        let other = Some(FenceReason::RolledBack);
+        let told = stalled(&[(Fenced, other, 1), (Blank, None, 0)]).unwrap();
         let copy = told
             .message
             .find("osc-node backup --output - > prod-0.db")
@@ -149,9 +151,9 @@ mod tests {
 
     #[test]
     fn one_that_serves_or_does_not_answer_gives_the_others_what_they_need() {
-        let other = Some(FenceReason::Other);
-        assert_eq!(stalled(&[("fenced", other, 1), ("member", None, 1)]), None);
-        assert_eq!(stalled(&[("fenced", other, 1)]), None);
-        assert_eq!(stalled(&[("blank", None, 0), ("blank", None, 0)]), None);
+        let other = Some(FenceReason::RolledBack);
+        assert_eq!(stalled(&[(Fenced, other, 1), (Member, None, 1)]), None);
+        assert_eq!(stalled(&[(Fenced, other, 1)]), None);
+        assert_eq!(stalled(&[(Blank, None, 0), (Blank, None, 0)]), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::node::{NodeDetails, NodeMember};
+use crate::node::{MemberState, NodeDetails, NodeMember};
 
 /// What scaling looks at.
 #[derive(Debug)]
@@ -90,10 +90,10 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
     let own = situation.nodes.get(ordinal).and_then(Option::as_ref);
     let in_roster = roster(situation).find(|member| member.name == name);
     let state = own
-        .map(|details| details.state.as_str())
-        .or(in_roster.map(|member| member.state.as_str()));
+        .map(|details| details.state)
+        .or(in_roster.map(|member| member.state));
     let is_heard =
-        serving(situation).is_some() && in_roster.is_none_or(|member| !is_counted(&member.state));
+        serving(situation).is_some() && in_roster.is_none_or(|member| !member.state.counts());
     let (replicas, blocked) = match (state, own) {
         (None, None) if serving(situation).is_none() => {
             let message = format!(
@@ -102,10 +102,16 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
             (current, Some(message))
         }
         // Others would wait for it for ever, had it left unheard.
-        (Some("left"), Some(_)) if !is_heard => (current, None),
+        (Some(MemberState::Left), Some(_)) if !is_heard => (current, None),
         // Nobody knows it, or it holds nothing that others lack.
-        (None | Some("blank" | "left" | "removed" | "fenced"), _) => (current - 1, None),
-        (Some("leaving"), Some(_)) => (current, None),
+        (
+            None
+            | Some(
+                MemberState::Blank | MemberState::Left | MemberState::Removed | MemberState::Fenced,
+            ),
+            _,
+        ) => (current - 1, None),
+        (Some(MemberState::Leaving), Some(_)) => (current, None),
         (Some(_), Some(_)) => {
             steps.push(ScaleStep::Leave(ordinal));
             (current, None)
@@ -156,13 +162,8 @@ fn orphan<'a>(situation: &'a Situation<'_>, count: i32) -> Option<&'a NodeMember
     roster(situation).find(|member| {
         let gone = ordinal(member)
             .is_some_and(|ordinal| ordinal >= count && !situation.pods.contains(&ordinal));
-        is_counted(&member.state) && gone
+        member.state.counts() && gone
     })
-}
-
-/// Whether others wait for one in this state.
-pub(super) fn is_counted(state: &str) -> bool {
-    matches!(state, "joining" | "member" | "leaving")
 }
 
 fn ordinal(member: &NodeMember) -> Option<usize> {
@@ -176,7 +177,7 @@ pub(super) fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
     };
     let wanted = usize::try_from(situation.wanted).unwrap_or_default();
     roster(situation)
-        .filter(|member| member.state == "left")
+        .filter(|member| member.state == MemberState::Left)
         .filter(|member| situation.given_up.is_none() || ordinal(member) != situation.given_up)
         .filter(|member| {
             // One whose pod has not ended yet would see its removal and join again.
@@ -200,7 +201,7 @@ pub(super) fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
 fn serving(situation: &Situation<'_>) -> Option<usize> {
     situation.nodes.iter().position(|node| {
         node.as_ref()
-            .is_some_and(|details| details.ready && details.state == "member")
+            .is_some_and(|details| details.ready && details.state == MemberState::Member)
     })
 }
 
@@ -217,26 +218,28 @@ fn anybody_joins(situation: &Situation<'_>) -> bool {
         .nodes
         .iter()
         .flatten()
-        .any(|details| details.state == "joining")
+        .any(|details| details.state == MemberState::Joining)
 }
 
 #[cfg(test)]
 mod tests {
+    use MemberState::{Joining, Leaving, Left, Member};
+
     use super::*;
 
     #[expect(
         clippy::unnecessary_wraps,
         reason = "an answer, where there may be none"
     )]
-    fn node(state: &str, members: &[(&str, &str)]) -> Option<NodeDetails> {
+    fn node(state: MemberState, members: &[(&str, MemberState)]) -> Option<NodeDetails> {
         Some(NodeDetails {
-            state: state.to_owned(),
-            ready: state == "member",
+            state,
+            ready: state == Member,
             members: members
                 .iter()
                 .map(|(name, state)| NodeMember {
                     name: (*name).to_owned(),
-                    state: (*state).to_owned(),
+                    state: *state,
                     incarnation: format!("{name}'s"),
                     ..NodeMember::default()
                 })
@@ -274,31 +277,31 @@ mod tests {
 
     #[test]
     fn scaling_up_waits_for_whoever_is_joining() {
-        let nodes = [node("member", &[]), node("joining", &[])];
+        let nodes = [node(Member, &[]), node(Joining, &[])];
         assert_eq!(plan_of(3, Some(2), &nodes).replicas, 2);
-        let nodes = [node("member", &[]), node("member", &[])];
+        let nodes = [node(Member, &[]), node(Member, &[])];
         assert_eq!(plan_of(3, Some(2), &nodes).replicas, 3);
     }
 
     #[test]
     fn a_node_is_asked_to_leave_waited_for_taken_away_and_then_forgotten() {
-        let knows = |state| node("member", &[("prod-2", state)]);
+        let knows = |state| node(Member, &[("prod-2", state)]);
         let asked = plan_of(
             2,
             Some(3),
-            &[knows("member"), knows("member"), node("member", &[])],
+            &[knows(Member), knows(Member), node(Member, &[])],
         );
         assert_eq!(
             (asked.replicas, asked.steps),
             (3, vec![ScaleStep::Leave(2)])
         );
-        let waited = plan_of(2, Some(3), &[knows("leaving"), None, node("leaving", &[])]);
+        let waited = plan_of(2, Some(3), &[knows(Leaving), None, node(Leaving, &[])]);
         assert_eq!((waited.replicas, waited.steps), (3, vec![]));
-        let gone = plan_of(2, Some(3), &[knows("left"), None, node("left", &[])]);
+        let gone = plan_of(2, Some(3), &[knows(Left), None, node(Left, &[])]);
         assert_eq!((gone.replicas, gone.steps), (2, vec![]));
-        let ends = plan_with(2, Some(2), &[knows("left"), None], 3);
+        let ends = plan_with(2, Some(2), &[knows(Left), None], 3);
         assert_eq!(ends.steps, [], "it would see its removal and join again");
-        let forgotten = plan_of(2, Some(2), &[knows("left"), None]);
+        let forgotten = plan_of(2, Some(2), &[knows(Left), None]);
         assert_eq!(
             forgotten.steps,
             [ScaleStep::Remove {
@@ -312,17 +315,17 @@ mod tests {
     #[test]
     fn only_one_node_goes_at_a_time() {
         let nodes = [
-            node("member", &[]),
-            node("member", &[]),
-            node("left", &[]),
-            node("left", &[]),
+            node(Member, &[]),
+            node(Member, &[]),
+            node(Left, &[]),
+            node(Left, &[]),
         ];
         assert_eq!(plan_of(1, Some(4), &nodes).replicas, 3);
     }
 
     #[test]
     fn a_dead_member_stops_it_and_the_message_names_the_way_out() {
-        let nodes = [node("member", &[("prod-1", "member")]), None];
+        let nodes = [node(Member, &[("prod-1", Member)]), None];
         let plan = plan_of(1, Some(2), &nodes);
         assert_eq!(plan.replicas, 2);
         let message = plan.blocked.unwrap();
@@ -336,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_member_that_went_away_without_leaving_is_told_of() {
-        let nodes = [node("member", &[("prod-1", "member")])];
+        let nodes = [node(Member, &[("prod-1", Member)])];
         let plan = plan_of(1, Some(1), &nodes);
         assert_eq!((plan.replicas, plan.steps), (1, vec![]));
         let message = plan.blocked.unwrap();
@@ -346,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_never_belonged_is_simply_taken_away() {
-        let nodes = [node("member", &[]), None];
+        let nodes = [node(Member, &[]), None];
         assert_eq!(plan_of(1, Some(2), &nodes).replicas, 1);
     }
 
@@ -359,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_node_that_left_to_be_rebuilt_is_not_let_in_again_on_its_old_volume() {
-        let nodes = [node("member", &[("prod-1", "left")]), node("left", &[])];
+        let nodes = [node(Member, &[("prod-1", Left)]), node(Left, &[])];
         let plan = plan(&Situation {
             name: "prod",
             namespace: "shop",
@@ -375,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_node_that_has_left_is_not_let_in_again_while_its_pod_ends() {
-        let nodes = [node("member", &[("prod-1", "left")]), node("left", &[])];
+        let nodes = [node(Member, &[("prod-1", Left)]), node(Left, &[])];
         let steps = |ending: &[usize]| {
             plan(&Situation {
                 name: "prod",
@@ -395,16 +398,16 @@ mod tests {
 
     #[test]
     fn a_node_that_left_unheard_is_not_taken_away() {
-        let left = || node("left", &[]);
+        let left = || node(Left, &[]);
         let replicas = |other| plan_of(1, Some(2), &[other, left()]).replicas;
         assert_eq!(replicas(None), 2, "nobody else serves");
-        assert_eq!(replicas(node("member", &[("prod-1", "leaving")])), 2);
-        assert_eq!(replicas(node("member", &[("prod-1", "left")])), 1);
+        assert_eq!(replicas(node(Member, &[("prod-1", Leaving)])), 2);
+        assert_eq!(replicas(node(Member, &[("prod-1", Left)])), 1);
     }
 
     #[test]
     fn a_node_that_has_left_and_is_wanted_again_is_removed_so_that_it_joins_anew() {
-        let nodes = [node("member", &[("prod-1", "left")]), node("left", &[])];
+        let nodes = [node(Member, &[("prod-1", Left)]), node(Left, &[])];
         let plan = plan_of(2, Some(2), &nodes);
         assert_eq!(plan.replicas, 2);
         assert!(matches!(&plan.steps[..], [ScaleStep::Remove { name, .. }] if name == "prod-1"));

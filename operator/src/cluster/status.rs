@@ -15,6 +15,7 @@ use kube::{
 };
 
 use super::{
+    api_key::KeyRotation,
     dereference::{OptionalKind, PendingClaim},
     hibernation::Rest,
     pause::Pause,
@@ -81,6 +82,8 @@ pub struct Course<'a> {
     pub growth: Option<&'a Growth>,
     /// What it waits with, where it is paused.
     pub pause: Option<&'a Pause>,
+    /// How far a change of the clients' key has come.
+    pub api_key: Option<&'a KeyRotation>,
 }
 
 /// What is known of certificates, beside what the nodes say.
@@ -233,16 +236,20 @@ fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> M
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         ready: is_ready(pod),
         reachable: details.is_some(),
-        state: details.map(|details| details.state.clone()),
+        state: details.map(|details| details.state.to_string()),
         incarnation: incarnation(&pod.name_any(), details, claims),
         version: details.map(|details| details.version.clone()),
+        schema: details.and_then(|details| details.schema),
         salt_fingerprint: details.and_then(|details| details.salt_fingerprint.clone()),
-        entries: details.map(|details| details.entries),
+        entries: details.map(|details| i64::try_from(details.entries).unwrap_or(i64::MAX)),
         // Told by whoever remembers when it last had everything.
         lag_seconds: None,
         certificate_fingerprint: certificates.and_then(|node| node.leaf.clone()),
         authority_fingerprints: certificates
-            .map(|node| node.authorities.clone())
+            .and_then(|node| node.authorities.clone())
+            .unwrap_or_default(),
+        api_key_fingerprints: details
+            .and_then(|details| details.api_keys.clone())
             .unwrap_or_default(),
     }
 }

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::future::join_all;
+use opensecureconf_contract::bootstrap::{BootstrapStep, decide};
 
 use super::{files::ClusterFolder, process::NodeProcess};
-use crate::{
-    cluster::bootstrap::{BootstrapStep, decide},
-    node::{NodeClient, NodeCommand},
-};
+use crate::node::{AdminCommand, NodeClient};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -32,6 +30,10 @@ pub(super) async fn ensure_bootstrapped(
             }
             BootstrapStep::Tell { node, incarnation } => told = Some((node, incarnation)),
             BootstrapStep::Wait => {}
+            BootstrapStep::SaltsDiffer => bail!(
+                "the nodes have different salts, and what one has the others could not read: delete the data folders of all but those with \
+                 one salt"
+            ),
             BootstrapStep::Lost { .. } => bail!(
                 "no node belongs to a cluster any more, and the one that bootstrapped it has lost its disk. Restore a backup of a \
                  node; or, to begin anew without the entries, delete {}",
@@ -40,7 +42,7 @@ pub(super) async fn ensure_bootstrapped(
         }
         if let Some((node, incarnation)) = told {
             let node = nodes.get(node).context("a node that is not there")?;
-            let order = NodeCommand::Bootstrap {
+            let order = AdminCommand::Bootstrap {
                 incarnation: &incarnation,
             };
             // One that is just starting may not hear it; it is told again.

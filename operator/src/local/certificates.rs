@@ -117,6 +117,7 @@ impl Certificates {
             now,
             names: &names,
             rotation_asked: wanted.is_some() && carried_out.as_deref() != wanted,
+            given: None,
             running,
         });
         let after = execute(before, &plan, cluster.name.as_str(), &names, now)?;
@@ -149,7 +150,7 @@ fn trust(node: &str, said: Option<&NodeDetails>) -> Trust {
             ..Trust::default()
         };
     };
-    let accepts = certificates.authorities.iter();
+    let accepts = certificates.authorities.iter().flatten();
     Trust {
         node: node.to_owned(),
         accepts: accepts.map(|text| Fingerprint::new(text)).collect(),

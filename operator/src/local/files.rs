@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use opensecureconf_contract::bootstrap::BootstrapMark;
 
 use crate::{
-    cluster::bootstrap_mark::BootstrapMark,
     node::{AccessKey, NodeClient, NodeClients, http_client, settings::NodeFiles},
     pki::StoredPki,
     random,

@@ -68,11 +68,11 @@ fn not_used(spec: &ClusterSpec, tls: bool) -> anyhow::Result<Vec<String>> {
     if !tls && given.get("tls") != default.get("tls") {
         fields.push("spec.tls (start with --tls)".to_owned());
     }
-    let secret = given
-        .pointer("/apiKey/secretRef")
-        .filter(|value| **value != Value::Null);
-    if secret.is_some() {
-        fields.push("spec.apiKey.secretRef".to_owned());
+    for field in ["secretRef", "rotate"] {
+        let value = given.pointer(&format!("/apiKey/{field}"));
+        if value.is_some_and(|value| *value != Value::Null) {
+            fields.push(format!("spec.apiKey.{field}"));
+        }
     }
     Ok(fields)
 }
@@ -104,6 +104,11 @@ mod tests {
         );
         assert_eq!(named(true), ["spec.service", "spec.podSecurity"]);
         assert!(not_used(&spec("{}").spec, false).unwrap().is_empty());
+        let cluster = spec("{apiKey: {rotate: '2027'}}");
+        assert_eq!(
+            not_used(&cluster.spec, false).unwrap(),
+            ["spec.apiKey.rotate"]
+        );
     }
 
     #[test]

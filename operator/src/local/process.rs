@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use opensecureconf_contract::setting;
 use tokio::{
     process::{Child, Command},
     sync::watch,
@@ -63,9 +64,12 @@ impl NodeProcess {
         let mut environment = settings.variables();
         environment.push((NODE_ID_VARIABLE, name.clone()));
         // The node keeps it from growing for ever, and renames the file as it goes: so nobody else may write into it.
-        environment.push(("OSC_LOG_FILE", folder.join(LOG).display().to_string()));
+        environment.push((
+            setting::LOG_FILE.variable,
+            folder.join(LOG).display().to_string(),
+        ));
         // The pipe closes with this process, however it ends, and the node with the pipe.
-        environment.push(("OSC_STOP_ON_STDIN_EOF", "true".to_owned()));
+        environment.push((setting::STOP_ON_STDIN_EOF.variable, "true".to_owned()));
         Self {
             name,
             binary,

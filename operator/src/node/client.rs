@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use opensecureconf_contract::{Salt, key_header, route};
 use reqwest::{Client, Response, redirect::Policy};
 
 #[cfg(feature = "simulated-nodes")]
 use super::SimulatedNodes;
-use super::{AccessKey, CommandError, NodeCommand, NodeDetails, NodeStatus};
-use crate::cluster::salt::Salt;
+use super::{AccessKey, AdminCommand, CommandError, NodeDetails, NodeStatus};
 
 /// A node that does not answer within this time counts as unreachable.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -16,13 +16,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(1);
 /// What a node says of itself at most: hundreds of members have room in it.
 const STATUS_BYTES: usize = 1 << 20;
-const SALT_BYTES: usize = 64;
 const REFUSAL_BYTES: usize = 64 << 10;
 /// Of a refusal so many characters are repeated.
 const WORDS: usize = 500;
-
-const API_KEY_HEADER: &str = "X-API-Key";
-const CLUSTER_KEY_HEADER: &str = "X-Cluster-Key";
 
 /// Speaks to the nodes of one cluster.
 #[derive(Debug, Clone)]
@@ -74,18 +70,18 @@ impl NodeClient {
         if let Some(nodes) = &self.simulated {
             return nodes.status(address).await;
         }
-        let url = self.url(address, "/cluster/status?details=true");
+        let url = self.url(address, route::STATUS_WITH_DETAILS);
         let mut request = self.http.get(url).timeout(TIMEOUT);
         if let Some(key) = &self.api_key {
-            request = request.header(API_KEY_HEADER, key.header()?);
+            request = request.header(key_header::API_KEY, key.header()?);
         }
         // Only where the node's name is verified: the cluster key is not for everybody who answers.
         if let Some(key) = self.cluster_key.as_ref().filter(|_| self.scheme == "https") {
-            request = request.header(CLUSTER_KEY_HEADER, key.header()?);
+            request = request.header(key_header::CLUSTER_KEY, key.header()?);
         }
         let answer = request.send().await.ok()?.error_for_status().ok()?;
         let status = read(answer, STATUS_BYTES).await?;
-        Some(serde_json::from_slice::<NodeStatus>(&status).ok()?.details)
+        serde_json::from_slice::<NodeStatus>(&status).ok()?.details
     }
 
     /// The salt of the node at `address`; `None` when it has none, or gives no sensible answer in time.
@@ -96,27 +92,34 @@ impl NodeClient {
         }
         let request = self
             .http
-            .get(self.url(address, "/cluster/salt"))
-            .header(CLUSTER_KEY_HEADER, self.cluster_key.as_ref()?.header()?)
+            .get(self.url(address, route::SALT))
+            .header(
+                key_header::CLUSTER_KEY,
+                self.cluster_key.as_ref()?.header()?,
+            )
             .timeout(TIMEOUT);
         let answer = request.send().await.ok()?.error_for_status().ok()?;
-        Salt::read(&read(answer, SALT_BYTES).await?)
+        Salt::from_bytes(&read(answer, Salt::BYTES).await?)
     }
 
     /// Orders something of the node at `address`, and waits until it is done.
     pub async fn command(
         &self,
         address: &str,
-        command: &NodeCommand<'_>,
+        command: &AdminCommand<'_>,
     ) -> Result<(), CommandError> {
         #[cfg(feature = "simulated-nodes")]
         if let Some(nodes) = &self.simulated {
             return nodes.command(address, command).await;
         }
         let key = self.cluster_key.as_ref().and_then(AccessKey::header);
-        let answer = command
-            .request(&self.http, &self.url(address, ""))
-            .header(CLUSTER_KEY_HEADER, key.ok_or(CommandError::NoKey)?)
+        let request = self.http.post(self.url(address, &command.path()));
+        let request = match command.body() {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        let answer = request
+            .header(key_header::CLUSTER_KEY, key.ok_or(CommandError::NoKey)?)
             .timeout(TIMEOUT)
             .send()
             .await
@@ -135,7 +138,7 @@ impl NodeClient {
 
     /// Whether the node at `address` serves clients.
     pub async fn is_ready(&self, address: &str) -> bool {
-        let request = self.http.get(self.url(address, "/ready"));
+        let request = self.http.get(self.url(address, route::READY));
         let answer = request.timeout(PROBE_TIMEOUT).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }

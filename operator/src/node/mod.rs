@@ -2,19 +2,23 @@
 
 mod access_key;
 mod client;
-mod command;
+mod command_error;
 mod mutual_tls;
 pub mod settings;
 #[cfg(feature = "simulated-nodes")]
 mod simulated;
-mod status;
 
 pub use access_key::AccessKey;
 pub use client::{NodeClient, http_client};
-pub use command::{CommandError, NodeCommand};
+pub use command_error::CommandError;
 pub use mutual_tls::{ConnectError, NodeClients, PodAddresses};
+pub use opensecureconf_contract::{
+    MemberState,
+    command::AdminCommand,
+    status::{
+        ClientCertificate, FenceReason, NodeCertificates, NodeDetails, NodeMember, NodeStatus,
+        NodeTls,
+    },
+};
 #[cfg(feature = "simulated-nodes")]
 pub use simulated::SimulatedNodes;
-pub use status::{
-    ClientCertificate, FenceReason, NodeCertificates, NodeDetails, NodeMember, NodeStatus, NodeTls,
-};

@@ -5,6 +5,8 @@ use std::{
     path::PathBuf,
 };
 
+use opensecureconf_contract::{self as contract, AckLevel, setting, status::PeerProof};
+
 use crate::{
     cluster::resource::{LogFormat, LogLevel, Mode, WriteAck},
     names::API_KEY_PREVIOUS_FILE,
@@ -87,7 +89,7 @@ pub struct NodeFiles {
 }
 
 /// The variable with the node's name, which each rendering fills in its own way.
-pub const NODE_ID_VARIABLE: &str = "OSC_CLUSTER_NODE_ID";
+pub const NODE_ID_VARIABLE: &str = setting::CLUSTER_NODE_ID.variable;
 
 impl NodeSettings {
     /// All settings but the node's name, as environment variables in a fixed order.
@@ -119,32 +121,50 @@ impl NodeSettings {
         } = files;
         let path = |path: &PathBuf| path.display().to_string();
         let mut variables = vec![
-            ("OSC_HOST", host.clone()),
-            ("OSC_HOST_PORT", port.to_string()),
-            ("OSC_DATABASE_PATH", path(database)),
-            ("OSC_SALT_FILE_PATH", path(salt)),
-            ("OSC_SALT_SECRET_FILE", path(cluster_salt)),
-            ("OSC_BOOTSTRAP", "never".to_owned()),
-            ("OSC_API_KEY_REQUIRED", api_key_required.to_string()),
-            ("OSC_CLUSTER_ENABLED", "true".to_owned()),
-            // Every node of this layout signs what it sends.
-            ("OSC_PEER_PROOF", "require".to_owned()),
-            ("OSC_CLUSTER_MODE", mode.setting().to_owned()),
-            ("OSC_CLUSTER_ID", cluster_id.clone()),
-            ("OSC_CLUSTER_KEY_FILE", path(cluster_key)),
-            ("OSC_CLUSTER_NODES_FILE", path(nodes)),
-            ("OSC_MIN_USER_KEY_LENGTH", min_user_key_length.to_string()),
+            (setting::HOST.variable, host.clone()),
+            (setting::HOST_PORT.variable, port.to_string()),
+            (setting::DATABASE_PATH.variable, path(database)),
+            (setting::SALT_FILE_PATH.variable, path(salt)),
+            (setting::SALT_SECRET_FILE.variable, path(cluster_salt)),
+            (setting::BOOTSTRAP.variable, "never".to_owned()),
             (
-                "OSC_CLUSTER_SYNC_INTERVAL",
+                setting::API_KEY_REQUIRED.variable,
+                api_key_required.to_string(),
+            ),
+            (setting::CLUSTER_ENABLED.variable, "true".to_owned()),
+            // Every node of this layout signs what it sends.
+            (
+                setting::PEER_PROOF.variable,
+                PeerProof::Require.text().to_owned(),
+            ),
+            (
+                setting::CLUSTER_MODE.variable,
+                contract::Mode::from(*mode).text().to_owned(),
+            ),
+            (setting::CLUSTER_ID.variable, cluster_id.clone()),
+            (setting::CLUSTER_KEY_FILE.variable, path(cluster_key)),
+            (setting::CLUSTER_NODES_FILE.variable, path(nodes)),
+            (
+                setting::MIN_USER_KEY_LENGTH.variable,
+                min_user_key_length.to_string(),
+            ),
+            (
+                setting::CLUSTER_SYNC_INTERVAL.variable,
                 sync_interval_seconds.to_string(),
             ),
-            ("OSC_CLUSTER_WRITE_ACK", write_ack.setting().to_owned()),
+            (
+                setting::CLUSTER_WRITE_ACK.variable,
+                AckLevel::from(*write_ack).text().to_owned(),
+            ),
             match log_level_file {
-                Some(file) => ("OSC_LOG_LEVEL_FILE", path(file)),
-                None => ("OSC_LOG_LEVEL", log_level.setting().to_owned()),
+                Some(file) => (setting::LOG_LEVEL_FILE.variable, path(file)),
+                None => (setting::LOG_LEVEL.variable, log_level.setting().to_owned()),
             },
-            ("OSC_LOG_FORMAT", log_format.setting().to_owned()),
-            ("OSC_DRAIN_SECONDS", drain_seconds.to_string()),
+            (
+                setting::LOG_FORMAT.variable,
+                contract::LogFormat::from(*log_format).name().to_owned(),
+            ),
+            (setting::DRAIN_SECONDS.variable, drain_seconds.to_string()),
         ];
         if let Some(ports) = ports {
             variables.extend(ports.variables(host));
@@ -152,8 +172,8 @@ impl NodeSettings {
         if let Some(file) = api_key {
             let previous = file.with_file_name(API_KEY_PREVIOUS_FILE);
             variables.extend([
-                ("OSC_API_KEY_FILE", path(file)),
-                ("OSC_API_KEY_PREVIOUS_FILE", path(&previous)),
+                (setting::API_KEY_FILE.variable, path(file)),
+                (setting::API_KEY_PREVIOUS_FILE.variable, path(&previous)),
             ]);
         }
         variables
@@ -171,17 +191,23 @@ impl NodePorts {
             node_tls,
         } = self;
         let mut variables = vec![
-            ("OSC_HTTP_ENABLED", http.to_string()),
-            ("OSC_PEER_PORT", peers.to_string()),
-            ("OSC_METRICS_BIND", socket(host, *metrics)),
-            ("OSC_HEALTH_BIND", socket(host, *health)),
-            ("OSC_NODE_TLS_DIR", node_tls.display().to_string()),
+            (setting::HTTP_ENABLED.variable, http.to_string()),
+            (setting::PEER_PORT.variable, peers.to_string()),
+            (setting::METRICS_BIND.variable, socket(host, *metrics)),
+            (setting::HEALTH_BIND.variable, socket(host, *health)),
+            (
+                setting::NODE_TLS_DIR.variable,
+                node_tls.display().to_string(),
+            ),
         ];
         if let Some((port, CertificateFiles { certificate, key })) = https {
             variables.extend([
-                ("OSC_HTTPS_PORT", port.to_string()),
-                ("OSC_SSL_CERTFILE", certificate.display().to_string()),
-                ("OSC_SSL_KEYFILE", key.display().to_string()),
+                (setting::HTTPS_PORT.variable, port.to_string()),
+                (
+                    setting::SSL_CERTFILE.variable,
+                    certificate.display().to_string(),
+                ),
+                (setting::SSL_KEYFILE.variable, key.display().to_string()),
             ]);
         }
         variables
@@ -196,21 +222,21 @@ fn socket(host: &str, port: u16) -> String {
     }
 }
 
-impl Mode {
-    fn setting(self) -> &'static str {
-        match self {
-            Self::Replica => "replica",
-            Self::Federated => "federated",
+impl From<Mode> for contract::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Replica => Self::Replica,
+            Mode::Federated => Self::Federated,
         }
     }
 }
 
-impl WriteAck {
-    fn setting(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Healthy => "healthy",
-            Self::All => "all",
+impl From<WriteAck> for AckLevel {
+    fn from(write_ack: WriteAck) -> Self {
+        match write_ack {
+            WriteAck::Local => Self::Local,
+            WriteAck::Healthy => Self::Healthy,
+            WriteAck::All => Self::All,
         }
     }
 }
@@ -218,20 +244,21 @@ impl WriteAck {
 impl LogLevel {
     /// As nodes spell it.
     pub(crate) fn setting(self) -> &'static str {
-        match self {
-            Self::Debug => "DEBUG",
-            Self::Info => "INFO",
-            Self::Warning => "WARNING",
-            Self::Error => "ERROR",
-        }
+        let level = match self {
+            Self::Debug => contract::LogLevel::Debug,
+            Self::Info => contract::LogLevel::Info,
+            Self::Warning => contract::LogLevel::Warning,
+            Self::Error => contract::LogLevel::Error,
+        };
+        level.name()
     }
 }
 
-impl LogFormat {
-    fn setting(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Console => "console",
+impl From<LogFormat> for contract::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Console => Self::Console,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Nodes that are asked otherwise than over the network: simulations run operator and nodes in one thread.
 
 use futures::future::BoxFuture;
+use opensecureconf_contract::Salt;
 
-use super::{CommandError, NodeCommand, NodeDetails};
-use crate::cluster::salt::Salt;
+use super::{AdminCommand, CommandError, NodeDetails};
 
 /// What answers in the place of nodes. An address is what a request would go to, such as `prod-0.prod-nodes.shop.svc:9001`.
 pub trait SimulatedNodes: Send + Sync + std::fmt::Debug {
@@ -17,6 +17,6 @@ pub trait SimulatedNodes: Send + Sync + std::fmt::Debug {
     fn command<'a>(
         &'a self,
         address: &'a str,
-        command: &'a NodeCommand<'a>,
+        command: &'a AdminCommand<'a>,
     ) -> BoxFuture<'a, Result<(), CommandError>>;
 }

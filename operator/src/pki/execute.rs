@@ -59,6 +59,12 @@ pub fn execute(
     Ok(after)
 }
 
+/// Whether nodes are given the newest authority for the first time by what is stored after a plan.
+pub fn is_given_anew(before: &StoredPki, after: &StoredPki) -> bool {
+    let mut newest = after.authority.iter();
+    newest.any(|authority| !before.bundle.contains(&authority.certificate))
+}
+
 /// What nodes accept now, as what was before another authority; its key is nobody's any more.
 fn accepted(stored: &StoredPki) -> Option<PreviousAuthority> {
     (!stored.bundle.is_empty()).then(|| PreviousAuthority {

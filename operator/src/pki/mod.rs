@@ -11,7 +11,7 @@ mod plan;
 pub use authority::{Authority, IssueError, Leaf, OPERATOR_NAME, PrivateKeyPem};
 pub use certificate::{Certificate, Fingerprint};
 pub use entries::{StoredEntries, authority_entries, bundle, from_entries, tls_entries};
-pub use execute::execute;
+pub use execute::{execute, is_given_anew};
 pub use names::{AltNames, client_names, cluster_names, covers, local_names};
 pub use plan::{
     AuthorityStep, LeafStep, PkiPlan, PreviousAuthority, Signer, Situation, StoredPki, Trust,

@@ -74,6 +74,8 @@ pub struct Situation<'a> {
     pub names: &'a AltNames,
     /// Whether somebody asks for another authority.
     pub rotation_asked: bool,
+    /// When nodes were first given the newest authority, where that was noted. One that somebody put in its place was made long before.
+    pub given: Option<Timestamp>,
     /// Every node that runs. One that does not run reads the newest files when it starts.
     pub running: &'a [Trust],
 }
@@ -226,7 +228,10 @@ fn renewing(
     }
     let accepted = &authority.certificate.fingerprint;
     let missing = without(situation, |trust| trust.accepts.contains(accepted));
-    let is_new_to_clients = !situation.running.is_empty() && now < authority.created() + CLIENTS;
+    let given = situation
+        .given
+        .map_or(authority.created(), |given| given.max(authority.created()));
+    let is_new_to_clients = !situation.running.is_empty() && now < given + CLIENTS;
     if missing.is_empty() && !is_new_to_clients {
         return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest));
     }
@@ -244,7 +249,7 @@ fn renewing(
     };
     PkiPlan {
         waiting: Some(Waiting {
-            overdue: !missing.is_empty() && authority.created() + DISTRIBUTION < now,
+            overdue: !missing.is_empty() && given + DISTRIBUTION < now,
             nodes: missing,
         }),
         ..PkiPlan::of(AuthorityStep::Keep, step)

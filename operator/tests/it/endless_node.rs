@@ -7,7 +7,7 @@ use std::{
 };
 
 use opensecureconf_operator::node::{
-    AccessKey, CommandError, NodeClient, NodeCommand, http_client,
+    AccessKey, AdminCommand, CommandError, NodeClient, http_client,
 };
 
 use crate::api_server::install_provider;
@@ -66,7 +66,7 @@ async fn a_salt_without_end_is_no_salt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_without_end_is_told_in_a_few_words() {
     let (address, served) = endless("HTTP/1.1 409 Conflict\r\n\r\n");
-    let order = client().command(&address, &NodeCommand::Leave).await;
+    let order = client().command(&address, &AdminCommand::Leave).await;
     let Err(CommandError::Refused { text, .. }) = order else {
         panic!("{order:?}");
     };
@@ -89,7 +89,7 @@ async fn no_redirect_is_followed() {
         );
         stream.write_all(head.as_bytes()).unwrap();
     });
-    let order = client().command(&address, &NodeCommand::Leave).await;
+    let order = client().command(&address, &AdminCommand::Leave).await;
     assert!(
         matches!(order, Err(CommandError::Refused { .. })),
         "{order:?}"

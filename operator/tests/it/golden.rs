@@ -1,10 +1,9 @@
 //! What is built, object by object. A change of a builder shows as a change of a file under `golden/`
 //! (accept it with `INSTA_UPDATE=always cargo test -p opensecureconf-operator`).
 
+use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
 use opensecureconf_operator::cluster::{
-    bootstrap_mark::BootstrapMark,
     build::{ClusterResources, Roots, build},
-    salt::Salt,
     secrets::{ManagedSecret, build_key_secret, build_salt_secret},
     validate::validate,
 };

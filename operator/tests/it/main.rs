@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod api_key;
 mod api_server;
 mod certificates;
 mod corrections;

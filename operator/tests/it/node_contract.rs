@@ -1,26 +1,26 @@
-//! Operator and node share no code: these tests hold together what one writes and the other reads.
+//! Operator and node share their contract and no other code: these tests hold together what one writes and the other reads.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use opensecureconf_contract::{MemberState, Salt};
 use opensecureconf_node::{
     cli::command,
     config::{Config, Layers, SETTINGS},
-    crypto::Iterations,
+    crypto::{Iterations, key_proof},
     log::{LogControl, LogFormat, LogLevel},
     server::BoundNode,
+    store::sqlite::SCHEMA_VERSION,
 };
 use opensecureconf_operator::{
-    cluster::{
-        build::{build, build_node_settings, build_peer_list},
-        salt::Salt,
-    },
+    cluster::build::{build, build_node_settings, build_peer_list},
     names::{CONFIG_PATH, DATA_PATH, HEALTH_PORT, HTTP_PORT, METRICS_PORT, PEERS_PORT},
     node::{
-        AccessKey, NodeClient, NodeClients, NodeCommand,
+        AccessKey, AdminCommand, NodeClient, NodeClients,
         settings::{NODE_ID_VARIABLE, NodeFiles, NodePorts, NodeSettings},
     },
     pki::{Certificate, StoredPki},
 };
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -238,7 +238,7 @@ impl RunningNode {
     pub(crate) async fn bootstrap(&self) -> String {
         let said = self.client.status(&self.address).await;
         let incarnation = said.unwrap().incarnation;
-        let order = NodeCommand::Bootstrap {
+        let order = AdminCommand::Bootstrap {
             incarnation: &incarnation,
         };
         self.client.command(&self.address, &order).await.unwrap();
@@ -261,11 +261,18 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
 
     assert_eq!(said.entries, 0);
     assert_eq!(
-        (said.state.as_str(), said.cluster_uid, said.ready),
-        ("blank", None, false)
+        (said.state, said.cluster_uid, said.ready),
+        (MemberState::Blank, None, false)
     );
     let salt = Salt::new([7; 64]);
-    assert_eq!(said.salt_fingerprint, Some(salt.fingerprint()));
+    assert_eq!(said.salt_fingerprint, Some(salt.fingerprint().to_string()));
+    assert_eq!(said.schema, i64::try_from(SCHEMA_VERSION).ok());
+    let proofs = [API_KEY, "the one before"].map(|key| {
+        let digest = Sha256::digest(key).into();
+        key_proof(CLUSTER_KEY.as_bytes(), &digest).unwrap()
+    });
+    let proofs: BTreeSet<_> = proofs.into_iter().collect();
+    assert_eq!(said.api_keys, Some(proofs.into_iter().collect()));
     assert_eq!(
         client_with(None, None).status(&address).await,
         None,
@@ -280,7 +287,7 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
     );
     node.bootstrap().await;
     let founded = client.status(&address).await.unwrap();
-    assert_eq!(founded.state, "member");
+    assert_eq!(founded.state, MemberState::Member);
     assert!(founded.cluster_uid.is_some());
 
     node.stop().await;

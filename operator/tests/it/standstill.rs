@@ -3,12 +3,12 @@
 use http::{Method, StatusCode};
 use k8s_openapi::ByteString;
 use kube::core::error_boundary::InvalidObject;
+use opensecureconf_contract::Salt;
 use opensecureconf_operator::{
     cluster::{
         context::Context,
         reconcile::{reconcile_cluster, reconcile_malformed},
         resource::OpenSecureConfCluster,
-        salt::Salt,
     },
     pki::{Authority, Certificate, Leaf, StoredPki},
 };

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use opensecureconf_node::cluster::{FenceReason as Fenced, MemberName, OwnerOrder, State};
-use opensecureconf_operator::{
-    cluster::salt::Salt,
-    node::{CommandError, FenceReason, NodeCommand, NodeDetails, NodeMember, SimulatedNodes},
+use opensecureconf_contract::{
+    Salt,
+    command::AdminCommand,
+    status::{NodeDetails, NodeMember},
 };
+use opensecureconf_node::cluster::{MemberName, OwnerOrder, State};
+use opensecureconf_operator::node::{CommandError, SimulatedNodes};
 use tokio::time::sleep;
 
 use crate::{
@@ -61,14 +63,14 @@ impl SimulatedNodes for Nodes {
     fn salt<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Option<Salt>> {
         Box::pin(self.ask(address, |stage, node| {
             let durable = stage.world.nodes[node].disk.durable();
-            Salt::read(durable.salt.as_ref()?.bytes())
+            durable.salt.clone()
         }))
     }
 
     fn command<'a>(
         &'a self,
         address: &'a str,
-        command: &'a NodeCommand<'a>,
+        command: &'a AdminCommand<'a>,
     ) -> BoxFuture<'a, Result<(), CommandError>> {
         Box::pin(async move {
             let refused = |text: &str| CommandError::Refused {
@@ -108,14 +110,19 @@ impl SimulatedNodes for Nodes {
     }
 }
 
-fn order(stage: &mut Stage, command: &NodeCommand<'_>) -> Option<OwnerOrder> {
+fn order(stage: &mut Stage, command: &AdminCommand<'_>) -> Option<OwnerOrder> {
     Some(match command {
-        NodeCommand::Bootstrap { incarnation } => OwnerOrder::Found {
+        AdminCommand::Bootstrap { incarnation } => OwnerOrder::Found {
             incarnation: incarnation.parse().ok()?,
             mounted: stage.world.mounted.clone(),
         },
-        NodeCommand::Leave => OwnerOrder::Leave,
-        NodeCommand::Remove { name, incarnation } => {
+        AdminCommand::Leave => OwnerOrder::Leave,
+        AdminCommand::Unfence { dry_run } => OwnerOrder::Unfence { dry_run: *dry_run },
+        AdminCommand::Remove {
+            name,
+            incarnation,
+            force,
+        } => {
             let incarnation = incarnation.parse().ok()?;
             let has_left = stage.world.nodes.iter().any(|node| {
                 let states = node.disk.durable().roster.states(stage.world.rules);
@@ -131,7 +138,7 @@ fn order(stage: &mut Stage, command: &NodeCommand<'_>) -> Option<OwnerOrder> {
             OwnerOrder::Remove {
                 name: MemberName::new(*name),
                 incarnation,
-                force: false,
+                force: *force,
             }
         }
     })
@@ -146,16 +153,13 @@ fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
     Some(NodeDetails {
         version: "simulated".to_owned(),
         incarnation: view.incarnation.to_string(),
-        state: view.state.to_owned(),
+        state: view.state,
         cluster_uid: view.founding.map(|founding| founding.to_string()),
         ready: view.not_ready.is_none(),
         reasons: view.not_ready.into_iter().collect(),
-        fenced: view.fenced.map(|reason| match reason {
-            Fenced::BelowPurgeMark => FenceReason::BelowPurgeMark,
-            _ => FenceReason::Other,
-        }),
+        fenced: view.fenced,
         salt_fingerprint: salt.map(|salt| salt.fingerprint().to_string()),
-        entries: i64::try_from(live.count()).unwrap(),
+        entries: u64::try_from(live.count()).unwrap(),
         writes: Some("accepted".to_owned()),
         members: view
             .members
@@ -163,12 +167,13 @@ fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
             .map(|member| NodeMember {
                 name: member.name.clone(),
                 incarnation: member.incarnation.to_string(),
-                state: member.state.to_owned(),
+                state: member.state,
                 reachable: member.reachable,
                 lag: member.lag,
                 behind: member.behind,
+                ..NodeMember::default()
             })
             .collect(),
-        tls: None,
+        ..NodeDetails::default()
     })
 }

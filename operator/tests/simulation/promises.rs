@@ -1,6 +1,6 @@
 //! What must be so after every step, whatever an operator meets, and what must be so once everything works again.
 
-use opensecureconf_node::cluster::State;
+use opensecureconf_node::cluster::{MemberState, State};
 use serde_json::Value;
 
 use crate::{
@@ -166,7 +166,7 @@ impl Stage {
                                 .get(number)
                                 .is_some_and(|node| node.engine.is_some())
                     });
-                    member.state == "member" && stays && !member.reachable
+                    member.state == MemberState::Member && stays && !member.reachable
                 })
             })
         });

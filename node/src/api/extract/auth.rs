@@ -6,6 +6,7 @@ use axum::{
     extract::FromRequestParts,
     http::{Extensions, HeaderMap, request::Parts},
 };
+use opensecureconf_contract::key_header;
 
 pub(in crate::api) use super::caller::{Caller, CallerKey, Listed};
 use super::client_address::client_address;
@@ -34,7 +35,7 @@ impl FromRequestParts<Node> for Client {
         let Some(accepted) = &node.api_keys else {
             return Ok(Self(Principal::Anonymous));
         };
-        match parts.headers.get("x-api-key") {
+        match parts.headers.get(key_header::API_KEY) {
             None => Err(ApiError::MissingApiKey),
             Some(key) if key.is_empty() => Err(ApiError::MissingApiKey),
             Some(key) => {
@@ -98,7 +99,7 @@ impl FromRequestParts<Node> for StatusReader {
         let connection = ConnectionMark::of(&parts.extensions);
         let of_cluster = cluster_role(connection.map(Arc::as_ref)).is_some();
         let signed = parts.extensions.get::<Proven>().is_some();
-        if signed || (of_cluster && parts.headers.contains_key(CLUSTER_KEY)) {
+        if signed || (of_cluster && parts.headers.contains_key(key_header::CLUSTER_KEY)) {
             shows_cluster_key(parts, node)?;
         } else {
             Client::from_request_parts(parts, node).await?;
@@ -106,8 +107,6 @@ impl FromRequestParts<Node> for StatusReader {
         Ok(Self)
     }
 }
-
-const CLUSTER_KEY: &str = "x-cluster-key";
 
 /// What the certificate shows of a caller on the port for nodes; `None` on every other port.
 fn cluster_role(connection: Option<&ConnectionMark>) -> Option<CertificateRole> {
@@ -131,7 +130,7 @@ fn shows_cluster_key(parts: &Parts, node: &NodeState) -> Result<(), ApiError> {
         ConnectionMark::prove_for(&parts.extensions);
         return Ok(());
     }
-    match parts.headers.get(CLUSTER_KEY) {
+    match parts.headers.get(key_header::CLUSTER_KEY) {
         None => Err(ApiError::MissingClusterKey),
         Some(key) if key.is_empty() => Err(ApiError::MissingClusterKey),
         Some(key) => {

@@ -8,6 +8,7 @@ use super::write_terms::version;
 use crate::{
     api::{NodeState, answer::error::ApiError},
     domain::{Identity, Version},
+    store::EntryStore,
 };
 
 const MIN_VERSION: HeaderName = HeaderName::from_static("x-osc-min-version");
@@ -27,7 +28,7 @@ pub(in crate::api) async fn await_version(
         return Ok(None);
     };
     let wanted = version(wanted.to_str().unwrap_or_default(), "x-osc-min-version")?;
-    match tokio::time::timeout(PATIENCE, node.store.wait_for(identity, wanted)).await {
+    match tokio::time::timeout(PATIENCE, node.entries.store().wait_for(identity, wanted)).await {
         Ok(waited) => waited.map(|()| None).map_err(ApiError::from),
         Err(_) if was_purged(node, wanted) => Ok(None),
         Err(_) if is_lost(node, wanted) => {

@@ -1,14 +1,15 @@
 //! Headers with keys that a request has twice: a proxy and this node might look at different ones.
 
 use axum::http::HeaderMap;
+use opensecureconf_contract::key_header;
 
 use crate::api::answer::error::ApiError;
 
 /// Their names, as they are on the wire and as people write them.
 const KEYS: [(&str, &str); 3] = [
-    ("x-api-key", "X-API-Key"),
+    (key_header::API_KEY, "X-API-Key"),
     ("x-user-key", "X-User-Key"),
-    ("x-cluster-key", "X-Cluster-Key"),
+    (key_header::CLUSTER_KEY, "X-Cluster-Key"),
 ];
 
 /// Refuses a request that has a key twice, before any key is compared.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::answer::{entry_json::size_of, error::ApiError, streaming::BrokenOff},
-    store::{Reach, ReadError, Selection, Snapshot},
+    store::{EntrySnapshot, EntryStore, LIST_WAIT, Reach, ReadError, Selection},
 };
 
 /// A list of which the first pass has not seen all.
@@ -59,12 +59,11 @@ impl ListInPieces {
 
     /// Goes on with the first pass, answers, and sends the list.
     pub(super) async fn read(mut self: Box<Self>) -> Result<(), ReadError> {
-        let store = self.reading.node.store.clone();
+        let store = self.reading.node.entries.store().clone();
         loop {
             let looked;
             (self, looked) = store
-                .reader()
-                .snapshot(move |snapshot| {
+                .list(LIST_WAIT, move |snapshot| {
                     let looked = self.look(snapshot);
                     Ok((self, looked))
                 })
@@ -95,7 +94,7 @@ impl ListInPieces {
         }
     }
 
-    fn look(&mut self, snapshot: &Snapshot<'_>) -> Result<Option<Names>, ApiError> {
+    fn look(&mut self, snapshot: &dyn EntrySnapshot) -> Result<Option<Names>, ApiError> {
         let Self {
             reading,
             first,
@@ -120,13 +119,15 @@ async fn send(mut reading: Reading, rest: Rest) -> Result<(), ReadError> {
         mut chunk,
         ..
     } = rest;
-    let (store, patience) = (reading.node.store.clone(), reading.node.patience.list);
+    let (store, patience) = (
+        reading.node.entries.store().clone(),
+        reading.node.patience.list,
+    );
     let mut sent = chunk.next(&sender, &window, CHUNK).await;
     while sent.is_ok() {
         let piece;
         (reading, piece) = store
-            .reader()
-            .snapshot_within(patience, move |snapshot| {
+            .list(patience, move |snapshot| {
                 let piece = reading.piece(snapshot, after, chunk)?;
                 Ok((reading, piece))
             })
@@ -161,7 +162,7 @@ impl Reading {
     /// Appends what the key opens of the next entries, as far as there is room in the chunk.
     fn piece(
         &mut self,
-        snapshot: &Snapshot<'_>,
+        snapshot: &dyn EntrySnapshot,
         after: Option<Names>,
         mut chunk: Chunk,
     ) -> Result<Piece, ReadError> {
@@ -182,7 +183,7 @@ impl Reading {
             key: &self.key,
             page: &self.page,
         };
-        let scanned = gathering.scan(snapshot, &selection, reach, |entry| {
+        let scanned = gathering.scan(snapshot, &selection, reach, &mut |entry| {
             let size = size_of(&entry, opener.page.form);
             if !chunk.fits(size) && opener.key.opens(entry.token) {
                 then = Some(Then::Chunk(size));

@@ -33,7 +33,10 @@ use super::{
         page::{Cursor, Page},
     },
 };
-use crate::{entries::Gathering, store::ReadError};
+use crate::{
+    entries::Gathering,
+    store::{EntryStore, LIST_WAIT, ReadError},
+};
 
 const SKIPPED: HeaderName = HeaderName::from_static("x-osc-skipped");
 /// What is sent at once, and what a list may have at most to be opened in one pass.
@@ -128,10 +131,8 @@ pub(super) async fn list(
 
 /// Reads the list, and answers as soon as the head is known.
 async fn read(reading: Reading, answer: Answer) -> Result<(), ReadError> {
-    let store = reading.node.store.clone();
-    let read = store
-        .reader()
-        .snapshot(move |snapshot| reading.read(snapshot, answer));
+    let store = reading.node.entries.store().clone();
+    let read = store.list(LIST_WAIT, move |snapshot| reading.read(snapshot, answer));
     match read.await? {
         Next::Over => Ok(()),
         Next::Tail(tail) => {

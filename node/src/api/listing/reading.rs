@@ -32,7 +32,7 @@ use crate::{
     domain::Timestamp,
     entries::Gathering,
     log::logged_name,
-    store::{ListedEntry, Reach, ReadError, Selection, Snapshot},
+    store::{EntrySnapshot, ListedEntry, Reach, ReadError, Selection},
 };
 
 /// Chunks of small entries that are made and on their way at a time.
@@ -90,7 +90,7 @@ pub(super) struct Rest {
 impl Reading {
     pub(super) fn read(
         mut self,
-        snapshot: &Snapshot<'_>,
+        snapshot: &dyn EntrySnapshot,
         answer: Answer,
     ) -> Result<Next, ReadError> {
         // Others of this address may have had their turn meanwhile. A caller that went away needs no answer.
@@ -136,7 +136,7 @@ impl Reading {
     /// Looks at the selected entries; gives where it stopped before the end of them.
     pub(super) fn first_pass(
         &mut self,
-        snapshot: &Snapshot<'_>,
+        snapshot: &dyn EntrySnapshot,
         selection: &Selection,
         reach: Reach,
         first: &mut FirstPass,
@@ -153,7 +153,7 @@ impl Reading {
         } = self;
         let opener = Opener { node, key, page };
         let mut failure = None;
-        let scanned = gathering.scan(snapshot, selection, reach, |entry| {
+        let scanned = gathering.scan(snapshot, selection, reach, &mut |entry| {
             let size = size_of(&entry, page.form);
             let mut wanted = first.wants(page.limit);
             if wanted == Wanted::Text && !has_room(&first.buffer, size) {
@@ -279,7 +279,7 @@ impl Reading {
     /// unless the end is sent. Waits for the client no longer than until then.
     fn second_pass(
         mut self,
-        snapshot: &Snapshot<'_>,
+        snapshot: &dyn EntrySnapshot,
         rest: Rest,
         until: Instant,
     ) -> Result<Next, ReadError> {
@@ -303,25 +303,27 @@ impl Reading {
             page: &self.page,
         };
         let mut broken_off = None;
-        let scanned = self.gathering.scan(snapshot, &selection, reach, |entry| {
-            if rest == 0 {
-                return ControlFlow::Break(());
-            }
-            let size = size_of(&entry, opener.page.form);
-            let sent = if chunk.fits(size) || !opener.key.opens(entry.token) {
-                Ok(())
-            } else {
-                Handle::current().block_on(chunk.next(&sender, &window, size))
-            };
-            match sent.and_then(|()| opener.append_verified(entry, &mut chunk.text)) {
-                Ok(opened) => rest -= usize::from(opened),
-                Err(reason) => {
-                    broken_off = Some(reason);
+        let scanned = self
+            .gathering
+            .scan(snapshot, &selection, reach, &mut |entry| {
+                if rest == 0 {
                     return ControlFlow::Break(());
                 }
-            }
-            ControlFlow::Continue(())
-        })?;
+                let size = size_of(&entry, opener.page.form);
+                let sent = if chunk.fits(size) || !opener.key.opens(entry.token) {
+                    Ok(())
+                } else {
+                    Handle::current().block_on(chunk.next(&sender, &window, size))
+                };
+                match sent.and_then(|()| opener.append_verified(entry, &mut chunk.text)) {
+                    Ok(opened) => rest -= usize::from(opened),
+                    Err(reason) => {
+                        broken_off = Some(reason);
+                        return ControlFlow::Break(());
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
         self.node.looked_at(self.taker.address, scanned.looked_at);
         if rest > 0 && broken_off.is_none() {
             broken_off = Some(if scanned.stopped_at.is_some() {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use opensecureconf_contract::{key_header, route};
 use serde_json::Value;
 use utoipa::openapi::{
     OpenApi, Ref, RefOr, Response,
@@ -96,9 +97,9 @@ fn security(operation: &mut Operation) {
     let one = |name: &str| SecurityRequirement::new(name, none);
     let requirements = if takes("x-user-key") {
         vec![one("UserKey"), one("UserKey").add("ApiKey", none)]
-    } else if takes("x-api-key") {
+    } else if takes(key_header::API_KEY) {
         vec![SecurityRequirement::default(), one("ApiKey")]
-    } else if takes("x-cluster-key") {
+    } else if takes(key_header::CLUSTER_KEY) {
         vec![one("ClusterKey")]
     } else {
         return;
@@ -142,8 +143,8 @@ fn example(path: &str, status: &str, response: &mut Response) {
 fn refusal(path: &str, status: &str) -> Option<ApiError> {
     let key = || "database_prod".to_owned();
     let for_owners = path.starts_with("/admin/")
-        || ["/cluster/salt", "/cluster/bootstrap", "/cluster/leave"].contains(&path)
-        || path.starts_with("/cluster/members/");
+        || [route::SALT, route::BOOTSTRAP, route::LEAVE].contains(&path)
+        || path.starts_with(route::MEMBERS);
     Some(match status {
         "400" if path == "/configs" => ApiError::AlreadyExists {
             key: key(),
@@ -160,7 +161,7 @@ fn refusal(path: &str, status: &str) -> Option<ApiError> {
         },
         "404" => ApiError::UnknownRoute,
         "408" => ApiError::SlowBody,
-        "409" if path == "/cluster/salt" => ApiError::OtherSalt,
+        "409" if path == route::SALT => ApiError::OtherSalt,
         "409" if path.starts_with("/configs") => ApiError::ChangedMeanwhile,
         "409" => ApiError::Refused(OwnerRefusal::LastMember),
         "412" => ApiError::PreconditionFailed(FailedPrecondition::OtherVersion(None)),

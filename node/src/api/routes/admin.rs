@@ -26,6 +26,7 @@ use crate::{
     domain::Principal,
     entries::Error,
     log::{LogLevel, logged_name},
+    store::EntryStore,
 };
 
 /// Remove a configuration unread
@@ -53,7 +54,7 @@ pub(in crate::api) async fn purge(
     let session = node.entries.of(Principal::ClusterAdmin);
     loop {
         // In a directory too: whoever has the value drops it when it hears of the tombstone.
-        let row = node.store.reader().find_unread(&identity).await?;
+        let row = node.entries.store().find_unread(&identity).await?;
         let row = row
             .filter(|row| !row.is_tombstone())
             .ok_or_else(|| Error::NotFound(identity.clone()))?;

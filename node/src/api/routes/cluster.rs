@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use axum::{Json, extract::State};
+use opensecureconf_contract::status::{
+    ClientCertificate, NodeCertificates, NodeDetails, NodeMember, NodeStatus, NodeTls, PeerProof,
+    RowsDigest,
+};
 use serde_json::{Value, json};
 
 use super::health::unreachable_nodes;
@@ -15,6 +19,7 @@ use crate::{
     },
     cluster::{DigestView, MemberView, View},
     domain::Timestamp,
+    store::EntryStore,
     tls::{InForce, Presented, TlsStatus},
 };
 
@@ -40,56 +45,66 @@ pub(in crate::api) async fn status(
     State(node): State<Node>,
     _: StatusReader,
     query: Query,
-) -> Json<Value> {
+) -> Json<NodeStatus> {
     let wants_details = query.get("details") == Some("true");
     let view = if wants_details && node.clustered {
         node.store.current_view(PATIENCE).await
     } else {
         node.store.view()
     };
-    let mut status = if node.clustered {
+    let mut status = NodeStatus::default();
+    if node.clustered {
         let (total, healthy) = view.others();
-        json!({
-            "enabled": true,
-            "mode": node.mode().text(),
-            "node_id": node.node_id,
-            "total_nodes": total,
-            "healthy_nodes": healthy,
-        })
-    } else {
-        json!({ "enabled": false, "mode": null, "node_id": null, "total_nodes": null, "healthy_nodes": null })
-    };
-    if let Some(members) = status.as_object_mut().filter(|_| wants_details) {
-        members.insert("details".into(), details(&node, &view));
+        status = NodeStatus {
+            enabled: true,
+            mode: Some(node.mode()),
+            node_id: Some(node.node_id.clone()),
+            total_nodes: Some(total),
+            healthy_nodes: Some(healthy),
+            details: None,
+        };
     }
+    status.details = wants_details.then(|| details(&node, &view));
     Json(status)
 }
 
-fn details(node: &NodeState, view: &View) -> Value {
-    let (reasons, writes) = node.traffic(node.store.write_health());
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "incarnation": view.incarnation.to_string(),
-        "state": view.state,
-        "cluster_uid": view.founding.map(|founding| founding.to_string()),
-        "ready": reasons.is_empty(),
-        "reasons": reasons,
-        "suspended": view.suspended,
-        "fenced": view.fenced,
-        "salt_fingerprint": node.salt().map(|salt| salt.fingerprint().to_string()),
-        "entries": node.store.live_entries(),
-        "digest": view.digest.as_ref().map(digest),
-        "writes": writes,
-        "members": view.members.iter().map(member).collect::<Vec<_>>(),
-        "unknown_nodes": view.unknown,
-        "unreachable_nodes": unreachable_nodes(&node.unreachable_peers()),
-        "peer_proof": if node.peer_proof.required { "require" } else { "accept" },
-        "tls": tls(&node.tls),
-    })
+fn details(node: &NodeState, view: &View) -> NodeDetails {
+    let (reasons, writes) = node.traffic(node.entries.store().write_health());
+    NodeDetails {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        incarnation: view.incarnation.to_string(),
+        state: view.state,
+        cluster_uid: view.founding.map(|founding| founding.to_string()),
+        ready: reasons.is_empty(),
+        reasons,
+        suspended: view.suspended.clone(),
+        fenced: view.fenced,
+        salt_fingerprint: node.salt().map(|salt| salt.fingerprint().to_string()),
+        entries: node.entries.store().live_entries(),
+        digest: view.digest.as_ref().map(digest),
+        writes: Some(writes.to_owned()),
+        members: view.members.iter().map(member).collect(),
+        unknown_nodes: view.unknown,
+        unreachable_nodes: unreachable_nodes(&node.unreachable_peers()),
+        schema: i64::try_from(node.store.schema_version()).ok(),
+        api_keys: api_keys(node),
+        peer_proof: if node.peer_proof.required {
+            PeerProof::Require
+        } else {
+            PeerProof::Accept
+        },
+        tls: tls(&node.tls),
+    }
+}
+
+/// What proves to an operator which API keys are accepted; nothing where none is required, or nobody could tell.
+fn api_keys(node: &NodeState) -> Option<Vec<String>> {
+    let (accepted, cluster_keys) = (node.api_keys.as_ref()?, node.cluster_keys.as_ref()?);
+    Some(accepted.key_proofs(cluster_keys))
 }
 
 /// The certificates that this node shows and accepts; nothing where it speaks no TLS.
-fn tls(status: &TlsStatus) -> Option<Value> {
+fn tls(status: &TlsStatus) -> Option<NodeTls> {
     let (node, clients) = (status.node(), status.clients());
     if node.is_none() && clients.is_none() {
         return None;
@@ -98,56 +113,44 @@ fn tls(status: &TlsStatus) -> Option<Value> {
         let ends = in_force.leaf_ends.saturating_mul(1_000_000);
         rfc_3339(Timestamp::from_micros(ends))
     };
-    let mut shown = serde_json::Map::new();
-    if let Some(Presented { in_force, error }) = node {
-        let in_force = in_force.as_ref();
-        shown.insert(
-            "node".into(),
-            json!({
-                "leaf": in_force.map(|it| &it.leaf),
-                "leaf_ends": in_force.map(ends),
-                "authorities": in_force.map(|it| &it.authorities),
-                "error": error,
-            }),
-        );
-    }
-    if let Some(Presented { in_force, .. }) = clients {
-        let in_force = in_force.as_ref();
-        shown.insert(
-            "clients".into(),
-            json!({
-                "open": status.is_open(),
-                "leaf": in_force.map(|it| &it.leaf),
-                "leaf_ends": in_force.map(ends),
-                "error": status.fault_of_clients(),
-            }),
-        );
-    }
-    Some(Value::Object(shown))
-}
-
-fn member(member: &MemberView) -> Value {
-    json!({
-        "name": member.name,
-        "incarnation": member.incarnation.to_string(),
-        "state": member.state,
-        "reachable": member.reachable,
-        "healthy": member.healthy,
-        "ready": member.ready,
-        "lag": member.lag,
-        "behind": member.behind,
-        "clock_offset_seconds": member.clock_offset_seconds(),
-        "version": member.release,
-        "salt_fingerprint": member.salt,
-        "entries": member.entries,
-        "digest": member.digest.as_ref().map(digest),
+    Some(NodeTls {
+        node: node.map(|Presented { in_force, error }| NodeCertificates {
+            leaf_ends: in_force.as_ref().map(ends),
+            leaf: in_force.as_ref().map(|it| it.leaf.clone()),
+            authorities: in_force.map(|it| it.authorities),
+            error,
+        }),
+        clients: clients.map(|Presented { in_force, .. }| ClientCertificate {
+            open: status.is_open(),
+            leaf_ends: in_force.as_ref().map(ends),
+            leaf: in_force.map(|it| it.leaf),
+            error: status.fault_of_clients(),
+        }),
     })
 }
 
-fn digest(digest: &DigestView) -> Value {
-    json!({
-        "before": rfc_3339(digest.before),
-        "root": format!("{:016x}", digest.root),
-        "mismatches": digest.mismatches,
-    })
+fn member(member: &MemberView) -> NodeMember {
+    NodeMember {
+        name: member.name.clone(),
+        incarnation: member.incarnation.to_string(),
+        state: member.state,
+        reachable: member.reachable,
+        healthy: member.healthy,
+        ready: member.ready,
+        lag: member.lag,
+        behind: member.behind,
+        clock_offset_seconds: member.clock_offset_seconds(),
+        version: member.release.clone(),
+        salt_fingerprint: member.salt.clone(),
+        entries: member.entries,
+        digest: member.digest.as_ref().map(digest),
+    }
+}
+
+fn digest(digest: &DigestView) -> RowsDigest {
+    RowsDigest {
+        before: rfc_3339(digest.before),
+        root: format!("{:016x}", digest.root),
+        mismatches: digest.mismatches,
+    }
 }

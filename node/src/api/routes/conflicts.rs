@@ -30,7 +30,7 @@ use crate::{
     crypto::{DataKey, Unopened},
     domain::{Category, Content, Row, Timestamp},
     json::write_string,
-    store::{CONFLICT_PAGE_BYTES, ConflictPage, ListedEntry},
+    store::{CONFLICT_PAGE_BYTES, ConflictPage, EntryStore, ListedEntry},
 };
 
 /// Ciphertext of a page at most, in bytes: it ends with the version that passes its size.
@@ -116,8 +116,8 @@ async fn read_page(
         let mut room = node.answers.reserve(taker.address, room).await?;
         let work = room_for(node, taker.address, cost_of_opening(ciphertext)).await?;
         let found = node
-            .store
-            .reader()
+            .entries
+            .store()
             .conflicts(page.before, page.limit)
             .await?;
         node.looked_at(taker.address, found.rows.len());

@@ -65,7 +65,7 @@ async fn room_for_answer(
     };
     // One that is longer than an ordinary answer goes alone.
     let first = match first {
-        Some(first) => node.store.reader().content_bytes(&first).await?,
+        Some(first) => node.store.content_bytes(&first).await?,
         None => 0,
     };
     let bytes = COPIES * ENTRIES_BYTES.max(first);

@@ -9,9 +9,10 @@ use std::{
 };
 
 use axum::{Json, extract::State, http::StatusCode};
+use opensecureconf_contract::status::UnreachableNode;
 use serde_json::{Value, json};
 
-use crate::store::{ReadError, WriteHealth};
+use crate::store::{EntryStore, ReadError, WriteHealth};
 use crate::{
     api::{
         Node, NodeState,
@@ -28,7 +29,7 @@ use crate::{
     responses((status = 200, body = Health, description = "It lives")),
 )]
 pub(in crate::api) async fn health(State(node): State<Node>) -> Json<Value> {
-    Json(lives(&node, node.store.write_health()))
+    Json(lives(&node, node.entries.store().write_health()))
 }
 
 fn lives(node: &NodeState, store: WriteHealth) -> Value {
@@ -46,7 +47,7 @@ fn lives(node: &NodeState, store: WriteHealth) -> Value {
 )]
 pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json<Value>) {
     let readable = is_readable(&node).await;
-    let (status, body) = readiness(&node, readable, node.store.write_health());
+    let (status, body) = readiness(&node, readable, node.entries.store().write_health());
     (status, Json(body))
 }
 
@@ -71,21 +72,25 @@ fn readiness(node: &NodeState, readable: bool, store: WriteHealth) -> (StatusCod
         )
     };
     if let Some(members) = body.as_object_mut().filter(|_| !unreachable.is_empty()) {
-        members.insert("unreachable_nodes".into(), unreachable_nodes(&unreachable));
+        let unreachable = json!(unreachable_nodes(&unreachable));
+        members.insert("unreachable_nodes".into(), unreachable);
     }
     (status, body)
 }
 
 /// Nodes that do not answer, as `/ready` and the details of the status show them.
-pub(super) fn unreachable_nodes(peers: &[UnreachablePeer]) -> Value {
+pub(super) fn unreachable_nodes(peers: &[UnreachablePeer]) -> Vec<UnreachableNode> {
     let shown = peers
         .iter()
-        .map(|UnreachablePeer { address, error }| json!({ "address": address, "error": error }));
+        .map(|UnreachablePeer { address, error }| UnreachableNode {
+            address: address.to_string(),
+            error: error.clone(),
+        });
     shown.collect()
 }
 
 async fn is_readable(node: &NodeState) -> bool {
-    match node.store.reader().probe().await {
+    match node.entries.store().probe().await {
         Ok(()) => true,
         Err(error) => {
             tracing::error!(error = %error, "database_not_readable");
@@ -115,7 +120,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Brings up to date what [`vital_signs`] tells.
 pub async fn take_pulse(node: &NodeState) {
-    let looked = tokio::time::timeout(PATIENCE, node.store.reader().probe()).await;
+    let looked = tokio::time::timeout(PATIENCE, node.entries.store().probe()).await;
     let readable = match looked {
         Ok(Ok(())) => true,
         // Others read a lot, which says nothing of the database, and must not end all traffic.
@@ -125,7 +130,7 @@ pub async fn take_pulse(node: &NodeState) {
     if node.pulse.readable.swap(readable, Ordering::Relaxed) && !readable {
         tracing::error!("database_not_readable");
     }
-    let store = node.store.write_health();
+    let store = node.entries.store().write_health();
     *node
         .pulse
         .store

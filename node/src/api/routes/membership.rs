@@ -4,8 +4,9 @@ use axum::{
     Json,
     extract::{Path, Request, State},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use opensecureconf_contract::command::{
+    AdminAnswer, BootstrapOrder, Bootstrapped, StateAnswer, Unfenced, UnfencedEntry,
+};
 
 use crate::{
     api::{
@@ -17,16 +18,11 @@ use crate::{
             UnfenceAnswer, UnfenceQuery,
         },
     },
-    cluster::{MemberName, OwnerAnswer, OwnerOrder, Setup, State as MemberState},
+    cluster::{MemberName, MemberState, OwnerAnswer, OwnerOrder, Setup, State as RosterState},
     crypto::Salt,
     domain::{Clock, Incarnation, Timestamp},
     store::read_salt_file,
 };
-
-#[derive(Debug, Deserialize)]
-struct Order {
-    incarnation: String,
-}
 
 /// Found the cluster at this node
 ///
@@ -42,9 +38,9 @@ pub(in crate::api) async fn found(
     State(node): State<Node>,
     _: Owner,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<AdminAnswer>, ApiError> {
     let bytes = body::read(request.into_body(), &node).await?;
-    let order: Order = serde_json::from_slice(&bytes)
+    let order: BootstrapOrder = serde_json::from_slice(&bytes)
         .map_err(|_| ApiError::Invalid(vec![Problem::missing(&["body", "incarnation"])]))?;
     let incarnation = incarnation(&order.incarnation, &["body", "incarnation"])?;
     let order = OwnerOrder::Found {
@@ -67,7 +63,7 @@ pub(in crate::api) async fn found(
 pub(in crate::api) async fn leave(
     State(node): State<Node>,
     _: Owner,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<AdminAnswer>, ApiError> {
     carry_out(&node, OwnerOrder::Leave).await
 }
 
@@ -86,7 +82,7 @@ pub(in crate::api) async fn remove(
     _: Owner,
     Path(name): Path<String>,
     query: Query,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<AdminAnswer>, ApiError> {
     let at = ["query", "incarnation"];
     let text = query
         .get("incarnation")
@@ -120,27 +116,28 @@ pub(in crate::api) async fn unfence(
     State(node): State<Node>,
     _: Owner,
     query: Query,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Unfenced>, ApiError> {
     let dry_run = query.is_on("dry_run")?;
     drop(carry_out(&node, OwnerOrder::Unfence { dry_run }).await?);
     let state = if dry_run {
         node.store.view().state
     } else {
-        "member"
+        MemberState::Member
     };
     // A delete is purged after the grace period, so what is younger was not deleted and purged.
     let grace = i64::try_from(Setup::GRACE.as_micros()).unwrap_or(i64::MAX);
     let now = (node.clock)().as_micros();
     let before = Clock::at(Timestamp::from_micros(now.saturating_sub(grace)));
-    let (count, entries) = node.store.reader().written_before(before, LISTED).await?;
-    let entries = entries.iter().map(|identity| {
-        json!({ "environment": identity.environment.name(), "key": identity.key.as_str() })
+    let (count, entries) = node.store.written_before(before, LISTED).await?;
+    let entries = entries.iter().map(|identity| UnfencedEntry {
+        environment: identity.environment.name().map(str::to_owned),
+        key: identity.key.as_str().to_owned(),
     });
-    Ok(Json(json!({
-        "state": state,
-        "count": count,
-        "entries": entries.collect::<Vec<_>>(),
-    })))
+    Ok(Json(Unfenced {
+        state,
+        count,
+        entries: entries.collect(),
+    }))
 }
 
 fn incarnation(text: &str, at: &[&str]) -> Result<Incarnation, ApiError> {
@@ -164,14 +161,17 @@ fn mounted_salt(node: &NodeState) -> Option<Salt> {
     }
 }
 
-async fn carry_out(node: &NodeState, order: OwnerOrder) -> Result<Json<Value>, ApiError> {
+async fn carry_out(node: &NodeState, order: OwnerOrder) -> Result<Json<AdminAnswer>, ApiError> {
     let answer = node.store.order(order).await?.map_err(ApiError::Refused)?;
-    Ok(Json(match answer {
-        OwnerAnswer::Founded(founding) => json!({ "cluster_uid": founding.to_string() }),
-        OwnerAnswer::Leaving(state) => {
-            json!({ "state": state.map_or("left", MemberState::text) })
+    let state = match answer {
+        OwnerAnswer::Founded(founding) => {
+            return Ok(Json(AdminAnswer::Bootstrapped(Bootstrapped {
+                cluster_uid: founding.to_string(),
+            })));
         }
-        OwnerAnswer::Removed => json!({ "state": "removed" }),
-        OwnerAnswer::Unfenced => json!({ "state": "member" }),
-    }))
+        OwnerAnswer::Leaving(state) => state.map_or(MemberState::Left, RosterState::shown),
+        OwnerAnswer::Removed => MemberState::Removed,
+        OwnerAnswer::Unfenced => MemberState::Member,
+    };
+    Ok(Json(AdminAnswer::State(StateAnswer { state })))
 }

@@ -6,6 +6,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use opensecureconf_contract::key_header;
 
 use crate::{
     api::{
@@ -16,6 +17,7 @@ use crate::{
     },
     keys::KeyRing,
     metrics::{Reader, Readings},
+    store::EntryStore,
 };
 
 /// Metrics in Prometheus' text format
@@ -36,7 +38,7 @@ pub(in crate::api) async fn metrics(
     let mut parts = request.into_parts().0;
     // Where the port for nodes demands a certificate beside it, the cluster key alone opens nothing, and is not compared.
     let counts = node.cluster_keys.is_some() && node.ports.peers.is_none();
-    let reader = if counts && parts.headers.contains_key("x-cluster-key") {
+    let reader = if counts && parts.headers.contains_key(key_header::CLUSTER_KEY) {
         parts.extract_with_state::<Owner, Node>(&node).await?;
         Reader::Operator
     } else {
@@ -57,7 +59,7 @@ async fn page(node: &NodeState, reader: Reader) -> Result<Response, ApiError> {
     let view = node.store.view();
     let memory = node.budgets.in_use();
     let readings = Readings {
-        entries: node.store.live_entries(),
+        entries: node.entries.store().live_entries(),
         cached_keys: node.keys().map_or(0, KeyRing::cached_keys),
         other_nodes: view.others(),
         view: &view,

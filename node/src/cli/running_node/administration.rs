@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use opensecureconf_contract::{
+    MemberState,
+    command::{AdminCommand, LevelBody, StateAnswer, named},
+    route,
+    status::NodeMember,
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{OtherMember, RunningNode, Status};
+use super::{RunningNode, Status};
 use crate::{config::Config, crypto::Salt, log::LogLevel};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What a node without a cluster is.
-const STANDALONE: &str = "standalone";
 
 /// A node of the cluster, as the asked node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub(crate) struct Member {
     /// Its database.
     pub(crate) incarnation: String,
     /// What it is to the cluster.
-    pub(crate) state: String,
+    pub(crate) state: MemberState,
     /// Whether it is the node that was asked.
     pub(crate) is_asked: bool,
     /// Whether it answers.
@@ -47,16 +50,6 @@ pub(crate) struct Removed {
     pub(crate) answers: bool,
 }
 
-#[derive(Debug, Deserialize)]
-struct State {
-    state: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Level {
-    level: String,
-}
-
 /// The nodes of the cluster, that with this configuration first.
 ///
 /// # Errors
@@ -64,7 +57,7 @@ struct Level {
 pub(crate) async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
     let status = RunningNode::of(config)?.status().await?;
     let Status { node_id, details } = status;
-    if details.state == STANDALONE {
+    if details.state == MemberState::Standalone {
         bail!("the node belongs to no cluster (OSC_CLUSTER_ENABLED)");
     }
     let asked = Member {
@@ -79,7 +72,7 @@ pub(crate) async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
         version: details.version,
     };
     let others = details.members.into_iter().map(|member| {
-        let OtherMember {
+        let NodeMember {
             name,
             incarnation,
             state,
@@ -88,6 +81,7 @@ pub(crate) async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
             lag,
             behind,
             version,
+            ..
         } = member;
         Member {
             name,
@@ -116,9 +110,9 @@ pub(crate) async fn remove_member(
 ) -> anyhow::Result<Removed> {
     let node = RunningNode::of(config)?;
     let members = node.status().await?.details.members;
-    let is_meant = |member: &OtherMember| {
+    let is_meant = |member: &NodeMember| {
         member.name == name
-            && member.state != "blank"
+            && member.state != MemberState::Blank
             && incarnation.is_none_or(|incarnation| member.incarnation == incarnation)
     };
     let meant: Vec<_> = members.iter().filter(|member| is_meant(member)).collect();
@@ -136,10 +130,12 @@ pub(crate) async fn remove_member(
             )
         }
     };
-    let (segment, query) = named(name, "name");
-    let path =
-        format!("/cluster/members/{segment}/remove?incarnation={incarnation}&force={force}{query}");
-    node.ask(Method::POST, &path, "", PATIENCE).await?;
+    let command = AdminCommand::Remove {
+        name,
+        incarnation: &incarnation,
+        force,
+    };
+    let _: StateAnswer = node.command(&command, PATIENCE).await?;
     Ok(Removed {
         incarnation,
         answers,
@@ -150,15 +146,12 @@ pub(crate) async fn remove_member(
 ///
 /// # Errors
 /// Where the node does not answer, belongs to no cluster yet, or refuses: it is the last member.
-pub(crate) async fn leave(config: &Config) -> anyhow::Result<String> {
+pub(crate) async fn leave(config: &Config) -> anyhow::Result<MemberState> {
     let node = RunningNode::of(config)?;
-    if node.status().await?.details.state == "blank" {
+    if node.status().await?.details.state == MemberState::Blank {
         bail!("the node belongs to no cluster yet, so there is none to leave");
     }
-    let answer = node
-        .ask(Method::POST, "/cluster/leave", "", PATIENCE)
-        .await?;
-    let State { state } = serde_json::from_slice(&answer)?;
+    let StateAnswer { state } = node.command(&AdminCommand::Leave, PATIENCE).await?;
     Ok(state)
 }
 
@@ -168,7 +161,7 @@ pub(crate) async fn leave(config: &Config) -> anyhow::Result<String> {
 /// Where the node does not answer, or has none yet.
 pub(crate) async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
     let node = RunningNode::of(config)?;
-    let answer = node.ask(Method::GET, "/cluster/salt", "", PATIENCE).await?;
+    let answer = node.ask(Method::GET, route::SALT, "", PATIENCE).await?;
     let bytes = Zeroizing::new(answer.to_vec());
     Salt::from_bytes(&bytes).context("what the node answered is no salt")
 }
@@ -180,8 +173,7 @@ pub(crate) async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
 pub(crate) async fn compare_salt(config: &Config, salt: &Salt) -> anyhow::Result<()> {
     let node = RunningNode::of(config)?;
     let body = salt.bytes().to_vec();
-    node.ask(Method::POST, "/cluster/salt", body, PATIENCE)
-        .await?;
+    node.ask(Method::POST, route::SALT, body, PATIENCE).await?;
     Ok(())
 }
 
@@ -196,7 +188,8 @@ pub(crate) async fn force_delete(
 ) -> anyhow::Result<()> {
     let environment = utf8_percent_encode(environment.unwrap_or_default(), NON_ALPHANUMERIC);
     let (segment, query) = named(key, "key");
-    let path = format!("/admin/configs/{segment}?environment={environment}{query}");
+    let configs = route::ADMIN_CONFIGS;
+    let path = format!("{configs}{segment}?environment={environment}{query}");
     let node = RunningNode::of(config)?;
     node.ask(Method::DELETE, &path, "", PATIENCE).await?;
     Ok(())
@@ -208,10 +201,8 @@ pub(crate) async fn force_delete(
 /// Where the node does not answer.
 pub(crate) async fn log_level(config: &Config) -> anyhow::Result<String> {
     let node = RunningNode::of(config)?;
-    let answer = node
-        .ask(Method::GET, "/admin/log-level", "", PATIENCE)
-        .await?;
-    let Level { level } = serde_json::from_slice(&answer)?;
+    let answer = node.ask(Method::GET, route::LOG_LEVEL, "", PATIENCE);
+    let LevelBody { level } = serde_json::from_slice(&answer.await?)?;
     Ok(level)
 }
 
@@ -221,18 +212,10 @@ pub(crate) async fn log_level(config: &Config) -> anyhow::Result<String> {
 /// Where the node does not answer.
 pub(crate) async fn set_log_level(config: &Config, level: LogLevel) -> anyhow::Result<()> {
     let node = RunningNode::of(config)?;
-    let order = serde_json::json!({ "level": level.name() }).to_string();
-    node.ask(Method::PUT, "/admin/log-level", order, PATIENCE)
+    let order = serde_json::to_vec(&LevelBody {
+        level: level.name().to_owned(),
+    })?;
+    node.ask(Method::PUT, route::LOG_LEVEL, order, PATIENCE)
         .await?;
     Ok(())
-}
-
-/// A name as a segment of a path, and what the query adds: every URL library takes two names for steps in a tree of folders, in
-/// whatever spelling, so that the query has them.
-fn named(name: &str, parameter: &str) -> (String, String) {
-    let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
-    match name {
-        "." | ".." => ("-".to_owned(), format!("&{parameter}={encoded}")),
-        _ => (encoded, String::new()),
-    }
 }

@@ -1,10 +1,13 @@
 //! `osc-node bootstrap`: founds a cluster by hand, after every listed node was asked whether it knows of one.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use opensecureconf_contract::{
+    bootstrap::{BootstrapMark, BootstrapStep, decide},
+    command::{AdminCommand, Bootstrapped},
+};
 use reqwest::StatusCode;
-use serde::Deserialize;
 
 use super::{RunningNode, Status};
 use crate::{
@@ -25,11 +28,6 @@ pub(crate) struct Founding {
     pub(crate) before: bool,
 }
 
-#[derive(Debug, Deserialize)]
-struct Founded {
-    cluster_uid: String,
-}
-
 /// A node that may found.
 struct Candidate {
     address: PeerAddress,
@@ -37,8 +35,8 @@ struct Candidate {
     status: Status,
 }
 
-/// Tells one of the listed nodes to found the cluster: the one with data, otherwise the one whose name comes first, so that
-/// several who begin at once tell the same. With `force` no other node is asked, and the node with this configuration is told.
+/// Tells one of the listed nodes to found the cluster: the one with entries, otherwise one with a salt, otherwise the one whose name comes
+/// first, so that several who begin at once tell the same. With `force` no other node is asked, and the node with this configuration is told.
 ///
 /// # Errors
 /// Where a listed node does not answer or belongs to a cluster, where listed nodes have different salts, or the node refuses.
@@ -63,7 +61,10 @@ pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Fo
         candidates.push(Candidate::new(peer.clone(), status));
     }
     let chosen = if has_founded {
-        candidates.into_iter().next()
+        candidates
+            .into_iter()
+            .next()
+            .context("no node can be told")?
     } else {
         choose(candidates)?
     };
@@ -71,15 +72,17 @@ pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Fo
         address,
         name,
         status,
-    } = chosen.context("no node can be told")?;
+    } = chosen;
     if node.local_orders && name != own {
         bail!(
             "node '{name}' at {address} is the one to begin, and takes orders from its own machine only: run osc-node bootstrap there"
         );
     }
-    let order = serde_json::json!({ "incarnation": status.details.incarnation });
-    let founded: Founded = node
-        .order_to(&address, "/cluster/bootstrap", &order, PATIENCE)
+    let order = AdminCommand::Bootstrap {
+        incarnation: &status.details.incarnation,
+    };
+    let founded: Bootstrapped = node
+        .order_to(&address, &order.path(), &order.body(), PATIENCE)
         .await?;
     Ok(Founding {
         node: name,
@@ -125,37 +128,41 @@ impl Candidate {
     }
 }
 
-/// The first of the candidates is this node.
-fn choose(mut candidates: Vec<Candidate>) -> anyhow::Result<Option<Candidate>> {
-    for Candidate {
-        address,
-        name,
-        status,
-    } in &candidates
-    {
-        if let Some(uid) = &status.details.cluster_uid {
+/// Whom the one decision chooses where nobody has marked any, and all answer.
+fn choose(mut candidates: Vec<Candidate>) -> anyhow::Result<Candidate> {
+    // Of equal ones the first is chosen, by whoever asks.
+    candidates.sort_by(|one, other| one.name.cmp(&other.name));
+    let answers: Vec<_> = candidates
+        .iter()
+        .map(|candidate| Some(&candidate.status.details))
+        .collect();
+    match decide(&BootstrapMark::Absent, &answers) {
+        BootstrapStep::Choose { node, .. } => {
+            let chosen = candidates.into_iter().nth(node);
+            chosen.context("no node can be told")
+        }
+        BootstrapStep::SaltsDiffer => bail!(
+            "the listed nodes have different salts, and what one has the others could not read: empty the data folders of all but those with one salt"
+        ),
+        BootstrapStep::Record(incarnation) => {
+            let belongs = |candidate: &&Candidate| {
+                let details = &candidate.status.details;
+                details.incarnation == incarnation && details.cluster_uid.is_some()
+            };
+            let belongs = candidates.iter().find(belongs);
+            let Candidate {
+                address,
+                name,
+                status,
+            } = belongs.context("a node belongs to a cluster already")?;
+            let uid = status.details.cluster_uid.as_deref().unwrap_or_default();
             bail!(
                 "node '{name}' at {address} belongs to a cluster already (cluster uid {uid}); this one is going to join it"
-            );
-        }
-    }
-    let salts: BTreeSet<_> = candidates
-        .iter()
-        .filter_map(|candidate| candidate.status.details.salt_fingerprint.clone())
-        .collect();
-    if salts.len() > 1 {
-        bail!(
-            "the listed nodes have different salts, and what one has the others could not read: empty the data folders of all but those with one salt"
-        );
-    }
-    candidates.sort_by(|one, other| {
-        let rank = |candidate: &Candidate| {
-            (
-                candidate.status.details.salt_fingerprint.is_none(),
-                candidate.name.clone(),
             )
-        };
-        rank(one).cmp(&rank(other))
-    });
-    Ok(candidates.into_iter().next())
+        }
+        BootstrapStep::Settled
+        | BootstrapStep::Tell { .. }
+        | BootstrapStep::Wait
+        | BootstrapStep::Lost { .. } => bail!("no node can be told"),
+    }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use opensecureconf_contract::route;
 
 use crate::config::Config;
 
@@ -26,8 +27,8 @@ pub(crate) enum Probe {
 impl Probe {
     fn path(self) -> &'static str {
         match self {
-            Self::Health => "/health",
-            Self::Ready => "/ready",
+            Self::Health => route::HEALTH,
+            Self::Ready => route::READY,
         }
     }
 }

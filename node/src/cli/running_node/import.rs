@@ -9,7 +9,7 @@ use crate::{
     cluster::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry},
     config::Config,
     domain::Identity,
-    store::ImportSource,
+    store::sqlite::ImportSource,
 };
 
 /// A page may be committed by slow disks, and wait for other nodes.

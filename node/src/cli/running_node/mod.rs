@@ -13,8 +13,16 @@ use std::{
 
 use anyhow::{Context, anyhow, ensure};
 use bytes::{Bytes, BytesMut};
+use opensecureconf_contract::{
+    command::AdminCommand,
+    route,
+    status::{NodeDetails, NodeStatus},
+};
 use reqwest::{Method, StatusCode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 
 pub(crate) use administration::{
     Member, Removed, compare_salt, export_salt, force_delete, leave, log_level, members,
@@ -35,38 +43,12 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a node says of itself, as far as commands need it.
-#[derive(Debug, Deserialize)]
+/// What a node says of itself.
+#[derive(Debug)]
 pub(crate) struct Status {
     /// A node that stands alone shows no name.
     pub(crate) node_id: Option<String>,
-    pub(crate) details: Details,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Details {
-    pub(crate) incarnation: String,
-    pub(crate) state: String,
-    pub(crate) ready: bool,
-    pub(crate) version: String,
-    pub(crate) cluster_uid: Option<String>,
-    #[serde(default)]
-    pub(crate) salt_fingerprint: Option<String>,
-    #[serde(default)]
-    pub(crate) members: Vec<OtherMember>,
-}
-
-/// Another node, as a node shows it.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct OtherMember {
-    pub(crate) name: String,
-    pub(crate) incarnation: String,
-    pub(crate) state: String,
-    pub(crate) reachable: bool,
-    pub(crate) ready: bool,
-    pub(crate) lag: u64,
-    pub(crate) behind: u64,
-    pub(crate) version: String,
+    pub(crate) details: NodeDetails,
 }
 
 /// A node that runs with the settings of a command, and the others that it lists.
@@ -154,12 +136,17 @@ impl RunningNode {
     }
 
     async fn try_status_of(&self, node: &PeerAddress) -> Result<Status, PeerError> {
-        let path = "/cluster/status?details=true";
+        let path = route::STATUS_WITH_DETAILS;
         let status = self
             .client
             .ask_route(Method::GET, node, path, Bytes::new(), PATIENCE)
             .await?;
-        serde_json::from_slice(&status).map_err(PeerError::Unreadable)
+        let status: NodeStatus = serde_json::from_slice(&status).map_err(PeerError::Unreadable)?;
+        let without = || PeerError::Unreadable(serde_json::Error::missing_field("details"));
+        Ok(Status {
+            node_id: status.node_id,
+            details: status.details.ok_or_else(without)?,
+        })
     }
 
     /// Asks it anything that its cluster key opens; gives the body of its answer.
@@ -178,6 +165,22 @@ impl RunningNode {
             .ask_route(method, &self.address, path, body.into(), patience)
             .await;
         answer.map_err(|error| refused(error, &self.address))
+    }
+
+    /// Gives it an order about its membership.
+    ///
+    /// # Errors
+    /// Where it does not answer, or refuses.
+    pub(crate) async fn command<T: DeserializeOwned>(
+        &self,
+        command: &AdminCommand<'_>,
+        patience: Duration,
+    ) -> anyhow::Result<T> {
+        let body = command.body().map(|body| serde_json::to_vec(&body));
+        let body = body.transpose()?.unwrap_or_default();
+        let path = command.path();
+        let answer = self.ask(Method::POST, &path, body, patience).await?;
+        Ok(serde_json::from_slice(&answer)?)
     }
 
     /// Gives it an order of the cluster's owner.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{DigestView, Engine, Now};
 use crate::{
-    cluster::{Address, FenceReason, FoundingId, Seq, Standing, State},
+    cluster::{Address, FenceReason, FoundingId, MemberState, Seq, Standing, State},
     domain::{Clock, Incarnation},
 };
 
@@ -13,8 +13,8 @@ use crate::{
 pub struct View {
     /// This database.
     pub incarnation: Incarnation,
-    /// Blank, joining, member, leaving, left, fenced; or standalone.
-    pub state: &'static str,
+    /// What it is to its cluster.
+    pub state: MemberState,
     /// Why it serves no reads; `None` while it does.
     pub not_ready: Option<String>,
     /// Why no other node relies on it although it serves; `None` while they do.
@@ -53,8 +53,8 @@ pub struct MemberView {
     pub name: String,
     /// Its database.
     pub incarnation: Incarnation,
-    /// Its state by the roster; `blank` where it is in none.
-    pub state: &'static str,
+    /// Its state by the roster; blank where it is in none.
+    pub state: MemberState,
     /// Whether it answers.
     pub reachable: bool,
     /// Whether it answers and acknowledges in time.
@@ -89,21 +89,18 @@ pub struct MemberView {
     pub received: Seq,
 }
 
-/// The state of a node that is in no roster.
-const BLANK: &str = "blank";
-
 impl View {
     /// How many other nodes there are, and how many of them are healthy. A database that belongs to nobody is no further node beside the
     /// member of its name: it was that member's a moment ago, or is to take its place.
     pub fn others(&self) -> (usize, usize) {
         let has_namesake = |name: &str| {
             let mut members = self.members.iter();
-            members.any(|member| member.state != BLANK && member.name == name)
+            members.any(|member| member.state != MemberState::Blank && member.name == name)
         };
         let counted = self
             .members
             .iter()
-            .filter(|member| member.state != BLANK || !has_namesake(&member.name));
+            .filter(|member| member.state != MemberState::Blank || !has_namesake(&member.name));
         let (total, healthy) = counted.fold((0, 0), |(total, healthy), member| {
             (total + 1, healthy + usize::from(member.healthy))
         });
@@ -125,12 +122,12 @@ impl Engine {
     pub fn view(&self, now: Now) -> View {
         let state = if self.setup.clustered {
             match self.membership.standing {
-                Standing::Blank => BLANK,
-                Standing::Fenced(_) => "fenced",
-                Standing::Member => self.my_state().map_or("removed", State::text),
+                Standing::Blank => MemberState::Blank,
+                Standing::Fenced(_) => MemberState::Fenced,
+                Standing::Member => self.my_state().map_or(MemberState::Removed, State::shown),
             }
         } else {
-            "standalone"
+            MemberState::Standalone
         };
         let members = self.members(now);
         let unknown = self.contacts.unknown();
@@ -196,7 +193,7 @@ impl Engine {
                     && !joined.contains(&contact.hello.boot)
                     && contact.is_alive(now.elapsed)
             })
-            .map(|(incarnation, _)| (*incarnation, BLANK));
+            .map(|(incarnation, _)| (*incarnation, MemberState::Blank));
         let mut members: Vec<_> = self
             .states
             .iter()
@@ -204,7 +201,7 @@ impl Engine {
                 **incarnation != self.incarnation
                     && !matches!(state, State::Superseded | State::Removed)
             })
-            .map(|(incarnation, state)| (*incarnation, state.text()))
+            .map(|(incarnation, state)| (*incarnation, state.shown()))
             .chain(strangers)
             .map(|(incarnation, state)| self.member(incarnation, state, now))
             .collect();
@@ -212,7 +209,7 @@ impl Engine {
         members
     }
 
-    fn member(&self, incarnation: Incarnation, state: &'static str, now: Now) -> MemberView {
+    fn member(&self, incarnation: Incarnation, state: MemberState, now: Now) -> MemberView {
         let contact = self.contacts.known.get(&incarnation);
         let hello = contact.map(|contact| &contact.hello);
         let name = self

@@ -9,6 +9,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
+    OpenError,
     file::DatabaseFile,
     leftovers::{self, RESTORING, StreamedCopy, with_suffix},
     membership, meta,
@@ -20,7 +21,6 @@ use crate::{
     crypto::Salt,
     domain::{Clock, Incarnation},
     os::{names_a_file, permission, regular_file},
-    store::OpenError,
 };
 
 /// Why a backup could not be made or restored. What was there before is untouched.

@@ -5,14 +5,15 @@ use std::{fs, path::Path};
 use rusqlite::Connection;
 
 use super::{
+    OpenError,
     columns::{self, Found},
+    failure::is_corruption,
     file::DatabaseFile,
     meta, row, schema, values,
 };
 use crate::{
     crypto::token_time,
     domain::{Content, Incarnation},
-    store::{OpenError, error::is_corruption},
 };
 
 /// Damages listed at most; a thoroughly broken file would fill the screen.
@@ -166,8 +167,8 @@ impl Findings {
 mod tests {
     use tempfile::TempDir;
 
+    use super::super::OpenedDatabase;
     use super::*;
-    use crate::store::OpenedDatabase;
 
     /// A new database from which somebody took the single values.
     fn without_meta() -> (TempDir, std::path::PathBuf) {

@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc, time::Instant};
 use rusqlite::Connection;
 
 use super::{
-    EntryReader,
+    EntryReader, OpenError,
     erasure::{LogTidiness, empty_log},
     file::DatabaseFile,
     leftovers, meta,
@@ -17,7 +17,7 @@ use crate::{
     budget::CacheSizes,
     crypto::Salt,
     domain::Incarnation,
-    store::{OpenError, commits::Commits, disk::DiskSpace},
+    store::{commits::Commits, disk::DiskSpace},
 };
 
 /// An open database whose salt is not settled yet: rows can be counted, nothing can be read or written.

@@ -2,12 +2,12 @@
 
 use std::{io, sync::Arc};
 
-use super::{ConflictPage, path::DatabasePath, reader::Readers, row, values};
+use super::{path::DatabasePath, reader::Readers, row, values};
 use crate::{
     cluster::{Digest, Scan},
     crypto::token_time,
     domain::{Clock, Content, Identity, Row, Timestamp},
-    store::{ReadError, commits::Commits, disk::DiskSpace, row_cache::RowCache},
+    store::{ConflictPage, ReadError, commits::Commits, disk::DiskSpace, row_cache::RowCache},
 };
 
 /// Reads the entries of one database. Cheap to clone.
@@ -40,7 +40,7 @@ impl EntryReader {
     }
 
     /// Ends with the next transaction that commits after this call.
-    pub(crate) fn next_commit(&self) -> impl Future<Output = ()> {
+    pub(crate) fn next_commit(&self) -> impl Future<Output = ()> + use<> {
         self.commits.next()
     }
 

@@ -8,8 +8,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{file::DatabaseFile, leftovers::folder_of, schema};
-use crate::store::OpenError;
+use super::{OpenError, file::DatabaseFile, leftovers::folder_of, schema};
 
 /// How long nothing must be written until the log is emptied.
 const QUIET: Duration = Duration::from_millis(500);

@@ -3,20 +3,10 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::EntryReader;
-use crate::{cluster::Seq, domain::Identity, store::ReadError};
-
-/// Whose content.
-#[derive(Debug, Clone)]
-pub(crate) enum Measured {
-    /// The first row that changed after a sequence.
-    ChangeAfter(Seq),
-    /// The first row after an identity in (environment, key) order; the first of all after none.
-    RowAfter(Option<Identity>),
-    /// The longest of these rows.
-    These(Vec<Identity>),
-    /// An entry's value, where it is held here, or what stands for it.
-    Value(Identity),
-}
+use crate::{
+    domain::Identity,
+    store::{Measured, ReadError},
+};
 
 impl EntryReader {
     /// So many bytes; 0 where there is none.
@@ -88,7 +78,7 @@ fn of_entry(connection: &Connection, entry: &Identity) -> rusqlite::Result<Optio
 mod tests {
     use super::*;
     use crate::{
-        cluster::Tables,
+        cluster::{Seq, Tables},
         domain::Incarnation,
         store::sqlite::{row::tests::row_of, schema, tables::SqliteTables},
     };

@@ -9,10 +9,11 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
+    OpenError,
     path::{DatabasePath, open_private},
     schema,
 };
-use crate::{os::permission, store::OpenError};
+use crate::os::permission;
 
 /// A database file that this process holds the lock of.
 #[derive(Debug)]

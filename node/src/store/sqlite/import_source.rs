@@ -8,12 +8,12 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
-use super::{meta, row, schema, tables::SqliteTables, values};
+use super::{OpenError, meta, row, schema, tables::SqliteTables, values};
 use crate::{
     cluster::Tables,
     crypto::Salt,
     domain::{Content, Identity, Incarnation, Row},
-    store::{OpenError, SaltFileError, salt},
+    store::{SaltFileError, salt},
 };
 
 /// Rows, and bytes of ciphertext, that are read at a time.

@@ -1,17 +1,20 @@
 //! The store in an SQLite database: the only SQL. One connection writes; readers have connections of their own.
 
 mod backup;
+mod change_feed;
 mod check;
 mod columns;
 mod database;
 mod entry_reader;
 mod erasure;
+mod failure;
 mod feed_size;
 mod file;
 mod import_source;
 mod leftovers;
 mod membership;
 mod meta;
+mod open_error;
 mod original;
 mod path;
 mod reader;
@@ -29,13 +32,10 @@ pub(crate) use database::DatabaseWriter;
 pub use database::OpenedDatabase;
 pub use entry_reader::EntryReader;
 pub use erasure::{Vacuumed, vacuum};
-pub(crate) use feed_size::Measured;
 pub use import_source::{ImportError, ImportPage, ImportSource};
+pub use open_error::{OpenError, OtherMode};
 #[cfg(test)]
 pub(super) use row::tests::row_of;
-pub use row::{CONFLICT_PAGE_BYTES, ConflictPage};
-#[cfg(test)]
-pub(crate) use scan_threads::STACK as SCAN_STACK;
-pub use snapshot::{ListedEntry, Reach, Scanned, Selection, Snapshot};
+pub use schema::SCHEMA_VERSION;
 pub(crate) use tables::SqliteTables;
 pub use values::OwnedValue;

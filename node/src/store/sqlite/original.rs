@@ -11,7 +11,7 @@ use rusqlite::{
 };
 
 use super::{
-    leftovers, meta,
+    OpenError, leftovers, meta,
     path::{DatabasePath, open_private},
     row,
 };
@@ -22,7 +22,6 @@ use crate::{
         Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, Timestamp,
         Version,
     },
-    store::OpenError,
 };
 
 /// Who wrote the rows of an original: the same for every import of a row, so that copies of it merge silently.

@@ -9,11 +9,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{file::DatabaseFile, scan_threads::ScanThreads};
-use crate::store::{OpenError, ReadError};
-
-/// How long a list waits for a connection while slow clients hold them all.
-pub(super) const SCAN_WAIT: Duration = Duration::from_secs(5);
+use super::{OpenError, file::DatabaseFile, scan_threads::ScanThreads};
+use crate::store::{LIST_WAIT, ReadError};
 
 /// A fixed set of read-only connections. Lists wait for slow clients, so they never have all of them.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
-        self.scan_within(SCAN_WAIT, query).await
+        self.scan_within(LIST_WAIT, query).await
     }
 
     /// The same for who waits for a connection as long as this.

@@ -12,6 +12,7 @@ use crate::{
         Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
         Timestamp, Version,
     },
+    store::{CONFLICT_PAGE_BYTES, ConflictPage},
 };
 
 pub(super) const COLUMNS: &str =
@@ -114,18 +115,6 @@ pub(super) fn tombstones(connection: &Connection) -> rusqlite::Result<(i64, Opti
         .query_row([], |row| row.get(0))
         .optional()?;
     Ok((count, oldest.map(Timestamp::from_micros)))
-}
-
-/// Ciphertext of a page of conflicts, in bytes, before it ends; it has one conflict at least.
-pub const CONFLICT_PAGE_BYTES: usize = 1 << 20;
-
-/// Some losing versions of conflicts, the latest first.
-#[derive(Debug)]
-pub struct ConflictPage {
-    /// The versions.
-    pub rows: Vec<Row>,
-    /// What the next page begins before; `None` at the end.
-    pub next: Option<i64>,
 }
 
 /// The losing versions of conflicts before a number: so many at most, and fewer where they are large.

@@ -6,15 +6,11 @@ use std::num::NonZeroUsize;
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 
-use super::file::DatabaseFile;
+use super::{OpenError, file::DatabaseFile};
 use crate::{
     os::worker_threads::{Lost, Turn, WorkerKind, WorkerThreads},
-    store::{OpenError, ReadError},
+    store::{ReadError, VISITOR_STACK},
 };
-
-/// Their stacks, in bytes: whoever visits a row may read its value there, however deep that is (a test in `api` holds it
-/// against `json::STACK`, which the store knows nothing of).
-pub(crate) const STACK: usize = 8 << 20;
 
 /// The threads, and whose turn it is. They end with it.
 #[derive(Debug)]
@@ -37,7 +33,7 @@ impl ScanThreads {
             .collect::<rusqlite::Result<_>>()?;
         let kind = WorkerKind {
             name: "scan",
-            stack: STACK,
+            stack: VISITOR_STACK,
             nicer: 0,
         };
         let threads = WorkerThreads::start(kind, connections).map_err(OpenError::Threads)?;

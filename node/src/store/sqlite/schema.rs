@@ -5,11 +5,11 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    meta,
+    OpenError, meta,
     original::{self, Original},
     path::DatabasePath,
 };
-use crate::{domain::Incarnation, store::OpenError};
+use crate::domain::Incarnation;
 
 /// Marks a database as ours (`PRAGMA application_id`): `OSCf`.
 const APPLICATION_ID: i32 = 0x4F53_4366;
@@ -159,6 +159,9 @@ pub(super) fn bring_up(
     }
     Ok(())
 }
+
+/// The schema that every open database has (`PRAGMA user_version`).
+pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
 
 /// Makes sure that a database is new, one of ours, or one of the original; changes nothing.
 pub(super) fn recognize(connection: &Connection) -> Result<Option<Original>, OpenError> {

@@ -7,79 +7,22 @@ use std::{
 
 use rusqlite::{Connection, ToSql, types::ValueRef};
 
-use super::{EntryReader, columns, reader::SCAN_WAIT, row, values};
+use super::{EntryReader, columns, row, values};
 use crate::{
-    domain::{Category, Row, Timestamp},
-    store::ReadError,
+    domain::{Row, Timestamp},
+    store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection},
 };
-
-/// Which entries a list is about.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// Only this environment; `""` is the default one.
-    pub environment: Option<String>,
-    /// Only this category.
-    pub category: Option<String>,
-    /// Only entries after this (environment, key), in byte order.
-    pub after: Option<(String, String)>,
-}
-
-/// A live entry, borrowed from the database while it is visited.
-#[derive(Debug, Clone, Copy)]
-pub struct ListedEntry<'a> {
-    /// The environment; `""` is the default one.
-    pub environment: &'a str,
-    /// The name.
-    pub key: &'a str,
-    /// The category.
-    pub category: Option<&'a str>,
-    /// The value's Fernet token.
-    pub token: &'a str,
-    /// The row's extra fields, with the value's seal.
-    pub extra: Option<&'a str>,
-    /// When the entry came into being.
-    pub created_at: Timestamp,
-    /// When this version was written.
-    pub updated_at: Timestamp,
-}
-
-/// How far a scan goes: so many rows at most, and until then, but one row at least.
-#[derive(Debug, Clone, Copy)]
-pub struct Reach {
-    /// Rows that are looked at, also those that are deleted or not of the wanted category.
-    pub rows: usize,
-    /// When it ends.
-    pub until: Instant,
-}
-
-/// How far a scan came.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scanned {
-    /// Rows that were looked at.
-    pub looked_at: usize,
-    /// The (environment, key) of the last one, where the reach ended before the rows did.
-    pub stopped_at: Option<(String, String)>,
-}
 
 /// One state of the database, whatever is written meanwhile.
 #[derive(Debug)]
-pub struct Snapshot<'a>(&'a Connection);
+struct Snapshot<'a>(&'a Connection);
 
 impl EntryReader {
-    /// Runs a reader of many entries where blocking is allowed.
-    pub async fn snapshot<T, F>(&self, read: F) -> Result<T, ReadError>
+    /// Runs a reader of many entries where blocking is allowed; waits for a connection as long as this.
+    pub async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
-        F: FnOnce(&Snapshot<'_>) -> Result<T, ReadError> + Send + 'static,
-    {
-        self.snapshot_within(SCAN_WAIT, read).await
-    }
-
-    /// The same for who waits for a connection as long as this.
-    pub async fn snapshot_within<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Snapshot<'_>) -> Result<T, ReadError> + Send + 'static,
+        F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
         self.readers()
             .scan_within(patience, move |connection| {
@@ -92,28 +35,22 @@ impl EntryReader {
     }
 }
 
-impl Snapshot<'_> {
-    /// Visits the selected entries in (environment, key) order until the visitor breaks, within a reach.
-    pub fn scan(
+impl EntrySnapshot for Snapshot<'_> {
+    fn scan(
         &self,
         selection: &Selection,
         reach: Reach,
-        mut visit: impl FnMut(ListedEntry<'_>) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<Scanned, ReadError> {
         let columns = "environment, key, category, token, created_at, updated_at, extra";
         self.each(columns, selection, reach, |row| {
             // What cannot be read is an entry that no user key opens.
-            let entry = ListedEntry::read(row).unwrap_or(ListedEntry::CLOSED);
+            let entry = read(row).unwrap_or(CLOSED);
             Ok(visit(entry))
         })
     }
 
-    /// The first selected entries in (environment, key) order within a reach, with their values where those are held here.
-    pub fn rows(
-        &self,
-        selection: &Selection,
-        reach: Reach,
-    ) -> Result<(Vec<Row>, Scanned), ReadError> {
+    fn rows(&self, selection: &Selection, reach: Reach) -> Result<(Vec<Row>, Scanned), ReadError> {
         let mut taken = Vec::new();
         let scanned = self.each(row::COLUMNS, selection, reach, |found| {
             if columns::read_identity(found)?.is_some() {
@@ -123,7 +60,9 @@ impl Snapshot<'_> {
         })?;
         Ok((taken, scanned))
     }
+}
 
+impl Snapshot<'_> {
     /// Visits live rows of the wanted category. Columns begin with environment, key, category and token.
     fn each(
         &self,
@@ -170,44 +109,28 @@ fn names(row: &rusqlite::Row<'_>) -> Option<(String, String)> {
     text(0).zip(text(1))
 }
 
-impl<'a> ListedEntry<'a> {
-    /// Stands for an entry that cannot be read.
-    const CLOSED: Self = Self {
-        environment: "",
-        key: "",
-        category: None,
-        token: "",
-        extra: None,
-        created_at: Timestamp::from_micros(0),
-        updated_at: Timestamp::from_micros(0),
-    };
+/// Stands for an entry that cannot be read.
+const CLOSED: ListedEntry<'static> = ListedEntry {
+    environment: "",
+    key: "",
+    category: None,
+    token: "",
+    extra: None,
+    created_at: Timestamp::from_micros(0),
+    updated_at: Timestamp::from_micros(0),
+};
 
-    fn read(row: &'a rusqlite::Row<'_>) -> Option<Self> {
-        let text = |column| row.get_ref(column).ok()?.as_str().ok();
-        Some(Self {
-            environment: text(0)?,
-            key: text(1)?,
-            category: row.get_ref(2).ok()?.as_str_or_null().ok()?,
-            token: text(3)?,
-            created_at: Timestamp::from_micros(row.get(4).ok()?),
-            updated_at: Timestamp::from_micros(row.get(5).ok()?),
-            extra: row.get_ref(6).ok()?.as_str_or_null().ok()?,
-        })
-    }
-
-    /// A live row whose value is at hand.
-    pub fn of(row: &'a Row) -> Option<Self> {
-        let token = row.content.as_ref()?.token()?;
-        Some(Self {
-            environment: row.identity.environment.as_str(),
-            key: row.identity.key.as_str(),
-            category: row.category.as_ref().map(Category::as_str),
-            token,
-            extra: row.extra.as_deref(),
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        })
-    }
+fn read<'a>(row: &'a rusqlite::Row<'_>) -> Option<ListedEntry<'a>> {
+    let text = |column| row.get_ref(column).ok()?.as_str().ok();
+    Some(ListedEntry {
+        environment: text(0)?,
+        key: text(1)?,
+        category: row.get_ref(2).ok()?.as_str_or_null().ok()?,
+        token: text(3)?,
+        created_at: Timestamp::from_micros(row.get(4).ok()?),
+        updated_at: Timestamp::from_micros(row.get(5).ok()?),
+        extra: row.get_ref(6).ok()?.as_str_or_null().ok()?,
+    })
 }
 
 /// Only the conditions that are wanted, so that the index on (environment, key) is used for each of them.
@@ -265,7 +188,7 @@ mod tests {
         let mut scans = Vec::new();
         loop {
             let mut keys = Vec::new();
-            let scanned = snapshot.scan(&selection, reach, |entry| {
+            let scanned = snapshot.scan(&selection, reach, &mut |entry| {
                 keys.push(entry.key.to_owned());
                 ControlFlow::Continue(())
             });

@@ -19,6 +19,7 @@ use k8s_openapi::{
         api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString,
     },
 };
+use opensecureconf_contract::route;
 
 use super::{metadata, settings::build_node_settings};
 use crate::{
@@ -274,9 +275,9 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
         // A node that cannot start says why in its last line, and the status repeats it.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         // Long enough for the check of a large database before the node listens.
-        startup_probe: Some(probe("/health", 1, 300)),
-        liveness_probe: Some(probe("/health", 10, 3)),
-        readiness_probe: Some(probe("/ready", 2, 2)),
+        startup_probe: Some(probe(route::HEALTH, 1, 300)),
+        liveness_probe: Some(probe(route::HEALTH, 10, 3)),
+        readiness_probe: Some(probe(route::READY, 2, 2)),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),

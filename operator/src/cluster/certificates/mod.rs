@@ -7,5 +7,5 @@ mod stored;
 
 pub(in crate::cluster) use client_certificate::{not_valid, unnamed};
 pub(in crate::cluster) use renew::{Renewed, renew};
-pub(in crate::cluster) use running::running;
+pub(in crate::cluster) use running::{has_files, running};
 pub(in crate::cluster) use stored::stored;

@@ -19,10 +19,10 @@ use crate::{
         settled::Mandate,
         validate::ValidatedCluster,
     },
-    names::{ANNOTATION_AUTHORITY_ROTATION, FIELD_MANAGER},
+    names::{ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, FIELD_MANAGER},
     pki::{
         AuthorityStep, Situation, StoredPki, Trust, Waiting, authority_entries, cluster_names,
-        execute, plan, tls_entries,
+        execute, is_given_anew, plan, tls_entries,
     },
 };
 
@@ -54,12 +54,14 @@ pub(in crate::cluster) async fn renew(
     );
     let wanted = &cluster.spec.tls.authority.rotate;
     let authority = found.secrets.get(&ManagedSecret::NodeAuthority);
+    let tls = found.secrets.get(&ManagedSecret::NodeTls);
     let carried_out = authority.and_then(|secret| secret.rotation.as_ref());
     let plan = plan(&Situation {
         stored: &before,
         now,
         names: &names,
         rotation_asked: wanted.is_some() && carried_out != wanted.as_ref(),
+        given: tls.and_then(|secret| secret.authority_given),
         running,
     });
     let identity = format!("{}/{}", cluster.namespace, cluster.name);
@@ -90,9 +92,12 @@ pub(in crate::cluster) async fn renew(
     if (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle) {
         let which = ManagedSecret::NodeTls;
         mandate.may_act()?;
+        let given = is_given_anew(&before, &after)
+            .then(|| (ANNOTATION_AUTHORITY_GIVEN.to_owned(), now.to_string()));
+        let annotations = given.into_iter().collect();
         done.push(
             writer
-                .write(which, tls_entries(&after), BTreeMap::new())
+                .write(which, tls_entries(&after), annotations)
                 .await?,
         );
     }

@@ -24,7 +24,7 @@ pub(in crate::cluster) fn running(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<Tr
                 node: pod.name_any(),
                 accepts: node
                     .iter()
-                    .flat_map(|node| &node.authorities)
+                    .flat_map(|node| node.authorities.iter().flatten())
                     .map(|fingerprint| Fingerprint::new(fingerprint))
                     .collect(),
                 shows: node
@@ -35,7 +35,8 @@ pub(in crate::cluster) fn running(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<Tr
         .collect()
 }
 
-fn has_files(pod: &Pod) -> bool {
+/// Whether a pod's node has read its files, or is about to: it may have what was in them before.
+pub(in crate::cluster) fn has_files(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let containers = status.and_then(|status| status.container_statuses.as_ref());
     let node = containers

@@ -96,7 +96,7 @@ impl DereferencedObjects {
             None => SaltSecret::Missing,
             Some(secret) => match secret.salt() {
                 Some(salt) => SaltSecret::Present {
-                    fingerprint: salt.fingerprint(),
+                    fingerprint: salt.fingerprint().to_string(),
                 },
                 None => SaltSecret::Malformed,
             },

@@ -20,7 +20,7 @@ use crate::{
         validate::ValidatedCluster,
         volumes::VolumeClaim,
     },
-    node::{NodeCommand, NodeDetails},
+    node::{AdminCommand, NodeDetails},
 };
 
 /// Carries out what was decided, and tells whether anything was tried.
@@ -75,7 +75,7 @@ async fn leave(
     context: &Context,
 ) {
     let address = observe::address(valid, pod);
-    match nodes.client.command(&address, &NodeCommand::Leave).await {
+    match nodes.client.command(&address, &AdminCommand::Leave).await {
         Ok(()) => {
             let node = pod.name_any();
             let told = events::Told::Leave { node };

@@ -1,11 +1,8 @@
 //! Which node is given up next, or what keeps it from that. Pure.
 
 use crate::{
-    cluster::{
-        resource::RebuildMember, scaling::is_counted, stalled::RIGHTS_MISSING,
-        validate::ValidatedCluster,
-    },
-    node::{NodeDetails, NodeMember},
+    cluster::{resource::RebuildMember, stalled::RIGHTS_MISSING, validate::ValidatedCluster},
+    node::{MemberState, NodeDetails, NodeMember},
 };
 
 /// What is looked at.
@@ -38,7 +35,7 @@ impl NodeSeen<'_> {
     /// Whether it takes a node for one that has not left.
     fn waits_for(&self, name: &str) -> bool {
         let mut members = self.details.iter().flat_map(|details| &details.members);
-        members.any(|member| member.name == name && is_counted(&member.state))
+        members.any(|member| member.name == name && member.state.counts())
     }
 }
 
@@ -255,17 +252,19 @@ impl Wanted<'_> {
             );
             return self.blocked("NodeDown", missing);
         }
-        match details.state.as_str() {
+        match details.state {
             // It has handed over what it had, and others know.
-            "left" if others().any(|other| serves(other) && !other.waits_for(&node.name)) => {
+            MemberState::Left
+                if others().any(|other| serves(other) && !other.waits_for(&node.name)) =>
+            {
                 give_up
             }
-            "left" => RebuildPlan::Leaving { ordinal },
-            "leaving" => match lacking(details) {
+            MemberState::Left => RebuildPlan::Leaving { ordinal },
+            MemberState::Leaving => match lacking(details) {
                 Some(missing) => self.blocked("HeadNotHeld", missing),
                 None => RebuildPlan::Leaving { ordinal },
             },
-            "member" | "joining" => RebuildPlan::Leave { ordinal },
+            MemberState::Member | MemberState::Joining => RebuildPlan::Leave { ordinal },
             state => {
                 let missing = format!(
                     "it is {state}, so it cannot hand over what it has; set force to true to give that up, or wait until it serves"
@@ -290,13 +289,13 @@ fn names(nodes: &[NodeSeen<'_>]) -> String {
 }
 
 fn is_serving(details: &NodeDetails) -> bool {
-    details.ready && details.state == "member"
+    details.ready && details.state == MemberState::Member
 }
 
 /// Who lacks what a node that leaves holds.
 fn lacking(details: &NodeDetails) -> Option<String> {
     let members = details.members.iter();
-    let lacks = |member: &&NodeMember| member.state == "member" && member.lag > 0;
+    let lacks = |member: &&NodeMember| member.state == MemberState::Member && member.lag > 0;
     let lacking: Vec<_> = members
         .filter(lacks)
         .map(|member| {

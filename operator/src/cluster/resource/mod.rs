@@ -8,6 +8,7 @@ mod logging;
 mod monitoring;
 mod object_names;
 mod pod_template;
+mod repeated;
 mod rules;
 mod service;
 mod spec;

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{
     OpenSecureConfCluster, ServiceType, TlsMode, UpgradePolicy, UpgradeWindow, duration,
-    object_names,
+    object_names, repeated,
 };
 use crate::{
     names::ClusterName,
@@ -139,6 +139,16 @@ pub(super) const RULES: &[Rule] = &[
         }),
     },
     Rule {
+        at: SPEC,
+        field: "spec.apiKey.rotate",
+        cel: "!has(self.apiKey.rotate) || self.apiKey.required && !has(self.apiKey.secretRef)",
+        message: "apiKey.rotate is about the key that the operator made: it has no use beside apiKey.secretRef, or while apiKey.required is false; remove one of the two",
+        holds: Some(|cluster| {
+            let api_key = &cluster.spec.api_key;
+            api_key.rotate.is_none() || api_key.required && api_key.secret_ref.is_none()
+        }),
+    },
+    Rule {
         at: TLS,
         field: "spec.tls.secretRef",
         cel: "has(self.secretRef) == (self.mode == 'Secret')",
@@ -264,6 +274,7 @@ pub fn check(cluster: &OpenSecureConfCluster) -> Result<(), Vec<Violation>> {
             message: rule.message,
         })
         .chain(object_names::violations(&cluster.spec))
+        .chain(repeated::violations(&cluster.spec))
         .collect();
     if violations.is_empty() {
         Ok(())

@@ -244,6 +244,11 @@ pub struct ApiKeySpec {
     /// A Secret of your own with the key; without it the operator makes `<name>-api-key` once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretKeyReference>,
+    /// Any text; another one than before asks for another key in the Secret that the operator made. Nodes accept both until you end the one
+    /// before; condition `ApiKeyRotated` says how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub rotate: Option<String>,
 }
 
 impl Default for ApiKeySpec {
@@ -251,6 +256,7 @@ impl Default for ApiKeySpec {
         Self {
             required: true,
             secret_ref: None,
+            rotate: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 /// The types of all conditions.
-pub const CONDITIONS: [&str; 10] = [
+pub const CONDITIONS: [&str; 11] = [
     "Ready",
     "Available",
     "Reconciling",
@@ -16,6 +16,7 @@ pub const CONDITIONS: [&str; 10] = [
     "MonitoringReady",
     "Paused",
     "RebuildBlocked",
+    "ApiKeyRotated",
 ];
 
 /// What the operator last saw of a cluster.
@@ -120,6 +121,9 @@ pub struct MemberStatus {
     /// Its release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The version of its database's schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<i64>,
     /// What may be shown of its salt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub salt_fingerprint: Option<String>,
@@ -135,6 +139,9 @@ pub struct MemberStatus {
     /// Fingerprints of the authorities that it accepts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authority_fingerprints: Vec<String>,
+    /// Fingerprints of the API keys that it accepts: a keyed hash of each, which tells nobody the key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_key_fingerprints: Vec<String>,
 }
 
 fn conditions(generator: &mut SchemaGenerator) -> Schema {

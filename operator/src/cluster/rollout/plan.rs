@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::node::NodeDetails;
+use crate::node::{MemberState, NodeDetails};
 
 /// How long a pod may take to come back before somebody has to look.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
@@ -222,11 +222,11 @@ impl Situation<'_> {
             return Some(Waiting::Salt(name));
         }
         answers().find_map(|(name, node)| {
-            if !node.ready || node.state == "leaving" {
+            if !node.ready || node.state == MemberState::Leaving {
                 return Some(Waiting::Sync(name));
             }
             let behind = node.members.iter().find(|member| {
-                self.is_counted(&member.name, &member.state)
+                self.is_counted(&member.name, member.state)
                     && (!member.reachable || member.lag > UNDER_WAY || member.behind > UNDER_WAY)
             })?;
             Some(Waiting::Sync(if behind.behind > UNDER_WAY {
@@ -238,9 +238,9 @@ impl Situation<'_> {
     }
 
     /// Whether a member is one of those that stay: others remember for a while who has left.
-    fn is_counted(&self, name: &str, state: &str) -> bool {
+    fn is_counted(&self, name: &str, state: MemberState) -> bool {
         let ordinal = name.rsplit('-').next().and_then(|last| last.parse().ok());
-        let has_left = ["left", "removed"].contains(&state);
+        let has_left = matches!(state, MemberState::Left | MemberState::Removed);
         !has_left && ordinal.is_none_or(|ordinal: usize| ordinal < self.wanted)
     }
 }

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
 
 use super::{Lifetime, ManagedSecret};
 use crate::{
-    cluster::{
-        bootstrap_mark::BootstrapMark, build::metadata, salt::Salt, validate::ValidatedCluster,
+    cluster::{build::metadata, validate::ValidatedCluster},
+    names::{
+        ANNOTATION_API_KEY_ROTATION, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, ANNOTATION_OPERATOR,
+        LAYOUT, SALT_ENTRY,
     },
-    names::{ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LAYOUT, SALT_ENTRY},
 };
 
 /// The salt: immutable, and without an owner, so that nothing ever collects it.
@@ -34,7 +36,12 @@ pub fn build_salt_secret(cluster: &ValidatedCluster, salt: &Salt, mark: &Bootstr
 
 /// A key of 256 bits in hexadecimal.
 pub fn build_key_secret(cluster: &ValidatedCluster, which: ManagedSecret, key: String) -> Secret {
-    let metadata = metadata(cluster, which);
+    let mut metadata = metadata(cluster, which);
+    // A key that is new is changed for no nonce that was there before it.
+    if let (ManagedSecret::ApiKey, Some(nonce)) = (which, &cluster.spec.api_key.rotate) {
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(ANNOTATION_API_KEY_ROTATION.to_owned(), nonce.clone());
+    }
     secret(metadata, which.entry(), key.into_bytes())
 }
 

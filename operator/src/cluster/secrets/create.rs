@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt, api::PostParams};
+use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
 
 use super::{
     ManagedSecret, NewSecret, ObservedSecret, SecretPlan, build_key_secret, build_salt_secret,
@@ -9,9 +10,8 @@ use super::{
 use crate::{
     cluster::{
         apply::{Done, Error, failed},
-        bootstrap_mark::BootstrapMark,
         rules::Rule,
-        salt::{MemberSalt, Salt},
+        salt::MemberSalt,
         validate::ValidatedCluster,
     },
     names::FIELD_MANAGER,

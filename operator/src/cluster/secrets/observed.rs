@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
 
 use super::ManagedSecret;
 use crate::{
-    cluster::{
-        bootstrap_mark::BootstrapMark, dereference::controller, prune_protection, salt::Salt,
-    },
+    cluster::{api_key::KeyRecord, dereference::controller, prune_protection},
     names::{
-        ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT,
-        ANNOTATION_OPERATOR, LABEL_MANAGED_BY, previous_entry,
+        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP,
+        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LABEL_MANAGED_BY, previous_entry,
     },
     node::AccessKey,
 };
@@ -36,6 +36,10 @@ pub struct ObservedSecret {
     pub bootstrap: BootstrapMark,
     /// Of the authority's: the last rotation that was carried out.
     pub rotation: Option<String>,
+    /// Of the nodes' certificates: when they were first given the newest authority.
+    pub authority_given: Option<Timestamp>,
+    /// Of the clients' key: how far a change of it has come.
+    pub key_record: KeyRecord,
     /// Its version: it is only ever changed from what was read.
     pub resource_version: Option<String>,
     /// The annotations that it lacks to be safe from Argo CD.
@@ -71,6 +75,9 @@ impl ObservedSecret {
             operator: annotation(ANNOTATION_OPERATOR),
             bootstrap: BootstrapMark::of(annotation(ANNOTATION_BOOTSTRAP).as_deref()),
             rotation: annotation(ANNOTATION_AUTHORITY_ROTATION),
+            authority_given: annotation(ANNOTATION_AUTHORITY_GIVEN)
+                .and_then(|text| text.parse().ok()),
+            key_record: KeyRecord::read(metadata.annotations.as_ref()),
             resource_version: metadata.resource_version.clone(),
             prunable: prune_protection::missing(
                 metadata.annotations.as_ref().unwrap_or(&BTreeMap::new()),
@@ -86,7 +93,7 @@ impl ObservedSecret {
 
     /// The salt; `None` where the entry is none.
     pub fn salt(&self) -> Option<Salt> {
-        Salt::read(self.entries.get(ManagedSecret::Salt.entry())?)
+        Salt::from_bytes(self.entries.get(ManagedSecret::Salt.entry())?)
     }
 
     /// The key under an entry that callers show now; `None` where it is missing or empty. While callers move, that is the

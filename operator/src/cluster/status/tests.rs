@@ -4,7 +4,7 @@ mod steps;
 use super::*;
 use crate::{
     cluster::{dereference::PendingClaim, resource::prod, rollout, validate::validate},
-    node::{ClientCertificate, NodeCertificates, NodeMember, NodeTls},
+    node::{ClientCertificate, MemberState, NodeCertificates, NodeMember, NodeTls},
 };
 
 fn cluster(replicas: i32) -> ValidatedCluster {
@@ -35,10 +35,10 @@ fn pod(ordinal: i32, ready: bool) -> Pod {
     clippy::unnecessary_wraps,
     reason = "an answer, where there may be none"
 )]
-fn answer(salt: &str, entries: i64) -> Option<NodeDetails> {
+fn answer(salt: &str, entries: u64) -> Option<NodeDetails> {
     Some(NodeDetails {
         version: "1.0.0".into(),
-        state: "member".into(),
+        state: MemberState::Member,
         cluster_uid: Some("f".into()),
         ready: true,
         salt_fingerprint: Some(salt.into()),
@@ -47,7 +47,7 @@ fn answer(salt: &str, entries: i64) -> Option<NodeDetails> {
             node: Some(NodeCertificates::default()),
             clients: Some(ClientCertificate {
                 open: true,
-                error: None,
+                ..ClientCertificate::default()
             }),
         }),
         ..NodeDetails::default()
@@ -163,7 +163,7 @@ fn one_serving_node_is_ready_and_in_sync() {
 /// Three nodes; the first one knows another node as this.
 fn three(member: &NodeMember, change: impl Fn(&mut NodeDetails)) -> ClusterStatus {
     let pods = [0, 1, 2].map(|ordinal| {
-        let mut details = answer("aa", i64::from(ordinal));
+        let mut details = answer("aa", u64::try_from(ordinal).unwrap());
         if let Some(details) = details.as_mut().filter(|_| ordinal == 0) {
             details.members.push(member.clone());
             change(details);
@@ -544,7 +544,7 @@ fn shrinking(staying: i32, there: i32, last: impl Fn(&mut NodeDetails)) -> Clust
 #[test]
 fn while_nodes_leave_the_others_are_ready() {
     let status = shrinking(2, 4, |leaving| {
-        leaving.state = "leaving".into();
+        leaving.state = MemberState::Leaving;
         leaving.ready = false;
     });
     assert_eq!(condition(&status, "Ready"), Some(("True", "AllNodesReady")));
@@ -569,7 +569,7 @@ fn while_nodes_leave_the_others_are_ready() {
 fn a_node_that_left_and_is_not_removed_yet_makes_nobody_unready() {
     let left = NodeMember {
         name: "prod-1".into(),
-        state: "left".into(),
+        state: MemberState::Left,
         reachable: false,
         ..NodeMember::default()
     };
@@ -812,6 +812,7 @@ fn what_keeps_certificates_from_being_served_is_told() {
         tls.clients = Some(ClientCertificate {
             open: false,
             error: Some("the key is another certificate's".into()),
+            ..ClientCertificate::default()
         });
     };
     let refused = |tls: &mut NodeTls| {
@@ -887,7 +888,10 @@ fn with_https(tls_spec: &str, tls: Tls<'_>, open: Option<bool>) -> ClusterStatus
     let details = open.and_then(|open| {
         let mut details = answer("aa", 1);
         let tls = details.as_mut()?.tls.as_mut()?;
-        tls.clients = Some(ClientCertificate { open, error: None });
+        tls.clients = Some(ClientCertificate {
+            open,
+            ..ClientCertificate::default()
+        });
         details
     });
     let (set, pods) = (stateful_set(1, 1), [(pod(0, true), details)]);

@@ -1,5 +1,6 @@
 //! What is said of a cluster, condition by condition.
 
+mod api_key;
 mod course;
 mod fences;
 mod leaving;
@@ -149,6 +150,7 @@ pub(super) fn verdicts(
     ]);
     verdicts.extend(course::paused(seen));
     verdicts.extend(rebuild_blocked(seen));
+    verdicts.extend(api_key::rotated(seen));
     course::asleep(seen, ready, &mut verdicts);
     verdicts
 }

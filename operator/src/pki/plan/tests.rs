@@ -12,7 +12,7 @@ use rustls::{
 use super::*;
 use crate::{
     names::ClusterName,
-    pki::{OPERATOR_NAME, cluster_names, execute, local_names},
+    pki::{OPERATOR_NAME, cluster_names, execute, is_given_anew, local_names},
 };
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -76,6 +76,8 @@ struct World {
     nodes: Vec<Node>,
     now: Timestamp,
     rotation_asked: bool,
+    /// When nodes were first given the newest authority.
+    given: Option<Timestamp>,
     last: Option<PkiPlan>,
     /// How often a leaf was issued, and an authority made.
     issued: (usize, usize),
@@ -89,6 +91,7 @@ impl World {
             nodes: Vec::new(),
             now: begin(),
             rotation_asked: false,
+            given: None,
             last: None,
             issued: (0, 0),
             verified: BTreeSet::new(),
@@ -126,6 +129,7 @@ impl World {
             now: self.now,
             names: &names,
             rotation_asked: self.rotation_asked,
+            given: self.given,
             running: &running,
         });
         if plan.authority == AuthorityStep::Rotate {
@@ -136,7 +140,11 @@ impl World {
             plan.authority,
             AuthorityStep::Create | AuthorityStep::Rotate
         ));
-        self.stored = execute(&self.stored, &plan, "shop/prod", &names, self.now).unwrap();
+        let after = execute(&self.stored, &plan, "shop/prod", &names, self.now).unwrap();
+        if is_given_anew(&self.stored, &after) {
+            self.given = Some(self.now);
+        }
+        self.stored = after;
         self.last = Some(plan);
     }
 
@@ -245,6 +253,7 @@ fn an_operator_that_was_away_for_a_year_issues_a_leaf_although_no_node_answers()
             now: world.now,
             names: &names,
             rotation_asked: false,
+            given: world.given,
             running: &silent,
         });
         assert_ne!(plan.leaf, LeafStep::Keep);
@@ -391,6 +400,13 @@ fn an_authority_that_somebody_puts_in_its_place_is_given_to_nodes_before_it_sign
     assert!(world.stored.bundle.contains(&restored.certificate));
     let leaf = world.stored.leaf.as_ref().unwrap();
     assert!(leaf.certificate.is_signed_by(&first));
+    // It was made long ago, and nodes have as much time for it as for one that is made now.
+    for (minutes, overdue) in [(1, false), (9, false), (11, true)] {
+        world.now = begin() + SignedDuration::from_mins(minutes);
+        world.operator_acts();
+        let waiting = world.waiting().unwrap();
+        assert_eq!((waiting.nodes.len(), waiting.overdue), (3, overdue));
+    }
     world.files_arrive();
     world.settle();
     assert_eq!(world.stored.bundle, [restored.certificate]);
@@ -451,6 +467,7 @@ fn a_leaf_for_other_names_is_issued_at_once() {
             now: begin(),
             names,
             rotation_asked: false,
+            given: None,
             running: &[],
         })
     };
@@ -484,6 +501,7 @@ fn a_leaf_is_issued_once_however_its_addresses_are_written() {
                 now: begin(),
                 names: &names,
                 rotation_asked: false,
+                given: None,
                 running: &[],
             });
             assert_eq!(plan.leaf, step);

@@ -1,11 +1,13 @@
+use MemberState::{Fenced, Leaving, Left, Member};
+
 use super::*;
 
 const LIFE: &str = "0123456789abcdef";
 
-fn answer(state: &str, incarnation: &str) -> NodeDetails {
+fn answer(state: MemberState, incarnation: &str) -> NodeDetails {
     NodeDetails {
-        state: state.to_owned(),
-        ready: state == "member",
+        state,
+        ready: state == Member,
         incarnation: incarnation.to_owned(),
         ..NodeDetails::default()
     }
@@ -65,8 +67,8 @@ fn reason(plan: &RebuildPlan) -> &'static str {
 
 #[test]
 fn a_node_leaves_before_its_volume_is_given_up() {
-    let other = answer("member", "other");
-    let with = |state: &str| {
+    let other = answer(Member, "other");
+    let with = |state: MemberState| {
         let own = answer(state, LIFE);
         let nodes = [
             node(0, Some(&other)),
@@ -75,24 +77,24 @@ fn a_node_leaves_before_its_volume_is_given_up() {
         ];
         planned(&[entry(false)], &nodes)
     };
-    assert_eq!(with("member"), RebuildPlan::Leave { ordinal: 2 });
-    assert_eq!(with("leaving"), RebuildPlan::Leaving { ordinal: 2 });
-    assert_eq!(with("left"), give_up());
-    assert_eq!(reason(&with("fenced")), "NoMember");
+    assert_eq!(with(Member), RebuildPlan::Leave { ordinal: 2 });
+    assert_eq!(with(Leaving), RebuildPlan::Leaving { ordinal: 2 });
+    assert_eq!(with(Left), give_up());
+    assert_eq!(reason(&with(Fenced)), "NoMember");
 }
 
 #[test]
 fn a_node_that_left_unheard_keeps_its_volume() {
-    let knows = |state: &str| NodeDetails {
+    let knows = |state: MemberState| NodeDetails {
         members: vec![NodeMember {
             name: "prod-2".to_owned(),
-            state: state.to_owned(),
+            state,
             ..NodeMember::default()
         }],
-        ..answer("member", "other")
+        ..answer(Member, "other")
     };
-    let with = |state: &str| {
-        let (other, own) = (knows(state), answer("left", LIFE));
+    let with = |state: MemberState| {
+        let (other, own) = (knows(state), answer(Left, LIFE));
         let nodes = [
             node(0, Some(&other)),
             node(1, Some(&other)),
@@ -100,14 +102,14 @@ fn a_node_that_left_unheard_keeps_its_volume() {
         ];
         planned(&[entry(false)], &nodes)
     };
-    assert_eq!(with("leaving"), RebuildPlan::Leaving { ordinal: 2 });
-    assert_eq!(with("left"), give_up());
+    assert_eq!(with(Leaving), RebuildPlan::Leaving { ordinal: 2 });
+    assert_eq!(with(Left), give_up());
 }
 
 #[test]
 fn an_entry_that_stays_does_nothing_to_another_life() {
-    let other = answer("member", "other");
-    let next = answer("member", "fedcba9876543210");
+    let other = answer(Member, "other");
+    let next = answer(Member, "fedcba9876543210");
     let all = [node(0, Some(&other)), node(1, Some(&other))];
     let with = |last: NodeSeen<'_>, force| {
         let nodes = [all[0].clone(), all[1].clone(), last];
@@ -131,7 +133,7 @@ fn an_entry_that_stays_does_nothing_to_another_life() {
 
 #[test]
 fn a_claim_that_is_deleted_takes_its_pod_along_and_is_then_waited_for() {
-    let other = answer("member", "other");
+    let other = answer(Member, "other");
     let ending = VolumeSeen {
         incarnation: Some(LIFE),
         is_ending: true,
@@ -151,7 +153,7 @@ fn a_claim_that_is_deleted_takes_its_pod_along_and_is_then_waited_for() {
 
 #[test]
 fn one_that_does_not_answer_is_given_up_by_force_alone() {
-    let other = answer("member", "other");
+    let other = answer(Member, "other");
     let nodes = [
         node(0, Some(&other)),
         node(1, Some(&other)),
@@ -164,7 +166,7 @@ fn one_that_does_not_answer_is_given_up_by_force_alone() {
 
 #[test]
 fn while_another_one_is_down_force_says_so_for_that_case() {
-    let (own, other) = (answer("member", LIFE), answer("member", "other"));
+    let (own, other) = (answer(Member, LIFE), answer(Member, "other"));
     let nodes = [node(0, Some(&other)), node(1, None), node(2, Some(&own))];
     let blocked = planned(&[entry(false)], &nodes);
     assert_eq!(reason(&blocked), "NodeDown");
@@ -173,10 +175,10 @@ fn while_another_one_is_down_force_says_so_for_that_case() {
 
 #[test]
 fn what_a_node_holds_that_leaves_is_waited_for() {
-    let (mut own, other) = (answer("leaving", LIFE), answer("member", "other"));
+    let (mut own, other) = (answer(Leaving, LIFE), answer(Member, "other"));
     own.members = vec![NodeMember {
         name: "prod-1".to_owned(),
-        state: "member".to_owned(),
+        state: Member,
         lag: 7,
         ..NodeMember::default()
     }];
@@ -197,7 +199,7 @@ fn what_a_node_holds_that_leaves_is_waited_for() {
 
 #[test]
 fn the_last_one_that_serves_is_never_given_up() {
-    let own = answer("member", LIFE);
+    let own = answer(Member, LIFE);
     let nodes = [node(0, None), node(1, None), node(2, Some(&own))];
     for force in [false, true] {
         let plan = planned(&[entry(force)], &nodes);
@@ -224,22 +226,22 @@ fn one_after_the_other_in_the_order_of_the_list() {
         force: false,
     };
     let entries = [entry(false), second];
-    let (other, own) = (answer("member", "other"), answer("member", LIFE));
-    let next = answer("member", "1111111111111111");
+    let (other, own) = (answer(Member, "other"), answer(Member, LIFE));
+    let next = answer(Member, "1111111111111111");
     let nodes = |last| [node(0, Some(&other)), node(1, Some(&next)), last];
     let first = planned(&entries, &nodes(node(2, Some(&own))));
     assert_eq!(first, RebuildPlan::Leave { ordinal: 2 });
     // Its volume is given up, and it does not serve yet.
     let waits = planned(&entries, &nodes(node(2, None)));
     assert_eq!(reason(&waits), "NodeDown");
-    let done = answer("member", "2222222222222222");
+    let done = answer(Member, "2222222222222222");
     let then = planned(&entries, &nodes(node(2, Some(&done))));
     assert_eq!(then, RebuildPlan::Leave { ordinal: 1 });
 }
 
 #[test]
 fn a_name_of_no_node_of_the_cluster_is_told_and_one_that_was_scaled_away_is_not() {
-    let other = answer("member", "other");
+    let other = answer(Member, "other");
     let nodes = [node(0, Some(&other)), node(1, Some(&other))];
     assert_eq!(planned(&[entry(true)], &nodes), RebuildPlan::Finished);
     let foreign = RebuildMember {
@@ -251,7 +253,7 @@ fn a_name_of_no_node_of_the_cluster_is_told_and_one_that_was_scaled_away_is_not(
 
 #[test]
 fn what_is_held_is_told_of_only_while_there_is_something_to_do() {
-    let (own, next) = (answer("member", LIFE), answer("member", "other"));
+    let (own, next) = (answer(Member, LIFE), answer(Member, "other"));
     let held = |details: &NodeDetails| {
         let nodes = [
             node(0, Some(&next)),

@@ -162,6 +162,49 @@ fn nodes_to_rebuild_have_an_ordinal_and_an_incarnation() {
 }
 
 #[test]
+fn what_kubernetes_keeps_by_a_key_stands_there_once() {
+    let secrets = |names: &str| spec("prod", &format!("{{imagePullSecrets: [{names}]}}"));
+    assert_eq!(secrets("{name: a}, {name: b}"), Vec::<&str>::new());
+    assert_eq!(
+        secrets("{name: a}, {name: b}, {name: a}"),
+        ["spec.imagePullSecrets"]
+    );
+    let constraint = |key: &str, when: &str| {
+        format!("{{maxSkew: 1, topologyKey: {key}, whenUnsatisfiable: {when}}}")
+    };
+    let spread = |second: String| {
+        let first = constraint("zone", "ScheduleAnyway");
+        spec(
+            "prod",
+            &format!("{{topologySpreadConstraints: [{first}, {second}]}}"),
+        )
+    };
+    assert_eq!(
+        spread(constraint("zone", "DoNotSchedule")),
+        Vec::<&str>::new()
+    );
+    assert_eq!(
+        spread(constraint("host", "ScheduleAnyway")),
+        Vec::<&str>::new()
+    );
+    assert_eq!(
+        spread(constraint("zone", "ScheduleAnyway")),
+        ["spec.topologySpreadConstraints"]
+    );
+    let claims = "{resources: {claims: [{name: gpu}, {name: gpu}]}}";
+    assert_eq!(spec("prod", claims), ["spec.resources.claims"]);
+}
+
+#[test]
+fn only_a_key_that_the_operator_made_is_changed_by_it() {
+    let api_key = |api_key: &str| spec("prod", &format!("{{apiKey: {api_key}}}"));
+    let field = ["spec.apiKey.rotate"];
+    assert_eq!(api_key("{rotate: '2027-01'}"), Vec::<&str>::new());
+    assert_eq!(api_key("{rotate: '1', secretRef: {name: mine}}"), field);
+    assert_eq!(api_key("{rotate: '1', required: false}"), field);
+}
+
+#[test]
 fn each_rule_names_its_field() {
     assert_eq!(
         spec("prod", "{monitoring: {serviceMonitor: {interval: often}}}"),

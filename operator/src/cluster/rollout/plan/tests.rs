@@ -9,7 +9,7 @@ fn at(second: i64) -> Timestamp {
 fn in_sync() -> NodeDetails {
     NodeDetails {
         ready: true,
-        state: "member".to_owned(),
+        state: MemberState::Member,
         salt_fingerprint: Some("aa".to_owned()),
         members: ["prod-0", "prod-1", "prod-2"].map(member).into(),
         ..NodeDetails::default()
@@ -19,7 +19,7 @@ fn in_sync() -> NodeDetails {
 fn member(name: &str) -> NodeMember {
     NodeMember {
         name: name.to_owned(),
-        state: "member".to_owned(),
+        state: MemberState::Member,
         reachable: true,
         ..NodeMember::default()
     }
@@ -143,7 +143,7 @@ fn the_next_pod_waits_until_nodes_have_what_the_others_have() {
 #[test]
 fn who_has_left_and_who_does_not_answer_the_operator_holds_nothing_up() {
     let (mut node, mut gone) = (in_sync(), member("prod-1"));
-    gone.state = "left".to_owned();
+    gone.state = MemberState::Left;
     gone.reachable = false;
     node.members = vec![gone, member("prod-7")];
     node.members[1].reachable = false;

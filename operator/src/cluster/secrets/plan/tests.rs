@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
+use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
+
 use super::*;
 use crate::cluster::{
-    bootstrap_mark::BootstrapMark, dereference::OptionalKind, resource::prod, salt::Salt,
-    secrets::ObservedSecrets, validate::validate,
+    api_key::KeyRecord, dereference::OptionalKind, resource::prod, secrets::ObservedSecrets,
+    validate::validate,
 };
 
 fn cluster(spec: &str) -> ValidatedCluster {
@@ -20,6 +22,8 @@ fn secret_with(entry: &str, content: &[u8]) -> ObservedSecret {
         operator: None,
         bootstrap: BootstrapMark::Absent,
         rotation: None,
+        authority_given: None,
+        key_record: KeyRecord::default(),
         resource_version: None,
         prunable: None,
         entries: [(entry.to_owned(), content.to_vec())].into(),
@@ -53,7 +57,7 @@ fn a_salt_is_made_only_where_nothing_was_ever_stored() {
     let cluster = cluster("{}");
     let volumes: &[&str] = &["data-prod-0", "data-prod-1"];
     let present: Option<&[u8]> = Some(&[7; 64]);
-    let fingerprint = Salt::new([7; 64]).fingerprint();
+    let fingerprint = Salt::new([7; 64]).fingerprint().to_string();
     let salt = |secret: Option<&[u8]>, claims: &[&str]| {
         let plan = plan(
             &cluster,

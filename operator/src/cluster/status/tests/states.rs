@@ -1,6 +1,8 @@
 //! Every state that a status tells of, as resources in a file: what other programs make of them is tried in `e2e/gitops/`.
 //! `INSTA_UPDATE=always` writes the file anew.
 
+mod api_key;
+
 use std::{collections::BTreeSet, path::Path};
 
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use crate::{
         resource::{PendingRollout, TemplateChange},
         volumes::{Progress, VolumeSize},
     },
-    node::FenceReason,
+    node::{FenceReason, MemberState},
 };
 
 /// What a state means to somebody who waits.
@@ -109,6 +111,7 @@ fn all() -> Vec<Value> {
     ready(&mut states);
     resting(&mut states);
     certificates(&mut states);
+    api_key::add(&mut states);
     standing_still(&mut states);
     states.0
 }
@@ -188,7 +191,7 @@ fn on_the_way(states: &mut States) {
     states.add("a node does not reach another", UnderWay, &lost);
     let silent = status(&cluster(1), &stateful_set(1, 1), &[(pod(0, true), None)]);
     states.add("no node answers the operator", UnderWay, &silent);
-    let leaving = shrinking(2, 3, |details| details.state = "leaving".into());
+    let leaving = shrinking(2, 3, |details| details.state = MemberState::Leaving);
     states.add("a node leaves", UnderWay, &leaving);
     let growth = Growth::Growing {
         asks: Vec::new(),
@@ -408,6 +411,7 @@ fn certificates(states: &mut States) {
         tls.clients = Some(ClientCertificate {
             open: false,
             error: Some("the key is another certificate's".into()),
+            ..ClientCertificate::default()
         });
     });
     add("ready, with a certificate that is none", refused);
@@ -535,6 +539,7 @@ fn no_condition_and_no_reason_is_left_out() {
     let sources = [
         include_str!("../verdicts.rs"),
         include_str!("../failing.rs"),
+        include_str!("../verdicts/api_key.rs"),
         include_str!("../verdicts/course.rs"),
         include_str!("../verdicts/fences.rs"),
         include_str!("../verdicts/salts.rs"),

@@ -107,7 +107,7 @@ fn a_suspended_node_names_unfence_only_where_it_is_allowed() {
     };
     let unfence = "`kubectl exec prod-0 -n shop -c node -- osc-node unfence`";
     assert!(with(FenceReason::BelowPurgeMark).ends_with(unfence));
-    assert!(!with(FenceReason::Other).contains("unfence"));
+    assert!(!with(FenceReason::RolledBack).contains("unfence"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use super::{Verdict, leaving::stays, verdict};
 use crate::{
     cluster::{recovery, status::Observation},
-    node::FenceReason,
+    node::{FenceReason, MemberState},
 };
 
 /// `Ready` of a cluster with such a node; `None` where there is none.
@@ -16,7 +16,7 @@ pub(super) fn suspended(seen: &Observation<'_>, wanted: usize) -> Option<Verdict
         .filter(|(pod, _)| stays(&pod.name_any(), wanted));
     let (pod, reason) = staying
         .filter_map(|(pod, details)| Some((pod, details.as_ref()?)))
-        .filter(|(_, details)| details.state == "member")
+        .filter(|(_, details)| details.state == MemberState::Member)
         .find_map(|(pod, details)| Some((pod.name_any(), details.fenced?)))?;
     let namespace = &seen.cluster.namespace;
     let step = match reason {
@@ -24,7 +24,7 @@ pub(super) fn suspended(seen: &Observation<'_>, wanted: usize) -> Option<Verdict
             "it missed deletes that are purged elsewhere. Start a member that has them; where none is left, let it go on with what it has, also \
              with entries that were deleted (--dry-run lists them first): `kubectl exec {pod} -n {namespace} -c node -- osc-node unfence`"
         ),
-        FenceReason::Other => format!(
+        _ => format!(
             "its volume is of an earlier day than what others know of it. Start a member that has the later entries; where none is left, keep \
              what this one holds: `{}`",
             recovery::backup(seen.cluster, &pod)

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
-use crate::cluster::{resource::MemberStatus, status::Observation};
+use crate::{
+    cluster::{resource::MemberStatus, status::Observation},
+    node::MemberState,
+};
 
 /// Whether the node of this name is one of those that are wanted.
 pub(super) fn stays(name: &str, wanted: usize) -> bool {
@@ -41,7 +44,7 @@ pub(super) fn message(seen: &Observation<'_>, wanted: usize) -> Option<String> {
         .iter()
         .filter_map(|(_, details)| details.as_ref())
         .flat_map(|details| &details.members)
-        .filter(|member| ["leaving", "left"].contains(&member.state.as_str()))
+        .filter(|member| matches!(member.state, MemberState::Leaving | MemberState::Left))
         .map(|member| member.name.clone());
     let leaving: BTreeSet<_> = pods
         .chain(known)

@@ -87,8 +87,9 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
         Some(ClientCertificate {
             open: true,
             error: None,
+            ..
         }) => None,
-        Some(ClientCertificate { open, error }) => {
+        Some(ClientCertificate { open, error, .. }) => {
             let state = if *open {
                 "still shows the one before"
             } else {

@@ -1,12 +1,13 @@
 //! Nodes that serve and take nothing new.
 
 use kube::ResourceExt;
+use opensecureconf_contract::status::{WRITES_ACCEPTED, WRITES_NOT_READY};
 
 use super::{Verdict, leaving::stays, verdict};
 use crate::cluster::status::Observation;
 
 /// How a node says that it takes writes, and that it takes none because it serves nobody yet.
-const TAKES: [&str; 2] = ["accepted", "refused: not ready"];
+const TAKES: [&str; 2] = [WRITES_ACCEPTED, WRITES_NOT_READY];
 
 /// `Ready` of a cluster with such a node; `None` where there is none.
 pub(super) fn refused(seen: &Observation<'_>, wanted: usize) -> Option<Verdict> {

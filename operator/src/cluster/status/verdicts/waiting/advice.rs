@@ -66,7 +66,7 @@ fn renewal(seen: &Observation<'_>, pod: &Pod) -> String {
 
 #[cfg(test)]
 mod tests {
-    use opensecureconf_node::{crypto::SaltError, store::OpenError};
+    use opensecureconf_node::{crypto::SaltError, store::sqlite::OpenError};
 
     use super::*;
 
@@ -81,7 +81,7 @@ mod tests {
             given: "prod-2".to_owned(),
         };
         let incomplete = OpenError::Incomplete("incarnation");
-        let other_mode = OpenError::OtherMode(opensecureconf_node::store::OtherMode(
+        let other_mode = OpenError::OtherMode(opensecureconf_node::store::sqlite::OtherMode(
             opensecureconf_node::cluster::Mode::Federated,
         ));
         for error in [damaged, other_name, incomplete, other_mode] {

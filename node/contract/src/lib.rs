@@ -1,0 +1,26 @@
+//! What a node and whoever runs it agree on: the operator, `osc-operator local`, the commands of `osc-node` and the tests. No I/O.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`status`] | what a node says of itself, as JSON |
+//! | [`bootstrap`] | which node bootstraps a cluster: the one decision |
+//! | [`command`], [`route`], [`key_header`] | what the holder of the cluster key may order, where, and with which keys |
+//! | [`setting`] | names of settings that others give a node |
+
+pub mod bootstrap;
+pub mod command;
+pub mod key_header;
+mod logging;
+mod member_state;
+mod mode;
+pub mod route;
+mod salt;
+pub mod setting;
+pub mod status;
+mod write_ack;
+
+pub use logging::{LogFormat, LogLevel};
+pub use member_state::MemberState;
+pub use mode::{Mode, UnknownMode};
+pub use salt::{Fingerprint, Salt};
+pub use write_ack::{AckLevel, UnknownLevel};

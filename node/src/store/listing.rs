@@ -1,0 +1,100 @@
+//! Lists: many entries of one state of a store, visited where they lie, without holding them all in memory.
+
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use super::ReadError;
+use crate::domain::{Category, Row, Timestamp};
+
+/// How long a list waits for its turn while slow clients hold all of them.
+pub const LIST_WAIT: Duration = Duration::from_secs(5);
+
+/// The stack that a visitor has at least, in bytes: it may read the value of an entry there, however deep that is (a test in
+/// `api` holds it against `json::STACK`, which stores know nothing of).
+pub const VISITOR_STACK: usize = 8 << 20;
+
+/// Which entries a list is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only this environment; `""` is the default one.
+    pub environment: Option<String>,
+    /// Only this category.
+    pub category: Option<String>,
+    /// Only entries after this (environment, key), in byte order.
+    pub after: Option<(String, String)>,
+}
+
+/// A live entry, borrowed from the database while it is visited.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedEntry<'a> {
+    /// The environment; `""` is the default one.
+    pub environment: &'a str,
+    /// The name.
+    pub key: &'a str,
+    /// The category.
+    pub category: Option<&'a str>,
+    /// The value's Fernet token.
+    pub token: &'a str,
+    /// The row's extra fields, with the value's seal.
+    pub extra: Option<&'a str>,
+    /// When the entry came into being.
+    pub created_at: Timestamp,
+    /// When this version was written.
+    pub updated_at: Timestamp,
+}
+
+/// How far a scan goes: so many rows at most, and until then, but one row at least.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    /// Rows that are looked at, also those that are deleted or not of the wanted category.
+    pub rows: usize,
+    /// When it ends.
+    pub until: Instant,
+}
+
+/// How far a scan came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Rows that were looked at.
+    pub looked_at: usize,
+    /// The (environment, key) of the last one, where the reach ended before the rows did.
+    pub stopped_at: Option<(String, String)>,
+}
+
+/// One state of the store, whatever is written meanwhile. Those who read it may block, also on what the caller's runtime does.
+pub trait EntrySnapshot {
+    /// Visits the selected entries in (environment, key) order until the visitor breaks, within a reach.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    fn scan(
+        &self,
+        selection: &Selection,
+        reach: Reach,
+        visit: &mut dyn FnMut(ListedEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<Scanned, ReadError>;
+
+    /// The first selected entries in (environment, key) order within a reach, with their values where those are held here.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    fn rows(&self, selection: &Selection, reach: Reach) -> Result<(Vec<Row>, Scanned), ReadError>;
+}
+
+impl<'a> ListedEntry<'a> {
+    /// A live row whose value is at hand.
+    pub fn of(row: &'a Row) -> Option<Self> {
+        let token = row.content.as_ref()?.token()?;
+        Some(Self {
+            environment: row.identity.environment.as_str(),
+            key: row.identity.key.as_str(),
+            category: row.category.as_ref().map(Category::as_str),
+            token,
+            extra: row.extra.as_deref(),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}

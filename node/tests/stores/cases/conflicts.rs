@@ -1,0 +1,43 @@
+//! Versions that lost against concurrent ones.
+
+use std::collections::BTreeMap;
+
+use opensecureconf_node::{
+    domain::{Clock, Content, Incarnation, Row, Timestamp, Version},
+    store::EntryStore,
+};
+
+use crate::{
+    entry::{named, token},
+    subject::Subject,
+};
+
+fn loser(value: u8) -> Row {
+    Row {
+        identity: named("k"),
+        category: None,
+        content: Some(Content::Token(token(value))),
+        created_at: Timestamp::from_micros(0),
+        updated_at: Timestamp::from_micros(0),
+        version: Version {
+            clock: Clock::from_raw(value.into()),
+            incarnation: Incarnation::from_raw(1),
+        },
+        clocks: BTreeMap::new(),
+        extra: None,
+    }
+}
+
+pub(crate) async fn losing_versions_come_the_latest_first_a_page_at_a_time<S: Subject>(
+    mut subject: S,
+) {
+    let none = subject.store().conflicts(None, 9).await.unwrap();
+    assert!(none.rows.is_empty() && none.next.is_none());
+    let losers = [1, 2, 3].map(loser);
+    subject.set_aside(losers.to_vec()).await;
+    let [first, second, third] = losers;
+    let page = subject.store().conflicts(None, 2).await.unwrap();
+    assert_eq!(page.rows, [third, second]);
+    let page = subject.store().conflicts(page.next, 2).await.unwrap();
+    assert_eq!((page.rows, page.next), (vec![first], None));
+}

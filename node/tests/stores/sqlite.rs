@@ -1,0 +1,146 @@
+//! The store in SQLite, written by the engine of a node that stands alone.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use opensecureconf_node::{
+    budget::CacheSizes,
+    cluster::{Boot, MemberName, Membership, Mode, Rules, Seq, Setup, Standing},
+    domain::{Clock, Content, Incarnation, Row, Timestamp},
+    metrics::StoreMetrics,
+    replica::{Replica, ReplicaSettings},
+    store::sqlite::OpenedDatabase,
+};
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+
+use crate::subject::Subject;
+
+/// Incarnations of databases: each has its own.
+static LIVES: AtomicI64 = AtomicI64::new(1);
+
+pub(crate) struct Sqlite {
+    folder: TempDir,
+    /// Tells another microsecond each time.
+    time: Arc<AtomicI64>,
+    replica: Replica,
+}
+
+impl Sqlite {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let time = Arc::new(AtomicI64::new(1_768_471_845_000_000));
+        Self {
+            replica: open(&folder, &time),
+            folder,
+            time,
+        }
+    }
+
+    /// Lets something happen to the database while no node has it open.
+    async fn between(&mut self, happens: impl FnOnce(&Connection)) {
+        self.replica.close().await;
+        happens(&Connection::open(self.folder.path().join(FILE)).unwrap());
+        self.replica = open(&self.folder, &self.time);
+    }
+}
+
+const FILE: &str = "configurations.db";
+
+fn open(folder: &TempDir, time: &Arc<AtomicI64>) -> Replica {
+    let incarnation = Incarnation::from_raw(LIVES.fetch_add(1, Ordering::Relaxed));
+    let database = OpenedDatabase::open(&folder.path().join(FILE), incarnation).unwrap();
+    let time = Arc::clone(time);
+    let settings = ReplicaSettings {
+        clock: Arc::new(move || Timestamp::from_micros(time.fetch_add(1, Ordering::Relaxed))),
+        caches: CacheSizes::SMALLEST,
+        min_free_bytes: 0,
+        metrics: StoreMetrics::unregistered().unwrap(),
+        engine: alone(),
+        outbox: tokio::sync::mpsc::unbounded_channel().0,
+    };
+    Replica::start(database, settings).unwrap()
+}
+
+fn alone() -> Setup {
+    Setup {
+        clustered: false,
+        name: MemberName::new("alone"),
+        boot: Boot::from_random(1),
+        cluster: String::new(),
+        mode: Mode::Replica,
+        release: String::new(),
+        salt: None,
+        may_make_salt: false,
+        grace: Setup::GRACE,
+        sync_interval: Duration::ZERO,
+        rules: Rules::ALL,
+        entropy: [0; 32],
+    }
+}
+
+impl Subject for Sqlite {
+    type Store = Replica;
+
+    fn store(&self) -> &Replica {
+        &self.replica
+    }
+
+    async fn another(&self) -> Self {
+        Self::new()
+    }
+
+    async fn restart(&mut self) {
+        self.between(|_| ()).await;
+    }
+
+    /// As the engine of a cluster's node does it, days later.
+    async fn forget_deletes(&mut self) {
+        self.between(|database| {
+            let latest = "SELECT max(seq) FROM entries WHERE token IS NULL";
+            let latest = database.query_row(latest, [], |row| row.get(0)).unwrap();
+            let membership = Membership {
+                name: MemberName::new("alone"),
+                mode: Mode::Replica,
+                founding: None,
+                standing: Standing::Blank,
+                purged: Seq::from_raw(latest),
+                purged_clock: Clock::default(),
+                inherited: Vec::new(),
+                forgiven: Vec::new(),
+                origin: None,
+                boot: (Boot::from_random(1), Seq::START),
+            };
+            let membership = serde_json::to_string(&membership).unwrap();
+            let keep = "INSERT OR REPLACE INTO meta (name, value) VALUES ('membership', ?1)";
+            database.execute(keep, [membership]).unwrap();
+            let forget = "DELETE FROM entries WHERE token IS NULL";
+            database.execute(forget, []).unwrap();
+        })
+        .await;
+    }
+
+    async fn set_aside(&mut self, losers: Vec<Row>) {
+        self.between(|database| {
+            for row in losers {
+                let values = params![
+                    row.identity.environment.as_str(),
+                    row.identity.key.as_str(),
+                    row.content.as_ref().map(Content::as_str),
+                    row.version.clock.raw(),
+                    row.version.incarnation.raw(),
+                    row.hash().0,
+                ];
+                let keep = "INSERT INTO conflicts (environment, key, token, created_at, updated_at, clock, incarnation, row_hash, clocks, seen_at) \
+                     VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, x'', 0)";
+                database.execute(keep, values).unwrap();
+            }
+        })
+        .await;
+    }
+}

@@ -1,0 +1,112 @@
+//! What running nodes prove of the API keys that they accept. Pure.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use hmac::{Hmac, KeyInit, Mac};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    cluster::certificates::has_files,
+    node::{AccessKey, NodeDetails},
+};
+
+/// No other code under the cluster key begins so.
+const PURPOSE: &[u8] = b"opensecureconf.io/api-key-proof";
+/// So many bytes of a code are shown.
+const SHOWN: usize = 8;
+
+/// What one running node proves by its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cluster) struct AcceptedKeys {
+    /// Its name.
+    pub(in crate::cluster) node: String,
+    /// A proof for each key that it accepts; `None` where it proves nothing.
+    pub(in crate::cluster) proofs: Option<BTreeSet<String>>,
+}
+
+/// What each node accepts that runs, or is about to. One that waits for anything else reads its files anew.
+pub(in crate::cluster) fn accepted(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<AcceptedKeys> {
+    pods.iter()
+        .filter(|(pod, _)| has_files(pod))
+        .map(|(pod, details)| AcceptedKeys {
+            node: pod.name_any(),
+            proofs: details
+                .as_ref()
+                .and_then(|details| details.api_keys.as_ref())
+                .map(|proofs| proofs.iter().cloned().collect()),
+        })
+        .collect()
+}
+
+/// What a node shows that accepts this key: the beginning of a code over its SHA-256 under the cluster key. A key of any length will do, so
+/// there always is one.
+pub(super) fn proof(cluster_key: &AccessKey, key: &[u8]) -> Option<String> {
+    let mut code = Hmac::<Sha256>::new_from_slice(&cluster_key.0).ok()?;
+    let length = u64::try_from(PURPOSE.len()).unwrap_or(u64::MAX);
+    code.update(&length.to_be_bytes());
+    code.update(PURPOSE);
+    code.update(&Sha256::digest(key));
+    let bytes = code.finalize().into_bytes();
+    let shown = bytes.iter().take(SHOWN);
+    Some(shown.fold(String::new(), |mut text, byte| {
+        // Writing to a String never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_proof_is_what_nodes_show() {
+        let cluster_key = AccessKey(b"the cluster key of the tests".to_vec());
+        // The node's own test has the same.
+        let shown = proof(&cluster_key, b"the clients' key");
+        assert_eq!(shown.as_deref(), Some("2c89f027a3f8d9ab"));
+    }
+
+    #[test]
+    fn who_does_not_answer_proves_nothing_and_who_does_not_run_need_not() {
+        let pod = |name: &str, state: &serde_json::Value| -> Pod {
+            let container = json!({ "name": "node", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+            let pod = json!({ "metadata": { "name": name }, "status": { "containerStatuses": [container] } });
+            serde_json::from_value(pod).unwrap()
+        };
+        let runs = json!({ "running": {} });
+        let told = NodeDetails {
+            api_keys: Some(vec!["b".to_owned(), "a".to_owned()]),
+            ..NodeDetails::default()
+        };
+        let pods = [
+            (pod("prod-0", &runs), Some(told)),
+            (pod("prod-1", &runs), Some(NodeDetails::default())),
+            (pod("prod-2", &runs), None),
+            (
+                pod(
+                    "prod-3",
+                    &json!({ "waiting": { "reason": "ImagePullBackOff" } }),
+                ),
+                None,
+            ),
+        ];
+        let proofs: Vec<_> = accepted(&pods)
+            .into_iter()
+            .map(|node| (node.node, node.proofs))
+            .collect();
+        let both = ["a".to_owned(), "b".to_owned()].into();
+        assert_eq!(
+            proofs,
+            [
+                ("prod-0".to_owned(), Some(both)),
+                ("prod-1".to_owned(), None),
+                ("prod-2".to_owned(), None)
+            ]
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! What is ordered of nodes and pods: who leaves, who is rebuilt, who is replaced.
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+
+use super::Judged;
+use crate::{
+    cluster::{
+        context::Context,
+        dereference::DereferencedObjects,
+        membership,
+        observe::Connection,
+        planned,
+        pod_creation::RefusedPod,
+        rebuild::{self, RebuildPlan},
+        reconcile::Error,
+        recovery::{self, ALL_NODES_FENCED},
+        rollout::{self, RolloutPlan},
+        settled::Mandate,
+        stalled::Stalled,
+        validate::ValidatedCluster,
+    },
+    node::NodeDetails,
+};
+
+/// Orders nodes what was decided, and tells what waits for somebody.
+pub(super) async fn order(
+    judged: &Judged<'_>,
+    found: &DereferencedObjects,
+    pods: &[(Pod, Option<NodeDetails>)],
+    planned: &planned::Planned,
+    (nodes, mandate): (Option<&Connection>, Mandate<'_>),
+    context: &Context,
+) -> Result<Option<Stalled>, Error> {
+    let Judged { cluster, valid, .. } = judged;
+    if valid.spec.paused {
+        return Ok(None);
+    }
+    let plan = &planned.membership;
+    if plan.has_orders() {
+        mandate.may_act()?;
+    }
+    let stalled = membership::act(cluster, valid, found, pods, plan, nodes, context).await;
+    let stalled = stalled.or_else(|| recovery::all_fenced(valid, pods));
+    Ok(stalled.or_else(|| planned.stalled()))
+}
+
+/// What was done about nodes that somebody wants anew.
+pub(super) struct Rebuild {
+    /// What is told of it.
+    pub(super) plan: RebuildPlan,
+    /// Whether anything was written, ordered or deleted, or tried in vain.
+    pub(super) tried: bool,
+}
+
+impl Rebuild {
+    fn not_tried(planned: &planned::Planned) -> Self {
+        Self {
+            plan: planned.rebuild.clone(),
+            tried: false,
+        }
+    }
+}
+
+/// Gives up volumes as far as that is decided, and notes on claims who lives on the others; nothing of a cluster that is held.
+pub(super) async fn rebuild(
+    is_free: bool,
+    judged: &Judged<'_>,
+    found: &DereferencedObjects,
+    pods: &[(Pod, Option<NodeDetails>)],
+    planned: &planned::Planned,
+    (nodes, mandate): (Option<&Connection>, Mandate<'_>),
+    context: &Context,
+) -> Result<Rebuild, Error> {
+    let Judged { cluster, valid, .. } = judged;
+    if !is_free {
+        return Ok(Rebuild::not_tried(planned));
+    }
+    let (claims, plan) = (&found.volumes, &planned.rebuild);
+    let ways = (nodes, mandate);
+    let carried_out = rebuild::carry_out(cluster, valid, claims, pods, plan, ways, context).await;
+    let rebuild = match carried_out {
+        Ok(tried) => Rebuild {
+            tried,
+            ..Rebuild::not_tried(planned)
+        },
+        Err(error) => match error.refusal().and_then(|words| plan.refused(valid, words)) {
+            Some(plan) => Rebuild { plan, tried: false },
+            None => return Err(error.into()),
+        },
+    };
+    let may_record = matches!(mandate, Mandate::Act);
+    let recorded = may_record && rebuild::record(&context.client, valid, claims, pods).await;
+    Ok(Rebuild {
+        tried: rebuild.tried || recorded,
+        ..rebuild
+    })
+}
+
+/// What is to be done about pods of another template, and whether it was tried; without a mandate it is only told.
+pub(super) async fn roll_out(
+    judged: &Judged<'_>,
+    set: Option<&StatefulSet>,
+    (pods, refused): (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
+    mandate: Option<Mandate<'_>>,
+    context: &Context,
+) -> Result<(RolloutPlan, bool), Error> {
+    let Judged {
+        cluster,
+        valid,
+        before,
+        ..
+    } = judged;
+    let plan = set.map_or(RolloutPlan::Finished, |set| {
+        rollout::plan_rollout(valid, set, (pods, refused), before, jiff::Timestamp::now())
+    });
+    let replaced = match mandate {
+        Some(mandate) => rollout::carry_out(cluster, valid, pods, &plan, mandate, context).await?,
+        None => false,
+    };
+    Ok((plan, replaced))
+}
+
+/// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template, nor do nodes of which none serves.
+pub(super) fn is_held(
+    valid: &ValidatedCluster,
+    stalled: Option<&Stalled>,
+    planned: &planned::Planned,
+) -> bool {
+    let holds = |stalled: &Stalled| {
+        stalled.reason != ALL_NODES_FENCED && Some(stalled) != planned.stalled().as_ref()
+    };
+    valid.spec.paused || stalled.is_some_and(holds)
+}
