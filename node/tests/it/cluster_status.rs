@@ -112,8 +112,9 @@ async fn the_status_of_a_node_beside_another_one() {
         Process::start(folders[number].path(), &settings)
     };
     let one = start(0, "one");
-    let blank = until(&one, "it found nobody", |details| {
-        details["unreachable_nodes"][0].is_object()
+    // Until it has reached itself, its own address is one of an unknown node.
+    let blank = until(&one, "it found itself and nobody else", |details| {
+        details["unknown_nodes"] == 1 && details["unreachable_nodes"][0].is_object()
     })
     .await;
     let of_blank: Value = serde_json::from_str(&blank).unwrap();
