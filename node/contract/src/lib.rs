@@ -10,6 +10,7 @@
 pub mod bootstrap;
 pub mod command;
 pub mod key_header;
+mod key_proof;
 mod logging;
 mod member_state;
 mod mode;
@@ -19,6 +20,7 @@ pub mod setting;
 pub mod status;
 mod write_ack;
 
+pub use key_proof::key_proof;
 pub use logging::{LogFormat, LogLevel};
 pub use member_state::MemberState;
 pub use mode::{Mode, UnknownMode};

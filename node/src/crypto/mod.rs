@@ -4,17 +4,15 @@
 
 mod cursor_key;
 mod data_key;
-mod key_proof;
 mod peer_proof;
 mod salt;
 mod token;
 mod user_key;
 
-pub use opensecureconf_contract::{Fingerprint, Salt};
+pub use opensecureconf_contract::{Fingerprint, Salt, key_proof};
 
 pub use cursor_key::CursorKey;
 pub use data_key::{DataKey, Iterations, Names, NotOpened, Unopened, derive};
-pub use key_proof::key_proof;
 pub use peer_proof::{BodyDigest, MessageCode, PeerProofKey, SignedAnswer, SignedRequest};
 pub use salt::{SaltDecision, SaltError, SaltPolicy, SaltSources, decide};
 pub use token::{canonical, token_time};

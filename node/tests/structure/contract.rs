@@ -3,7 +3,14 @@
 use std::{fs, path::Path};
 
 /// What the crate is made of, beside the standard library.
-const LIBRARIES: [&str; 5] = ["percent-encoding", "serde", "sha2", "thiserror", "zeroize"];
+const LIBRARIES: [&str; 6] = [
+    "hmac",
+    "percent-encoding",
+    "serde",
+    "sha2",
+    "thiserror",
+    "zeroize",
+];
 
 /// What it does not name: time, threads, files, the network, the environment.
 const IMPURE: [&str; 7] = [

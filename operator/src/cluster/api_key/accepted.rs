@@ -1,21 +1,16 @@
 //! What running nodes prove of the API keys that they accept. Pure.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::collections::BTreeSet;
 
-use hmac::{Hmac, KeyInit, Mac};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use opensecureconf_contract::key_proof;
 use sha2::{Digest, Sha256};
 
 use crate::{
     cluster::certificates::has_files,
     node::{AccessKey, NodeDetails},
 };
-
-/// No other code under the cluster key begins so.
-const PURPOSE: &[u8] = b"opensecureconf.io/api-key-proof";
-/// So many bytes of a code are shown.
-const SHOWN: usize = 8;
 
 /// What one running node proves by its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,21 +35,9 @@ pub(in crate::cluster) fn accepted(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<A
         .collect()
 }
 
-/// What a node shows that accepts this key: the beginning of a code over its SHA-256 under the cluster key. A key of any length will do, so
-/// there always is one.
+/// What a node shows that accepts this key.
 pub(super) fn proof(cluster_key: &AccessKey, key: &[u8]) -> Option<String> {
-    let mut code = Hmac::<Sha256>::new_from_slice(&cluster_key.0).ok()?;
-    let length = u64::try_from(PURPOSE.len()).unwrap_or(u64::MAX);
-    code.update(&length.to_be_bytes());
-    code.update(PURPOSE);
-    code.update(&Sha256::digest(key));
-    let bytes = code.finalize().into_bytes();
-    let shown = bytes.iter().take(SHOWN);
-    Some(shown.fold(String::new(), |mut text, byte| {
-        // Writing to a String never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    key_proof(&cluster_key.0, &Sha256::digest(key).into())
 }
 
 #[cfg(test)]
@@ -66,7 +49,7 @@ mod tests {
     #[test]
     fn a_proof_is_what_nodes_show() {
         let cluster_key = AccessKey(b"the cluster key of the tests".to_vec());
-        // The node's own test has the same.
+        // As the contract's own test has it.
         let shown = proof(&cluster_key, b"the clients' key");
         assert_eq!(shown.as_deref(), Some("2c89f027a3f8d9ab"));
     }
