@@ -199,26 +199,17 @@ impl Writer {
         None
     }
 
-    /// What the disk has room for. Where it does not tell, SQLite will.
+    /// What the disk has room for.
     fn room(&self) -> Room {
         let Surroundings {
             health,
             min_free_bytes,
             ..
         } = &self.around;
-        let look = || {
-            let space = self.database.disk_space();
-            space.map_or(Room::Everything, |space| {
-                match space.room(*min_free_bytes, 0) {
-                    Room::Deletes => space.room(*min_free_bytes, self.database.reusable_bytes()),
-                    room => room,
-                }
-            })
-        };
-        let mut room = look();
-        // What is overwritten when it is deleted goes through the log, whose space comes back when it is emptied.
-        if room == Room::Nothing && self.database.empty_log() {
-            room = look();
+        let mut room = self.database.room(*min_free_bytes);
+        // What is written, and what is overwritten when it is deleted, goes through the log: its space comes back when it is emptied.
+        if room != Room::Everything && self.database.has_log() && self.database.empty_log() {
+            room = self.database.room(*min_free_bytes);
         }
         if room == Room::Everything && health.get() == WriteHealth::DiskFull {
             health.set(WriteHealth::Accepting);

@@ -32,6 +32,14 @@ impl DiskSpace {
         })
     }
 
+    /// The space that is left when so many bytes of it are spoken for.
+    pub(crate) fn without(self, bytes: u64) -> Self {
+        Self {
+            free: self.free.saturating_sub(bytes),
+            ..self
+        }
+    }
+
     /// What of a wanted reserve (bytes) is kept free on this disk: at most a tenth of it.
     pub(crate) fn reserve(self, wanted: u64) -> u64 {
         wanted.min(self.total / 10)

@@ -1,6 +1,6 @@
 //! A disk that fills up, and one that fails: writes are refused, reads go on, nothing acknowledged is lost.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,10 +23,8 @@ async fn call(node: &Process, method: Method, path: &str, body: Option<Value>) -
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-#[tokio::test]
-async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
-    let folder = TempDir::new().unwrap();
-    // A disk of 8 MiB that only the node sees; it goes with the node.
+/// A node on a disk of 8 MiB that only the node sees; it goes with the node.
+fn on_a_small_disk(folder: &TempDir) -> Process {
     let command = osc_node(folder.path());
     let node = command.get_program().to_owned();
     let mut command = Command::new("unshare");
@@ -41,18 +39,35 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
         .env("OSC_API_KEY_REQUIRED", "true")
         .env("OSC_API_KEY", API_KEY)
         .env("OSC_DATABASE_PATH", "disk/configurations.db");
-    let mut node = Process::start_command(&mut command);
-    let value = "x".repeat(100_000);
+    Process::start_command(&mut command)
+}
+
+/// A file on that disk.
+fn filler(node: &Process, folder: &TempDir) -> PathBuf {
+    let root = format!("/proc/{}/root", node.id());
+    PathBuf::from(format!("{root}{}/disk/filler", folder.path().display()))
+}
+
+/// Creates entries until the node refuses one: the keys of those that it took, and the refusal.
+async fn create_until_refused(node: &Process, value: &str) -> (Vec<String>, (u16, Value)) {
     let mut acknowledged = Vec::new();
-    let refusal = loop {
+    loop {
         let key = format!("k{}", acknowledged.len());
         let body = json!({"key": key, "value": value});
-        match call(&node, Method::POST, "/configs", Some(body)).await {
+        match call(node, Method::POST, "/configs", Some(body)).await {
             (201, _) => acknowledged.push(key),
-            refusal => break refusal,
+            refusal => return (acknowledged, refusal),
         }
         assert!(acknowledged.len() < 100, "8 MiB do not hold this much");
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
+    let folder = TempDir::new().unwrap();
+    let mut node = on_a_small_disk(&folder);
+    let value = "x".repeat(100_000);
+    let (acknowledged, refusal) = create_until_refused(&node, &value).await;
     assert_eq!(refusal.0, 507);
     assert_eq!(
         refusal.1["detail"],
@@ -87,11 +102,7 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
         );
     }
     // Below the second floor not even deletes are safe.
-    let filler = format!(
-        "/proc/{}/root{}/disk/filler",
-        node.id(),
-        folder.path().display()
-    );
+    let filler = filler(&node, &folder);
     let mut file = fs::File::create(&filler).unwrap();
     while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
     drop(file);
@@ -119,6 +130,29 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
     );
     let (_, health) = call(&node, Method::GET, "/health", None).await;
     assert_eq!(health["writes"], "accepted");
+}
+
+#[tokio::test]
+async fn a_log_that_the_database_has_no_room_for_is_never_written() {
+    let folder = TempDir::new().unwrap();
+    let node = on_a_small_disk(&folder);
+    let value = "x".repeat(100_000);
+    // So little is left that everything would still be in the log when the disk is full.
+    fs::write(filler(&node, &folder), vec![0; 4 << 20]).unwrap();
+    let (acknowledged, refusal) = create_until_refused(&node, &value).await;
+    assert_eq!(refusal.0, 507);
+    for key in &acknowledged {
+        let path = format!("/configs/{key}");
+        assert_eq!(
+            call(&node, Method::DELETE, &path, None).await.0,
+            200,
+            "{key} of {}",
+            acknowledged.len()
+        );
+    }
+    let body = json!({"key": "again", "value": value});
+    let created = call(&node, Method::POST, "/configs", Some(body)).await;
+    assert_eq!(created.0, 201, "there is room again");
 }
 
 /// The library that makes the disk fail.

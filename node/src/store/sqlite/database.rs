@@ -1,6 +1,6 @@
 //! A database that is open, and the one connection that may write.
 
-use std::{io, path::Path, sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use rusqlite::Connection;
 
@@ -17,7 +17,7 @@ use crate::{
     budget::CacheSizes,
     crypto::Salt,
     domain::Incarnation,
-    store::{commits::Commits, disk::DiskSpace},
+    store::{commits::Commits, disk::Room},
 };
 
 /// An open database whose salt is not settled yet: rows can be counted, nothing can be read or written.
@@ -156,19 +156,46 @@ impl DatabaseWriter {
         emptied.is_some_and(|emptied| emptied.unwrap_or(false))
     }
 
-    /// What deleted entries left free inside the database, in bytes.
-    pub(crate) fn reusable_bytes(&self) -> u64 {
-        let pages: Option<i64> = self.connection.as_ref().and_then(|connection| {
-            let sql =
-                "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
-            connection.query_row(sql, [], |row| row.get(0)).ok()
-        });
-        pages.unwrap_or_default().unsigned_abs()
+    /// What the disk has room for; `reserve` (bytes) is kept free. Where the disk does not tell, SQLite will.
+    pub(crate) fn room(&self, reserve: u64) -> Room {
+        let Ok(space) = self.file.path().disk_space() else {
+            return Room::Everything;
+        };
+        let (_, log) = self.file.path().sizes();
+        if space.without(log).room(reserve, 0) == Room::Everything {
+            return Room::Everything;
+        }
+        // A log that finds no room in the database can never be emptied, and fills the disk for ever.
+        let space = space.without(self.growth());
+        match space.room(reserve, 0) {
+            Room::Deletes => space.room(reserve, self.reusable_bytes()),
+            room => room,
+        }
     }
 
-    /// The space of the disk that the database is on.
-    pub(crate) fn disk_space(&self) -> io::Result<DiskSpace> {
-        self.file.path().disk_space()
+    /// Whether the log has anything.
+    pub(crate) fn has_log(&self) -> bool {
+        self.file.path().sizes().1 > 0
+    }
+
+    /// How much the database file grows when the log is moved into it, in bytes.
+    fn growth(&self) -> u64 {
+        let (database, _) = self.file.path().sizes();
+        self.pages("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+            .saturating_sub(database)
+    }
+
+    /// What deleted entries left free inside the database, in bytes.
+    fn reusable_bytes(&self) -> u64 {
+        self.pages("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
+    }
+
+    fn pages(&self, sql: &str) -> u64 {
+        let bytes: Option<i64> = self
+            .connection
+            .as_ref()
+            .and_then(|connection| connection.query_row(sql, [], |row| row.get(0)).ok());
+        bytes.unwrap_or_default().unsigned_abs()
     }
 
     /// Moves the log into the database, and ends the connection.
