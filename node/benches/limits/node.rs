@@ -10,7 +10,7 @@ use std::{
 
 use opensecureconf_node::{
     budget::CacheSizes,
-    cluster::{AckLevel, Boot, Change, MemberName, Mode, Rules, Seen, Setup, Write},
+    cluster::{AckLevel, Change, Expected, MemberName, Mode, ProcessEpoch, Rules, Setup, Write},
     crypto::{DataKey, Iterations, Salt, SaltPolicy, UserKey, derive},
     domain::{ConfigKey, Environment, Identity, Incarnation, Timestamp},
     metrics::StoreMetrics,
@@ -140,7 +140,7 @@ async fn write(store: &Replica, n: usize, key: &DataKey, now: Timestamp) {
     };
     let write = Write {
         identity,
-        seen: Seen::Nothing,
+        seen: Expected::Nothing,
         named: None,
         change,
     };
@@ -151,7 +151,7 @@ fn standalone() -> Setup {
     Setup {
         clustered: false,
         name: MemberName::new("bench"),
-        boot: Boot::from_random(1),
+        boot: ProcessEpoch::from_random(1),
         cluster: String::new(),
         mode: Mode::Replica,
         release: String::new(),

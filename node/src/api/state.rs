@@ -24,7 +24,7 @@ use crate::{
     access::{AccessKeyTries, AccessKeys, UserKeyTries},
     budget::Budgets,
     cluster::{AckLevel, Mode},
-    config::{Config, CorsOrigins, Patience, PeerProofPolicy},
+    config::{Config, CorsOrigins, PeerProofPolicy, Timeouts},
     crypto::{CursorKey, Salt},
     entries::{Entries, Federation, Store},
     keys::KeyRing,
@@ -76,7 +76,7 @@ pub struct NodeState {
     /// Largest request body.
     pub max_body_bytes: usize,
     /// How long clients may take.
-    pub patience: Patience,
+    pub patience: Timeouts,
     /// What callers may take of the memory.
     pub budgets: Budgets,
     /// Answers that clients have not taken yet.

@@ -26,7 +26,7 @@ pub(super) struct WaitingWrites(Vec<Waiting>);
 
 /// Whom a write waits for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Audience {
+pub(super) struct AckTargets {
     /// Incarnations that must hold it.
     pub(super) members: BTreeSet<Incarnation>,
     /// Listed nodes whose incarnation nobody knows: they count, and cannot acknowledge.
@@ -41,10 +41,10 @@ impl WaitingWrites {
         mut written: Written,
         (identity, seq): (Identity, Seq),
         level: AckLevel,
-        audience: Audience,
+        audience: AckTargets,
         now: Duration,
     ) -> Option<(ReplyId, Written)> {
-        let Audience { members, unknown } = audience;
+        let AckTargets { members, unknown } = audience;
         written.wanted = 1 + members.len() + unknown;
         if members.is_empty() {
             return Some((reply, written));

@@ -7,7 +7,7 @@ use crate::domain::Incarnation;
 
 /// Who has the value of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
+pub enum ValueLocation {
     /// This node.
     Here,
     /// That member.
@@ -43,9 +43,9 @@ pub struct Heads(BTreeMap<Incarnation, Seq>);
 
 impl View {
     /// Who has the values of a version that this database wrote.
-    pub fn holder(&self, writer: Incarnation) -> Holder {
+    pub fn holder(&self, writer: Incarnation) -> ValueLocation {
         if writer == self.incarnation {
-            return Holder::Here;
+            return ValueLocation::Here;
         }
         let known = self.members.iter().find(|member| {
             // One that has left may still come back with what it has.
@@ -58,20 +58,20 @@ impl View {
                 address: Some(address),
                 keeps_seals,
                 ..
-            }) => Holder::At(Place {
+            }) => ValueLocation::At(Place {
                 name: name.clone(),
                 address: address.clone(),
                 keeps_seals: *keeps_seals,
             }),
-            Some(member) => Holder::Silent {
+            Some(member) => ValueLocation::Silent {
                 name: member.name.clone(),
             },
             None => {
                 let names = self.perhaps_holding();
                 if names.is_empty() {
-                    Holder::Gone
+                    ValueLocation::Gone
                 } else {
-                    Holder::Unclear { names }
+                    ValueLocation::Unclear { names }
                 }
             }
         }
@@ -177,25 +177,25 @@ mod tests {
     #[test]
     fn a_reachable_owner_is_asked_and_a_silent_one_is_named() {
         let view = view(vec![member(2, true), member(3, false)]);
-        assert_eq!(view.holder(life(1)), Holder::Here);
+        assert_eq!(view.holder(life(1)), ValueLocation::Here);
         let place = Place {
             name: "n2".into(),
             address: Address::new("n2:9000"),
             keeps_seals: true,
         };
-        assert_eq!(view.holder(life(2)), Holder::At(place));
-        let silent = Holder::Silent { name: "n3".into() };
+        assert_eq!(view.holder(life(2)), ValueLocation::At(place));
+        let silent = ValueLocation::Silent { name: "n3".into() };
         assert_eq!(view.holder(life(3)), silent);
         assert_eq!(view.not_heard(), ["n3"]);
     }
 
     #[test]
     fn a_value_is_lost_only_when_nobody_can_have_taken_it_back() {
-        let unclear = |names: &[&str]| Holder::Unclear {
+        let unclear = |names: &[&str]| ValueLocation::Unclear {
             names: names.iter().map(ToString::to_string).collect(),
         };
         let all_heard = view(vec![member(2, true), member(3, true)]);
-        assert_eq!(all_heard.holder(life(9)), Holder::Gone);
+        assert_eq!(all_heard.holder(life(9)), ValueLocation::Gone);
         let one_silent = view(vec![member(2, true), member(3, false)]);
         assert_eq!(one_silent.holder(life(9)), unclear(&["n3"]));
         let mut busy = all_heard;
@@ -207,7 +207,7 @@ mod tests {
     fn the_value_of_one_that_has_left_is_not_lost_before_it_is_removed() {
         let mut left = member(2, true);
         (left.state, left.counts, left.reachable) = (MemberState::Left, false, false);
-        let silent = Holder::Silent { name: "n2".into() };
+        let silent = ValueLocation::Silent { name: "n2".into() };
         assert_eq!(view(vec![left]).holder(life(2)), silent);
     }
 

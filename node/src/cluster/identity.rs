@@ -86,9 +86,9 @@ impl fmt::Display for Address {
 /// A random number made at each start of a process: how a node finds itself in a list of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Boot(u64);
+pub struct ProcessEpoch(u64);
 
-impl Boot {
+impl ProcessEpoch {
     /// A boot id from random bits.
     pub fn from_random(bits: u64) -> Self {
         Self(bits >> 1)
@@ -108,16 +108,16 @@ impl Boot {
 /// The random id that a cluster gets when it is founded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct FoundingId(u64);
+pub struct ClusterUid(u64);
 
-impl FoundingId {
+impl ClusterUid {
     /// A founding id from random bits.
     pub fn from_random(bits: u64) -> Self {
         Self(bits >> 1)
     }
 }
 
-impl fmt::Display for FoundingId {
+impl fmt::Display for ClusterUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }

@@ -5,12 +5,12 @@
 //! Time, randomness, storage and transport come from outside: the same code runs in a node and in the simulator.
 
 mod acknowledgement;
-mod contacts;
 mod digest;
 mod directory;
 mod engine;
 mod identity;
 mod merge;
+mod peer_table;
 mod protocol;
 mod refusal;
 mod roster;
@@ -20,18 +20,18 @@ mod tables;
 pub use opensecureconf_contract::{AckLevel, MemberState, Mode, status::FenceReason};
 
 pub use digest::{Bucket, Cutoff, Digest, Scan, WireDigest};
-pub use directory::{Heads, Holder, Place};
+pub use directory::{Heads, Place, ValueLocation};
 pub use engine::{
-    Change, DigestView, Engine, Event, ExchangeId, Input, LoadError, MemberView, Now, Output,
-    OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId, Seen, Setup, View, Write, WriteRefusal,
+    AdminOrder, AdminOutcome, AdminRefusal, Change, DigestView, Engine, Event, ExchangeId,
+    Expected, Input, LoadError, MemberView, Now, Output, ReplyId, Setup, View, Write, WriteRefusal,
     Written,
 };
-pub use identity::{Address, Boot, FoundingId, MemberName, Seq};
+pub use identity::{Address, ClusterUid, MemberName, ProcessEpoch, Seq};
 pub use merge::{Merge, merge};
 pub use protocol::{
-    Answer, DamagedValue, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, FoundValue, HandedOver, Hello,
+    Answer, DamagedValue, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, FoundValue, HandedOver,
     IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry, NewValue, OwnersWrite,
-    Protocol, Question, Request, SnapshotHead, VALUES_PATH, ValueAnswer, ValueRefusal,
+    PeerInfo, Protocol, Question, Request, SnapshotHead, VALUES_PATH, ValueAnswer, ValueRefusal,
     ValueRequest, WireIdentity, WireRow, WireSalt,
 };
 pub use refusal::Refusal;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cursor, FoundingId, Mode, Roster};
+use super::{ClusterUid, Cursor, Mode, Roster};
 
 /// Why a node refuses another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub enum Refusal {
     /// Another founding.
     OtherFounding {
         /// The refusing node's.
-        mine: FoundingId,
+        mine: ClusterUid,
     },
     /// Another salt.
     OtherSalt {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Boot, FenceReason, FoundingId, MemberName, Mode, Roster, Seq};
+use super::{ClusterUid, FenceReason, MemberName, Mode, ProcessEpoch, Roster, Seq};
 use crate::{
     crypto::Salt,
     domain::{Clock, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
@@ -145,7 +145,7 @@ pub struct Cursor {
     /// How far this node holds the member's feed.
     pub received: Seq,
     /// The member's boot when that was received.
-    pub boot: Boot,
+    pub boot: ProcessEpoch,
     /// How far the member holds this node's feed.
     pub acknowledged: Seq,
 }
@@ -185,7 +185,7 @@ pub struct Membership {
     #[serde(default)]
     pub mode: Mode,
     /// The cluster's founding; `None` while blank.
-    pub founding: Option<FoundingId>,
+    pub founding: Option<ClusterUid>,
     /// What it is.
     pub standing: Standing,
     /// The highest sequence of a purged tombstone.
@@ -201,7 +201,7 @@ pub struct Membership {
     /// Where its rows came from, if by snapshot.
     pub origin: Option<SnapshotOrigin>,
     /// The last sequence when the current boot began, and that boot.
-    pub boot: (Boot, Seq),
+    pub boot: (ProcessEpoch, Seq),
 }
 
 impl Membership {

@@ -24,7 +24,7 @@ pub(crate) use flags::flag;
 pub use layers::{Layers, UsageError};
 pub use listening::{ClientHttps, CorsOrigins, TlsFiles};
 pub use lists::ListBounds;
-pub use patience::Patience;
+pub use patience::Timeouts;
 pub use peers::{PeerAddress, PeerList, PeerProofPolicy};
 pub use settings::{SETTINGS, Setting};
 
@@ -117,7 +117,7 @@ pub struct Config {
     /// Whether the end of standard input is a signal to stop.
     pub stop_on_stdin_eof: bool,
     /// How long clients may take.
-    pub patience: Patience,
+    pub patience: Timeouts,
     /// What was set but has no effect, one line each.
     pub ineffective: Vec<String>,
     /// What protects less than it seems to, one line each.
@@ -245,9 +245,9 @@ impl Config {
                 .unwrap_or_default(),
             drain: Duration::from_secs(drain.unwrap_or_default()),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
-            patience: Patience {
+            patience: Timeouts {
                 idle: Duration::from_secs(idle.unwrap_or(75)),
-                ..Patience::default()
+                ..Timeouts::default()
             },
             ineffective: values.ineffective(),
             weak: if api_key_required {

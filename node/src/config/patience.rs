@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// After these times a client is not worth its connection, or the connection to the database that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// Until the headers of a request are there, from their first byte; of the first one from the beginning.
     pub headers: Duration,
     /// Until the body of a client must arrive at its rate.
@@ -23,7 +23,7 @@ pub struct Patience {
     pub rest: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             headers: Duration::from_secs(10),

@@ -2,7 +2,7 @@
 
 use super::{Entries, Error, Session};
 use crate::{
-    cluster::{AckLevel, Change, Holder, NewValue, Seen, Write, Written},
+    cluster::{AckLevel, Change, Expected, NewValue, ValueLocation, Write, Written},
     domain::{Clock, Identity, Row},
     store::{EntryStore, WriteError},
 };
@@ -21,9 +21,9 @@ pub(crate) struct WriteTerms {
 
 /// Counts how often a change was tried over an entry that others change too.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(usize);
+pub(crate) struct RetryBudget(usize);
 
-impl Attempts {
+impl RetryBudget {
     /// One more; refused when it is enough. Where every try goes through another node, others may win for ever.
     pub(crate) fn again(&mut self, entries: &Entries) -> Result<(), Error> {
         self.0 += 1;
@@ -41,8 +41,11 @@ impl Session<'_> {
             return true;
         };
         match federation.replica.view().holder(row.version.incarnation) {
-            Holder::At(place) => place.keeps_seals,
-            Holder::Here | Holder::Silent { .. } | Holder::Gone | Holder::Unclear { .. } => true,
+            ValueLocation::At(place) => place.keeps_seals,
+            ValueLocation::Here
+            | ValueLocation::Silent { .. }
+            | ValueLocation::Gone
+            | ValueLocation::Unclear { .. } => true,
         }
     }
 
@@ -59,20 +62,22 @@ impl Session<'_> {
         {
             match federation.replica.view().holder(row.version.incarnation) {
                 // Whoever would lose the seal gets a value that needs none.
-                Holder::At(place)
+                ValueLocation::At(place)
                     if !place.keeps_seals && put.as_ref().is_some_and(|put| put.seal.is_some()) =>
                 {
                     return Ok(None);
                 }
-                Holder::At(place) => {
+                ValueLocation::At(place) => {
                     return self.write_at(federation, &place, row, put, terms).await;
                 }
-                Holder::Silent { name } => return Err(Error::MissingNodes { nodes: vec![name] }),
+                ValueLocation::Silent { name } => {
+                    return Err(Error::MissingNodes { nodes: vec![name] });
+                }
                 // A value of an earlier life is here.
-                Holder::Here | Holder::Gone | Holder::Unclear { .. } => {}
+                ValueLocation::Here | ValueLocation::Gone | ValueLocation::Unclear { .. } => {}
             }
         }
-        self.commit(&row.identity, Seen::of(Some(row)), put.into(), terms)
+        self.commit(&row.identity, Expected::of(Some(row)), put.into(), terms)
             .await
     }
 
@@ -80,7 +85,7 @@ impl Session<'_> {
     pub(crate) async fn commit(
         &self,
         identity: &Identity,
-        seen: Seen,
+        seen: Expected,
         change: Change,
         WriteTerms { level, named }: WriteTerms,
     ) -> Result<Option<Written>, Error> {

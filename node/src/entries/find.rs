@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Entries, Error, Federation, Session};
 use crate::{
-    cluster::{Holder, Seen},
+    cluster::{Expected, ValueLocation},
     domain::{Content, Identity, Row, Version},
     store::EntryStore,
 };
@@ -70,12 +70,12 @@ impl Session<'_> {
                 return Ok(Found::Lost(known.version));
             };
             let place = match federation.replica.view().holder(known.version.incarnation) {
-                Holder::At(place) => place,
+                ValueLocation::At(place) => place,
                 // Perhaps it was written between the reading of the row and of the value.
-                Holder::Here => continue,
-                Holder::Gone => return Ok(Found::Lost(known.version)),
-                Holder::Silent { name } => return Err(partial.missing(identity, vec![name])),
-                Holder::Unclear { names } => return Err(partial.missing(identity, names)),
+                ValueLocation::Here => continue,
+                ValueLocation::Gone => return Ok(Found::Lost(known.version)),
+                ValueLocation::Silent { name } => return Err(partial.missing(identity, vec![name])),
+                ValueLocation::Unclear { names } => return Err(partial.missing(identity, names)),
             };
             silent = vec![place.name.clone()];
             let Some(found) = self.ask_for(&place, identity).await? else {
@@ -128,25 +128,29 @@ impl Session<'_> {
     }
 
     /// Refuses a name that is taken; tells what may be created over where it is not.
-    pub(crate) async fn free_name(&self, identity: &Identity) -> Result<Seen, Error> {
+    pub(crate) async fn free_name(&self, identity: &Identity) -> Result<Expected, Error> {
         let row = self.store.find(identity).await?;
         let Some(row) = row.filter(|row| !row.is_tombstone()) else {
-            return Ok(Seen::NothingLive);
+            return Ok(Expected::NothingLive);
         };
         if let Some(federation) = &self.federation
             && is_elsewhere(&row)
         {
             match federation.replica.view().holder(row.version.incarnation) {
                 // Where it was written between the reading of the row and of the value, the commit finds another version.
-                Holder::Here | Holder::Gone => return Ok(Seen::Lost(row.version)),
-                Holder::Unclear { names } => return Err(Error::MissingNodes { nodes: names }),
+                ValueLocation::Here | ValueLocation::Gone => {
+                    return Ok(Expected::Lost(row.version));
+                }
+                ValueLocation::Unclear { names } => {
+                    return Err(Error::MissingNodes { nodes: names });
+                }
                 // A disk that lost a value does not lock its name. Where the owner does not tell, the directory's word stands.
-                Holder::At(_) => {
+                ValueLocation::At(_) => {
                     if let Ok(Found::Lost(version)) = self.find(identity, Partial::Deny).await {
-                        return Ok(Seen::Lost(version));
+                        return Ok(Expected::Lost(version));
                     }
                 }
-                Holder::Silent { .. } => {}
+                ValueLocation::Silent { .. } => {}
             }
         }
         Err(Error::AlreadyExists(identity.clone()))

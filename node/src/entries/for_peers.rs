@@ -7,8 +7,8 @@ use futures::future::join_all;
 use super::{Error, Session};
 use crate::{
     cluster::{
-        AckLevel, Change, HandedOver, OwnersWrite, Seen, ValueAnswer, ValueRefusal, WireIdentity,
-        Write,
+        AckLevel, Change, Expected, HandedOver, OwnersWrite, ValueAnswer, ValueRefusal,
+        WireIdentity, Write,
     },
     domain::{Content, Row},
     log::logged_name,
@@ -60,7 +60,7 @@ impl Session<'_> {
         let written = identity.clone();
         let write = Write {
             identity,
-            seen: Seen::Version(over),
+            seen: Expected::Version(over),
             named,
             change: put.into(),
         };
@@ -96,7 +96,7 @@ impl Session<'_> {
         };
         let write = Write {
             identity,
-            seen: Seen::Version(value.version),
+            seen: Expected::Version(value.version),
             named: None,
             change: Change::Adopt { token: value.token },
         };

@@ -2,7 +2,7 @@
 
 use super::{Error, Session};
 use crate::{
-    cluster::{AckLevel, Change, ImportOutcome, ImportedEntry, Seen, Write},
+    cluster::{AckLevel, Change, Expected, ImportOutcome, ImportedEntry, Write},
     crypto::token_time,
     domain::{Category, Identity},
     store::{EntryStore, WriteError},
@@ -41,7 +41,7 @@ impl Session<'_> {
             }
             let write = Write {
                 identity: identity.clone(),
-                seen: Seen::NothingLive,
+                seen: Expected::NothingLive,
                 named: None,
                 change: Change::Bring {
                     category: category.clone().flatten(),

@@ -22,16 +22,16 @@ mod scatter_gather;
 mod session;
 mod store;
 
-pub(crate) use commit::{Attempts, WriteTerms};
+pub(crate) use commit::{RetryBudget, WriteTerms};
 pub(crate) use error::Error;
 pub(crate) use find::{Found, Partial};
 pub use home_node::Federation;
-pub(crate) use scatter_gather::Gathering;
+pub(crate) use scatter_gather::ScatterGather;
 pub(crate) use session::Session;
 pub use store::Store;
 
 use crate::{
-    cluster::{FoundingId, Mode},
+    cluster::{ClusterUid, Mode},
     domain::Principal,
     metrics::ClusterMetrics,
 };
@@ -74,7 +74,7 @@ impl Entries {
     }
 
     /// Whether this node belongs to the federated cluster of that founding.
-    pub(crate) fn is_of(&self, founding: FoundingId) -> bool {
+    pub(crate) fn is_of(&self, founding: ClusterUid) -> bool {
         let federation = self.federation.as_ref();
         federation.is_some_and(|here| here.replica.view().founding == Some(founding))
     }

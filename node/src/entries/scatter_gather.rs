@@ -11,7 +11,7 @@ use futures::future::join_all;
 
 use super::{Entries, Session, find::is_elsewhere};
 use crate::{
-    cluster::{Holder, Place, View},
+    cluster::{Place, ValueLocation, View},
     domain::{Category, Identity, Principal, Row},
     store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection},
 };
@@ -22,7 +22,7 @@ const PART: usize = 256;
 const SMALL_PART: usize = 32;
 
 /// Reads lists, and notes what could not be had.
-pub(crate) struct Gathering {
+pub(crate) struct ScatterGather {
     entries: Entries,
     principal: Principal,
     /// `None` where every node has every value.
@@ -35,7 +35,7 @@ pub(crate) struct Gathering {
     pub(crate) lost: usize,
 }
 
-impl Gathering {
+impl ScatterGather {
     pub(crate) fn new(session: Session<'_>, limit: Option<usize>, missing: Vec<String>) -> Self {
         Self {
             view: session.federation.as_ref().map(|it| it.replica.view()),
@@ -102,10 +102,12 @@ impl Gathering {
         };
         for row in rows.iter().filter(|row| is_elsewhere(row)) {
             match view.holder(row.version.incarnation) {
-                Holder::At(place) => wanted.entry(place).or_default().push(row.identity.clone()),
-                Holder::Silent { name } => drop(self.missing.insert(name)),
-                Holder::Unclear { names } => self.missing.extend(names),
-                Holder::Here | Holder::Gone => self.lost += 1,
+                ValueLocation::At(place) => {
+                    wanted.entry(place).or_default().push(row.identity.clone());
+                }
+                ValueLocation::Silent { name } => drop(self.missing.insert(name)),
+                ValueLocation::Unclear { names } => self.missing.extend(names),
+                ValueLocation::Here | ValueLocation::Gone => self.lost += 1,
             }
         }
         let mut had = BTreeMap::new();

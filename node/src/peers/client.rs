@@ -24,7 +24,7 @@ use super::{
 use crate::{
     access::AccessKeys,
     budget::{Pool, ROOM_WAIT, Reservation},
-    cluster::{Address, Answer, Boot, EXCHANGE_PATH, Envelope, Request},
+    cluster::{Address, Answer, EXCHANGE_PATH, Envelope, ProcessEpoch, Request},
     config::{PeerAddress, PeerProofPolicy},
     crypto::{BodyDigest, PeerProofKey, SignedAnswer, SignedRequest},
     tls::Identity,
@@ -56,7 +56,7 @@ pub struct Caller {
     /// The node's name, which the others' logs may show; none for a program beside a node.
     pub name: Option<String>,
     /// This process.
-    pub boot: Boot,
+    pub boot: ProcessEpoch,
     /// What it signs with: the first of them.
     pub cluster_keys: AccessKeys,
     /// Whether it may show the key itself.

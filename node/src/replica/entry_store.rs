@@ -77,7 +77,9 @@ impl EntryStore for Replica {
         let health = self.write_health.get();
         if health == WriteHealth::DiskFull
             && let Ok(space) = self.reader.disk_space()
-            && space.without(self.reader.sizes().1).room(self.min_free_bytes, 0)
+            && space
+                .without(self.reader.sizes().1)
+                .room(self.min_free_bytes, 0)
                 == Room::Everything
         {
             self.write_health.set(WriteHealth::Accepting);

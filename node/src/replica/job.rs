@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use crate::{
     budget::Reservation,
     cluster::{
-        AckLevel, Address, Answer, Digest, Envelope, ExchangeId, Input, OwnerAnswer, OwnerOrder,
-        OwnerRefusal, ReplyId, Request, Write, WriteRefusal, Written,
+        AckLevel, Address, AdminOrder, AdminOutcome, AdminRefusal, Answer, Digest, Envelope,
+        ExchangeId, Input, ReplyId, Request, Write, WriteRefusal, Written,
     },
     domain::Identity,
     store::WriteError,
@@ -32,8 +32,8 @@ pub(super) enum Job {
     },
     Scanned(ExchangeId, Option<Box<Digest>>),
     Order(
-        OwnerOrder,
-        oneshot::Sender<Result<OwnerAnswer, OwnerRefusal>>,
+        AdminOrder,
+        oneshot::Sender<Result<AdminOutcome, AdminRefusal>>,
     ),
     Listed(Vec<Address>),
     /// A reader found a row that does not fit its hash.
@@ -51,7 +51,7 @@ pub(super) enum Job {
 enum Waiter {
     Write(oneshot::Sender<Result<Written, WriteError>>),
     Request(oneshot::Sender<Envelope<Answer>>),
-    Order(oneshot::Sender<Result<OwnerAnswer, OwnerRefusal>>),
+    Order(oneshot::Sender<Result<AdminOutcome, AdminRefusal>>),
 }
 
 /// Everybody who waits, by the id that the engine knows.
@@ -134,7 +134,7 @@ impl Waiters {
         }
     }
 
-    pub(super) fn done(&mut self, id: ReplyId, result: Result<OwnerAnswer, OwnerRefusal>) {
+    pub(super) fn done(&mut self, id: ReplyId, result: Result<AdminOutcome, AdminRefusal>) {
         if let Some(Waiter::Order(reply)) = self.waiting.remove(&id) {
             let _ = reply.send(result);
         }

@@ -20,7 +20,7 @@ use writer::Writer;
 use crate::{
     budget::{CacheSizes, Reservation},
     cluster::{
-        Address, Answer, Digest, Envelope, ExchangeId, Now, OwnerAnswer, OwnerOrder, OwnerRefusal,
+        Address, AdminOrder, AdminOutcome, AdminRefusal, Answer, Digest, Envelope, ExchangeId, Now,
         Request, Setup, View,
     },
     domain::{Incarnation, Timestamp},
@@ -148,8 +148,8 @@ impl Replica {
     /// Carries an order of the cluster's owner out.
     pub async fn order(
         &self,
-        order: OwnerOrder,
-    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, Ended> {
+        order: AdminOrder,
+    ) -> Result<Result<AdminOutcome, AdminRefusal>, Ended> {
         let (reply, done) = oneshot::channel();
         self.ask(Job::Order(order, reply)).await?;
         done.await.map_err(|_| Ended)

@@ -103,7 +103,7 @@ impl Writer {
                 };
             }
             if !batch.is_empty() {
-                self.take(batch);
+                self.process_batch(batch);
             }
             if tidy {
                 self.database.tidy();
@@ -114,7 +114,7 @@ impl Writer {
 
     fn close(mut self, closing: Vec<oneshot::Sender<()>>) {
         let abandoned = self.engine.abandon();
-        self.let_go(abandoned);
+        self.dispatch(abandoned);
         self.database.close();
         // The lock must be free before anybody hears that the store is closed.
         drop(self);
@@ -124,7 +124,7 @@ impl Writer {
     }
 
     /// Takes a batch of jobs through the engine in one transaction.
-    fn take(&mut self, batch: Vec<Job>) {
+    fn process_batch(&mut self, batch: Vec<Job>) {
         let room = self.room();
         self.engine.observe(
             self.around.live_entries.load(Ordering::Relaxed),
@@ -167,11 +167,11 @@ impl Writer {
                     .any(|output| matches!(output, Output::Event(_)));
                 // Whoever gets an answer must see what it tells of.
                 if look && self.setup.clustered {
-                    self.show();
+                    self.publish_view();
                 }
-                self.let_go(outputs);
+                self.dispatch(outputs);
             }
-            Err(error) => self.give_up(&error, writes),
+            Err(error) => self.abort_batch(&error, writes),
         }
         drop(rooms);
         for reply in lookers {
@@ -221,7 +221,7 @@ impl Writer {
     fn transaction(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, WriteError> {
         let now = self.around.now();
         if !self.database.is_open() {
-            self.start_over(now)?;
+            self.reset(now)?;
         }
         let live = self.around.live_entries.load(Ordering::Relaxed);
         let mut tables = self.database.tables().ok_or(WriteError::Closed)?;
@@ -243,7 +243,7 @@ impl Writer {
     }
 
     /// Opens the database again after a failure, with an engine that knows only what is durable.
-    fn start_over(&mut self, now: Now) -> Result<(), WriteError> {
+    fn reset(&mut self, now: Now) -> Result<(), WriteError> {
         let failed = |error: &dyn std::fmt::Display| WriteError::Failed(error.to_string());
         self.database.reopen().map_err(|error| failed(&error))?;
         let mut tables = self.database.tables().ok_or(WriteError::Closed)?;
@@ -262,7 +262,7 @@ impl Writer {
     }
 
     /// Ends a transaction that failed: nothing of it is answered as if it stood.
-    fn give_up(&mut self, error: &WriteError, writes: usize) {
+    fn abort_batch(&mut self, error: &WriteError, writes: usize) {
         // A disk that does not work fails every tick; it is enough to say so once, and to whoever writes.
         if writes > 0 || self.around.health.get() == WriteHealth::Accepting {
             tracing::error!(error = %error, writes, "write_failed");
@@ -278,10 +278,10 @@ impl Writer {
         self.waiters.failed(error);
         // Writes of earlier transactions are durable, whoever else holds them.
         let abandoned = self.engine.abandon();
-        self.let_go(abandoned);
+        self.dispatch(abandoned);
     }
 
-    fn let_go(&mut self, outputs: Vec<Output>) {
+    fn dispatch(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
                 Output::Written { reply, result } => self.waiters.written(reply, result),
@@ -295,7 +295,7 @@ impl Writer {
         }
     }
 
-    fn show(&self) {
+    fn publish_view(&self) {
         let view = self.engine.view(self.around.now());
         self.around.view.send_if_modified(|shown| {
             let news = **shown != view;

@@ -9,7 +9,7 @@ use super::listeners::StartIdentities;
 use crate::{
     api::{Node, Opener},
     budget::Pool,
-    cluster::{Boot, MemberName, Mode},
+    cluster::{MemberName, Mode, ProcessEpoch},
     config::{Config, PeerList},
     crypto::{Iterations, Salt},
     entries::Federation,
@@ -47,7 +47,7 @@ impl ClusterLink {
     /// The link of a node that is meant for a cluster; nothing for one that stands alone.
     pub(crate) fn new(
         config: &Config,
-        boot: Boot,
+        boot: ProcessEpoch,
         pool: Pool,
         outputs: Outputs,
         iterations: Iterations,

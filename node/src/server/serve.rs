@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{Node, NodeState, RunningParts},
     budget::Budgets,
-    cluster::{Boot, MemberName, MemberState, Mode, Rules, Setup},
+    cluster::{MemberName, MemberState, Mode, ProcessEpoch, Rules, Setup},
     config::{Config, UsageError},
     crypto::{Iterations, Salt},
     domain::{Incarnation, Timestamp},
@@ -62,7 +62,7 @@ impl BoundNode {
         }
         let tls = Arc::new(TlsStatus::default());
         let (certificates, identities) = Listeners::certificates(&config, &tls, &metrics.files)?;
-        let boot = Boot::from_random(u64::from_le_bytes(random()?));
+        let boot = ProcessEpoch::from_random(u64::from_le_bytes(random()?));
         let opened = open_store(&config, boot, Arc::clone(&clock), metrics.store.clone())?;
         let OpenedStore {
             store,
@@ -200,7 +200,7 @@ struct OpenedStore {
 
 fn open_store(
     config: &Config,
-    boot: Boot,
+    boot: ProcessEpoch,
     clock: WallClock,
     metrics: StoreMetrics,
 ) -> anyhow::Result<OpenedStore> {
@@ -233,7 +233,7 @@ fn open_store(
 }
 
 /// What the engine needs to know of the settings.
-fn engine_setup(config: &Config, boot: Boot, salt: Option<Salt>) -> anyhow::Result<Setup> {
+fn engine_setup(config: &Config, boot: ProcessEpoch, salt: Option<Salt>) -> anyhow::Result<Setup> {
     let cluster = config.cluster.as_ref();
     Ok(Setup {
         clustered: cluster.is_some(),

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::{air::Fate, owner::Discipline, world::World};
+use crate::{air::Delivery, owner::AdminStrategy, world::World};
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     /// A node asks another one what it has to ask.
-    Asks(usize, usize, Fate),
+    Asks(usize, usize, Delivery),
     /// Something late arrives.
     LateArrives(usize),
     /// A second passes; whoever was asked in vain notices.
@@ -27,13 +27,13 @@ pub(crate) enum Action {
     OwnerTellsAndNodeCrashesAfterCommit(usize),
 }
 
-const FAULTS: [Fate; 6] = [
-    Fate::AnswerIsLost,
-    Fate::AskedCrashesAfterCommit,
-    Fate::AskerCrashesAfterCommit,
-    Fate::RequestIsLate,
-    Fate::AnswerIsLate,
-    Fate::RequestArrivesAgainLater,
+const FAULTS: [Delivery; 6] = [
+    Delivery::AnswerIsLost,
+    Delivery::AskedCrashesAfterCommit,
+    Delivery::AskerCrashesAfterCommit,
+    Delivery::RequestIsLate,
+    Delivery::AnswerIsLate,
+    Delivery::RequestArrivesAgainLater,
 ];
 
 /// Long enough that nobody counts as alive.
@@ -42,7 +42,7 @@ const SILENCE: u32 = 3;
 impl Action {
     pub(crate) fn is_fault(self) -> bool {
         match self {
-            Self::Asks(_, _, fate) => fate != Fate::Arrives,
+            Self::Asks(_, _, fate) => fate != Delivery::Arrives,
             Self::Silence
             | Self::Crashes(_)
             | Self::FailsToCommit(_)
@@ -79,7 +79,7 @@ impl World {
         ];
         for asker in nodes.clone().filter(up) {
             for asked in nodes.clone().filter(|asked| *asked != asker) {
-                actions.push(Action::Asks(asker, asked, Fate::Arrives));
+                actions.push(Action::Asks(asker, asked, Delivery::Arrives));
                 if up(&asked) {
                     actions.extend(FAULTS.map(|fate| Action::Asks(asker, asked, fate)));
                 }
@@ -126,7 +126,7 @@ impl World {
 
     fn owner_may(&self, action: Action) -> bool {
         let needs_memory =
-            self.owner.mark.is_none() || self.beginning.discipline != Discipline::First;
+            self.owner.mark.is_none() || self.beginning.discipline != AdminStrategy::First;
         match action {
             Action::OwnerLooksAt(node) => {
                 needs_memory

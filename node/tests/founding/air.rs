@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use opensecureconf_node::cluster::{Answer, Boot, Envelope, ExchangeId, Output, Request};
+use opensecureconf_node::cluster::{Answer, Envelope, ExchangeId, Output, ProcessEpoch, Request};
 
 use crate::{
     fingerprint::Part,
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Message {
     /// Who asked, in which life, and whom.
     pub(crate) asker: usize,
-    pub(crate) boot: Boot,
+    pub(crate) boot: ProcessEpoch,
     pub(crate) asked: usize,
     pub(crate) exchange: ExchangeId,
     pub(crate) content: Rc<Content>,
@@ -39,7 +39,7 @@ pub(crate) enum Body {
 
 /// What happens to an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Delivery {
     Arrives,
     AnswerIsLost,
     AskedCrashesAfterCommit,
@@ -69,14 +69,14 @@ impl World {
     }
 
     /// Lets a request meet its fate.
-    pub(crate) fn exchange(&mut self, mut message: Message, fate: Fate) {
+    pub(crate) fn exchange(&mut self, mut message: Message, fate: Delivery) {
         match fate {
-            Fate::RequestIsLate => {
+            Delivery::RequestIsLate => {
                 message.late = true;
                 self.air.push(message);
                 return;
             }
-            Fate::RequestArrivesAgainLater => self.air.push(Message {
+            Delivery::RequestArrivesAgainLater => self.air.push(Message {
                 late: true,
                 until: None,
                 ..message.clone()
@@ -86,20 +86,20 @@ impl World {
         let Body::Request(request) = &message.content.body else {
             return;
         };
-        if fate == Fate::AskedCrashesAfterCommit {
+        if fate == Delivery::AskedCrashesAfterCommit {
             self.nodes[message.asked].die_of(self.second, &Event::Asked(request.clone()));
             self.forget_exchanges_of(message.asked);
             return self.answer(&message, None);
         }
         let answer = self.ask(message.asked, request.clone());
         match fate {
-            Fate::AnswerIsLost => self.answer(&message, None),
-            Fate::AnswerIsLate => self.air.extend(answer.map(|answer| Message {
+            Delivery::AnswerIsLost => self.answer(&message, None),
+            Delivery::AnswerIsLate => self.air.extend(answer.map(|answer| Message {
                 content: Rc::new(Content::new(Body::Answer(answer), message.asker)),
                 late: true,
                 ..message
             })),
-            Fate::AskerCrashesAfterCommit => {
+            Delivery::AskerCrashesAfterCommit => {
                 let answered = Event::Answered {
                     from: Self::address(message.asked),
                     exchange: message.exchange,

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use opensecureconf_node::{cluster::Rules, crypto::Salt};
 
-use crate::{action::Action, air::Fate, owner::Discipline, world::World};
+use crate::{action::Action, air::Delivery, owner::AdminStrategy, world::World};
 
 /// What never changes in a world.
 #[derive(Clone)]
-pub(crate) struct Beginning {
+pub(crate) struct InitialState {
     /// The nodes' names.
     pub(crate) names: &'static [&'static str],
     /// The salt that is mounted at every node; without one, whoever founds makes it.
@@ -16,17 +16,17 @@ pub(crate) struct Beginning {
     /// Whether the first node brings rows of its own.
     pub(crate) rows: bool,
     pub(crate) rules: Rules,
-    pub(crate) discipline: Discipline,
+    pub(crate) discipline: AdminStrategy,
 }
 
-impl Beginning {
+impl InitialState {
     pub(crate) fn of(names: &'static [&'static str]) -> Self {
         Self {
             names,
             mounted: None,
             rows: false,
             rules: Rules::ALL,
-            discipline: Discipline::First,
+            discipline: AdminStrategy::First,
         }
     }
 
@@ -58,8 +58,8 @@ impl Beginning {
     pub(crate) fn founded(&self) -> World {
         let mut world = self.blank();
         for node in 1..self.names.len() {
-            world.must(Action::Asks(0, node, Fate::Arrives));
-            world.must(Action::Asks(node, 0, Fate::Arrives));
+            world.must(Action::Asks(0, node, Delivery::Arrives));
+            world.must(Action::Asks(node, 0, Delivery::Arrives));
         }
         world.must(Action::OwnerLooksAt(0));
         world.must(Action::OwnerMarks);
@@ -71,8 +71,8 @@ impl Beginning {
     pub(crate) fn joining(&self) -> World {
         let mut world = self.founded();
         world.must(Action::TimePasses);
-        world.must(Action::Asks(1, 0, Fate::Arrives));
-        world.must(Action::Asks(1, 0, Fate::Arrives));
+        world.must(Action::Asks(1, 0, Delivery::Arrives));
+        world.must(Action::Asks(1, 0, Delivery::Arrives));
         world
     }
 

@@ -185,7 +185,7 @@ fn read(text: &str, node: usize) -> Vec<Part> {
                 word = token;
                 None
             };
-            if let (b'0'..=b'9', "Boot") = (token.as_bytes()[0], word) {
+            if let (b'0'..=b'9', "ProcessEpoch") = (token.as_bytes()[0], word) {
                 boot = token.parse::<u64>().unwrap_or(0) >> 3;
                 after_boot = true;
             } else if token.as_bytes()[0].is_ascii_digit() {
@@ -215,7 +215,7 @@ fn number(token: &str, word: &str, node: usize, boot: u64, after_boot: bool) -> 
         "exchanges" | "purge_due" | "Timestamp" | "offset_micros" | "turn" => return nothing,
         "Clock" => return Some(Part::Clock(token.parse().ok()?)),
         "ExchangeId" => return Some(Part::Name(token.parse::<u64>().ok()? * 8 + node as u64)),
-        "Incarnation" | "Boot" | "FoundingId" | "roster" | "roster_fingerprint" => {
+        "Incarnation" | "ProcessEpoch" | "ClusterUid" | "roster" | "roster_fingerprint" => {
             return Some(Part::Name(token.parse().ok()?));
         }
         _ => {}

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use opensecureconf_node::cluster::{FenceReason, Membership, Standing};
 
-use crate::{air::Fate, world::World};
+use crate::{air::Delivery, world::World};
 
 impl World {
     /// What must hold at any moment.
@@ -53,7 +53,7 @@ impl World {
                 break;
             };
             let message = self.air.remove(index);
-            self.exchange(message, Fate::Arrives);
+            self.exchange(message, Delivery::Arrives);
         }
         self.pass(1);
     }

@@ -25,9 +25,9 @@ mod search;
 mod transaction;
 mod world;
 
-use beginning::Beginning;
+use beginning::InitialState;
 use opensecureconf_node::cluster::{Rule, Rules};
-use owner::Discipline;
+use owner::AdminStrategy;
 use search::{Bounds, Report, search};
 use world::World;
 
@@ -66,7 +66,7 @@ fn goes_wrong(what: &str, world: World, actions: usize, faults: usize, how: &str
 
 #[test]
 fn two_nodes_on_empty_disks_get_one_founding_and_one_salt() {
-    let two = Beginning::of(TWO);
+    let two = InitialState::of(TWO);
     all_is_well("two nodes, blank", two.blank(), 5, 2);
     all_is_well("two nodes, one founded", two.founded(), 4, 2);
     all_is_well("two nodes, both ready", two.grown(), 4, 2);
@@ -74,14 +74,14 @@ fn two_nodes_on_empty_disks_get_one_founding_and_one_salt() {
 
 #[test]
 fn two_nodes_of_which_one_has_rows_and_the_salt_is_mounted() {
-    let two = Beginning::of(TWO).with_rows();
+    let two = InitialState::of(TWO).with_rows();
     all_is_well("two nodes with rows, blank", two.blank(), 4, 2);
     all_is_well("two nodes with rows, half joined", two.joining(), 4, 2);
 }
 
 #[test]
 fn three_nodes_get_one_founding_and_one_salt() {
-    let three = Beginning::of(THREE);
+    let three = InitialState::of(THREE);
     all_is_well("three nodes, blank", three.blank(), 3, 2);
     all_is_well("three nodes, one founded", three.founded(), 3, 2);
     all_is_well("three nodes, one more joined", three.joining(), 3, 1);
@@ -91,10 +91,10 @@ fn three_nodes_get_one_founding_and_one_salt() {
 /// Execution 16: two databases under the default name.
 #[test]
 fn nodes_of_equal_names_are_never_both_founders() {
-    let two = Beginning::of(&["x", "x"]);
+    let two = InitialState::of(&["x", "x"]);
     all_is_well("two namesakes, blank", two.blank(), 4, 2);
     all_is_well("two namesakes, one ready", two.grown(), 4, 2);
-    let three = Beginning::of(&["y", "x", "x"]);
+    let three = InitialState::of(&["y", "x", "x"]);
     all_is_well("two namesakes of three, blank", three.blank(), 3, 1);
     all_is_well("two namesakes of three, one founded", three.founded(), 3, 1);
 }
@@ -103,9 +103,9 @@ fn nodes_of_equal_names_are_never_both_founders() {
 #[test]
 fn nodes_that_found_without_being_told_found_twice() {
     for names in [TWO, THREE] {
-        let unbidden = Beginning {
+        let unbidden = InitialState {
             rules: Rules::without(Rule::FoundingIsTold),
-            ..Beginning::of(names)
+            ..InitialState::of(names)
         };
         goes_wrong("found unbidden", unbidden.blank(), 5, 0, "two foundings");
     }
@@ -113,18 +113,18 @@ fn nodes_that_found_without_being_told_found_twice() {
 
 #[test]
 fn an_owner_that_overwrites_its_mark_founds_twice() {
-    let careless = Beginning {
-        discipline: Discipline::Again,
-        ..Beginning::of(TWO)
+    let careless = InitialState {
+        discipline: AdminStrategy::Again,
+        ..InitialState::of(TWO)
     };
     goes_wrong("mark again", careless.blank(), 6, 0, "two foundings");
 }
 
 #[test]
 fn an_owner_that_does_not_read_its_mark_again_is_stuck() {
-    let forgetful = Beginning {
-        discipline: Discipline::Only,
-        ..Beginning::of(TWO)
+    let forgetful = InitialState {
+        discipline: AdminStrategy::Only,
+        ..InitialState::of(TWO)
     };
     goes_wrong("mark only", forgetful.blank(), 4, 1, "stuck");
 }

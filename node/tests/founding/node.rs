@@ -4,7 +4,7 @@
 use std::{rc::Rc, time::Duration};
 
 use opensecureconf_node::{
-    cluster::{Boot, Engine, MemberName, Mode, Output, Rules, Setup},
+    cluster::{Engine, MemberName, Mode, Output, ProcessEpoch, Rules, Setup},
     crypto::Salt,
 };
 
@@ -68,7 +68,7 @@ impl Node {
         let setup = Setup {
             clustered: true,
             name: MemberName::new(birth.name),
-            boot: Boot::from_random(scatter(birth.number, 1)),
+            boot: ProcessEpoch::from_random(scatter(birth.number, 1)),
             cluster: String::new(),
             mode: Mode::Replica,
             release: String::new(),
@@ -100,7 +100,7 @@ impl Node {
         self.life.is_some()
     }
 
-    pub(crate) fn boot(&self) -> Option<Boot> {
+    pub(crate) fn boot(&self) -> Option<ProcessEpoch> {
         self.life.as_ref().map(|life| life.setup.boot)
     }
 

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// How carefully an owner goes about its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Discipline {
+pub(crate) enum AdminStrategy {
     /// Writes the mark if there is none, and tells what the mark says.
     First,
     /// Overwrites the mark with what it saw last: a write without a precondition.
@@ -75,7 +75,7 @@ impl World {
     /// Whether writing the mark would change anything.
     pub(crate) fn can_mark(&self) -> bool {
         let Owner { memory, mark } = self.owner;
-        let again = self.beginning.discipline == Discipline::Again;
+        let again = self.beginning.discipline == AdminStrategy::Again;
         memory.is_some() && (mark.is_none() || (again && mark != memory))
     }
 
@@ -86,7 +86,7 @@ impl World {
     /// What the owner tells nodes to found, if anything.
     pub(crate) fn order(&self) -> Option<Incarnation> {
         let Owner { memory, mark } = self.owner;
-        let needs_memory = self.beginning.discipline == Discipline::Only;
+        let needs_memory = self.beginning.discipline == AdminStrategy::Only;
         mark.filter(|mark| !needs_memory || memory == Some(*mark))
     }
 

@@ -4,7 +4,7 @@ use std::{rc::Rc, time::Duration};
 
 use opensecureconf_node::{
     cluster::{
-        Address, Answer, Engine, Envelope, ExchangeId, Input, Now, Output, OwnerOrder, ReplyId,
+        Address, AdminOrder, Answer, Engine, Envelope, ExchangeId, Input, Now, Output, ReplyId,
         Request, Setup,
     },
     domain::{Incarnation, Timestamp},
@@ -118,7 +118,7 @@ impl Process {
                 answer: answer.map(Box::new),
             },
             Event::ToldToFound(incarnation) => Input::Order {
-                order: OwnerOrder::Found {
+                order: AdminOrder::Found {
                     incarnation,
                     mounted: None,
                 },

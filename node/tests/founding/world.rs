@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use opensecureconf_node::{
-    cluster::{Address, FoundingId, Output, OwnerAnswer},
+    cluster::{Address, AdminOutcome, ClusterUid, Output},
     domain::Incarnation,
 };
 
 use crate::{
-    air::{Body, Content, Fate, Message},
-    beginning::Beginning,
+    air::{Body, Content, Delivery, Message},
+    beginning::InitialState,
     disk::Disk,
     node::{Birth, Node, scatter},
     owner::Owner,
@@ -19,13 +19,13 @@ use crate::{
 /// Everything.
 #[derive(Clone)]
 pub(crate) struct World {
-    pub(crate) beginning: Rc<Beginning>,
+    pub(crate) beginning: Rc<InitialState>,
     pub(crate) second: Second,
     pub(crate) nodes: Vec<Node>,
     pub(crate) air: Vec<Message>,
     pub(crate) owner: Owner,
     /// Every founding and every salt that ever came into force somewhere.
-    pub(crate) foundings: BTreeSet<FoundingId>,
+    pub(crate) foundings: BTreeSet<ClusterUid>,
     pub(crate) salts: BTreeSet<String>,
     /// What went against the rules.
     pub(crate) wrong: Option<String>,
@@ -36,7 +36,7 @@ pub(crate) struct World {
 
 impl World {
     /// All nodes up for the first time, on empty disks.
-    pub(crate) fn new(beginning: Beginning) -> Self {
+    pub(crate) fn new(beginning: InitialState) -> Self {
         let mut world = Self {
             second: 100,
             nodes: Vec::new(),
@@ -99,7 +99,7 @@ impl World {
         self.list(node, full_list);
         // It finds itself.
         if let Some(message) = self.take_request(node, node) {
-            self.exchange(message, Fate::Arrives);
+            self.exchange(message, Delivery::Arrives);
         }
     }
 
@@ -187,7 +187,7 @@ impl World {
         }
         for output in self.live(node, order) {
             if let Output::Done {
-                result: Ok(OwnerAnswer::Founded(founding)),
+                result: Ok(AdminOutcome::Founded(founding)),
                 ..
             } = output
             {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::Request;
-use opensecureconf_node::config::Patience;
+use opensecureconf_node::config::Timeouts;
 use tempfile::TempDir;
 use tokio::{net::TcpStream, time::sleep};
 
@@ -23,16 +23,16 @@ use crate::{
 const HTTP2_BEGINNING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const GET: &str = "GET /health HTTP/1.1\r\nHost: node\r\n\r\n";
 
-fn impatient(patience: Patience) -> TestNode {
+fn impatient(patience: Timeouts) -> TestNode {
     TestNode::start_with(TempDir::new().unwrap(), &[], patience)
 }
 
 #[tokio::test]
 async fn an_idle_connection_stays_longer_than_a_head_may_take_and_then_ends() {
-    let node = impatient(Patience {
+    let node = impatient(Timeouts {
         headers: Duration::from_millis(300),
         idle: Duration::from_secs(2),
-        ..Patience::default()
+        ..Timeouts::default()
     });
     let mut connection = RawHttp::connect(&node.url).await;
     connection.send(GET).await;
@@ -79,10 +79,10 @@ async fn get_http2(client: &mut h2::client::SendRequest<bytes::Bytes>) -> http::
 
 #[tokio::test]
 async fn an_http2_connection_without_a_stream_ends_in_good_order() {
-    let node = impatient(Patience {
+    let node = impatient(Timeouts {
         headers: Duration::from_millis(300),
         idle: Duration::from_secs(1),
-        ..Patience::default()
+        ..Timeouts::default()
     });
     let (mut client, connection) = http2(&node.url).await;
     assert_eq!(get_http2(&mut client).await, 200);
@@ -96,9 +96,9 @@ async fn an_http2_connection_without_a_stream_ends_in_good_order() {
 
 #[tokio::test]
 async fn an_old_connection_ends_with_an_answer_or_a_goaway() {
-    let node = impatient(Patience {
+    let node = impatient(Timeouts {
         age: Duration::from_millis(500),
-        ..Patience::default()
+        ..Timeouts::default()
     });
     let (mut client, goaway) = http2(&node.url).await;
     let mut connection = RawHttp::connect(&node.url).await;
@@ -118,9 +118,9 @@ async fn an_old_connection_ends_with_an_answer_or_a_goaway() {
 
 #[tokio::test]
 async fn every_refusal_before_the_router_is_json_with_an_id() {
-    let node = impatient(Patience {
+    let node = impatient(Timeouts {
         headers: Duration::from_millis(500),
-        ..Patience::default()
+        ..Timeouts::default()
     });
     let large = format!(
         "GET / HTTP/1.1\r\nHost: node\r\nX-Large: {}\r\n\r\n",
@@ -313,7 +313,7 @@ async fn over_the_limit_a_tls_connection_ends_before_its_handshake() {
     let began = Instant::now();
     assert_eq!(over.rest().await, "");
     // The others still have their time.
-    assert!(began.elapsed() < Patience::default().headers);
+    assert!(began.elapsed() < Timeouts::default().headers);
     drop(taken);
     node.stop().await;
 }

@@ -156,7 +156,7 @@ async fn a_log_that_the_database_has_no_room_for_is_never_written() {
 }
 
 /// The library that makes the disk fail.
-pub(crate) fn faulty_disk(folder: &TempDir) -> std::path::PathBuf {
+pub(crate) fn faulty_disk(folder: &TempDir) -> PathBuf {
     let library = folder.path().join("faulty_disk.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/faulty_disk.c");
     let compiled = Command::new("cc")

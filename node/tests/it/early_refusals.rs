@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::{Method, Request};
-use opensecureconf_node::config::Patience;
+use opensecureconf_node::config::Timeouts;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -152,7 +152,7 @@ const KINDS: &[Kind] = &[
 const ROUNDS: usize = 4;
 
 /// A node whose lists this address has used up for the next minutes.
-async fn node(patience: Patience) -> TestNode {
+async fn node(patience: Timeouts) -> TestNode {
     let more = [
         ("OSC_LIST_ROWS_PER_MINUTE", "1"),
         ("OSC_AUTH_FAILURES_PER_MINUTE", "0"),
@@ -202,7 +202,7 @@ fn head(kind: &Kind, more: &str) -> String {
 
 #[tokio::test]
 async fn the_next_request_on_the_connection_is_answered_after_every_kind_of_refusal() {
-    let node = node(Patience::default()).await;
+    let node = node(Timeouts::default()).await;
     for kind in KINDS {
         for (size, chunked) in [(20, false), (100_000, false), (20, true), (100_000, true)] {
             let mut connection = RawHttp::connect(&node.url).await;
@@ -231,7 +231,7 @@ async fn the_next_request_on_the_connection_is_answered_after_every_kind_of_refu
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_before_a_byte_of_it_and_ends_the_connection() {
-    let node = node(Patience::default()).await;
+    let node = node(Timeouts::default()).await;
     for expect in ["", "Expect: 100-continue\r\n"] {
         let mut connection = RawHttp::connect(&node.url).await;
         let create = Kind {
@@ -249,7 +249,7 @@ async fn a_body_over_the_limit_is_refused_before_a_byte_of_it_and_ends_the_conne
 
 #[tokio::test]
 async fn who_waits_for_a_continue_gets_it_or_an_answer_that_ends_the_connection() {
-    let node = node(Patience::default()).await;
+    let node = node(Timeouts::default()).await;
     let body = r#"{"key": "k", "value": 1}"#;
     let more = format!("Content-Length: {}\r\nExpect: 100-continue\r\n", body.len());
     let mut connection = RawHttp::connect(&node.url).await;
@@ -273,9 +273,9 @@ async fn who_waits_for_a_continue_gets_it_or_an_answer_that_ends_the_connection(
 
 #[tokio::test]
 async fn who_sends_more_than_the_limit_or_too_slowly_reads_the_answer_and_then_the_end() {
-    let patience = Patience {
+    let patience = Timeouts {
         rest: Duration::from_millis(300),
-        ..Patience::default()
+        ..Timeouts::default()
     };
     let node = node(patience).await;
     let refused = &KINDS[1];
@@ -323,7 +323,7 @@ async fn reset(stream: &mut SendStream<Bytes>, pings: &mut h2::PingPong) -> Opti
 
 #[tokio::test]
 async fn on_http2_the_node_resets_no_stream_whose_body_it_can_read_to_its_end() {
-    let node = node(Patience::default()).await;
+    let node = node(Timeouts::default()).await;
     let (client, mut pings) = http2(&node).await;
     for kind in KINDS.iter().filter(|kind| kind.early && kind.status >= 400) {
         for size in [50, 60_000] {
@@ -347,7 +347,7 @@ async fn on_http2_the_node_resets_no_stream_whose_body_it_can_read_to_its_end() 
 
 #[tokio::test]
 async fn on_http2_an_answer_that_is_no_refusal_waits_for_the_end_of_a_body_that_nobody_wants() {
-    let node = node(Patience::default()).await;
+    let node = node(Timeouts::default()).await;
     let (client, mut pings) = http2(&node).await;
     for kind in KINDS.iter().filter(|kind| kind.early && kind.status < 400) {
         let mut client = client.clone().ready().await.unwrap();
@@ -366,9 +366,9 @@ async fn on_http2_an_answer_that_is_no_refusal_waits_for_the_end_of_a_body_that_
 
 #[tokio::test]
 async fn on_http2_a_body_over_the_limit_is_answered_and_its_stream_stays_while_the_client_reads() {
-    let patience = Patience {
+    let patience = Timeouts {
         rest: Duration::from_secs(2),
-        ..Patience::default()
+        ..Timeouts::default()
     };
     let node = node(patience).await;
     let (client, mut pings) = http2(&node).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use opensecureconf_node::config::Patience;
+use opensecureconf_node::config::Timeouts;
 use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use tokio::{
 use crate::node::{API_KEY, Answer, OTHER_USER_KEY, TestNode, USER_KEY};
 
 /// Clients may be as slow as a test wants.
-const PATIENT: Patience = Patience {
+const PATIENT: Timeouts = Timeouts {
     headers: Duration::from_mins(1),
     body: Duration::from_mins(1),
     message: Duration::from_mins(1),

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Once};
 
 use opensecureconf_node::{
     cli::command,
-    config::{Config, Layers, Patience},
+    config::{Config, Layers, Timeouts},
     crypto::Iterations,
     log::LogControl,
     server::BoundNode,
@@ -63,11 +63,11 @@ impl TestNode {
     }
 
     pub(crate) fn start_in(folder: TempDir, more: &[(&str, &str)]) -> Self {
-        Self::start_with(folder, more, Patience::default())
+        Self::start_with(folder, more, Timeouts::default())
     }
 
     /// A node that is less patient with slow clients.
-    pub(crate) fn start_with(folder: TempDir, more: &[(&str, &str)], patience: Patience) -> Self {
+    pub(crate) fn start_with(folder: TempDir, more: &[(&str, &str)], patience: Timeouts) -> Self {
         let mut environment = environment(folder.path());
         environment.extend(
             more.iter()

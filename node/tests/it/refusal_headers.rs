@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use opensecureconf_node::config::Patience;
+use opensecureconf_node::config::Timeouts;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -124,10 +124,10 @@ fn by_the_head(paths: &[&str]) -> Vec<Case> {
     paths.iter().flat_map(one).collect()
 }
 
-fn impatient() -> Patience {
-    Patience {
+fn impatient() -> Timeouts {
+    Timeouts {
         headers: Duration::from_millis(500),
-        ..Patience::default()
+        ..Timeouts::default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use opensecureconf_node::config::Patience;
+use opensecureconf_node::config::Timeouts;
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::node::{API_KEY, TestNode, USER_KEY};
 
-const ALL_BUT_STALLS: Patience = Patience {
+const ALL_BUT_STALLS: Timeouts = Timeouts {
     headers: Duration::from_millis(300),
     body: Duration::from_millis(300),
     message: Duration::from_millis(300),
@@ -24,12 +24,12 @@ const ALL_BUT_STALLS: Patience = Patience {
     age: Duration::from_mins(1),
     rest: Duration::from_secs(1),
 };
-const SHORT: Patience = Patience {
+const SHORT: Timeouts = Timeouts {
     stall: Duration::from_millis(300),
     ..ALL_BUT_STALLS
 };
 
-fn node(more: &[(&str, &str)], patience: Patience) -> TestNode {
+fn node(more: &[(&str, &str)], patience: Timeouts) -> TestNode {
     TestNode::start_with(TempDir::new().unwrap(), more, patience)
 }
 

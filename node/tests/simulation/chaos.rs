@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{Address, MemberName, Mode, OwnerOrder, State},
+    cluster::{Address, AdminOrder, MemberName, Mode, State},
     domain::Incarnation,
 };
 use rand::{RngExt, seq::IndexedRandom};
@@ -12,7 +12,7 @@ use crate::{
     disk::{Disk, Failure},
     node::Room,
     owner::Task,
-    world::{Happening, NodeId, World},
+    world::{NodeId, SimulationEvent, World},
 };
 
 /// How a world is.
@@ -143,16 +143,16 @@ impl World {
         for node in self.present() {
             self.nodes[node].list.clone_from(&list);
             let after = Duration::from_millis(self.random.random_range(0..2000));
-            self.later(after, Happening::Start(node));
+            self.later(after, SimulationEvent::Start(node));
         }
         let founder = self.random.random_range(0..count);
         self.mark(founder);
-        self.later(Duration::ZERO, Happening::Owner);
+        self.later(Duration::ZERO, SimulationEvent::Owner);
         if self.mode == Mode::Federated {
-            self.later(Duration::ZERO, Happening::HandOver);
+            self.later(Duration::ZERO, SimulationEvent::HandOver);
         }
-        self.later(Duration::from_secs(1), Happening::Client);
-        self.later(Duration::from_secs(2), Happening::Chaos);
+        self.later(Duration::from_secs(1), SimulationEvent::Client);
+        self.later(Duration::from_secs(2), SimulationEvent::Chaos);
     }
 
     fn any_skew(&mut self) -> i64 {
@@ -169,7 +169,7 @@ impl World {
             .profile
             .chaos_pause
             .mul_f64(self.random.random_range(0.1..2.0));
-        self.later(pause, Happening::Chaos);
+        self.later(pause, SimulationEvent::Chaos);
         let Some(fault) = self.profile.faults.choose(&mut self.random).copied() else {
             return;
         };
@@ -186,7 +186,7 @@ impl World {
             Fault::LongCrash => {
                 self.crash(node);
                 let after = Duration::from_secs(self.random.random_range(10..40));
-                self.later(after, Happening::Start(node));
+                self.later(after, SimulationEvent::Start(node));
             }
             Fault::Restart => self.restart_calmly(node),
             Fault::Wipe => self.wipe_if_safe(node),
@@ -245,7 +245,7 @@ impl World {
         if self.owner.is_idle() && self.present().iter().all(|node| self.is_ready(*node)) {
             self.network.unnamed.insert(node);
             let named = Duration::from_millis(self.random.random_range(0..4000));
-            self.later(named, Happening::Named(node));
+            self.later(named, SimulationEvent::Named(node));
             self.crash(node);
             self.start_soon(node);
         }
@@ -283,7 +283,7 @@ impl World {
             self.list(node, list);
         } else {
             let after = Duration::from_millis(self.random.random_range(0..6000));
-            self.later(after, Happening::List(node, list));
+            self.later(after, SimulationEvent::List(node, list));
         }
     }
 
@@ -367,7 +367,7 @@ impl World {
         if self.is_expendable(node) && self.owner.is_idle() {
             self.crash(node);
             let after = Duration::from_secs(self.random.random_range(1..30));
-            self.later(after, Happening::Start(node));
+            self.later(after, SimulationEvent::Start(node));
             self.history.void(incarnation, "removed by force");
             self.charge(Task::RemoveDead { name, incarnation });
         }
@@ -387,7 +387,7 @@ impl World {
             let force = true;
             self.order(
                 at,
-                OwnerOrder::Remove {
+                AdminOrder::Remove {
                     name,
                     incarnation,
                     force,
@@ -403,7 +403,10 @@ impl World {
         self.cancel(|happening| {
             matches!(
                 happening,
-                Happening::Chaos | Happening::Client | Happening::Start(_) | Happening::List(..)
+                SimulationEvent::Chaos
+                    | SimulationEvent::Client
+                    | SimulationEvent::Start(_)
+                    | SimulationEvent::List(..)
             )
         });
         self.network.heal();

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{AckLevel, Change, Seen, Write, WriteRefusal, Written},
+    cluster::{AckLevel, Change, Expected, Write, WriteRefusal, Written},
     domain::{Category, Clock, ConfigKey, Environment, Identity},
 };
 use rand::RngExt;
 
 use crate::{
     history::{ClientWrite, WriteId},
-    world::{Happening, Job, NodeId, World},
+    world::{Job, NodeId, SimulationEvent, World},
 };
 
 impl World {
@@ -20,7 +20,7 @@ impl World {
         let pause = self
             .random
             .random_range(1..u64::try_from(pause).unwrap() * 2);
-        self.later(Duration::from_micros(pause), Happening::Client);
+        self.later(Duration::from_micros(pause), SimulationEvent::Client);
         let nodes: Vec<_> = self.present();
         let node = nodes[self.random.random_range(0..nodes.len())];
         // The API serves no entries before its node is ready.
@@ -38,8 +38,8 @@ impl World {
             .map(|row| row.row.clone());
         let is_live = row.as_ref().is_some_and(|row| !row.is_tombstone());
         let seen = match &row {
-            None | Some(_) if !is_live && self.random.random_bool(0.5) => Seen::NothingLive,
-            row => Seen::of(row.as_ref()),
+            None | Some(_) if !is_live && self.random.random_bool(0.5) => Expected::NothingLive,
+            row => Expected::of(row.as_ref()),
         };
         let change = if is_live && self.random.random_bool(0.4) {
             Change::Delete
@@ -86,7 +86,7 @@ impl World {
         let life = self.nodes[node].life;
         self.later(
             after,
-            Happening::Arrive {
+            SimulationEvent::Arrive {
                 node,
                 life,
                 job: Job::Write(id),

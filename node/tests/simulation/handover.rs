@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{AckLevel, Address, Change, Holder, MemberState, Mode, Seen, Write},
+    cluster::{AckLevel, Address, Change, Expected, MemberState, Mode, ValueLocation, Write},
     domain::{Identity, Row},
 };
 use rand::seq::IndexedRandom;
 
-use crate::world::{Happening, NodeId, World};
+use crate::world::{NodeId, SimulationEvent, World};
 
 /// How often a leaving node hands values over.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,23 +29,23 @@ impl World {
             return Some((node, write));
         }
         match self.view(node)?.holder(row.version.incarnation) {
-            Holder::Here => Some((node, write)),
-            Holder::At(place) => {
+            ValueLocation::Here => Some((node, write)),
+            ValueLocation::At(place) => {
                 let owner = self.node_at(&place.address)?;
                 self.passes(node, owner).then_some((owner, write))
             }
-            Holder::Gone if write.change == Change::Delete => None,
-            Holder::Gone => {
-                write.seen = Seen::Lost(row.version);
+            ValueLocation::Gone if write.change == Change::Delete => None,
+            ValueLocation::Gone => {
+                write.seen = Expected::Lost(row.version);
                 Some((node, write))
             }
-            Holder::Silent { .. } | Holder::Unclear { .. } => None,
+            ValueLocation::Silent { .. } | ValueLocation::Unclear { .. } => None,
         }
     }
 
     /// Leaving nodes hand over what they own, some values each to some member.
     pub(crate) fn hand_over(&mut self) {
-        self.later(PAUSE, Happening::HandOver);
+        self.later(PAUSE, SimulationEvent::HandOver);
         for node in self.present() {
             let Some(view) = self
                 .view(node)
@@ -79,7 +79,7 @@ impl World {
     }
 
     /// Values of entries as they stand, as many as a message has.
-    fn owned(&self, node: NodeId) -> Vec<(Identity, Seen, String)> {
+    fn owned(&self, node: NodeId) -> Vec<(Identity, Expected, String)> {
         let contents = self.nodes[node].disk.durable();
         let owned = contents
             .values
@@ -88,7 +88,7 @@ impl World {
         owned
             .take(self.profile.page)
             .map(|(identity, (version, token))| {
-                (identity.clone(), Seen::Version(*version), token.clone())
+                (identity.clone(), Expected::Version(*version), token.clone())
             })
             .collect()
     }

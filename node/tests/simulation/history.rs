@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use opensecureconf_node::{
-    cluster::{AckLevel, Change, Seen, Seq, Write, WriteRefusal, Written},
+    cluster::{AckLevel, Change, Expected, Seq, Write, WriteRefusal, Written},
     domain::{Clock, Identity, Incarnation, Row, Version},
 };
 
@@ -224,9 +224,9 @@ impl History {
         }
         write.counted = counted;
         let seen_is_so = match write.write.seen {
-            Seen::Nothing => birth.replaced.is_none(),
-            Seen::NothingLive => true,
-            Seen::Version(seen) | Seen::Lost(seen) => birth.replaced == Some(seen),
+            Expected::Nothing => birth.replaced.is_none(),
+            Expected::NothingLive => true,
+            Expected::Version(seen) | Expected::Lost(seen) => birth.replaced == Some(seen),
         };
         if !seen_is_so {
             return Err(format!(

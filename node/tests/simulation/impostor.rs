@@ -2,7 +2,8 @@
 
 use opensecureconf_node::{
     cluster::{
-        Address, Answer, Boot, Envelope, ExchangeId, Hello, Input, MemberName, Request, Roster, Seq,
+        Address, Answer, Envelope, ExchangeId, Input, MemberName, PeerInfo, ProcessEpoch, Request,
+        Roster, Seq,
     },
     domain::Incarnation,
 };
@@ -16,7 +17,7 @@ pub(crate) const NO_LIFE: u64 = u64::MAX;
 
 impl World {
     /// The last greeting of a node that others heard, as one copies it who asks them. Its numbers are the next ones.
-    pub(crate) fn copied(&self, node: NodeId, to: NodeId) -> Hello {
+    pub(crate) fn copied(&self, node: NodeId, to: NodeId) -> PeerInfo {
         let said = |node: NodeId| &self.said[&self.incarnation(node)];
         let mut hello = said(node).clone();
         hello.turn += 1;
@@ -25,17 +26,17 @@ impl World {
     }
 
     /// A greeting of no member, of the same cluster.
-    pub(crate) fn invented(&self, like: NodeId, to: NodeId) -> Hello {
+    pub(crate) fn invented(&self, like: NodeId, to: NodeId) -> PeerInfo {
         let mut hello = self.copied(like, to);
         hello.name = MemberName::new("nobody");
         hello.incarnation = Incarnation::from_raw(4711);
-        hello.boot = Boot::from_raw(4712);
+        hello.boot = ProcessEpoch::from_raw(4712);
         hello.address = Some(Address::new("nobody:9000"));
         hello
     }
 
     /// Somebody who has the cluster key says this.
-    pub(crate) fn somebody_says(&mut self, to: NodeId, hello: Hello, body: Request) {
+    pub(crate) fn somebody_says(&mut self, to: NodeId, hello: PeerInfo, body: Request) {
         let asker = Peer {
             node: to,
             life: NO_LIFE,
@@ -53,7 +54,7 @@ impl World {
         &mut self,
         to: NodeId,
         address: Address,
-        mut hello: Hello,
+        mut hello: PeerInfo,
         roster: &Roster,
     ) -> Result<(), String> {
         let asked = |world: &Self| {

@@ -167,7 +167,7 @@ impl World {
     }
 
     /// What each node is, and what it takes the others for.
-    pub(crate) fn portrait(&self) -> String {
+    pub(crate) fn dump(&self) -> String {
         let line = |node: NodeId| {
             let contents = self.nodes[node].disk.durable();
             let view = self.view(node);

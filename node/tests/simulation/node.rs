@@ -7,8 +7,8 @@ use std::{
 
 use opensecureconf_node::{
     cluster::{
-        Address, Boot, Change, Engine, Envelope, Event, ExchangeId, Hello, Input, LoadError,
-        MemberName, Now, Output, Refusal, ReplyId, Request, Setup, View,
+        Address, Change, Engine, Envelope, Event, ExchangeId, Input, LoadError, MemberName, Now,
+        Output, PeerInfo, ProcessEpoch, Refusal, ReplyId, Request, Setup, View,
     },
     domain::Timestamp,
 };
@@ -17,7 +17,7 @@ use rand::{Rng, RngExt};
 use crate::{
     disk::{Disk, Failure},
     impostor::NO_LIFE,
-    world::{Asker, Happening, Job, NodeId, Peer, World},
+    world::{Asker, Job, NodeId, Peer, SimulationEvent, World},
 };
 
 /// How often an engine looks at the time.
@@ -137,7 +137,7 @@ impl World {
         let setup = Setup {
             clustered: true,
             name: MemberName::new(self.nodes[id].name.as_str()),
-            boot: Boot::from_random(self.random.next_u64()),
+            boot: ProcessEpoch::from_random(self.random.next_u64()),
             cluster: self.nodes[id].cluster.clone(),
             mode: self.mode,
             release: "simulated".to_owned(),
@@ -239,7 +239,7 @@ impl World {
 
     pub(crate) fn tick(&mut self, id: NodeId, life: u64) {
         if self.nodes[id].life == life && self.nodes[id].engine.is_some() {
-            self.later(TICK, Happening::Tick { node: id, life });
+            self.later(TICK, SimulationEvent::Tick { node: id, life });
             self.arrive(id, life, Job::Plain(Input::Tick));
         }
     }
@@ -299,7 +299,7 @@ impl World {
             self.end_commit(id);
         } else {
             let life = self.nodes[id].life;
-            self.later(commit_time, Happening::Committed { node: id, life });
+            self.later(commit_time, SimulationEvent::Committed { node: id, life });
         }
     }
 
@@ -361,7 +361,7 @@ impl World {
     }
 
     /// Notes what a node is told of how far others hold its feed.
-    fn overhear(&mut self, id: NodeId, hello: &Hello) {
+    fn overhear(&mut self, id: NodeId, hello: &PeerInfo) {
         self.said.insert(hello.incarnation, hello.clone());
         if let Some((whose, up_to)) = hello.received
             && hello.acknowledges
@@ -485,7 +485,7 @@ impl World {
                 let took = Duration::from_millis(self.random.random_range(1..2000));
                 self.later(
                     took,
-                    Happening::Arrive {
+                    SimulationEvent::Arrive {
                         node: id,
                         life,
                         job,
@@ -544,6 +544,6 @@ impl World {
     /// Starts a node again after a moment.
     pub(crate) fn start_soon(&mut self, id: NodeId) {
         let after = Duration::from_millis(self.random.random_range(200..8000));
-        self.later(after, Happening::Start(id));
+        self.later(after, SimulationEvent::Start(id));
     }
 }

@@ -7,12 +7,12 @@ use opensecureconf_contract::{
     status::NodeDetails,
 };
 use opensecureconf_node::{
-    cluster::{MemberName, OwnerAnswer, OwnerOrder, OwnerRefusal, State},
+    cluster::{AdminOrder, AdminOutcome, AdminRefusal, MemberName, State},
     domain::Incarnation,
 };
 use rand::RngExt;
 
-use crate::world::{Happening, Job, NodeId, OrderId, World};
+use crate::world::{Job, NodeId, OrderId, SimulationEvent, World};
 
 /// How often the owner looks after its cluster.
 const PAUSE: Duration = Duration::from_millis(400);
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// Sends an order to a node.
-    pub(crate) fn order(&mut self, node: NodeId, order: OwnerOrder) -> OrderId {
+    pub(crate) fn order(&mut self, node: NodeId, order: AdminOrder) -> OrderId {
         let id = self.orders.len();
         self.orders.push(None);
         self.story.tell(self.time, || {
@@ -129,14 +129,14 @@ impl World {
         let job = Job::Order(order, id);
         self.later(
             Duration::from_millis(2),
-            Happening::Arrive { node, life, job },
+            SimulationEvent::Arrive { node, life, job },
         );
         id
     }
 
     /// The owner looks at the last answer and goes on.
     pub(crate) fn owner_acts(&mut self) {
-        self.later(PAUSE, Happening::Owner);
+        self.later(PAUSE, SimulationEvent::Owner);
         if let Some((order, since, awaited)) = self.owner.order {
             let answer = self.orders[order].clone();
             if answer.is_none() && self.time < since + PATIENCE {
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    fn next_order(&mut self) -> Option<(NodeId, OwnerOrder)> {
+    fn next_order(&mut self) -> Option<(NodeId, AdminOrder)> {
         if !self.owner.founded {
             let (node, incarnation) = self.owner.mark?;
             let mark = BootstrapMark::Chosen(incarnation.to_string());
@@ -170,14 +170,14 @@ impl World {
             };
             return tells.then_some((
                 node,
-                OwnerOrder::Found {
+                AdminOrder::Found {
                     incarnation,
                     mounted: None,
                 },
             ));
         }
         match self.owner.task.clone()? {
-            Task::Leave { node, .. } => Some((node, OwnerOrder::Leave)),
+            Task::Leave { node, .. } => Some((node, AdminOrder::Leave)),
             Task::Remove {
                 name,
                 incarnation,
@@ -189,7 +189,7 @@ impl World {
                 self.history.void(incarnation, "removed by its owner");
                 Some((
                     at,
-                    OwnerOrder::Remove {
+                    AdminOrder::Remove {
                         name,
                         incarnation,
                         force,
@@ -202,7 +202,7 @@ impl World {
                 let force = true;
                 Some((
                     at,
-                    OwnerOrder::Remove {
+                    AdminOrder::Remove {
                         name,
                         incarnation,
                         force,
@@ -212,10 +212,10 @@ impl World {
         }
     }
 
-    fn owner_hears(&mut self, answer: &Result<OwnerAnswer, OwnerRefusal>) {
+    fn owner_hears(&mut self, answer: &Result<AdminOutcome, AdminRefusal>) {
         match (self.owner.task.clone(), answer) {
-            (None, Ok(OwnerAnswer::Founded(_))) => self.owner.founded = true,
-            (Some(Task::Leave { node, stays }), Ok(OwnerAnswer::Leaving(state))) => {
+            (None, Ok(AdminOutcome::Founded(_))) => self.owner.founded = true,
+            (Some(Task::Leave { node, stays }), Ok(AdminOutcome::Leaving(state))) => {
                 if matches!(
                     state,
                     None | Some(State::Left | State::Removed | State::Superseded)
@@ -234,10 +234,10 @@ impl World {
                     });
                 }
             }
-            (Some(Task::Remove { .. }), Ok(OwnerAnswer::Removed)) => self.owner.task = None,
+            (Some(Task::Remove { .. }), Ok(AdminOutcome::Removed)) => self.owner.task = None,
             (
                 Some(Task::Remove { incarnation, .. }),
-                Err(OwnerRefusal::NotCurrent { current, .. }),
+                Err(AdminRefusal::NotCurrent { current, .. }),
             ) if !self.exists(*current) && !self.exists(incarnation) => {
                 // An earlier life of that name, whose disk is gone.
                 if let Some(Task::Remove {
@@ -249,7 +249,7 @@ impl World {
             }
             (
                 Some(Task::Remove { .. }),
-                Err(OwnerRefusal::NotCurrent { .. } | OwnerRefusal::Unknown { .. }),
+                Err(AdminRefusal::NotCurrent { .. } | AdminRefusal::Unknown { .. }),
             ) => {
                 if let Some(Task::Remove { tries, .. }) = &mut self.owner.task {
                     *tries += 1;
@@ -260,7 +260,7 @@ impl World {
             }
             (
                 Some(Task::RemoveDead { .. }),
-                Ok(_) | Err(OwnerRefusal::NotCurrent { .. } | OwnerRefusal::Unknown { .. }),
+                Ok(_) | Err(AdminRefusal::NotCurrent { .. } | AdminRefusal::Unknown { .. }),
             ) => {
                 self.owner.task = None;
             }
@@ -269,7 +269,7 @@ impl World {
     }
 
     /// The removal of a member that no node is.
-    fn dead_member(&mut self) -> Option<(NodeId, OwnerOrder)> {
+    fn dead_member(&mut self) -> Option<(NodeId, AdminOrder)> {
         if !self.owner.clears_up {
             return None;
         }
@@ -285,7 +285,7 @@ impl World {
         let force = true;
         Some((
             at,
-            OwnerOrder::Remove {
+            AdminOrder::Remove {
                 name,
                 incarnation,
                 force,

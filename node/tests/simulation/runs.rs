@@ -66,7 +66,7 @@ fn tell(seed: u64, rules: Rules) -> String {
         "seed {seed}: {}\n{}\n{}\nreplay: SIMULATION_MODE={} SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test \
          -p opensecureconf-node --test simulation -- any_world",
         world.broken.as_deref().unwrap_or("nothing is broken"),
-        world.portrait(),
+        world.dump(),
         world.story.last(lines(LINES)),
         world.mode,
     )

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use opensecureconf_node::{
     cluster::{
-        AckLevel, Change, MemberName, Mode, OwnerAnswer, OwnerOrder, OwnerRefusal, Rules, Seen,
-        Standing, Write, WriteRefusal, Written,
+        AckLevel, AdminOrder, AdminOutcome, AdminRefusal, Change, Expected, MemberName, Mode,
+        Rules, Standing, Write, WriteRefusal, Written,
     },
     domain::{Clock, ConfigKey, Environment, Identity, Incarnation},
 };
@@ -100,12 +100,12 @@ impl World {
         let incarnation = self.incarnation(node);
         match self.told(
             node,
-            OwnerOrder::Found {
+            AdminOrder::Found {
                 incarnation,
                 mounted: None,
             },
         ) {
-            Some(Ok(OwnerAnswer::Founded(_))) => {
+            Some(Ok(AdminOutcome::Founded(_))) => {
                 self.owner.founded = true;
                 Ok(())
             }
@@ -149,8 +149,8 @@ impl World {
     pub(crate) fn told(
         &mut self,
         node: NodeId,
-        order: OwnerOrder,
-    ) -> Option<Result<OwnerAnswer, OwnerRefusal>> {
+        order: AdminOrder,
+    ) -> Option<Result<AdminOutcome, AdminRefusal>> {
         let id = self.order(node, order);
         self.until(Duration::from_secs(5), |world| world.orders[id].is_some());
         self.orders[id].clone()
@@ -161,13 +161,13 @@ impl World {
         let incarnation = self.incarnation(member);
         let name = MemberName::new(self.nodes[member].name.as_str());
         self.history.void(incarnation, "removed");
-        let order = OwnerOrder::Remove {
+        let order = AdminOrder::Remove {
             name,
             incarnation,
             force: true,
         };
         match self.told(at, order) {
-            Some(Ok(OwnerAnswer::Removed)) => Ok(()),
+            Some(Ok(AdminOutcome::Removed)) => Ok(()),
             other => Err(format!(
                 "node {at} does not remove node {member}: {other:?}"
             )),
@@ -219,7 +219,7 @@ impl World {
         named: Option<Clock>,
     ) -> WriteId {
         let identity = entry(key);
-        let seen = Seen::of(
+        let seen = Expected::of(
             self.nodes[node]
                 .disk
                 .durable()

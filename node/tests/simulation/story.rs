@@ -36,7 +36,7 @@ impl Story {
     }
 
     /// Adds a line for those who want to know of every message (`SIMULATION_MESSAGES=1`).
-    pub(crate) fn whisper(&mut self, time: Duration, line: impl FnOnce() -> String) {
+    pub(crate) fn trace(&mut self, time: Duration, line: impl FnOnce() -> String) {
         if self.told && std::env::var_os("SIMULATION_MESSAGES").is_some() {
             self.tell(time, line);
         }

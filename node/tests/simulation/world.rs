@@ -7,8 +7,8 @@ use std::{
 
 use opensecureconf_node::{
     cluster::{
-        Address, Answer, Envelope, ExchangeId, FoundingId, Hello, Input, Mode, OwnerAnswer,
-        OwnerRefusal, Rules,
+        Address, AdminOutcome, AdminRefusal, Answer, ClusterUid, Envelope, ExchangeId, Input, Mode,
+        PeerInfo, Rules,
     },
     crypto::Salt,
     domain::{Incarnation, Timestamp},
@@ -36,7 +36,7 @@ const EPOCH: i64 = 1_750_000_000_000_000;
 
 /// Something that is going to happen.
 #[derive(Debug)]
-pub(crate) enum Happening {
+pub(crate) enum SimulationEvent {
     /// Time passes for a process.
     Tick { node: NodeId, life: u64 },
     /// Something reaches a process.
@@ -67,7 +67,7 @@ pub(crate) enum Happening {
     List(NodeId, Vec<Address>),
 }
 
-impl Happening {
+impl SimulationEvent {
     fn is_page_for(&self, node: NodeId) -> bool {
         matches!(self, Self::Answer { asker, text: Some(text) }
             if asker.node == node && text.contains("\"page\":{"))
@@ -84,7 +84,7 @@ pub(crate) enum Job {
     /// Another node's request.
     Request(Box<Envelope<opensecureconf_node::cluster::Request>>, Peer),
     /// An order of the owner.
-    Order(opensecureconf_node::cluster::OwnerOrder, OrderId),
+    Order(opensecureconf_node::cluster::AdminOrder, OrderId),
 }
 
 /// Who waits for an answer.
@@ -104,12 +104,12 @@ pub(crate) struct Peer {
 }
 
 /// How an order ended: `None` while it is under way or when nobody ever told.
-pub(crate) type OrderResult = Option<Result<OwnerAnswer, OwnerRefusal>>;
+pub(crate) type OrderResult = Option<Result<AdminOutcome, AdminRefusal>>;
 
 /// The world.
 pub(crate) struct World {
     pub(crate) time: Duration,
-    queue: BTreeMap<(Duration, u64), Happening>,
+    queue: BTreeMap<(Duration, u64), SimulationEvent>,
     scheduled: u64,
     pub(crate) random: StdRng,
     pub(crate) nodes: Vec<Node>,
@@ -122,10 +122,10 @@ pub(crate) struct World {
     /// How entries are shared.
     pub(crate) mode: Mode,
     pub(crate) orders: Vec<OrderResult>,
-    pub(crate) foundings: BTreeSet<FoundingId>,
+    pub(crate) foundings: BTreeSet<ClusterUid>,
     pub(crate) salts: BTreeSet<String>,
     /// The last greeting of each database that anybody heard.
-    pub(crate) said: BTreeMap<Incarnation, Hello>,
+    pub(crate) said: BTreeMap<Incarnation, PeerInfo>,
     /// The salt that is mounted into every node.
     pub(crate) mounted: Option<Salt>,
     /// Whether all wall clocks have shown the same time so far.
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Lets something happen later.
-    pub(crate) fn later(&mut self, after: Duration, happening: Happening) {
+    pub(crate) fn later(&mut self, after: Duration, happening: SimulationEvent) {
         self.scheduled += 1;
         self.queue
             .insert((self.time + after, self.scheduled), happening);
@@ -228,7 +228,7 @@ impl World {
     pub(crate) fn hold_up_requests(&mut self, to: NodeId, by: Duration) {
         self.hold_up(
             by,
-            |happening| matches!(happening, Happening::Request { to: target, .. } if *target == to),
+            |happening| matches!(happening, SimulationEvent::Request { to: target, .. } if *target == to),
         );
     }
 
@@ -236,7 +236,7 @@ impl World {
     pub(crate) fn hold_up_requests_of(&mut self, from: NodeId, to: NodeId, by: Duration) {
         let life = self.nodes[from].life;
         self.hold_up(by, |happening| {
-            matches!(happening, Happening::Request { to: target, asker, .. }
+            matches!(happening, SimulationEvent::Request { to: target, asker, .. }
                 if *target == to && asker.node == from && asker.life == life)
         });
     }
@@ -253,7 +253,7 @@ impl World {
             .any(|happening| happening.is_page_for(to))
     }
 
-    fn hold_up(&mut self, by: Duration, is_held: impl Fn(&Happening) -> bool) {
+    fn hold_up(&mut self, by: Duration, is_held: impl Fn(&SimulationEvent) -> bool) {
         let (held, rest) = std::mem::take(&mut self.queue)
             .into_iter()
             .partition(|(_, happening)| is_held(happening));
@@ -265,7 +265,7 @@ impl World {
     }
 
     /// Takes everything of a kind out of the future.
-    pub(crate) fn cancel(&mut self, which: impl Fn(&Happening) -> bool) {
+    pub(crate) fn cancel(&mut self, which: impl Fn(&SimulationEvent) -> bool) {
         self.queue.retain(|_, happening| !which(happening));
     }
 
@@ -275,22 +275,22 @@ impl World {
         };
         self.time = time;
         match happening {
-            Happening::Tick { node, life } => self.tick(node, life),
-            Happening::Arrive { node, life, job } => self.arrive(node, life, job),
-            Happening::Request { to, text, asker } => self.request_arrives(to, &text, asker),
-            Happening::Answer { asker, text } => self.answer_arrives(asker, text.as_deref()),
-            Happening::Committed { node, life } => {
+            SimulationEvent::Tick { node, life } => self.tick(node, life),
+            SimulationEvent::Arrive { node, life, job } => self.arrive(node, life, job),
+            SimulationEvent::Request { to, text, asker } => self.request_arrives(to, &text, asker),
+            SimulationEvent::Answer { asker, text } => self.answer_arrives(asker, text.as_deref()),
+            SimulationEvent::Committed { node, life } => {
                 if self.nodes[node].life == life {
                     self.end_commit(node);
                 }
             }
-            Happening::Client => self.client_acts(),
-            Happening::Chaos => self.chaos_acts(),
-            Happening::Owner => self.owner_acts(),
-            Happening::HandOver => self.hand_over(),
-            Happening::Start(node) => self.start(node),
-            Happening::Named(node) => drop(self.network.unnamed.remove(&node)),
-            Happening::List(node, list) => self.list(node, list),
+            SimulationEvent::Client => self.client_acts(),
+            SimulationEvent::Chaos => self.chaos_acts(),
+            SimulationEvent::Owner => self.owner_acts(),
+            SimulationEvent::HandOver => self.hand_over(),
+            SimulationEvent::Start(node) => self.start(node),
+            SimulationEvent::Named(node) => drop(self.network.unnamed.remove(&node)),
+            SimulationEvent::List(node, list) => self.list(node, list),
         }
     }
 
@@ -304,7 +304,7 @@ impl World {
     /// Sends a request on its way.
     pub(crate) fn send(&mut self, asker: Peer, to: &Address, text: &str, patience: Duration) {
         let target = self.nodes.iter().position(|node| node.address == *to);
-        let give_up = Happening::Answer { asker, text: None };
+        let give_up = SimulationEvent::Answer { asker, text: None };
         let leads_there = |target: &NodeId| {
             !self.nodes[*target].retired && !self.network.unnamed.contains(target)
         };
@@ -334,7 +334,7 @@ impl World {
             let text = self.network.said_by(asker.node, text);
             self.later(
                 delay,
-                Happening::Request {
+                SimulationEvent::Request {
                     to: target,
                     text,
                     asker,
@@ -351,11 +351,11 @@ impl World {
         let delay = self.network.delay(&mut self.random);
         let text = answer.map(|answer| serde_json::to_string(answer).unwrap());
         let text = text.map(|text| self.network.said_by(from, &text));
-        self.later(delay, Happening::Answer { asker, text });
+        self.later(delay, SimulationEvent::Answer { asker, text });
     }
 
     fn request_arrives(&mut self, to: NodeId, text: &str, asker: Peer) {
-        self.story.whisper(self.time, || {
+        self.story.trace(self.time, || {
             format!("node {} asks node {to}: {text}", asker.node)
         });
         let node = &self.nodes[to];
@@ -387,7 +387,7 @@ impl World {
                     text.unwrap_or("nothing")
                 )
             };
-            self.story.whisper(self.time, line);
+            self.story.trace(self.time, line);
             let answered = Input::Answered {
                 from,
                 exchange: asker.exchange,

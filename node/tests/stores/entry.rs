@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use opensecureconf_node::{
-    cluster::{AckLevel, Change, Seen, Write, Written},
+    cluster::{AckLevel, Change, Expected, Write, Written},
     domain::{Category, Content, Identity, Row},
     store::{EntryStore, WriteError},
 };
@@ -49,7 +49,7 @@ pub(crate) fn put_in(category: &str, value: u8) -> Change {
 pub(crate) async fn commit(
     store: &impl EntryStore,
     identity: &Identity,
-    seen: Seen,
+    seen: Expected,
     change: Change,
 ) -> Result<Written, WriteError> {
     let write = Write {
@@ -64,7 +64,7 @@ pub(crate) async fn commit(
 /// Creates an entry of the default environment.
 pub(crate) async fn create(store: &impl EntryStore, key: &str, value: u8) -> Written {
     let name = named(key);
-    let created = commit(store, &name, Seen::NothingLive, put(value));
+    let created = commit(store, &name, Expected::NothingLive, put(value));
     created.await.unwrap()
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn create(store: &impl EntryStore, key: &str, value: u8) -> Wri
 pub(crate) async fn change(store: &impl EntryStore, key: &str, change: Change) -> Written {
     let name = named(key);
     let row = store.find(&name).await.unwrap();
-    let changed = commit(store, &name, Seen::of(row.as_deref()), change);
+    let changed = commit(store, &name, Expected::of(row.as_deref()), change);
     changed.await.unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use opensecureconf_node::{
-    cluster::{AckLevel, Change, Seen, Write, Written},
+    cluster::{AckLevel, Change, Expected, Write, Written},
     domain::{Category, Clock, Content, Identity, Incarnation, Row, Timestamp, Version},
     store::{
         ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ListedEntry, Reach,
@@ -89,13 +89,13 @@ impl Memory {
         self.fault == fault
     }
 
-    fn is_still_so(&self, seen: Seen, stored: Option<&Row>) -> bool {
+    fn is_still_so(&self, seen: Expected, stored: Option<&Row>) -> bool {
         match seen {
-            Seen::Nothing => stored.is_none(),
-            Seen::NothingLive => {
+            Expected::Nothing => stored.is_none(),
+            Expected::NothingLive => {
                 stored.is_none_or(Row::is_tombstone) || self.has(Fault::CreatesOverLiveEntries)
             }
-            Seen::Version(version) | Seen::Lost(version) => {
+            Expected::Version(version) | Expected::Lost(version) => {
                 stored.is_some_and(|row| row.version == version)
                     || self.has(Fault::WritesOverAnyVersion)
             }

@@ -10,7 +10,7 @@ use std::{
 
 use opensecureconf_node::{
     budget::CacheSizes,
-    cluster::{Boot, MemberName, Membership, Mode, Rules, Seq, Setup, Standing},
+    cluster::{MemberName, Membership, Mode, ProcessEpoch, Rules, Seq, Setup, Standing},
     domain::{Clock, Content, Incarnation, Row, Timestamp},
     metrics::StoreMetrics,
     replica::{Replica, ReplicaSettings},
@@ -71,7 +71,7 @@ fn alone() -> Setup {
     Setup {
         clustered: false,
         name: MemberName::new("alone"),
-        boot: Boot::from_random(1),
+        boot: ProcessEpoch::from_random(1),
         cluster: String::new(),
         mode: Mode::Replica,
         release: String::new(),
@@ -114,7 +114,7 @@ impl Subject for Sqlite {
                 inherited: Vec::new(),
                 forgiven: Vec::new(),
                 origin: None,
-                boot: (Boot::from_random(1), Seq::START),
+                boot: (ProcessEpoch::from_random(1), Seq::START),
             };
             let membership = serde_json::to_string(&membership).unwrap();
             let keep = "INSERT OR REPLACE INTO meta (name, value) VALUES ('membership', ?1)";

@@ -12,6 +12,7 @@ mod imports;
 mod links;
 mod source;
 mod table;
+mod words;
 
 use std::collections::BTreeSet;
 

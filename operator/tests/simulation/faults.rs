@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use crate::{
-    kubernetes::server::Fate,
+    kubernetes::server::Delivery,
     stage::{OperatorId, Stage},
 };
 
@@ -103,7 +103,7 @@ impl Stage {
         method: &Method,
         what: &str,
         begins_a_watch: bool,
-    ) -> Fate {
+    ) -> Delivery {
         let is_write = *method != Method::GET && !what.contains("/events");
         let crash = self.faults.crash;
         let mut fate = self.fate_of(is_write);
@@ -123,22 +123,22 @@ impl Stage {
         let time = self.world.time;
         let (before, after) = (fate.before, fate.after);
         let line = || format!("operator {operator}: {what} takes {before:?} and {after:?}");
-        self.world.story.whisper(time, line);
+        self.world.story.trace(time, line);
         fate
     }
 
     /// What becomes of what is said to a node.
-    pub(crate) fn fate_at_a_node(&mut self, is_order: bool) -> Fate {
+    pub(crate) fn fate_at_a_node(&mut self, is_order: bool) -> Delivery {
         let silent = self.faults.silent;
         let fate = self.fate_of(is_order);
         if !is_order && self.random.random_bool(silent) {
             let outcome = Outcome::Unreachable;
-            return Fate { outcome, ..fate };
+            return Delivery { outcome, ..fate };
         }
         fate
     }
 
-    fn fate_of(&mut self, is_write: bool) -> Fate {
+    fn fate_of(&mut self, is_write: bool) -> Delivery {
         let Faults {
             refused,
             lost,
@@ -175,7 +175,7 @@ impl Stage {
         } else {
             Outcome::Answered
         };
-        Fate {
+        Delivery {
             before,
             outcome,
             after,

@@ -8,7 +8,7 @@ use opensecureconf_contract::{
     command::AdminCommand,
     status::{NodeDetails, NodeMember},
 };
-use opensecureconf_node::cluster::{MemberName, OwnerOrder, State};
+use opensecureconf_node::cluster::{AdminOrder, MemberName, State};
 use opensecureconf_operator::node::{CommandError, SimulatedNodes};
 use tokio::time::sleep;
 
@@ -110,14 +110,14 @@ impl SimulatedNodes for Nodes {
     }
 }
 
-fn order(stage: &mut Stage, command: &AdminCommand<'_>) -> Option<OwnerOrder> {
+fn order(stage: &mut Stage, command: &AdminCommand<'_>) -> Option<AdminOrder> {
     Some(match command {
-        AdminCommand::Bootstrap { incarnation } => OwnerOrder::Found {
+        AdminCommand::Bootstrap { incarnation } => AdminOrder::Found {
             incarnation: incarnation.parse().ok()?,
             mounted: stage.world.mounted.clone(),
         },
-        AdminCommand::Leave => OwnerOrder::Leave,
-        AdminCommand::Unfence { dry_run } => OwnerOrder::Unfence { dry_run: *dry_run },
+        AdminCommand::Leave => AdminOrder::Leave,
+        AdminCommand::Unfence { dry_run } => AdminOrder::Unfence { dry_run: *dry_run },
         AdminCommand::Remove {
             name,
             incarnation,
@@ -135,7 +135,7 @@ fn order(stage: &mut Stage, command: &AdminCommand<'_>) -> Option<OwnerOrder> {
                     .history
                     .void(incarnation, "removed by its owner");
             }
-            OwnerOrder::Remove {
+            AdminOrder::Remove {
                 name: MemberName::new(*name),
                 incarnation,
                 force: *force,

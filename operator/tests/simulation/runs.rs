@@ -110,7 +110,7 @@ async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Li
         story: format!(
             "{}\n{}",
             stage.world.story.last(lines(LINES)),
-            stage.world.portrait()
+            stage.world.dump()
         ),
         changes: stage.store.version(),
     }

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     faults::{Faults, Trouble},
     kubernetes::{kubelet::Running, names, store::Store},
-    world::{Happening, World},
+    world::{SimulationEvent, World},
 };
 
 /// An operator's process, by its number.
@@ -68,7 +68,7 @@ impl Stage {
         let mut random = StdRng::seed_from_u64(seed);
         let mut world = World::new(random.random(), cluster::Rules::ALL, told);
         world.profile.client_pause = Duration::from_millis(500);
-        world.later(Duration::from_millis(1), Happening::Client);
+        world.later(Duration::from_millis(1), SimulationEvent::Client);
         let mut store = Store::new();
         store
             .create(

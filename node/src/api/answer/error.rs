@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::{
     api::{extract::conditional::FailedPrecondition, ports::OtherPort},
     budget::NoRoom,
-    cluster::OwnerRefusal,
+    cluster::AdminRefusal,
     log::logged_name,
     store::WriteError,
 };
@@ -149,7 +149,7 @@ pub(in crate::api) enum ApiError {
     /// The version that the caller asked for is not here yet.
     Behind,
     /// An order that the cluster cannot follow.
-    Refused(OwnerRefusal),
+    Refused(AdminRefusal),
     /// The store takes no writes now.
     NotWritten(WriteError),
     /// What the caller's key opened is no JSON. Only the caller is told which entry it is, and he knows its name.

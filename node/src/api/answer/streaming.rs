@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::untaken::Streamed;
 use crate::{
     budget::{Window, WindowPart},
-    config::Patience,
+    config::Timeouts,
 };
 
 /// What is handed over. A body is whole only with its end: a channel that just closes is a body that broke off.
@@ -51,7 +51,7 @@ pub(in crate::api) struct Sender {
 }
 
 /// Both sides. Without the end the body fails, so that half of it is not taken for all of it.
-pub(in crate::api) fn stream(patience: Patience, streamed: Streamed) -> (Sender, Body) {
+pub(in crate::api) fn stream(patience: Timeouts, streamed: Streamed) -> (Sender, Body) {
     let (parts, received) = mpsc::channel(1);
     let sender = Sender {
         parts,
@@ -150,18 +150,18 @@ mod tests {
 
     use super::*;
 
-    fn patience(stall: u64, list: u64) -> Patience {
-        Patience {
+    fn patience(stall: u64, list: u64) -> Timeouts {
+        Timeouts {
             stall: Duration::from_millis(stall),
             list: Duration::from_millis(list),
-            ..Patience::default()
+            ..Timeouts::default()
         }
     }
 
     #[tokio::test]
     async fn a_body_is_whole_only_with_its_end() {
         for ended in [true, false] {
-            let (sender, body) = stream(Patience::default(), Streamed::unwatched());
+            let (sender, body) = stream(Timeouts::default(), Streamed::unwatched());
             let sending = tokio::spawn(async move {
                 sender.send("[".to_owned(), ()).await.unwrap();
                 sender.send("]".to_owned(), ()).await.unwrap();

@@ -34,7 +34,7 @@ use super::{
     },
 };
 use crate::{
-    entries::Gathering,
+    entries::ScatterGather,
     store::{EntryStore, LIST_WAIT, ReadError},
 };
 
@@ -83,7 +83,7 @@ pub(super) async fn list(
         page: page.clone(),
         taker,
         room: None,
-        gathering: Gathering::new(node.entries.of(principal), page.limit, missing),
+        gathering: ScatterGather::new(node.entries.of(principal), page.limit, missing),
         _turn: turn,
     };
     let reading = tokio::spawn(read(reading, answer));

@@ -30,7 +30,7 @@ use crate::{
     budget::{NoRoom, Reservation, Window},
     crypto::{DataKey, Unopened},
     domain::Timestamp,
-    entries::Gathering,
+    entries::ScatterGather,
     log::logged_name,
     store::{EntrySnapshot, ListedEntry, Reach, ReadError, Selection},
 };
@@ -47,7 +47,7 @@ pub(super) struct Reading {
     pub(super) taker: Taker,
     /// The memory of the buffer, once it is large.
     pub(super) room: Option<Reservation>,
-    pub(super) gathering: Gathering,
+    pub(super) gathering: ScatterGather,
     /// Kept while it is read.
     pub(super) _turn: Option<Turn>,
 }

@@ -17,7 +17,7 @@ use crate::{
         answer::{error::ApiError, problem::Problem},
         extract::conditional::FailedPrecondition,
     },
-    cluster::OwnerRefusal,
+    cluster::AdminRefusal,
     store::WriteError,
 };
 
@@ -163,7 +163,7 @@ fn refusal(path: &str, status: &str) -> Option<ApiError> {
         "408" => ApiError::SlowBody,
         "409" if path == route::SALT => ApiError::OtherSalt,
         "409" if path.starts_with("/configs") => ApiError::ChangedMeanwhile,
-        "409" => ApiError::Refused(OwnerRefusal::LastMember),
+        "409" => ApiError::Refused(AdminRefusal::LastMember),
         "412" => ApiError::PreconditionFailed(FailedPrecondition::OtherVersion(None)),
         "413" => ApiError::BodyTooLarge { limit: 1 << 20 },
         "422" => ApiError::Invalid(vec![Problem::missing(&["body", "value"])]),

@@ -22,7 +22,7 @@ use crate::{
             EntryPath, LogLevelBody, Message, OwnerHeaders, OwnerRefusals, PurgeQuery, Refusal,
         },
     },
-    cluster::{Change, Seen},
+    cluster::{Change, Expected},
     domain::Principal,
     entries::Error,
     log::{LogLevel, logged_name},
@@ -58,7 +58,7 @@ pub(in crate::api) async fn purge(
         let row = row
             .filter(|row| !row.is_tombstone())
             .ok_or_else(|| Error::NotFound(identity.clone()))?;
-        let seen = Seen::of(Some(&row));
+        let seen = Expected::of(Some(&row));
         let commit = session.commit(&identity, seen, Change::Delete, terms);
         if commit.await?.is_some() {
             break;

@@ -34,9 +34,9 @@ use crate::{
         sealing::{open, seal, seal_unbound},
         value_text::ValueText,
     },
-    cluster::{Change, NewValue, Seen, Written},
+    cluster::{Change, Expected, NewValue, Written},
     domain::{Category, Identity, Principal, Row},
-    entries::{Attempts, Found, Partial, Session, WriteTerms},
+    entries::{Found, Partial, RetryBudget, Session, WriteTerms},
     log::logged_name,
 };
 
@@ -87,7 +87,7 @@ pub(in crate::api) async fn create(
     // Before the commit: what was written must not be refused any more.
     let answered = AnsweredValue::prepare(&node, &taker, &value, Format::Json, &mut room).await?;
     caller.creates(&node);
-    let (mut seen, mut attempts) = (Seen::NothingLive, Attempts::default());
+    let (mut seen, mut attempts) = (Expected::NothingLive, RetryBudget::default());
     loop {
         let create = session.commit(&identity, seen, change.clone(), terms);
         let create = create
@@ -226,7 +226,7 @@ pub(in crate::api) async fn update(
         }
     }
     let caller = caller.derive(&node).await?;
-    let mut attempts = Attempts::default();
+    let mut attempts = RetryBudget::default();
     loop {
         let commit = wanted.commit(&node, &caller, &stored, &mut room);
         if let Some(response) = commit.await? {
@@ -307,11 +307,11 @@ impl Update<'_> {
             Found::Row(Some(row)) => self.session.commit_over(row, put, self.terms).await,
             Found::Row(None) => {
                 self.session
-                    .commit(self.identity, Seen::Nothing, put.into(), self.terms)
+                    .commit(self.identity, Expected::Nothing, put.into(), self.terms)
                     .await
             }
             Found::Lost(version) => {
-                let seen = Seen::Lost(*version);
+                let seen = Expected::Lost(*version);
                 self.session
                     .commit(self.identity, seen, put.into(), self.terms)
                     .await
@@ -360,7 +360,7 @@ pub(in crate::api) async fn delete(
     let session = node.entries.of(principal);
     let (mut row, _room) = find_within(&node, session, &taker, &identity, partial).await?;
     let caller = caller.derive(&node).await?;
-    let mut attempts = Attempts::default();
+    let mut attempts = RetryBudget::default();
     let written = loop {
         open(&node, &caller, &row).await?;
         preconditions

@@ -18,7 +18,7 @@ use crate::{
             UnfenceAnswer, UnfenceQuery,
         },
     },
-    cluster::{MemberName, MemberState, OwnerAnswer, OwnerOrder, Setup, State as RosterState},
+    cluster::{AdminOrder, AdminOutcome, MemberName, MemberState, Setup, State as RosterState},
     crypto::Salt,
     domain::{Clock, Incarnation, Timestamp},
     store::read_salt_file,
@@ -43,7 +43,7 @@ pub(in crate::api) async fn found(
     let order: BootstrapOrder = serde_json::from_slice(&bytes)
         .map_err(|_| ApiError::Invalid(vec![Problem::missing(&["body", "incarnation"])]))?;
     let incarnation = incarnation(&order.incarnation, &["body", "incarnation"])?;
-    let order = OwnerOrder::Found {
+    let order = AdminOrder::Found {
         incarnation,
         mounted: mounted_salt(&node),
     };
@@ -64,7 +64,7 @@ pub(in crate::api) async fn leave(
     State(node): State<Node>,
     _: Owner,
 ) -> Result<Json<AdminAnswer>, ApiError> {
-    carry_out(&node, OwnerOrder::Leave).await
+    carry_out(&node, AdminOrder::Leave).await
 }
 
 /// Remove a member
@@ -88,7 +88,7 @@ pub(in crate::api) async fn remove(
         .get("incarnation")
         .ok_or_else(|| ApiError::Invalid(vec![Problem::missing(&at)]))?;
     let name = query.get("name").unwrap_or(&name);
-    let order = OwnerOrder::Remove {
+    let order = AdminOrder::Remove {
         name: MemberName::new(name),
         incarnation: incarnation(text, &at)?,
         force: query.is_on("force")?,
@@ -118,7 +118,7 @@ pub(in crate::api) async fn unfence(
     query: Query,
 ) -> Result<Json<Unfenced>, ApiError> {
     let dry_run = query.is_on("dry_run")?;
-    drop(carry_out(&node, OwnerOrder::Unfence { dry_run }).await?);
+    drop(carry_out(&node, AdminOrder::Unfence { dry_run }).await?);
     let state = if dry_run {
         node.store.view().state
     } else {
@@ -161,17 +161,17 @@ fn mounted_salt(node: &NodeState) -> Option<Salt> {
     }
 }
 
-async fn carry_out(node: &NodeState, order: OwnerOrder) -> Result<Json<AdminAnswer>, ApiError> {
+async fn carry_out(node: &NodeState, order: AdminOrder) -> Result<Json<AdminAnswer>, ApiError> {
     let answer = node.store.order(order).await?.map_err(ApiError::Refused)?;
     let state = match answer {
-        OwnerAnswer::Founded(founding) => {
+        AdminOutcome::Founded(founding) => {
             return Ok(Json(AdminAnswer::Bootstrapped(Bootstrapped {
                 cluster_uid: founding.to_string(),
             })));
         }
-        OwnerAnswer::Leaving(state) => state.map_or(MemberState::Left, RosterState::shown),
-        OwnerAnswer::Removed => MemberState::Removed,
-        OwnerAnswer::Unfenced => MemberState::Member,
+        AdminOutcome::Leaving(state) => state.map_or(MemberState::Left, RosterState::shown),
+        AdminOutcome::Removed => MemberState::Removed,
+        AdminOutcome::Unfenced => MemberState::Member,
     };
     Ok(Json(AdminAnswer::State(StateAnswer { state })))
 }

@@ -35,7 +35,7 @@ pub(crate) use unfence::unfence;
 
 use crate::{
     budget::Pool,
-    cluster::Boot,
+    cluster::ProcessEpoch,
     config::{Config, PeerAddress, UsageError},
     peers::{Caller, MESSAGE_BYTES, PeerClient, PeerError, ResolvedHost},
     tls::Identity,
@@ -95,7 +95,7 @@ impl RunningNode {
         let host = resolved.as_ref().map(|host| host.name.clone());
         let caller = Caller {
             name: None,
-            boot: Boot::from_random(rand::random()),
+            boot: ProcessEpoch::from_random(rand::random()),
             cluster_keys,
             policy: config.peer_proof,
             tls: identity,

@@ -26,11 +26,11 @@ use std::{
 use super::{Engine, Event, ExchangeId, Now, Output, feed::arrived};
 use crate::{
     cluster::{
-        Answer, Cutoff, Digest, Hello, Merge, Request, Rule, Scan, Seq, State, Tables, WireDigest,
-        WireIdentity, WireRow,
-        contacts::{Exchange, Route},
+        Answer, Cutoff, Digest, Merge, PeerInfo, Request, Rule, Scan, Seq, State, Tables,
+        WireDigest, WireIdentity, WireRow,
         digest::{Bucket, bucket_of, choose},
         merge,
+        peer_table::{Exchange, Route},
     },
     domain::{Identity, Incarnation, Stamp, Timestamp},
 };
@@ -170,7 +170,7 @@ impl Engine {
     /// The slowest wall clock of those who compare: what is old by it is old by every other.
     fn slowest_wall(&self, now: Now) -> Timestamp {
         let offset = self
-            .contacts
+            .peers
             .known
             .iter()
             .filter(|(member, contact)| {
@@ -202,7 +202,7 @@ impl Engine {
     pub(super) fn digest_request(
         &mut self,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         route: &Route,
     ) -> Option<(Exchange, Request)> {
         let member = hello.incarnation;
@@ -270,7 +270,7 @@ impl Engine {
     }
 
     /// A member holds the same as this node.
-    pub(super) fn is_the_same(&mut self, hello: &Hello, cutoff: Cutoff) {
+    pub(super) fn is_the_same(&mut self, hello: &PeerInfo, cutoff: Cutoff) {
         if let Some(mine) = &self.rounds.mine
             && mine.scan.cutoff == cutoff
         {
@@ -292,7 +292,7 @@ impl Engine {
     pub(super) fn compare<T: Tables>(
         &mut self,
         tables: &mut T,
-        hello: &Hello,
+        hello: &PeerInfo,
         cutoff: Cutoff,
         theirs: WireDigest,
         out: &mut Vec<Output>,
@@ -379,7 +379,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         rows: Vec<WireRow>,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {

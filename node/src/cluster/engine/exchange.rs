@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Engine, ExchangeId, Now, Output, ReplyId, feed::Changes, joining::Page};
 use crate::cluster::{
-    Address, Answer, Envelope, Hello, Refusal, Request, Rule, Standing, State, Tables,
-    contacts::Exchange,
+    Address, Answer, Envelope, PeerInfo, Refusal, Request, Rule, Standing, State, Tables,
+    peer_table::Exchange,
 };
 
 /// Whether an exchange began after a moment.
@@ -40,7 +40,7 @@ impl Engine {
                     // Where a node is that answers well is no place of one that does not belong here.
                     if let Some(address) = &address
                         && (matches!(refusal, Refusal::Removed(_))
-                            || !self.contacts.answers_well(address, now.elapsed))
+                            || !self.peers.answers_well(address, now.elapsed))
                     {
                         self.mismatch(address, &hello, refusal.clone(), out);
                     }
@@ -60,7 +60,7 @@ impl Engine {
     }
 
     /// Whether this node takes a node of its cluster for a removed one. That one may know better.
-    fn rejects(&self, hello: &Hello) -> bool {
+    fn rejects(&self, hello: &PeerInfo) -> bool {
         let is_removed = self.states.get(&hello.incarnation) == Some(&State::Removed);
         is_removed
             && hello.founding == self.membership.founding
@@ -72,7 +72,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         request: Request,
         out: &mut Vec<Output>,
     ) -> Result<Answer, T::Error> {
@@ -140,7 +140,7 @@ impl Engine {
         answer: Option<Box<Envelope<Answer>>>,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        let Some(route) = self.contacts.routes.get_mut(from) else {
+        let Some(route) = self.peers.routes.get_mut(from) else {
             return Ok(());
         };
         let Some((_, kind)) = route.in_flight.filter(|(id, _)| *id == exchange) else {
@@ -151,14 +151,14 @@ impl Engine {
         route.in_flight = None;
         let Some(answer) = answer else {
             let jitter = self.jitter();
-            self.contacts.failed(from, began, now.elapsed, jitter);
+            self.peers.failed(from, began, now.elapsed, jitter);
             if kind == Exchange::Snapshot {
                 self.abort_join(tables)?;
             }
             return Ok(());
         };
         let Envelope { hello, body } = *answer;
-        if let Some(route) = self.contacts.routes.get_mut(from) {
+        if let Some(route) = self.peers.routes.get_mut(from) {
             route.failures = 0;
             route.tried = true;
             route.answered_at = Some(now.elapsed);
@@ -178,7 +178,7 @@ impl Engine {
         };
         // Elsewhere than at a member's own address its word counts as if it had come by itself.
         let asked = began
-            .filter(|_| self.contacts.is_own_address(from, hello.incarnation))
+            .filter(|_| self.peers.is_own_address(from, hello.incarnation))
             .map(|began| (began, refused));
         if let Err(refusal) = self.meet(tables, now, &hello, Some(from), asked, out)? {
             // Each may have removed the other: only together do the removals tell which one stands.
@@ -194,7 +194,7 @@ impl Engine {
             Answer::Refused(refusal) => self.refused(tables, now, from, &hello, refusal, out)?,
             body => {
                 self.accepted(tables, now, &hello, kind, body, out)?;
-                if let Some(route) = self.contacts.routes.get_mut(from) {
+                if let Some(route) = self.peers.routes.get_mut(from) {
                     route.refusal = None;
                 }
             }
@@ -206,7 +206,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         kind: Exchange,
         body: Answer,
         out: &mut Vec<Output>,
@@ -257,7 +257,7 @@ impl Engine {
         tables: &mut T,
         now: Now,
         from: &Address,
-        hello: &Hello,
+        hello: &PeerInfo,
         refusal: Refusal,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
@@ -266,7 +266,7 @@ impl Engine {
                 self.merge_roster(tables, now, hello, roster, out)?;
             }
             Refusal::NotServing | Refusal::NameTaken => {
-                if let Some(route) = self.contacts.routes.get_mut(from) {
+                if let Some(route) = self.peers.routes.get_mut(from) {
                     route.declined_at = Some(now.elapsed);
                 }
                 self.abort_join(tables)?;
@@ -294,7 +294,7 @@ impl Engine {
         let (answers, missed) = self.waiting.expire(now.elapsed);
         out.extend(answers.into_iter().map(Output::written));
         for member in missed {
-            if let Some(contact) = self.contacts.known.get_mut(&member) {
+            if let Some(contact) = self.peers.known.get_mut(&member) {
                 contact.missed = Some(self.last);
             }
         }

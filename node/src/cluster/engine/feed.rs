@@ -3,7 +3,7 @@
 use super::{Engine, Event, Now, Output};
 use crate::{
     cluster::{
-        ENTRIES_BYTES, FeedRow, Hello, Merge, Request, Rule, Seq, Tables, WireIdentity, WireRow,
+        ENTRIES_BYTES, FeedRow, Merge, PeerInfo, Request, Rule, Seq, Tables, WireIdentity, WireRow,
         merge,
     },
     domain::{Identity, Incarnation, Row, RowHash},
@@ -24,14 +24,14 @@ pub(super) struct Changes {
 
 impl Engine {
     /// How far this node holds a member's feed.
-    pub(super) fn received_from(&self, hello: &Hello) -> Seq {
+    pub(super) fn received_from(&self, hello: &PeerInfo) -> Seq {
         self.cursors
             .get(&hello.incarnation)
             .map_or(Seq::START, |cursor| cursor.received)
     }
 
     /// Passes over the snapshot with which a member joined, where this node holds all that its source held.
-    pub(super) fn pass_over_snapshot(&mut self, hello: &Hello) {
+    pub(super) fn pass_over_snapshot(&mut self, hello: &PeerInfo) {
         let Some((source, source_head, last)) = hello.origin else {
             return;
         };
@@ -94,7 +94,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         from: Seq,
         changes: Changes,
         out: &mut Vec<Output>,
@@ -133,7 +133,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         rows: Vec<(Row, RowHash)>,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
@@ -223,7 +223,7 @@ impl Engine {
     }
 
     /// Notes how far this node holds a member's feed.
-    pub(super) fn set_received(&mut self, hello: &Hello, to: Seq) {
+    pub(super) fn set_received(&mut self, hello: &PeerInfo, to: Seq) {
         let cursor = self.cursors.entry(hello.incarnation).or_default();
         cursor.received = cursor.received.max(to);
         cursor.boot = hello.boot;
@@ -231,7 +231,7 @@ impl Engine {
     }
 
     /// Notes how far a member holds this node's feed, and answers the writes that waited for it.
-    pub(super) fn acknowledged(&mut self, hello: &Hello, up_to: Seq, out: &mut Vec<Output>) {
+    pub(super) fn acknowledged(&mut self, hello: &PeerInfo, up_to: Seq, out: &mut Vec<Output>) {
         let member = hello.incarnation;
         let waits = self.setup.rules.hold(Rule::PurgeWaitsForWhatIsUnderWay);
         if self.received_from(hello) >= hello.head || !waits {
@@ -243,7 +243,7 @@ impl Engine {
             cursor.acknowledged = up_to;
             self.changed.cursors.insert(member);
         }
-        if let Some(contact) = self.contacts.known.get_mut(&member)
+        if let Some(contact) = self.peers.known.get_mut(&member)
             && contact.missed.is_some_and(|missed| up_to >= missed)
         {
             contact.missed = None;
@@ -325,7 +325,7 @@ impl Engine {
 
 /// The rows of a message, unless one was damaged on its way: then none counts as held here, and all are sent again.
 pub(super) fn arrived(
-    sender: &Hello,
+    sender: &PeerInfo,
     rows: Vec<WireRow>,
     out: &mut Vec<Output>,
 ) -> Option<Vec<(Row, RowHash)>> {

@@ -3,18 +3,18 @@
 use super::{Engine, Event, Now, Output, exchange::sent_after};
 use crate::{
     cluster::{
-        Address, Boot, Cursor, FenceReason, Hello, Protocol, Refusal, Roster, Rule, Seq, Standing,
-        State, Tables,
+        Address, Cursor, FenceReason, PeerInfo, ProcessEpoch, Protocol, Refusal, Roster, Rule, Seq,
+        Standing, State, Tables,
     },
     domain::Incarnation,
 };
 
 impl Engine {
     /// What this node says of itself to a node.
-    pub(super) fn hello(&mut self, to: Option<&Hello>, now: Now) -> Hello {
+    pub(super) fn hello(&mut self, to: Option<&PeerInfo>, now: Now) -> PeerInfo {
         self.turn += 1;
         let membership = &self.membership;
-        Hello {
+        PeerInfo {
             protocol: Protocol::CURRENT,
             release: self.setup.release.clone(),
             cluster: self.setup.cluster.clone(),
@@ -26,7 +26,7 @@ impl Engine {
             heard: to.map(|to| (to.boot, to.turn)),
             boot_began: membership.boot.1,
             address: self
-                .contacts
+                .peers
                 .routes
                 .iter()
                 .find(|(_, route)| route.is_me)
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// Whether a node and this one can talk at all.
-    fn belongs(&self, hello: &Hello) -> Result<(), Refusal> {
+    fn belongs(&self, hello: &PeerInfo) -> Result<(), Refusal> {
         if hello.incarnation == self.incarnation {
             // A copy of this database runs elsewhere, or a message of an earlier process of this node is late.
             return Err(Refusal::NameTaken);
@@ -101,7 +101,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         address: Option<&Address>,
         asked: Option<(std::time::Duration, Option<&Refusal>)>,
         out: &mut Vec<Output>,
@@ -110,11 +110,11 @@ impl Engine {
         if let Err(refusal) = self.belongs(hello) {
             return Ok(Err(refusal));
         }
-        let is_news = self.contacts.is_news(hello, exchange_began);
+        let is_news = self.peers.is_news(hello, exchange_began);
         let offset = hello.time.as_micros().saturating_sub(now.wall.as_micros());
         let address =
             address.filter(|address| exchange_began.is_some() || self.may_be_asked(hello, address));
-        self.contacts
+        self.peers
             .heard(hello, address, now.elapsed, offset, exchange_began);
         if self.membership.standing != Standing::Member {
             return Ok(Ok(()));
@@ -173,26 +173,26 @@ impl Engine {
 
     /// Whether a node may be asked where it says that it is: where the list leads, or where a member is. Others call by
     /// themselves; whoever has the cluster key could send this node anywhere.
-    fn may_be_asked(&self, hello: &Hello, address: &Address) -> bool {
+    fn may_be_asked(&self, hello: &PeerInfo, address: &Address) -> bool {
         let is_member = self
             .states
             .get(&hello.incarnation)
             .is_some_and(|state| !matches!(state, State::Removed | State::Superseded));
         is_member
-            || self.contacts.is_held(address)
+            || self.peers.is_held(address)
             || !self.setup.rules.hold(Rule::StrangersAreNotDialled)
     }
 
     /// Whether a greeting was made after this node began its life in this process. An older one may be late, and tell less
     /// of its node than this one's cursors know: they may come from a snapshot.
-    pub(super) fn is_fresh(&self, hello: &Hello) -> bool {
+    pub(super) fn is_fresh(&self, hello: &PeerInfo) -> bool {
         hello
             .heard
             .is_some_and(|(boot, turn)| boot == self.setup.boot && turn > self.began_at_turn)
     }
 
     /// Behind what a node's database went back, if it did, or if its greeting is late.
-    fn went_back(&self, hello: &Hello) -> Option<Cursor> {
+    fn went_back(&self, hello: &PeerInfo) -> Option<Cursor> {
         let told = Told {
             received: hello
                 .received
@@ -205,7 +205,7 @@ impl Engine {
     }
 
     /// Whether this node's database went back behind what a member knows of it.
-    pub(super) fn went_back_behind(&self, known: &Cursor, member: &Hello) -> bool {
+    pub(super) fn went_back_behind(&self, known: &Cursor, member: &PeerInfo) -> bool {
         let told = Told {
             received: Some(self.received_from(member)),
             head: self.last,
@@ -241,7 +241,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        from: &Hello,
+        from: &PeerInfo,
         other: &Roster,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
@@ -284,11 +284,11 @@ impl Engine {
     pub(super) fn mismatch(
         &mut self,
         address: &Address,
-        hello: &Hello,
+        hello: &PeerInfo,
         refusal: Refusal,
         out: &mut Vec<Output>,
     ) {
-        let Some(route) = self.contacts.routes.get_mut(address) else {
+        let Some(route) = self.peers.routes.get_mut(address) else {
             return;
         };
         if route.refusal.as_ref() != Some(&refusal) {
@@ -303,7 +303,7 @@ impl Engine {
 
     /// How far a member says that it holds this node's feed; where it never said, from the start.
     pub(super) fn held_by(&self, member: Incarnation) -> Option<Seq> {
-        self.contacts.received_by(member, self.incarnation)
+        self.peers.received_by(member, self.incarnation)
     }
 }
 
@@ -314,7 +314,7 @@ struct Told {
     /// Its last change.
     head: Seq,
     /// Its process, and its last change when that began.
-    boot: (Boot, Seq),
+    boot: (ProcessEpoch, Seq),
 }
 
 impl Told {
@@ -322,7 +322,7 @@ impl Told {
     fn is_behind(&self, known: &Cursor) -> bool {
         let (boot, began) = self.boot;
         let forgot = self.received.is_some_and(|seq| seq < known.acknowledged);
-        let rebooted = known.boot != boot && known.boot != Boot::default();
+        let rebooted = known.boot != boot && known.boot != ProcessEpoch::default();
         forgot || self.head < known.received || (rebooted && began < known.received)
     }
 }

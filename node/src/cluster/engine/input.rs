@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Write, Written};
 use crate::{
     cluster::{
-        AckLevel, Address, Answer, Digest, Envelope, FenceReason, FoundingId, MemberName, Refusal,
+        AckLevel, Address, Answer, ClusterUid, Digest, Envelope, FenceReason, MemberName, Refusal,
         Request, Scan, Seq, State,
     },
     crypto::Salt,
@@ -60,7 +60,7 @@ pub enum Input {
     /// Whoever owns the cluster orders something.
     Order {
         /// What.
-        order: OwnerOrder,
+        order: AdminOrder,
         /// Answered by [`Output::Done`].
         reply: ReplyId,
     },
@@ -81,7 +81,7 @@ pub enum Input {
 
 /// What only the owner of a cluster may order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OwnerOrder {
+pub enum AdminOrder {
     /// Found the cluster here.
     Found {
         /// The incarnation that is meant: another database must not take the order.
@@ -109,9 +109,9 @@ pub enum OwnerOrder {
 
 /// How an order was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnerAnswer {
+pub enum AdminOutcome {
     /// The cluster's founding.
-    Founded(FoundingId),
+    Founded(ClusterUid),
     /// How far leaving has come; `None` for a node that never belonged.
     Leaving(Option<State>),
     /// The member is removed.
@@ -122,7 +122,7 @@ pub enum OwnerAnswer {
 
 /// Why an order is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OwnerRefusal {
+pub enum AdminRefusal {
     /// A standalone node takes no such orders.
     #[error("this node belongs to no cluster (OSC_CLUSTER_ENABLED)")]
     Standalone,
@@ -136,7 +136,7 @@ pub enum OwnerRefusal {
     #[error("this node belongs to a cluster already (founding {founding})")]
     AlreadyMember {
         /// That cluster.
-        founding: FoundingId,
+        founding: ClusterUid,
     },
     /// A reachable node belongs to a cluster, or did when it was heard last.
     #[error(
@@ -242,7 +242,7 @@ pub enum Output {
         /// Whose.
         reply: ReplyId,
         /// The outcome.
-        result: Result<OwnerAnswer, OwnerRefusal>,
+        result: Result<AdminOutcome, AdminRefusal>,
     },
     /// Send this, and come back with [`Input::Answered`] whatever happens.
     Send {
@@ -277,7 +277,7 @@ impl Output {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// This node founded the cluster.
-    Founded(FoundingId),
+    Founded(ClusterUid),
     /// It takes a snapshot.
     JoinBegun {
         /// From whom.

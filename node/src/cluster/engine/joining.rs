@@ -3,8 +3,8 @@
 use super::{Engine, Event, Now, Output, feed::arrived};
 use crate::{
     cluster::{
-        Address, Answer, Cursor, ENTRIES_BYTES, Hello, Phase, Refusal, Request, RosterEntry, Rule,
-        Seq, SnapshotHead, SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity,
+        Address, Answer, Cursor, ENTRIES_BYTES, PeerInfo, Phase, Refusal, Request, RosterEntry,
+        Rule, Seq, SnapshotHead, SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity,
         WireRow, WireSalt,
     },
     crypto::Salt,
@@ -41,7 +41,7 @@ impl Engine {
     /// Whether nodes of different clusters answer. A founder that was lost may be one of them: what it sent comes late.
     pub(super) fn hears_two_clusters(&self, now: Now) -> bool {
         let mut foundings = self
-            .contacts
+            .peers
             .known
             .values()
             .filter(|contact| contact.is_alive(now.elapsed))
@@ -65,12 +65,12 @@ impl Engine {
     ) -> Result<(), T::Error> {
         if let Some(join) = &self.join {
             let asked = self
-                .contacts
+                .peers
                 .routes
                 .get(&join.address)
                 .is_some_and(|route| route.in_flight.is_some());
             let alive = self
-                .contacts
+                .peers
                 .known
                 .get(&join.source)
                 .is_some_and(|source| source.is_alive(now.elapsed) && source.hello.source);
@@ -83,7 +83,7 @@ impl Engine {
             return Ok(());
         }
         let sources = self
-            .contacts
+            .peers
             .known
             .iter()
             .filter_map(|(incarnation, contact)| {
@@ -99,9 +99,9 @@ impl Engine {
                         self.states.get(incarnation),
                         Some(State::Removed | State::Superseded)
                     );
-                let address = self.contacts.route_to(*incarnation)?;
+                let address = self.peers.route_to(*incarnation)?;
                 let refused = self
-                    .contacts
+                    .peers
                     .routes
                     .get(address)
                     .is_some_and(|route| route.refusal.is_some());
@@ -161,7 +161,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         after: Option<WireIdentity>,
         life: Option<Incarnation>,
     ) -> Result<Answer, T::Error> {
@@ -172,7 +172,7 @@ impl Engine {
         };
         let salt = salt.clone();
         let namesake = self
-            .contacts
+            .peers
             .living_namesake(&hello.name, hello.incarnation, now.elapsed);
         let is_current = namesake.is_some_and(|other| {
             self.roster.current(&hello.name) == Some(other)
@@ -230,7 +230,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         life: Incarnation,
     ) -> Result<bool, T::Error> {
         if let Some(entry) = self.roster.entry(life) {
@@ -264,7 +264,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         page: Page,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
@@ -323,7 +323,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        source: &Hello,
+        source: &PeerInfo,
         head: SnapshotHead,
         (life, salt): (Option<Incarnation>, Salt),
         out: &mut Vec<Output>,
@@ -415,7 +415,7 @@ impl Engine {
         self.settled.clear();
         self.forget_suspicions();
         self.began_at_turn = self.turn;
-        self.contacts.start_over();
+        self.peers.start_over();
         self.readiness.restart();
         self.rounds.restart();
         out.push(Output::Event(Event::Joined {

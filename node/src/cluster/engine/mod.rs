@@ -21,18 +21,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use digest::DigestView;
 pub use input::{
-    Event, ExchangeId, Input, Now, Output, OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId,
+    AdminOrder, AdminOutcome, AdminRefusal, Event, ExchangeId, Input, Now, Output, ReplyId,
     WriteRefusal,
 };
 pub use setup::{LoadError, Setup};
 pub use view::{MemberView, View};
-pub use write::{Change, Seen, Write, Written};
+pub use write::{Change, Expected, Write, Written};
 
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     Cursor, Membership, Mode, Roster, Rule, Seq, Standing, State, Tables,
-    acknowledgement::WaitingWrites, contacts::Contacts,
+    acknowledgement::WaitingWrites, peer_table::PeerTable,
 };
 use crate::{
     crypto::Salt,
@@ -73,7 +73,7 @@ pub struct Engine {
     told_by_writers: BTreeSet<Seq>,
     salt: Option<Salt>,
     has_rows: bool,
-    contacts: Contacts,
+    peers: PeerTable,
     waiting: WaitingWrites,
     readiness: Readiness,
     join: Option<Join>,
@@ -179,7 +179,7 @@ impl Engine {
                 None => tables.salt().map_err(LoadError::Storage)?,
             },
             has_rows,
-            contacts: Contacts::default(),
+            peers: PeerTable::default(),
             waiting: WaitingWrites::default(),
             readiness: Readiness::new(!setup.clustered),
             join: None,
@@ -235,7 +235,7 @@ impl Engine {
             } => self.answered(tables, now, &from, exchange, answer, out),
             Input::Order { order, reply } => self.ordered(tables, now, order, reply, out),
             Input::Listed(addresses) => {
-                self.contacts.list(&addresses);
+                self.peers.list(&addresses);
                 Ok(())
             }
             Input::Scanned { id, digest } => {

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Engine, Event, Now, Output, OwnerAnswer, OwnerOrder, OwnerRefusal, ReplyId};
+use super::{AdminOrder, AdminOutcome, AdminRefusal, Engine, Event, Now, Output, ReplyId};
 use crate::{
     cluster::{
-        FoundingId, MemberName, Phase, RosterEntry, Rule, Seq, Standing, State, Tables,
-        contacts::{Exchange, SILENCE},
+        ClusterUid, MemberName, Phase, RosterEntry, Rule, Seq, Standing, State, Tables,
+        peer_table::{Exchange, SILENCE},
     },
     crypto::Salt,
     domain::{Incarnation, Version},
@@ -26,26 +26,26 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        order: OwnerOrder,
+        order: AdminOrder,
         reply: ReplyId,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
         let result = if self.setup.clustered {
             match order {
-                OwnerOrder::Found {
+                AdminOrder::Found {
                     incarnation,
                     mounted,
                 } => self.found(tables, now, incarnation, mounted, out)?,
-                OwnerOrder::Leave => self.leave(tables, now, out)?,
-                OwnerOrder::Unfence { dry_run } => self.unfence(tables, dry_run, out)?,
-                OwnerOrder::Remove {
+                AdminOrder::Leave => self.leave(tables, now, out)?,
+                AdminOrder::Unfence { dry_run } => self.unfence(tables, dry_run, out)?,
+                AdminOrder::Remove {
                     name,
                     incarnation,
                     force,
                 } => self.remove(tables, now, name, incarnation, force, out)?,
             }
         } else {
-            Err(OwnerRefusal::Standalone)
+            Err(AdminRefusal::Standalone)
         };
         out.push(Output::Done { reply, result });
         Ok(())
@@ -59,21 +59,21 @@ impl Engine {
         incarnation: Incarnation,
         mounted: Option<Salt>,
         out: &mut Vec<Output>,
-    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+    ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
         if incarnation != self.incarnation {
-            return Ok(Err(OwnerRefusal::OtherIncarnation {
+            return Ok(Err(AdminRefusal::OtherIncarnation {
                 mine: self.incarnation,
             }));
         }
         if let Standing::Fenced(reason) = self.membership.standing {
-            return Ok(Err(OwnerRefusal::Fenced(reason)));
+            return Ok(Err(AdminRefusal::Fenced(reason)));
         }
         if let Some(founding) = self.membership.founding {
             let founder = self.membership.origin.is_none();
             return Ok(if founder {
-                Ok(OwnerAnswer::Founded(founding))
+                Ok(AdminOutcome::Founded(founding))
             } else {
-                Err(OwnerRefusal::AlreadyMember { founding })
+                Err(AdminRefusal::AlreadyMember { founding })
             });
         }
         // A founder that is lost may have sent a snapshot that is still on its way: whoever takes it brings its cluster back.
@@ -82,13 +82,13 @@ impl Engine {
         } else {
             SILENCE
         };
-        let founded = self.contacts.known.values().find(|contact| {
+        let founded = self.peers.known.values().find(|contact| {
             contact.hello.founding.is_some() && contact.was_heard_within(patience, now.elapsed)
         });
         if let Some(contact) = founded
             && self.setup.rules.hold(Rule::FoundingIsTold)
         {
-            return Ok(Err(OwnerRefusal::ReachableCluster {
+            return Ok(Err(AdminRefusal::ReachableCluster {
                 name: contact.hello.name.clone(),
             }));
         }
@@ -101,11 +101,11 @@ impl Engine {
         tables: &mut T,
         now: Now,
         out: &mut Vec<Output>,
-    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+    ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
         use rand::Rng;
         if self.salt.is_none() {
             if !self.setup.may_make_salt {
-                return Ok(Err(OwnerRefusal::NoSalt));
+                return Ok(Err(AdminRefusal::NoSalt));
             }
             let mut bytes = [0; 64];
             self.random.fill_bytes(&mut bytes);
@@ -116,7 +116,7 @@ impl Engine {
             tables.put_salt(&salt)?;
             out.push(Output::SaltSettled(salt));
         }
-        let founding = FoundingId::from_random(self.random.next_u64());
+        let founding = ClusterUid::from_random(self.random.next_u64());
         let admitted = Version {
             clock: self.clock.tick(now.wall, None),
             incarnation: self.incarnation,
@@ -136,7 +136,7 @@ impl Engine {
         self.put_roster(tables)?;
         self.put_membership(tables)?;
         out.push(Output::Event(Event::Founded(founding)));
-        Ok(Ok(OwnerAnswer::Founded(founding)))
+        Ok(Ok(AdminOutcome::Founded(founding)))
     }
 
     /// What a node does that founds without being told: a broken rule of simulations.
@@ -147,8 +147,8 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
         let alone =
-            self.contacts.went_round()
-                && !self.contacts.known.values().any(|contact| {
+            self.peers.went_round()
+                && !self.peers.known.values().any(|contact| {
                     contact.is_alive(now.elapsed) && contact.hello.founding.is_some()
                 });
         if self.membership.standing == Standing::Blank && alone && self.setup.may_make_salt {
@@ -162,13 +162,13 @@ impl Engine {
         tables: &mut T,
         now: Now,
         out: &mut Vec<Output>,
-    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+    ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
         if self.membership.standing != Standing::Member {
             if self.has_to_hand_over(tables)? {
-                return Ok(Err(OwnerRefusal::HoldsValues));
+                return Ok(Err(AdminRefusal::HoldsValues));
             }
             // It holds nothing that others lack.
-            return Ok(Ok(OwnerAnswer::Leaving(None)));
+            return Ok(Ok(AdminOutcome::Leaving(None)));
         }
         match self.my_state() {
             Some(State::Joining) if !self.has_to_hand_over(tables)? => {
@@ -181,7 +181,7 @@ impl Engine {
                     .iter()
                     .any(|(other, state)| *other != self.incarnation && *state == State::Member);
                 if !others {
-                    return Ok(Err(OwnerRefusal::LastMember));
+                    return Ok(Err(AdminRefusal::LastMember));
                 }
                 self.advance(tables, Phase::Leaving)?;
                 self.resume_leaving(now);
@@ -189,7 +189,7 @@ impl Engine {
             }
             _ => {}
         }
-        Ok(Ok(OwnerAnswer::Leaving(self.my_state())))
+        Ok(Ok(AdminOutcome::Leaving(self.my_state())))
     }
 
     /// Goes on leaving after a restart.
@@ -253,21 +253,21 @@ impl Engine {
         incarnation: Incarnation,
         force: bool,
         out: &mut Vec<Output>,
-    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+    ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
         if !self.is_member() || incarnation == self.incarnation {
-            return Ok(Err(OwnerRefusal::NoMember));
+            return Ok(Err(AdminRefusal::NoMember));
         }
         let Some(current) = self.roster.current(&name) else {
-            return Ok(Err(OwnerRefusal::Unknown { name }));
+            return Ok(Err(AdminRefusal::Unknown { name }));
         };
         if current != incarnation {
-            return Ok(Err(OwnerRefusal::NotCurrent { name, current }));
+            return Ok(Err(AdminRefusal::NotCurrent { name, current }));
         }
         match self.states.get(&incarnation) {
-            Some(State::Removed) => return Ok(Ok(OwnerAnswer::Removed)),
+            Some(State::Removed) => return Ok(Ok(AdminOutcome::Removed)),
             Some(State::Left) => {}
             Some(state) if !force => {
-                return Ok(Err(OwnerRefusal::NotLeft {
+                return Ok(Err(AdminRefusal::NotLeft {
                     name,
                     state: *state,
                 }));
@@ -279,6 +279,6 @@ impl Engine {
         self.roster.remove(incarnation, self.incarnation, clock);
         self.put_roster(tables)?;
         out.push(Output::Event(Event::Removed(name)));
-        Ok(Ok(OwnerAnswer::Removed))
+        Ok(Ok(AdminOutcome::Removed))
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Hello, Phase, Rule, Standing, State, Tables},
+    cluster::{PeerInfo, Phase, Rule, Standing, State, Tables},
     domain::Incarnation,
 };
 
@@ -63,8 +63,8 @@ impl Engine {
         {
             self.readiness.ready = true;
         }
-        self.contacts = std::mem::take(&mut failed.contacts);
-        self.contacts.give_up_exchanges();
+        self.peers = std::mem::take(&mut failed.peers);
+        self.peers.give_up_exchanges();
     }
 
     /// Whether this node gives snapshots: it holds what the others held. A leaving node gives them too, because those who
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Notes that a member answered: it knows this node as what it is, so its later writes wait for it.
-    pub(super) fn note_answer(&mut self, hello: &Hello, exchange_began: Option<Duration>) {
+    pub(super) fn note_answer(&mut self, hello: &PeerInfo, exchange_began: Option<Duration>) {
         let knows_me = hello.roster == self.roster_fingerprint
             && hello.founding == self.membership.founding
             && !hello.fenced;
@@ -176,14 +176,14 @@ impl Engine {
     /// Whether others, of whom there are some, may be about to find this node: a pod that starts has no name for a moment.
     pub(super) fn looks_for_itself(&self, now: Now) -> bool {
         now.elapsed < LOOKS_FOR_ITSELF
-            && self.contacts.may_find_itself()
+            && self.peers.may_find_itself()
             && self.counting().next().is_some()
     }
 
     /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is nobody.
     fn strangers(&self) -> String {
         let mut apart = BTreeMap::<_, Vec<_>>::new();
-        for (address, route) in &self.contacts.routes {
+        for (address, route) in &self.peers.routes {
             if let Some(refusal) = route.refusal.as_ref().filter(|refusal| refusal.stays()) {
                 let addresses = apart.entry(refusal.advice()).or_default();
                 addresses.push(address.as_str());
@@ -197,7 +197,7 @@ impl Engine {
     }
 
     fn behind(&self, now: Now) -> Option<String> {
-        if !self.contacts.went_round() {
+        if !self.peers.went_round() {
             return Some("it has not heard from every listed node yet".to_owned());
         }
         if self.looks_for_itself(now) {
@@ -205,7 +205,7 @@ impl Engine {
                 "its own address does not lead to it yet, so nobody can call it".to_owned(),
             );
         }
-        self.contacts.known.iter().find_map(|(member, contact)| {
+        self.peers.known.iter().find_map(|(member, contact)| {
             let waited_for = contact.is_alive(now.elapsed)
                 && contact.hello.founding == self.membership.founding
                 && !contact.hello.fenced

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cluster::{
         Address, Envelope, Refusal, Request, Rule, Standing, State, Tables,
-        contacts::{ASKED_AGAIN, Exchange, Route},
+        peer_table::{ASKED_AGAIN, Exchange, Route},
     },
     domain::Incarnation,
 };
@@ -35,7 +35,7 @@ impl Engine {
     ) -> Result<(), T::Error> {
         self.choose_source(tables, now, out)?;
         let free: Vec<_> = self
-            .contacts
+            .peers
             .routes
             .iter()
             .filter(|(_, route)| {
@@ -65,7 +65,7 @@ impl Engine {
         let heartbeat = |due: bool| due.then_some((Exchange::Heartbeat, Request::Heartbeat));
         if let Some(who) = route.who
             && self.asks_about(who)
-            && self.contacts.is_own_address(address, who)
+            && self.peers.is_own_address(address, who)
         {
             return Ok(heartbeat(since(route.sent_at) >= ASK_PAUSE));
         }
@@ -84,7 +84,7 @@ impl Engine {
         if let Some(page) = self.page_wanted(address) {
             return Ok(Some((Exchange::Snapshot, page)));
         }
-        let contact = route.who.and_then(|who| self.contacts.known.get(&who));
+        let contact = route.who.and_then(|who| self.peers.known.get(&who));
         let Some(contact) = contact.filter(|contact| !contact.unreachable) else {
             return Ok(heartbeat(true).filter(|_| since(route.sent_at) >= HEARTBEAT / 2));
         };
@@ -173,7 +173,7 @@ impl Engine {
     ) {
         self.exchanges += 1;
         let exchange = ExchangeId(self.exchanges);
-        let who = match self.contacts.routes.get_mut(&to) {
+        let who = match self.peers.routes.get_mut(&to) {
             Some(route) => {
                 route.in_flight = Some((exchange, kind));
                 route.sent_at = Some(now.elapsed);
@@ -192,7 +192,7 @@ impl Engine {
             None => None,
         };
         let theirs = who
-            .and_then(|who| self.contacts.known.get(&who))
+            .and_then(|who| self.peers.known.get(&who))
             .map(|contact| contact.hello.clone());
         let hello = self.hello(theirs.as_ref(), now);
         out.push(Output::Send {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    cluster::{Boot, MemberName, Membership, Mode, Rules, Seq, Standing},
+    cluster::{MemberName, Membership, Mode, ProcessEpoch, Rules, Seq, Standing},
     crypto::Salt,
     domain::Clock,
 };
@@ -16,7 +16,7 @@ pub struct Setup {
     /// This node's name.
     pub name: MemberName,
     /// This process.
-    pub boot: Boot,
+    pub boot: ProcessEpoch,
     /// `OSC_CLUSTER_ID`; empty when not set.
     pub cluster: String,
     /// How entries are shared.

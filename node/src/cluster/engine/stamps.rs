@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Hello, Rule},
+    cluster::{PeerInfo, Rule},
     domain::{Clock, Row, RowHash},
 };
 
@@ -23,7 +23,7 @@ impl Engine {
     pub(super) fn may_move_clock(
         &mut self,
         now: Now,
-        from: &Hello,
+        from: &PeerInfo,
         rows: &[(Row, RowHash)],
         out: &mut Vec<Output>,
     ) -> bool {
@@ -36,7 +36,7 @@ impl Engine {
     pub(super) fn may_move_to(
         &mut self,
         now: Now,
-        from: &Hello,
+        from: &PeerInfo,
         latest: Clock,
         is_member: bool,
         out: &mut Vec<Output>,
@@ -49,7 +49,7 @@ impl Engine {
     }
 
     /// Tells that a roster or a snapshot arrived with a stamp that no clock can have made.
-    pub(super) fn tell_of_damage(&mut self, now: Now, from: &Hello, out: &mut Vec<Output>) {
+    pub(super) fn tell_of_damage(&mut self, now: Now, from: &PeerInfo, out: &mut Vec<Output>) {
         if is_due(&mut self.alarms.damage, now) {
             out.push(Output::Event(Event::DamagedArrival {
                 name: from.name.clone(),
@@ -61,7 +61,7 @@ impl Engine {
     pub(super) fn tell_of_future(
         &mut self,
         now: Now,
-        from: &Hello,
+        from: &PeerInfo,
         clock: Clock,
         out: &mut Vec<Output>,
     ) {

@@ -4,9 +4,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Engine, Event, Now, Output, OwnerAnswer, OwnerRefusal};
+use super::{AdminOutcome, AdminRefusal, Engine, Event, Now, Output};
 use crate::{
-    cluster::{Boot, FenceReason, Hello, PurgeMarks, Rule, Seq, Standing, State, Tables},
+    cluster::{
+        FenceReason, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, Standing, State, Tables,
+    },
     domain::{Clock, Incarnation, Timestamp},
 };
 
@@ -23,7 +25,7 @@ struct Suspicion {
     reason: FenceReason,
     since: Duration,
     /// The first answer that confirmed it: its process, and the number of its greeting.
-    confirmed: Option<(Boot, u64)>,
+    confirmed: Option<(ProcessEpoch, u64)>,
     stage: Stage,
 }
 
@@ -118,7 +120,7 @@ impl Engine {
         &mut self,
         tables: &mut T,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         accusation: Option<FenceReason>,
         asked: Option<Duration>,
         out: &mut Vec<Output>,
@@ -157,7 +159,7 @@ impl Engine {
     }
 
     /// Takes note of what a greeting says that arrived by itself.
-    fn suspect(&mut self, now: Now, hello: &Hello, reason: FenceReason, out: &mut Vec<Output>) {
+    fn suspect(&mut self, now: Now, hello: &PeerInfo, reason: FenceReason, out: &mut Vec<Output>) {
         let member = hello.incarnation;
         let is_member = self
             .states
@@ -172,9 +174,9 @@ impl Engine {
     fn open_suspicion(
         &mut self,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         reason: FenceReason,
-        confirmed: Option<(Boot, u64)>,
+        confirmed: Option<(ProcessEpoch, u64)>,
         out: &mut Vec<Output>,
     ) {
         self.suspicions.open.insert(
@@ -196,7 +198,7 @@ impl Engine {
     fn confirm(
         &mut self,
         now: Now,
-        hello: &Hello,
+        hello: &PeerInfo,
         reason: FenceReason,
         began: Duration,
         out: &mut Vec<Output>,
@@ -252,7 +254,7 @@ impl Engine {
 
     /// Whether a member answered after a moment that it gives snapshots.
     fn is_another_source(&self, since: Duration) -> bool {
-        self.contacts.known.iter().any(|(member, contact)| {
+        self.peers.known.iter().any(|(member, contact)| {
             // One that a database of before its time has not heard of is a member all the same.
             !matches!(
                 self.states.get(member),
@@ -298,7 +300,7 @@ impl Engine {
     /// Whether a purge mark is above the head that its node told when it was asked.
     fn is_above_head(&self, member: Incarnation, purged: Seq) -> bool {
         let answered = self
-            .contacts
+            .peers
             .known
             .get(&member)
             .and_then(|contact| contact.answered);
@@ -314,7 +316,11 @@ impl Engine {
     }
 
     /// What a greeting says against this node.
-    pub(super) fn accusation(&self, hello: &Hello, asked: Option<Duration>) -> Option<FenceReason> {
+    pub(super) fn accusation(
+        &self,
+        hello: &PeerInfo,
+        asked: Option<Duration>,
+    ) -> Option<FenceReason> {
         let rules = self.setup.rules;
         let holds_more_than_there_is = hello
             .received
@@ -326,7 +332,7 @@ impl Engine {
         let is_damage = asked.is_none()
             && rules.hold(Rule::GreetingsAreAskedFor)
             && self
-                .contacts
+                .peers
                 .known
                 .get(&hello.incarnation)
                 .is_some_and(|contact| {
@@ -343,7 +349,7 @@ impl Engine {
     }
 
     /// Whether a member purged what this node has not read of its feed.
-    pub(super) fn missed_what_it_purged(&self, hello: &Hello) -> bool {
+    pub(super) fn missed_what_it_purged(&self, hello: &PeerInfo) -> bool {
         let known = self
             .received_from(hello)
             .max(self.forgiven(hello.incarnation));
@@ -368,27 +374,27 @@ impl Engine {
         tables: &mut T,
         dry_run: bool,
         out: &mut Vec<Output>,
-    ) -> Result<Result<OwnerAnswer, OwnerRefusal>, T::Error> {
+    ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
         let reason = match self.membership.standing {
             Standing::Fenced(reason) => reason,
             Standing::Member => match self.why_waiting() {
                 Some(reason) => reason,
                 None if self.is_suspected() => FenceReason::BelowPurgeMark,
-                None => return Ok(Err(OwnerRefusal::NotFenced)),
+                None => return Ok(Err(AdminRefusal::NotFenced)),
             },
-            Standing::Blank => return Ok(Err(OwnerRefusal::NotFenced)),
+            Standing::Blank => return Ok(Err(AdminRefusal::NotFenced)),
         };
         if !reason.is_forgivable() {
-            return Ok(Err(OwnerRefusal::CannotUnfence(reason)));
+            return Ok(Err(AdminRefusal::CannotUnfence(reason)));
         }
         if self.is_another_source(Duration::ZERO) {
-            return Ok(Err(OwnerRefusal::OtherSource));
+            return Ok(Err(AdminRefusal::OtherSource));
         }
         if dry_run {
-            return Ok(Ok(OwnerAnswer::Unfenced));
+            return Ok(Ok(AdminOutcome::Unfenced));
         }
         let marks: Vec<_> = self
-            .contacts
+            .peers
             .known
             .iter()
             .filter(|(_, contact)| contact.answered.is_some())
@@ -409,6 +415,6 @@ impl Engine {
         self.put_membership(tables)?;
         self.forget_suspicions();
         out.push(Output::Event(Event::Unfenced));
-        Ok(Ok(OwnerAnswer::Unfenced))
+        Ok(Ok(AdminOutcome::Unfenced))
     }
 }

@@ -16,7 +16,7 @@ const PAGE: (usize, usize) = (512, 1 << 20);
 
 /// What becomes of a value that a node holds from an earlier life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum ReclaimOutcome {
     /// It is the current value, or one that its writer made of it: this node owns it again.
     TakenBack,
     /// The current value is lost; this earlier one is kept as the loser of a conflict.
@@ -31,9 +31,9 @@ fn fate(
     (held, token): (Version, &str),
     rules: Rules,
     owner_belongs: impl Fn(Incarnation) -> bool,
-) -> Fate {
+) -> ReclaimOutcome {
     let Some(row) = row.filter(|row| !row.is_tombstone()) else {
-        return Fate::Dropped;
+        return ReclaimOutcome::Dropped;
     };
     // The same writer wrote it later: it knew the version that the directory names.
     let is_later = row.version <= held || !rules.hold(Rule::EarlierValuesDoNotStandIn);
@@ -42,11 +42,11 @@ fn fate(
     // A life between took it back, and nobody heard of that.
     let is_it = || row.content.as_ref().is_some_and(|it| it.is_of(token));
     if goes_on || (!belongs && is_it()) {
-        Fate::TakenBack
+        ReclaimOutcome::TakenBack
     } else if belongs || !rules.hold(Rule::EarlierValuesAreSetAside) {
-        Fate::Dropped
+        ReclaimOutcome::Dropped
     } else {
-        Fate::SetAside
+        ReclaimOutcome::SetAside
     }
 }
 
@@ -263,12 +263,12 @@ impl Engine {
                 row.set_seal(tables.value_seal(&identity)?);
             }
             match (fate, row) {
-                (Fate::TakenBack, Some(row)) => {
+                (ReclaimOutcome::TakenBack, Some(row)) => {
                     self.own(tables, now, row, token)?;
                     taken += 1;
                     continue;
                 }
-                (Fate::SetAside, Some(row)) => {
+                (ReclaimOutcome::SetAside, Some(row)) => {
                     self.set_aside(tables, now, row, (held, token))?;
                     set_aside += 1;
                 }
@@ -321,11 +321,11 @@ mod tests {
     }
 
     /// The fate of version 5 of life 1; life 2 belongs to the cluster, life 1 and life 3 do not.
-    fn fate_of(row: Option<&Row>) -> Fate {
+    fn fate_of(row: Option<&Row>) -> ReclaimOutcome {
         fate_of_token(row, "earlier")
     }
 
-    fn fate_of_token(row: Option<&Row>, token: &str) -> Fate {
+    fn fate_of_token(row: Option<&Row>, token: &str) -> ReclaimOutcome {
         let held = (version(5, 1), token);
         fate(row, held, Rules::ALL, |owner| owner.raw() == 2)
     }
@@ -333,28 +333,34 @@ mod tests {
     #[test]
     fn a_value_that_a_life_between_took_back_unheard_is_taken_back_again() {
         let lost = row(4, 3, true);
-        assert_eq!(fate_of_token(Some(&lost), "gAAAA"), Fate::TakenBack);
+        assert_eq!(
+            fate_of_token(Some(&lost), "gAAAA"),
+            ReclaimOutcome::TakenBack
+        );
         let others = row(4, 2, true);
-        assert_eq!(fate_of_token(Some(&others), "gAAAA"), Fate::Dropped);
+        assert_eq!(
+            fate_of_token(Some(&others), "gAAAA"),
+            ReclaimOutcome::Dropped
+        );
     }
 
     #[test]
     fn the_current_value_is_taken_back_and_so_is_one_that_its_writer_made_of_it() {
-        assert_eq!(fate_of(Some(&row(5, 1, true))), Fate::TakenBack);
-        assert_eq!(fate_of(Some(&row(4, 1, true))), Fate::TakenBack);
+        assert_eq!(fate_of(Some(&row(5, 1, true))), ReclaimOutcome::TakenBack);
+        assert_eq!(fate_of(Some(&row(4, 1, true))), ReclaimOutcome::TakenBack);
     }
 
     #[test]
     fn an_older_value_never_passes_for_the_one_that_is_lost() {
-        assert_eq!(fate_of(Some(&row(6, 1, true))), Fate::SetAside);
-        assert_eq!(fate_of(Some(&row(6, 3, true))), Fate::SetAside);
+        assert_eq!(fate_of(Some(&row(6, 1, true))), ReclaimOutcome::SetAside);
+        assert_eq!(fate_of(Some(&row(6, 3, true))), ReclaimOutcome::SetAside);
     }
 
     #[test]
     fn what_is_deleted_or_somebody_elses_is_not_brought_back() {
-        assert_eq!(fate_of(None), Fate::Dropped);
-        assert_eq!(fate_of(Some(&row(4, 1, false))), Fate::Dropped);
-        assert_eq!(fate_of(Some(&row(4, 2, true))), Fate::Dropped);
-        assert_eq!(fate_of(Some(&row(6, 2, true))), Fate::Dropped);
+        assert_eq!(fate_of(None), ReclaimOutcome::Dropped);
+        assert_eq!(fate_of(Some(&row(4, 1, false))), ReclaimOutcome::Dropped);
+        assert_eq!(fate_of(Some(&row(4, 2, true))), ReclaimOutcome::Dropped);
+        assert_eq!(fate_of(Some(&row(6, 2, true))), ReclaimOutcome::Dropped);
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{DigestView, Engine, Now};
 use crate::{
-    cluster::{Address, FenceReason, FoundingId, MemberState, Seq, Standing, State},
+    cluster::{Address, ClusterUid, FenceReason, MemberState, Seq, Standing, State},
     domain::{Clock, Incarnation},
 };
 
@@ -24,7 +24,7 @@ pub struct View {
     /// Why it must take a new snapshot, fenced or suspended; `None` where it need not.
     pub fenced: Option<FenceReason>,
     /// The cluster's founding.
-    pub founding: Option<FoundingId>,
+    pub founding: Option<ClusterUid>,
     /// Its last sequence.
     pub head: Seq,
     /// The highest clock of a purged tombstone: a version up to it may be gone for good.
@@ -130,7 +130,7 @@ impl Engine {
             MemberState::Standalone
         };
         let members = self.members(now);
-        let unknown = self.contacts.unknown();
+        let unknown = self.peers.unknown();
         View {
             incarnation: self.incarnation,
             state,
@@ -157,14 +157,14 @@ impl Engine {
     fn may_be_unknown(&self, members: &[MemberView], now: Now) -> usize {
         let lost = members
             .iter()
-            .filter(|member| !self.contacts.is_listed(member.incarnation));
+            .filter(|member| !self.peers.is_listed(member.incarnation));
         lost.count() + usize::from(self.looks_for_itself(now))
     }
 
     fn taking_back(&self, now: Now) -> Vec<String> {
         let here = self.takes_back.then_some(&self.setup.name);
         let others = self
-            .contacts
+            .peers
             .known
             .values()
             .filter(|contact| contact.is_alive(now.elapsed) && contact.hello.takes_back)
@@ -178,14 +178,14 @@ impl Engine {
     fn members(&self, now: Now) -> Vec<MemberView> {
         // A process that joined has the incarnation under which it was admitted, and was another one a moment ago.
         let joined: BTreeSet<_> = self
-            .contacts
+            .peers
             .known
             .iter()
             .filter(|(incarnation, _)| self.states.contains_key(incarnation))
             .map(|(_, contact)| contact.hello.boot)
             .collect();
         let strangers = self
-            .contacts
+            .peers
             .known
             .iter()
             .filter(|(incarnation, contact)| {
@@ -210,7 +210,7 @@ impl Engine {
     }
 
     fn member(&self, incarnation: Incarnation, state: MemberState, now: Now) -> MemberView {
-        let contact = self.contacts.known.get(&incarnation);
+        let contact = self.peers.known.get(&incarnation);
         let hello = contact.map(|contact| &contact.hello);
         let name = self
             .roster
@@ -233,7 +233,7 @@ impl Engine {
             keeps_seals: hello.is_some_and(|hello| hello.protocol.has_seals()),
             entries: hello.map_or(0, |hello| hello.entries),
             digest: self.rounds.of(incarnation),
-            address: self.contacts.route_to(incarnation).cloned(),
+            address: self.peers.route_to(incarnation).cloned(),
             counts: self
                 .states
                 .get(&incarnation)

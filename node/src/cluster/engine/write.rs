@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
 use crate::{
-    cluster::{AckLevel, Rule, Seq, Standing, State, Tables, acknowledgement::Audience},
+    cluster::{AckLevel, Rule, Seq, Standing, State, Tables, acknowledgement::AckTargets},
     domain::{Category, Clock, Content, Identity, Row, Seal, Timestamp, Version},
 };
 
@@ -20,7 +20,7 @@ pub struct Write {
     /// Which entry.
     pub identity: Identity,
     /// What the caller saw there when it checked whether it may write.
-    pub seen: Seen,
+    pub seen: Expected,
     /// A reading that the caller knows of (`X-OSC-Version`): the write comes after it.
     pub named: Option<Clock>,
     /// What to do.
@@ -29,7 +29,7 @@ pub struct Write {
 
 /// What stood under an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum Expected {
     /// Nothing, ever.
     Nothing,
     /// Nothing that is live: whether there is a tombstone does not matter.
@@ -40,7 +40,7 @@ pub enum Seen {
     Lost(Version),
 }
 
-impl Seen {
+impl Expected {
     /// What a caller saw who read this row.
     pub fn of(row: Option<&Row>) -> Self {
         row.map_or(Self::Nothing, |row| Self::Version(row.version))
@@ -207,7 +207,7 @@ impl Engine {
         };
         let live = stored
             .as_ref()
-            .filter(|row| !row.is_tombstone() && !matches!(seen, Seen::Lost(_)));
+            .filter(|row| !row.is_tombstone() && !matches!(seen, Expected::Lost(_)));
         let born = match &change {
             Change::Bring { created_at, .. } => *created_at,
             Change::Put { .. } | Change::Delete | Change::Adopt { .. } => now.wall,
@@ -292,31 +292,31 @@ impl Engine {
     }
 
     /// Whom a write of now waits for.
-    fn audience(&self, level: AckLevel, now: Now) -> Audience {
+    fn audience(&self, level: AckLevel, now: Now) -> AckTargets {
         if !self.setup.clustered || level == AckLevel::Local {
-            return Audience::default();
+            return AckTargets::default();
         }
         if level == AckLevel::All {
             let members: std::collections::BTreeSet<_> = self.counting().collect();
             // A roster that holds only this node must not pass for everybody.
             let unknown = self
-                .contacts
+                .peers
                 .routes
                 .values()
                 .filter(|route| route.listed && !route.is_me)
                 .filter(|route| route.who.is_none_or(|who| !members.contains(&who)))
                 .count();
-            return Audience { members, unknown };
+            return AckTargets { members, unknown };
         }
         let members = self
             .counting()
             .filter(|member| {
-                self.contacts.known.get(member).is_some_and(|contact| {
+                self.peers.known.get(member).is_some_and(|contact| {
                     contact.hello.acknowledges && contact.is_healthy(now.elapsed)
                 })
             })
             .collect();
-        Audience {
+        AckTargets {
             members,
             unknown: 0,
         }

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     cluster::{
-        Address, Boot, Cutoff, FoundingId, MemberName, Mode, PurgeMarks, Refusal, Roster, Seq,
-        WireDigest,
+        Address, ClusterUid, Cutoff, MemberName, Mode, ProcessEpoch, PurgeMarks, Refusal, Roster,
+        Seq, WireDigest,
     },
     crypto::Salt,
     domain::{
@@ -60,7 +60,7 @@ impl Protocol {
     clippy::struct_excessive_bools,
     reason = "independent facts, not states"
 )]
-pub struct Hello {
+pub struct PeerInfo {
     /// The protocol.
     pub protocol: Protocol,
     /// The sender's release.
@@ -74,17 +74,17 @@ pub struct Hello {
     /// Its database.
     pub incarnation: Incarnation,
     /// Its process.
-    pub boot: Boot,
+    pub boot: ProcessEpoch,
     /// Counts the greetings of a process: an earlier one may arrive later, and then tells old news.
     pub turn: u64,
     /// The addressee's process and the last of its greetings that the sender has heard: this one was made after that.
-    pub heard: Option<(Boot, u64)>,
+    pub heard: Option<(ProcessEpoch, u64)>,
     /// Its last sequence when the process began.
     pub boot_began: Seq,
     /// Where it found itself in its list.
     pub address: Option<Address>,
     /// The cluster's founding; `None` while blank.
-    pub founding: Option<FoundingId>,
+    pub founding: Option<ClusterUid>,
     /// The fingerprint of its salt.
     pub salt: Option<String>,
     /// Whether it serves reads.
@@ -126,7 +126,7 @@ pub struct Hello {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Envelope<T> {
     /// Who speaks.
-    pub hello: Hello,
+    pub hello: PeerInfo,
     /// What it says.
     pub body: T,
 }
@@ -213,7 +213,7 @@ pub enum Answer {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SnapshotHead {
     /// The cluster's founding.
-    pub founding: FoundingId,
+    pub founding: ClusterUid,
     /// The salt, 64 bytes in base64.
     pub salt: WireSalt,
     /// The roster.
@@ -226,7 +226,7 @@ pub struct SnapshotHead {
     #[serde(default)]
     pub purge_marks: PurgeMarks,
     /// How far the source holds each member's feed, itself included.
-    pub received: Vec<(Incarnation, Seq, Boot)>,
+    pub received: Vec<(Incarnation, Seq, ProcessEpoch)>,
 }
 
 impl SnapshotHead {

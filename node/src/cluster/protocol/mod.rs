@@ -6,7 +6,7 @@ mod import;
 mod values;
 
 pub use exchange::{
-    Answer, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, Hello, Protocol, Request, SnapshotHead,
+    Answer, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, PeerInfo, Protocol, Request, SnapshotHead,
     WireIdentity, WireRow, WireSalt,
 };
 pub use import::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{WireIdentity, WireRow};
 use crate::{
-    cluster::{AckLevel, Change, FoundingId, MemberName, Written},
+    cluster::{AckLevel, Change, ClusterUid, MemberName, Written},
     domain::{Category, Clock, Content, Fingerprint, Principal, Row, Seal, Version},
 };
 
@@ -17,7 +17,7 @@ pub struct ValueRequest {
     /// Who asks.
     pub name: MemberName,
     /// The cluster that both belong to.
-    pub founding: FoundingId,
+    pub founding: ClusterUid,
     /// For whom it asks. Nodes of an earlier build do not say, and are asked for values while a cluster rolls.
     #[serde(default)]
     pub principal: Principal,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     access::AccessKeys,
-    cluster::Boot,
+    cluster::ProcessEpoch,
     crypto::{BodyDigest, MessageCode, PeerProofKey, SignedAnswer, SignedRequest},
     os::random,
 };
@@ -53,7 +53,7 @@ pub enum Unproven {
 
 impl PeerProofs {
     /// For a process with these accepted keys.
-    pub fn new(boot: Boot, keys: AccessKeys) -> anyhow::Result<Self> {
+    pub fn new(boot: ProcessEpoch, keys: AccessKeys) -> anyhow::Result<Self> {
         Ok(Self {
             boot: boot.raw().unsigned_abs(),
             keys,

@@ -12,7 +12,7 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{handshake::Standing, head_room::HeadRoom, refusal::Refusal};
-use crate::{api::ConnectionMark, budget::Reservation, config::Patience};
+use crate::{api::ConnectionMark, budget::Reservation, config::Timeouts};
 
 /// What h2 keeps for one more request at a time, until its connection ends (22 KiB for 32 were measured with h2 0.4).
 const PLACE_BYTES: usize = 1 << 10;
@@ -189,7 +189,7 @@ impl Activity {
     }
 
     /// What is overdue next, and when; `None` while requests run and everything that came is whole.
-    pub(super) fn deadline(&self, patience: &Patience) -> Option<(Instant, Overdue)> {
+    pub(super) fn deadline(&self, patience: &Timeouts) -> Option<(Instant, Overdue)> {
         let frames = self.frames_began.load(Relaxed);
         if frames > 0 {
             return Some((self.at(frames) + patience.headers, Overdue::Frames));
@@ -270,7 +270,7 @@ impl Drop for Busy {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const PATIENCE: Timeouts = Timeouts {
         headers: Duration::from_secs(10),
         idle: Duration::from_secs(75),
         body: Duration::ZERO,

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     api::MAX_HEADERS,
-    config::Patience,
+    config::Timeouts,
     metrics::{ConnectionEnd, PortMetrics},
 };
 
@@ -48,7 +48,7 @@ pub(super) struct Shared {
     pub(super) http: auto::Builder<TokioExecutor>,
     pub(super) edge: Arc<EdgeParts>,
     pub(super) tls: Option<LiveTls>,
-    pub(super) patience: Patience,
+    pub(super) patience: Timeouts,
     pub(super) metrics: PortMetrics,
     /// Ends all of them in good order.
     pub(super) stop: CancellationToken,
@@ -229,7 +229,7 @@ enum Next {
 #[derive(Debug)]
 struct Conduct<'a> {
     activity: &'a Activity,
-    patience: Patience,
+    patience: Timeouts,
     /// When it is too old.
     retires_at: Instant,
     /// Why it is ending, and how long that may take.
@@ -237,7 +237,7 @@ struct Conduct<'a> {
 }
 
 impl<'a> Conduct<'a> {
-    fn new(activity: &'a Activity, patience: Patience) -> Self {
+    fn new(activity: &'a Activity, patience: Timeouts) -> Self {
         // Up to a tenth less: connections that came together must not go together.
         let jitter = patience.age.mul_f64(rand::random::<f64>() / 10.0);
         Self {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::config::Patience;
+use crate::config::Timeouts;
 
 /// The largest head of a request, in bytes.
 pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -35,7 +35,7 @@ pub(crate) struct ConnectionLimits {
     /// The largest rest of a refused request's body that is read.
     pub(crate) max_rest_bytes: u64,
     /// How long clients may take.
-    pub(crate) patience: Patience,
+    pub(crate) patience: Timeouts,
 }
 
 impl ConnectionLimits {
@@ -45,7 +45,7 @@ impl ConnectionLimits {
         reserves: bool,
         max_body_bytes: usize,
         trusted_proxies: Vec<IpNet>,
-        patience: Patience,
+        patience: Timeouts,
     ) -> Self {
         Self {
             maximum,
@@ -61,7 +61,7 @@ impl ConnectionLimits {
     }
 
     /// The limits of the port for other nodes: each of them has a few connections to every other one.
-    pub(crate) fn of_nodes(max_body_bytes: usize, patience: Patience) -> Self {
+    pub(crate) fn of_nodes(max_body_bytes: usize, patience: Timeouts) -> Self {
         Self {
             maximum: 512,
             reserved: RESERVED,
@@ -72,7 +72,7 @@ impl ConnectionLimits {
     }
 
     /// The limits of a port that only few programs call, such as the one for metrics.
-    pub(crate) fn of_few(patience: Patience) -> Self {
+    pub(crate) fn of_few(patience: Timeouts) -> Self {
         Self {
             maximum: 64,
             reserved: 16,

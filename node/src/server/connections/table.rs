@@ -192,11 +192,11 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
-    use crate::{api::ConnectionMark, config::Patience};
+    use crate::{api::ConnectionMark, config::Timeouts};
 
     fn table(maximum: usize) -> ConnectionTable {
         let trusted = vec!["10.0.0.0/8".parse().unwrap()];
-        let patience = Patience::default();
+        let patience = Timeouts::default();
         ConnectionTable::new(ConnectionLimits::of_clients(
             maximum, true, 1, trusted, patience,
         ))

@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::meta;
 use crate::{
-    cluster::{Boot, Cursor, Seq},
+    cluster::{Cursor, ProcessEpoch, Seq},
     domain::Incarnation,
 };
 
@@ -37,7 +37,7 @@ pub(super) fn cursors(connection: &Connection) -> rusqlite::Result<Vec<(Incarnat
         .query_map([], |row| {
             let cursor = Cursor {
                 received: Seq::from_raw(row.get(1)?),
-                boot: Boot::from_raw(row.get(2)?),
+                boot: ProcessEpoch::from_raw(row.get(2)?),
                 acknowledged: Seq::from_raw(row.get(3)?),
             };
             Ok((Incarnation::from_raw(row.get(0)?), cursor))

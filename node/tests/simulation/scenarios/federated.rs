@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use opensecureconf_node::{
     cluster::{
-        AckLevel, Change, Holder, Mode, OwnerOrder, OwnerRefusal, Rules, Seen, State, Write,
+        AckLevel, AdminOrder, AdminRefusal, Change, Expected, Mode, Rules, State, ValueLocation,
+        Write,
     },
     domain::{Clock, Content, Incarnation, Row, Timestamp, Version},
 };
@@ -43,7 +44,7 @@ fn version(world: &World, node: NodeId, key: &str) -> Option<Version> {
 }
 
 /// A client writes over what it knows.
-fn write(world: &mut World, node: NodeId, key: &str, seen: Seen, change: Change) -> Outcome {
+fn write(world: &mut World, node: NodeId, key: &str, seen: Expected, change: Change) -> Outcome {
     let write = Write {
         identity: entry(key),
         seen,
@@ -228,15 +229,15 @@ pub(crate) fn e13_owner_lost(rules: Rules) -> Outcome {
     world.crash(2);
     world.pass(Duration::from_secs(5));
     let owner = |world: &World| world.view(1).map(|view| view.holder(lost.incarnation));
-    let silent = Holder::Silent {
+    let silent = ValueLocation::Silent {
         name: world.nodes[2].name.clone(),
     };
     ensure(owner(&world) == Some(silent), "a silent owner is given up")?;
     world.removed(0, 2)?;
     world.wipe(2);
-    let gone = world.until(LONG, |world| owner(world) == Some(Holder::Gone));
+    let gone = world.until(LONG, |world| owner(world) == Some(ValueLocation::Gone));
     ensure(gone, format!("the name is locked: {:?}", owner(&world)))?;
-    write(&mut world, 1, "k", Seen::Lost(lost), put("anew"))?;
+    write(&mut world, 1, "k", Expected::Lost(lost), put("anew"))?;
     world.start(2);
     world.ends_well()?;
     let value = held(&world, 1, "k").map(|(_, value)| value);
@@ -249,7 +250,7 @@ pub(crate) fn a_leaving_owner_waits_until_its_values_are_taken(rules: Rules) -> 
     world.put(2, "k", "only copy")?;
     world.all_serve()?;
     let state = |world: &World| world.nodes[2].disk.durable().state(rules);
-    world.told(2, OwnerOrder::Leave);
+    world.told(2, AdminOrder::Leave);
     world.pass(Duration::from_secs(20));
     ensure(
         state(&world) == Some(State::Leaving),
@@ -259,13 +260,13 @@ pub(crate) fn a_leaving_owner_waits_until_its_values_are_taken(rules: Rules) -> 
     let forged = Change::Adopt {
         token: "forged".to_owned(),
     };
-    let refused = write(&mut world, 0, "k", Seen::Version(of), forged);
+    let refused = write(&mut world, 0, "k", Expected::Version(of), forged);
     ensure(refused.is_err(), "a value that is not the one is taken")?;
     write(
         &mut world,
         0,
         "k",
-        Seen::Version(of),
+        Expected::Version(of),
         Change::Adopt { token },
     )?;
     let left = world.until(LONG, |world| state(world) == Some(State::Left));
@@ -285,9 +286,9 @@ pub(crate) fn a_fenced_owner_does_not_leave_with_its_values(rules: Rules) -> Out
         world.nodes[2].disk.durable().state(rules).is_none()
     });
     ensure(fenced, "it does not learn of its removal")?;
-    let answer = world.told(2, OwnerOrder::Leave);
+    let answer = world.told(2, AdminOrder::Leave);
     ensure(
-        answer == Some(Err(OwnerRefusal::HoldsValues)),
+        answer == Some(Err(AdminRefusal::HoldsValues)),
         format!("it may be taken away: {answer:?}"),
     )?;
     world.ends_well()?;
@@ -306,7 +307,7 @@ pub(crate) fn a_write_beats_a_value_that_changes_its_owner_later(rules: Rules) -
     world.pass(Duration::from_secs(1));
     let (of, token) = held(&world, 2, "k").ok_or("its owner does not have it")?;
     let adopted = Change::Adopt { token };
-    write(&mut world, 0, "k", Seen::Version(of), adopted)?;
+    write(&mut world, 0, "k", Expected::Version(of), adopted)?;
     world.ends_well()?;
     let value = held(&world, 1, "k").map(|(_, value)| value);
     ensure(value.as_deref() == Some("later"), "the later one lost")?;
@@ -344,7 +345,7 @@ pub(crate) fn values_that_are_being_taken_back_are_not_lost(rules: Rules) -> Out
     let before = version(&world, 1, "k").ok_or("no row")?;
     let is_lost = |world: &World| {
         let view = world.view(1);
-        view.is_some_and(|view| view.holder(before.incarnation) == Holder::Gone)
+        view.is_some_and(|view| view.holder(before.incarnation) == ValueLocation::Gone)
     };
     world.nodes[2].commit_time = Duration::from_millis(700);
     world.removed(0, 2)?;

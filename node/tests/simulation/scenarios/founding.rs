@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{OwnerAnswer, OwnerOrder, OwnerRefusal, Refusal, Roster, Rules},
+    cluster::{AdminOrder, AdminOutcome, AdminRefusal, Refusal, Roster, Rules},
     crypto::Salt,
 };
 
@@ -89,7 +89,7 @@ pub(crate) fn e17_forgetful_founder(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "b"]);
     world.start(0);
     world.found(0)?;
-    let told = OwnerOrder::Found {
+    let told = AdminOrder::Found {
         incarnation: world.incarnation(0),
         mounted: None,
     };
@@ -99,7 +99,7 @@ pub(crate) fn e17_forgetful_founder(rules: Rules) -> Outcome {
     world.start(1);
     for node in 0..2 {
         let answer = world.told(node, told.clone());
-        let refused = matches!(answer, Some(Err(OwnerRefusal::OtherIncarnation { .. })));
+        let refused = matches!(answer, Some(Err(AdminRefusal::OtherIncarnation { .. })));
         ensure(
             refused,
             format!("node {node} takes the order of another life: {answer:?}"),
@@ -113,7 +113,7 @@ pub(crate) fn e17_forgetful_founder(rules: Rules) -> Outcome {
 /// An order to found arrives after the life that it was for, and again in a cluster that stands.
 pub(crate) fn e18_late_promise(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "b"]);
-    let late = OwnerOrder::Found {
+    let late = AdminOrder::Found {
         incarnation: world.incarnation(0),
         mounted: None,
     };
@@ -122,26 +122,26 @@ pub(crate) fn e18_late_promise(rules: Rules) -> Outcome {
     world.start(1);
     let answer = world.told(0, late.clone());
     ensure(
-        matches!(answer, Some(Err(OwnerRefusal::OtherIncarnation { .. }))),
+        matches!(answer, Some(Err(AdminRefusal::OtherIncarnation { .. }))),
         format!("a new life founds by the order for an earlier one: {answer:?}"),
     )?;
     world.found(1)?;
     world.all_serve()?;
     let answer = world.told(0, late);
     ensure(
-        matches!(answer, Some(Err(OwnerRefusal::OtherIncarnation { .. }))),
+        matches!(answer, Some(Err(AdminRefusal::OtherIncarnation { .. }))),
         format!("founded again: {answer:?}"),
     )?;
     let incarnation = world.incarnation(0);
     let answer = world.told(
         0,
-        OwnerOrder::Found {
+        AdminOrder::Found {
             incarnation,
             mounted: None,
         },
     );
     ensure(
-        matches!(answer, Some(Err(OwnerRefusal::AlreadyMember { .. }))),
+        matches!(answer, Some(Err(AdminRefusal::AlreadyMember { .. }))),
         format!("founded again: {answer:?}"),
     )?;
     world.ends_well()
@@ -243,7 +243,7 @@ fn with_a_lost_founder(rules: Rules, cut: (NodeId, NodeId)) -> Result<World, Str
     world.pass(Duration::from_secs(1));
     world.order(
         0,
-        OwnerOrder::Found {
+        AdminOrder::Found {
             incarnation,
             mounted: None,
         },
@@ -294,7 +294,7 @@ pub(crate) fn a_founding_waits_for_what_a_lost_founder_sent(rules: Rules) -> Out
     // Node 2 will not hear of another founding in time.
     let mut world = with_a_lost_founder(rules, (1, 1))?;
     world.network.part(1, 2);
-    let order = OwnerOrder::Found {
+    let order = AdminOrder::Found {
         incarnation: world.incarnation(1),
         mounted: None,
     };
@@ -302,7 +302,7 @@ pub(crate) fn a_founding_waits_for_what_a_lost_founder_sent(rules: Rules) -> Out
     world.pass(Duration::from_secs(30));
     world.whole()?;
     ensure(
-        matches!(answer, Some(Err(OwnerRefusal::ReachableCluster { .. }))),
+        matches!(answer, Some(Err(AdminRefusal::ReachableCluster { .. }))),
         format!("it does not wait: {answer:?}"),
     )?;
     // Now the lost cluster lives on at node 2, and the owner sees that.
@@ -311,7 +311,7 @@ pub(crate) fn a_founding_waits_for_what_a_lost_founder_sent(rules: Rules) -> Out
     world.all_serve()?;
     let answer = world.told(1, order);
     ensure(
-        !matches!(answer, Some(Ok(OwnerAnswer::Founded(_)))),
+        !matches!(answer, Some(Ok(AdminOutcome::Founded(_)))),
         "a second founding",
     )?;
     world.ends_well()

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{AckLevel, Address, Boot, OwnerAnswer, OwnerOrder, Request, Rules, Seq, WireRow},
+    cluster::{
+        AckLevel, Address, AdminOrder, AdminOutcome, ProcessEpoch, Request, Rules, Seq, WireRow,
+    },
     domain::{Clock, Row, Timestamp, Version},
 };
 
@@ -37,7 +39,7 @@ pub(crate) fn a_copied_greeting_fences_nobody(rules: Rules) -> Outcome {
         for (to, of) in pairs() {
             let mut hello = world.copied(of, to);
             // Another process, too: nobody was told its head.
-            for boot in [hello.boot, Boot::from_raw(5)] {
+            for boot in [hello.boot, ProcessEpoch::from_raw(5)] {
                 hello.boot = boot;
                 hello.boot_began = hello.head;
                 hello.purged = far_mark();
@@ -110,7 +112,7 @@ pub(crate) fn a_copied_greeting_of_a_node_that_is_down_stops_no_replication(
     for _ in 0..300 {
         for to in 0..2 {
             let mut hello = world.copied(2, to);
-            hello.boot = Boot::from_raw(5);
+            hello.boot = ProcessEpoch::from_raw(5);
             hello.boot_began = hello.head;
             hello.head = Seq::from_raw(1 << 41);
             hello.purged = far_mark();
@@ -177,7 +179,7 @@ pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
     world.crash(2);
     // Node 0 takes itself for one that may miss deletes, too: somebody copies the node that is down.
     let mut hello = world.copied(2, 0);
-    hello.boot = Boot::from_raw(5);
+    hello.boot = ProcessEpoch::from_raw(5);
     hello.boot_began = hello.head;
     hello.head = Seq::from_raw(1 << 41);
     hello.purged = far_mark();
@@ -195,13 +197,13 @@ pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
     ensure(world.is_refused(id), "it takes writes")?;
     // What it gives back then is no resurrection, but what its owner was told.
     world.crash(0);
-    let asked = world.told(behind, OwnerOrder::Unfence { dry_run: true });
+    let asked = world.told(behind, AdminOrder::Unfence { dry_run: true });
     ensure(
-        matches!(asked, Some(Ok(OwnerAnswer::Unfenced))) && waits(&world),
+        matches!(asked, Some(Ok(AdminOutcome::Unfenced))) && waits(&world),
         "it does not only tell that it would go on",
     )?;
-    match world.told(behind, OwnerOrder::Unfence { dry_run: false }) {
-        Some(Ok(OwnerAnswer::Unfenced)) => {}
+    match world.told(behind, AdminOrder::Unfence { dry_run: false }) {
+        Some(Ok(AdminOutcome::Unfenced)) => {}
         other => return Err(format!("it does not go on: {other:?}")),
     }
     world.pass(Duration::from_secs(20));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opensecureconf_node::cluster::{AckLevel, OwnerOrder, Rules, State};
+use opensecureconf_node::cluster::{AckLevel, AdminOrder, Rules, State};
 
 use crate::{
     scenarios::scenarios,
@@ -44,7 +44,7 @@ pub(crate) fn e19_acknowledgement_of_a_joiner(rules: Rules) -> Outcome {
         world.value(joiner, "w").is_some(),
         "it does not get the write",
     )?;
-    world.told(joiner, OwnerOrder::Leave);
+    world.told(joiner, AdminOrder::Leave);
     world.whole()?;
     ensure(
         written.held_by == 1,

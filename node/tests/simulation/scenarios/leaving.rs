@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opensecureconf_node::cluster::{
-    MemberName, OwnerAnswer, OwnerOrder, OwnerRefusal, Rules, State,
+    AdminOrder, AdminOutcome, AdminRefusal, MemberName, Rules, State,
 };
 
 use crate::{
@@ -21,7 +21,7 @@ scenarios! {
 }
 
 fn left(world: &mut World, node: NodeId) -> Outcome {
-    let answer = world.told(node, OwnerOrder::Leave);
+    let answer = world.told(node, AdminOrder::Leave);
     let left =
         |world: &World| world.nodes[node].disk.durable().state(world.rules) == Some(State::Left);
     ensure(
@@ -60,7 +60,7 @@ pub(crate) fn e10_last_write(rules: Rules) -> Outcome {
     world.isolate(2);
     let held = world.put(2, "k", "value")?.held_by;
     ensure(held == 1, "others hold it")?;
-    world.told(2, OwnerOrder::Leave);
+    world.told(2, AdminOrder::Leave);
     let late = world.change(
         2,
         "late",
@@ -96,14 +96,14 @@ pub(crate) fn e11_late_removal(rules: Rules) -> Outcome {
     let new = world.join("node-2");
     world.all_serve()?;
     for force in [false, true] {
-        let order = OwnerOrder::Remove {
+        let order = AdminOrder::Remove {
             name: MemberName::new("node-2"),
             incarnation: old,
             force,
         };
         let answer = world.told(0, order);
         ensure(
-            matches!(answer, Some(Err(OwnerRefusal::NotCurrent { .. }))),
+            matches!(answer, Some(Err(AdminRefusal::NotCurrent { .. }))),
             format!("the removal of an earlier life: {answer:?}"),
         )?;
     }
@@ -139,9 +139,12 @@ pub(crate) fn the_last_one_to_leave_gives_a_snapshot_to_whoever_needs_one(rules:
     let mut world = World::with_cluster(rules, 2)?;
     world.put(0, "k", "value")?;
     world.crash(1);
-    let answer = world.told(0, OwnerOrder::Leave);
+    let answer = world.told(0, AdminOrder::Leave);
     ensure(
-        matches!(answer, Some(Ok(OwnerAnswer::Leaving(Some(State::Leaving))))),
+        matches!(
+            answer,
+            Some(Ok(AdminOutcome::Leaving(Some(State::Leaving))))
+        ),
         format!("{answer:?}"),
     )?;
     world.wipe(1);

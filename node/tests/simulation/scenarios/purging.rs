@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opensecureconf_node::cluster::{AckLevel, Change, Rules, Seen, Write};
+use opensecureconf_node::cluster::{AckLevel, Change, Expected, Rules, Write};
 
 use crate::{
     chaos::Profile,
@@ -133,7 +133,7 @@ pub(crate) fn a_purge_waits_for_what_is_under_way(rules: Rules) -> Outcome {
         1,
         Write {
             identity: entry("k"),
-            seen: Seen::Nothing,
+            seen: Expected::Nothing,
             named: None,
             change: put("value"),
         },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opensecureconf_node::{
-    cluster::{AckLevel, Change, Rules, Seen, Write, WriteRefusal},
+    cluster::{AckLevel, Change, Expected, Rules, Write, WriteRefusal},
     domain::{Clock, Content, Timestamp},
 };
 
@@ -138,7 +138,7 @@ pub(crate) fn e07_changing_owner(rules: Rules) -> Outcome {
     world.put(0, "k", "of u2")?;
     let write = Write {
         identity: entry("k"),
-        seen: Seen::Version(opened.version),
+        seen: Expected::Version(opened.version),
         named: None,
         change: put("of u1 again"),
     };
@@ -293,7 +293,7 @@ pub(crate) fn overwritten_while_it_waits(rules: Rules) -> Outcome {
     world.stands(first)?;
     let waits = Write {
         identity: entry("k"),
-        seen: Seen::NothingLive,
+        seen: Expected::NothingLive,
         named: None,
         change: put("1"),
     };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use opensecureconf_node::{
-    cluster::{Change, Seen},
+    cluster::{Change, Expected},
     domain::Identity,
     store::{EntrySnapshot, EntryStore, LIST_WAIT, Reach, Selection},
 };
@@ -55,7 +55,7 @@ async fn list(store: &impl EntryStore, selection: Selection) -> Names {
 
 async fn put_at(store: &impl EntryStore, environment: &str, key: &str, change: Change) {
     let identity = Identity::of(environment, key).unwrap();
-    commit(store, &identity, Seen::Nothing, change)
+    commit(store, &identity, Expected::Nothing, change)
         .await
         .unwrap();
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use opensecureconf_node::{
-    cluster::{Change, Seen},
+    cluster::{Change, Expected},
     store::{EntryStore, WriteError},
 };
 
@@ -17,7 +17,7 @@ pub(crate) async fn a_name_is_created_once<S: Subject>(subject: S) {
     let store = subject.store();
     assert_eq!(store.find(&named("k")).await.unwrap(), None);
     let first = create(store, "k", 1).await;
-    let second = commit(store, &named("k"), Seen::NothingLive, put(2)).await;
+    let second = commit(store, &named("k"), Expected::NothingLive, put(2)).await;
     assert_eq!(second, Err(WriteError::Changed));
     let row = store.find(&named("k")).await.unwrap().unwrap();
     assert_eq!(
@@ -31,7 +31,7 @@ pub(crate) async fn a_write_over_another_version_than_the_one_seen_is_refused<S:
 ) {
     let store = subject.store();
     let first = create(store, "k", 1).await;
-    let seen = Seen::Version(first.version);
+    let seen = Expected::Version(first.version);
     let second = commit(store, &named("k"), seen, put(2)).await.unwrap();
     assert!(second.version > first.version);
     for late in [put(3), Change::Delete] {
@@ -49,7 +49,7 @@ pub(crate) async fn a_write_over_another_version_than_the_one_seen_is_refused<S:
 
 pub(crate) async fn of_many_writes_over_one_version_one_stands<S: Subject>(subject: S) {
     let store = subject.store();
-    let seen = Seen::Version(create(store, "k", 0).await.version);
+    let seen = Expected::Version(create(store, "k", 0).await.version);
     let name = named("k");
     let writes = (1..=20).map(|value| commit(store, &name, seen, put(value)));
     let outcomes = join_all(writes).await;
@@ -80,7 +80,7 @@ pub(crate) async fn a_deleted_entry_is_a_tombstone_with_the_version_of_its_delet
     let row = store.find(&named("k")).await.unwrap().unwrap();
     assert!(row.is_tombstone());
     assert_eq!(row.version, deleted.version);
-    let as_if_new = commit(store, &named("k"), Seen::Nothing, put(2)).await;
+    let as_if_new = commit(store, &named("k"), Expected::Nothing, put(2)).await;
     assert_eq!(as_if_new, Err(WriteError::Changed), "there was something");
     create(store, "k", 3).await;
 }

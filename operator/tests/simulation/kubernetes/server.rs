@@ -214,7 +214,7 @@ fn review() -> Value {
 
 /// What becomes of a request.
 #[derive(Debug)]
-pub(crate) struct Fate {
+pub(crate) struct Delivery {
     pub(crate) before: Duration,
     pub(crate) outcome: Outcome,
     pub(crate) after: Duration,

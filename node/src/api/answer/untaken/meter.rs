@@ -10,7 +10,7 @@ use std::{
 
 use slab::Slab;
 
-use crate::{budget::CutOff, config::Patience};
+use crate::{budget::CutOff, config::Timeouts};
 
 /// How fast an answer must be taken after its grace, in bytes per second.
 const BYTES_PER_SECOND: u64 = 64 << 10;
@@ -109,7 +109,7 @@ impl Meter {
     }
 
     /// Whether its client has been too slow at this time since its beginning.
-    fn is_overdue(&self, elapsed: Duration, patience: &Patience) -> bool {
+    fn is_overdue(&self, elapsed: Duration, patience: &Timeouts) -> bool {
         if self.waiting() == 0 {
             return false;
         }
@@ -154,7 +154,7 @@ impl OpenAnswers {
     }
 
     /// Ends the connections of overdue answers; tells how many answers those are.
-    pub(super) fn end_overdue(&self, patience: &Patience) -> usize {
+    pub(super) fn end_overdue(&self, patience: &Timeouts) -> usize {
         let mut ended = 0;
         for shard in self.shards() {
             // Dropped outside the lock: the last reference takes it.
@@ -186,7 +186,7 @@ mod tests {
     }
 
     fn overdue_after(meter: &Meter, seconds: u64) -> bool {
-        meter.is_overdue(Duration::from_secs(seconds), &Patience::default())
+        meter.is_overdue(Duration::from_secs(seconds), &Timeouts::default())
     }
 
     #[test]
@@ -235,9 +235,9 @@ mod tests {
         let (open, cut_off) = (Arc::new(OpenAnswers::default()), CutOff::default());
         let meter = Meter::begin(Rule::Whole, Some(cut_off.clone()), &open);
         meter.handed_over(1);
-        let impatient = Patience {
+        let impatient = Timeouts {
             stall: Duration::ZERO,
-            ..Patience::default()
+            ..Timeouts::default()
         };
         std::thread::sleep(Duration::from_millis(1));
         assert_eq!(open.end_overdue(&impatient), 1);

@@ -22,7 +22,7 @@ use super::error::ApiError;
 use crate::{
     api::{Node, NodeState, connection::ConnectionMark, extract::client_address::client_address},
     budget::{Budgets, CutOff, NoRoom, Pool, ROOM_WAIT, Reservation, SMALL_ANSWER},
-    config::Patience,
+    config::Timeouts,
 };
 use body::AnswerBody;
 pub(in crate::api) use chunked::ChunkedText;
@@ -88,11 +88,11 @@ pub(in crate::api) struct Answers {
     small: Pool,
     large: Pool,
     open: Arc<OpenAnswers>,
-    patience: Patience,
+    patience: Timeouts,
 }
 
 impl Answers {
-    pub(in crate::api) fn new(budgets: &Budgets, patience: Patience) -> Self {
+    pub(in crate::api) fn new(budgets: &Budgets, patience: Timeouts) -> Self {
         Self {
             small: budgets.small_answers.clone(),
             large: budgets.answers.clone(),

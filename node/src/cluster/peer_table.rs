@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Address, Boot, Cutoff, ExchangeId, Hello, MemberName, Refusal, Seq};
+use super::{Address, Cutoff, ExchangeId, MemberName, PeerInfo, ProcessEpoch, Refusal, Seq};
 use crate::domain::Incarnation;
 
 /// A node that was silent for longer is not healthy.
@@ -81,7 +81,7 @@ pub(super) struct Route {
 /// A node that was heard.
 #[derive(Debug, Clone)]
 pub(super) struct Contact {
-    pub(super) hello: Hello,
+    pub(super) hello: PeerInfo,
     /// When it was last heard.
     pub(super) heard: Duration,
     /// Whether the last exchange with it failed, and it was not heard since.
@@ -102,7 +102,7 @@ pub(super) struct Answered {
     /// When it was asked for.
     pub(super) began: Duration,
     /// Of which process.
-    pub(super) boot: Boot,
+    pub(super) boot: ProcessEpoch,
     /// Its last change.
     pub(super) head: Seq,
     /// Whether it gives snapshots.
@@ -129,14 +129,14 @@ impl Contact {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Contacts {
+pub(super) struct PeerTable {
     pub(super) routes: BTreeMap<Address, Route>,
     pub(super) known: BTreeMap<Incarnation, Contact>,
     /// Whether a list was told, be it an empty one: before, nobody knows whom to hear.
     has_list: bool,
 }
 
-impl Contacts {
+impl PeerTable {
     /// Takes a new list of addresses. Vanishing from it removes nobody: a member that was reached stays a route.
     pub(super) fn list(&mut self, addresses: &[Address]) {
         self.has_list = true;
@@ -152,7 +152,7 @@ impl Contacts {
 
     /// Whether a greeting was made after all that arrived before it. So was the answer to what was asked after those: where
     /// its number says otherwise, one of them was forged.
-    pub(super) fn is_news(&self, hello: &Hello, asked: Option<Duration>) -> bool {
+    pub(super) fn is_news(&self, hello: &PeerInfo, asked: Option<Duration>) -> bool {
         self.known.get(&hello.incarnation).is_none_or(|contact| {
             contact.hello.boot != hello.boot
                 || contact.hello.turn < hello.turn
@@ -178,7 +178,7 @@ impl Contacts {
     /// A node was heard: `address` is where it answered what it was `asked` at some time, or where it says that it is.
     pub(super) fn heard(
         &mut self,
-        hello: &Hello,
+        hello: &PeerInfo,
         address: Option<&Address>,
         now: Duration,
         offset_micros: i64,

@@ -1,0 +1,59 @@
+//! One word for one thing: words that the code had for what the field, or docs/glossary.md, calls otherwise do not come back.
+
+use std::{fs, path::Path};
+
+use crate::imports::names;
+
+/// What is not said any more, and what stands in its place.
+const OLD: &[(&str, &str)] = &[
+    ("Attempts", "RetryBudget"),
+    ("Audience", "AckTargets"),
+    ("Beginning", "InitialState"),
+    ("Boot", "ProcessEpoch"),
+    ("Contacts", "PeerTable"),
+    ("Discipline", "AdminStrategy"),
+    ("Fate", "Delivery, ReclaimOutcome"),
+    ("FoundingId", "ClusterUid"),
+    ("Gathering", "ScatterGather"),
+    ("Happening", "SimulationEvent"),
+    ("Hello", "PeerInfo"),
+    ("Holder", "ValueLocation"),
+    ("OwnerAnswer", "AdminOutcome"),
+    ("OwnerOrder", "AdminOrder"),
+    ("OwnerRefusal", "AdminRefusal"),
+    ("Patience", "Timeouts"),
+    ("Witnesses", "SaltReports"),
+    ("portrait", "dump"),
+    ("whisper", "trace"),
+];
+
+#[test]
+fn no_old_word_comes_back() {
+    let mut said = Vec::new();
+    let mut files = 0;
+    for folder in ["node", "operator", "e2e"] {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder);
+        each(&root, &mut |path, text| {
+            files += 1;
+            let old = OLD.iter().filter(|(old, _)| names(text, old));
+            said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
+        });
+    }
+    assert!(files > 300, "only {files} files");
+    assert_eq!(said, Vec::<String>::new());
+}
+
+/// Visits every Rust file below a folder, but for this one.
+fn each(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            each(&path, visit);
+        } else if path.extension().is_some_and(|kind| kind == "rs")
+            && !path.ends_with("structure/words.rs")
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            visit(&path.display().to_string(), &text);
+        }
+    }
+}
