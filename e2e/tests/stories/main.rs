@@ -1,5 +1,6 @@
 //! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them two at a time.
 
+mod api_key;
 mod day_two;
 mod load;
 mod platforms;

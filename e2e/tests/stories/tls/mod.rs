@@ -102,7 +102,7 @@ print(refused(lambda: get(f'http://{{host}}:9000/ready', None)))
     });
 }
 
-async fn patch(stage: &Stage, spec: &Value) -> anyhow::Result<()> {
+pub(crate) async fn patch(stage: &Stage, spec: &Value) -> anyhow::Result<()> {
     let change = json!({ "spec": spec });
     stage
         .clusters()
