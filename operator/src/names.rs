@@ -24,7 +24,7 @@ pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
 pub const LABEL_SCRAPE: &str = "opensecureconf.io/scrape";
 /// Label of the ServiceMonitor: which authorities it names, as the beginning of their SHA-256 in hexadecimal.
 pub const LABEL_AUTHORITIES: &str = "opensecureconf.io/authorities";
-/// Annotation of the salt Secret: the incarnation that was told to bootstrap the cluster; empty while none is.
+/// Annotation of the salt Secret: the incarnation that was instructed to bootstrap the cluster; empty while none is.
 pub const ANNOTATION_BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
 /// Annotations of what outlives its resource: Argo CD deletes it neither in a sync (`Prune=false`) nor together with an application
 /// (`Delete=false`), and does not take its presence for a difference.

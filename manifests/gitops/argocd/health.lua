@@ -27,7 +27,7 @@ if reconciling ~= nil and reconciling.status == "True" then
   return { status = "Progressing", message = message }
 end
 if ready == nil then
-  return { status = "Progressing", message = "the operator has not told of the nodes yet" }
+  return { status = "Progressing", message = "the operator has not reported the nodes yet" }
 end
 if ready.status == "True" then
   return { status = "Healthy", message = ready.message }

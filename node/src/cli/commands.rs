@@ -266,7 +266,7 @@ pub(crate) fn import(config: &Config, arguments: &ArgMatches) -> anyhow::Result<
     if !imported.taken.is_empty() {
         writeln!(
             out,
-            "The node's own values stand. Whoever has the user keys can read the others on a node with the imported database."
+            "The node's own values stand. A holder of the user keys can read the others on a node with the imported database."
         )?;
     }
     Ok(Outcome::Incomplete)

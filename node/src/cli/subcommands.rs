@@ -213,7 +213,7 @@ fn import_command() -> Command {
              Name the database of the one, and run this with the settings of a member of the other (OSC_CLUSTER_KEY, \
              OSC_HOST_PORT). The database may be of this release or an older one, or of the Python original; it is only read, \
              but its node should be stopped, or what it writes meanwhile is not brought.\n\n\
-             Values travel as they are, encrypted; nobody needs a user key. So both must have the same salt. Entries keep \
+             Values travel as they are, encrypted; no user key is needed. So both must have the same salt. Entries keep \
              their names, categories and times of creation, and become ordinary writes of the node. An entry whose name is \
              taken there is left out and named: nothing is ever replaced. Run it again at will: what is there already is \
              not written again; but what was deleted meanwhile comes back.",

@@ -35,7 +35,7 @@ pub(super) fn unrequired(values: &Values<'_>, host: IpAddr) -> Vec<String> {
         .is_some_and(|key| key != DEFAULT_API_KEY)
     {
         lines.push(
-            "OSC_API_KEY is set and OSC_API_KEY_REQUIRED is not: nobody has to show a key; set OSC_API_KEY_REQUIRED=true"
+            "OSC_API_KEY is set and OSC_API_KEY_REQUIRED is not: no client has to show a key; set OSC_API_KEY_REQUIRED=true"
                 .to_owned(),
         );
     }

@@ -296,7 +296,7 @@ impl Config {
         ] {
             if let Some(safe) = keys.as_ref().and_then(AccessKeys::weakness) {
                 self.weak.push(format!(
-                    "{setting} is shorter than {safe} characters: whoever guesses it {danger}; make a random one"
+                    "{setting} is shorter than {safe} characters: an attacker who guesses it {danger}; make a random one"
                 ));
             }
         }

@@ -123,7 +123,7 @@ pub const SETTINGS: &[Setting] = &[
         shared::BOOTSTRAP.name,
         Some("auto"),
         "auto|never",
-        "Whether a node without a salt and without entries may make a salt; in a cluster only the node that is told to found it does",
+        "Whether a node without a salt and without entries may make a salt; in a cluster only the node that is instructed to bootstrap does",
     ),
     setting(
         shared::MIN_USER_KEY_LENGTH.name,
@@ -190,7 +190,7 @@ pub const SETTINGS: &[Setting] = &[
         "CLUSTER_KEY",
         None,
         "KEY",
-        "What nodes show each other, and whoever uses /admin and /cluster/salt; must differ from every API key",
+        "What nodes sign with, and what the cluster admin shows at /admin and /cluster/salt; must differ from every API key",
     ),
     setting(
         shared::CLUSTER_KEY_FILE.name,

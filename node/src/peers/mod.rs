@@ -164,12 +164,12 @@ fn tell(event: &Event) {
         Event::Suspected { name, reason } => tracing::warn!(
             peer = %name,
             reason = reason.text(),
-            advice = "the peer is asked at its own address; until it answers, this node serves reads and nobody relies on it",
+            advice = "the peer is asked at its own address; until it answers, this node serves reads and no node relies on it",
             "node_suspended"
         ),
         Event::Acquitted { name } => tracing::warn!(
             peer = %name,
-            advice = "the peer does not say what a greeting in its name said: where that comes again, somebody else has the cluster key",
+            advice = "the peer does not say what a greeting in its name said: where that comes again, an attacker has the cluster key",
             "suspicion_unfounded"
         ),
         Event::WaitsForOwner(reason) => tracing::error!(

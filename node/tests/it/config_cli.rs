@@ -96,7 +96,7 @@ fn bootstrap_says_where_it_has_the_address_of_the_node_from() {
     assert_eq!(code, Some(1));
     assert!(
         text.contains(&format!(
-            "the node at {address} (OSC_HOST, OSC_HOST_PORT) must be up to be told"
+            "the node at {address} (OSC_HOST, OSC_HOST_PORT) must be up to be instructed"
         )),
         "{text}"
     );

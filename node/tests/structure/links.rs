@@ -19,7 +19,7 @@ const FOLDERS: &[&str] = &["docs", "helm"];
 /// Its links are those of the repository's root: the book is built from a copy of that.
 const SUMMARY: &str = "docs/book/SUMMARY.md";
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()
@@ -27,7 +27,7 @@ fn repository() -> PathBuf {
 }
 
 /// The pages, as paths below the repository.
-fn pages() -> Vec<String> {
+pub(crate) fn pages() -> Vec<String> {
     let mut found: Vec<_> = ROOTS.iter().map(|page| (*page).to_owned()).collect();
     for folder in FOLDERS {
         collect(&repository(), folder, &mut found);

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::imports::names;
+use crate::{
+    imports::names,
+    links::{pages, repository},
+};
 
 /// What is not said any more, and what stands in its place.
 const OLD: &[(&str, &str)] = &[
@@ -40,6 +43,26 @@ fn no_old_word_comes_back() {
         });
     }
     assert!(files > 300, "only {files} files");
+    assert_eq!(said, Vec::<String>::new());
+}
+
+/// What says of no actor who it is: the node, the operator, a client, a user or an attacker does things.
+const NO_ACTORS: &[&str] = &["anybody", "nobody", "somebody", "whoever"];
+
+#[test]
+fn pages_name_who_acts() {
+    let mut said = Vec::new();
+    // The log of changes is not written anew.
+    for page in pages().iter().filter(|page| *page != "CHANGELOG.md") {
+        let text = fs::read_to_string(repository().join(page)).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            // Names of tests and text of programs stand in backticks.
+            let prose: String = line.split('`').step_by(2).collect();
+            let prose = prose.to_lowercase();
+            let word = NO_ACTORS.iter().find(|word| names(&prose, word));
+            said.extend(word.map(|word| format!("{page}:{}: {word}", number + 1)));
+        }
+    }
     assert_eq!(said, Vec::<String>::new());
 }
 

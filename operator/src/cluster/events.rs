@@ -34,7 +34,7 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
             fields,
             manager,
         } => {
-            let who = manager.as_deref().unwrap_or("somebody");
+            let who = manager.as_deref().unwrap_or("an unnamed client");
             let note = format!(
                 "corrected {kind} {name}: {who} had changed {}",
                 fields.join(", ")
@@ -178,8 +178,8 @@ pub(super) async fn announce_order(
     recorder: &Recorder,
 ) {
     let (reason, node, what) = match told {
-        Told::Bootstrap { node } => ("Bootstrapped", node, "was told to bootstrap the cluster"),
-        Told::Leave { node } => ("Leaving", node, "was told to leave the cluster"),
+        Told::Bootstrap { node } => ("Bootstrapped", node, "was instructed to bootstrap the cluster"),
+        Told::Leave { node } => ("Leaving", node, "was instructed to leave the cluster"),
         Told::Removed { node } => ("Removed", node, "has left and was removed"),
     };
     let (note, related) = (format!("{node} {what}"), object(cluster, "Pod", node));
@@ -253,7 +253,7 @@ pub(super) async fn announce_untold(
 ) {
     let (reason, note) = (
         RIGHTS_MISSING,
-        format!("the state of this cluster cannot be told: {words}"),
+        format!("the state of this cluster is unknown: {words}"),
     );
     let related = cluster.object_ref(&());
     publish(cluster, EventType::Warning, reason, note, related, recorder).await;

@@ -104,7 +104,7 @@ impl Stalled {
         Some(Self {
             reason: "NameTaken",
             message: format!(
-                "{} {} exists and belongs to somebody else; it is left alone. Rename it, or create this cluster under another name",
+                "{} {} exists and belongs to another owner; it is left alone. Rename it, or create this cluster under another name",
                 child.kind, child.name
             ),
         })

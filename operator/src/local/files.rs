@@ -82,7 +82,7 @@ impl ClusterFolder {
         create(&file, &salt)
     }
 
-    /// Who was told to bootstrap the cluster.
+    /// Who was instructed to bootstrap the cluster.
     pub(super) fn bootstrap_mark(&self) -> anyhow::Result<BootstrapMark> {
         match fs::read_to_string(self.bootstrap_file()) {
             Ok(text) => Ok(BootstrapMark::of(Some(&text))),

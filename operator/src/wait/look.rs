@@ -123,7 +123,7 @@ fn lease_look(lease: &Lease, before: &mut Option<Renewal>) -> Look {
         .filter(|holder| !holder.is_empty());
     let Some(holder) = holder else {
         *before = None;
-        return Look::Missing(format!("nobody holds the Lease {}", lease.name_any()));
+        return Look::Missing(format!("no operator holds the Lease {}", lease.name_any()));
     };
     let renewal = (holder, spec.and_then(|spec| spec.renew_time.clone()));
     let look = match before {

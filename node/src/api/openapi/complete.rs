@@ -33,7 +33,7 @@ const SCHEMES: [(&str, &str, &str); 3] = [
         "X-API-Key",
         "Where `OSC_API_KEY_REQUIRED=true`; ignored elsewhere.",
     ),
-    ("ClusterKey", "X-Cluster-Key", "For whoever runs the node."),
+    ("ClusterKey", "X-Cluster-Key", "For the cluster admin."),
 ];
 
 /// Adds all of it to a document that has its paths.

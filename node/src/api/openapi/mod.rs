@@ -35,7 +35,7 @@ pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry,
     tags(
         (name = "configurations", description = "Entries. Header `X-User-Key` must open what it touches."),
         (name = "cluster", description = "Nodes. The salt needs `X-Cluster-Key`."),
-        (name = "administration", description = "For whoever runs the node. Needs `X-Cluster-Key`; without one configured these routes do not exist."),
+        (name = "administration", description = "For the cluster admin. Needs `X-Cluster-Key`; without one configured these routes do not exist."),
         (name = "service", description = "The service itself.")
     )
 )]

@@ -64,7 +64,7 @@ pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Fo
         candidates
             .into_iter()
             .next()
-            .context("no node can be told")?
+            .context("no node can be instructed")?
     } else {
         choose(candidates)?
     };
@@ -139,7 +139,7 @@ fn choose(mut candidates: Vec<Candidate>) -> anyhow::Result<Candidate> {
     match decide(&BootstrapMark::Absent, &answers) {
         BootstrapStep::Choose { node, .. } => {
             let chosen = candidates.into_iter().nth(node);
-            chosen.context("no node can be told")
+            chosen.context("no node can be instructed")
         }
         BootstrapStep::SaltsDiffer => bail!(
             "the listed nodes have different salts, and what one has the others could not read: empty the data folders of all but those with one salt"
@@ -163,6 +163,6 @@ fn choose(mut candidates: Vec<Candidate>) -> anyhow::Result<Candidate> {
         BootstrapStep::Settled
         | BootstrapStep::Tell { .. }
         | BootstrapStep::Wait
-        | BootstrapStep::Lost { .. } => bail!("no node can be told"),
+        | BootstrapStep::Lost { .. } => bail!("no node can be instructed"),
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn import(
         None => bail!("the node has no salt yet: let it found or join its cluster first"),
         Some(theirs) if theirs != salt => bail!(
             "{} was written with another salt ({salt}) than the node's ({theirs}), so its values would never open there. \
-             Whoever has the user keys reads them through the API of a node on that database, and writes them through the API \
+             A holder of the user keys reads them through the API of a node on that database, and writes them through the API \
              of this one",
             from.display()
         ),

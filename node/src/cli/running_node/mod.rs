@@ -125,7 +125,7 @@ impl RunningNode {
                 Err(refused(error, address))
             }
             answer => answer.with_context(|| {
-                format!("the node at {address} ({settings}) must be up to be told")
+                format!("the node at {address} ({settings}) must be up to be instructed")
             }),
         }
     }

@@ -202,7 +202,7 @@ impl Engine {
         }
         if self.looks_for_itself(now) {
             return Some(
-                "its own address does not lead to it yet, so nobody can call it".to_owned(),
+                "its own address does not lead to it yet, so no node can call it".to_owned(),
             );
         }
         self.peers.known.iter().find_map(|(member, contact)| {

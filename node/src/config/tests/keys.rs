@@ -77,7 +77,7 @@ fn an_api_key_that_nobody_has_to_show_is_told() {
     assert_eq!(
         weak(&[key]),
         [
-            "OSC_API_KEY is set and OSC_API_KEY_REQUIRED is not: nobody has to show a key; set OSC_API_KEY_REQUIRED=true"
+            "OSC_API_KEY is set and OSC_API_KEY_REQUIRED is not: no client has to show a key; set OSC_API_KEY_REQUIRED=true"
         ]
     );
     assert!(weak(&[key, ("OSC_API_KEY_REQUIRED", "true")]).is_empty());

@@ -103,7 +103,7 @@ impl DereferencedObjects {
         }
     }
 
-    /// Who was told to bootstrap the cluster.
+    /// Who was instructed to bootstrap the cluster.
     pub(in crate::cluster) fn bootstrap(&self) -> BootstrapRecord {
         let salt = self.secrets.get(&ManagedSecret::Salt);
         salt.map(ObservedSecret::record).unwrap_or_default()

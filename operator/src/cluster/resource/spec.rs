@@ -144,7 +144,7 @@ pub struct RebuildMember {
     /// Which life of it is given up, as `status.members` and `osc-node members` tell it. Another one that lives on the volume is left alone.
     #[schemars(length(max = 16))]
     pub incarnation: String,
-    /// Whether it is given up also where nobody can say that others hold what it holds, or another node is down.
+    /// Whether it is given up also where no node can say that others hold what it holds, or another node is down.
     #[serde(default)]
     pub force: bool,
 }

@@ -130,7 +130,7 @@ pub struct MemberStatus {
     /// How many entries it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<i64>,
-    /// Seconds since it was last known to have everything that the others have; 0 while it has. Absent where nobody could be asked.
+    /// Seconds since it was last known to have everything that the others have; 0 while it has. Absent where no node could be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<i64>,
     /// Fingerprint of the certificate that it shows other nodes: SHA-256, in hexadecimal.
@@ -139,7 +139,7 @@ pub struct MemberStatus {
     /// Fingerprints of the authorities that it accepts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authority_fingerprints: Vec<String>,
-    /// Fingerprints of the API keys that it accepts: a keyed hash of each, which tells nobody the key.
+    /// Fingerprints of the API keys that it accepts: a keyed hash of each, from which the key cannot be computed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub api_key_fingerprints: Vec<String>,
 }

@@ -89,7 +89,7 @@ pub enum Error {
     },
     /// A Secret that somebody else made.
     #[error(
-        "Secret {secret} exists and belongs to somebody else; it is left alone. Rename it, or have it adopted: kubectl label secret {secret} {LABEL_MANAGED_BY}={OPERATOR} {LABEL_INSTANCE}={cluster}"
+        "Secret {secret} exists and belongs to another owner; it is left alone. Rename it, or have it adopted: kubectl label secret {secret} {LABEL_MANAGED_BY}={OPERATOR} {LABEL_INSTANCE}={cluster}"
     )]
     NameTaken {
         /// The Secret's name.

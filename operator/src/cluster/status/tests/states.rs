@@ -255,7 +255,7 @@ fn to_be_looked_at(states: &mut States) {
         details.fenced = Some(FenceReason::BelowPurgeMark);
     });
     states.add(
-        "a node missed deletes, and nobody can give it a snapshot",
+        "a node missed deletes, and no node can give it a snapshot",
         NeedsPerson,
         &suspended,
     );
