@@ -11,52 +11,18 @@ const EVERYTHING: &str = include_str!("../../../operator/tests/it/everything.yam
 const DEFINITION: &str =
     include_str!("../../../crds/opensecureconfclusters.opensecureconf.io.yaml");
 
+/// What does not go together with that.
+const EVERYTHING_ELSE: &str = include_str!("../../../operator/tests/it/everything-else.yaml");
+/// Scalars on which another field of the two resources depends, and what cannot be changed at all.
+const KEPT: &[&str] = &["/mode", "/tls/mode", "/upgrade/policy", "/service/type"];
+
 #[test]
 fn every_field_that_is_set_can_be_emptied_again() {
     Stage::tell("schema", |stage| async move {
-        let mut resource: Value = serde_saphyr::from_str(EVERYTHING)?;
+        let mut everything: Value = serde_saphyr::from_str(EVERYTHING)?;
         // No pod runs: the image cannot be pulled.
-        resource["spec"]["service"]["type"] = json!("LoadBalancer");
-        let applied = stage.apply_value(&resource).await?;
-        let generation = applied.data.pointer("/status/observedGeneration");
-        ensure!(
-            generation.is_some(),
-            "a new resource has no status, so that whoever waits takes it for done"
-        );
-
-        // One after the other, wherever it stands.
-        let definition: Value = serde_saphyr::from_str(DEFINITION)?;
-        let schema = definition
-            .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
-            .context("the definition has no schema")?;
-        let mut places = Vec::new();
-        collect("", &resource["spec"], schema, &mut places);
-        // These cannot be changed at all.
-        places.retain(|place| !place.is_empty() && !place.starts_with("/storage"));
-        ensure!(places.len() > 25, "{places:?}");
-        for place in &places {
-            let mut emptied = resource.clone();
-            let value = emptied["spec"]
-                .pointer_mut(place)
-                .context("no such place")?;
-            *value = if value.is_array() {
-                json!([])
-            } else {
-                json!({})
-            };
-            stage
-                .apply_value(&resource)
-                .await
-                .with_context(|| format!("before {place}"))?;
-            stage
-                .apply_value(&emptied)
-                .await
-                .with_context(|| format!("emptied {place}"))?;
-        }
-
-        // All at once, as far as it may change.
-        resource["spec"] = json!({ "storage": resource["spec"]["storage"] });
-        let bare = stage.apply_value(&resource).await?;
+        everything["spec"]["service"]["type"] = json!("LoadBalancer");
+        let bare = empty_each(&stage, everything, 45).await?;
         for (field, wanted) in [
             ("/spec/replicas", json!(3)),
             ("/spec/podTemplate/sidecars", json!([])),
@@ -68,44 +34,122 @@ fn every_field_that_is_set_can_be_emptied_again() {
                 "{field}: {bare:?}"
             );
         }
-
         // And what the operator makes of it, this API server takes.
-        let generation = bare.metadata.generation;
-        let carried_out = |found: Option<&DynamicObject>| {
-            found.is_some_and(|cluster| {
-                let observed = cluster.data.pointer("/status/observedGeneration");
-                observed.and_then(Value::as_i64) == generation
-                    && condition(cluster, "Stalled").is_none()
-            })
-        };
-        stage
-            .until(stage.clusters(), "everything", "carried out", carried_out)
-            .await?;
+        until_carried_out(&stage, &bare).await?;
         stage
             .api::<StatefulSet>()
             .get("everything")
             .await
             .context("the operator made no nodes")?;
+
+        let other: Value = serde_saphyr::from_str(EVERYTHING_ELSE)?;
+        let bare = empty_each(&stage, other, 15).await?;
+        ensure!(
+            bare.data.pointer("/spec/writeAck") == Some(&json!("Healthy")),
+            "{bare:?}"
+        );
+        until_carried_out(&stage, &bare).await?;
         Ok(())
     });
 }
 
-/// Every list, every map and every object of our own, outermost first: what the definition has a default for. An object of
+/// Applies a resource, empties each of its fields by itself, at least so many, and then all at once.
+async fn empty_each(
+    stage: &Stage,
+    mut resource: Value,
+    least: usize,
+) -> anyhow::Result<DynamicObject> {
+    let applied = stage.apply_value(&resource).await?;
+    let generation = applied.data.pointer("/status/observedGeneration");
+    ensure!(
+        generation.is_some(),
+        "a new resource has no status, so that a client that waits takes it for done"
+    );
+    let definition: Value = serde_saphyr::from_str(DEFINITION)?;
+    let schema = definition
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
+        .context("the definition has no schema")?;
+    let mut places = Vec::new();
+    collect("", &resource["spec"], schema, &mut places);
+    places.retain(|place| {
+        !place.is_empty() && !place.starts_with("/storage") && !KEPT.contains(&place.as_str())
+    });
+    ensure!(places.len() >= least, "{} {places:?}", places.len());
+    for place in &places {
+        stage
+            .apply_value(&resource)
+            .await
+            .with_context(|| format!("before {place}"))?;
+        stage
+            .apply_value(&emptied(&resource, place)?)
+            .await
+            .with_context(|| format!("emptied {place}"))?;
+    }
+
+    // All at once, as far as it may change.
+    let spec = &resource["spec"];
+    let mut rest = json!({ "storage": spec["storage"], "mode": spec["mode"] });
+    if let Some(fields) = rest.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    resource["spec"] = rest;
+    stage.apply_value(&resource).await
+}
+
+/// The resource with nothing in that place; a scalar is left out.
+fn emptied(resource: &Value, place: &str) -> anyhow::Result<Value> {
+    let mut emptied = resource.clone();
+    let spec = &mut emptied["spec"];
+    let value = spec.pointer_mut(place).context("no such place")?;
+    if value.is_array() {
+        *value = json!([]);
+    } else if value.is_object() {
+        *value = json!({});
+    } else {
+        let (parent, name) = place.rsplit_once('/').context("no path")?;
+        let parent = spec.pointer_mut(parent).and_then(Value::as_object_mut);
+        parent.context("no such parent")?.remove(name);
+    }
+    Ok(emptied)
+}
+
+async fn until_carried_out(stage: &Stage, applied: &DynamicObject) -> anyhow::Result<()> {
+    let generation = applied.metadata.generation;
+    let name = applied.metadata.name.as_deref().unwrap_or_default();
+    let carried_out = |found: Option<&DynamicObject>| {
+        found.is_some_and(|cluster| {
+            let observed = cluster.data.pointer("/status/observedGeneration");
+            observed.and_then(Value::as_i64) == generation
+                && condition(cluster, "Stalled").is_none()
+        })
+    };
+    stage
+        .until(stage.clusters(), name, "carried out", carried_out)
+        .await?;
+    Ok(())
+}
+
+/// Every list, every map, every object of our own and every scalar that need not be given, outermost first. An object of
 /// Kubernetes' own that is emptied is refused, and rightly: in a selector nothing and `{}` differ.
 fn collect(path: &str, value: &Value, schema: &Value, places: &mut Vec<String>) {
-    if schema.get("default").is_some()
-        && !value.is_string()
-        && !value.is_number()
-        && !value.is_boolean()
-    {
+    if schema.get("default").is_some() {
         places.push(path.to_owned());
     }
     match value {
         Value::Object(members) => {
+            let required = schema.get("required").and_then(Value::as_array);
             for (name, member) in members {
-                if let Some(schema) = schema.get("properties").and_then(|known| known.get(name)) {
-                    collect(&format!("{path}/{name}"), member, schema, places);
+                let Some(schema) = schema.get("properties").and_then(|known| known.get(name))
+                else {
+                    continue;
+                };
+                let path = format!("{path}/{name}");
+                let optional = required.is_none_or(|all| all.iter().all(|field| field != name));
+                let scalar = !member.is_object() && !member.is_array();
+                if scalar && optional && schema.get("default").is_none() && !path.contains("/0") {
+                    places.push(path.clone());
                 }
+                collect(&path, member, schema, places);
             }
         }
         Value::Array(items) => {

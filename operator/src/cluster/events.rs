@@ -178,7 +178,11 @@ pub(super) async fn announce_order(
     recorder: &Recorder,
 ) {
     let (reason, node, what) = match told {
-        Told::Bootstrap { node } => ("Bootstrapped", node, "was instructed to bootstrap the cluster"),
+        Told::Bootstrap { node } => (
+            "Bootstrapped",
+            node,
+            "was instructed to bootstrap the cluster",
+        ),
         Told::Leave { node } => ("Leaving", node, "was instructed to leave the cluster"),
         Told::Removed { node } => ("Removed", node, "has left and was removed"),
     };

@@ -14,6 +14,14 @@ use super::{
 /// The definition as it is installed: the schema of the Rust types, our CEL rules, and no foreign descriptions.
 pub fn crd() -> Result<CustomResourceDefinition, serde_json::Error> {
     let mut crd = serde_json::to_value(OpenSecureConfCluster::crd())?;
+    // Without the definition every cluster is gone: a sync of Argo CD that no longer lists it leaves it alone.
+    if let Some(metadata) = crd.get_mut("metadata") {
+        insert(
+            metadata,
+            "annotations",
+            json!({ "argocd.argoproj.io/sync-options": "Prune=false" }),
+        );
+    }
     if let Some(root) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
         for rule in RULES {
             add_rule(root, rule);

@@ -11,6 +11,7 @@ pub(super) const FOREIGN: &[&str] = &[
     "topologySpreadConstraints",
     "imagePullSecrets",
     "clients",
+    "metrics",
     "conditions",
 ];
 

@@ -4,6 +4,8 @@ mod canonical;
 mod crd;
 mod defaults;
 mod duration;
+#[cfg(test)]
+mod every_field;
 mod logging;
 mod monitoring;
 mod object_names;

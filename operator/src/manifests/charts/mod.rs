@@ -117,13 +117,21 @@ fn definition(crd: &str) -> anyhow::Result<String> {
         !crd.contains("{{"),
         "a description in the definition reads like a template"
     );
-    let (kind, spec) = crd
+    let (metadata, spec) = crd
         .split_once("\nspec:\n")
         .context("the definition has no spec")?;
+    // The template has annotations of its own, with what is kept from being pruned.
+    let (before, annotations) = metadata
+        .split_once("\n  annotations:\n")
+        .context("the definition has no annotations")?;
+    let (_, after) = annotations
+        .split_once("\n  name: ")
+        .context("the definition has no name")?;
+    let kind = format!("{before}\n  name: {after}");
     Ok(format!(
         "{HEADER}{{{{- if .Values.crds.install }}}}\n{kind}\n  \
          {{{{- with .Values.commonLabels }}}}\n  labels:\n    {{{{- include \"opensecureconf-operator.strings\" . | nindent 4 }}}}\n  {{{{- end }}}}\n  \
-         {{{{- $keep := ternary (dict \"helm.sh/resource-policy\" \"keep\") dict .Values.crds.keep }}}}\n  \
+         {{{{- $keep := ternary (dict \"helm.sh/resource-policy\" \"keep\" \"argocd.argoproj.io/sync-options\" \"Prune=false\") dict .Values.crds.keep }}}}\n  \
          {{{{- with merge $keep .Values.commonAnnotations }}}}\n  annotations:\n    {{{{- include \"opensecureconf-operator.strings\" . | nindent 4 }}}}\n  {{{{- end }}}}\n\
          spec:\n{spec}{{{{- end }}}}\n"
     ))
@@ -186,13 +194,17 @@ mod tests {
 
     #[test]
     fn the_definition_begins_and_ends_as_a_template() {
-        let text = definition("kind: X\nmetadata:\n  name: x\nspec:\n  group: g\n").unwrap();
+        let text = definition(
+            "kind: X\nmetadata:\n  annotations:\n    a: b\n  name: x\nspec:\n  group: g\n",
+        )
+        .unwrap();
         let begin = format!("{HEADER}{{{{- if .Values.crds.install }}}}\nkind: X\n");
         assert!(text.starts_with(&begin), "{text}");
         assert!(
             text.ends_with("\nspec:\n  group: g\n{{- end }}\n"),
             "{text}"
         );
+        assert!(!text.contains("a: b"), "{text}");
         definition("kind: X\nspec:\n  description: '{{ x }}'\n").unwrap_err();
     }
 }
