@@ -1,13 +1,19 @@
 //! One active operator at a time, by a Lease. Every write carries the resource version, so a lost race is a conflict;
 //! expiry is judged by when this process last saw the Lease change, never by comparing two machines' clocks.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use http::Request;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, Client, api::PostParams, client::Body};
+use tokio::time::Instant;
+use tower::service_fn;
 
 use crate::metrics::Metrics;
 
@@ -44,6 +50,69 @@ enum Round {
 #[error("the Lease is gone, as where the operator is uninstalled; the next start makes it anew")]
 pub struct LeaseGone;
 
+/// Why a process leads no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The Lease was lost; another process may lead now.
+    LeaseLost,
+    /// There was nothing more to do.
+    WorkDone,
+}
+
+/// For how long this process may act.
+#[derive(Debug, Clone, Default)]
+pub struct Term {
+    /// When the request was sent by which the Lease is ours.
+    renewed: Arc<Mutex<Option<Instant>>>,
+}
+
+/// What a process is told that sends something when it leads no longer.
+#[derive(Debug, thiserror::Error)]
+#[error("this process leads no longer")]
+struct TermEnded;
+
+impl Term {
+    /// What is left of it.
+    fn left(&self) -> Duration {
+        let renewed = *self.lock();
+        let passed = renewed.map_or(DEADLINE, |renewed| renewed.elapsed());
+        DEADLINE.saturating_sub(passed)
+    }
+
+    /// Whether this process may act now. Who was frozen asks before he goes on: his reconciles go on by themselves.
+    pub fn lasts(&self) -> bool {
+        !self.left().is_zero()
+    }
+
+    /// The same client, whose requests are sent only in this term.
+    #[must_use]
+    pub fn client(&self, client: &Client) -> Client {
+        let (term, inner) = (self.clone(), client.clone());
+        let service = service_fn(move |request: Request<Body>| {
+            let (term, inner) = (term.clone(), inner.clone());
+            async move {
+                if !term.lasts() {
+                    return Err(kube::Error::Service(TermEnded.into()));
+                }
+                inner.send(request).await
+            }
+        });
+        Client::new(service, client.default_namespace())
+    }
+
+    fn begin(&self, sent: Instant) {
+        *self.lock() = Some(sent);
+    }
+
+    fn end(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// When this process last saw the Lease change.
 #[derive(Debug, Clone)]
 struct Observation {
@@ -71,6 +140,7 @@ pub struct Leadership {
     lease: String,
     me: String,
     observed: Observation,
+    term: Term,
     metrics: Metrics,
 }
 
@@ -91,8 +161,29 @@ impl Leadership {
             lease: lease.to_owned(),
             me,
             observed,
+            term: Term::default(),
             metrics,
         }
+    }
+
+    /// For how long this process may act; it begins once the Lease is ours, and is renewed with it.
+    pub fn term(&self) -> Term {
+        self.term.clone()
+    }
+
+    /// Does this work while this process leads, and nothing of it before or after.
+    ///
+    /// # Errors
+    /// Where a Lease that this process has seen does not exist any more.
+    pub async fn lead(&mut self, work: impl Future<Output = ()>) -> Result<Ended, LeaseGone> {
+        self.acquire().await?;
+        let mut work = std::pin::pin!(work);
+        // Who was frozen finds out that he leads no longer before he goes on.
+        Ok(tokio::select! {
+            biased;
+            () = self.keep() => Ended::LeaseLost,
+            () = &mut work => Ended::WorkDone,
+        })
     }
 
     /// Returns when this process leads.
@@ -115,25 +206,27 @@ impl Leadership {
         }
     }
 
-    /// Renews for as long as that works, and returns when this process must not act any more.
+    /// Renews for as long as that works, and returns when this process must not act any more. Others count from when they saw the renewal,
+    /// so it counts here from when it was sent: its answer may come late.
     pub async fn keep(&mut self) {
-        let mut renewed = Instant::now();
-        while renewed.elapsed() < DEADLINE {
+        while self.term.lasts() {
             tokio::time::sleep(PERIOD).await;
-            let left = DEADLINE.saturating_sub(renewed.elapsed());
+            // Who was frozen meanwhile has no time left to ask.
+            let left = self.term.left();
             match tokio::time::timeout(left, self.try_once()).await {
-                Ok(Ok(Round::Ours)) => renewed = Instant::now(),
+                Ok(Ok(Round::Ours)) | Err(_) => {}
                 Ok(Ok(Round::Others | Round::Gone)) => break,
                 Ok(Err(error)) => tracing::warn!(error = %error, "lease_not_renewed"),
-                Err(_) => {}
             }
         }
+        self.term.end();
         self.metrics.set_leader(false);
         tracing::error!(identity = self.me.as_str(), "leadership_lost");
     }
 
     /// Gives the Lease back, so that the next one need not wait for it to expire.
     pub async fn release(&mut self) -> Result<(), kube::Error> {
+        self.term.end();
         let mut lease = self.api.get(&self.lease).await?;
         let holds = lease
             .spec
@@ -159,10 +252,9 @@ impl Leadership {
                 name: Some(self.lease.clone()),
                 ..ObjectMeta::default()
             };
-            return won(self
-                .api
-                .create(&PostParams::default(), &self.claim(metadata, None))
-                .await);
+            let (sent, claim) = (Instant::now(), self.claim(metadata, None));
+            let made = self.api.create(&PostParams::default(), &claim).await;
+            return self.won(sent, made);
         };
         if lease.metadata.resource_version != self.observed.resource_version {
             self.observed = Observation {
@@ -173,12 +265,32 @@ impl Leadership {
         match decide(&lease, &self.me, &self.observed, Instant::now()) {
             Decision::Wait => Ok(Round::Others),
             Decision::Acquire | Decision::Renew => {
-                let claim = self.claim(lease.metadata.clone(), lease.spec.as_ref());
-                won(self
-                    .api
-                    .replace(&self.lease, &PostParams::default(), &claim)
-                    .await)
+                let (sent, claim) = (
+                    Instant::now(),
+                    self.claim(lease.metadata.clone(), lease.spec.as_ref()),
+                );
+                let parameters = PostParams::default();
+                let taken = self.api.replace(&self.lease, &parameters, &claim).await;
+                self.won(sent, taken)
             }
+        }
+    }
+
+    /// A conflict says that somebody else was faster.
+    fn won(
+        &mut self,
+        sent: Instant,
+        result: Result<Lease, kube::Error>,
+    ) -> Result<Round, kube::Error> {
+        match result {
+            Ok(_) => {
+                self.term.begin(sent);
+                Ok(Round::Ours)
+            }
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
+                Ok(Round::Others)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -209,20 +321,118 @@ impl Leadership {
     }
 }
 
-/// A conflict says that somebody else was faster.
-fn won(result: Result<Lease, kube::Error>) -> Result<Round, kube::Error> {
-    match result {
-        Ok(_) => Ok(Round::Ours),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-            Ok(Round::Others)
-        }
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use http::{Method, Response};
+    use http_body_util::Full;
+    use tokio::time::{advance, sleep};
+
     use super::*;
+
+    /// A Lease that is this process's own, where each request is answered so late.
+    fn candidate(answers: impl Fn(&Method) -> Duration + Send + Sync + 'static) -> Leadership {
+        let answers = Arc::new(answers);
+        let service = service_fn(move |request: Request<Body>| {
+            let answers = Arc::clone(&answers);
+            async move {
+                sleep(answers(request.method())).await;
+                let lease = serde_json::json!({
+                    "metadata": { "name": "operator", "resourceVersion": "7" },
+                    "spec": { "holderIdentity": "me" },
+                });
+                let body = Full::from(lease.to_string().into_bytes());
+                Ok::<_, Infallible>(Response::new(body))
+            }
+        });
+        let client = Client::new(service, "ops");
+        let metrics = Metrics::new().unwrap();
+        Leadership::candidate(client, ("ops", "operator"), "me".to_owned(), metrics)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_counts_from_when_it_was_sent_and_not_from_its_late_answer() {
+        let tries = AtomicU32::new(0);
+        let mut leadership = candidate(move |method| {
+            if *method == Method::GET {
+                return Duration::ZERO;
+            }
+            match tries.fetch_add(1, Ordering::Relaxed) {
+                0 => Duration::from_secs(8),
+                _ => Duration::from_hours(1),
+            }
+        });
+        let sent = Instant::now();
+        let ended = leadership.lead(std::future::pending()).await.unwrap();
+        assert_eq!(ended, Ended::LeaseLost);
+        assert!(sent.elapsed() <= DEADLINE, "{:?}", sent.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_frozen_does_nothing_more_when_it_wakes_up() {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&done);
+        let work = async move {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                noted.lock().unwrap().push(Instant::now());
+            }
+        };
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&asked);
+        let mut leadership = candidate(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Duration::ZERO
+        });
+        let term = leadership.term();
+        assert!(!term.lasts(), "it does not lead yet");
+        let mut led = std::pin::pin!(leadership.lead(work));
+        assert!(
+            tokio::time::timeout(Duration::from_secs(61), &mut led)
+                .await
+                .is_err(),
+            "it leads for as long as it renews"
+        );
+        let before = done.lock().unwrap().len();
+        assert!(before > 50, "{before}");
+        let asked_before = asked.load(Ordering::Relaxed);
+        // Nobody polls it meanwhile.
+        advance(DURATION).await;
+        assert!(
+            !term.lasts(),
+            "also for reconciles that go on by themselves"
+        );
+        assert_eq!(led.await.unwrap(), Ended::LeaseLost);
+        assert_eq!(done.lock().unwrap().len(), before);
+        assert_eq!(asked.load(Ordering::Relaxed), asked_before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_sent_before_the_lease_is_ours_nor_after_it_was_given_back() {
+        let sent = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&sent);
+        let service = service_fn(move |_: Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let body = Full::from(b"{}".to_vec());
+            async { Ok::<_, Infallible>(Response::new(body)) }
+        });
+        let mut leadership = candidate(|_| Duration::ZERO);
+        let client = leadership.term().client(&Client::new(service, "ops"));
+        let ask = async || {
+            let request = Request::get("/version").body(Vec::new()).unwrap();
+            client.request_text(request).await
+        };
+        ask().await.unwrap_err();
+        leadership.acquire().await.unwrap();
+        ask().await.unwrap();
+        leadership.release().await.unwrap();
+        ask().await.unwrap_err();
+        assert_eq!(sent.load(Ordering::Relaxed), 1);
+    }
 
     #[test]
     fn a_lease_is_taken_only_when_it_is_free_or_was_not_seen_to_change_for_its_duration() {

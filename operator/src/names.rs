@@ -41,6 +41,8 @@ pub const ANNOTATION_LAYOUT: &str = "opensecureconf.io/layout";
 pub const ANNOTATION_OPERATOR: &str = "opensecureconf.io/operator";
 /// Annotation of the StatefulSet while its nodes sleep, and until all of them are back: how many there are.
 pub const ANNOTATION_HIBERNATED: &str = "opensecureconf.io/hibernated-replicas";
+/// Annotation of the StatefulSet: which nodes that have left are let in again just now, as `NAME/INCARNATION`.
+pub const ANNOTATION_LET_IN: &str = "opensecureconf.io/let-in";
 /// Annotation of volume claims: which incarnation of its node lives on the volume.
 pub const ANNOTATION_INCARNATION: &str = "opensecureconf.io/incarnation";
 /// The annotation of a claim with the size that the operator asked for it last: only that is ever taken back.

@@ -12,7 +12,7 @@ use crate::{
     api_requests::counted_client,
     cluster::{context::Context, controller, rollout::AT_ONCE, validate::Installation},
     cluster_domain,
-    leader::Leadership,
+    leader::{Ended, Leadership},
     metrics::Metrics,
     names::{OPERATOR, OPERATOR_NAMESPACE},
     object_names::{namespace, object_name},
@@ -133,8 +133,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             .unwrap_or_else(cluster_domain::of_this_pod),
         ..Installation::default()
     };
-    let context = Context::new(client, metrics, settings.node_image)
+    let term = leadership.term();
+    let context = Context::new(term.client(&client), metrics, settings.node_image)
         .at(installation)
+        .acting_in(term)
         .rolling_out_at_once(settings.max_concurrent_rollouts)
         .without(settings.excluded_namespaces);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %settings.admin_bind, "operator_started");
@@ -144,10 +146,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         signal(SignalKind::interrupt())?,
     );
     let work = async {
-        leadership.acquire().await?;
-        tokio::select! {
-            () = leadership.keep() => Err(anyhow!("the Lease was lost; another process may lead now")),
-            () = controller::run(context, &settings.namespaces) => Err(anyhow!("the watch ended")),
+        let work = controller::run(context, &settings.namespaces);
+        match leadership.lead(work).await? {
+            Ended::LeaseLost => Err(anyhow!("the Lease was lost; another process may lead now")),
+            Ended::WorkDone => Err(anyhow!("the watch ended")),
         }
     };
     let result = tokio::select! {

@@ -21,7 +21,7 @@ use super::{
     dereference::{DereferencedObjects, LiveChild, OptionalKind},
     difference::{self, FieldPath},
     namespace_end::is_ending,
-    port_clash,
+    port_clash, readmission,
     rollout::{self, LetIn},
     validate::ValidatedCluster,
 };
@@ -222,6 +222,8 @@ pub async fn apply(
         template_config_map,
         stateful_set,
     } = resources;
+    // By the set as it was read, whatever is prepared.
+    let stateful_set = &readmission::guarded(stateful_set, found.stateful_set.as_ref());
     let prepared = rollout::prepare(context, cluster, stateful_set, found, done).await?;
     let found = prepared.as_ref().unwrap_or(found);
     let mut children = Children {

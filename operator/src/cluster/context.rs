@@ -26,7 +26,9 @@ use super::{
 };
 #[cfg(feature = "simulated-nodes")]
 use crate::node::SimulatedNodes;
-use crate::{metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings};
+use crate::{
+    leader::Term, metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings,
+};
 
 /// What reconciles share.
 pub struct Context {
@@ -44,6 +46,8 @@ pub struct Context {
     pub(super) excluded: Vec<String>,
     /// Whose pods are replaced for the operator's own changes.
     pub(super) turns: Turns,
+    /// For how long this process may act; nothing where nobody else may lead.
+    term: Option<Term>,
     memory: Mutex<HashMap<Place, Memory>>,
     /// By namespace; nothing where all of them are watched at once.
     watched: Mutex<HashMap<Option<String>, Arc<Watched>>>,
@@ -136,6 +140,7 @@ impl Context {
             node_image,
             excluded: Vec::new(),
             turns: Turns::new(AT_ONCE),
+            term: None,
             memory: Mutex::default(),
             watched: Mutex::default(),
         }
@@ -175,6 +180,18 @@ impl Context {
     pub(super) fn show(&self, namespace: &str, name: &str, status: &ClusterStatus) {
         let figures = shown::figures(status);
         self.metrics.observed(namespace, name, &figures);
+    }
+
+    /// The same for a process that may act for so long.
+    #[must_use]
+    pub fn acting_in(self, term: Term) -> Self {
+        let term = Some(term);
+        Self { term, ..self }
+    }
+
+    /// Whether nodes may be told anything now.
+    pub(super) fn may_order(&self) -> bool {
+        self.term.as_ref().is_none_or(Term::lasts)
     }
 
     /// What is shown of all this.

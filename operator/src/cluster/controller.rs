@@ -78,6 +78,7 @@ async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
                 .concurrency(CONCURRENT_RECONCILES)
                 .debounce(Duration::from_millis(200)),
         )
+        .trigger_backoff(watch_retries::WatchBackoff::NEW)
         .owns_stream(stateful_sets(client, namespace, watched))
         .owns_stream(children::<Service>(client, namespace, watched))
         .owns_stream(children::<ConfigMap>(client, namespace, watched))

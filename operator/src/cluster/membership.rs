@@ -16,6 +16,7 @@ use super::{
     hibernation::{self, Rest},
     namespace_end::is_ending,
     observe::{self, Connection},
+    readmission::{self, Marks},
     resource::OpenSecureConfCluster,
     rules::Rule,
     scaling::{self, ScalePlan, ScaleStep, Situation},
@@ -34,6 +35,8 @@ use crate::{
 pub(super) struct MembershipPlan {
     bootstrap: BootstrapStep,
     scaling: ScalePlan,
+    /// Who was marked as being let in.
+    marked: Marks,
 }
 
 impl MembershipPlan {
@@ -48,7 +51,13 @@ impl MembershipPlan {
         self.replicas() == wanted
             && current == Some(wanted)
             && self.blocked().is_none()
+            && self.marked.is_empty()
             && !self.has_orders()
+    }
+
+    /// Whether others are to be marked, or fewer.
+    fn marks(&self) -> bool {
+        self.scaling.marks != self.marked
     }
 
     /// Whether any node is to be told anything, or a mark is to be written.
@@ -62,7 +71,7 @@ impl MembershipPlan {
             | BootstrapStep::SaltsDiffer
             | BootstrapStep::Lost { .. } => false,
         };
-        bootstraps || !self.scaling.steps.is_empty()
+        bootstraps || !self.scaling.steps.is_empty() || self.marks()
     }
 
     /// What somebody has to do before it can go on.
@@ -80,6 +89,8 @@ pub(super) fn plan(
     (rest, given_up): (Rest, Option<usize>),
 ) -> MembershipPlan {
     let resting = rest.nodes();
+    let rules = cluster.installation.rules;
+    let marked = Marks::read(stateful_set);
     // Who has no StatefulSet just now is no less a member.
     let current = resting.or_else(|| match stateful_set {
         Some(there) => there.spec.as_ref()?.replicas,
@@ -98,6 +109,7 @@ pub(super) fn plan(
         name: cluster.name.as_str(),
         namespace: &cluster.namespace,
         given_up,
+        marks: Some(&marked),
         wanted: resting.unwrap_or(cluster.spec.replicas),
         current,
         nodes: &nodes,
@@ -119,28 +131,30 @@ pub(super) fn plan(
             Rest::Waking { .. } => decide(&found.bootstrap().mark, &answers),
             Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => BootstrapStep::Settled,
         };
-        let steps = match rest {
+        let scaling = match rest {
             Rest::Waking { .. } => scaling::removals(&situation),
-            Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => Vec::new(),
+            Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => ScalePlan {
+                marks: marked.clone(),
+                ..ScalePlan::default()
+            },
         };
-        let scaling = ScalePlan {
-            replicas,
-            steps,
-            blocked: None,
+        return MembershipPlan {
+            bootstrap,
+            scaling: ScalePlan {
+                replicas,
+                ..scaling
+            },
+            marked,
         };
-        return MembershipPlan { bootstrap, scaling };
     }
     let mut scaling = scaling::plan(&situation);
-    if !cluster
-        .installation
-        .rules
-        .hold(Rule::NodesLeaveBeforeTheyGo)
-    {
+    if !rules.hold(Rule::NodesLeaveBeforeTheyGo) {
         scaling.replicas = cluster.spec.replicas;
     }
     MembershipPlan {
         bootstrap: decide(&found.bootstrap().mark, &answers),
         scaling,
+        marked,
     }
 }
 
@@ -156,6 +170,9 @@ pub(super) async fn act(
 ) -> Option<Stalled> {
     if let BootstrapStep::Lost { incarnation } = &plan.bootstrap {
         return Some(Stalled::bootstrap_node_lost(valid, incarnation));
+    }
+    if let Some(set) = found.stateful_set.as_ref().filter(|_| plan.marks()) {
+        readmission::write(&context.client, valid, set, &plan.scaling.marks).await;
     }
     let nodes = &nodes?.client;
     let orders = Orders {
@@ -284,6 +301,9 @@ impl Orders<'_> {
         let Some(address) = pod.map(|pod| observe::address(self.valid, pod)) else {
             return false;
         };
+        if !self.context.may_order() {
+            return false;
+        }
         match self.nodes.command(&address, order).await {
             Ok(()) => true,
             Err(error) => {
@@ -319,6 +339,30 @@ fn mark_patch(
 mod tests {
     use super::*;
     use crate::cluster::{resource::prod, validate::validate};
+
+    #[test]
+    fn nobody_is_at_rest_while_a_node_is_marked_as_being_let_in() {
+        let set: StatefulSet = serde_json::from_value(serde_json::json!({
+            "spec": { "selector": {}, "template": {}, "serviceName": "prod-nodes", "replicas": 2 },
+        }))
+        .unwrap();
+        let rests = |marks: &Marks| {
+            let plan = MembershipPlan {
+                bootstrap: BootstrapStep::Settled,
+                scaling: ScalePlan {
+                    replicas: 2,
+                    marks: marks.clone(),
+                    ..ScalePlan::default()
+                },
+                marked: marks.clone(),
+            };
+            plan.is_at_rest(2, Some(&set))
+        };
+        let mut marks = Marks::default();
+        assert!(rests(&marks));
+        marks.insert("prod-1", "b");
+        assert!(!rests(&marks), "the mark would go with the set");
+    }
 
     #[test]
     fn a_salt_that_was_put_back_by_hand_gets_its_labels_with_the_mark() {

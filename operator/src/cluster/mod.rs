@@ -8,7 +8,7 @@
 //! | plan | [`decide`](opensecureconf_contract::bootstrap::decide), [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | nothing but think |
 //! | build | [`build`] | nothing but think |
 //! | converge | `converge.rs`: [`secrets`], `certificates/`, [`api_key`], [`apply`], `prune_protection.rs`, [`volumes`] | write children |
-//! | order | `membership.rs` | instruct nodes to bootstrap, to leave, to remove |
+//! | order | `membership.rs`, [`readmission`] | instruct nodes to bootstrap, to leave, to remove; mark first who is let in again |
 //! | replace | [`rollout`] | think, then delete one pod |
 //! | status | [`status`] | think, then write the status |
 //!
@@ -40,6 +40,7 @@ mod planned;
 pub mod pod_creation;
 mod port_clash;
 mod prune_protection;
+pub mod readmission;
 pub mod rebuild;
 pub mod reconcile;
 mod recovery;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::{observe, readmission::Marks};
 use crate::node::{MemberState, NodeDetails, NodeMember};
 
 /// What scaling looks at.
@@ -24,15 +25,19 @@ pub struct Situation<'a> {
     pub pods: &'a BTreeSet<usize>,
     /// The ordinals whose pod or volume is ending.
     pub ending: &'a BTreeSet<usize>,
+    /// Who is marked as being let in again; nothing where no mark is needed.
+    pub marks: Option<&'a Marks>,
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScalePlan {
     /// How many nodes the StatefulSet is to have now.
     pub replicas: i32,
     /// What is to be asked of nodes.
     pub steps: Vec<ScaleStep>,
+    /// Who is let in again, until that is done.
+    pub marks: Marks,
     /// What somebody has to do before it can go on.
     pub blocked: Option<String>,
 }
@@ -58,14 +63,13 @@ pub fn plan(situation: &Situation<'_>) -> ScalePlan {
     let Situation {
         wanted, current, ..
     } = *situation;
-    let steps = removals(situation);
+    let removals = removals(situation);
     let keep = |replicas| ScalePlan {
         replicas,
-        steps: steps.clone(),
-        blocked: None,
+        ..removals.clone()
     };
     match current {
-        Some(current) if wanted < current => lower(situation, current, steps),
+        Some(current) if wanted < current => lower(situation, current, removals),
         // A node that still takes its snapshot must not lose its source to the load of another one.
         Some(current) if wanted > current && anybody_joins(situation) => keep(current),
         Some(current) => ScalePlan {
@@ -84,7 +88,10 @@ pub fn plan(situation: &Situation<'_>) -> ScalePlan {
 }
 
 /// Takes one node away, the last one, once it has left.
-fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> ScalePlan {
+fn lower(situation: &Situation<'_>, current: i32, removals: ScalePlan) -> ScalePlan {
+    let ScalePlan {
+        mut steps, marks, ..
+    } = removals;
     let ordinal = usize::try_from(current.saturating_sub(1)).unwrap_or_default();
     let name = format!("{}-{ordinal}", situation.name);
     let own = situation.nodes.get(ordinal).and_then(Option::as_ref);
@@ -98,6 +105,21 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
         (None, None) if serving(situation).is_none() => {
             let message = format!(
                 "no node serves that could say what {name} holds; bring one back, or set spec.replicas back to {current}"
+            );
+            (current, Some(message))
+        }
+        // It is about to join, or has just joined.
+        (_, Some(_)) if marks.names(&name) => (current, None),
+        (_, None) if marks.names(&name) => {
+            let message = format!(
+                "{name} was let in again and does not answer; bring it back, or set spec.replicas back to {current}"
+            );
+            (current, Some(message))
+        }
+        // It may join at any moment, also while its pod ends, and others would wait for it for ever.
+        (Some(MemberState::Blank), Some(_)) if serving(situation).is_some() => {
+            let message = format!(
+                "{name} belongs to no cluster yet, and leaves once it has joined; if it cannot join, delete its pod"
             );
             (current, Some(message))
         }
@@ -131,6 +153,7 @@ fn lower(situation: &Situation<'_>, current: i32, mut steps: Vec<ScaleStep>) -> 
     ScalePlan {
         replicas,
         steps,
+        marks,
         blocked,
     }
 }
@@ -170,32 +193,75 @@ fn ordinal(member: &NodeMember) -> Option<usize> {
     member.name.rsplit('-').next()?.parse().ok()
 }
 
-/// Members that have left: gone ones are forgotten, wanted ones may join again.
-pub(super) fn removals(situation: &Situation<'_>) -> Vec<ScaleStep> {
+/// Members that have left: gone ones are forgotten, wanted ones may join again, once that is marked. It changes no number of nodes.
+pub(super) fn removals(situation: &Situation<'_>) -> ScalePlan {
+    let mut plan = ScalePlan {
+        replicas: situation.current.unwrap_or(situation.wanted),
+        marks: still_marked(situation),
+        ..ScalePlan::default()
+    };
     let Some(by) = serving(situation) else {
-        return Vec::new();
+        return plan;
     };
     let wanted = usize::try_from(situation.wanted).unwrap_or_default();
-    roster(situation)
-        .filter(|member| member.state == MemberState::Left)
-        .filter(|member| situation.given_up.is_none() || ordinal(member) != situation.given_up)
-        .filter(|member| {
-            // One whose pod has not ended yet would see its removal and join again.
-            ordinal(member).is_some_and(|ordinal| {
-                let may_run = if ordinal < wanted {
-                    situation.ending
-                } else {
-                    situation.pods
-                };
-                !may_run.contains(&ordinal)
-            })
-        })
-        .map(|member| ScaleStep::Remove {
+    let running = usize::try_from(plan.replicas).unwrap_or_default();
+    for member in roster(situation).filter(|member| member.state == MemberState::Left) {
+        let NodeMember {
+            name, incarnation, ..
+        } = member;
+        let Some(ordinal) = ordinal(member) else {
+            continue;
+        };
+        let is_marked = plan.marks.has(name, incarnation);
+        if situation.given_up == Some(ordinal) {
+            continue;
+        }
+        let comes_back = match situation.marks {
+            None => ordinal < wanted,
+            Some(_) => is_marked || ordinal < wanted.min(running),
+        };
+        // One whose pod has not ended yet would see its removal and join again.
+        let may_run = if comes_back {
+            situation.ending
+        } else {
+            situation.pods
+        };
+        if may_run.contains(&ordinal) {
+            continue;
+        }
+        if comes_back && situation.marks.is_some() && !is_marked {
+            plan.marks.insert(name, incarnation);
+            continue;
+        }
+        plan.steps.push(ScaleStep::Remove {
             by,
-            name: member.name.clone(),
-            incarnation: member.incarnation.clone(),
-        })
-        .collect()
+            name: name.clone(),
+            incarnation: incarnation.clone(),
+        });
+    }
+    plan
+}
+
+/// Those of the marks whose node is not in again yet, as far as anybody knows, and has not gone otherwise.
+fn still_marked(situation: &Situation<'_>) -> Marks {
+    let mut marks = Marks::default();
+    let running = usize::try_from(situation.current.unwrap_or_default()).unwrap_or_default();
+    for (name, life) in situation.marks.into_iter().flat_map(Marks::iter) {
+        let Some(ordinal) = observe::ordinal_of(name).filter(|ordinal| *ordinal < running) else {
+            continue;
+        };
+        let own = situation.nodes.get(ordinal).and_then(Option::as_ref);
+        let in_roster = roster(situation).find(|member| member.name == name);
+        let may_come = match (own, in_roster) {
+            (Some(own), _) => own.incarnation == life || own.state == MemberState::Blank,
+            (None, Some(member)) => member.incarnation == life,
+            (None, None) => true,
+        };
+        if may_come {
+            marks.insert(name, life);
+        }
+    }
+    marks
 }
 
 fn serving(situation: &Situation<'_>) -> Option<usize> {
@@ -223,7 +289,7 @@ fn anybody_joins(situation: &Situation<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use MemberState::{Joining, Leaving, Left, Member};
+    use MemberState::{Blank, Joining, Leaving, Left, Member};
 
     use super::*;
 
@@ -267,6 +333,7 @@ mod tests {
             nodes,
             pods: &(0..pods).collect(),
             ending: &BTreeSet::new(),
+            marks: None,
         })
     }
 
@@ -354,6 +421,16 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_may_join_at_any_moment_joins_first_and_leaves_then() {
+        let plan = plan_of(1, Some(2), &[node(Member, &[]), node(Blank, &[])]);
+        assert_eq!((plan.replicas, plan.steps), (2, vec![]));
+        assert!(plan.blocked.unwrap().contains("delete its pod"));
+        let knows = node(Member, &[("prod-1", Joining)]);
+        let plan = plan_of(1, Some(2), &[knows, node(Joining, &[])]);
+        assert_eq!(plan.steps, [ScaleStep::Leave(1)]);
+    }
+
+    #[test]
     fn while_no_node_serves_none_is_taken_away() {
         let plan = plan_of(1, Some(2), &[None, None]);
         assert_eq!(plan.replicas, 2);
@@ -372,6 +449,7 @@ mod tests {
             nodes: &nodes,
             pods: &(0..2).collect(),
             ending: &BTreeSet::new(),
+            marks: None,
         });
         assert_eq!((plan.replicas, plan.steps), (2, vec![]));
     }
@@ -389,6 +467,7 @@ mod tests {
                 nodes: &nodes,
                 pods: &(0..2).collect(),
                 ending: &ending.iter().copied().collect(),
+                marks: None,
             })
             .steps
         };
@@ -411,5 +490,61 @@ mod tests {
         let plan = plan_of(2, Some(2), &nodes);
         assert_eq!(plan.replicas, 2);
         assert!(matches!(&plan.steps[..], [ScaleStep::Remove { name, .. }] if name == "prod-1"));
+    }
+
+    /// What is planned of two nodes where this life of the last one is marked as being let in.
+    fn marked_plan(wanted: i32, nodes: &[Option<NodeDetails>], life: Option<&str>) -> ScalePlan {
+        let mut marks = Marks::default();
+        if let Some(life) = life {
+            marks.insert("prod-1", life);
+        }
+        plan(&Situation {
+            name: "prod",
+            namespace: "shop",
+            given_up: None,
+            wanted,
+            current: Some(2),
+            nodes,
+            pods: &(0..2).collect(),
+            ending: &BTreeSet::new(),
+            marks: Some(&marks),
+        })
+    }
+
+    fn life(state: MemberState, incarnation: &str) -> Option<NodeDetails> {
+        node(state, &[]).map(|node| NodeDetails {
+            incarnation: incarnation.to_owned(),
+            ..node
+        })
+    }
+
+    #[test]
+    fn who_is_let_in_again_is_not_taken_away_before_it_is_in_whatever_is_asked_for() {
+        let knows = |state| node(Member, &[("prod-1", state)]);
+        let (old, left) = ("prod-1's", [knows(Left), life(Left, "prod-1's")]);
+        // Marked first, and ordered only once the mark can be read.
+        let first = marked_plan(2, &left, None);
+        assert!(first.marks.has("prod-1", old));
+        assert_eq!(first.steps, []);
+        // Another operator, whose resource has one node less, reads it.
+        for wanted in [1, 2] {
+            let then = marked_plan(wanted, &left, Some(old));
+            assert_eq!((then.replicas, then.steps.len()), (2, 1), "{wanted}");
+            assert_eq!(then.marks, first.marks, "{wanted}");
+        }
+        // It is heard of as removed, and nobody knows of its next life yet.
+        for unheard in [None, life(Blank, "next"), life(Left, old)] {
+            let nodes = [node(Member, &[]), unheard];
+            let plan = marked_plan(1, &nodes, Some(old));
+            assert_eq!((plan.replicas, plan.steps), (2, vec![]));
+            assert_eq!(plan.blocked.is_some(), nodes[1].is_none());
+        }
+        // It has joined, and leaves like any other.
+        let nodes = [knows(Joining), life(Joining, "next")];
+        let plan = marked_plan(1, &nodes, Some(old));
+        assert!(plan.marks.is_empty());
+        assert_eq!(plan.steps, [ScaleStep::Leave(1)]);
+        // Nobody lets it in: it goes.
+        assert_eq!(marked_plan(1, &left, None).replicas, 1);
     }
 }

@@ -1,9 +1,43 @@
 //! Watches that fail from their beginning, as those of a kind that this Kubernetes does not know or this operator may not see.
 
-use std::future::ready;
+use std::{future::ready, time::Duration};
 
 use futures::{Stream, StreamExt, stream};
-use kube::runtime::{WatchStreamExt, watcher, watcher::Event};
+use kube::runtime::{
+    utils::{Backoff, StreamBackoff},
+    watcher,
+    watcher::Event,
+};
+
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long is waited after each failure in a row. The watches of one operator are too few to be spread by chance, and without chance a
+/// simulation is the same each time.
+#[derive(Debug)]
+pub(super) struct WatchBackoff {
+    next: Duration,
+}
+
+impl WatchBackoff {
+    pub(super) const NEW: Self = Self { next: FIRST };
+}
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.next;
+        self.next = pause.saturating_mul(2).min(LONGEST);
+        Some(pause)
+    }
+}
+
+impl Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        *self = Self::NEW;
+    }
+}
 
 /// The same watch, which is tried again more and more rarely while it fails: at first after a second, then up to every half minute.
 ///
@@ -22,7 +56,7 @@ pub(super) fn rarer<K: Send>(
             .chain((!is_beginning).then_some(event));
         ready(Some(stream::iter(told)))
     });
-    told.flatten().default_backoff()
+    StreamBackoff::new(told.flatten(), WatchBackoff::NEW)
 }
 
 #[cfg(test)]
@@ -48,6 +82,20 @@ mod tests {
             failures += 1;
         }
         assert!((10..60).contains(&failures), "{failures} in ten minutes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_time_passes_in_every_run_and_begins_anew_after_a_success() {
+        let failure = || Err(Error::NoResourceVersion);
+        let failures = (0..7).map(|_| failure());
+        let success = [Event::Init, Event::InitApply(1)].map(Ok);
+        let events = failures.chain(success).chain([failure(), failure()]);
+        let began = Instant::now();
+        let times: Vec<_> = rarer(stream::iter(events))
+            .filter_map(|event| ready(event.is_err().then(|| began.elapsed().as_secs())))
+            .collect()
+            .await;
+        assert_eq!(times, [0, 1, 3, 7, 15, 31, 61, 91, 92]);
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ mod node_contract;
 mod pause;
 mod ports;
 mod pruning;
+mod readmission;
 mod reasons;
 mod rebuild;
 mod reconcile;

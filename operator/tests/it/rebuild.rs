@@ -33,7 +33,9 @@ async fn story(entries: &[RebuildMember]) -> (ApiServer, Context, OpenSecureConf
     let entries = entries.to_vec();
     let (server, context, cluster) =
         three_nodes(move |cluster| cluster.spec.rebuild_members.clone_from(&entries)).await;
-    live(&server, 2, LIFE);
+    for (ordinal, life) in [(0, "another life"), (1, "a third one"), (2, LIFE)] {
+        live(&server, ordinal, life);
+    }
     change(&server, &pod(2), |pod| {
         pod["metadata"]["uid"] = json!("pod 2");
         pod["metadata"]["resourceVersion"] = json!("1");

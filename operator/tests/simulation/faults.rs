@@ -25,11 +25,23 @@ pub(crate) enum Outcome {
     Broken,
 }
 
+/// What becomes of a watch that is to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WatchStart {
+    Begins,
+    /// The API server fails.
+    Refused,
+    /// What happened since is not known any more.
+    Gone,
+}
+
 /// What goes wrong in a world with calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Whatever chance says.
+    /// Whatever chance says, of calls.
     Any,
+    /// The same, and of watches, too.
+    Everything,
     Nothing,
     /// Nodes often do not answer.
     SilentNodes,
@@ -50,6 +62,10 @@ pub(crate) struct Faults {
     /// Watches that show something later than others by seconds.
     stale: f64,
     watch_ends: f64,
+    /// Watches that cannot begin: what they list, or where they go on, is not to be had.
+    unlisted: f64,
+    /// Watches that begin where nothing is known any more.
+    gone: f64,
     /// Operators that end at a call.
     crash: f64,
 }
@@ -64,8 +80,19 @@ impl Faults {
             slow: *[0.0, 0.05, 0.2].choose(random).unwrap(),
             stale: *[0.0, 0.1, 0.4].choose(random).unwrap(),
             watch_ends: *[0.0, 0.02].choose(random).unwrap(),
+            unlisted: 0.0,
+            gone: 0.0,
             crash: *[0.0, 0.002, 0.01].choose(random).unwrap(),
             slow_writes: 0.0,
+        }
+    }
+
+    /// The same, and what happens to watches and to what an operator may do: only where a plot says so.
+    fn everything(random: &mut StdRng) -> Self {
+        Self {
+            unlisted: *[0.0, 0.1, 0.5].choose(random).unwrap(),
+            gone: *[0.0, 0.1, 0.5].choose(random).unwrap(),
+            ..Self::any(random)
         }
     }
 
@@ -73,6 +100,7 @@ impl Faults {
     pub(crate) fn of(trouble: Trouble, random: &mut StdRng) -> Self {
         match trouble {
             Trouble::Any => Self::any(random),
+            Trouble::Everything => Self::everything(random),
             Trouble::Nothing => Self::default(),
             Trouble::SilentNodes => Self {
                 silent: 0.4,
@@ -107,9 +135,12 @@ impl Stage {
         let is_write = *method != Method::GET && !what.contains("/events");
         let crash = self.faults.crash;
         let mut fate = self.fate_of(is_write);
-        // The driver waits for a random time after such a failure: a seed would be many worlds.
         if begins_a_watch {
             fate.outcome = Outcome::Answered;
+        }
+        if begins_a_watch && self.happens(self.faults.unlisted) {
+            fate.outcome = Outcome::Refused(StatusCode::INTERNAL_SERVER_ERROR);
+            self.tell(|| format!("operator {operator}: {what} is not listed"));
         }
         if self.random.random_bool(crash) {
             self.tell(|| format!("operator {operator} ends at {what}"));
@@ -187,6 +218,22 @@ impl Stage {
         let is_stale = self.random.random_bool(self.faults.stale);
         let most = if is_stale { 15_000 } else { 100 };
         Duration::from_millis(self.random.random_range(1..most))
+    }
+
+    /// What never happens takes no chance: worlds without it stay as they are.
+    pub(crate) fn happens(&mut self, how_often: f64) -> bool {
+        how_often > 0.0 && self.random.random_bool(how_often)
+    }
+
+    /// What becomes of a watch that is to begin.
+    pub(crate) fn beginning_of_a_watch(&mut self) -> WatchStart {
+        if self.happens(self.faults.unlisted) {
+            WatchStart::Refused
+        } else if self.happens(self.faults.gone) {
+            WatchStart::Gone
+        } else {
+            WatchStart::Begins
+        }
     }
 
     /// Whether the connection of a watch ends now.

@@ -14,8 +14,8 @@ use tokio::time::sleep;
 
 use crate::{
     faults::Outcome,
-    kubernetes::names::ordinal,
-    stage::{Shared, Stage},
+    kubernetes::{names::ordinal, server},
+    stage::{OperatorId, Shared, Stage},
     world::NodeId,
 };
 
@@ -25,7 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The nodes, as operators reach them.
-pub(crate) struct Nodes(pub(crate) Shared);
+pub(crate) struct Nodes {
+    pub(crate) stage: Shared,
+    /// Who asks.
+    pub(crate) operator: OperatorId,
+}
 
 impl std::fmt::Debug for Nodes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -36,14 +40,19 @@ impl std::fmt::Debug for Nodes {
 impl Nodes {
     /// Asks a node something that changes nothing; the answer may be lost, or late.
     async fn ask<T>(&self, address: &str, what: impl Fn(&Stage, NodeId) -> Option<T>) -> Option<T> {
-        let fate = self.0.lock().fate_at_a_node(false);
+        let operator = self.operator;
+        if server::goes_on(&self.stage, operator).await {
+            return None;
+        }
+        let fate = self.stage.lock().fate_at_a_node(false);
         sleep(fate.before).await;
         let answer = {
-            let stage = self.0.lock();
+            let stage = self.stage.lock();
             let node = reached(&stage, address)?;
             what(&stage, node)
         };
         sleep(fate.after).await;
+        server::goes_on(&self.stage, operator).await;
         answer.filter(|_| matches!(fate.outcome, Outcome::Answered))
     }
 }
@@ -77,13 +86,19 @@ impl SimulatedNodes for Nodes {
                 address: address.to_owned(),
                 text: text.to_owned(),
             };
-            let fate = self.0.lock().fate_at_a_node(true);
+            if server::goes_on(&self.stage, self.operator).await {
+                return Err(refused("nothing was sent"));
+            }
+            self.stage
+                .lock()
+                .check_that_leads(self.operator, "an order");
+            let fate = self.stage.lock().fate_at_a_node(true);
             sleep(fate.before).await;
             if matches!(fate.outcome, Outcome::Refused(_) | Outcome::Unreachable) {
                 return Err(refused("it is not reached"));
             }
             let order = {
-                let mut stage = self.0.lock();
+                let mut stage = self.stage.lock();
                 let node = reached(&stage, address).ok_or_else(|| refused("it is down"))?;
                 let order =
                     order(&mut stage, command).ok_or_else(|| refused("it makes no sense"))?;
@@ -93,13 +108,14 @@ impl SimulatedNodes for Nodes {
             let result = loop {
                 sleep(LOOK).await;
                 waited += LOOK;
-                let answer = self.0.lock().world.orders[order].clone();
+                let answer = self.stage.lock().world.orders[order].clone();
                 match answer {
                     Some(answer) => break answer,
                     None if waited >= PATIENCE => return Err(refused("it does not answer")),
                     None => {}
                 }
             };
+            server::goes_on(&self.stage, self.operator).await;
             if !matches!(fate.outcome, Outcome::Answered) {
                 return Err(refused("its answer is lost"));
             }

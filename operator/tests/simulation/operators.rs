@@ -1,9 +1,10 @@
 //! Operators: their processes, which end at any moment, and of which there may be two that both take themselves for the leader.
 
-use std::sync::Arc;
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use opensecureconf_operator::{
     cluster::{context::Context, controller, validate::Installation},
+    leader::Leadership,
     metrics::Metrics,
 };
 use tokio::task::JoinHandle;
@@ -13,6 +14,28 @@ use crate::{
     nodes::Nodes,
     stage::{OperatorId, Shared},
 };
+
+/// A process goes on only while its machine does. What it has spawned meets that where it sends something.
+async fn on_a_machine(stage: Shared, operator: OperatorId, process: impl Future<Output = ()>) {
+    let mut process = pin!(process);
+    loop {
+        server::goes_on(&stage, operator).await;
+        let is_over = poll_fn(|context| {
+            if stage.lock().frozen.contains_key(&operator) {
+                return Poll::Ready(false);
+            }
+            process.as_mut().poll(context).map(|()| true)
+        });
+        if is_over.await {
+            return;
+        }
+    }
+}
+
+/// How an operator calls itself in the Lease.
+pub(crate) fn identity(operator: OperatorId) -> String {
+    format!("operator-{operator}")
+}
 
 /// The operators of a world.
 #[derive(Default)]
@@ -26,21 +49,53 @@ impl Operators {
     pub(crate) fn start(&mut self, stage: &Shared) {
         let operator = self.next;
         self.next += 1;
-        let (installation, image) = {
+        let (installation, image, is_elected) = {
             let mut stage = stage.lock();
             stage.tell(|| format!("operator {operator} starts"));
             let installation = Installation {
                 rules: stage.rules,
                 ..Installation::default()
             };
-            (installation, stage.node_image.clone())
+            (installation, stage.node_image.clone(), stage.are_elected)
         };
         let client = server::client(stage, operator);
-        let context = Context::new(client, Metrics::new().unwrap(), image)
+        let metrics = Metrics::new().unwrap();
+        let me = identity(operator);
+        let lease = (NAMESPACE, "osc");
+        let mut leadership = Leadership::candidate(client.clone(), lease, me, metrics.clone());
+        let term = leadership.term();
+        let client = if is_elected {
+            term.client(&client)
+        } else {
+            client
+        };
+        let nodes = Nodes {
+            stage: stage.clone(),
+            operator,
+        };
+        let context = Context::new(client, metrics, image)
             .at(installation)
-            .answered_by(Arc::new(Nodes(stage.clone())));
-        let run = async move { controller::run(context, &[NAMESPACE.to_owned()]).await };
-        self.running.push((operator, tokio::spawn(run)));
+            .answered_by(Arc::new(nodes));
+        let context = if is_elected {
+            context.acting_in(term)
+        } else {
+            context
+        };
+        let (machine, stage) = (stage.clone(), stage.clone());
+        let run = async move {
+            let namespaces = [NAMESPACE.to_owned()];
+            let work = controller::run(context, &namespaces);
+            if is_elected {
+                let ended = leadership.lead(work).await;
+                let mut stage = stage.lock();
+                stage.tell(|| format!("operator {operator} leads no longer: {ended:?}"));
+                stage.doomed.push(operator);
+            } else {
+                work.await;
+            }
+        };
+        let process = tokio::spawn(on_a_machine(machine, operator, run));
+        self.running.push((operator, process));
     }
 
     /// Ends one of them wherever it is.
@@ -52,6 +107,22 @@ impl Operators {
             }
             *operator != which
         });
+    }
+
+    /// The machine of one of those that take turns stands still until then: of the one that leads.
+    pub(crate) fn freeze_one(&mut self, stage: &Shared, until: Duration) {
+        let mut stage = stage.lock();
+        if !stage.are_elected {
+            return;
+        }
+        let holder = stage.holder();
+        let mut running = self.running.iter().map(|(operator, _)| *operator);
+        let leads = |operator: &OperatorId| holder.as_ref() == Some(&identity(*operator));
+        let Some(which) = running.clone().find(leads).or_else(|| running.next()) else {
+            return;
+        };
+        stage.tell(|| format!("operator {which} stands still"));
+        stage.frozen.insert(which, until);
     }
 
     /// Ends the oldest one.

@@ -1,18 +1,49 @@
 //! What must be so after every step, whatever an operator meets, and what must be so once everything works again.
 
+use std::time::Duration;
+
 use opensecureconf_node::cluster::{MemberState, State};
 use serde_json::Value;
 
 use crate::{
     kubernetes::{
-        names::{CLAIMS, PODS, RESOURCE, SALT, STATEFUL_SET, is_secret, ordinal},
+        names::{
+            API_KEY, CLAIMS, CLIENT_SERVICE, LEASE, PEERS, PODS, RESOURCE, SALT, STATEFUL_SET,
+            claim, is_secret, ordinal,
+        },
         store::{Change, What, owners},
         workloads::{is_ready, revision},
     },
+    operators::identity,
     stage::{OperatorId, Stage},
 };
 
+/// For how long an operator may stand still and still act by what it knew before.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(10);
+
 impl Stage {
+    /// Who holds the Lease.
+    pub(crate) fn holder(&self) -> Option<String> {
+        let holder = self.store.get(LEASE)?["spec"]["holderIdentity"].as_str()?;
+        (!holder.is_empty()).then(|| holder.to_owned())
+    }
+
+    /// Of those that take turns only the one that leads sends anything.
+    pub(crate) fn check_that_leads(&mut self, operator: OperatorId, what: &str) {
+        let holder = self.holder();
+        if self.are_elected && holder.as_ref() != Some(&identity(operator)) {
+            self.world.break_off(format!(
+                "operator {operator} sends {what} while {holder:?} leads"
+            ));
+        }
+    }
+
+    /// Whether operators may not write what is there just now.
+    pub(crate) fn is_forbidden(&self, path: &str) -> bool {
+        self.forbidden
+            .is_some_and(|kind| path.split('/').any(|part| part == kind))
+    }
+
     /// What one call of an operator wrote.
     pub(crate) fn check_writes_of(&mut self, operator: OperatorId, since: u64) {
         let written: Vec<_> = self
@@ -73,14 +104,34 @@ impl Stage {
         let number = ordinal(&change.path).unwrap();
         if self.volumes.contains_key(&number) {
             self.check_life_that_goes(number, "an operator deletes the claim");
+            self.check_that_others_hold(number);
+        }
+    }
+
+    /// People may give up by force what one node holds, not what all hold: somebody else is a member, and stays.
+    fn check_that_others_hold(&mut self, number: usize) {
+        let is_member = |number: usize| {
+            let contents = self.world.nodes[number].disk.durable();
+            contents.state(self.world.rules) == Some(State::Member)
+        };
+        let stays = |number: usize| {
+            let claim = self.store.get(&claim(number));
+            claim.is_some_and(|claim| claim["metadata"].get("deletionTimestamp").is_none())
+        };
+        let mut others = (0..self.world.nodes.len()).filter(|other| *other != number);
+        let is_last = !others.any(|other| is_member(other) && stays(other));
+        if is_member(number) && is_last && self.world.is_ready(number) {
+            self.world
+                .break_off(format!("node {number}, the last one, is given up"));
         }
     }
 
     fn check_life_that_goes(&mut self, number: usize, how: &str) {
         let contents = self.world.nodes[number].disk.durable().clone();
         let state = contents.state(self.world.rules);
-        // Who still joins has only what others have, and has served nobody.
-        let holds = state.is_some_and(|state| matches!(state, State::Member | State::Leaving));
+        // Also who still joins: others would wait for it for ever.
+        let holds = state
+            .is_some_and(|state| matches!(state, State::Joining | State::Member | State::Leaving));
         let given_up = self.given_up.get(&contents.incarnation).copied();
         if holds && given_up != Some(true) {
             self.world.break_off(format!(
@@ -126,7 +177,11 @@ impl Stage {
                 self.away
             ));
         }
-        let (now, limit) = (self.world.time, self.faults.longest_reconcile());
+        let mut limit = self.faults.longest_reconcile();
+        if self.are_elected {
+            limit += LONGEST_STANDSTILL;
+        }
+        let now = self.world.time;
         if self.apart_since.is_some_and(|since| now > since + limit) {
             self.world.break_off(format!(
                 "node {number} is replaced while others do not reach each other"
@@ -174,17 +229,6 @@ impl Stage {
         self.apart_since = apart.then(|| self.apart_since.unwrap_or(now));
     }
 
-    /// Whether people gave up by force all that there was, and the status says so: nothing is left that could be lost.
-    pub(crate) fn is_given_up(&self) -> bool {
-        let told = self
-            .store
-            .get(RESOURCE)
-            .map(|resource| resource["status"].to_string());
-        told.is_some_and(|told| told.contains("BootstrapNodeLost"))
-            && self.given_up.values().any(|force| *force)
-            && self.world.history.promised().next().is_none()
-    }
-
     /// Why the cluster is not as it should be; nothing where it is.
     pub(crate) fn unfinished(&self) -> Option<String> {
         let resource = self.store.get(RESOURCE)?;
@@ -214,6 +258,18 @@ impl Stage {
         let Some(set) = self.store.get(STATEFUL_SET) else {
             return Some("there is no StatefulSet".to_owned());
         };
+        for made in [API_KEY, CLIENT_SERVICE] {
+            if self.store.get(made).is_none() {
+                return Some(format!("{made} is missing"));
+            }
+        }
+        let files = self
+            .store
+            .get(PEERS)
+            .map(|files| files["data"]["nodes"].to_string());
+        if files.is_none_or(|files| files.contains("nowhere")) {
+            return Some("the list of nodes is what somebody made of it".to_owned());
+        }
         let revision = revision(&set["spec"]["template"]);
         for number in 0..wanted {
             let Some(pod) = self.store.get(&crate::kubernetes::names::pod(number)) else {

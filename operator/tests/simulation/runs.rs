@@ -59,10 +59,15 @@ pub(crate) fn live_with(seed: u64, rules: Rules, plot: &'static Plot, told: bool
 
 async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
     let shared = Shared::new(Stage::new(seed, rules, plot.trouble, told));
+    if plot.may_elect {
+        let mut stage = shared.lock();
+        stage.are_elected = stage.random.random_bool(0.4);
+    }
     let mut users = Users::begin(&mut shared.lock(), plot.menu);
     let mut operators = Operators::default();
     operators.start(&shared);
-    if shared.lock().random.random_bool(0.3) || plot.is_crowded {
+    let is_crowded = shared.lock().random.random_bool(0.3) || plot.is_crowded;
+    if is_crowded || shared.lock().are_elected {
         operators.start(&shared);
     }
     while !is_over(&shared, CHAOS) {
@@ -88,20 +93,19 @@ async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Li
     }
     shared.lock().put_salt_back();
     let mut rested = 0;
-    while rested < 100 && !is_over(&shared, end) && !shared.lock().is_given_up() {
+    while rested < 100 && !is_over(&shared, end) {
         step(&shared, &mut operators).await;
         let is_at_rest = shared.lock().unfinished().is_none();
         rested = if is_at_rest { rested + 1 } else { 0 };
     }
     let mut stage = shared.lock();
-    let is_given_up = stage.is_given_up();
-    if rested < 100 && stage.world.broken.is_none() && !is_given_up {
+    if rested < 100 && stage.world.broken.is_none() {
         let why = stage.unfinished().unwrap_or_default();
         stage
             .world
             .break_off(format!("it does not come to rest: {why}"));
     }
-    if stage.world.broken.is_none() && !is_given_up {
+    if stage.world.broken.is_none() {
         stage.world.check_the_end();
     }
     Lived {
@@ -132,7 +136,12 @@ async fn step(shared: &Shared, operators: &mut Operators) {
     for operator in doomed {
         operators.end(operator, shared);
     }
-    if operators.count() == 0 {
+    // Whose process ends is started again: one, or two that take turns while anything goes wrong.
+    let are_two = {
+        let stage = shared.lock();
+        stage.are_elected && stage.world.time < CHAOS
+    };
+    while operators.count() < if are_two { 2 } else { 1 } {
         operators.start(shared);
     }
 }

@@ -10,6 +10,7 @@ use opensecureconf_node::{cluster, domain::Incarnation};
 use opensecureconf_operator::cluster::rules::Rules;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::{
     faults::{Faults, Trouble},
@@ -50,6 +51,14 @@ pub(crate) struct Stage {
     /// Which claim the disk of a node belongs to.
     pub(crate) volumes: BTreeMap<usize, String>,
     pub(crate) running: BTreeMap<usize, Running>,
+    /// Whether operators take turns by the Lease.
+    pub(crate) are_elected: bool,
+    /// Operators that stand still, and until when.
+    pub(crate) frozen: BTreeMap<OperatorId, Duration>,
+    /// Told whenever one goes on.
+    pub(crate) thawed: Arc<Notify>,
+    /// The kind that operators may not write just now.
+    pub(crate) forbidden: Option<&'static str>,
     /// Operators that are to end.
     pub(crate) doomed: Vec<OperatorId>,
     /// All salts that the Secret ever had.
@@ -87,6 +96,10 @@ impl Stage {
             node_image: "node:1".to_owned(),
             volumes: BTreeMap::new(),
             running: BTreeMap::new(),
+            are_elected: false,
+            frozen: BTreeMap::new(),
+            thawed: Arc::default(),
+            forbidden: None,
             doomed: Vec::new(),
             salts: BTreeSet::new(),
             given_up: BTreeMap::new(),
@@ -102,6 +115,7 @@ impl Stage {
         self.world.pass(STEP);
         let now = self.world.time;
         self.store.tell_time(now);
+        self.thaw(now);
         if self.random.random_bool(0.2) {
             self.store.control_the_set();
         }
@@ -116,6 +130,18 @@ impl Stage {
         }
         if self.random.random_bool(0.03) {
             self.refresh_files();
+        }
+    }
+
+    /// Whose machine goes on by now.
+    fn thaw(&mut self, now: Duration) {
+        let thawed: Vec<_> = self
+            .frozen
+            .extract_if(.., |_, until| *until <= now)
+            .collect();
+        for (operator, _) in thawed {
+            self.tell(|| format!("operator {operator} goes on"));
+            self.thawed.notify_waiters();
         }
     }
 
@@ -146,6 +172,10 @@ impl Stage {
     pub(crate) fn heal(&mut self) {
         self.tell(|| "everything works again".to_owned());
         self.faults = Faults::default();
+        self.frozen.clear();
+        self.thawed.notify_waiters();
+        self.forbidden = None;
+        self.store.may_make_pods = true;
         self.world.network.heal();
     }
 }

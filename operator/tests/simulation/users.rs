@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     faults::Trouble,
     kubernetes::{
-        names::{CLUSTER, RESOURCE, SALT, claim, pod},
+        names::{API_KEY, CLIENT_SERVICE, CLUSTER, PEERS, RESOURCE, SALT, claim, pod},
         store::Preconditions,
     },
     operators::Operators,
@@ -37,6 +37,18 @@ pub(crate) enum Act {
     RestartOperator,
     AnotherOperator,
     NewRelease,
+    /// The machine of an operator stands still.
+    FreezeOperator,
+    /// Somebody changes by hand what operators look after.
+    DeleteService,
+    DeleteKey,
+    EditFiles,
+    /// Rights are taken away, and given back.
+    TakeRights,
+    GiveRights,
+    /// No pod more is allowed, and some are again.
+    NoQuota,
+    Quota,
 }
 
 impl Act {
@@ -63,6 +75,15 @@ impl Act {
         Self::RestartOperator,
         Self::AnotherOperator,
         Self::NewRelease,
+        Self::FreezeOperator,
+        Self::FreezeOperator,
+        Self::DeleteService,
+        Self::DeleteKey,
+        Self::EditFiles,
+        Self::TakeRights,
+        Self::GiveRights,
+        Self::NoQuota,
+        Self::Quota,
     ];
     /// While a cluster comes into being.
     const BEGINNING: &[Self] = &[
@@ -82,17 +103,23 @@ pub(crate) struct Plot {
     pub(crate) trouble: Trouble,
     /// Whether there are two operators from the beginning on.
     pub(crate) is_crowded: bool,
+    /// Whether operators may take turns by a Lease, as they do on Kubernetes; else all of them act at once.
+    pub(crate) may_elect: bool,
 }
 
 impl Plot {
     /// Everything.
-    pub(crate) const ANY: Self = Self::of(Act::ALL);
+    pub(crate) const ANY: Self = Self {
+        may_elect: true,
+        ..Self::of(Act::ALL).with(Trouble::Everything)
+    };
 
     pub(crate) const fn of(menu: &'static [Act]) -> Self {
         Self {
             menu,
             trouble: Trouble::Any,
             is_crowded: false,
+            may_elect: false,
         }
     }
 
@@ -197,9 +224,37 @@ impl Users {
             }
             Act::JoinNodes => stage.world.network.heal(),
             Act::NewRelease => stage.node_image = format!("node:{number}"),
-            Act::RestartOperator | Act::AnotherOperator => {}
+            Act::DeleteService => stage.delete_by_hand(CLIENT_SERVICE),
+            Act::DeleteKey => stage.delete_by_hand(API_KEY),
+            Act::EditFiles => stage.store.change(PEERS, |files| {
+                files["data"]["nodes"] = json!("nobody.nowhere:9001");
+            }),
+            Act::TakeRights => {
+                let kinds = [
+                    "secrets",
+                    "statefulsets",
+                    "pods",
+                    "configmaps",
+                    "persistentvolumeclaims",
+                ];
+                let kind = *kinds.choose(&mut stage.random).unwrap();
+                stage.tell(|| format!("nobody may write {kind} any more"));
+                stage.forbidden = Some(kind);
+            }
+            Act::GiveRights => stage.forbidden = None,
+            Act::NoQuota => stage.store.may_make_pods = false,
+            Act::Quota => stage.store.may_make_pods = true,
+            Act::RestartOperator | Act::AnotherOperator | Act::FreezeOperator => {}
         }
+        let now = stage.world.time;
+        let thaws = (act == Act::FreezeOperator).then(|| {
+            let millis: u64 = stage.random.random_range(2_000..40_000);
+            now + Duration::from_millis(millis)
+        });
         drop(stage);
+        if let Some(thaws) = thaws {
+            operators.freeze_one(shared, thaws);
+        }
         if matches!(act, Act::RestartOperator | Act::NewRelease) {
             operators.end_one(shared);
         }
@@ -238,6 +293,17 @@ impl Stage {
             .all(|number| number < self.world.nodes.len() && self.world.is_ready(number))
     }
 
+    /// The same, and of no other one anybody has said that it is to go.
+    fn all_stay_but(&self, one: usize) -> bool {
+        let most = self.replicas().min(self.world.nodes.len());
+        let mut others = (0..most).filter(|number| *number != one);
+        self.all_serve_but(Some(one))
+            && !others.any(|number| {
+                let lives = self.world.nodes[number].disk.durable().incarnation;
+                self.given_up.contains_key(&lives)
+            })
+    }
+
     /// Somebody puts a salt back that operators could not get from nodes, as their status says.
     pub(crate) fn put_salt_back(&mut self) {
         if let Some(salt) = self.salts.first().cloned()
@@ -255,10 +321,14 @@ impl Stage {
         self.random.random_range(0..most)
     }
 
+    fn delete_by_hand(&mut self, path: &str) {
+        let _ = self.store.delete(path, &Preconditions::default(), false);
+    }
+
     /// A machine takes a disk along: somebody deletes the claim of a node, and its pod, where the others have what it had.
     fn lose_disk(&mut self) {
         let number = self.any_node();
-        if self.replicas() < 2 || !self.all_serve_but(Some(number)) {
+        if self.replicas() < 2 || !self.all_stay_but(number) {
             return;
         }
         let incarnation = self.world.nodes[number].disk.durable().incarnation;
@@ -272,7 +342,7 @@ impl Stage {
     fn rebuild(&mut self, force: bool) {
         let number = self.any_node();
         // Whoever gives up the last copy by force has nothing.
-        if force && (self.replicas() < 2 || !self.all_serve_but(Some(number))) {
+        if force && (self.replicas() < 2 || !self.all_stay_but(number)) {
             return;
         }
         let incarnation = self.world.nodes[number].disk.durable().incarnation;

@@ -47,7 +47,9 @@ pub(in crate::cluster) async fn carry_out(
     };
     match plan {
         RebuildPlan::Leave { ordinal } => {
-            if let (Some(pod), Some(nodes)) = (of(*ordinal), nodes) {
+            if let (Some(pod), Some(nodes)) = (of(*ordinal), nodes)
+                && context.may_order()
+            {
                 leave(cluster, valid, pod, nodes, context).await;
             }
             Ok(true)

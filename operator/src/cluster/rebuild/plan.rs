@@ -32,6 +32,17 @@ pub(super) struct NodeSeen<'a> {
 }
 
 impl NodeSeen<'_> {
+    /// Whether nobody has deleted its pod or its claim.
+    fn stays(&self) -> bool {
+        self.has_pod && !self.volume.is_some_and(|volume| volume.is_ending)
+    }
+
+    /// Whether a life was ever heard of on its volume, which stays.
+    fn lives(&self) -> bool {
+        let volume = self.volume.filter(|volume| !volume.is_ending);
+        volume.is_some_and(|volume| volume.incarnation.is_some() || self.details.is_some())
+    }
+
     /// Whether it takes a node for one that has not left.
     fn waits_for(&self, name: &str) -> bool {
         let mut members = self.details.iter().flat_map(|details| &details.members);
@@ -220,13 +231,18 @@ impl Wanted<'_> {
             node,
         } = *self;
         let others = || nodes.iter().filter(|other| other.name != node.name);
-        let serves = |node: &NodeSeen<'_>| node.is_ready && node.details.is_some_and(is_serving);
+        // Who goes itself gives nothing back for long.
+        let serves = |other: &NodeSeen<'_>| {
+            other.stays() && other.is_ready && other.details.is_some_and(is_serving)
+        };
         let give_up = RebuildPlan::GiveUp {
             ordinal,
             incarnation: entry.incarnation.clone(),
         };
-        // One whose answer is lost is not lost itself while Kubernetes finds that it serves.
-        if !others().any(serves) && (node.is_ready || !entry.force) {
+        // One whose answer is lost is not lost itself while Kubernetes finds that it serves. Where nobody else lives, it may have all there
+        // is, also while it starts again.
+        let is_alone = !others().any(NodeSeen::lives);
+        if !others().any(serves) && (node.is_ready || is_alone || !entry.force) {
             let what = if nodes.len() > 1 {
                 "no other node serves that could give it back what it has"
             } else {

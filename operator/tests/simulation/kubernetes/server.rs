@@ -1,6 +1,6 @@
 //! The API server's door: requests of one operator, each with what may become of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
@@ -17,7 +17,7 @@ use super::{
     watches,
 };
 use crate::{
-    faults::Outcome,
+    faults::{Outcome, WatchStart},
     stage::{OperatorId, Shared},
 };
 
@@ -41,9 +41,20 @@ async fn serve(
 ) -> Result<Response<Answer>, BoxError> {
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await?;
+    if goes_on(&stage, operator).await {
+        return Err("nothing was sent: the machine stood still".into());
+    }
     if query(&parts, "watch").is_some() {
         let after = query(&parts, "resourceVersion").and_then(|version| version.parse().ok());
         let selector = query(&parts, "labelSelector").unwrap_or_default();
+        let beginning = stage.lock().beginning_of_a_watch();
+        match beginning {
+            WatchStart::Begins => {}
+            WatchStart::Refused => {
+                return Ok(response(Err(StatusCode::SERVICE_UNAVAILABLE)));
+            }
+            WatchStart::Gone => return Ok(watches::gone()),
+        }
         return Ok(watches::open(
             stage,
             parts.uri.path(),
@@ -52,9 +63,26 @@ async fn serve(
         ));
     }
     // What an operator sent arrives, also when that operator is gone by then.
+    let sent_to = stage.clone();
     let carried_out =
-        tokio::spawn(async move { carry_out(stage, operator, parts, body.to_vec()).await });
-    carried_out.await?
+        tokio::spawn(async move { carry_out(sent_to, operator, parts, body.to_vec()).await });
+    let answer = carried_out.await?;
+    goes_on(&stage, operator).await;
+    answer
+}
+
+/// Waits while an operator stands still, and tells whether it did.
+pub(crate) async fn goes_on(stage: &Shared, operator: OperatorId) -> bool {
+    let thawed = Arc::clone(&stage.lock().thawed);
+    let mut stood = false;
+    loop {
+        let goes_on = thawed.notified();
+        if !stage.lock().frozen.contains_key(&operator) {
+            return stood;
+        }
+        stood = true;
+        goes_on.await;
+    }
 }
 
 async fn carry_out(
@@ -65,9 +93,18 @@ async fn carry_out(
 ) -> Result<Response<Answer>, BoxError> {
     let what = format!("{} {}", parts.method, parts.uri.path());
     let begins_a_watch = query(&parts, "limit").is_some_and(|limit| limit == PAGE);
-    let fate = stage
-        .lock()
-        .fate(operator, &parts.method, &what, begins_a_watch);
+    let fate = {
+        let mut stage = stage.lock();
+        let is_write = parts.method != Method::GET && changes(parts.uri.path());
+        if is_write {
+            stage.check_that_leads(operator, &what);
+        }
+        let mut fate = stage.fate(operator, &parts.method, &what, begins_a_watch);
+        if is_write && stage.is_forbidden(parts.uri.path()) {
+            fate.outcome = Outcome::Refused(StatusCode::FORBIDDEN);
+        }
+        fate
+    };
     sleep(fate.before).await;
     let answer = match fate.outcome {
         Outcome::Refused(status) => Err(status),
@@ -75,7 +112,8 @@ async fn carry_out(
         Outcome::Answered | Outcome::Unanswered | Outcome::Broken => {
             let mut stage = stage.lock();
             let before = stage.store.version();
-            let answer = handle(&mut stage.store, &parts, &body);
+            let forbidden = stage.forbidden;
+            let answer = handle(&mut stage.store, forbidden, &parts, &body);
             let version = stage.store.version();
             if parts.method != Method::GET && !what.contains("/events") {
                 let told = answer.as_ref().map_or_else(Refused::as_u16, |_| 200);
@@ -113,7 +151,20 @@ fn whole(answer: &Value) -> Answer {
         .boxed_unsync()
 }
 
+/// Whether what is written there is what an operator does for a cluster.
+fn changes(path: &str) -> bool {
+    !path.contains("/events")
+        && !path.contains("/leases/")
+        && !path.ends_with("/leases")
+        && !path.starts_with("/apis/authorization.k8s.io/")
+}
+
 fn failure(status: StatusCode) -> Value {
+    if status == StatusCode::FORBIDDEN {
+        let words = "it is forbidden: User \"system:serviceaccount:ops:osc\" cannot write it";
+        return json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
+                       "message": words });
+    }
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(),
             "reason": status.canonical_reason().unwrap().replace(' ', ""), "message": "simulated" })
 }
@@ -138,11 +189,16 @@ pub(super) fn is_selected(selector: &str, object: &Value) -> bool {
     wanted.all(|(label, value)| object["metadata"]["labels"][label] == value)
 }
 
-fn handle(store: &mut Store, parts: &Parts, body: &[u8]) -> Result<Value, Refused> {
+fn handle(
+    store: &mut Store,
+    forbidden: Option<&str>,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Value, Refused> {
     let path = parts.uri.path();
     let sent = || serde_json::from_slice::<Value>(body).unwrap_or_default();
     if path.starts_with("/apis/authorization.k8s.io/") {
-        return Ok(review());
+        return Ok(review(forbidden));
     }
     match parts.method {
         Method::GET if is_collection(path) => {
@@ -197,13 +253,22 @@ fn is_collection(path: &str) -> bool {
         .is_some_and(|(_, rest)| !rest.contains('/'))
 }
 
-/// The operator may do what its list says.
-fn review() -> Value {
+/// The operator may do what its list says, but for writing one kind where that is forbidden.
+fn review(forbidden: Option<&str>) -> Value {
+    let is_read = |verb: &&&str| ["get", "list", "watch"].contains(*verb);
     let rules: Vec<_> = RIGHTS
         .iter()
         .map(|right| {
             let rule = &right.rule;
-            json!({ "apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs })
+            let is_forbidden = rule
+                .resources
+                .iter()
+                .any(|resource| Some(*resource) == forbidden);
+            let verbs = rule.verbs.iter();
+            let verbs: Vec<_> = verbs
+                .filter(|verb| !is_forbidden || is_read(verb))
+                .collect();
+            json!({ "apiGroups": [rule.group], "resources": rule.resources, "verbs": verbs })
         })
         .collect();
     json!({

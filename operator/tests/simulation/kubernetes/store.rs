@@ -43,6 +43,8 @@ pub(crate) struct Store {
     version: u64,
     uids: u64,
     pub(crate) log: Vec<Change>,
+    /// Whether the quota allows one pod more.
+    pub(crate) may_make_pods: bool,
     /// Tells whoever watches that there is news, in the order in which they wait.
     pub(crate) news: Arc<Notify>,
     began: Timestamp,
@@ -59,6 +61,7 @@ impl Store {
             version: 100,
             uids: 0,
             log: Vec::new(),
+            may_make_pods: true,
             news: Arc::default(),
             began,
             now: began,

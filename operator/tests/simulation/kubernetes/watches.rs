@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::Response;
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::json;
 use tokio::{sync::Notify, time::sleep};
 
@@ -48,6 +48,15 @@ pub(crate) fn open(
         ))
     });
     Response::new(StreamBody::new(events).boxed_unsync())
+}
+
+/// Answers that what happened since then is not known any more.
+pub(crate) fn gone() -> Response<Answer> {
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
+                         "message": "too old resource version" });
+    let line = format!("{}\n", json!({ "type": "ERROR", "object": status }));
+    let body = Full::new(Bytes::from(line)).map_err(|never| match never {});
+    Response::new(body.boxed_unsync())
 }
 
 impl Watch {

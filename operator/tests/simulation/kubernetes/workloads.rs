@@ -20,7 +20,7 @@ impl Store {
         self.adopt_pods(&set);
         self.own_claims(&set, replicas);
         for number in 0..replicas {
-            if self.get(&pod(number)).is_none() {
+            if self.get(&pod(number)).is_none() && self.may_make_pods {
                 self.make_pod(&set, number, &revision);
             }
         }

@@ -213,9 +213,50 @@ fn the_last_one_that_serves_is_never_given_up() {
     let nodes = [node(0, None), node(1, None), silent];
     assert_eq!(reason(&planned(&[entry(true)], &nodes)), "NoOtherNode");
     // None serves, and its disk is lost as well.
-    let nodes = [node(0, None), node(1, None), remembered(node(2, None))];
+    let down = || remembered(node(2, None));
+    let nodes = [node(0, None), remembered(node(1, None)), down()];
     assert_eq!(planned(&[entry(true)], &nodes), give_up());
     assert_eq!(reason(&planned(&[entry(false)], &nodes)), "NoOtherNode");
+    // It starts again, and no other volume was ever lived on: the others have left, or never came.
+    let nodes = [node(0, None), node(1, None), down()];
+    assert_eq!(reason(&planned(&[entry(true)], &nodes)), "NoOtherNode");
+}
+
+#[test]
+fn the_only_node_is_not_given_up_because_it_is_down_for_a_moment() {
+    let only = NodeSeen {
+        name: "prod-0".to_owned(),
+        ..remembered(node(0, None))
+    };
+    let entry = RebuildMember {
+        name: "prod-0".to_owned(),
+        ..entry(true)
+    };
+    assert_eq!(reason(&planned(&[entry], &[only])), "NoOtherNode");
+}
+
+#[test]
+fn a_node_that_goes_itself_gives_nothing_back() {
+    let (other, own) = (answer(Member, "other"), answer(Member, LIFE));
+    let with = |first: NodeSeen<'_>| {
+        let nodes = [first, node(1, None), node(2, Some(&own))];
+        planned(&[entry(true)], &nodes)
+    };
+    assert_eq!(with(node(0, Some(&other))), give_up());
+    let ends = NodeSeen {
+        has_pod: false,
+        ..node(0, Some(&other))
+    };
+    assert_eq!(reason(&with(ends)), "NoOtherNode");
+    let condemned = VolumeSeen {
+        is_ending: true,
+        ..VolumeSeen::default()
+    };
+    let loses_its_disk = NodeSeen {
+        volume: Some(condemned),
+        ..node(0, Some(&other))
+    };
+    assert_eq!(reason(&with(loses_its_disk)), "NoOtherNode");
 }
 
 #[test]
