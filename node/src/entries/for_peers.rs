@@ -78,7 +78,9 @@ impl Session<'_> {
                 WriteError::Changed => ValueRefusal::Changed,
                 WriteError::NotServing(reason) => ValueRefusal::NotServing(reason.to_owned()),
                 WriteError::DiskFull => ValueRefusal::DiskFull,
-                WriteError::Failed(_) | WriteError::Closed => ValueRefusal::Failed,
+                WriteError::Failed(_) | WriteError::Unknown | WriteError::Closed => {
+                    ValueRefusal::Failed
+                }
             }),
         }
     }

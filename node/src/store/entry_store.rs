@@ -40,7 +40,8 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     /// many nodes as it says. Its version is later than every version that the entry had, tombstones included.
     ///
     /// # Errors
-    /// Where the entry changed meanwhile, or nothing can be written. Nothing of it is stored then.
+    /// Where the entry changed meanwhile, or nothing can be written. Nothing of it is stored then, unless it says that this is
+    /// not known ([`WriteError::Unknown`]).
     fn commit(
         &self,
         write: Write,

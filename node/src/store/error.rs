@@ -25,6 +25,9 @@ pub enum ReadError {
         /// What cannot be read of it.
         what: &'static str,
     },
+    /// The database does not answer, or is not the one that it was: another try may find it.
+    #[error("the database does not answer")]
+    Away(#[source] Cause),
     /// All connections for lists were taken for too long.
     #[error("too many lists are being read")]
     Busy,
@@ -48,7 +51,7 @@ impl ReadError {
     }
 }
 
-/// Why a write was not made. Nothing of it is stored.
+/// Why a write was not made. Nothing of it is stored, but where that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// Somebody else wrote the entry meanwhile.
@@ -63,6 +66,9 @@ pub enum WriteError {
     /// The database does not take writes.
     #[error("failed to write to the database: {0}")]
     Failed(String),
+    /// The store does not know whether it was made: its database did not say so in time.
+    #[error("it is not known whether the write was made")]
+    Unknown,
     /// The store is closing.
     #[error("the store is closed")]
     Closed,

@@ -1,6 +1,8 @@
-//! Durable storage of entries: what every store promises, and its first one, which keeps them in SQLite.
+//! Durable storage of entries: what every store promises, and the two that there are: `sqlite` keeps them in a file
+//! of the node's own, `postgres` in a database that several nodes share.
 
 mod changes;
+mod clocks;
 mod commits;
 mod conflicts;
 mod disk;
@@ -9,6 +11,7 @@ mod error;
 mod health;
 mod listing;
 mod measured;
+pub mod postgres;
 mod row_cache;
 mod salt;
 pub mod sqlite;

@@ -1,5 +1,5 @@
-//! What every store of entries promises (`store::EntryStore`): one set of cases, for SQLite and for a store in memory. Each
-//! case is seen to fail as well, by a store in memory that breaks its promise.
+//! What every store of entries promises (`store::EntryStore`): one set of cases, for SQLite, for PostgreSQL and for a store in
+//! memory. Each case is seen to fail as well, by a store in memory that breaks its promise.
 //!
 //! A new store gets a [`Subject`](subject::Subject) beside `sqlite.rs`, and a line at the end of this file.
 
@@ -12,6 +12,10 @@
 mod cases;
 mod entry;
 mod memory;
+mod postgres;
+#[expect(dead_code, reason = "failovers are told in tests of their own")]
+#[path = "../postgres/server.rs"]
+mod server;
 mod sqlite;
 mod subject;
 
@@ -38,7 +42,22 @@ async fn passes<F: Future<Output = ()> + Send + 'static>(
 
 /// Each case for each store; and a fault that makes it fail.
 macro_rules! each_case {
-    ($($file:ident::$case:ident fails_with $fault:ident;)*) => {
+    (every_store { $($file:ident::$case:ident fails_with $fault:ident;)* }
+     stores_that_keep_losers { $($its_file:ident::$its_case:ident fails_with $its_fault:ident;)* }) => {
+        mod over_postgres {
+            use crate::{cases, postgres::Postgres};
+            $(#[tokio::test]
+            async fn $case() {
+                cases::$file::$case(Postgres::new().await).await;
+            })*
+            #[tokio::test]
+            async fn there_are_no_losing_versions() {
+                cases::conflicts::there_are_no_losing_versions(Postgres::new().await).await;
+            }
+        }
+        each_case! { @both $($file::$case fails_with $fault;)* $($its_file::$its_case fails_with $its_fault;)* }
+    };
+    (@both $($file:ident::$case:ident fails_with $fault:ident;)*) => {
         mod over_sqlite {
             use crate::{cases, sqlite::Sqlite};
             $(#[tokio::test]
@@ -64,27 +83,32 @@ macro_rules! each_case {
 }
 
 each_case! {
-    writes::a_name_is_created_once fails_with CreatesOverLiveEntries;
-    writes::a_write_over_another_version_than_the_one_seen_is_refused fails_with WritesOverAnyVersion;
-    writes::of_many_writes_over_one_version_one_stands fails_with WritesOverAnyVersion;
-    writes::an_update_keeps_the_time_of_creation fails_with EveryWriteIsACreation;
-    writes::a_deleted_entry_is_a_tombstone_with_the_version_of_its_delete fails_with ForgetsDeletesAtOnce;
-    writes::no_version_comes_twice_not_even_after_deletes_are_forgotten fails_with VersionsBeginAnew;
-    writes::whoever_waits_for_a_version_gets_it_when_it_is_written fails_with WakesNobody;
-    writes::what_is_written_is_there_after_a_restart fails_with LosesTheLatestWrite;
-    lists::a_list_has_the_live_entries_in_order_of_their_names fails_with ListsByAge;
-    lists::pages_together_have_each_entry_once fails_with PagesOverlap;
-    lists::a_list_is_of_the_wanted_environment_and_category fails_with ListsEverything;
-    lists::a_list_is_of_one_moment_whatever_is_written_meanwhile fails_with ListsWhatIsWrittenMeanwhile;
-    changes::changes_come_in_order_each_entry_at_its_last_change fails_with ChangesByName;
-    changes::deletes_are_changes fails_with ChangesWithoutDeletes;
-    changes::a_reader_goes_on_where_it_stopped_also_after_a_restart fails_with ChangesFromTheBeginning;
-    changes::pages_of_changes_are_all_of_them fails_with ChangesSkipWhatDoesNotFit;
-    changes::whoever_follows_hears_of_the_next_write fails_with WakesNobody;
-    changes::a_cursor_of_another_store_means_begin_again fails_with TakesAnyCursor;
-    changes::what_is_no_cursor_means_begin_again fails_with TakesAnyCursor;
-    changes::a_cursor_before_forgotten_deletes_means_begin_again fails_with TakesAnyCursor;
-    conflicts::losing_versions_come_the_latest_first_a_page_at_a_time fails_with ConflictsByAge;
-    health::a_store_that_works_says_so fails_with SaysItIsFull;
-    health::live_entries_are_counted fails_with CountsTombstones;
+    every_store {
+        writes::a_name_is_created_once fails_with CreatesOverLiveEntries;
+        writes::a_write_over_another_version_than_the_one_seen_is_refused fails_with WritesOverAnyVersion;
+        writes::of_many_writes_over_one_version_one_stands fails_with WritesOverAnyVersion;
+        writes::an_update_keeps_the_time_of_creation fails_with EveryWriteIsACreation;
+        writes::a_deleted_entry_is_a_tombstone_with_the_version_of_its_delete fails_with ForgetsDeletesAtOnce;
+        writes::no_version_comes_twice_not_even_after_deletes_are_forgotten fails_with VersionsBeginAnew;
+        writes::whoever_waits_for_a_version_gets_it_when_it_is_written fails_with WakesNobody;
+        writes::what_is_written_is_there_after_a_restart fails_with LosesTheLatestWrite;
+        lists::a_list_has_the_live_entries_in_order_of_their_names fails_with ListsByAge;
+        lists::pages_together_have_each_entry_once fails_with PagesOverlap;
+        lists::a_list_is_of_the_wanted_environment_and_category fails_with ListsEverything;
+        lists::a_list_is_of_one_moment_whatever_is_written_meanwhile fails_with ListsWhatIsWrittenMeanwhile;
+        changes::changes_come_in_order_each_entry_at_its_last_change fails_with ChangesByName;
+        changes::deletes_are_changes fails_with ChangesWithoutDeletes;
+        changes::a_reader_goes_on_where_it_stopped_also_after_a_restart fails_with ChangesFromTheBeginning;
+        changes::pages_of_changes_are_all_of_them fails_with ChangesSkipWhatDoesNotFit;
+        changes::whoever_follows_hears_of_the_next_write fails_with WakesNobody;
+        changes::a_cursor_of_another_store_means_begin_again fails_with TakesAnyCursor;
+        changes::what_is_no_cursor_means_begin_again fails_with TakesAnyCursor;
+        changes::a_cursor_before_forgotten_deletes_means_begin_again fails_with TakesAnyCursor;
+        health::a_store_that_works_says_so fails_with SaysItIsFull;
+        health::live_entries_are_counted fails_with CountsTombstones;
+    }
+    // In the shared database no write loses: one of two is refused.
+    stores_that_keep_losers {
+        conflicts::losing_versions_come_the_latest_first_a_page_at_a_time fails_with ConflictsByAge;
+    }
 }

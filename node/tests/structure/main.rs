@@ -27,10 +27,13 @@ const KNOWN: &[(&str, &str, &str)] = &[];
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["api/", "server/"]),
     ("clap", &["cli/", "config/"]),
+    ("deadpool_postgres", &["store/postgres/"]),
     ("hyper", &["server/connections/"]),
     ("hyper_util", &["server/connections/"]),
     ("reqwest", &["cli/", "peers/"]),
     ("rusqlite", &["store/sqlite/"]),
+    ("rustls_tokio_postgres", &["store/postgres/"]),
+    ("tokio_postgres", &["store/postgres/"]),
 ];
 
 /// Folders that decide and do nothing: no time, no thread, no file, no network.
@@ -52,6 +55,8 @@ const OVER_ANY_STORE: &[&str] = &["api", "entries"];
 /// What they do not name.
 const ONE_STORE: &str = "sqlite";
 
+/// Where SQL is.
+const STORES_IN_SQL: &[&str] = &["store/sqlite/", "store/postgres/"];
 /// How a statement of SQL begins.
 const SQL: &[&str] = &["SELECT ", "INSERT ", "UPDATE ", "DELETE FROM ", "PRAGMA "];
 
@@ -136,7 +141,7 @@ fn forbidden_names() -> impl Iterator<Item = (String, String)> {
             if OVER_ANY_STORE.contains(&folder) && text.contains(ONE_STORE) {
                 names.push(ONE_STORE.to_owned());
             }
-            if !path.starts_with("store/sqlite/")
+            if !STORES_IN_SQL.iter().any(|store| path.starts_with(store))
                 && SQL.iter().any(|begin| text.contains(&format!("\"{begin}")))
             {
                 names.push("SQL".to_owned());

@@ -53,6 +53,7 @@ impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Busy => Self::ListsBusy,
+            error @ ReadError::Away(_) => Self::DatabaseAway(error),
             error => Self::Internal(error.into()),
         }
     }
@@ -65,6 +66,7 @@ impl From<WriteError> for ApiError {
             WriteError::NotServing(reason) => Self::NotReady {
                 reason: reason.to_owned(),
             },
+            WriteError::Unknown => Self::OutcomeUnknown,
             error => Self::NotWritten(error),
         }
     }
@@ -92,5 +94,30 @@ impl From<DerivationQueueFull> for ApiError {
 impl From<NotOpened> for ApiError {
     fn from(error: NotOpened) -> Self {
         Self::Internal(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{http::StatusCode, response::IntoResponse};
+
+    use super::*;
+
+    #[test]
+    fn a_write_that_may_have_been_made_says_so_and_never_that_nothing_was_written() {
+        let error = ApiError::from(WriteError::Unknown);
+        assert!(!error.body(None).to_string().contains("nothing was written"));
+        let answer = error.into_response();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()["x-osc-outcome"], "unknown");
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_no_fault_of_the_node() {
+        let error = ApiError::from(ReadError::Away("no route to host".into()));
+        assert_eq!(
+            error.into_response().status(),
+            StatusCode::SERVICE_UNAVAILABLE
+        );
     }
 }

@@ -15,15 +15,19 @@ use crate::{
     budget::NoRoom,
     cluster::AdminRefusal,
     log::logged_name,
-    store::WriteError,
+    store::{ReadError, WriteError},
 };
 
 /// Says that a value, or so many of a list, are lost with the node that had them.
 pub(in crate::api) const LOST: HeaderName = HeaderName::from_static("x-osc-lost");
 /// Says that an answer is not the whole truth.
 pub(in crate::api) const PARTIAL: HeaderName = HeaderName::from_static("x-osc-partial");
+/// Says that a write may have been made.
+const OUTCOME: HeaderName = HeaderName::from_static("x-osc-outcome");
 const MISSING_NODES: HeaderName = HeaderName::from_static("x-osc-missing-nodes");
 
+const OUTCOME_UNKNOWN: &str =
+    "The database did not say in time whether this was written: it may have been";
 const TOO_MANY_ROWS: &str = "Too many rows were listed from this address; try again later";
 const ANOTHER_LIST: &str =
     "Another list is being made for this address; try again, or ask for pages (limit)";
@@ -152,6 +156,10 @@ pub(in crate::api) enum ApiError {
     Refused(AdminRefusal),
     /// The store takes no writes now.
     NotWritten(WriteError),
+    /// The store does not know whether the write was made.
+    OutcomeUnknown,
+    /// The database of the store does not answer.
+    DatabaseAway(ReadError),
     /// What the caller's key opened is no JSON. Only the caller is told which entry it is, and he knows its name.
     Unreadable {
         key: String,
@@ -243,6 +251,8 @@ impl ApiError {
             | Self::Behind
             | Self::MissingNodes { .. }
             | Self::OwnerSilent { .. }
+            | Self::OutcomeUnknown
+            | Self::DatabaseAway(_)
             | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unreadable { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -338,6 +348,8 @@ impl ApiError {
             }
             Self::Refused(refusal) => sentence(&refusal.to_string()).into(),
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
+            Self::OutcomeUnknown => OUTCOME_UNKNOWN.into(),
+            Self::DatabaseAway(_) => "The database does not answer; try again".into(),
             Self::Unreadable {
                 key, environment, ..
             } => format!(
@@ -357,6 +369,9 @@ impl ApiError {
             Self::Lost { .. } => drop(headers.insert(LOST, yes)),
             Self::MissingNodes { nodes } => headers.extend(missing_nodes(nodes)),
             Self::OwnerSilent { name } => headers.extend(missing_nodes([name])),
+            Self::OutcomeUnknown => {
+                headers.insert(OUTCOME, HeaderValue::from_static("unknown"));
+            }
             Self::NotFoundHere { nodes, .. } => {
                 headers.insert(PARTIAL, yes);
                 headers.extend(missing_nodes(nodes));
@@ -389,6 +404,10 @@ impl ApiError {
                 Some(format!("the plaintext of '{key}' is no JSON: {reason}"))
             }
             Self::NotWritten(error) => Some(error.to_string()),
+            Self::DatabaseAway(error) => Some(match std::error::Error::source(error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            }),
             _ => None,
         }
     }
@@ -443,6 +462,8 @@ impl IntoResponse for ApiError {
             | Self::NotReady { .. }
             | Self::Behind
             | Self::MissingNodes { .. }
+            | Self::OutcomeUnknown
+            | Self::DatabaseAway(_)
             | Self::OwnerSilent { .. } => Some(1),
             Self::ListsBusy | Self::AnotherList | Self::NotWritten(_) => Some(5),
             // Rounded up: who comes back on time must not be turned away again.

@@ -1,12 +1,15 @@
 //! Columns as fields, whatever a damaged disk made of them.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use rusqlite::types::ValueRef;
 
-use crate::domain::{
-    Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
-    Timestamp, Version,
+use crate::{
+    domain::{
+        Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
+        Timestamp, Version,
+    },
+    store::clocks::decode_clocks,
 };
 
 /// What is wrong with a row that was changed behind the node's back.
@@ -149,28 +152,6 @@ impl Fields<'_, '_> {
         }
         new(text)
     }
-}
-
-pub(super) fn encode_clocks(clocks: &BTreeMap<Incarnation, Clock>) -> Vec<u8> {
-    clocks
-        .iter()
-        .flat_map(|(incarnation, clock)| [incarnation.raw(), clock.raw()])
-        .flat_map(i64::to_be_bytes)
-        .collect()
-}
-
-fn decode_clocks(bytes: &[u8]) -> BTreeMap<Incarnation, Clock> {
-    let (numbers, _) = bytes.as_chunks::<8>();
-    let (pairs, _) = numbers.as_chunks::<2>();
-    pairs
-        .iter()
-        .map(|[incarnation, clock]| {
-            (
-                Incarnation::from_raw(i64::from_be_bytes(*incarnation)),
-                Clock::from_raw(i64::from_be_bytes(*clock)),
-            )
-        })
-        .collect()
 }
 
 #[cfg(test)]

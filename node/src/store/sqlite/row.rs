@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use super::{
-    columns::{Found, OTHER_CONTENT, encode_clocks, examine, read, read_hash, read_identity},
+    columns::{Found, OTHER_CONTENT, examine, read, read_hash, read_identity},
     meta,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
         Timestamp, Version,
     },
-    store::{CONFLICT_PAGE_BYTES, ConflictPage},
+    store::{CONFLICT_PAGE_BYTES, ConflictPage, clocks::encode_clocks},
 };
 
 pub(super) const COLUMNS: &str =

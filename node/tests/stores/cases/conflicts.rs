@@ -8,7 +8,7 @@ use opensecureconf_node::{
 };
 
 use crate::{
-    entry::{named, token},
+    entry::{create, named, token},
     subject::Subject,
 };
 
@@ -40,4 +40,12 @@ pub(crate) async fn losing_versions_come_the_latest_first_a_page_at_a_time<S: Su
     assert_eq!(page.rows, [third, second]);
     let page = subject.store().conflicts(page.next, 2).await.unwrap();
     assert_eq!((page.rows, page.next), (vec![first], None));
+}
+
+/// Of a store where one of two concurrent writes is refused.
+pub(crate) async fn there_are_no_losing_versions<S: Subject>(subject: S) {
+    let store = subject.store();
+    create(store, "k", 1).await;
+    let page = store.conflicts(None, 9).await.unwrap();
+    assert!(page.rows.is_empty() && page.next.is_none());
 }

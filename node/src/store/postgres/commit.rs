@@ -1,0 +1,257 @@
+//! What is written, and what is known when nobody answers.
+
+use tokio::time::Instant;
+use tokio_postgres::types::ToSql;
+
+use super::{
+    PostgresError, PostgresStore,
+    columns::{COLUMNS, Columns},
+    timeline::TIMELINE,
+    transaction::Statement,
+};
+use crate::{
+    cluster::{Change, Expected, Write, Written},
+    domain::{Content, Row, Timestamp, Version},
+};
+
+/// How often a create looks again at a name whose row others change.
+const LOOKS: usize = 5;
+
+impl PostgresStore {
+    /// Commits a write; `None` when what was seen changed meanwhile and must be checked again. A create that is repeated with
+    /// the request id of the row that is there is the same one.
+    ///
+    /// # Errors
+    /// [`PostgresError::Unknown`] where it may have been made; any other where it was not.
+    pub async fn commit_write(
+        &self,
+        write: &Write,
+        request: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Written>, PostgresError> {
+        if matches!(write.change, Change::Adopt { .. }) {
+            return Err(PostgresError::NoWrite(
+                "every value is in the database already",
+            ));
+        }
+        let deadline = self.deadline();
+        let mut stored = match write.seen {
+            Expected::Nothing | Expected::NothingLive => None,
+            Expected::Version(seen) | Expected::Lost(seen) => {
+                let found = self.find_unread_until(&write.identity, deadline).await?;
+                match found.filter(|row| row.version == seen) {
+                    None => return Ok(None),
+                    found => found,
+                }
+            }
+        };
+        for _ in 0..LOOKS {
+            let row = self.next_row(write, stored.as_ref(), now)?;
+            let over = stored.as_ref().map(|row| row.version);
+            match self.put(&row, over, request, deadline).await? {
+                Put::Made => {
+                    self.count(stored.as_ref(), &row);
+                    self.0.wake.commits();
+                    return Ok(Some(written(&row)));
+                }
+                Put::ClockIsBehind => continue,
+                Put::SomethingElseIsThere if write.seen != Expected::NothingLive => {
+                    return Ok(None);
+                }
+                Put::SomethingElseIsThere => {}
+            }
+            stored = self.find_unread_until(&write.identity, deadline).await?;
+            if let Some(live) = stored.as_ref().filter(|row| !row.is_tombstone()) {
+                return self.same_request(live, request, deadline).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The row that a write leaves.
+    fn next_row(
+        &self,
+        write: &Write,
+        stored: Option<&Row>,
+        now: Timestamp,
+    ) -> Result<Row, PostgresError> {
+        let replaced = stored
+            .map(|row| row.version.clock)
+            .filter(|clock| clock.is_plausible());
+        let version = Version {
+            clock: self.stamp(now, replaced, write.named)?,
+            incarnation: self.0.incarnation,
+        };
+        let (category, token, seal, born) = match &write.change {
+            Change::Put {
+                category,
+                token,
+                seal,
+            } => (category.clone(), Some(token), *seal, now),
+            Change::Bring {
+                category,
+                token,
+                seal,
+                created_at,
+            } => (category.clone(), Some(token), *seal, *created_at),
+            Change::Delete | Change::Adopt { .. } => (None, None, None, now),
+        };
+        let live = stored.filter(|row| !row.is_tombstone());
+        Ok(Row {
+            identity: write.identity.clone(),
+            category,
+            content: token.map(|token| Content::Token(token.clone())),
+            created_at: live.map_or(born, |row| row.created_at),
+            updated_at: now,
+            version,
+            clocks: [(version.incarnation, version.clock)].into(),
+            extra: seal.map(|seal| seal.into_extra(None)),
+        })
+    }
+
+    /// Puts a row in the place of a version, or where there is none. Settles what is not known: a row of this version is this
+    /// write's, and nobody else's.
+    async fn put(
+        &self,
+        row: &Row,
+        over: Option<Version>,
+        request: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Put, PostgresError> {
+        let statement = self.put_statement(row, over, request);
+        match self.write(statement, deadline).await {
+            Ok(met) if met.rows == 1 => Ok(Put::Made),
+            Ok(met) if over.is_none() && row.version.clock <= met.forgotten => {
+                self.stamps().merge(met.forgotten);
+                Ok(Put::ClockIsBehind)
+            }
+            Ok(_) => Ok(Put::SomethingElseIsThere),
+            Err(PostgresError::Unknown) => {
+                if Instant::now() >= deadline {
+                    return Err(PostgresError::Unknown);
+                }
+                let there = self.lock(&row.identity, row.version, deadline).await;
+                match there {
+                    Ok(true) => Ok(Put::Made),
+                    // It may still come.
+                    Ok(false) | Err(_) => Err(PostgresError::Unknown),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put_statement(&self, row: &Row, over: Option<Version>, request: Option<&str>) -> Statement {
+        let mut parameters = Columns::of(row).into_parameters();
+        let guard = parameters.len();
+        parameters.extend(self.guards());
+        parameters.push(Box::new(request.map(str::to_owned)));
+        let request = parameters.len();
+        let ours = format!("here.ours AND here.timeline >= ${}::int", guard + 3);
+        let put = match over {
+            None => format!(
+                "INSERT INTO opensecureconf.entries ({COLUMNS}, request_id) SELECT $1::bytea, $2::bytea, $3::bytea, \
+                 $4::text, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bytea, $10::text, $11::bytea, \
+                 ${request}::text FROM here WHERE {ours} AND $7::bigint > here.forgotten ON CONFLICT (environment, key) DO NOTHING \
+                 RETURNING environment, key, clock, incarnation, token IS NULL AS deleted, updated_at"
+            ),
+            Some(version) => {
+                parameters.push(Box::new(version.clock.raw()));
+                parameters.push(Box::new(version.incarnation.raw()));
+                format!(
+                    "UPDATE opensecureconf.entries AS e SET category = $3, token = $4, created_at = $5, updated_at = $6, \
+                     clock = $7, incarnation = $8, clocks = $9, extra = $10, row_hash = $11, request_id = ${request} \
+                     FROM here WHERE e.environment = $1 AND e.key = $2 AND e.clock = ${} AND e.incarnation = ${} \
+                     AND {ours} RETURNING e.environment, e.key, e.clock, e.incarnation, e.token IS NULL AS deleted, \
+                     e.updated_at",
+                    request + 1,
+                    request + 2
+                )
+            }
+        };
+        Statement {
+            sql: format!(
+                "WITH {}, put AS ({put}), logged AS (INSERT INTO opensecureconf.changes (xid, environment, key, clock, \
+                 incarnation, deleted, changed_at) SELECT pg_current_xact_id(), environment, key, clock, incarnation, \
+                 deleted, updated_at FROM put) SELECT here.timeline, here.ours, (SELECT count(*) FROM put), here.forgotten FROM here",
+                here(guard)
+            ),
+            parameters,
+        }
+    }
+
+    /// What makes sure that a statement writes into this store, at its latest primary: uid, salt, timeline.
+    pub(super) fn guards(&self) -> [Box<dyn ToSql + Sync + Send>; 3] {
+        let identity = &self.0.identity;
+        [
+            Box::new(identity.uid.as_str().to_owned()),
+            Box::new(identity.salt_fingerprint.clone()),
+            Box::new(self.0.connections.timeline.get()),
+        ]
+    }
+
+    /// The write whose row is there, where it was this request's.
+    async fn same_request(
+        &self,
+        live: &Row,
+        request: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Option<Written>, PostgresError> {
+        let Some(request) = request else {
+            return Ok(None);
+        };
+        let names = [
+            live.identity.environment.as_str().as_bytes(),
+            live.identity.key.as_str().as_bytes(),
+        ];
+        let sql = "SELECT pg_is_in_recovery(), e.clock FROM (SELECT 1) AS one LEFT JOIN opensecureconf.entries AS e \
+                   ON e.environment = $1 AND e.key = $2 AND e.clock = $3 AND e.incarnation = $4 AND e.request_id = $5";
+        let (clock, incarnation) = (live.version.clock.raw(), live.version.incarnation.raw());
+        let found = self
+            .read(
+                sql,
+                &[&names[0], &names[1], &clock, &incarnation, &request],
+                deadline,
+            )
+            .await?;
+        let same = found
+            .first()
+            .map_or(Ok(None), |row| row.try_get::<_, Option<i64>>(1))?;
+        if same.is_none() || !self.lock(&live.identity, live.version, deadline).await? {
+            return Ok(None);
+        }
+        Ok(Some(written(live)))
+    }
+}
+
+/// What became of a row that was to be put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Put {
+    /// It stands.
+    Made,
+    /// Not the version that was seen.
+    SomethingElseIsThere,
+    /// A delete with a later clock is forgotten: the row must come after it.
+    ClockIsBehind,
+}
+
+/// SQL: where a statement runs; the two parameters after `before` others name the store.
+pub(super) fn here(before: usize) -> String {
+    format!(
+        "here AS (SELECT {TIMELINE} AS timeline, EXISTS (SELECT FROM opensecureconf.identity WHERE uid = ${}::text \
+         AND salt_fingerprint = ${}::text) AS ours, (SELECT clocks_from FROM opensecureconf.identity) AS forgotten)",
+        before + 1,
+        before + 2
+    )
+}
+
+/// The database alone holds it.
+fn written(row: &Row) -> Written {
+    Written {
+        version: row.version,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        held_by: 1,
+        wanted: 1,
+    }
+}

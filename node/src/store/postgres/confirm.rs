@@ -1,0 +1,142 @@
+//! What a caller is told of an entry that he may not write: only what is as durable as a commit.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
+};
+
+use tokio::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+use tokio_postgres::types::ToSql;
+
+use super::{PostgresError, PostgresStore, commit::here, transaction::Statement};
+use crate::domain::{Identity, Version};
+
+/// How long what was found durable need not be asked for again.
+const CONFIRMED_FOR: Duration = Duration::from_secs(1);
+/// Names of one part of the confirmed ones.
+const CONFIRMED_NAMES: usize = 256;
+/// Parts of the confirmed ones: those of one part wait for each other.
+const PARTS: usize = 64;
+/// Rows of the table `barrier`.
+const BARRIERS: u64 = 64;
+
+impl PostgresStore {
+    /// Makes sure that a version which a caller is going to be told of, or that there is none, is as durable as a commit is: whoever wrote it may
+    /// still wait for that. Asked of the database once a second and name at most.
+    ///
+    /// # Errors
+    /// Where that cannot be had in time.
+    pub async fn confirm(
+        &self,
+        identity: &Identity,
+        version: Option<Version>,
+    ) -> Result<bool, PostgresError> {
+        let deadline = self.deadline();
+        let mut part = self.0.confirmed.part(identity).lock().await;
+        if let Some((confirmed, at)) = part.get(identity)
+            && *confirmed == version
+            && at.elapsed() < CONFIRMED_FOR
+        {
+            return Ok(true);
+        }
+        let there = if let Some(version) = version {
+            self.lock(identity, version, deadline).await?
+        } else {
+            self.pass_barrier(identity, deadline).await?;
+            self.find_until(identity, deadline).await?.is_none()
+        };
+        if there {
+            if part.len() >= CONFIRMED_NAMES {
+                part.retain(|_, (_, at)| at.elapsed() < CONFIRMED_FOR);
+            }
+            if part.len() < CONFIRMED_NAMES {
+                part.insert(identity.clone(), (version, Instant::now()));
+            }
+        }
+        Ok(there)
+    }
+
+    /// Locks the row of a version, and commits that; `false` where it is not there. A lock waits for standbys as a write does.
+    pub(super) async fn lock(
+        &self,
+        identity: &Identity,
+        version: Version,
+        deadline: Instant,
+    ) -> Result<bool, PostgresError> {
+        let mut parameters: Vec<Box<dyn ToSql + Sync + Send>> = vec![
+            Box::new(identity.environment.as_str().as_bytes().to_vec()),
+            Box::new(identity.key.as_str().as_bytes().to_vec()),
+            Box::new(version.clock.raw()),
+            Box::new(version.incarnation.raw()),
+        ];
+        parameters.extend(self.guards().into_iter().take(2));
+        let statement = Statement {
+            sql: format!(
+                "WITH {}, locked AS (SELECT 1 FROM opensecureconf.entries WHERE environment = $1 AND key = $2 AND clock = $3 \
+                 AND incarnation = $4 FOR KEY SHARE) SELECT here.timeline, here.ours, (SELECT count(*) FROM locked), here.forgotten FROM here",
+                here(4)
+            ),
+            parameters,
+        };
+        let met = self.write(statement, deadline).await?;
+        Ok(met.rows == 1)
+    }
+
+    /// The same where there is no row: the write that took it away may still wait for standbys.
+    async fn pass_barrier(
+        &self,
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Result<(), PostgresError> {
+        let mut name = DefaultHasher::new();
+        identity.hash(&mut name);
+        let part = i32::try_from(name.finish() % BARRIERS).unwrap_or_default();
+        self.touch(part, deadline).await
+    }
+
+    /// Writes what nobody reads, and waits until that is as durable as a commit is.
+    pub(super) async fn touch(&self, part: i32, deadline: Instant) -> Result<(), PostgresError> {
+        let mut parameters: Vec<Box<dyn ToSql + Sync + Send>> = vec![Box::new(part)];
+        parameters.extend(self.guards().into_iter().take(2));
+        let statement = Statement {
+            sql: format!(
+                "WITH {}, touched AS (UPDATE opensecureconf.barrier AS b SET touched = b.touched + 1 FROM here \
+                 WHERE b.part = $1 AND here.ours RETURNING 1) SELECT here.timeline, here.ours, \
+                 (SELECT count(*) FROM touched), here.forgotten FROM here",
+                here(1)
+            ),
+            parameters,
+        };
+        self.write(statement, deadline).await.map(|_| ())
+    }
+}
+
+/// Versions that were found durable a moment ago.
+#[derive(Debug)]
+pub(super) struct Confirmed {
+    parts: Vec<Mutex<Names>>,
+    hash: RandomState,
+}
+
+type Names = HashMap<Identity, (Option<Version>, Instant)>;
+
+impl Default for Confirmed {
+    fn default() -> Self {
+        Self {
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            hash: RandomState::new(),
+        }
+    }
+}
+
+impl Confirmed {
+    fn part(&self, identity: &Identity) -> &Mutex<Names> {
+        static NEVER: std::sync::LazyLock<Mutex<Names>> = std::sync::LazyLock::new(Mutex::default);
+        let parts = u64::try_from(self.parts.len()).unwrap_or(1).max(1);
+        let place = usize::try_from(self.hash.hash_one(identity) % parts).unwrap_or_default();
+        self.parts.get(place).unwrap_or(&NEVER)
+    }
+}

@@ -1,0 +1,103 @@
+//! What requests see of the database: a store of entries.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{PostgresError, PostgresStore, now};
+use crate::{
+    cluster::{AckLevel, Write, Written},
+    domain::{Identity, Row},
+    store::{
+        ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError, WriteError,
+        WriteHealth,
+    },
+};
+
+impl From<PostgresError> for ReadError {
+    fn from(error: PostgresError) -> Self {
+        match error {
+            PostgresError::Damaged {
+                key,
+                environment,
+                what,
+            } => Self::Damaged {
+                key,
+                environment,
+                what,
+            },
+            error @ (PostgresError::Away(_)
+            | PostgresError::Slow
+            | PostgresError::Busy
+            | PostgresError::Standby
+            | PostgresError::Replaced { .. }) => Self::Away(Box::new(error)),
+            error => Self::Failed(Box::new(error)),
+        }
+    }
+}
+
+impl From<PostgresError> for WriteError {
+    fn from(error: PostgresError) -> Self {
+        match error {
+            PostgresError::NoWrite(reason) => Self::NotServing(reason),
+            PostgresError::Unknown => Self::Unknown,
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl EntryStore for PostgresStore {
+    async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
+        let row = self.find_until(identity, self.deadline()).await?;
+        Ok(row.map(Arc::new))
+    }
+
+    async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
+        Ok(self.find_unread_until(identity, self.deadline()).await?)
+    }
+
+    /// The database alone holds it, as durably as it is configured to: there are no levels.
+    async fn commit(&self, write: Write, _: AckLevel) -> Result<Written, WriteError> {
+        let written = self.commit_write(&write, None, now()).await?;
+        written.ok_or(WriteError::Changed)
+    }
+
+    async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
+    {
+        self.read_list(patience, read).await
+    }
+
+    async fn latest_change(&self) -> Result<ChangeCursor, ReadError> {
+        Ok(self.latest_cursor().await?)
+    }
+
+    async fn changes(&self, after: &ChangeCursor, most: usize) -> Result<Changes, ReadError> {
+        Ok(self.changes_after(after, most).await?)
+    }
+
+    fn next_commit(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.wake.next()
+    }
+
+    /// None: of two writes over one version the database makes one.
+    async fn conflicts(&self, _: Option<i64>, _: usize) -> Result<ConflictPage, ReadError> {
+        Ok(ConflictPage {
+            rows: Vec::new(),
+            next: None,
+        })
+    }
+
+    async fn probe(&self) -> Result<(), ReadError> {
+        let asked = self.read("SELECT pg_is_in_recovery()", &[], self.deadline());
+        Ok(asked.await.map(|_| ())?)
+    }
+
+    fn write_health(&self) -> WriteHealth {
+        self.0.condition.writes.get()
+    }
+
+    fn live_entries(&self) -> u64 {
+        self.0.condition.live()
+    }
+}

@@ -1,0 +1,171 @@
+//! What can go wrong with a shared database, in words for the person who has to mend it.
+
+use std::fmt;
+
+use super::NoDatabaseUrl;
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    /// Its address cannot be used.
+    #[error(transparent)]
+    Url(#[from] NoDatabaseUrl),
+    /// TLS cannot be set up.
+    #[error("the certificates for the database cannot be used")]
+    Tls(#[source] rustls::Error),
+    /// The threads for lists do not start.
+    #[error("the threads for lists cannot be started")]
+    Threads(#[source] std::io::Error),
+    /// No server answers, or none that is the primary.
+    #[error("the database does not answer: {0}")]
+    Away(String),
+    /// Not within the time of one request.
+    #[error("the database did not answer in time")]
+    Slow,
+    /// Too many requests wait already.
+    #[error("too many requests wait for the database")]
+    Busy,
+    /// The server takes no writes and may be behind the one that does.
+    #[error("the server is a standby, and not the database's primary")]
+    Standby,
+    /// The server was the primary once; another one is now.
+    #[error(
+        "the server is on timeline {found}, and the database's primary on {latest}: it was replaced, and must be stopped"
+    )]
+    Replaced {
+        /// The server's.
+        found: i32,
+        /// The latest that was seen.
+        latest: i32,
+    },
+    /// No tables of ours.
+    #[error("the database is empty: run 'osc-node database migrate'")]
+    Empty,
+    /// Older tables.
+    #[error(
+        "the database has schema {found}, this release needs {needed}: run 'osc-node database migrate' of this release"
+    )]
+    OldSchema {
+        /// What is there.
+        found: i32,
+        /// What is needed.
+        needed: i32,
+    },
+    /// Tables of a later release that this one cannot use.
+    #[error(
+        "the database has schema {found}, this release knows up to {known}; use the release that migrated it or a later one"
+    )]
+    NewerSchema {
+        /// What is there.
+        found: i32,
+        /// The latest that this release knows.
+        known: i32,
+    },
+    /// Its values were encrypted with another salt.
+    #[error(
+        "the database's values belong to the salt with fingerprint {stored}, and this node has {given}: mount the salt of that store"
+    )]
+    OtherSalt {
+        /// The database's.
+        stored: String,
+        /// The node's.
+        given: String,
+    },
+    /// The database is another store than when this node connected.
+    #[error("the database became another store while this node was running: restart the node")]
+    OtherStore,
+    /// The store belongs to another cluster.
+    #[error(
+        "the database is the store of cluster '{stored}', and not of '{given}': see 'osc-node database adopt'"
+    )]
+    OtherCluster {
+        /// Whose it is.
+        stored: String,
+        /// Who asked.
+        given: String,
+    },
+    /// Somebody else holds the row.
+    #[error("the entry is locked by another session of the database")]
+    Locked,
+    /// A write that this store never makes.
+    #[error("{0}")]
+    NoWrite(&'static str),
+    /// The server refuses.
+    #[error("the database refuses: {0}")]
+    Refused(ServerWords),
+    /// Nobody knows whether the write was made: the connection ended, or the wait for a standby was given up.
+    #[error("it is not known whether the database made the write")]
+    Unknown,
+    /// A stored row is none.
+    #[error("the row of '{key}' in environment '{environment}' cannot be read ({what})")]
+    Damaged {
+        /// The entry's name.
+        key: String,
+        /// Its environment.
+        environment: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// What the server says, with its SQLSTATE. Never with details: those show values of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerWords {
+    /// The five characters of the SQLSTATE.
+    pub code: String,
+    message: String,
+}
+
+impl fmt::Display for ServerWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (SQLSTATE {})", self.message, self.code)
+    }
+}
+
+impl PostgresError {
+    /// The whole chain of causes, without what a server tells of rows.
+    fn away(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if !causes.contains(&text) {
+                causes = format!("{causes}: {text}");
+            }
+            source = cause.source();
+        }
+        Self::Away(causes)
+    }
+}
+
+impl From<tokio_postgres::Error> for PostgresError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(said) = error.as_db_error() else {
+            return Self::away(&error);
+        };
+        match said.code().code() {
+            "25006" => Self::Standby,
+            "55P03" | "57014" => Self::Locked,
+            // Going down, crashed, or not up yet: another one may answer soon.
+            "57P01" | "57P02" | "57P03" | "53300" => Self::Away(said.message().to_owned()),
+            code => Self::Refused(ServerWords {
+                code: code.to_owned(),
+                message: said.message().to_owned(),
+            }),
+        }
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for PostgresError {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        use deadpool_postgres::{HookError, PoolError};
+        match error {
+            PoolError::Timeout(_) => Self::Slow,
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                error.into()
+            }
+            PoolError::PostCreateHook(HookError::Message(words)) => Self::Away(words.into_owned()),
+            other => Self::Away(other.to_string()),
+        }
+    }
+}

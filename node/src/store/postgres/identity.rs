@@ -1,0 +1,136 @@
+//! Which store the database is, and that nobody writes into another one's.
+
+use std::{fmt, time::Duration};
+
+use tokio_postgres::{Row, Transaction};
+
+use super::{PostgresError, connections::Connections, schema};
+
+/// A store's own name: 32 hexadecimal digits, made with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uid(String);
+
+impl Uid {
+    fn random() -> Self {
+        let bits: u128 = rand::random();
+        Self(format!("{bits:032x}"))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which store a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreIdentity {
+    /// The store's own name.
+    pub uid: Uid,
+    /// The cluster that it belongs to (`OSC_CLUSTER_ID`).
+    pub cluster: String,
+    /// The fingerprint of the salt that all its values were encrypted with.
+    pub salt_fingerprint: String,
+    /// The version of its tables.
+    pub schema: i32,
+    usable_from: i32,
+}
+
+impl StoreIdentity {
+    /// Refuses a node that would encrypt with another salt.
+    pub(super) fn must_have(&self, salt_fingerprint: &str) -> Result<(), PostgresError> {
+        if self.salt_fingerprint == salt_fingerprint {
+            return Ok(());
+        }
+        Err(PostgresError::OtherSalt {
+            stored: self.salt_fingerprint.clone(),
+            given: salt_fingerprint.to_owned(),
+        })
+    }
+
+    /// Refuses a node of another cluster.
+    pub(super) fn must_be_of(&self, cluster: &str) -> Result<(), PostgresError> {
+        if self.cluster == cluster {
+            return Ok(());
+        }
+        Err(PostgresError::OtherCluster {
+            stored: self.cluster.clone(),
+            given: cluster.to_owned(),
+        })
+    }
+}
+
+/// Names a store that has no name yet; a later schema keeps the name.
+pub(super) async fn settle(
+    transaction: &Transaction<'_>,
+    cluster: &str,
+    salt_fingerprint: &str,
+    schema: i32,
+    usable_from: i32,
+) -> Result<(), PostgresError> {
+    let uid = Uid::random();
+    transaction
+        .execute(
+            "INSERT INTO opensecureconf.identity (uid, cluster, salt_fingerprint, schema, usable_from) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (one) DO NOTHING",
+            &[&uid.as_str(), &cluster, &salt_fingerprint, &schema, &usable_from],
+        )
+        .await?;
+    transaction
+        .execute(
+            "UPDATE opensecureconf.identity SET schema = $1, usable_from = $2 WHERE schema < $1",
+            &[&schema, &usable_from],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The identity, locked until the transaction ends: what was read is durable when it has committed.
+pub(super) async fn read_in(transaction: &Transaction<'_>) -> Result<StoreIdentity, PostgresError> {
+    let row = transaction
+        .query_opt(
+            "SELECT uid, cluster, salt_fingerprint, schema, usable_from FROM opensecureconf.identity FOR KEY SHARE",
+            &[],
+        )
+        .await?;
+    row.map_or(Err(PostgresError::Empty), |row| Ok(of(&row)?))
+}
+
+fn of(row: &Row) -> Result<StoreIdentity, tokio_postgres::Error> {
+    Ok(StoreIdentity {
+        uid: Uid(row.try_get(0)?),
+        cluster: row.try_get(1)?,
+        salt_fingerprint: row.try_get(2)?,
+        schema: row.try_get(3)?,
+        usable_from: row.try_get(4)?,
+    })
+}
+
+/// The identity of a database whose tables this release can use.
+pub(super) async fn read(
+    connections: &Connections,
+    timeout: Duration,
+) -> Result<StoreIdentity, PostgresError> {
+    let reading = async {
+        let mut connection = connections.writes.get().await?;
+        let transaction = connection.client_mut()?.transaction().await?;
+        let identity = match read_in(&transaction).await {
+            // No such table, or no such schema.
+            Err(PostgresError::Refused(words)) if ["42P01", "3F000"].contains(&&*words.code) => {
+                return Err(PostgresError::Empty);
+            }
+            identity => identity?,
+        };
+        transaction.commit().await?;
+        schema::must_be_usable(identity.schema, identity.usable_from)?;
+        Ok(identity)
+    };
+    tokio::time::timeout(timeout, reading)
+        .await
+        .map_err(|_| PostgresError::Slow)?
+}

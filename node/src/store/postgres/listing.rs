@@ -1,0 +1,249 @@
+//! Lists: many entries of one state of the database, fetched a few at a time, so that no list is held in memory whole.
+
+use std::{future::Future, ops::ControlFlow, time::Duration};
+
+use deadpool_postgres::{Client, Transaction};
+use tokio::runtime::Handle;
+use tokio_postgres::{IsolationLevel, types::ToSql};
+
+use super::{
+    PostgresError, PostgresStore,
+    columns::{self, COLUMNS},
+};
+use crate::{
+    domain::{Category, Row},
+    os::worker_threads::{Lost, WorkerKind, WorkerThreads},
+    store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection, VISITOR_STACK},
+};
+
+/// Rows of the first fetch. The next ones are as many as a megabyte has of what was seen so far.
+const FIRST_FETCH: i32 = 16;
+const MOST_OF_A_FETCH: usize = 1024;
+const FETCH_BYTES: usize = 1 << 20;
+
+/// The threads in which lists are read. Each list has a connection while it is read.
+#[derive(Debug)]
+pub(super) struct ListThreads(WorkerThreads<()>);
+
+impl ListThreads {
+    pub(super) fn start(count: usize) -> Result<Self, PostgresError> {
+        let kind = WorkerKind {
+            name: "list",
+            stack: VISITOR_STACK,
+            nicer: 0,
+        };
+        WorkerThreads::start(kind, vec![(); count.max(1)])
+            .map(Self)
+            .map_err(PostgresError::Threads)
+    }
+}
+
+impl PostgresStore {
+    pub(super) async fn read_list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
+    {
+        let turn = tokio::time::timeout(patience, self.0.lists.0.turn());
+        let turn = turn
+            .await
+            .map_err(|_| ReadError::Busy)?
+            .map_err(|Lost| ReadError::Ended)?;
+        let (store, runtime) = (self.clone(), Handle::current());
+        let work = turn.work(move |()| {
+            let _context = runtime.enter();
+            store.read_state(&runtime, read)
+        });
+        work.await.map_err(|Lost| ReadError::Ended)?
+    }
+
+    /// Reads one state of the database, in a thread that may block.
+    fn read_state<T, F>(&self, runtime: &Handle, read: F) -> Result<T, ReadError>
+    where
+        F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError>,
+    {
+        let timeout = self.0.settings.timeout;
+        let mut connection = within(runtime, timeout, self.0.connections.reads.get())?;
+        connection.begin();
+        let (result, is_over) = read_with(connection.client_mut()?, runtime, timeout, read)?;
+        if is_over {
+            connection.end();
+        }
+        result
+    }
+}
+
+/// What a reader made of one state of the database, and whether the connection is free for others again.
+fn read_with<T, F>(
+    client: &mut Client,
+    runtime: &Handle,
+    timeout: Duration,
+    read: F,
+) -> Result<(Result<T, ReadError>, bool), PostgresError>
+where
+    F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError>,
+{
+    let snapshot = Snapshot {
+        transaction: within(runtime, timeout, begin(client, timeout))?,
+        runtime,
+        timeout,
+    };
+    let result = read(&snapshot);
+    let Snapshot { transaction, .. } = snapshot;
+    let is_over = within(runtime, timeout, async { Ok(transaction.commit().await?) });
+    Ok((result, is_over.is_ok()))
+}
+
+/// A transaction that sees one state of the database.
+async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>, PostgresError> {
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await?;
+    // A page is read in the order of its names from its place on, whatever the planner thinks of the whole table.
+    let terms = format!(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = {}",
+        timeout.as_millis()
+    );
+    transaction.batch_execute(&terms).await?;
+    let standby = transaction
+        .query_one("SELECT pg_is_in_recovery()", &[])
+        .await?;
+    if standby.try_get(0)? {
+        return Err(PostgresError::Standby);
+    }
+    Ok(transaction)
+}
+
+/// Waits for the database, in a thread that may block.
+fn within<T>(
+    runtime: &Handle,
+    timeout: Duration,
+    work: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    runtime.block_on(async {
+        tokio::time::timeout(timeout, work)
+            .await
+            .map_err(|_| PostgresError::Slow)?
+    })
+}
+
+struct Snapshot<'s> {
+    transaction: Transaction<'s>,
+    runtime: &'s Handle,
+    timeout: Duration,
+}
+
+impl Snapshot<'_> {
+    /// Visits the selected rows as long as the visitor goes on.
+    fn each(
+        &self,
+        selection: &Selection,
+        reach: Reach,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<Scanned, ReadError> {
+        let rows_and_one = i64::try_from(reach.rows.saturating_add(1)).unwrap_or(i64::MAX);
+        let environment = selection.environment.as_deref().map(str::as_bytes);
+        let after = selection.after.as_ref();
+        let (after_environment, after_key) = after.map_or((&b""[..], &b""[..]), |(place, key)| {
+            (place.as_bytes(), key.as_bytes())
+        });
+        // No key is empty: without one to go on after, every row is.
+        let place = match environment {
+            Some(_) => "environment = $1 AND (environment, key) > ($2, $3)",
+            None => "$1::bytea IS NULL AND (environment, key) > ($2, $3)",
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM opensecureconf.entries WHERE {place} ORDER BY environment, key LIMIT $4"
+        );
+        let portal = within(self.runtime, self.timeout, async {
+            let statement = self.transaction.prepare_cached(&sql).await?;
+            let parameters: [&(dyn ToSql + Sync); 4] =
+                [&environment, &after_environment, &after_key, &rows_and_one];
+            Ok(self.transaction.bind(&statement, &parameters).await?)
+        })?;
+        let (mut scanned, mut fetch) = (Scanned::default(), FIRST_FETCH);
+        let mut bytes = 0_usize;
+        loop {
+            let fetched = within(self.runtime, self.timeout, async {
+                Ok(self.transaction.query_portal(&portal, fetch).await?)
+            })?;
+            let is_last = i32::try_from(fetched.len()).is_ok_and(|fetched| fetched < fetch);
+            for found in &fetched {
+                if scanned.stopped_at.is_some() {
+                    return Ok(scanned);
+                }
+                let Some(row) = columns::read(found, 0)? else {
+                    continue;
+                };
+                bytes =
+                    bytes.saturating_add(row.content.as_ref().map_or(0, |it| it.as_str().len()));
+                scanned.looked_at += 1;
+                let name = (
+                    row.identity.environment.as_str().to_owned(),
+                    row.identity.key.as_str().to_owned(),
+                );
+                if is_wanted(&row, selection) && visit(row).is_break() {
+                    return Ok(scanned);
+                }
+                if scanned.looked_at >= reach.rows || std::time::Instant::now() >= reach.until {
+                    scanned.stopped_at = Some(name);
+                }
+            }
+            if is_last {
+                scanned.stopped_at = None;
+                return Ok(scanned);
+            }
+            fetch = next_fetch(bytes, scanned.looked_at);
+        }
+    }
+}
+
+/// How many rows about a megabyte has, from what was seen so far.
+fn next_fetch(bytes: usize, rows: usize) -> i32 {
+    let each = (bytes / rows.max(1)).max(1);
+    i32::try_from((FETCH_BYTES / each).clamp(1, MOST_OF_A_FETCH)).unwrap_or(FIRST_FETCH)
+}
+
+fn is_wanted(row: &Row, selection: &Selection) -> bool {
+    let category = row.category.as_ref().map(Category::as_str);
+    let is_of_it = selection.category.is_none() || selection.category.as_deref() == category;
+    !row.is_tombstone() && is_of_it
+}
+
+impl EntrySnapshot for Snapshot<'_> {
+    fn scan(
+        &self,
+        selection: &Selection,
+        reach: Reach,
+        visit: &mut dyn FnMut(ListedEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<Scanned, ReadError> {
+        self.each(selection, reach, &mut |row| {
+            ListedEntry::of(&row).map_or(ControlFlow::Continue(()), &mut *visit)
+        })
+    }
+
+    fn rows(&self, selection: &Selection, reach: Reach) -> Result<(Vec<Row>, Scanned), ReadError> {
+        let mut rows = Vec::new();
+        let scanned = self.each(selection, reach, &mut |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        })?;
+        Ok((rows, scanned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fetch_is_about_a_megabyte_whatever_a_row_has() {
+        assert_eq!(next_fetch(0, 0), 1024);
+        assert_eq!(next_fetch(16 << 20, 16), 1);
+        assert_eq!(next_fetch(16 << 14, 16), 64);
+        assert_eq!(next_fetch(usize::MAX, 1), 1);
+    }
+}

@@ -1,0 +1,150 @@
+//! Entries in a PostgreSQL database that several nodes share: replication, failover and backup are the database's own.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `settings` | where the database is, and how long a request may wait for it |
+//! | `connections` | pools of connections to the primary, and never to one that is none any more |
+//! | `timeline` | which primary is the latest |
+//! | `schema` | the tables, and how older ones become the current ones |
+//! | `identity` | which store the database is, and that nobody writes into another one's |
+//! | `columns` | rows to and from SQL |
+//! | `entries` | what is read |
+//! | `commit` | what is written, and what is known when nobody answers |
+//! | `confirm` | what a caller is told of an entry that he may not write |
+//! | `transaction` | one writing transaction, and what becomes of those that wait too long |
+//! | `set_aside` | connections that nobody waits for any more |
+//! | `changes` | what was changed, in an order that no late commit disturbs |
+//! | `listing` | many entries of one state of the database |
+//! | `wake` | who waits for the next commit |
+//! | `condition` | what the store knows of itself without asking |
+//! | `watch` | what it does by itself |
+//! | `entry_store` | what requests see of all this |
+
+mod changes;
+mod columns;
+mod commit;
+mod condition;
+mod confirm;
+mod connections;
+mod entries;
+mod entry_store;
+mod error;
+mod identity;
+mod listing;
+mod schema;
+mod set_aside;
+mod settings;
+mod timeline;
+mod transaction;
+mod wake;
+mod watch;
+
+pub use error::{PostgresError, ServerWords};
+pub use identity::{StoreIdentity, Uid};
+pub use schema::{Migrated, migrate};
+pub use settings::{DatabaseUrl, NoDatabaseUrl, PostgresSettings};
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use crate::domain::{Clock, HybridClock, Incarnation, Timestamp};
+use connections::Connections;
+use transaction::Writes;
+
+/// How far ahead of this node's wall clock a caller may name a version that this node has not heard of.
+const NAMED_AHEAD: Duration = Duration::from_hours(1);
+
+/// The entries of a PostgreSQL database. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct PostgresStore(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    connections: Connections,
+    writes: Writes,
+    lists: listing::ListThreads,
+    identity: StoreIdentity,
+    settings: PostgresSettings,
+    stamps: Mutex<HybridClock>,
+    /// Of this process: what it writes is told from what all others write.
+    incarnation: Incarnation,
+    confirmed: confirm::Confirmed,
+    condition: condition::Condition,
+    wake: wake::Wake,
+}
+
+impl PostgresStore {
+    /// Connects to the database, which must have this schema and this salt.
+    ///
+    /// # Errors
+    /// Where nobody answers in time, the server is no primary, the schema is another one, or the store has another salt.
+    pub async fn connect(
+        settings: PostgresSettings,
+        salt_fingerprint: &str,
+        incarnation: Incarnation,
+    ) -> Result<Self, PostgresError> {
+        let connections = Connections::new(&settings)?;
+        let identity = identity::read(&connections, settings.timeout).await?;
+        identity.must_have(salt_fingerprint)?;
+        let store = Self(Arc::new(Shared {
+            connections,
+            writes: Writes::new(&settings),
+            // The other half of the connections stays for those who read one entry.
+            lists: listing::ListThreads::start(settings.connections / 2)?,
+            identity,
+            settings,
+            stamps: Mutex::new(HybridClock::resume(Clock::default())),
+            incarnation,
+            confirmed: confirm::Confirmed::default(),
+            condition: condition::Condition::default(),
+            wake: wake::Wake::default(),
+        }));
+        store.recount().await?;
+        tokio::spawn(watch::watch(Arc::downgrade(&store.0)));
+        Ok(store)
+    }
+
+    /// Which store this is.
+    pub fn identity(&self) -> &StoreIdentity {
+        &self.0.identity
+    }
+
+    fn stamps(&self) -> MutexGuard<'_, HybridClock> {
+        self.0.stamps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stamp of a new write: later than all that this process wrote, than what it replaces, and than the version that a
+    /// caller knows of. What a caller names may be invented: it moves clocks by an hour at most.
+    fn stamp(
+        &self,
+        now: Timestamp,
+        replaced: Option<Clock>,
+        named: Option<Clock>,
+    ) -> Result<Clock, PostgresError> {
+        let mut stamps = self.stamps();
+        let ahead = u64::try_from(NAMED_AHEAD.as_micros()).unwrap_or(u64::MAX);
+        let soon = Timestamp::from_micros(now.as_micros().saturating_add_unsigned(ahead));
+        if named > Some(Clock::at(soon).max(stamps.high_water())) && named > replaced {
+            return Err(PostgresError::NoWrite(
+                "the version that the request names is later than any that this node has heard of",
+            ));
+        }
+        let after = replaced.max(named);
+        if !stamps.following(now, after).is_plausible() {
+            return Err(PostgresError::NoWrite(
+                "the clocks of the cluster have come to their end",
+            ));
+        }
+        Ok(stamps.tick(now, after))
+    }
+}
+
+/// Wall-clock time.
+fn now() -> Timestamp {
+    let elapsed = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,224 @@
+//! Where the database is, and how long a request may wait for it.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use rustls_pki_types::CertificateDer;
+use tokio_postgres::{Config, config::SslMode};
+
+/// How long a silent server holds a connection: it is asked after one second without news, and given up after three.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// Parameters of the URL that the driver is given.
+const KEPT: &[&str] = &[
+    "user",
+    "password",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "connect_timeout",
+];
+
+/// How a database is reached.
+#[derive(Debug, Clone)]
+pub struct PostgresSettings {
+    /// Where it is (`OSC_DATABASE_URL`).
+    pub url: DatabaseUrl,
+    /// Who may have signed the server's certificate (`OSC_DATABASE_CA_FILE`).
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// The limit for queue, connection, retries and commit of one request together (`OSC_DATABASE_TIMEOUT`, 5 s).
+    pub timeout: Duration,
+    /// Connections for reading, and as many for writing (`OSC_DATABASE_CONNECTIONS`, 8).
+    pub connections: usize,
+}
+
+/// The address of a database, with user and password: nobody can print them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    config: Config,
+    transport: Transport,
+}
+
+/// How what is sent to the server is kept from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// TLS, with the server's name and authority verified.
+    Verified,
+    /// None: for a pooler on the same machine.
+    Clear,
+}
+
+/// A text is no address of a database.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoDatabaseUrl {
+    /// It does not begin with `postgres://`.
+    #[error("the database's URL must begin with postgres:// or postgresql://")]
+    Scheme,
+    /// It cannot be read. The text itself holds a password and is not shown.
+    #[error("the database's URL cannot be read: {0}")]
+    Form(String),
+    /// A parameter that cannot be kept.
+    #[error("the database's URL has the parameter '{name}': {remedy}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+impl DatabaseUrl {
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The name of the database.
+    pub fn database(&self) -> &str {
+        self.config.get_dbname().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseUrl").finish_non_exhaustive()
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = NoDatabaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, NoDatabaseUrl> {
+        if !["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| text.starts_with(scheme))
+        {
+            return Err(NoDatabaseUrl::Scheme);
+        }
+        let (address, query) = text.split_once('?').unwrap_or((text, ""));
+        let mut transport = Transport::Verified;
+        let mut kept = Vec::new();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let Some((name, value)) = form_urlencoded::parse(parameter.as_bytes()).next() else {
+                continue;
+            };
+            let refused = |remedy| NoDatabaseUrl::Parameter {
+                name: name.clone().into_owned(),
+                remedy,
+            };
+            match &*name {
+                "sslmode" => {
+                    transport = match &*value {
+                        // What the weaker modes leave out is checked as well.
+                        "verify-full" | "verify-ca" | "require" => Transport::Verified,
+                        "disable" => Transport::Clear,
+                        _ => {
+                            return Err(refused(
+                                "choose verify-full, or disable for a pooler on the same machine",
+                            ));
+                        }
+                    }
+                }
+                "sslrootcert" => return Err(refused("name the file in OSC_DATABASE_CA_FILE")),
+                "options" => {
+                    return Err(refused(
+                        "poolers take no options at the start; set them for the role (ALTER ROLE ... SET)",
+                    ));
+                }
+                // A node writes and reads at the primary alone, and finds out by itself which that is.
+                "target_session_attrs" | "application_name" => {}
+                // As it stands: the driver reads it once more.
+                name if KEPT.contains(&name) => kept.push(parameter),
+                // Its name may be the end of a password that has a question mark, and is not shown.
+                _ => return Err(NoDatabaseUrl::Form("it has an unknown parameter".into())),
+            }
+        }
+        let mut config: Config = format!("{address}?{}", kept.join("&")).parse().map_err(
+            |error: tokio_postgres::Error| {
+                NoDatabaseUrl::Form(
+                    std::error::Error::source(&error)
+                        .map_or_else(|| error.to_string(), ToString::to_string),
+                )
+            },
+        )?;
+        if config.get_dbname().is_none() {
+            return Err(NoDatabaseUrl::Form("it names no database".into()));
+        }
+        config
+            .application_name("osc-node")
+            .ssl_mode(match transport {
+                Transport::Verified => SslMode::Require,
+                Transport::Clear => SslMode::Disable,
+            })
+            .keepalives_idle(Duration::from_secs(1))
+            .keepalives_interval(Duration::from_secs(1))
+            .keepalives_retries(2)
+            .tcp_user_timeout(SILENCE);
+        Ok(Self { config, transport })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> DatabaseUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_servers_certificate_is_verified_whatever_weaker_mode_is_named() {
+        for query in [
+            "",
+            "?sslmode=verify-full",
+            "?sslmode=verify-ca",
+            "?sslmode=require",
+        ] {
+            let url = url(&format!(
+                "postgresql://app:s3cret@db.example:5433/app{query}"
+            ));
+            assert_eq!(url.transport(), Transport::Verified);
+            assert_eq!(url.config().get_ssl_mode(), SslMode::Require);
+            assert_eq!(url.database(), "app");
+        }
+        let clear = url("postgres://app@localhost/app?sslmode=disable");
+        assert_eq!(clear.transport(), Transport::Clear);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused_with_a_remedy() {
+        let refused = |query: &str| {
+            format!("postgres://app:s3cret@db/app?{query}")
+                .parse::<DatabaseUrl>()
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused("sslmode=prefer").contains("verify-full"));
+        assert!(refused("sslrootcert=/ca.pem").contains("OSC_DATABASE_CA_FILE"));
+        assert!(refused("options=-c%20statement_timeout%3D1").contains("ALTER ROLE"));
+        for text in ["mysql://db/app", "db", ""] {
+            assert_eq!(text.parse::<DatabaseUrl>(), Err(NoDatabaseUrl::Scheme));
+        }
+        assert!("postgres://db".parse::<DatabaseUrl>().is_err());
+    }
+
+    #[test]
+    fn nothing_that_is_printed_has_the_password() {
+        let printed = format!("{:?}", url("postgres://app:s3cret@db/app"));
+        assert!(
+            !printed.contains("s3cret") && !printed.contains("app"),
+            "{printed}"
+        );
+        for text in [
+            "postgres://app:s3cret@db:port/app",
+            "postgres://app:s3cret@db/app?no-such=1",
+            "postgres://app:pass?s3cret@db/app",
+        ] {
+            let error = text.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One writing transaction, and what becomes of those that wait too long.
+//!
+//! A commit may wait for a standby without end, and nothing can take it back: cancelling it leaves the row without the
+//! standby having it. So its caller is answered in time, and its connection is set aside until the server answers.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use futures::join;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::types::ToSql;
+
+use super::{
+    PostgresError, PostgresSettings, PostgresStore,
+    connections::Connections,
+    set_aside::{Sender, SetAside},
+    timeline::LatestTimeline,
+};
+use crate::domain::Clock;
+
+/// While too many connections are set aside, one write in this time tries whether the wait is over.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// How long after its deadline a write may take to say that it was not sent.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// The writes that are under way, as far as they matter to others.
+#[derive(Debug)]
+pub(super) struct Writes {
+    /// Connections whose callers were answered already.
+    set_aside: SetAside,
+    most_set_aside: usize,
+    next_probe: Mutex<Instant>,
+}
+
+impl Writes {
+    pub(super) fn new(settings: &PostgresSettings) -> Self {
+        Self {
+            set_aside: SetAside::default(),
+            most_set_aside: (settings.connections / 2).max(1),
+            next_probe: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Refuses writes while half of the connections wait for a server that does not answer: the others stay for those who
+    /// come when it does again.
+    fn admit(&self) -> Result<(), PostgresError> {
+        if self.set_aside.count() < self.most_set_aside {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let mut next: MutexGuard<'_, Instant> = self
+            .next_probe
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if now < *next {
+            return Err(PostgresError::Away(
+                "its commits wait for a standby that does not confirm them".into(),
+            ));
+        }
+        *next = now + PROBE;
+        Ok(())
+    }
+}
+
+/// A statement that writes, with all that it needs to run without its caller.
+pub(super) struct Statement {
+    pub(super) sql: String,
+    pub(super) parameters: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+/// What a writing statement met. It told in its only row, too, the server's timeline, and whether the store is still ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Met {
+    /// How many rows.
+    pub(super) rows: i64,
+    /// The latest clock of what was deleted and is forgotten: every version comes after it.
+    pub(super) forgotten: Clock,
+}
+
+impl PostgresStore {
+    /// Runs one statement in a transaction of its own, until the database has committed it as durably as it is configured to.
+    ///
+    /// # Errors
+    /// [`PostgresError::Unknown`] where it may have been committed.
+    pub(super) async fn write(
+        &self,
+        statement: Statement,
+        deadline: Instant,
+    ) -> Result<Met, PostgresError> {
+        let outcome = self.write_once(statement, deadline).await;
+        self.0.condition.wrote(&outcome);
+        outcome
+    }
+
+    async fn write_once(
+        &self,
+        statement: Statement,
+        deadline: Instant,
+    ) -> Result<Met, PostgresError> {
+        self.0.writes.admit()?;
+        let shared = Arc::clone(&self.0);
+        let (told, outcome) = tokio::sync::oneshot::channel();
+        let (caller, sender) = self.0.writes.set_aside.pair();
+        // It goes on without its caller: what was sent is neither cancelled nor cut off.
+        tokio::spawn(async move {
+            let outcome = run(&shared.connections, &statement, &sender, deadline).await;
+            drop(sender);
+            let _ = told.send(outcome);
+        });
+        // What ends before it is sent says so itself, a moment after the deadline at most.
+        let outcome = timeout_at(deadline + MOMENT, outcome).await;
+        let was_sent = caller.leaves();
+        match outcome {
+            Ok(Ok(outcome)) => outcome,
+            Err(_) if !was_sent => Err(PostgresError::Slow),
+            // In time or not, nobody knows.
+            Ok(Err(_)) | Err(_) => Err(PostgresError::Unknown),
+        }
+    }
+}
+
+async fn run(
+    connections: &Connections,
+    statement: &Statement,
+    sender: &Sender,
+    deadline: Instant,
+) -> Result<Met, PostgresError> {
+    let waiting = timeout_at(deadline, connections.writes.get()).await;
+    let mut connection = waiting.map_err(|_| PostgresError::Slow)??;
+    let cancelled_before = connections.cancelled_waits.load(Ordering::Acquire);
+    connection.begin();
+    let client = connection.client()?;
+    let preparing = timeout_at(deadline, client.prepare_cached(&statement.sql)).await;
+    let prepared = preparing.map_err(|_| PostgresError::Slow)??;
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .as_millis();
+    // Whoever is gone wants nothing sent any more.
+    if left == 0 || !sender.may_send() {
+        connection.end();
+        return Err(PostgresError::Slow);
+    }
+    // Neither counts while a commit waits for a standby.
+    let begin =
+        format!("BEGIN; SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}");
+    let parameters: Vec<&(dyn ToSql + Sync)> = statement
+        .parameters
+        .iter()
+        .map(|parameter| &**parameter as &(dyn ToSql + Sync))
+        .collect();
+    // Sent together: one way to the server and back. Where the statement fails, the commit ends nothing.
+    let (begun, met, committed) = join!(
+        client.batch_execute(&begin),
+        client.query_one(&prepared, &parameters),
+        client.batch_execute("COMMIT"),
+    );
+    let row = match met {
+        Ok(row) => row,
+        // The server says so itself: nothing of it is committed.
+        Err(error) if error.as_db_error().is_some() => {
+            if committed.is_ok() {
+                connection.end();
+            }
+            return Err(error.into());
+        }
+        Err(_) => return Err(PostgresError::Unknown),
+    };
+    if begun.is_err() || committed.is_err() {
+        return Err(PostgresError::Unknown);
+    }
+    connection.end();
+    if connections.cancelled_waits.load(Ordering::Acquire) != cancelled_before {
+        // Somebody cancelled the wait of this commit or of one beside it.
+        return Err(PostgresError::Unknown);
+    }
+    met_by(&row, &connections.timeline)
+}
+
+fn met_by(row: &tokio_postgres::Row, timeline: &LatestTimeline) -> Result<Met, PostgresError> {
+    timeline.accept(row.try_get(0)?)?;
+    if !row.try_get::<_, bool>(1)? {
+        return Err(PostgresError::OtherStore);
+    }
+    Ok(Met {
+        rows: row.try_get(2)?,
+        forgotten: Clock::from_raw(row.try_get::<_, Option<i64>>(3)?.unwrap_or_default()),
+    })
+}

@@ -1,0 +1,62 @@
+//! What a store does by itself: finds out what other nodes commit, tries whether writes are made again, counts entries.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{PostgresError, PostgresStore, Shared};
+use crate::{domain::Timestamp, store::WriteHealth};
+
+/// How often the database is asked while somebody waits for a commit.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often a write is tried while writes fail.
+const TRY: Duration = Duration::from_secs(1);
+/// How often entries are counted, and what is old is forgotten.
+const COUNT: Duration = Duration::from_mins(1);
+/// How long deletes and changes are kept for those who follow them.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// Goes on until the last clone of the store is gone.
+pub(super) async fn watch(store: Weak<Shared>) {
+    let mut latest = None;
+    let (mut next_try, mut next_count) = (Instant::now() + TRY, Instant::now() + COUNT);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(shared) = store.upgrade() else {
+            return;
+        };
+        let store = PostgresStore(Arc::clone(&shared));
+        if shared.wake.somebody_waits()
+            && let Ok(cursor) = store.latest_cursor().await
+            && latest.as_ref() != Some(&cursor)
+        {
+            latest = Some(cursor);
+            shared.wake.commits();
+        }
+        let now = Instant::now();
+        if now >= next_try {
+            next_try = now + TRY;
+            if shared.condition.writes.get() != WriteHealth::Accepting {
+                // Its outcome is the condition.
+                let _ = store.touch(0, store.deadline()).await;
+            }
+        }
+        if now >= next_count {
+            next_count = now + COUNT;
+            if let Err(error) = keep_house(&store).await {
+                tracing::debug!(%error, "database_not_tidied");
+            }
+        }
+    }
+}
+
+async fn keep_house(store: &PostgresStore) -> Result<(), PostgresError> {
+    store.recount().await?;
+    let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
+    let before = super::now().as_micros().saturating_sub(kept);
+    store.forget(Timestamp::from_micros(before)).await?;
+    Ok(())
+}

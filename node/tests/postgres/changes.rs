@@ -1,0 +1,130 @@
+//! Changes are told once each, and none is passed over.
+
+use opensecureconf_node::{
+    cluster::Expected,
+    domain::Timestamp,
+    store::{ChangeCursor, Changes, EntryStore, postgres::PostgresStore},
+};
+
+use crate::{
+    server::Server,
+    writes::{created, delete, found, now, write},
+};
+
+/// The names of what changed after a cursor, and where to go on.
+async fn changed(store: &PostgresStore, after: &ChangeCursor) -> (Vec<String>, ChangeCursor) {
+    match store.changes(after, 100).await.unwrap() {
+        Changes::Since { rows, next } => {
+            let names = rows.into_iter().map(|row| {
+                let mark = if row.is_tombstone() { "-" } else { "" };
+                format!("{mark}{}", row.identity.key.as_str())
+            });
+            (names.collect(), next)
+        }
+        Changes::BeginAgain => panic!("everything is there"),
+    }
+}
+
+async fn beginning(store: &PostgresStore) -> ChangeCursor {
+    store.latest_change().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_goes_on_where_it_was_and_hears_of_deletes() {
+    let server = Server::primary().await;
+    let (one, two) = (server.store(1).await, server.store(2).await);
+    let start = beginning(&one).await;
+    let a = created(&one, "a", "1").await;
+    created(&two, "b", "1").await;
+    let (names, next) = changed(&two, &start).await;
+    assert_eq!(names, ["a", "b"]);
+    delete(&two, "a", &a).await.unwrap().unwrap();
+    let (names, next) = changed(&one, &next).await;
+    assert_eq!(names, ["-a"]);
+    assert_eq!(changed(&one, &next).await.0, Vec::<String>::new());
+    // From the start, each entry at its last change.
+    assert_eq!(changed(&one, &start).await.0, ["b", "-a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_commits_late_is_not_passed_over() {
+    let server = Server::primary().await;
+    let store = server.store(1).await;
+    created(&store, "late", "1").await;
+    let start = beginning(&store).await;
+    let mut late = server.connect("postgres").await.unwrap();
+    let transaction = late.transaction().await.unwrap();
+    transaction
+        .batch_execute("UPDATE opensecureconf.changes SET xid = pg_current_xact_id()")
+        .await
+        .unwrap();
+    created(&store, "early", "1").await;
+    let (names, next) = changed(&store, &start).await;
+    assert_eq!(
+        names,
+        Vec::<String>::new(),
+        "the earlier one may still come"
+    );
+    transaction.commit().await.unwrap();
+    assert_eq!(changed(&store, &next).await.0, ["late", "early"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_too_far_behind_or_of_another_database_begins_again() {
+    let server = Server::primary().await;
+    let store = server.store(1).await;
+    let start = beginning(&store).await;
+    let a = created(&store, "a", "1").await;
+    delete(&store, "a", &a).await.unwrap().unwrap();
+    let behind = beginning(&store).await;
+    let later = Timestamp::from_micros(now().as_micros() + 1);
+    assert_eq!(store.forget(later).await.unwrap(), 2);
+    let page = store.changes(&start, 10).await.unwrap();
+    assert_eq!(page, Changes::BeginAgain);
+    created(&store, "b", "1").await;
+    assert_eq!(changed(&store, &behind).await.0, ["b"]);
+
+    let another_server = Server::primary().await;
+    let another = another_server.store(1).await;
+    for number in 0..30 {
+        created(&another, &format!("k{number}"), "1").await;
+    }
+    let page = another.changes(&behind, 10).await.unwrap();
+    assert_eq!(page, Changes::BeginAgain);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_comes_after_its_forgotten_delete_whatever_the_clocks_say() {
+    let server = Server::primary().await;
+    let (ahead, behind) = (server.store(1).await, server.store(2).await);
+    let later = Timestamp::from_micros(now().as_micros() + 3_600_000_000);
+    let create = write("k", Expected::NothingLive, Some("one"));
+    let made = ahead
+        .commit_write(&create, None, later)
+        .await
+        .unwrap()
+        .unwrap();
+    let gone = delete(&ahead, "k", &made).await.unwrap().unwrap();
+    assert_eq!(
+        ahead.forget(later).await.unwrap(),
+        1,
+        "the delete's time is now"
+    );
+    let later = Timestamp::from_micros(later.as_micros() + 1);
+    assert_eq!(ahead.forget(later).await.unwrap(), 1);
+    assert_eq!(found(&behind, "k").await, None);
+    let again = created(&behind, "k", "two").await;
+    assert!(again.version.clock > gone.version.clock);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_follows_hears_of_the_writes_of_another_node() {
+    let server = Server::primary().await;
+    let (one, two) = (server.store(1).await, server.store(2).await);
+    let mut follower = one.follow(beginning(&one).await);
+    let (changes, _) = tokio::join!(follower.next(9), created(&two, "k", "one"));
+    let Changes::Since { rows, .. } = changes.unwrap() else {
+        panic!("its cursor is good");
+    };
+    assert_eq!(rows.len(), 1);
+}

@@ -1,0 +1,259 @@
+//! What an acknowledgement is worth when servers go down, and what is served meanwhile.
+
+use std::time::Duration;
+
+use opensecureconf_node::store::{
+    EntryStore,
+    postgres::{PostgresError, PostgresSettings, PostgresStore},
+};
+use tokio::time::Instant;
+
+use crate::{
+    server::{Server, TIMEOUT},
+    writes::{create, created, found, named, put, token},
+};
+
+/// A primary whose commits wait for a standby.
+async fn pair() -> (Server, Server) {
+    let primary = Server::primary().await;
+    let standby = Server::standby_of(&primary, "second").await;
+    primary
+        .sql("ALTER SYSTEM SET synchronous_standby_names = 'second'; SELECT pg_reload_conf()")
+        .await;
+    loop {
+        let waits = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        if primary.count(waits).await == 1 {
+            return (primary, standby);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn impatient(server: &Server) -> PostgresSettings {
+    PostgresSettings {
+        timeout: Duration::from_secs(1),
+        ..server.settings()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_neither_read_nor_written() {
+    let (primary, standby) = pair().await;
+    let store = primary.store(1).await;
+    created(&store, "k", "one").await;
+    let refused = PostgresStore::connect(
+        standby.settings(),
+        crate::server::SALT,
+        opensecureconf_node::domain::Incarnation::from_raw(2),
+    );
+    let refused = refused.await.unwrap_err().to_string();
+    assert!(refused.contains("standby"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_on_the_server_that_takes_over() {
+    let (mut primary, standby) = pair().await;
+    let store = primary.store(1).await;
+    for number in 0..50 {
+        created(&store, &format!("k{number}"), "one").await;
+    }
+    primary.kill();
+    standby.promote();
+    let after = standby.node(2, standby.settings()).await;
+    for number in 0..50 {
+        assert_eq!(
+            token(&after, &format!("k{number}")).await.as_deref(),
+            Some("one")
+        );
+    }
+    let row = found(&after, "k7").await.unwrap();
+    let over = opensecureconf_node::cluster::Written {
+        version: row.version,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        held_by: 1,
+        wanted: 1,
+    };
+    assert!(put(&after, "k7", &over, "two").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
+    let (primary, mut standby) = pair().await;
+    primary.store(1).await;
+    let store = primary.node(2, impatient(&primary)).await;
+    created(&store, "before", "one").await;
+    standby.kill();
+    let begun = Instant::now();
+    let waiting = futures::future::join_all((0..2).map(|number| {
+        let store = store.clone();
+        async move { create(&store, &format!("waits-{number}"), "one").await }
+    }));
+    for outcome in waiting.await {
+        assert!(
+            matches!(outcome, Err(PostgresError::Unknown)),
+            "{outcome:?}"
+        );
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    // Half of the connections wait for the standby: others are refused at once, but for one that tries.
+    let outcomes =
+        futures::future::join_all((0..10).map(|_| create(&store, "refused", "one"))).await;
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Err(PostgresError::Away(_))));
+    assert!(refused.count() >= 9, "{outcomes:?}");
+    assert_eq!(token(&store, "before").await.as_deref(), Some("one"));
+    // What is there, but on one server alone, is not confirmed.
+    let row = found(&store, "waits-0").await;
+    assert_eq!(row, None, "a commit that waits is not to be seen");
+    let never = named("never written");
+    assert!(
+        store.confirm(&never, None).await.is_err(),
+        "nor is it told that there is none"
+    );
+
+    standby.start().await;
+    let back = async {
+        loop {
+            if let Ok(made) = create(&store, "after", "one").await {
+                return made;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let back = tokio::time::timeout(Duration::from_secs(30), back)
+        .await
+        .unwrap();
+    assert!(back.is_some() || token(&store, "after").await.is_some());
+    for number in 0..2 {
+        assert_eq!(
+            token(&store, &format!("waits-{number}")).await.as_deref(),
+            Some("one")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_somebody_cancels_is_no_acknowledgement() {
+    a_wait_that_ends_by("pg_cancel_backend").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_ends_in_its_wait_is_no_acknowledgement() {
+    a_wait_that_ends_by("pg_terminate_backend").await;
+}
+
+async fn a_wait_that_ends_by(function: &str) {
+    let (primary, mut standby) = pair().await;
+    let store = primary.store(1).await;
+    created(&store, "before", "one").await;
+    standby.kill();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { create(&store, "k", "one").await }
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    while primary.count(waits).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    primary
+        .sql(&format!(
+            "SELECT {function}(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        ))
+        .await;
+    // The row is to be seen now, and no other server has it.
+    while found(&store, "k").await.is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let version = found(&store, "k").await.unwrap().version;
+    let name = named("k");
+    let unconfirmed = store.confirm(&name, Some(version));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(500), unconfirmed)
+            .await
+            .is_err()
+    );
+    assert!(!waiting.is_finished(), "nobody else has it");
+    standby.start().await;
+    let made = waiting
+        .await
+        .unwrap()
+        .unwrap()
+        .expect("settled by its own version");
+    assert_eq!(made.version, version);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
+    let (old, new) = pair().await;
+    old.store(1).await;
+    let name = tempfile::TempDir::new().unwrap();
+    let name = name.path().join("database");
+    let lead_to = |server: &Server| {
+        let _ = std::fs::remove_file(&name);
+        std::os::unix::fs::symlink(server.folder(), &name).unwrap();
+    };
+    lead_to(&old);
+    let store = old.node(2, Server::settings_at(&name)).await;
+    created(&store, "k", "one").await;
+    new.promote();
+    lead_to(&new);
+    old.disconnect_everybody().await;
+    let back = async {
+        while create(&store, "l", "one").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, back).await.unwrap();
+    // The name leads to the old one again, as a cache may have it.
+    lead_to(&old);
+    new.disconnect_everybody().await;
+    let refused = until_told(&store, "timeline 1").await;
+    assert!(refused.contains("primary on 2"), "{refused}");
+    assert!(store.find(&named("k")).await.is_err());
+    assert_eq!(
+        old.count("SELECT count(*) FROM opensecureconf.entries")
+            .await,
+        1
+    );
+}
+
+/// Writes until the refusal says this.
+async fn until_told(store: &PostgresStore, words: &str) -> String {
+    let telling = async {
+        loop {
+            match create(store, "m", "one").await {
+                Err(error) if error.to_string().contains(words) => return error.to_string(),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Ok(made) => panic!("{made:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(TIMEOUT, telling).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_costs_a_request_its_time_and_no_more() {
+    let mut server = Server::primary().await;
+    server.store(1).await;
+    let store = server.node(2, impatient(&server)).await;
+    created(&store, "k", "one").await;
+    server.kill();
+    let begun = Instant::now();
+    for _ in 0..3 {
+        store.find(&named("k")).await.unwrap_err();
+        create(&store, "l", "one").await.unwrap_err();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    server.start().await;
+    let back = async {
+        while store.find(&named("k")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), back)
+        .await
+        .unwrap();
+    created(&store, "m", "one").await;
+}

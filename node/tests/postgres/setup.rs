@@ -1,0 +1,88 @@
+//! Which database a node takes for its store.
+
+use opensecureconf_node::{
+    domain::Incarnation,
+    store::postgres::{PostgresError, PostgresStore, migrate},
+};
+
+use crate::{
+    server::{CLUSTER, SALT, Server},
+    writes::{created, token},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_made_once_and_the_store_keeps_its_name() {
+    let server = Server::primary().await;
+    let settings = server.settings();
+    let first = migrate(&settings, CLUSTER, SALT).await.unwrap();
+    assert_eq!((first.from, first.to), (0, 1));
+    let store = server.node(1, settings.clone()).await;
+    created(&store, "k", "gAAAA").await;
+    let again = migrate(&settings, CLUSTER, SALT).await.unwrap();
+    assert_eq!((again.from, again.to), (1, 1));
+    assert_eq!(again.identity, first.identity);
+    assert_eq!(store.identity(), &first.identity);
+    assert_eq!(token(&store, "k").await.as_deref(), Some("gAAAA"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_at_the_same_time_make_one_store() {
+    let server = Server::primary().await;
+    let settings = server.settings();
+    let all = futures::future::join_all((0..4).map(|_| migrate(&settings, CLUSTER, SALT))).await;
+    let names: std::collections::HashSet<_> = all
+        .into_iter()
+        .map(|migrated| migrated.unwrap().identity.uid.to_string())
+        .collect();
+    assert_eq!(names.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_refuses_what_is_not_its_store() {
+    let server = Server::primary().await;
+    let settings = server.settings();
+    let connect = async |salt: &str| {
+        let node = PostgresStore::connect(settings.clone(), salt, Incarnation::from_raw(1));
+        node.await.map(|_| ()).unwrap_err()
+    };
+    assert!(matches!(connect(SALT).await, PostgresError::Empty));
+    migrate(&settings, CLUSTER, SALT).await.unwrap();
+    assert!(matches!(
+        connect("00000000").await,
+        PostgresError::OtherSalt { .. }
+    ));
+    let other = migrate(&settings, "another", SALT).await.unwrap_err();
+    assert!(
+        matches!(other, PostgresError::OtherCluster { .. }),
+        "{other}"
+    );
+    server
+        .sql("UPDATE opensecureconf.identity SET schema = 9, usable_from = 9")
+        .await;
+    assert!(matches!(
+        connect(SALT).await,
+        PostgresError::NewerSchema { found: 9, .. }
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_started_before_writes_nothing_into_another_store() {
+    let server = Server::primary().await;
+    let store = server.store(1).await;
+    created(&store, "k", "gAAAA").await;
+    for change in ["uid = repeat('0', 32)", "salt_fingerprint = 'ffffffff'"] {
+        server
+            .sql(&format!("UPDATE opensecureconf.identity SET {change}"))
+            .await;
+        let refused = crate::writes::create(&store, "l", "gAAAA")
+            .await
+            .unwrap_err();
+        assert!(matches!(refused, PostgresError::OtherStore), "{refused}");
+    }
+    assert_eq!(
+        server
+            .count("SELECT count(*) FROM opensecureconf.entries")
+            .await,
+        1
+    );
+}
