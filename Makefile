@@ -70,6 +70,7 @@ kind: cluster-needs images ## Make a real cluster with the operator and a runnin
 kind-down: ## Remove the cluster that `make kind` left
 	e2e/cluster/down.sh osc
 
+e2e: CLUSTER_NEEDS := --stories
 e2e: cluster-needs images ## Run the stories on a real cluster, then remove it (KUBERNETES=1.33 for another version, which is built once)
 	e2e/run.sh
 
@@ -125,7 +126,7 @@ test-tools: ## Bring what the tests use and compare with: curl, Python, its publ
 	@node/tests/prepare.sh
 
 cluster-needs:
-	@e2e/check.sh
+	@e2e/check.sh $(CLUSTER_NEEDS)
 
 toolchain:
 	@command -v cargo >/dev/null || { echo "the Rust toolchain is missing: install rustup from your distribution or https://rustup.rs" >&2; exit 1; }

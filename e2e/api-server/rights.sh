@@ -11,6 +11,7 @@ kubectl=${KUBECTL:-$bin/kubectl}
 for program in "$helm" "$kubectl"; do
   [ -x "$program" ] || { echo "$program is not there: make e2e builds it" >&2; exit 1; }
 done
+"$top/e2e/cluster/need.sh" jq
 work=$(mktemp -d)
 declare -A operators=() ports=()
 finish() {

@@ -20,6 +20,17 @@ for program in "${programs[@]}"; do
   say "Helm $("$program" version --template '{{.Version}}')"
   "$program" lint --strict --quiet "$top"/helm/*
 done
+# What docs/install.md has a cluster administrator apply is all that stands in no namespace: with few rights the rest does without.
+kinds() { "$@" --kube-version 1.35.0 | sed -n 's/^kind: //p' | LC_ALL=C sort | paste -sd ' '; }
+clusterwide="ClusterRole ClusterRole CustomResourceDefinition ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding"
+few="Deployment Lease NetworkPolicy PodDisruptionBudget Role Role RoleBinding RoleBinding ServiceAccount"
+for program in "${programs[@]}"; do
+  operator=("$program" template opensecureconf-operator "$top/helm/opensecureconf-operator")
+  rendered=$(kinds "${operator[@]}" --set admissionPolicy.enabled=true -s templates/admission-policy.yaml -s templates/crd.yaml -s templates/aggregated-roles.yaml)
+  [ "$rendered" = "$clusterwide" ] || { say "a cluster administrator's part is $rendered"; exit 1; }
+  rendered=$(kinds "${operator[@]}" --no-hooks --set 'watchNamespaces={team-a}' --set crds.install=false)
+  [ "$rendered" = "$few" ] || { say "with few rights a release has $rendered"; exit 1; }
+done
 HELM_PROGRAMS=$(IFS=:; echo "${programs[*]}")
 export HELM_PROGRAMS
 # The whole workspace, although only this package has the test: its dependencies are then those that `make test` has built.

@@ -38,6 +38,19 @@ refused() {
   grep -q "$text" "$work/log" || { cat "$work/log" >&2; fail "other words than '$text': $words"; }
   say "$words: refused"
 }
+# never_ready WORDS NAMESPACE NAME HELM4 WAIT [FLAG...]: installing this cluster fails because it is not ready, and for no other cause: Helm 4
+# says HELM4 of the resource; with Helm 3 the Job fails, whose log says WAIT. Its own wait is longer than that of the Job.
+never_ready() {
+  local words=$1 namespace=$2 name=$3 resource=$4 wait=$5; shift 5
+  local command=("$program" install "$name" "$cluster" -n "$namespace" "${method[@]}" "${wait_flags[@]}" --set spec.replicas=1 "$@")
+  if [ ${#ready_values[@]} = 0 ]; then
+    refused "$words" "resource OpenSecureConfCluster/$namespace/$name not ready. status: InProgress, message: $resource" "${command[@]}" --timeout 20s
+  else
+    refused "$words" "job $name-ready failed: BackoffLimitExceeded" "${command[@]}" --timeout 2m "${ready_values[@]}" --set waitForReady.timeout=10s
+    kubectl -n "$namespace" logs "job/$name-ready" >"$work/log"
+    grep -q "cluster $name is not ready after 10s: $wait" "$work/log" || { cat "$work/log" >&2; fail "the Job waited for something else: $words"; }
+  fi
+}
 install() { "$program" install "$@" "${method[@]}" --timeout 4m; }
 upgrade() { "$program" upgrade "$@" "${method[@]}" --timeout 4m; }
 rollback() { "$program" rollback "$@" "${method[@]}" --timeout 4m; }
@@ -62,6 +75,8 @@ case $(number "$program") in
   # Its wait takes every custom resource for ready.
   v3*) ready_values=(--set waitForReady.enabled=true --set waitForReady.timeout=3m) ;;
 esac
+# What Helm 4, and the Job, say of a cluster that no operator has looked at.
+unseen=("OpenSecureConfCluster generation is 1, but latest observed generation is -1" "its operator has not looked at the newest spec yet")
 operator=$helm_dir/opensecureconf-operator
 cluster=$helm_dir/opensecureconf-cluster
 
@@ -84,9 +99,7 @@ step "cluster: install" install config "$cluster" -n team "${wait_flags[@]}" "${
 cluster_is_ready
 kept=$(treasure); runs=$(pod)
 step "cluster: test" "$program" test config -n team
-late=()
-if [ ${#ready_values[@]} -gt 0 ]; then late=(--set waitForReady.enabled=true --set waitForReady.timeout=10s); fi
-refused "a cluster whose image does not exist" . "$program" install broken "$cluster" -n team "${method[@]}" --timeout 20s "${wait_flags[@]}" "${late[@]}" --set spec.replicas=1,spec.image=nothing:1
+never_ready "a cluster whose image does not exist" team broken "waiting for 1 nodes to serve, 0 do" "0 of 1 nodes serve" --set spec.image=nothing:1
 "$program" uninstall broken -n team >/dev/null 2>&1
 
 label='spec.monitoring.serviceMonitor.labels'
@@ -104,7 +117,6 @@ cluster_is_ready
 if [ -n "$successor" ]; then
   program=$successor
   ready_values=()
-  late=()
   # As it comes: auto, which goes on with the way of the release; then the other way.
   step "cluster: upgrade by the other Helm" upgrade config "$cluster" -n team --wait --set spec.replicas=1,$label.a=c
   cluster_is_ready
@@ -127,8 +139,8 @@ step "operator: uninstall" "$program" uninstall opensecureconf-operator -n $own 
 [ -z "$(kubectl -n $own get leases -o name)" ] || fail "the Lease is still there"
 [ "$(short_name)" = '["osc"]' ] || fail "the definition is gone"
 [ "$(pod) $(treasure)" = "$runs $kept" ] || fail "the cluster is not what it was"
-refused "a cluster that no operator looks at" . "$program" install nobody "$cluster" -n team "${method[@]}" --timeout 20s "${wait_flags[@]}" "${late[@]}" --set spec.replicas=1
-"$program" uninstall nobody -n team >/dev/null 2>&1
+never_ready "a cluster that no operator looks at" team unwatched "${unseen[@]}"
+"$program" uninstall unwatched -n team >/dev/null 2>&1
 refused "another name" "take-ownership\|invalid ownership\|exists and cannot be imported" install second "$operator" -n $own
 step "operator: install under another name" install second "$operator" -n $own "${wait_flags[@]}" --take-ownership
 operator_is_ready second-opensecureconf-operator 2
@@ -153,7 +165,7 @@ step "cluster: upgrade with these rights" upgrade config "$cluster" -n team "${w
 cluster_is_ready
 [ "$(pod) $(treasure)" = "$runs $kept" ] || fail "the cluster is not what it was"
 kubectl create namespace elsewhere >/dev/null
-refused "a cluster where the operator has no rights" . "$program" install few "$cluster" -n elsewhere "${method[@]}" --timeout 20s "${wait_flags[@]}" "${late[@]}" --set spec.replicas=1
+never_ready "a cluster where the operator has no rights" elsewhere few "${unseen[@]}"
 [ -z "$(kubectl -n elsewhere get statefulsets,secrets -l app.kubernetes.io/managed-by=opensecureconf-operator -o name)" ] || fail "something was made there"
 "$program" uninstall few -n elsewhere >/dev/null 2>&1
 "$program" uninstall few -n team --wait >/dev/null
@@ -163,7 +175,7 @@ logs=$(kubectl -n $own logs -l app.kubernetes.io/instance=second --tail=-1)
 "$program" uninstall config -n team --wait >/dev/null
 "$program" uninstall second -n $own --wait >/dev/null
 
-# Somebody else's chart with both. The definition has to be known before a cluster is asked for: two steps.
+# A chart of another project with both. The definition has to be known before a cluster is asked for: two steps.
 mkdir -p "$work/platform/charts"
 cp -r "$operator" "$cluster" "$work/platform/charts/"
 chart_version=$(sed -n 's/^version: *//p' "$operator/Chart.yaml" | tr -d "\"'")

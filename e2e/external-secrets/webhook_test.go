@@ -16,12 +16,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +40,7 @@ const (
 	apiKey  = "an-api-key-of-a-test"
 	userKey = "correct-horse-battery"
 	example = "../../manifests/gitops/external-secrets/"
+	page    = "../../docs/external-secrets.md"
 )
 
 // What is stored, what the example's store makes of it, and what a store with jsonPath $.value makes of it.
@@ -146,30 +149,76 @@ func TestWhatIsNotThereIsToldApartFromWhatFails(t *testing.T) {
 	}
 }
 
-// open is the example's store for this node.
-func open(t *testing.T, node *node, change func(*esv1.WebhookProvider)) esv1.SecretsClient {
+func TestTheEntriesOfThePageAreWhatTheExampleAsksFor(t *testing.T) {
+	node := serve(t)
+	requests := regexp.MustCompile(`(?m)^\$ curl .* -X POST 'https://localhost:9443(\S*)' -d '(.*)'$`).FindAllStringSubmatch(read(t, page), -1)
+	for _, request := range requests {
+		node.send(t, request[1], request[2])
+	}
+	var asked esv1.ExternalSecret
+	if err := yaml.UnmarshalStrict([]byte(read(t, example+"secrets.yaml")), &asked); err != nil {
+		t.Fatal(err)
+	}
+	client, got := open(t, node, nil), map[string]string{}
+	for _, data := range asked.Spec.Data {
+		value, err := client.GetSecret(context.Background(), data.RemoteRef)
+		if err != nil {
+			t.Errorf("%s: %v", data.SecretKey, err)
+		}
+		got[data.SecretKey] = string(value)
+	}
+	for _, from := range asked.Spec.DataFrom {
+		members, err := client.GetSecretMap(context.Background(), *from.Extract)
+		if err != nil {
+			t.Errorf("%s: %v", from.Extract.Key, err)
+		}
+		for name, value := range members {
+			got[name] = string(value)
+		}
+	}
+	wanted := map[string]string{"discount": "0.75", "banner": "soon", "host": "db.internal", "port": "5432"}
+	if !maps.Equal(got, wanted) {
+		t.Errorf("%v, not %v", got, wanted)
+	}
+}
+
+// keys is the Secret that the page's commands make.
+func keys(t *testing.T, userKey string) corev1.Secret {
 	t.Helper()
-	text, err := os.ReadFile(example + "store.yaml")
+	text := read(t, page)
+	created := regexp.MustCompile(`(?m)^\$ kubectl create secret generic (\S+) -n (\S+) (.*)$`).FindStringSubmatch(text)
+	if created == nil {
+		t.Fatal("the page makes no Secret")
+	}
+	secret := corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: created[1], Namespace: created[2], Labels: map[string]string{}}, Data: map[string][]byte{}}
+	for _, literal := range regexp.MustCompile(`--from-literal=(\w+)="\$(\w+)"`).FindAllStringSubmatch(created[3], -1) {
+		secret.Data[literal[1]] = []byte(map[string]string{"api_key": apiKey, "user_key": userKey}[literal[2]])
+	}
+	label := regexp.MustCompile(`(?m)^\$ kubectl label secret ` + created[1] + ` -n ` + created[2] + ` ([^\s=]+)=(\S+)`).FindStringSubmatch(text)
+	if label == nil {
+		t.Fatal("the page gives the Secret no label")
+	}
+	secret.Labels[label[1]] = label[2]
+	return secret
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var secret corev1.Secret
+	return string(text)
+}
+
+// open is the example's store for this node.
+func open(t *testing.T, node *node, change func(*esv1.WebhookProvider)) esv1.SecretsClient {
+	t.Helper()
 	var store esv1.SecretStore
-	documents := bytes.Split(text, []byte("\n---\n"))
-	if len(documents) != 2 {
-		t.Fatalf("%d documents", len(documents))
+	if err := yaml.UnmarshalStrict([]byte(read(t, example+"store.yaml")), &store); err != nil {
+		t.Fatal(err)
 	}
-	for i, into := range []any{&secret, &store} {
-		if err := yaml.UnmarshalStrict(documents[i], into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// What the API server does with it.
-	secret.Data = map[string][]byte{}
-	for name := range secret.StringData {
-		secret.Data[name] = []byte(map[string]string{"apiKey": apiKey, "userKey": node.userKey}[name])
-	}
-	secret.StringData = nil
+	secret := keys(t, node.userKey)
 	roots := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "config-ca", Namespace: "default"}, Data: map[string]string{"ca.crt": node.certificate}}
 	provider := store.Spec.Provider.Webhook
 	host := "https://config.default.svc:9443"

@@ -3,6 +3,7 @@ package gitops
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 
 const examples = "../../manifests/gitops/"
 
-// Where the definitions of others lie: in the modules of who serves them.
+// Where the definitions of others lie: in the modules that serve them.
 var definitions = map[string]string{
 	"github.com/argoproj/argo-cd/v3@v3.2.1":                "manifests/crds/*-crd.yaml",
 	"github.com/fluxcd/kustomize-controller@v1.7.3":        "config/crd/bases/*.yaml",
@@ -31,6 +32,9 @@ func TestEveryExampleFitsTheDefinitionOfItsKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	more, _ := filepath.Glob(examples + "*/*/*.yaml")
+	if len(more) != 3 {
+		t.Errorf("in folders below: %v", more)
+	}
 	checked := map[string]bool{}
 	for _, file := range append(files, more...) {
 		text, err := os.ReadFile(file)
@@ -52,7 +56,7 @@ func TestEveryExampleFitsTheDefinitionOfItsKind(t *testing.T) {
 				t.Errorf("%s: %s: %v", file, kind, err)
 			}
 			checked[kind] = true
-			// The schema refutes: a field that nobody knows does not pass.
+			// The schema refutes: a field that it does not list does not pass.
 			object["spec"].(map[string]any)["unknown"] = true
 			if schema.Validate(object) == nil {
 				t.Errorf("%s: %s takes any field", file, kind)
@@ -73,11 +77,28 @@ func TestTheConfigMapHasTheHealthCheckWordForWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := parse(t, text).(map[string]any)["data"].(map[string]any)
-	if data["resource.customizations.health.opensecureconf.io_OpenSecureConfCluster"] != string(script) {
+	var config struct {
+		APIVersion, Kind string
+		Metadata         struct {
+			Name, Namespace string
+			Labels          map[string]string
+		}
+		Data map[string]string
+	}
+	if err := yaml.UnmarshalStrict(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	if found := config.APIVersion + " " + config.Kind + " " + config.Metadata.Namespace + "/" + config.Metadata.Name; found != "v1 ConfigMap argocd/argocd-cm" {
+		t.Errorf("it is %s", found)
+	}
+	// Argo CD sees only ConfigMaps with it.
+	if config.Metadata.Labels["app.kubernetes.io/part-of"] != "argocd" {
+		t.Errorf("labels: %v", config.Metadata.Labels)
+	}
+	if config.Data["resource.customizations.health.opensecureconf.io_OpenSecureConfCluster"] != string(script) {
 		t.Error("argocd-cm.yaml differs from health.lua")
 	}
-	check := data["resource.customizations.health.argoproj.io_Application"].(string)
+	check := config.Data["resource.customizations.health.argoproj.io_Application"]
 	for health, resource := range map[string]map[string]any{
 		"Progressing": {"metadata": map[string]any{}},
 		"Healthy":     {"status": map[string]any{"health": map[string]any{"status": "Healthy"}}},
@@ -87,6 +108,60 @@ func TestTheConfigMapHasTheHealthCheckWordForWord(t *testing.T) {
 			t.Errorf("an application that is %s is shown as %s", health, got)
 		}
 	}
+}
+
+func TestTheParentBringsApplicationsAndNothingElse(t *testing.T) {
+	parent := application(t, examples+"argocd/parent.yaml")
+	entries, err := os.ReadDir("../../" + parent.Spec.Source.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waves := map[string]string{}
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) != ".yaml" {
+			t.Errorf("%s is no manifest", entry.Name())
+			continue
+		}
+		child := application(t, filepath.Join("../..", parent.Spec.Source.Path, entry.Name()))
+		if child.APIVersion+" "+child.Kind != "argoproj.io/v1alpha1 Application" {
+			t.Errorf("%s is a %s", entry.Name(), child.Kind)
+		}
+		if child.Metadata.Name == parent.Metadata.Name || child.Metadata.Namespace != parent.Spec.Destination.Namespace {
+			t.Errorf("%s is %s/%s", entry.Name(), child.Metadata.Namespace, child.Metadata.Name)
+		}
+		waves[child.Metadata.Name] = child.Metadata.Annotations["argocd.argoproj.io/sync-wave"]
+	}
+	if wanted := map[string]string{"opensecureconf-operator": "0", "opensecureconf-clusters": "1"}; !maps.Equal(waves, wanted) {
+		t.Errorf("waves are %v, not %v", waves, wanted)
+	}
+}
+
+type app struct {
+	APIVersion, Kind string
+	Metadata         struct {
+		Name, Namespace string
+		Annotations     map[string]string
+	}
+	Spec struct {
+		Source      struct{ Path string }
+		Destination struct{ Namespace string }
+	}
+}
+
+// application is a file that holds one document.
+func application(t *testing.T, file string) (found app) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(text, []byte("\n---\n")) {
+		t.Errorf("%s holds several documents", file)
+	}
+	if err := yaml.Unmarshal(text, &found); err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func parse(t *testing.T, text []byte) any {
