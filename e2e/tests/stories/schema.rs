@@ -70,7 +70,8 @@ async fn empty_each(
         .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
         .context("the definition has no schema")?;
     let mut places = Vec::new();
-    collect("", &resource["spec"], schema, &mut places);
+    let spec = resource.get("spec").context("no spec")?.clone();
+    collect("", &spec, schema, &mut places);
     places.retain(|place| {
         !place.is_empty() && !place.starts_with("/storage") && !KEPT.contains(&place.as_str())
     });
@@ -87,19 +88,16 @@ async fn empty_each(
     }
 
     // All at once, as far as it may change.
-    let spec = &resource["spec"];
-    let mut rest = json!({ "storage": spec["storage"], "mode": spec["mode"] });
-    if let Some(fields) = rest.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    resource["spec"] = rest;
+    let kept = ["storage", "mode"].map(|field| Some((field.to_owned(), spec.get(field)?.clone())));
+    let kept: serde_json::Map<_, _> = kept.into_iter().flatten().collect();
+    *resource.get_mut("spec").context("no spec")? = kept.into();
     stage.apply_value(&resource).await
 }
 
 /// The resource with nothing in that place; a scalar is left out.
 fn emptied(resource: &Value, place: &str) -> anyhow::Result<Value> {
     let mut emptied = resource.clone();
-    let spec = &mut emptied["spec"];
+    let spec = emptied.get_mut("spec").context("no spec")?;
     let value = spec.pointer_mut(place).context("no such place")?;
     if value.is_array() {
         *value = json!([]);

@@ -20,7 +20,7 @@ use crate::{
     store::{export_salt, read_salt_file, sqlite::ImportSource},
 };
 
-/// Tells the running node with these settings to found its cluster, once no listed node knows of one.
+/// Tells the running node with these settings to bootstrap its cluster, once no listed node knows of one.
 pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let running_node::Founding { node, id, before } =
         wait_for(running_node::bootstrap(config, arguments.get_flag("force")))?;
@@ -33,7 +33,7 @@ pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Resu
     } else {
         writeln!(
             out,
-            "node '{node}' has founded the cluster ({id}); the other nodes join it by themselves"
+            "node '{node}' has bootstrapped the cluster ({id}); the other nodes join it by themselves"
         )?;
     }
     Ok(Outcome::Done)

@@ -189,7 +189,7 @@ pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result
     if cluster_is_lost {
         writeln!(
             out,
-            "start the nodes, then tell one to found the new cluster: osc-node bootstrap"
+            "start the nodes, then have one bootstrap the new cluster: osc-node bootstrap"
         )?;
     }
     Ok(Outcome::Done)

@@ -57,7 +57,7 @@ pub(crate) fn subcommands() -> Vec<Command> {
                 Arg::new("new-cluster")
                     .long("new-cluster")
                     .action(ArgAction::SetTrue)
-                    .help("The cluster that the backup comes from is lost: forget it, so that a new one can be founded with these entries. Without it the node joins the living cluster anew"),
+                    .help("The cluster that the backup comes from is lost: forget it, so that a new one can be bootstrapped with these entries. Without it the node joins the living cluster anew"),
             ),
         import_command(),
         Command::new("adopt").about(
@@ -116,7 +116,7 @@ fn members_command() -> Command {
 
 fn bootstrap_command() -> Command {
     Command::new("bootstrap")
-        .about("Tell the running node with these settings to found its cluster, once, and stop")
+        .about("Instruct the running node with these settings to bootstrap its cluster, once, and stop")
         .arg(
             Arg::new("force")
                 .long("force")

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{net::TcpSocket, time::sleep};
 
 use crate::tls::{Door, TlsStatus};
@@ -88,8 +88,17 @@ fn bound(address: SocketAddr, reused: bool) -> std::io::Result<TcpSocket> {
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
     socket.set_reuseaddr(reused)?;
+    take_both_families(&SockRef::from(&socket), address)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+/// `::` takes IPv4 too, whatever `net.ipv6.bindv6only` says.
+fn take_both_families(socket: &SockRef<'_>, address: SocketAddr) -> std::io::Result<()> {
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        socket.set_only_v6(false)?;
+    }
+    Ok(())
 }
 
 /// Takes an address. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
@@ -107,15 +116,64 @@ fn or_ipv4<T>(
     }
 }
 
+/// As the standard library listens, with a longer backlog, and at `::` for both families.
+fn bound_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    take_both_families(&SockRef::from(&socket), address)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG.cast_signed())?;
+    Ok(socket.into())
+}
+
 /// Listens at an address that this setting names.
 ///
 /// # Errors
 /// Where it cannot be had.
 pub(crate) fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    let listener = or_ipv4(address, TcpListener::bind)
+    let listener = or_ipv4(address, bound_listener)
         .with_context(|| format!("cannot listen on {address}; choose another {setting}"))?;
-    // Listening once more makes the backlog longer.
-    SockRef::from(&listener).listen(BACKLOG.cast_signed())?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, net::TcpStream};
+
+    use super::*;
+
+    const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
+
+    #[test]
+    fn every_address_takes_ipv4_whatever_the_kernel_is_set_to() {
+        let plain = listen(EVERYWHERE, "X").unwrap();
+        let port = plain.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        if let Ok(socket) = Socket::new(Domain::IPV6, Type::STREAM, None) {
+            // As where `net.ipv6.bindv6only` is 1.
+            socket.set_only_v6(true).unwrap();
+            take_both_families(&SockRef::from(&socket), EVERYWHERE).unwrap();
+            assert!(!socket.only_v6().unwrap());
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_ipv6_every_address_is_every_ipv4_address() {
+        for missing in [97, 99] {
+            let taken = or_ipv4(EVERYWHERE, |address| match address {
+                SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(missing)),
+                SocketAddr::V4(address) => Ok(*address.ip()),
+            });
+            assert_eq!(taken.unwrap(), Ipv4Addr::UNSPECIFIED);
+        }
+        let one = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 1);
+        let refused = or_ipv4(one, |_| -> io::Result<()> {
+            Err(io::Error::from_raw_os_error(99))
+        });
+        assert!(
+            refused.is_err(),
+            "an address that was named is not another one"
+        );
+    }
 }

@@ -95,7 +95,10 @@ async fn a_cluster_begins_where_the_data_is() {
     cluster.start_all().await;
     let init = cluster.nodes[0].bootstrap(2).wait_with_output().unwrap();
     let said = String::from_utf8(init.stdout).unwrap();
-    assert!(said.contains("node 'n1' has founded the cluster"), "{said}");
+    assert!(
+        said.contains("node 'n1' has bootstrapped the cluster"),
+        "{said}"
+    );
     cluster.all_ready().await;
     assert_eq!(cluster.api(0).value("entry").await, "kept");
 }

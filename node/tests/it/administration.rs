@@ -115,7 +115,7 @@ async fn every_route_has_a_command(secured: bool) {
     let mut node = Lonely::start(secured);
     let said = node.done(&["bootstrap"]);
     assert!(
-        said.contains("node 'one' has founded the cluster"),
+        said.contains("node 'one' has bootstrapped the cluster"),
         "{said}"
     );
     node.process.event("node_ready");

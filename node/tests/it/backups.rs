@@ -231,7 +231,7 @@ async fn a_restore_says_what_comes_next() {
     assert_eq!(
         text,
         format!(
-            "{restored}start the nodes, then tell one to found the new cluster: osc-node bootstrap\n"
+            "{restored}start the nodes, then have one bootstrap the new cluster: osc-node bootstrap\n"
         )
     );
 }

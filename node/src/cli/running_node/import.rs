@@ -59,7 +59,7 @@ pub(crate) async fn import(
     let node = RunningNode::of(config)?;
     let status = node.status().await?;
     match status.details.salt_fingerprint {
-        None => bail!("the node has no salt yet: let it found or join its cluster first"),
+        None => bail!("the node has no salt yet: let it bootstrap or join its cluster first"),
         Some(theirs) if theirs != salt => bail!(
             "{} was written with another salt ({salt}) than the node's ({theirs}), so its values would never open there. \
              A holder of the user keys reads them through the API of a node on that database, and writes them through the API \

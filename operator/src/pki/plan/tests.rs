@@ -530,7 +530,15 @@ fn nodes_are_servers_of_their_names_and_the_operator_is_a_client_only() {
     ] {
         assert!(is_server(&leaf, name, &bundle, begin()), "{name}");
     }
-    for name in ["other.shop.svc", "prod.other.svc", OPERATOR_NAME] {
+    for name in [
+        "other.shop.svc",
+        "prod.other.svc",
+        // What a name such as `*.svc` or `*.shop.svc` would stand for.
+        "prod.svc",
+        "shop.svc",
+        "svc",
+        OPERATOR_NAME,
+    ] {
         assert!(!is_server(&leaf, name, &bundle, begin()), "{name}");
     }
     let authority = world.stored.authority.unwrap();
