@@ -35,7 +35,7 @@ impl AckLevel {
     }
 
     /// How long a write waits at most.
-    pub fn patience(self) -> Duration {
+    pub fn timeout(self) -> Duration {
         match self {
             Self::Local => Duration::ZERO,
             Self::Healthy => Duration::from_millis(250),

@@ -84,7 +84,7 @@ fn documented() -> OpenApiRouter<Node> {
         .routes(routes!(list::list_of_node))
         .routes(routes!(conflicts::conflicts))
         .routes(routes!(salt::salt, salt::receive_salt))
-        .routes(routes!(membership::found))
+        .routes(routes!(membership::bootstrap))
         .routes(routes!(membership::leave))
         .routes(routes!(membership::remove))
         .routes(routes!(membership::unfence))

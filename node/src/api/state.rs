@@ -76,7 +76,7 @@ pub struct NodeState {
     /// Largest request body.
     pub max_body_bytes: usize,
     /// How long clients may take.
-    pub patience: Timeouts,
+    pub timeouts: Timeouts,
     /// What callers may take of the memory.
     pub budgets: Budgets,
     /// Answers that clients have not taken yet.
@@ -184,8 +184,8 @@ impl NodeState {
             needs_https: !config.http_enabled,
             min_user_key_length: config.min_user_key_length,
             max_body_bytes: config.max_body_bytes,
-            patience: config.patience,
-            answers: Answers::new(&budgets, config.patience),
+            timeouts: config.timeouts,
+            answers: Answers::new(&budgets, config.timeouts),
             budgets,
             value_threads: ValueThreads::start()?,
             lists: ListAdmission::new(config.lists),

@@ -114,7 +114,7 @@ impl Pool {
         &self,
         address: IpAddr,
         bytes: usize,
-        patience: Duration,
+        limit: Duration,
     ) -> Result<Reservation, NoRoom> {
         if let Some(reservation) = self.take(address, bytes) {
             return Ok(reservation);
@@ -131,7 +131,7 @@ impl Pool {
                 released.await;
             }
         };
-        timeout(patience, room).await.map_err(|_| self.refuse())
+        timeout(limit, room).await.map_err(|_| self.refuse())
     }
 
     fn wait_in_line(&self) -> Result<Place<'_>, NoRoom> {

@@ -22,7 +22,7 @@ use crate::{
 
 /// Tells the running node with these settings to bootstrap its cluster, once no listed node knows of one.
 pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let running_node::Founding { node, id, before } =
+    let running_node::BootstrappedCluster { node, id, before } =
         wait_for(running_node::bootstrap(config, arguments.get_flag("force")))?;
     let mut out = io::stdout();
     if before {

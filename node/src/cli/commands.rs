@@ -1,4 +1,4 @@
-//! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster, import.
+//! What `osc-node` does besides serving: show settings, check, back up, restore, bootstrap a cluster, import.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -89,7 +89,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
     let findings = sqlite::check(path)?;
     let Findings {
         entries,
-        owned_values,
+        home_values,
         tombstones,
         sealed,
         set_aside,
@@ -98,9 +98,9 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
     let mut out = io::stdout().lock();
     writeln!(out, "database    {}", config.database_path.display())?;
     writeln!(out, "entries     {entries}")?;
-    if *owned_values > 0 {
+    if *home_values > 0 {
         // Only in a federated cluster.
-        writeln!(out, "own values  {owned_values}")?;
+        writeln!(out, "home values {home_values}")?;
     }
     writeln!(out, "tombstones  {tombstones}")?;
     writeln!(

@@ -57,7 +57,7 @@ impl WaitingWrites {
             level,
             missing: members,
             unknown,
-            until: now + level.patience(),
+            until: now + level.timeout(),
         });
         None
     }

@@ -163,7 +163,7 @@ mod tests {
             suspended: None,
             waits_for_owner: false,
             fenced: None,
-            founding: None,
+            cluster_uid: None,
             head: Seq::START,
             purged_clock: Clock::default(),
             digest: None,

@@ -1,4 +1,4 @@
-//! The cluster engine: how nodes replicate, found, join, leave and fence. A state machine without I/O.
+//! The cluster engine: how nodes replicate, bootstrap, join, leave and fence. A state machine without I/O.
 //!
 //! Everything that happens is an [`Input`]; the engine changes the [`Tables`] it is given and answers with [`Output`]s.
 //! Whoever drives it commits the tables first and acts on the outputs afterwards, so nothing is told that could be lost.
@@ -38,5 +38,5 @@ pub use refusal::Refusal;
 pub use roster::{Phase, Roster, RosterEntry, State};
 pub use rules::{Rule, Rules};
 pub use tables::{
-    Cursor, FeedRow, Membership, PurgeMarks, SnapshotOrigin, Standing, Tables, Takeover,
+    Cursor, FeedRow, LocalStatus, Membership, PurgeMarks, SnapshotOrigin, Tables, Takeover,
 };

@@ -34,7 +34,7 @@ pub(super) enum Exchange {
 
 impl Exchange {
     /// How long to wait for its answer.
-    pub(super) fn patience(self) -> Duration {
+    pub(super) fn timeout(self) -> Duration {
         match self {
             Self::Heartbeat => Duration::from_secs(2),
             Self::Roster => Duration::from_secs(5),
@@ -102,7 +102,7 @@ pub(super) struct Answered {
     /// When it was asked for.
     pub(super) began: Duration,
     /// Of which process.
-    pub(super) boot: ProcessEpoch,
+    pub(super) process_epoch: ProcessEpoch,
     /// Its last change.
     pub(super) head: Seq,
     /// Whether it gives snapshots.
@@ -154,7 +154,7 @@ impl PeerTable {
     /// its number says otherwise, one of them was forged.
     pub(super) fn is_news(&self, hello: &PeerInfo, asked: Option<Duration>) -> bool {
         self.known.get(&hello.incarnation).is_none_or(|contact| {
-            contact.hello.boot != hello.boot
+            contact.hello.process_epoch != hello.process_epoch
                 || contact.hello.turn < hello.turn
                 || asked.is_some_and(|began| began > contact.noted)
         })
@@ -200,7 +200,7 @@ impl PeerTable {
         if let Some(began) = asked {
             contact.answered = Some(Answered {
                 began,
-                boot: hello.boot,
+                process_epoch: hello.process_epoch,
                 head: hello.head,
                 source: hello.source,
                 yields: hello.yields,
@@ -208,7 +208,7 @@ impl PeerTable {
         }
         contact.heard = now;
         contact.unreachable = false;
-        let reborn = contact.hello.boot != hello.boot;
+        let reborn = contact.hello.process_epoch != hello.process_epoch;
         if reborn {
             // What its earlier process missed, the new one catches up with before it serves.
             contact.missed = None;
@@ -223,7 +223,7 @@ impl PeerTable {
             // an answer that is under way still counts.
             let is_over = |route: &Route| {
                 let waited = route.sent_at.map(|sent| now.saturating_sub(sent));
-                asked.is_some() || waited >= Some(Exchange::Heartbeat.patience())
+                asked.is_some() || waited >= Some(Exchange::Heartbeat.timeout())
             };
             for route in self.routes.values_mut() {
                 if route.who == Some(incarnation) && is_over(route) {

@@ -37,13 +37,13 @@ pub enum Rule {
     SnapshotsAreFedToThoseBehind,
     /// What a fenced node brings back keeps its stamps.
     OwnStamps,
-    /// A node is founded only when told, once, beside no founded one.
-    FoundingIsTold,
-    /// A node is founded only when nothing that a founded one sent can be under way.
-    FoundingWaitsForLostFounders,
+    /// A node bootstraps only when the cluster admin orders it, once, and where it reaches no cluster.
+    BootstrapIsInstructed,
+    /// A node bootstraps only when nothing that a node of another cluster sent can be under way.
+    BootstrapWaitsForLostNodes,
     /// A blank node joins none of two clusters that it hears of.
     BlankJoinsNoneOfTwo,
-    /// Nodes of other clusters, foundings and salts are refused.
+    /// Nodes of another cluster id, cluster uid or salt are refused.
     StrangersAreRefused,
     /// A leaving node stays until all others hold what it holds.
     LeavingPushesAll,
@@ -63,8 +63,8 @@ pub enum Rule {
     RepairsWaitForTheFeed,
     /// A difference is shown only once both members hold each other's feed to where it was found first.
     MismatchesWaitForTheFeed,
-    /// Federated: a founding database owns the values of the entries that it has.
-    FoundersOwnTheirEntries,
+    /// Federated: the node that bootstraps is the home node of the entries that it has.
+    BootstrapNodeIsHome,
     /// Federated: a value is held exactly as long as the directory names it.
     ValuesFollowTheDirectory,
     /// Federated: the loser of a conflict is kept by its owner, with its value, and by nobody without.
@@ -125,8 +125,8 @@ impl Rule {
         Self::WritersAreToldWhatTheyMayLack,
         Self::SnapshotsAreFedToThoseBehind,
         Self::OwnStamps,
-        Self::FoundingIsTold,
-        Self::FoundingWaitsForLostFounders,
+        Self::BootstrapIsInstructed,
+        Self::BootstrapWaitsForLostNodes,
         Self::BlankJoinsNoneOfTwo,
         Self::StrangersAreRefused,
         Self::LeavingPushesAll,
@@ -138,7 +138,7 @@ impl Rule {
         Self::OneMemberBringsNothingBack,
         Self::RepairsWaitForTheFeed,
         Self::MismatchesWaitForTheFeed,
-        Self::FoundersOwnTheirEntries,
+        Self::BootstrapNodeIsHome,
         Self::ValuesFollowTheDirectory,
         Self::LosersKeepTheirValues,
         Self::LeavingHandsValuesOver,

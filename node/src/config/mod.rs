@@ -7,10 +7,10 @@ mod layers;
 mod listening;
 mod lists;
 mod memory;
-mod patience;
 mod peers;
 mod settings;
 mod sources;
+mod timeouts;
 mod values;
 
 use std::{
@@ -24,9 +24,9 @@ pub(crate) use flags::flag;
 pub use layers::{Layers, UsageError};
 pub use listening::{ClientHttps, CorsOrigins, TlsFiles};
 pub use lists::ListBounds;
-pub use patience::Timeouts;
 pub use peers::{PeerAddress, PeerList, PeerProofPolicy};
 pub use settings::{SETTINGS, Setting};
+pub use timeouts::Timeouts;
 
 use ipnet::IpNet;
 use values::{Faults, Values, read_items};
@@ -117,7 +117,7 @@ pub struct Config {
     /// Whether the end of standard input is a signal to stop.
     pub stop_on_stdin_eof: bool,
     /// How long clients may take.
-    pub patience: Timeouts,
+    pub timeouts: Timeouts,
     /// What was set but has no effect, one line each.
     pub ineffective: Vec<String>,
     /// What protects less than it seems to, one line each.
@@ -137,7 +137,7 @@ pub struct ClusterConfig {
     pub peers: PeerList,
     /// How often each member is asked for its changes, whether it pushes or not.
     pub sync_interval: Duration,
-    /// Whether a founding may make a salt.
+    /// Whether a bootstrap may make a salt.
     pub may_make_salt: bool,
 }
 
@@ -245,7 +245,7 @@ impl Config {
                 .unwrap_or_default(),
             drain: Duration::from_secs(drain.unwrap_or_default()),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
-            patience: Timeouts {
+            timeouts: Timeouts {
                 idle: Duration::from_secs(idle.unwrap_or(75)),
                 ..Timeouts::default()
             },

@@ -172,7 +172,7 @@ pub const SETTINGS: &[Setting] = &[
         shared::CLUSTER_MODE.name,
         Some("replica"),
         "replica|federated",
-        "How the nodes of a cluster share entries: every node holds all of them, or each holds those that it received and asks the others for theirs; fixed when the cluster is founded",
+        "How the nodes of a cluster share entries: every node holds all of them, or each holds those that it received and asks the others for theirs; fixed when the cluster is bootstrapped",
     ),
     setting(
         shared::CLUSTER_NODE_ID.name,

@@ -73,9 +73,9 @@ impl Entries {
         }
     }
 
-    /// Whether this node belongs to the federated cluster of that founding.
-    pub(crate) fn is_of(&self, founding: ClusterUid) -> bool {
+    /// Whether this node belongs to the federated cluster with that uid.
+    pub(crate) fn is_of(&self, cluster_uid: ClusterUid) -> bool {
         let federation = self.federation.as_ref();
-        federation.is_some_and(|here| here.replica.view().founding == Some(founding))
+        federation.is_some_and(|here| here.replica.view().cluster_uid == Some(cluster_uid))
     }
 }

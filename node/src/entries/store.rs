@@ -41,13 +41,13 @@ impl EntryStore for Store {
         }
     }
 
-    async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    async fn list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
         match self {
-            Self::Replica(replica) => replica.list(patience, read).await,
+            Self::Replica(replica) => replica.list(limit, read).await,
         }
     }
 

@@ -94,13 +94,13 @@ async fn act(
                 to,
                 exchange,
                 message,
-                patience,
+                timeout,
             } => {
                 let (store, client) = (store.clone(), Arc::clone(&client));
                 let metrics = metrics.clone();
                 tokio::spawn(async move {
                     let begun = Instant::now();
-                    let answer = client.exchange(&to, &message, patience).await;
+                    let answer = client.exchange(&to, &message, timeout).await;
                     if answer.is_ok() {
                         metrics.exchanged(begun.elapsed());
                     }
@@ -152,7 +152,7 @@ fn note_fault(faults: &PeerFaults, address: &Address, error: Option<&PeerError>)
 /// Writes an event of the engine into the log.
 fn tell(event: &Event) {
     match event {
-        Event::Founded(founding) => tracing::info!(%founding, "cluster_bootstrapped"),
+        Event::Bootstrapped(cluster_uid) => tracing::info!(%cluster_uid, "cluster_bootstrapped"),
         Event::JoinBegun { source } => tracing::info!(%source, "cluster_join_started"),
         Event::Joined { source, rows } => tracing::info!(%source, rows, "cluster_joined"),
         Event::Ready => tracing::info!("node_ready"),

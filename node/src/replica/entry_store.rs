@@ -40,12 +40,12 @@ impl EntryStore for Replica {
         outcome.await.map_err(|_| WriteError::Closed)?
     }
 
-    async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    async fn list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
-        self.reader.list(patience, read).await
+        self.reader.list(limit, read).await
     }
 
     async fn latest_change(&self) -> Result<ChangeCursor, ReadError> {

@@ -192,15 +192,15 @@ impl Replica {
         Arc::clone(&self.view.borrow())
     }
 
-    /// The same, with all that was answered before this is asked. A disk that hangs puts that off for `patience` at most.
-    pub async fn current_view(&self, patience: Duration) -> Arc<View> {
+    /// The same, with all that was answered before this is asked. A disk that hangs puts that off for `timeout` at most.
+    pub async fn current_view(&self, timeout: Duration) -> Arc<View> {
         let (reply, shown) = oneshot::channel();
         let look = async {
             self.ask(Job::Look(reply)).await?;
             shown.await.map_err(|_| Ended)
         };
         // Whatever became of that, what was shown last is the latest that is known.
-        let _ = tokio::time::timeout(patience, look).await;
+        let _ = tokio::time::timeout(timeout, look).await;
         self.view()
     }
 

@@ -31,12 +31,12 @@ impl Replica {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn owned_values(
+    pub async fn home_values(
         &self,
         most: usize,
         bytes: usize,
     ) -> Result<Vec<OwnedValue>, ReadError> {
-        self.reader.owned_values(most, bytes).await
+        self.reader.home_values(most, bytes).await
     }
 
     /// How many live entries were written before a clock reading, and the names of the first `most` of them, in

@@ -47,7 +47,7 @@ impl ClusterLink {
     /// The link of a node that is meant for a cluster; nothing for one that stands alone.
     pub(crate) fn new(
         config: &Config,
-        boot: ProcessEpoch,
+        process_epoch: ProcessEpoch,
         pool: Pool,
         outputs: Outputs,
         iterations: Iterations,
@@ -58,7 +58,7 @@ impl ClusterLink {
         };
         let caller = Caller {
             name: Some(config.node_id.clone()),
-            boot,
+            process_epoch,
             cluster_keys: keys.clone(),
             policy: config.peer_proof,
             tls: identities.peers,

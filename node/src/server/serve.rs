@@ -62,8 +62,13 @@ impl BoundNode {
         }
         let tls = Arc::new(TlsStatus::default());
         let (certificates, identities) = Listeners::certificates(&config, &tls, &metrics.files)?;
-        let boot = ProcessEpoch::from_random(u64::from_le_bytes(random()?));
-        let opened = open_store(&config, boot, Arc::clone(&clock), metrics.store.clone())?;
+        let process_epoch = ProcessEpoch::from_random(u64::from_le_bytes(random()?));
+        let opened = open_store(
+            &config,
+            process_epoch,
+            Arc::clone(&clock),
+            metrics.store.clone(),
+        )?;
         let OpenedStore {
             store,
             salt,
@@ -78,7 +83,7 @@ impl BoundNode {
         let budgets = Budgets::new(config.memory.clone(), config.max_body_bytes);
         let cluster = ClusterLink::new(
             &config,
-            boot,
+            process_epoch,
             budgets.peers.clone(),
             outputs,
             iterations,
@@ -87,7 +92,7 @@ impl BoundNode {
         let peer_proofs = config
             .cluster_keys
             .clone()
-            .map(|keys| PeerProofs::new(boot, keys));
+            .map(|keys| PeerProofs::new(process_epoch, keys));
         let link = cluster.as_ref();
         let parts = RunningParts {
             federation: link.and_then(|link| link.federation(&store)),
@@ -200,7 +205,7 @@ struct OpenedStore {
 
 fn open_store(
     config: &Config,
-    boot: ProcessEpoch,
+    process_epoch: ProcessEpoch,
     clock: WallClock,
     metrics: StoreMetrics,
 ) -> anyhow::Result<OpenedStore> {
@@ -218,7 +223,7 @@ fn open_store(
         caches: config.caches,
         min_free_bytes: config.min_free_bytes,
         metrics,
-        engine: engine_setup(config, boot, salt.clone())?,
+        engine: engine_setup(config, process_epoch, salt.clone())?,
         outbox,
     };
     let store = Replica::start(database, settings).map_err(|error| match error {
@@ -233,12 +238,16 @@ fn open_store(
 }
 
 /// What the engine needs to know of the settings.
-fn engine_setup(config: &Config, boot: ProcessEpoch, salt: Option<Salt>) -> anyhow::Result<Setup> {
+fn engine_setup(
+    config: &Config,
+    process_epoch: ProcessEpoch,
+    salt: Option<Salt>,
+) -> anyhow::Result<Setup> {
     let cluster = config.cluster.as_ref();
     Ok(Setup {
         clustered: cluster.is_some(),
         name: MemberName::new(config.node_id.clone()),
-        boot,
+        process_epoch,
         cluster: cluster
             .and_then(|cluster| cluster.id.clone())
             .unwrap_or_default(),

@@ -57,7 +57,7 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     /// [`VISITOR_STACK`]: super::VISITOR_STACK
     fn list<T, F>(
         &self,
-        patience: Duration,
+        limit: Duration,
         read: F,
     ) -> impl Future<Output = Result<T, ReadError>> + Send
     where

@@ -10,7 +10,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_cluster_key_opens_what_is_between_nodes() {
-    let cluster = Cluster::founded(1).await;
+    let cluster = Cluster::bootstrapped(1).await;
     let api = cluster.api(0);
     let incarnation = api.incarnation().await;
     let routes = [

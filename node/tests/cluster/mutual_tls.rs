@@ -13,7 +13,7 @@ const DAY_MILLIS: i64 = 86_400_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_certificate_of_a_node_is_refused_by_those_that_dial_it_and_those_that_it_dials()
 {
-    let mut secured = Secured::founded(2).await;
+    let mut secured = Secured::bootstrapped(2).await;
     let host = secured.hosts[1].clone();
     let names = [host.as_str()];
     let foreign = Authority::new("nodes");
@@ -77,7 +77,7 @@ async fn a_node_with_the_cluster_key_and_without_a_certificate_of_the_cluster_is
         secured.cluster.nodes[3].set(setting, "");
     }
     secured.cluster.start_all().await;
-    secured.found();
+    secured.bootstrap();
     let cluster = &secured.cluster;
     for node in [0, 1] {
         cluster.ready(node).await;
@@ -106,7 +106,7 @@ async fn a_node_with_the_cluster_key_and_without_a_certificate_of_the_cluster_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_last_a_hundred_days_and_after_four_hundred_nodes_serve_what_they_have() {
-    let mut secured = Secured::founded(2).await;
+    let mut secured = Secured::bootstrapped(2).await;
     secured.cluster.api(0).create("k", 1).await.with(201);
     secured.cluster.converged().await;
     for node in [0, 1] {
@@ -146,7 +146,7 @@ async fn certificates_last_a_hundred_days_and_after_four_hundred_nodes_serve_wha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_leaves_and_another_is_removed_by_commands_on_their_own_machines() {
-    let mut secured = Secured::founded(3).await;
+    let mut secured = Secured::bootstrapped(3).await;
     let run = |secured: &Secured, node: usize, arguments: &[&str]| {
         secured.cluster.nodes[node].run_to_its_end(arguments)
     };

@@ -216,7 +216,7 @@ fn commands_that_only_speak_to_the_node_need_no_settings_of_its_cluster() {
     );
     let (code, said, complaint) = run(&["bootstrap", "--force"]);
     assert_eq!(code, 0, "{complaint}");
-    assert!(said.contains("node 'one' has founded"), "{said}");
+    assert!(said.contains("node 'one' has bootstrapped"), "{said}");
     let (code, said, complaint) = run(&["members"]);
     assert_eq!(code, 0, "{complaint}");
     assert!(said.contains("itself"), "{said}");

@@ -286,9 +286,9 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
         "an API key shows no salt"
     );
     node.bootstrap().await;
-    let founded = client.status(&address).await.unwrap();
-    assert_eq!(founded.state, MemberState::Member);
-    assert!(founded.cluster_uid.is_some());
+    let bootstrapped = client.status(&address).await.unwrap();
+    assert_eq!(bootstrapped.state, MemberState::Member);
+    assert!(bootstrapped.cluster_uid.is_some());
 
     node.stop().await;
 }

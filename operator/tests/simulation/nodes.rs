@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the operator waits for a node.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is looked whether an order was carried out.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -111,7 +111,7 @@ impl SimulatedNodes for Nodes {
                 let answer = self.stage.lock().world.orders[order].clone();
                 match answer {
                     Some(answer) => break answer,
-                    None if waited >= PATIENCE => return Err(refused("it does not answer")),
+                    None if waited >= TIMEOUT => return Err(refused("it does not answer")),
                     None => {}
                 }
             };
@@ -128,7 +128,7 @@ impl SimulatedNodes for Nodes {
 
 fn order(stage: &mut Stage, command: &AdminCommand<'_>) -> Option<AdminOrder> {
     Some(match command {
-        AdminCommand::Bootstrap { incarnation } => AdminOrder::Found {
+        AdminCommand::Bootstrap { incarnation } => AdminOrder::Bootstrap {
             incarnation: incarnation.parse().ok()?,
             mounted: stage.world.mounted.clone(),
         },
@@ -170,7 +170,7 @@ fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
         version: "simulated".to_owned(),
         incarnation: view.incarnation.to_string(),
         state: view.state,
-        cluster_uid: view.founding.map(|founding| founding.to_string()),
+        cluster_uid: view.cluster_uid.map(|cluster_uid| cluster_uid.to_string()),
         ready: view.not_ready.is_none(),
         reasons: view.not_ready.into_iter().collect(),
         fenced: view.fenced,

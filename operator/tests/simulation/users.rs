@@ -270,7 +270,7 @@ impl Stage {
         let resource = self.store.get(RESOURCE).unwrap();
         let conditions = resource["status"]["conditions"].as_array();
         let mut conditions = conditions.into_iter().flatten();
-        !self.world.foundings.is_empty()
+        !self.world.cluster_uids.is_empty()
             && (self.given_up.len() + self.steps_of_users() > 0
                 || conditions.any(|told| told["type"] == "Ready" && told["status"] == "True"))
     }

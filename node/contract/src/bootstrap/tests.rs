@@ -47,7 +47,7 @@ fn beside_an_adopted_salt_every_node_is_heard_first() {
 }
 
 #[test]
-fn a_founded_cluster_is_recorded_once_and_then_left_alone() {
+fn a_bootstrapped_cluster_is_recorded_once_and_then_left_alone() {
     let (a, b) = (node("a", None, 0), node("b", Some("f"), 0));
     for mark in [BootstrapMark::Absent, BootstrapMark::Nobody] {
         assert_eq!(

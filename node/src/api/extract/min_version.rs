@@ -15,7 +15,7 @@ const MIN_VERSION: HeaderName = HeaderName::from_static("x-osc-min-version");
 /// Says that the version which was asked for is lost with the node that wrote it.
 const VERSION_LOST: HeaderName = HeaderName::from_static("x-osc-version-lost");
 /// How long a read waits.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Waits until the entry has the version that the request names, or a later one. Gives the headers that the answer
 /// must carry; an error when the node is behind.
@@ -28,7 +28,7 @@ pub(in crate::api) async fn await_version(
         return Ok(None);
     };
     let wanted = version(wanted.to_str().unwrap_or_default(), "x-osc-min-version")?;
-    match tokio::time::timeout(PATIENCE, node.entries.store().wait_for(identity, wanted)).await {
+    match tokio::time::timeout(TIMEOUT, node.entries.store().wait_for(identity, wanted)).await {
         Ok(waited) => waited.map(|()| None).map_err(ApiError::from),
         Err(_) if was_purged(node, wanted) => Ok(None),
         Err(_) if is_lost(node, wanted) => {
@@ -47,7 +47,7 @@ fn was_purged(node: &NodeState, wanted: Version) -> bool {
 fn is_lost(node: &NodeState, wanted: Version) -> bool {
     let view = node.store.view();
     let writer_is_gone = wanted.incarnation != view.incarnation
-        && view.founding.is_some()
+        && view.cluster_uid.is_some()
         && !view
             .members
             .iter()

@@ -119,15 +119,15 @@ async fn send(mut reading: Reading, rest: Rest) -> Result<(), ReadError> {
         mut chunk,
         ..
     } = rest;
-    let (store, patience) = (
+    let (store, limit) = (
         reading.node.entries.store().clone(),
-        reading.node.patience.list,
+        reading.node.timeouts.list,
     );
     let mut sent = chunk.next(&sender, &window, CHUNK).await;
     while sent.is_ok() {
         let piece;
         (reading, piece) = store
-            .list(patience, move |snapshot| {
+            .list(limit, move |snapshot| {
                 let piece = reading.piece(snapshot, after, chunk)?;
                 Ok((reading, piece))
             })

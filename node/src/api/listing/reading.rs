@@ -237,7 +237,7 @@ impl Reading {
             }
         };
         let answers = &self.node.answers;
-        let (sender, body) = stream(self.node.patience, answers.streamed(&self.taker));
+        let (sender, body) = stream(self.node.timeouts, answers.streamed(&self.taker));
         head.body = body;
         head.is_charged = true;
         answer.send(Ok(head)).ok()?;

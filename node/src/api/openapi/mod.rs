@@ -10,9 +10,9 @@ mod refusals;
 use utoipa::OpenApi;
 
 pub(super) use bodies::{
-    ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate, ConflictResponse, FoundBody,
-    HTTPValidationError, Health, LogLevelBody, MembershipAnswer, Message, Readiness, Refusal,
-    SaltAnswer, ServiceDocument, UnfenceAnswer,
+    BootstrapBody, ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate,
+    ConflictResponse, HTTPValidationError, Health, LogLevelBody, MembershipAnswer, Message,
+    Readiness, Refusal, SaltAnswer, ServiceDocument, UnfenceAnswer,
 };
 pub(super) use complete::complete;
 pub(super) use parameters::{

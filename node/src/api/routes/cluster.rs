@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// So long the details wait for a disk: what they say of others must count what was acknowledged here.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Node health, in the original's shape
 #[utoipa::path(
@@ -48,7 +48,7 @@ pub(in crate::api) async fn status(
 ) -> Json<NodeStatus> {
     let wants_details = query.get("details") == Some("true");
     let view = if wants_details && node.clustered {
-        node.store.current_view(PATIENCE).await
+        node.store.current_view(TIMEOUT).await
     } else {
         node.store.view()
     };
@@ -74,7 +74,7 @@ fn details(node: &NodeState, view: &View) -> NodeDetails {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         incarnation: view.incarnation.to_string(),
         state: view.state,
-        cluster_uid: view.founding.map(|founding| founding.to_string()),
+        cluster_uid: view.cluster_uid.map(|cluster_uid| cluster_uid.to_string()),
         ready: reasons.is_empty(),
         reasons,
         suspended: view.suspended.clone(),

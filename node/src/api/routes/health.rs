@@ -116,11 +116,11 @@ impl Default for Pulse {
 }
 
 /// How long the database may take until it counts as not readable.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Brings up to date what [`vital_signs`] tells.
 pub async fn take_pulse(node: &NodeState) {
-    let looked = tokio::time::timeout(PATIENCE, node.entries.store().probe()).await;
+    let looked = tokio::time::timeout(TIMEOUT, node.entries.store().probe()).await;
     let readable = match looked {
         Ok(Ok(())) => true,
         // Others read a lot, which says nothing of the database, and must not end all traffic.

@@ -42,15 +42,15 @@ pub(in crate::api) async fn values(
     let body = peer_proof::body(&node, request).await?;
     let request: ValueRequest =
         serde_json::from_slice(&body.bytes).map_err(|_| ApiError::UnreadableBody)?;
-    if !node.entries.is_of(request.founding) {
+    if !node.entries.is_of(request.cluster_uid) {
         return Ok(Json(ValueAnswer::Refused(ValueRefusal::OtherCluster)).into_response());
     }
     // Nobody reads a later answer.
-    let patience = Duration::from_millis(request.patience_ms);
+    let timeout = Duration::from_millis(request.timeout_ms);
     let mut room = None;
     let session = node.entries.of(request.principal);
     let answer = answer(&node, session, &taker, request.question, &mut room);
-    let answer = tokio::time::timeout(patience, answer).await;
+    let answer = tokio::time::timeout(timeout, answer).await;
     let answer = answer.map_err(|_| ApiError::SlowBody)??;
     let length = exact_json::length(&answer)?;
     let mut response = exact_json::answer(answer, length)?;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A page may be committed by slow disks, and wait for other nodes.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What an import came to.
 #[derive(Debug, Default)]
@@ -89,7 +89,7 @@ pub(crate) async fn import(
                 entries: page.entries.iter().map(ImportedEntry::from).collect(),
             };
             let answer: ImportAnswer = node
-                .order(IMPORT_PATH, &order, PATIENCE)
+                .order(IMPORT_PATH, &order, TIMEOUT)
                 .await
                 .with_context(|| {
                     format!("after {} entries; run it again to go on", imported.written)

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// A node that has just started, or whose look through the table failed, does something else first.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// A member that has no digest yet is asked again after this.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Rows are asked for this often at most.
@@ -100,7 +100,7 @@ impl Rounds {
         Self {
             mine: None,
             scanning: None,
-            scan_due: elapsed + PATIENCE,
+            scan_due: elapsed + TIMEOUT,
             members: BTreeMap::new(),
             told: BTreeSet::new(),
         }
@@ -194,7 +194,7 @@ impl Engine {
         self.rounds.scanning = None;
         match digest {
             Some(digest) => self.rounds.mine = Some(*digest),
-            None => self.rounds.scan_due = now.elapsed + PATIENCE,
+            None => self.rounds.scan_due = now.elapsed + TIMEOUT,
         }
     }
 

@@ -226,7 +226,7 @@ impl Engine {
     pub(super) fn set_received(&mut self, hello: &PeerInfo, to: Seq) {
         let cursor = self.cursors.entry(hello.incarnation).or_default();
         cursor.received = cursor.received.max(to);
-        cursor.boot = hello.boot;
+        cursor.process_epoch = hello.process_epoch;
         self.changed.cursors.insert(hello.incarnation);
     }
 

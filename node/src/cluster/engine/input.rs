@@ -82,8 +82,8 @@ pub enum Input {
 /// What only the owner of a cluster may order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminOrder {
-    /// Found the cluster here.
-    Found {
+    /// Bootstrap the cluster here.
+    Bootstrap {
         /// The incarnation that is meant: another database must not take the order.
         incarnation: Incarnation,
         /// A salt that was mounted after the node started; used only where it has none.
@@ -110,8 +110,8 @@ pub enum AdminOrder {
 /// How an order was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminOutcome {
-    /// The cluster's founding.
-    Founded(ClusterUid),
+    /// The uid of the cluster that this node bootstrapped.
+    Bootstrapped(ClusterUid),
     /// How far leaving has come; `None` for a node that never belonged.
     Leaving(Option<State>),
     /// The member is removed.
@@ -133,21 +133,21 @@ pub enum AdminRefusal {
         mine: Incarnation,
     },
     /// It belongs to a cluster already.
-    #[error("this node belongs to a cluster already (founding {founding})")]
+    #[error("this node belongs to a cluster already (cluster uid {cluster_uid})")]
     AlreadyMember {
         /// That cluster.
-        founding: ClusterUid,
+        cluster_uid: ClusterUid,
     },
     /// A reachable node belongs to a cluster, or did when it was heard last.
     #[error(
-        "node '{name}' belongs to a cluster already; this node is going to join it, or can be told again a minute after \
+        "node '{name}' belongs to a cluster already; this node is going to join it, or can be instructed again a minute after \
          that node was lost"
     )]
     ReachableCluster {
         /// That node.
         name: MemberName,
     },
-    /// A fenced node founds nothing.
+    /// A fenced node bootstraps nothing.
     #[error("this node is fenced: {}", .0.text())]
     Fenced(FenceReason),
     /// There is nothing to take back.
@@ -253,7 +253,7 @@ pub enum Output {
         /// The request.
         message: Box<Envelope<Request>>,
         /// How long to wait.
-        patience: Duration,
+        timeout: Duration,
     },
     /// Look through the rows as they are committed, without holding up whoever writes, and come back with
     /// [`Input::Scanned`] whatever happens.
@@ -276,8 +276,8 @@ impl Output {
 /// What the log tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// This node founded the cluster.
-    Founded(ClusterUid),
+    /// This node bootstrapped the cluster.
+    Bootstrapped(ClusterUid),
     /// It takes a snapshot.
     JoinBegun {
         /// From whom.

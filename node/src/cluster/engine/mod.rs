@@ -31,7 +31,7 @@ pub use write::{Change, Expected, Write, Written};
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
-    Cursor, Membership, Mode, Roster, Rule, Seq, Standing, State, Tables,
+    Cursor, LocalStatus, Membership, Mode, Roster, Rule, Seq, State, Tables,
     acknowledgement::WaitingWrites, peer_table::PeerTable,
 };
 use crate::{
@@ -141,7 +141,7 @@ impl Engine {
         }
         let mut membership = stored.unwrap_or_else(|| setup.blank_membership());
         membership.mode = setup.mode;
-        membership.boot = (setup.boot, last);
+        membership.process_epoch = (setup.process_epoch, last);
         if setup.clustered {
             tables
                 .put_membership(&membership)
@@ -171,7 +171,7 @@ impl Engine {
                 .map_err(LoadError::Storage)?
                 .into_iter()
                 .collect(),
-            // A founding or a snapshot may have settled it since the process began.
+            // A bootstrap or a snapshot may have settled it since the process began.
             read_up: BTreeMap::new(),
             told_by_writers: BTreeSet::new(),
             salt: match &setup.salt {
@@ -308,7 +308,7 @@ impl Engine {
 
     /// Whether it is a member in good standing: it may write, feed and acknowledge.
     fn is_member(&self) -> bool {
-        self.membership.standing == Standing::Member
+        self.membership.status == LocalStatus::Member
             && matches!(self.my_state(), Some(State::Member | State::Joining))
     }
 

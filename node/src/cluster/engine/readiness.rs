@@ -7,7 +7,7 @@ use std::{
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{PeerInfo, Phase, Rule, Standing, State, Tables},
+    cluster::{LocalStatus, PeerInfo, Phase, Rule, State, Tables},
     domain::Incarnation,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Readiness {
     ready: bool,
     /// Members that answered as ones whose next writes wait for this node.
     told: BTreeSet<Incarnation>,
-    /// When this node became a member, if it joined in this life, or found itself: what was asked before tells nothing.
+    /// When this node became a member, if it joined in this life, or found itself: what was asked before says nothing.
     since: Option<Duration>,
 }
 
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     fn holds_data(&self) -> bool {
-        self.membership.standing == Standing::Member
+        self.membership.status == LocalStatus::Member
             && matches!(
                 self.my_state(),
                 Some(State::Joining | State::Member | State::Leaving)
@@ -86,7 +86,7 @@ impl Engine {
     /// Notes that a member answered: it knows this node as what it is, so its later writes wait for it.
     pub(super) fn note_answer(&mut self, hello: &PeerInfo, exchange_began: Option<Duration>) {
         let knows_me = hello.roster == self.roster_fingerprint
-            && hello.founding == self.membership.founding
+            && hello.cluster_uid == self.membership.cluster_uid
             && !hello.fenced;
         let is_late_enough = exchange_began >= self.readiness.since.or(Some(Duration::ZERO));
         if !self.readiness.ready && knows_me && is_late_enough {
@@ -135,38 +135,38 @@ impl Engine {
         if self.is_ready() {
             return None;
         }
-        match (self.membership.standing, self.my_state()) {
-            (Standing::Blank, _) if self.has_rows => Some(
-                "it holds entries but belongs to no cluster: found it here (osc-node bootstrap), or bring its entries into \
+        match (self.membership.status, self.my_state()) {
+            (LocalStatus::Blank, _) if self.has_rows => Some(
+                "it holds entries but belongs to no cluster: bootstrap it here (osc-node bootstrap), or bring its entries into \
                  the other cluster (osc-node import --from its database, with the settings of a member)"
                     .to_owned(),
             ),
-            (Standing::Blank, _) if self.hears_two_clusters(now) => Some(
+            (LocalStatus::Blank, _) if self.hears_two_clusters(now) => Some(
                 "it hears of two clusters and joins neither: its list must name the nodes of one"
                     .to_owned(),
             ),
-            (Standing::Blank, _) if self.join.is_some() => {
+            (LocalStatus::Blank, _) if self.join.is_some() => {
                 Some("it is taking a snapshot".to_owned())
             }
-            (Standing::Blank, _) => Some(format!(
-                "it belongs to no cluster: it joins when it reaches a ready member; a new cluster is founded with \
+            (LocalStatus::Blank, _) => Some(format!(
+                "it belongs to no cluster: it joins when it reaches a ready member; a new cluster is bootstrapped with \
                  osc-node bootstrap{}",
                 self.strangers()
             )),
-            (Standing::Fenced(reason), _) => Some(format!(
+            (LocalStatus::Fenced(reason), _) => Some(format!(
                 "it is fenced: {}; it joins anew when it reaches a ready member{}",
                 reason.text(),
                 self.strangers()
             )),
-            (Standing::Member, Some(State::Leaving)) => {
+            (LocalStatus::Member, Some(State::Leaving)) => {
                 Some("it is leaving the cluster".to_owned())
             }
-            (Standing::Member, Some(State::Left)) => Some("it has left the cluster".to_owned()),
-            (Standing::Member, Some(State::Removed | State::Superseded) | None) => {
+            (LocalStatus::Member, Some(State::Left)) => Some("it has left the cluster".to_owned()),
+            (LocalStatus::Member, Some(State::Removed | State::Superseded) | None) => {
                 Some("it does not belong to the cluster any more".to_owned())
             }
             // Where nothing is missing, the next look finds that out: until then it does not serve.
-            (Standing::Member, Some(State::Member | State::Joining)) => Some(
+            (LocalStatus::Member, Some(State::Member | State::Joining)) => Some(
                 self.behind(now)
                     .unwrap_or_else(|| "it is about to serve".to_owned()),
             ),
@@ -207,7 +207,7 @@ impl Engine {
         }
         self.peers.known.iter().find_map(|(member, contact)| {
             let waited_for = contact.is_alive(now.elapsed)
-                && contact.hello.founding == self.membership.founding
+                && contact.hello.cluster_uid == self.membership.cluster_uid
                 && !contact.hello.fenced
                 && !contact.answered.is_some_and(|answered| answered.yields)
                 && matches!(

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{AdminOutcome, AdminRefusal, Engine, Event, Now, Output};
 use crate::{
     cluster::{
-        FenceReason, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, Standing, State, Tables,
+        FenceReason, LocalStatus, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, State, Tables,
     },
     domain::{Clock, Incarnation, Timestamp},
 };
@@ -15,7 +15,7 @@ use crate::{
 /// A suspicion that nobody answers for so long suspends no longer: the member may be down, and a forged greeting in its name
 /// must not stop a cluster. Until it is settled this node gives no snapshots, purges nothing, and feeds only what is younger
 /// than the grace period.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// For so long after an answer that settled a suspicion, greetings in that member's name raise none.
 const TRUST: Duration = Duration::from_mins(1);
 
@@ -203,7 +203,7 @@ impl Engine {
         began: Duration,
         out: &mut Vec<Output>,
     ) -> bool {
-        let said = (hello.boot, hello.turn);
+        let said = (hello.process_epoch, hello.turn);
         let Some(suspicion) = self.suspicions.open.get_mut(&hello.incarnation) else {
             self.open_suspicion(now, hello, reason, Some(said), out);
             return false;
@@ -213,7 +213,7 @@ impl Engine {
         }
         suspicion.reason = reason;
         match suspicion.confirmed {
-            Some((boot, turn)) if boot == said.0 => {
+            Some((process_epoch, turn)) if process_epoch == said.0 => {
                 if said.1 > turn {
                     suspicion.stage = Stage::Proven;
                     return true;
@@ -263,7 +263,7 @@ impl Engine {
                 .answered
                 .is_some_and(|answered| answered.source && answered.began >= since)
                 && !contact.unreachable
-                && contact.hello.founding == self.membership.founding
+                && contact.hello.cluster_uid == self.membership.cluster_uid
         })
     }
 
@@ -284,7 +284,7 @@ impl Engine {
         });
         for suspicion in self.suspicions.open.values_mut() {
             let waited = now.elapsed.saturating_sub(suspicion.since);
-            if suspicion.stage == Stage::Asked && waited >= PATIENCE {
+            if suspicion.stage == Stage::Asked && waited >= TIMEOUT {
                 suspicion.stage = Stage::Unanswered;
             }
         }
@@ -337,7 +337,8 @@ impl Engine {
                 .get(&hello.incarnation)
                 .is_some_and(|contact| {
                     contact.answered.is_some_and(|answered| {
-                        answered.boot == hello.boot && hello.purged > answered.head
+                        answered.process_epoch == hello.process_epoch
+                            && hello.purged > answered.head
                     })
                 });
         let missed = self.missed_what_it_purged(hello) && !is_damage;
@@ -375,14 +376,14 @@ impl Engine {
         dry_run: bool,
         out: &mut Vec<Output>,
     ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
-        let reason = match self.membership.standing {
-            Standing::Fenced(reason) => reason,
-            Standing::Member => match self.why_waiting() {
+        let reason = match self.membership.status {
+            LocalStatus::Fenced(reason) => reason,
+            LocalStatus::Member => match self.why_waiting() {
                 Some(reason) => reason,
                 None if self.is_suspected() => FenceReason::BelowPurgeMark,
                 None => return Ok(Err(AdminRefusal::NotFenced)),
             },
-            Standing::Blank => return Ok(Err(AdminRefusal::NotFenced)),
+            LocalStatus::Blank => return Ok(Err(AdminRefusal::NotFenced)),
         };
         if !reason.is_forgivable() {
             return Ok(Err(AdminRefusal::CannotUnfence(reason)));
@@ -410,7 +411,7 @@ impl Engine {
                 self.membership.forgiven.push((member, purged));
             }
         }
-        self.membership.standing = Standing::Member;
+        self.membership.status = LocalStatus::Member;
         self.abort_join(tables)?;
         self.put_membership(tables)?;
         self.forget_suspicions();

@@ -5,7 +5,7 @@
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Mode, Rule, Rules, Standing, State, Tables},
+    cluster::{LocalStatus, Mode, Rule, Rules, State, Tables},
     domain::{Content, Fingerprint, Identity, Incarnation, Row, Seal, Version},
 };
 
@@ -169,13 +169,13 @@ impl Engine {
         }))
     }
 
-    /// Makes a directory of the entries that a founding database has.
+    /// Makes a directory of the entries that the database of the bootstrapping node has.
     pub(super) fn own_all_entries<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,
     ) -> Result<(), T::Error> {
-        if !self.is_federated() || !self.setup.rules.hold(Rule::FoundersOwnTheirEntries) {
+        if !self.is_federated() || !self.setup.rules.hold(Rule::BootstrapNodeIsHome) {
             return Ok(());
         }
         let mut after: Option<Identity> = None;
@@ -228,10 +228,10 @@ impl Engine {
     ) -> Result<(), T::Error> {
         self.takes_back = self.is_federated()
             && self.setup.rules.hold(Rule::ValuesAreTakenBack)
-            && match self.membership.standing {
+            && match self.membership.status {
                 // Its life is over.
-                Standing::Fenced(_) => tables.has_values()?,
-                Standing::Blank | Standing::Member => {
+                LocalStatus::Fenced(_) => tables.has_values()?,
+                LocalStatus::Blank | LocalStatus::Member => {
                     !tables.earlier_values(self.incarnation, 1)?.is_empty()
                 }
             };

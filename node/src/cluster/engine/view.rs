@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{DigestView, Engine, Now};
 use crate::{
-    cluster::{Address, ClusterUid, FenceReason, MemberState, Seq, Standing, State},
+    cluster::{Address, ClusterUid, FenceReason, LocalStatus, MemberState, Seq, State},
     domain::{Clock, Incarnation},
 };
 
@@ -23,8 +23,8 @@ pub struct View {
     pub waits_for_owner: bool,
     /// Why it must take a new snapshot, fenced or suspended; `None` where it need not.
     pub fenced: Option<FenceReason>,
-    /// The cluster's founding.
-    pub founding: Option<ClusterUid>,
+    /// The cluster's uid.
+    pub cluster_uid: Option<ClusterUid>,
     /// Its last sequence.
     pub head: Seq,
     /// The highest clock of a purged tombstone: a version up to it may be gone for good.
@@ -121,10 +121,10 @@ impl Engine {
     /// The node and its cluster as they are just now.
     pub fn view(&self, now: Now) -> View {
         let state = if self.setup.clustered {
-            match self.membership.standing {
-                Standing::Blank => MemberState::Blank,
-                Standing::Fenced(_) => MemberState::Fenced,
-                Standing::Member => self.my_state().map_or(MemberState::Removed, State::shown),
+            match self.membership.status {
+                LocalStatus::Blank => MemberState::Blank,
+                LocalStatus::Fenced(_) => MemberState::Fenced,
+                LocalStatus::Member => self.my_state().map_or(MemberState::Removed, State::shown),
             }
         } else {
             MemberState::Standalone
@@ -137,11 +137,11 @@ impl Engine {
             not_ready: self.why_not_ready(now),
             suspended: self.why_suspended(),
             waits_for_owner: self.waits_for_owner(),
-            fenced: match self.membership.standing {
-                Standing::Fenced(reason) => Some(reason),
-                Standing::Blank | Standing::Member => self.why_waiting(),
+            fenced: match self.membership.status {
+                LocalStatus::Fenced(reason) => Some(reason),
+                LocalStatus::Blank | LocalStatus::Member => self.why_waiting(),
             },
-            founding: self.membership.founding,
+            cluster_uid: self.membership.cluster_uid,
             head: self.last,
             purged_clock: self.membership.purged_clock,
             digest: self.rounds.mine(),
@@ -182,7 +182,7 @@ impl Engine {
             .known
             .iter()
             .filter(|(incarnation, _)| self.states.contains_key(incarnation))
-            .map(|(_, contact)| contact.hello.boot)
+            .map(|(_, contact)| contact.hello.process_epoch)
             .collect();
         let strangers = self
             .peers
@@ -190,7 +190,7 @@ impl Engine {
             .iter()
             .filter(|(incarnation, contact)| {
                 !self.states.contains_key(incarnation)
-                    && !joined.contains(&contact.hello.boot)
+                    && !joined.contains(&contact.hello.process_epoch)
                     && contact.is_alive(now.elapsed)
             })
             .map(|(incarnation, _)| (*incarnation, MemberState::Blank));

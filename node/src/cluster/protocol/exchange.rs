@@ -73,18 +73,18 @@ pub struct PeerInfo {
     pub name: MemberName,
     /// Its database.
     pub incarnation: Incarnation,
-    /// Its process.
-    pub boot: ProcessEpoch,
+    /// The epoch of its process.
+    pub process_epoch: ProcessEpoch,
     /// Counts the greetings of a process: an earlier one may arrive later, and then tells old news.
     pub turn: u64,
-    /// The addressee's process and the last of its greetings that the sender has heard: this one was made after that.
+    /// The epoch of the addressee's process and the last of its greetings that the sender has heard: this one was made after that.
     pub heard: Option<(ProcessEpoch, u64)>,
     /// Its last sequence when the process began.
-    pub boot_began: Seq,
+    pub epoch_began: Seq,
     /// Where it found itself in its list.
     pub address: Option<Address>,
-    /// The cluster's founding; `None` while blank.
-    pub founding: Option<ClusterUid>,
+    /// The cluster's uid; `None` while blank.
+    pub cluster_uid: Option<ClusterUid>,
     /// The fingerprint of its salt.
     pub salt: Option<String>,
     /// Whether it serves reads.
@@ -212,8 +212,8 @@ pub enum Answer {
 /// What a snapshot brings beside its rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SnapshotHead {
-    /// The cluster's founding.
-    pub founding: ClusterUid,
+    /// The cluster's uid.
+    pub cluster_uid: ClusterUid,
     /// The salt, 64 bytes in base64.
     pub salt: WireSalt,
     /// The roster.

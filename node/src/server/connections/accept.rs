@@ -72,14 +72,14 @@ impl Port {
         } = self;
         let listener = TcpListener::from_std(listener)?;
         let limits = &table.limits;
-        let patience = limits.patience;
-        let keep_alive = format!("timeout={}", patience.idle.as_secs());
+        let timeouts = limits.timeouts;
+        let keep_alive = format!("timeout={}", timeouts.idle.as_secs());
         let edge = EdgeParts {
             router,
             room: HeadRoom(head_room),
             rest: RestLimits {
                 bytes: limits.max_rest_bytes,
-                time: patience.rest,
+                time: timeouts.rest,
                 waiting: Arc::new(Semaphore::new(WAITING)),
             },
             keep_alive: HeaderValue::try_from(keep_alive).map_err(io::Error::other)?,
@@ -88,7 +88,7 @@ impl Port {
             http: connection::http(),
             edge: Arc::new(edge),
             tls,
-            patience,
+            timeouts,
             metrics,
             stop: stop.clone(),
         });

@@ -196,9 +196,9 @@ mod tests {
 
     fn table(maximum: usize) -> ConnectionTable {
         let trusted = vec!["10.0.0.0/8".parse().unwrap()];
-        let patience = Timeouts::default();
+        let timeouts = Timeouts::default();
         ConnectionTable::new(ConnectionLimits::of_clients(
-            maximum, true, 1, trusted, patience,
+            maximum, true, 1, trusted, timeouts,
         ))
     }
 

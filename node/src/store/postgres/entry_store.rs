@@ -60,12 +60,12 @@ impl EntryStore for PostgresStore {
         written.ok_or(WriteError::Changed)
     }
 
-    async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    async fn list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
-        self.read_list(patience, read).await
+        self.read_list(limit, read).await
     }
 
     async fn latest_change(&self) -> Result<ChangeCursor, ReadError> {

@@ -59,7 +59,7 @@ pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
     let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         Ok(row.get::<_, i64>(0)? == 0)
     });
-    connection.busy_timeout(DatabaseFile::PATIENCE)?;
+    connection.busy_timeout(DatabaseFile::TIMEOUT)?;
     emptied
 }
 

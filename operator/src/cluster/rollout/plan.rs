@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::node::{MemberState, NodeDetails};
 
 /// How long a pod may take to come back before somebody has to look.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+const TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
 /// Changes that a node may lack while writes go on; what is more is behind.
 pub(in crate::cluster) const UNDER_WAY: u64 = 1000;
 
@@ -175,7 +175,7 @@ impl Situation<'_> {
     /// Who is to go and does not serve just now: until it has left, it serves clients with those that stay. One of which nothing came for
     /// long holds nobody up.
     fn going_and_away(&self) -> Option<usize> {
-        let is_new = |since: Timestamp| self.now.duration_since(since) < PATIENCE;
+        let is_new = |since: Timestamp| self.now.duration_since(since) < TIMEOUT;
         (self.wanted..self.there).find(|ordinal| {
             if let Some(pod) = self.pods.iter().find(|pod| pod.ordinal == *ordinal) {
                 return pod.is(PodState::NotReady) && pod.since.is_some_and(is_new);
@@ -201,7 +201,7 @@ impl Situation<'_> {
 
     fn wait_since(&self, ordinal: usize, since: Option<Timestamp>) -> RolloutPlan {
         let waited = since.map(|since| self.now.duration_since(since));
-        if waited.is_some_and(|waited| waited >= PATIENCE) {
+        if waited.is_some_and(|waited| waited >= TIMEOUT) {
             return RolloutPlan::Blocked {
                 ordinal,
                 is_last: ordinal + 1 == self.wanted,

@@ -167,7 +167,7 @@ impl World {
                     return false;
                 };
                 let crashes = matches!(action, Action::OwnerTellsAndNodeCrashesAfterCommit(_));
-                self.told_to_found(node, order, crashes);
+                self.told_to_bootstrap(node, order, crashes);
             }
         }
         true

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{api::Api, cluster::Cluster, wait::until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_wait_until_one_is_told_to_found_and_then_share_its_salt() {
+async fn nodes_wait_until_one_is_instructed_to_bootstrap_and_then_share_its_salt() {
     let cluster = Cluster::blank(3).await;
     for api in cluster.apis() {
         let ready = Api::send(api.bare(Method::GET, "/ready"))
@@ -24,13 +24,13 @@ async fn nodes_wait_until_one_is_told_to_found_and_then_share_its_salt() {
         api.create("early", 1).await.with(503);
         api.get("/configs").await.with(503);
     }
-    let founding = cluster.found(1).await.with(200).body;
+    let bootstrapped = cluster.bootstrap(1).await.with(200).body;
     cluster.all_ready().await;
     let salt = cluster.one_salt().await;
     assert_eq!(salt.len(), 64);
     for api in cluster.apis() {
         let details = &api.status().await["details"];
-        assert_eq!(details["cluster_uid"], founding["cluster_uid"]);
+        assert_eq!(details["cluster_uid"], bootstrapped["cluster_uid"]);
         assert_eq!(details["state"], "member");
     }
     for node in &cluster.nodes {
@@ -42,7 +42,7 @@ async fn nodes_wait_until_one_is_told_to_found_and_then_share_its_salt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn founding_is_repeated_without_harm_and_refused_where_a_cluster_is() {
+async fn bootstrap_is_repeated_without_harm_and_refused_where_a_cluster_is() {
     let cluster = Cluster::blank(2).await;
     let (first, second) = (cluster.api(0), cluster.api(1));
     let wrong = json!({"incarnation": "0123456789abcdef"});
@@ -50,10 +50,10 @@ async fn founding_is_repeated_without_harm_and_refused_where_a_cluster_is() {
         .owner(Method::POST, "/cluster/bootstrap", Some(wrong))
         .await
         .with(409);
-    let founding = cluster.found(0).await.with(200).body;
-    assert_eq!(cluster.found(0).await.with(200).body, founding);
+    let bootstrapped = cluster.bootstrap(0).await.with(200).body;
+    assert_eq!(cluster.bootstrap(0).await.with(200).body, bootstrapped);
     cluster.all_ready().await;
-    let refusal = cluster.found(1).await.with(409).body;
+    let refusal = cluster.bootstrap(1).await.with(409).body;
     assert!(
         refusal.to_string().contains("belongs to a cluster already"),
         "{refusal}"
@@ -78,7 +78,7 @@ async fn several_who_begin_at_once_begin_one_cluster() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_begins_where_the_data_is() {
-    let mut cluster = Cluster::founded(2).await;
+    let mut cluster = Cluster::bootstrapped(2).await;
     cluster.api(1).create("entry", "kept").await.with(201);
     cluster.converged().await;
     for node in &mut cluster.nodes {
@@ -106,7 +106,7 @@ async fn a_cluster_begins_where_the_data_is() {
 /// As the operator's status tells it, without Kubernetes: each node was restored as one of a living cluster, and none lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_are_all_fenced_are_copied_and_a_new_cluster_takes_their_entries() {
-    let mut cluster = Cluster::founded(2).await;
+    let mut cluster = Cluster::bootstrapped(2).await;
     cluster.api(1).create("entry", "kept").await.with(201);
     cluster.converged().await;
     let done = |(code, told): (Option<i32>, String)| assert_eq!(code, Some(0), "{told}");
@@ -152,10 +152,10 @@ async fn nodes_that_are_all_fenced_are_copied_and_a_new_cluster_takes_their_entr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_foundings_refuse_each_other_and_both_go_on() {
+async fn two_clusters_refuse_each_other_and_both_go_on() {
     let cluster = Cluster::split(4, &[2, 3]).await;
-    cluster.found(0).await.with(200);
-    cluster.found(2).await.with(200);
+    cluster.bootstrap(0).await.with(200);
+    cluster.bootstrap(2).await.with(200);
     cluster.all_ready().await;
     cluster.api(0).create("here", 1).await.with(201);
     cluster.api(2).create("there", 2).await.with(201);
@@ -163,7 +163,7 @@ async fn two_foundings_refuse_each_other_and_both_go_on() {
     for node in 0..4 {
         let refused = cluster.logged(node, "peer_refused", 2).await;
         assert!(
-            refused["reason"].to_string().contains("other_founding"),
+            refused["reason"].to_string().contains("other_cluster_uid"),
             "{refused}"
         );
     }
@@ -185,7 +185,7 @@ async fn a_node_of_another_cluster_id_is_refused_by_name() {
     let mut cluster = Cluster::prepared(3).await;
     cluster.nodes[2].set("OSC_CLUSTER_ID", "production");
     cluster.start_all().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.ready(0).await;
     cluster.ready(1).await;
     for (node, other) in [(2, "tests"), (0, "production"), (1, "production")] {
@@ -203,7 +203,7 @@ async fn a_node_with_another_cluster_key_never_joins() {
     let mut cluster = Cluster::prepared(3).await;
     cluster.nodes[2].set("OSC_CLUSTER_KEY", "some other cluster key");
     cluster.start_all().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.ready(0).await;
     cluster.ready(1).await;
     cluster.api(0).create("secret", 1).await.with(201);

@@ -73,7 +73,10 @@ impl World {
             .iter()
             .map(|node| (node.is_up(), node.knows_full_list, node.behind))
             .collect();
-        let owner = read(&format!("{shape:?}{:?}{:?}", self.owner, self.foundings), 0);
+        let owner = read(
+            &format!("{shape:?}{:?}{:?}", self.owner, self.cluster_uids),
+            0,
+        );
         let durable = || {
             owner
                 .iter()
@@ -115,7 +118,7 @@ fn count<'p, I: Iterator<Item = &'p Part>>(parts: impl Fn() -> I, second: Second
     for part in parts() {
         match part {
             Part::Clock(clock) => clocks.push(*clock),
-            Part::Turn(boot, turn) => turns.push((*boot, *turn)),
+            Part::Turn(process_epoch, turn) => turns.push((*process_epoch, *turn)),
             _ => {}
         }
     }
@@ -135,9 +138,9 @@ fn count<'p, I: Iterator<Item = &'p Part>>(parts: impl Fn() -> I, second: Second
                 names.entry(*name).or_insert(next).hash(&mut hasher);
             }
             Part::Clock(clock) => place(*clock).hash(&mut hasher),
-            Part::Turn(boot, turn) => {
-                let first = turns.partition_point(|other| other.0 < *boot);
-                let here = turns.partition_point(|other| *other < (*boot, *turn));
+            Part::Turn(process_epoch, turn) => {
+                let first = turns.partition_point(|other| other.0 < *process_epoch);
+                let here = turns.partition_point(|other| *other < (*process_epoch, *turn));
                 (here - first).hash(&mut hasher);
             }
             Part::Moment(millis) => {
@@ -159,8 +162,8 @@ fn read(text: &str, node: usize) -> Vec<Part> {
     let mut parts = Vec::new();
     let bytes = text.as_bytes();
     let (mut at, mut literal, mut word) = (0, 0, "");
-    let mut boot = 0;
-    let mut after_boot = false;
+    let mut process_epoch = 0;
+    let mut after_epoch = false;
     let flush = |from: usize, to: usize, parts: &mut Vec<Part>| {
         if from < to {
             let mut hasher = DefaultHasher::new();
@@ -180,16 +183,16 @@ fn read(text: &str, node: usize) -> Vec<Part> {
             let part = if token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 u64::from_str_radix(token, 16).ok().map(Part::Name)
             } else if token.as_bytes()[0].is_ascii_digit() {
-                number(token, word, node, boot, after_boot)
+                number(token, word, node, process_epoch, after_epoch)
             } else {
                 word = token;
                 None
             };
             if let (b'0'..=b'9', "ProcessEpoch") = (token.as_bytes()[0], word) {
-                boot = token.parse::<u64>().unwrap_or(0) >> 3;
-                after_boot = true;
+                process_epoch = token.parse::<u64>().unwrap_or(0) >> 3;
+                after_epoch = true;
             } else if token.as_bytes()[0].is_ascii_digit() {
-                after_boot = false;
+                after_epoch = false;
             }
             if let Some(part) = part {
                 flush(literal, start, &mut parts);
@@ -205,11 +208,20 @@ fn read(text: &str, node: usize) -> Vec<Part> {
 }
 
 /// What a number after a word means; `None` where it means itself.
-fn number(token: &str, word: &str, node: usize, boot: u64, after_boot: bool) -> Option<Part> {
+fn number(
+    token: &str,
+    word: &str,
+    node: usize,
+    process_epoch: u64,
+    after_epoch: bool,
+) -> Option<Part> {
     let nothing = Some(Part::Text(0));
     match word {
-        "turn" if after_boot => {
-            return Some(Part::Turn(boot * 8 + node as u64, token.parse().ok()?));
+        "turn" if after_epoch => {
+            return Some(Part::Turn(
+                process_epoch * 8 + node as u64,
+                token.parse().ok()?,
+            ));
         }
         // Counters and clocks that decide nothing.
         "exchanges" | "purge_due" | "Timestamp" | "offset_micros" | "turn" => return nothing,

@@ -118,7 +118,7 @@ impl Process {
                 answer: answer.map(Box::new),
             },
             Event::ToldToFound(incarnation) => Input::Order {
-                order: AdminOrder::Found {
+                order: AdminOrder::Bootstrap {
                     incarnation,
                     mounted: None,
                 },

@@ -1,4 +1,4 @@
-//! Founding: told once, by whoever owns the cluster, and never done unbidden.
+//! Bootstrap: ordered once, by the cluster admin, and never done unbidden.
 
 use std::time::Duration;
 
@@ -14,28 +14,31 @@ use crate::{
 };
 
 scenarios! {
-    e05_nobody_founds
+    e05_no_node_bootstraps_by_itself
     e06_blank_pair
     e16_equal_names
-    e17_forgetful_founder
+    e17_forgetful_bootstrap_node
     e18_late_promise
     e27_stale_short_list
     e28_after_a_total_loss
     e34_three_originals
-    a_snapshot_of_a_lost_founder_comes_after_the_new_founding
-    a_founding_waits_for_what_a_lost_founder_sent
+    a_snapshot_of_a_lost_cluster_comes_after_the_new_bootstrap
+    a_bootstrap_waits_for_what_a_lost_node_sent
 }
 
 /// Three empty databases wait until one is told; then all serve, with the salt that was mounted.
-pub(crate) fn e05_nobody_founds(rules: Rules) -> Outcome {
+pub(crate) fn e05_no_node_bootstraps_by_itself(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "b", "c"]);
     world.mounted = Salt::from_bytes(&[7; 64]);
     for node in 0..3 {
         world.start(node);
     }
     world.pass(Duration::from_mins(1));
-    ensure(world.foundings.is_empty(), "somebody founded unbidden")?;
-    world.found(1)?;
+    ensure(
+        world.cluster_uids.is_empty(),
+        "a node bootstrapped unbidden",
+    )?;
+    world.bootstrap(1)?;
     world.all_serve()?;
     let mounted = world
         .mounted
@@ -72,7 +75,7 @@ pub(crate) fn e16_equal_names(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["node-9000", "node-9000"]);
     world.start(0);
     world.start(1);
-    world.found(0)?;
+    world.bootstrap(0)?;
     world.pass(Duration::from_mins(1));
     world.whole()?;
     ensure(
@@ -84,12 +87,12 @@ pub(crate) fn e16_equal_names(rules: Rules) -> Outcome {
     ensure(world.salts.len() == 1, "two salts")
 }
 
-/// The founder's volume is lost before anybody joined: the mark that told it tells nobody else.
-pub(crate) fn e17_forgetful_founder(rules: Rules) -> Outcome {
+/// The bootstrap node's volume is lost before another node joined: the mark that named it instructs no other life.
+pub(crate) fn e17_forgetful_bootstrap_node(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "b"]);
     world.start(0);
-    world.found(0)?;
-    let told = AdminOrder::Found {
+    world.bootstrap(0)?;
+    let told = AdminOrder::Bootstrap {
         incarnation: world.incarnation(0),
         mounted: None,
     };
@@ -110,10 +113,10 @@ pub(crate) fn e17_forgetful_founder(rules: Rules) -> Outcome {
     ensure(world.salts.len() == 1, "a second salt")
 }
 
-/// An order to found arrives after the life that it was for, and again in a cluster that stands.
+/// An order to bootstrap arrives after the life that it was for, and again in a cluster that stands.
 pub(crate) fn e18_late_promise(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "b"]);
-    let late = AdminOrder::Found {
+    let late = AdminOrder::Bootstrap {
         incarnation: world.incarnation(0),
         mounted: None,
     };
@@ -123,31 +126,31 @@ pub(crate) fn e18_late_promise(rules: Rules) -> Outcome {
     let answer = world.told(0, late.clone());
     ensure(
         matches!(answer, Some(Err(AdminRefusal::OtherIncarnation { .. }))),
-        format!("a new life founds by the order for an earlier one: {answer:?}"),
+        format!("a new life bootstraps by the order for an earlier one: {answer:?}"),
     )?;
-    world.found(1)?;
+    world.bootstrap(1)?;
     world.all_serve()?;
     let answer = world.told(0, late);
     ensure(
         matches!(answer, Some(Err(AdminRefusal::OtherIncarnation { .. }))),
-        format!("founded again: {answer:?}"),
+        format!("bootstrapped again: {answer:?}"),
     )?;
     let incarnation = world.incarnation(0);
     let answer = world.told(
         0,
-        AdminOrder::Found {
+        AdminOrder::Bootstrap {
             incarnation,
             mounted: None,
         },
     );
     ensure(
         matches!(answer, Some(Err(AdminRefusal::AlreadyMember { .. }))),
-        format!("founded again: {answer:?}"),
+        format!("bootstrapped again: {answer:?}"),
     )?;
     world.ends_well()
 }
 
-/// A founder comes back blank with the list of the days when it was alone.
+/// The bootstrap node comes back blank with the list of the days when it was alone.
 pub(crate) fn e27_stale_short_list(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 1)?;
     let old = world.nodes[0].list.clone();
@@ -168,7 +171,7 @@ pub(crate) fn e27_stale_short_list(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// Of three lost volumes one is restored, without its founding and roster, and told to found with its rows.
+/// Of three lost volumes one is restored, without its cluster uid and roster, and instructed to bootstrap with its rows.
 pub(crate) fn e28_after_a_total_loss(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
@@ -180,7 +183,7 @@ pub(crate) fn e28_after_a_total_loss(rules: Rules) -> Outcome {
         contents.membership = None;
         contents.roster = Roster::default();
     });
-    world.foundings.clear();
+    world.cluster_uids.clear();
     for node in 0..3 {
         world.start(node);
     }
@@ -190,7 +193,7 @@ pub(crate) fn e28_after_a_total_loss(rules: Rules) -> Outcome {
         (0..3).all(|node| !world.is_ready(node)),
         "somebody serves before anybody was told",
     )?;
-    world.found(0)?;
+    world.bootstrap(0)?;
     world.ends_well()?;
     ensure(world.value(2, "k").is_some(), "the restored value is gone")
 }
@@ -211,13 +214,13 @@ pub(crate) fn e34_three_originals(rules: Rules) -> Outcome {
             contents.salt = Salt::from_bytes(&[3; 64]);
         });
     }
-    world.foundings.clear();
+    world.cluster_uids.clear();
     world.salts.clear();
     for node in originals {
         world.start(node);
     }
     let [first, second, _] = originals;
-    world.found(first)?;
+    world.bootstrap(first)?;
     world.until(LONG, |world| world.is_ready(first));
     world.pass(Duration::from_secs(20));
     world.whole()?;
@@ -231,9 +234,9 @@ pub(crate) fn e34_three_originals(rules: Rules) -> Outcome {
     )
 }
 
-/// A founder gives node 2 its snapshot, which takes a while, and is lost with its disk before it arrives. The owner lets
-/// another node found.
-fn with_a_lost_founder(rules: Rules, cut: (NodeId, NodeId)) -> Result<World, String> {
+/// The bootstrap node gives node 2 its snapshot, which takes a while, and is lost with its disk before it arrives. The owner
+/// lets another node bootstrap.
+fn with_a_lost_bootstrap_node(rules: Rules, cut: (NodeId, NodeId)) -> Result<World, String> {
     let mut world = World::with_nodes(rules, &["a", "b", "c"]);
     world.network.part(cut.0, cut.1);
     for node in 0..3 {
@@ -243,7 +246,7 @@ fn with_a_lost_founder(rules: Rules, cut: (NodeId, NodeId)) -> Result<World, Str
     world.pass(Duration::from_secs(1));
     world.order(
         0,
-        AdminOrder::Found {
+        AdminOrder::Bootstrap {
             incarnation,
             mounted: None,
         },
@@ -260,7 +263,7 @@ fn with_a_lost_founder(rules: Rules, cut: (NodeId, NodeId)) -> Result<World, Str
                 .durable()
                 .membership
                 .as_ref()
-                .is_some_and(|membership| membership.founding.is_some())
+                .is_some_and(|membership| membership.cluster_uid.is_some())
         })
     };
     ensure(!joined(&world), "somebody has joined")?;
@@ -268,33 +271,33 @@ fn with_a_lost_founder(rules: Rules, cut: (NodeId, NodeId)) -> Result<World, Str
     world.wipe(0);
     world.pass(Duration::from_secs(4));
     ensure(!joined(&world), "somebody has joined")?;
-    world.foundings.clear();
+    world.cluster_uids.clear();
     world.salts.clear();
     world.network.join(cut.0, cut.1);
     Ok(world)
 }
 
-/// The page of a lost founder's snapshot arrives where a new founding is known: nobody joins the lost cluster.
-pub(crate) fn a_snapshot_of_a_lost_founder_comes_after_the_new_founding(rules: Rules) -> Outcome {
-    // Node 1 has never heard of the founder.
-    let mut world = with_a_lost_founder(rules, (0, 1))?;
-    world.found(1)?;
+/// The page of a lost cluster's snapshot arrives where a new cluster is known: no node joins the lost one.
+pub(crate) fn a_snapshot_of_a_lost_cluster_comes_after_the_new_bootstrap(rules: Rules) -> Outcome {
+    // Node 1 has never heard of the bootstrap node.
+    let mut world = with_a_lost_bootstrap_node(rules, (0, 1))?;
+    world.bootstrap(1)?;
     world.pass(Duration::from_secs(10));
     ensure(
         world.page_is_under_way(2),
-        "the page arrived before the new founding was known",
+        "the page arrived before the new cluster was known",
     )?;
     world.pass(Duration::from_secs(20));
     world.whole()?;
     world.ends_well()
 }
 
-/// A node that has heard a founder takes no order to found as long as somebody may get a snapshot of that founder.
-pub(crate) fn a_founding_waits_for_what_a_lost_founder_sent(rules: Rules) -> Outcome {
-    // Node 2 will not hear of another founding in time.
-    let mut world = with_a_lost_founder(rules, (1, 1))?;
+/// A node that has heard a node of a cluster takes no order to bootstrap as long as another may get a snapshot of that node.
+pub(crate) fn a_bootstrap_waits_for_what_a_lost_node_sent(rules: Rules) -> Outcome {
+    // Node 2 will not hear of another cluster in time.
+    let mut world = with_a_lost_bootstrap_node(rules, (1, 1))?;
     world.network.part(1, 2);
-    let order = AdminOrder::Found {
+    let order = AdminOrder::Bootstrap {
         incarnation: world.incarnation(1),
         mounted: None,
     };
@@ -311,8 +314,8 @@ pub(crate) fn a_founding_waits_for_what_a_lost_founder_sent(rules: Rules) -> Out
     world.all_serve()?;
     let answer = world.told(1, order);
     ensure(
-        !matches!(answer, Some(Ok(AdminOutcome::Founded(_)))),
-        "a second founding",
+        !matches!(answer, Some(Ok(AdminOutcome::Bootstrapped(_)))),
+        "a second cluster",
     )?;
     world.ends_well()
 }

@@ -71,11 +71,11 @@ impl Disk {
         !self.rows.is_empty()
     }
 
-    /// Whether it holds what a cluster was founded with.
-    pub(crate) fn is_founded(&self) -> bool {
+    /// Whether it holds what a cluster was bootstrapped with.
+    pub(crate) fn is_bootstrapped(&self) -> bool {
         self.membership
             .as_ref()
-            .is_some_and(|membership| membership.founding.is_some())
+            .is_some_and(|membership| membership.cluster_uid.is_some())
     }
 
     /// Finds the salt as a starting node does, and writes it wherever it is missing.

@@ -24,8 +24,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) air: Vec<Message>,
     pub(crate) owner: Owner,
-    /// Every founding and every salt that ever came into force somewhere.
-    pub(crate) foundings: BTreeSet<ClusterUid>,
+    /// Every cluster uid and every salt that ever came into force somewhere.
+    pub(crate) cluster_uids: BTreeSet<ClusterUid>,
     pub(crate) salts: BTreeSet<String>,
     /// What went against the rules.
     pub(crate) wrong: Option<String>,
@@ -42,7 +42,7 @@ impl World {
             nodes: Vec::new(),
             air: Vec::new(),
             owner: Owner::default(),
-            foundings: BTreeSet::new(),
+            cluster_uids: BTreeSet::new(),
             salts: BTreeSet::new(),
             wrong: None,
             is_symmetrical: beginning.are_nodes_alike(),
@@ -147,23 +147,23 @@ impl World {
                     to,
                     exchange,
                     message,
-                    patience,
+                    timeout,
                 },
-                Some(boot),
-            ) = (output, self.nodes[node].boot())
+                Some(process_epoch),
+            ) = (output, self.nodes[node].process_epoch())
             else {
                 continue;
             };
             let asked = (self.all()).find(|other| Self::address(*other) == to);
-            let patience = Second::try_from(patience.as_secs()).unwrap();
+            let timeout = Second::try_from(timeout.as_secs()).unwrap();
             self.air.extend(asked.map(|asked| Message {
                 asker: node,
-                boot,
+                process_epoch,
                 asked,
                 exchange,
                 content: Rc::new(Content::new(Body::Request(*message), asked)),
                 late: false,
-                until: Some(self.second + patience),
+                until: Some(self.second + timeout),
             }));
         }
         rest
@@ -178,8 +178,13 @@ impl World {
         self.live(node, Event::Tick);
     }
 
-    /// The owner's order to found arrives at a node.
-    pub(crate) fn told_to_found(&mut self, node: usize, incarnation: Incarnation, crashes: bool) {
+    /// The owner's order to bootstrap arrives at a node.
+    pub(crate) fn told_to_bootstrap(
+        &mut self,
+        node: usize,
+        incarnation: Incarnation,
+        crashes: bool,
+    ) {
         let order = Event::ToldToFound(incarnation);
         if crashes {
             self.nodes[node].die_of(self.second, &order);
@@ -187,11 +192,11 @@ impl World {
         }
         for output in self.live(node, order) {
             if let Output::Done {
-                result: Ok(AdminOutcome::Founded(founding)),
+                result: Ok(AdminOutcome::Bootstrapped(cluster_uid)),
                 ..
             } = output
             {
-                self.foundings.insert(founding);
+                self.cluster_uids.insert(cluster_uid);
             }
         }
     }

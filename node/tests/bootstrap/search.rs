@@ -171,8 +171,8 @@ impl Search {
     }
 }
 
-/// Seconds in which a cluster that nothing hinders must become ready: whoever heard a founder that was lost waits a minute
-/// for what that one may have sent before it founds.
+/// Seconds in which a cluster that nothing hinders must become ready: a node that heard a lost node of a cluster waits a minute
+/// for what that one may have sent before it bootstraps.
 const ROUNDS: usize = 80;
 
 impl Reached {

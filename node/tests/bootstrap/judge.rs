@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use opensecureconf_node::cluster::{FenceReason, Membership, Standing};
+use opensecureconf_node::cluster::{FenceReason, LocalStatus, Membership};
 
 use crate::{air::Delivery, world::World};
 
@@ -11,24 +11,24 @@ impl World {
     pub(crate) fn check(&mut self) {
         for (index, node) in self.nodes.iter().enumerate() {
             let disk = &node.disk;
-            let founding = disk
+            let cluster_uid = disk
                 .membership
                 .as_ref()
-                .and_then(|membership| membership.founding);
-            self.foundings.extend(founding);
+                .and_then(|membership| membership.cluster_uid);
+            self.cluster_uids.extend(cluster_uid);
             let salts = [&disk.salt, &disk.salt_file].into_iter().flatten();
             self.salts
                 .extend(salts.map(|salt| salt.fingerprint().to_string()));
             let made = self.beginning.mounted.is_none() && disk.salt.is_some();
-            if made && founding.is_none() {
-                self.wrong = Some(format!("node {index} has a salt and no founding"));
+            if made && cluster_uid.is_none() {
+                self.wrong = Some(format!("node {index} has a salt and no cluster uid"));
             }
         }
         if self.salts.len() > 1 {
             self.wrong = Some("two salts are used".to_owned());
         }
-        if self.foundings.len() > 1 {
-            self.wrong = Some("two foundings were told".to_owned());
+        if self.cluster_uids.len() > 1 {
+            self.wrong = Some("two cluster uids are known".to_owned());
         }
     }
 
@@ -71,17 +71,17 @@ impl World {
 
     /// Whether all that is left belongs to a node that lost its name to a namesake, and its disk must be restored by hand.
     pub(crate) fn is_beyond_help(&self) -> bool {
-        let standing = |membership: &Membership| membership.standing;
+        let status = |membership: &Membership| membership.status;
         let mut left = self
             .nodes
             .iter()
-            .filter(|node| node.disk.is_founded())
+            .filter(|node| node.disk.is_bootstrapped())
             .peekable();
         self.beginning.has_namesakes()
             && left.peek().is_some()
             && left.all(|node| {
-                let standing = node.disk.membership.as_ref().map(standing);
-                matches!(standing, Some(Standing::Fenced(FenceReason::Superseded)))
+                let status = node.disk.membership.as_ref().map(status);
+                matches!(status, Some(LocalStatus::Fenced(FenceReason::Superseded)))
             })
     }
 

@@ -11,7 +11,7 @@ use crate::{action::Action, air::Delivery, owner::AdminStrategy, world::World};
 pub(crate) struct InitialState {
     /// The nodes' names.
     pub(crate) names: &'static [&'static str],
-    /// The salt that is mounted at every node; without one, whoever founds makes it.
+    /// The salt that is mounted at every node; without one, the node that bootstraps makes it.
     pub(crate) mounted: Option<Salt>,
     /// Whether the first node brings rows of its own.
     pub(crate) rows: bool,
@@ -54,8 +54,8 @@ impl InitialState {
         World::new(self.clone())
     }
 
-    /// All have met, and the first one was told to found.
-    pub(crate) fn founded(&self) -> World {
+    /// All have met, and the first one was instructed to bootstrap.
+    pub(crate) fn bootstrapped(&self) -> World {
         let mut world = self.blank();
         for node in 1..self.names.len() {
             world.must(Action::Asks(0, node, Delivery::Arrives));
@@ -69,7 +69,7 @@ impl InitialState {
 
     /// The second node has one page of the first one's snapshot.
     pub(crate) fn joining(&self) -> World {
-        let mut world = self.founded();
+        let mut world = self.bootstrapped();
         world.must(Action::TimePasses);
         world.must(Action::Asks(1, 0, Delivery::Arrives));
         world.must(Action::Asks(1, 0, Delivery::Arrives));
@@ -78,7 +78,7 @@ impl InitialState {
 
     /// All are ready.
     pub(crate) fn grown(&self) -> World {
-        let mut world = self.founded();
+        let mut world = self.bootstrapped();
         for _ in 0..20 {
             if !world.is_well() {
                 world.goes_on(false);

@@ -1,4 +1,4 @@
-//! A cluster without an operator: `bootstrap` founds it, a restored backup joins or founds anew, `adopt` renames.
+//! A cluster without an operator: `bootstrap` begins it, a restored backup joins or begins a new one, `adopt` renames.
 
 use std::{net::TcpListener, path::Path, process::Output, time::Duration};
 
@@ -108,7 +108,7 @@ async fn get(client: &Client, url: &str, key: &str) -> StatusCode {
 }
 
 #[tokio::test]
-async fn a_node_serves_nothing_before_somebody_told_it_to_found() {
+async fn a_node_serves_nothing_before_it_is_bootstrapped_or_has_joined() {
     let lonely = Lonely::new();
     let node = lonely.start();
     let client = client();
@@ -165,7 +165,7 @@ async fn a_listed_node_with_another_cluster_key_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn a_salt_that_is_mounted_late_is_there_for_the_founding() {
+async fn a_salt_that_is_mounted_late_is_there_for_the_bootstrap() {
     let lonely = Lonely::new();
     let mounted = lonely.folder.path().join("mounted-salt");
     let more = [

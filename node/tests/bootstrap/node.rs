@@ -68,7 +68,7 @@ impl Node {
         let setup = Setup {
             clustered: true,
             name: MemberName::new(birth.name),
-            boot: ProcessEpoch::from_random(scatter(birth.number, 1)),
+            process_epoch: ProcessEpoch::from_random(scatter(birth.number, 1)),
             cluster: String::new(),
             mode: Mode::Replica,
             release: String::new(),
@@ -100,8 +100,8 @@ impl Node {
         self.life.is_some()
     }
 
-    pub(crate) fn boot(&self) -> Option<ProcessEpoch> {
-        self.life.as_ref().map(|life| life.setup.boot)
+    pub(crate) fn process_epoch(&self) -> Option<ProcessEpoch> {
+        self.life.as_ref().map(|life| life.setup.process_epoch)
     }
 
     /// Lives through one thing: a step, the commit, and only then what follows from it.

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Message {
     /// Who asked, in which life, and whom.
     pub(crate) asker: usize,
-    pub(crate) boot: ProcessEpoch,
+    pub(crate) process_epoch: ProcessEpoch,
     pub(crate) asked: usize,
     pub(crate) exchange: ExchangeId,
     pub(crate) content: Rc<Content>,
@@ -122,7 +122,9 @@ impl World {
 
     /// Ends an exchange, if somebody still waits.
     fn answer(&mut self, message: &Message, answer: Option<Envelope<Answer>>) {
-        if self.nodes[message.asker].boot() == Some(message.boot) && message.until.is_some() {
+        if self.nodes[message.asker].process_epoch() == Some(message.process_epoch)
+            && message.until.is_some()
+        {
             let answered = Event::Answered {
                 from: Self::address(message.asked),
                 exchange: message.exchange,

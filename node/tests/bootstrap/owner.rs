@@ -26,7 +26,7 @@ pub(crate) enum AdminStrategy {
 /// An owner. The mark survives it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Owner {
-    /// Which node it means to found at, from a look at that node some time ago.
+    /// At which node it means to bootstrap the cluster, from a look at that node some time ago.
     pub(crate) memory: Option<Incarnation>,
     pub(crate) mark: Option<Incarnation>,
 }
@@ -44,7 +44,7 @@ impl World {
             let node = &self.nodes[node];
             NodeDetails {
                 incarnation: node.disk.incarnation.to_string(),
-                cluster_uid: node.disk.is_founded().then(String::new),
+                cluster_uid: node.disk.is_bootstrapped().then(String::new),
                 salt_fingerprint: node
                     .disk
                     .salt
@@ -83,7 +83,7 @@ impl World {
         self.owner.mark = self.owner.memory;
     }
 
-    /// What the owner tells nodes to found, if anything.
+    /// The order to bootstrap that the owner gives nodes, if any.
     pub(crate) fn order(&self) -> Option<Incarnation> {
         let Owner { memory, mark } = self.owner;
         let needs_memory = self.beginning.discipline == AdminStrategy::Only;
@@ -91,13 +91,13 @@ impl World {
     }
 
     /// One round of an owner whom nothing hinders. Where the marked node is lost, and everybody answers and belongs to
-    /// nothing, a person allows a new founding.
+    /// nothing, a person allows a new bootstrap.
     pub(crate) fn owner_goes_on(&mut self) {
         let everybody = |_| true;
         let mut step = self.decided(self.owner.mark, everybody);
         if let BootstrapStep::Lost { .. } = step {
             self.owner = Owner::default();
-            self.foundings.clear();
+            self.cluster_uids.clear();
             self.salts.clear();
             step = self.decided(None, everybody);
         }
@@ -118,7 +118,7 @@ impl World {
         };
         for node in self.all() {
             if self.nodes[node].disk.incarnation == order {
-                self.told_to_found(node, order, false);
+                self.told_to_bootstrap(node, order, false);
             }
         }
     }
