@@ -76,7 +76,8 @@ impl Engine {
                 Err(AdminRefusal::AlreadyMember { cluster_uid })
             });
         }
-        // A lost node that bootstrapped a cluster may have sent a snapshot that is still on its way: the node that takes it brings that cluster back.
+        // A lost node of a cluster may have sent a snapshot that is still on its way: the node that takes it brings that cluster
+        // back.
         let timeout = if self.setup.rules.hold(Rule::BootstrapWaitsForLostNodes) {
             Exchange::Snapshot.timeout()
         } else {
