@@ -1,6 +1,6 @@
 //! What a node says of itself and its cluster: the answer of `GET /cluster/status`. Members stand in this order in the JSON.
 //!
-//! Whoever reads it may be of another release than the node: what is not known is passed over, and what came later may be missing.
+//! Its reader may be of another release than the node: what is not known is passed over, and what came later may be missing.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::{MemberState, Mode};
 
 /// How a node says that it takes creates and updates.
 pub const WRITES_ACCEPTED: &str = "accepted";
-/// How it says that it takes none yet, because it serves nobody.
+/// How it says that it takes none yet, because it serves no client.
 pub const WRITES_NOT_READY: &str = "refused: not ready";
 
 /// The whole answer. Its first five members are the original's; outside a cluster all but the first are null.
@@ -25,12 +25,12 @@ pub struct NodeStatus {
     pub total_nodes: Option<usize>,
     /// How many of them are healthy.
     pub healthy_nodes: Option<usize>,
-    /// What it adds for whoever runs it, with `details=true`.
+    /// What it adds for the cluster admin, with `details=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<NodeDetails>,
 }
 
-/// What a node tells whoever runs it.
+/// What a node reports to the cluster admin.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeDetails {
     /// Its release.
@@ -53,7 +53,7 @@ pub struct NodeDetails {
     pub salt_fingerprint: Option<String>,
     /// How many entries it has.
     pub entries: u64,
-    /// What it holds of rows that are old enough to be compared; `None` where nobody compares.
+    /// What it holds of rows that are old enough to be compared; `None` where nodes do not compare.
     pub digest: Option<RowsDigest>,
     /// Whether it takes writes: [`WRITES_ACCEPTED`], or `refused: ` and why.
     pub writes: Option<String>,
@@ -65,10 +65,10 @@ pub struct NodeDetails {
     /// Listed nodes that do not answer.
     #[serde(default)]
     pub unreachable_nodes: Vec<UnreachableNode>,
-    /// The version of its database's schema; `None` from a release that does not tell it.
+    /// The version of its database's schema; `None` from a release that does not report it.
     #[serde(default)]
     pub schema: Option<i64>,
-    /// What proves which API keys it accepts; `None` where it requires none, or is of a release that does not tell it.
+    /// What proves which API keys it accepts; `None` where it requires none, or is of a release that does not report it.
     #[serde(default)]
     pub api_keys: Option<Vec<String>>,
     /// Whether other nodes must sign what they send.
@@ -159,7 +159,7 @@ impl PeerProof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FenceReason {
-    /// Somebody removed it.
+    /// It was removed.
     Removed,
     /// A later life of its name was admitted.
     Superseded,

@@ -99,7 +99,7 @@ async fn with_plaintext<T: Send + 'static>(
     work(node, move || act(&key, &value.to_storage())).await
 }
 
-/// A value that opens for another entry than the one it stands at: told, and passed over.
+/// A value that opens for another entry than the one it stands at: logged, and passed over.
 pub(super) fn tell_misplaced(node: &NodeState, (environment, key): Names<'_>) {
     node.metrics.store.misplaced();
     tracing::error!(key, environment, "value_misplaced");

@@ -101,7 +101,7 @@ pub struct NodeState {
     pub clustered: bool,
     /// Wall-clock time.
     pub clock: WallClock,
-    /// Set when the node was told to stop.
+    /// Set when the node got the signal to stop.
     pub draining: AtomicBool,
     pub(super) user_key_tries: UserKeyTries,
     pub(super) access_key_tries: AccessKeyTries,
@@ -226,7 +226,7 @@ impl NodeState {
         self.opener.get().map(|opener| &opener.salt)
     }
 
-    /// Wipes data keys that nobody used for a while.
+    /// Wipes data keys that were not used for a while.
     pub(crate) fn wipe_expired_keys(&self) {
         if let Some(opener) = self.opener.get() {
             opener.keys.wipe_expired();

@@ -153,7 +153,7 @@ impl Pool {
         reservation.take(bytes).then_some(reservation)
     }
 
-    /// Counts a refusal, and is what the caller is told.
+    /// Counts a refusal, and is what the caller gets.
     pub fn refuse(&self) -> NoRoom {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
         NoRoom {
@@ -199,7 +199,7 @@ impl Reservation {
         }
     }
 
-    /// Reserves more where there is room now, and tells whether there was. That there is none is not counted: the caller
+    /// Reserves more where there is room now, and returns whether there was. That there is none is not counted: the caller
     /// manages with what it has.
     pub fn grow_now(&mut self, bytes: usize) -> bool {
         self.take(bytes)

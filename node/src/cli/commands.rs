@@ -105,7 +105,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
     writeln!(out, "tombstones  {tombstones}")?;
     writeln!(
         out,
-        "sealed      {sealed} (by the right seal? only their user keys tell)"
+        "sealed      {sealed} (by the right seal? only their user keys show that)"
     )?;
     writeln!(out, "set aside   {set_aside}")?;
     if damage.is_empty() {
@@ -302,7 +302,7 @@ fn database(config: &Config) -> anyhow::Result<&Path> {
 
 /// A database that is there; SQLite's own words for one that is not name no option.
 pub(super) fn existing<'a>(path: &'a Path, option: &str) -> anyhow::Result<&'a Path> {
-    // What cannot be looked at is told better by whoever opens it.
+    // What cannot be looked at is reported better by the code that opens it.
     let absent = matches!(path.try_exists(), Ok(false));
     ensure!(
         !absent,

@@ -68,7 +68,7 @@ pub fn run() -> ExitCode {
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    // Where standard error is gone there is nobody to tell.
+    // Where standard error is gone the error cannot be reported.
     let _ = writeln!(io::stderr(), "osc-node: {error}");
     ExitCode::from(code)
 }

@@ -171,7 +171,7 @@ fn salt_command() -> Command {
         )
         .subcommand(
             Command::new("compare")
-                .about("Tell whether a file holds the node's salt; exit code 1 where it does not")
+                .about("Report whether a file holds the node's salt; exit code 1 where it does not")
                 .after_help(order_help("salt compare /tmp/salt"))
                 .arg(file("file").help("The salt file")),
         )
@@ -245,6 +245,6 @@ fn import_command() -> Command {
             Arg::new("dry-run")
                 .long("dry-run")
                 .action(ArgAction::SetTrue)
-                .help("Only tell what would be written and what would be left out"),
+                .help("Only report what would be written and what would be left out"),
         )
 }

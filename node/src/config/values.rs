@@ -29,7 +29,7 @@ impl Values<'_> {
         self.layers.get(name).map(str::trim).map(str::to_owned)
     }
 
-    /// Settings that need another one which is off, and names that are none: somebody may believe that they protect him.
+    /// Settings that need another one which is off, and names that are none: an operator may believe that they protect the node.
     pub(super) fn ineffective(&mut self) -> Vec<String> {
         let unknown = self.layers.unknown().map(|name| {
             format!(

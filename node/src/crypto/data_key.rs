@@ -34,7 +34,7 @@ pub struct DataKey {
     seals: Hmac<Sha256>,
 }
 
-/// A token is damaged, no token, or sealed under another key: Fernet does not tell which.
+/// A token is damaged, no token, or sealed under another key: Fernet does not say which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key does not open the token")]
 pub struct NotOpened;
@@ -147,7 +147,7 @@ impl DataKey {
         })
     }
 
-    /// Whether the key opens the token, without opening it: the HMAC alone tells.
+    /// Whether the key opens the token, without opening it: the HMAC alone shows that.
     pub fn opens(&self, token: &str) -> bool {
         let Some(bytes) = decode(token) else {
             return false;

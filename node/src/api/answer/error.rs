@@ -160,7 +160,7 @@ pub(in crate::api) enum ApiError {
     OutcomeUnknown,
     /// The database of the store does not answer.
     DatabaseAway(ReadError),
-    /// What the caller's key opened is no JSON. Only the caller is told which entry it is, and he knows its name.
+    /// What the caller's key opened is no JSON. Only the caller learns which entry it is, and the caller knows its name.
     Unreadable {
         key: String,
         environment: Option<String>,
@@ -390,7 +390,7 @@ impl ApiError {
         body
     }
 
-    /// What only the log may tell; `None` where the answer says it all.
+    /// What only the log may say; `None` where the answer says it all.
     pub(in crate::api) fn cause(&self) -> Option<String> {
         match self {
             Self::Internal(error) => {

@@ -38,7 +38,7 @@ pub(in crate::api) async fn await_version(
     }
 }
 
-/// A tombstone that everybody knew of and that is forgotten since: nothing is missing.
+/// A tombstone that every node knew of and that is forgotten since: nothing is missing.
 fn was_purged(node: &NodeState, wanted: Version) -> bool {
     wanted.clock <= node.store.view().purged_clock
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// Asks for an acknowledgement level.
 const LEVEL: HeaderName = HeaderName::from_static("x-osc-ack");
-/// Tells how many nodes hold a write, of how many: `2/3`.
+/// Says how many nodes hold a write, of how many: `2/3`.
 const ACKNOWLEDGED: HeaderName = HeaderName::from_static("x-osc-acked");
 
 /// The terms that a request names.
@@ -80,7 +80,7 @@ impl WriteTerms {
     }
 }
 
-/// Tells how many nodes hold a write, where there is more than one.
+/// Says how many nodes hold a write, where there is more than one.
 #[derive(Debug)]
 pub(in crate::api) struct Acked(Written);
 

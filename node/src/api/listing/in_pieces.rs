@@ -89,7 +89,7 @@ impl ListInPieces {
             None => Ok(()),
             Some(rest) => send(reading, rest)
                 .await
-                // The answer has begun: nobody else tells.
+                // The answer has begun: only the log can say it.
                 .inspect_err(|error| tracing::error!(error = %error, "list_aborted")),
         }
     }

@@ -194,7 +194,7 @@ pub(in crate::api) struct ConflictResponse {
 /// Which node is meant.
 #[derive(Debug, ToSchema)]
 pub(in crate::api) struct BootstrapBody {
-    /// The node's incarnation, as `/cluster/status?details=true` tells it.
+    /// The node's incarnation, as `/cluster/status?details=true` shows it.
     #[schema(example = "3f1d2c5b7a904e21")]
     incarnation: String,
 }

@@ -143,12 +143,12 @@ pub(in crate::api) struct StatusQuery {
     details: Option<bool>,
 }
 
-/// The key of whoever runs the cluster, where it makes an answer longer.
+/// The cluster admin's key, where it makes an answer longer.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes headers")]
 pub(in crate::api) struct OptionalOwnerHeaders {
-    /// Shows also what tells of user keys: `osc_key_*` and `osc_auth_throttled_total`.
+    /// Shows also what concerns user keys: `osc_key_*` and `osc_auth_throttled_total`.
     #[param(rename = "X-Cluster-Key")]
     cluster_key: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What a node tells of itself and its cluster.
+//! What a node reports of itself and its cluster.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ fn details(node: &NodeState, view: &View) -> NodeDetails {
     }
 }
 
-/// What proves to an operator which API keys are accepted; nothing where none is required, or nobody could tell.
+/// What proves to an operator which API keys are accepted; nothing where none is required, or no operator could check it.
 fn api_keys(node: &NodeState) -> Option<Vec<String>> {
     let (accepted, cluster_keys) = (node.api_keys.as_ref()?, node.cluster_keys.as_ref()?);
     Some(accepted.key_proofs(cluster_keys))

@@ -1,4 +1,4 @@
-//! What nodes of one cluster tell each other: one route, one message, one answer.
+//! What nodes of one cluster exchange: one route, one message, one answer.
 
 use std::net::Ipv4Addr;
 

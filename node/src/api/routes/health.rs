@@ -118,7 +118,7 @@ impl Default for Pulse {
 /// How long the database may take until it counts as not readable.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Brings up to date what [`vital_signs`] tells.
+/// Brings up to date what [`vital_signs`] reports.
 pub async fn take_pulse(node: &NodeState) {
     let looked = tokio::time::timeout(TIMEOUT, node.entries.store().probe()).await;
     let readable = match looked {

@@ -144,7 +144,7 @@ fn incarnation(text: &str, at: &[&str]) -> Result<Incarnation, ApiError> {
     text.parse().map_err(|_| {
         ApiError::Invalid(vec![Problem::no_choice(
             at,
-            "an incarnation: 16 hexadecimal digits, as /cluster/status?details=true tells it",
+            "an incarnation: 16 hexadecimal digits, as /cluster/status?details=true shows it",
         )])
     })
 }

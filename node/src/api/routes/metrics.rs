@@ -1,4 +1,4 @@
-//! `GET /metrics`: names of entries are never in it. What tells of keys is shown only to whoever runs the node.
+//! `GET /metrics`: names of entries are never in it. What concerns keys is shown only to the cluster admin.
 
 use axum::{
     RequestPartsExt,
@@ -47,7 +47,7 @@ pub(in crate::api) async fn metrics(
     page(&node, reader).await
 }
 
-/// The same on a port of its own, which only whoever runs the node is meant to reach.
+/// The same on a port of its own, which only the cluster admin is meant to reach.
 pub(in crate::api) async fn on_its_own_port(
     State(node): State<Node>,
 ) -> Result<Response, ApiError> {

@@ -45,7 +45,7 @@ pub(in crate::api) async fn values(
     if !node.entries.is_of(request.cluster_uid) {
         return Ok(Json(ValueAnswer::Refused(ValueRefusal::OtherCluster)).into_response());
     }
-    // Nobody reads a later answer.
+    // The asking node does not read a later answer.
     let timeout = Duration::from_millis(request.timeout_ms);
     let mut room = None;
     let session = node.entries.of(request.principal);
@@ -61,7 +61,7 @@ pub(in crate::api) async fn values(
     Ok(response)
 }
 
-/// Reserves so many bytes for the values of one answer, and tells whether there is room. Waits only for its first room: who
+/// Reserves so many bytes for the values of one answer, and returns whether there is room. Waits only for its first room: who
 /// waits holds nothing that another one waits for.
 async fn has_room(
     node: &NodeState,

@@ -98,7 +98,7 @@ pub(crate) async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
     Ok(std::iter::once(asked).chain(others).collect())
 }
 
-/// Removes a member of the roster by its name. `incarnation` tells apart those of one name.
+/// Removes a member of the roster by its name. `incarnation` distinguishes those of one name.
 ///
 /// # Errors
 /// Where there is no such member, there are several, or the node refuses: it has not left, and is not removed by force.

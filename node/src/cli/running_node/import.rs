@@ -37,7 +37,7 @@ impl Imported {
     }
 }
 
-/// Brings the entries of the database at `from` into the running node with this configuration. Tells its progress.
+/// Brings the entries of the database at `from` into the running node with this configuration. Reports its progress.
 ///
 /// # Errors
 /// Where the database cannot be read, was written with another salt, or the node refuses. What was written so far stands,
@@ -106,7 +106,7 @@ pub(crate) async fn import(
                 }
             }
         }
-        // Where nobody looks, the import goes on.
+        // Where nothing reads the progress, the import goes on.
         let _ = writeln!(progress, "{done} of {total} entries");
     }
 }

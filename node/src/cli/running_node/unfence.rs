@@ -1,4 +1,4 @@
-//! `osc-node unfence`: lets a node go on that nobody could give a snapshot.
+//! `osc-node unfence`: lets a node go on that no other node could give a snapshot.
 
 use std::time::Duration;
 

@@ -153,7 +153,7 @@ impl OpenAnswers {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// Ends the connections of overdue answers; tells how many answers those are.
+    /// Ends the connections of overdue answers; returns how many answers those are.
     pub(super) fn end_overdue(&self, timeouts: &Timeouts) -> usize {
         let mut ended = 0;
         for shard in self.shards() {

@@ -120,7 +120,7 @@ impl Answers {
         self.large.reserve_now(address, bytes)
     }
 
-    /// What an answer is told that became larger than was reserved for it.
+    /// What an answer gets that became larger than was reserved for it.
     pub(in crate::api) fn no_room(&self) -> NoRoom {
         self.large.refuse()
     }
