@@ -96,7 +96,7 @@ pub(super) struct Contact {
     pub(super) answered: Option<Answered>,
 }
 
-/// What an answer told.
+/// What an answer said.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answered {
     /// When it was asked for.
@@ -107,7 +107,7 @@ pub(super) struct Answered {
     pub(super) head: Seq,
     /// Whether it gives snapshots.
     pub(super) source: bool,
-    /// Whether nobody has to wait for what it holds.
+    /// Whether no node has to wait for what it holds.
     pub(super) yields: bool,
 }
 
@@ -132,12 +132,12 @@ impl Contact {
 pub(super) struct PeerTable {
     pub(super) routes: BTreeMap<Address, Route>,
     pub(super) known: BTreeMap<Incarnation, Contact>,
-    /// Whether a list was told, be it an empty one: before, nobody knows whom to hear.
+    /// Whether a list was given, be it an empty one: before, this node does not know which nodes to hear.
     has_list: bool,
 }
 
 impl PeerTable {
-    /// Takes a new list of addresses. Vanishing from it removes nobody: a member that was reached stays a route.
+    /// Takes a new list of addresses. Vanishing from it removes no member: a member that was reached stays a route.
     pub(super) fn list(&mut self, addresses: &[Address]) {
         self.has_list = true;
         for route in self.routes.values_mut() {
@@ -219,7 +219,7 @@ impl PeerTable {
             contact.offset_micros = offset_micros;
         }
         if reborn {
-            // Nobody is there any more who could answer what its earlier process was asked. Where a forged greeting says so,
+            // No process is there any more that could answer what the earlier one was asked. Where a forged greeting says so,
             // an answer that is under way still counts.
             let is_over = |route: &Route| {
                 let waited = route.sent_at.map(|sent| now.saturating_sub(sent));
@@ -338,7 +338,7 @@ impl PeerTable {
         self.has_list && listed.all(|route| route.tried)
     }
 
-    /// How many addresses are listed where nobody ever answered.
+    /// How many addresses are listed where no node ever answered.
     pub(super) fn unknown(&self) -> usize {
         let nobody = |route: &&Route| route.listed && !route.is_me && route.who.is_none();
         self.routes.values().filter(nobody).count()

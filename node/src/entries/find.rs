@@ -65,7 +65,7 @@ impl Session<'_> {
             let Some(known) = row.as_deref().filter(|row| is_elsewhere(row)) else {
                 return Ok(Found::Row(row));
             };
-            // Only a directory tells who else may have it.
+            // Only a directory knows which other node may have it.
             let Some(federation) = &self.federation else {
                 return Ok(Found::Lost(known.version));
             };
@@ -82,7 +82,7 @@ impl Session<'_> {
                 break;
             };
             if found.version < known.version {
-                // It went back behind what it had told, and will find out.
+                // It went back behind what it had reported, and will find out.
                 break;
             }
             if found.is_tombstone() {
@@ -127,7 +127,7 @@ impl Session<'_> {
         Err(Error::NotFound(identity.clone()))
     }
 
-    /// Refuses a name that is taken; tells what may be created over where it is not.
+    /// Refuses a name that is taken; returns what may be created over where it is not.
     pub(crate) async fn free_name(&self, identity: &Identity) -> Result<Expected, Error> {
         let row = self.store.find(identity).await?;
         let Some(row) = row.filter(|row| !row.is_tombstone()) else {
@@ -144,7 +144,7 @@ impl Session<'_> {
                 ValueLocation::Unclear { names } => {
                     return Err(Error::MissingNodes { nodes: names });
                 }
-                // A disk that lost a value does not lock its name. Where the owner does not tell, the directory's word stands.
+                // A disk that lost a value does not lock its name. Where the home node does not say, the directory's word stands.
                 ValueLocation::At(_) => {
                     if let Ok(Found::Lost(version)) = self.find(identity, Partial::Deny).await {
                         return Ok(Expected::Lost(version));
@@ -158,14 +158,14 @@ impl Session<'_> {
 }
 
 impl Entries {
-    /// Waits a little until this node's directory has a version that another node told of.
+    /// Waits a little until this node's directory has a version that another node reported.
     async fn catch_up(&self, identity: &Identity, version: Version) -> Result<(), Error> {
         let waited = tokio::time::timeout(CATCH_UP, self.store.wait_for(identity, version)).await;
-        // Where it is still behind, the next look tells.
+        // Where it is still behind, the next look shows it.
         waited.map_or(Ok(()), |waited| Ok(waited?))
     }
 
-    /// Makes sure that an entry which this node does not know does not exist; tells whether it had to wait for that, so
+    /// Makes sure that an entry which this node does not know does not exist; returns whether it had to wait for that, so
     /// that it must be looked for again.
     async fn make_current(&self, identity: &Identity, partial: Partial) -> Result<bool, Error> {
         let Some(federation) = &self.federation else {

@@ -55,12 +55,12 @@ impl Entries {
         }
     }
 
-    /// The same, for whoever makes a request.
+    /// The same, for the principal of a request.
     pub(crate) fn of(&self, principal: Principal) -> Session<'_> {
         Session::new(self, principal)
     }
 
-    /// The store itself: what is in it whoever asks.
+    /// The store itself: what is in it for any principal.
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }

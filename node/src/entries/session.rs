@@ -1,4 +1,4 @@
-//! Entries as one principal reads and writes them: nobody does without one.
+//! Entries as one principal reads and writes them: no request does without one.
 
 use std::ops::Deref;
 

@@ -62,20 +62,20 @@ pub struct Metrics {
 /// Who reads the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// Whoever reaches the port of the API.
+    /// Any client that reaches the port of the API.
     Anybody,
-    /// Whoever runs the node: shows the cluster key, or reaches a port that is made for it.
+    /// The cluster admin: shows the cluster key, or reaches a port that is made for it.
     Operator,
 }
 
 impl Reader {
-    /// Counts and times of derivations, cache and throttling would tell a guesser which keys are in use.
+    /// Counts and times of derivations, cache and throttling would show a guesser which keys are in use.
     fn may_see(self, name: &str) -> bool {
         self == Self::Operator || !(name.starts_with(KEYS) || name == THROTTLED)
     }
 }
 
-/// What is only known when somebody asks.
+/// What is only known when it is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Readings<'a> {
     /// Live entries.

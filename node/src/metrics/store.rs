@@ -94,7 +94,7 @@ impl StoreMetrics {
         })
     }
 
-    /// Metrics that nobody scrapes.
+    /// Metrics that are not scraped.
     pub fn unregistered() -> Result<Self, prometheus::Error> {
         Self::new(&Registry::new())
     }

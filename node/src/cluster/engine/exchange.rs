@@ -181,7 +181,7 @@ impl Engine {
             .filter(|_| self.peers.is_own_address(from, hello.incarnation))
             .map(|began| (began, refused));
         if let Err(refusal) = self.meet(tables, now, &hello, Some(from), asked, out)? {
-            // Each may have removed the other: only together do the removals tell which one stands.
+            // Each may have removed the other: only together do the removals show which one stands.
             if let Answer::Refused(Refusal::Removed(roster)) | Answer::Roster(roster) = &body
                 && hello.cluster_uid == self.membership.cluster_uid
             {

@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Whether a node may be asked where it says that it is: where the list leads, or where a member is. Others call by
-    /// themselves; whoever has the cluster key could send this node anywhere.
+    /// themselves; an attacker with the cluster key could send this node anywhere.
     fn may_be_asked(&self, hello: &PeerInfo, address: &Address) -> bool {
         let is_member = self
             .states
@@ -183,7 +183,7 @@ impl Engine {
             || !self.setup.rules.hold(Rule::StrangersAreNotDialled)
     }
 
-    /// Whether a greeting was made after this node began its life in this process. An older one may be late, and tell less
+    /// Whether a greeting was made after this node began its life in this process. An older one may be late, and say less
     /// of its node than this one's cursors know: they may come from a snapshot.
     pub(super) fn is_fresh(&self, hello: &PeerInfo) -> bool {
         hello.heard.is_some_and(|(process_epoch, turn)| {
@@ -260,7 +260,7 @@ impl Engine {
                 || (is_earlier && admitted == from.incarnation)
                 || !self.setup.rules.hold(Rule::StrangersAdmitNobody)
         });
-        // Who was admitted by somebody whom this node knows is a member, though it is news here.
+        // A node that was admitted by one that this node knows is a member, though it is news here.
         let is_member = vouches || believed.entry(from.incarnation).is_some();
         if !self.may_move_to(now, from, believed.latest(), is_member, out)
             || !self.roster.merge(&believed)
@@ -280,7 +280,7 @@ impl Engine {
         }
     }
 
-    /// Notes why a node and this one do not talk, and tells of it once.
+    /// Notes why a node and this one do not talk, and logs it once.
     pub(super) fn mismatch(
         &mut self,
         address: &Address,
@@ -307,9 +307,9 @@ impl Engine {
     }
 }
 
-/// What a node tells of its database.
+/// What a node reports of its database.
 struct Told {
-    /// How far it holds the feed of whoever it tells.
+    /// How far it holds the feed of the node that it greets.
     received: Option<Seq>,
     /// Its last change.
     head: Seq,

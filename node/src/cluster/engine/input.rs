@@ -1,4 +1,4 @@
-//! What an engine is told, and what it asks for.
+//! What enters an engine, and what it asks for.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub enum Input {
         /// The answer.
         answer: Option<Box<Envelope<Answer>>>,
     },
-    /// Whoever owns the cluster orders something.
+    /// The cluster admin orders something.
     Order {
         /// What.
         order: AdminOrder,
@@ -93,7 +93,7 @@ pub enum AdminOrder {
     Leave,
     /// Go on with what this node has: it is fenced or suspended, and no other node could give it a snapshot.
     Unfence {
-        /// Whether only to tell whether it would.
+        /// Whether only to answer whether it would.
         dry_run: bool,
     },
     /// Remove a member.
@@ -169,7 +169,7 @@ pub enum AdminRefusal {
         "there is no salt, and this node may not make one (OSC_BOOTSTRAP=never); mount the cluster's salt"
     )]
     NoSalt,
-    /// Nobody else holds what this node holds.
+    /// No other node holds what this node holds.
     #[error("no other member is ready to hold what this node holds; a last member does not leave")]
     LastMember,
     /// Its values are nowhere else.
@@ -181,7 +181,7 @@ pub enum AdminRefusal {
     /// It is no member in good standing.
     #[error("this node is no ready member; ask another")]
     NoMember,
-    /// Nobody of that name is known.
+    /// No node of that name is known.
     #[error("the roster knows no member '{name}'")]
     Unknown {
         /// The name.
@@ -255,7 +255,7 @@ pub enum Output {
         /// How long to wait.
         timeout: Duration,
     },
-    /// Look through the rows as they are committed, without holding up whoever writes, and come back with
+    /// Look through the rows as they are committed, without holding up writers, and come back with
     /// [`Input::Scanned`] whatever happens.
     Scan(Scan),
     /// The salt is known from now on: write its file, and open values with it.
@@ -273,7 +273,7 @@ impl Output {
     }
 }
 
-/// What the log tells.
+/// What is logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// This node bootstrapped the cluster.
@@ -306,7 +306,7 @@ pub enum Event {
         /// Who.
         name: MemberName,
     },
-    /// It would have to take a new snapshot, and nobody could give one.
+    /// It would have to take a new snapshot, and no node could give one.
     WaitsForOwner(FenceReason),
     /// Its owner lets it go on with what it has.
     Unfenced,

@@ -110,7 +110,7 @@ impl Engine {
                     (*incarnation, address.clone(), hello.name.clone(), admits)
                 })
             });
-        // One of an earlier release admits nobody: whoever joins it has to be believed that it belongs.
+        // One of an earlier release admits no node: a node that joins it has to be believed that it belongs.
         let Some((source, address, name, admits)) = sources.max_by_key(|(_, _, _, admits)| *admits)
         else {
             return Ok(());
@@ -224,7 +224,7 @@ impl Engine {
         })
     }
 
-    /// Admits a node that holds all of a snapshot but its last page: from now on purges wait for it. Tells whether it belongs
+    /// Admits a node that holds all of a snapshot but its last page: from now on purges wait for it. Returns whether it belongs
     /// under that incarnation.
     fn admit<T: Tables>(
         &mut self,

@@ -37,7 +37,7 @@ impl Readiness {
         *self = Self::new(false);
     }
 
-    /// From now on others can call this node: before, they could not tell it what they wrote, and did not wait for it.
+    /// From now on others can call this node: before, they could not send it what they wrote, and did not wait for it.
     pub(super) fn found_itself(&mut self, now: Now) {
         self.told.clear();
         self.since = Some(now.elapsed);
@@ -53,7 +53,7 @@ impl Engine {
         self.readiness.ready && self.is_member()
     }
 
-    /// Follows an engine of this process whose transaction failed. What others said is as true as before. Whoever was ready
+    /// Follows an engine of this process whose transaction failed. What others said is as true as before. A node that was ready
     /// when it last committed is ready still: a transaction that failed took nothing away that it held, and a disk that
     /// stays full must not end reads. What the failed transaction made of it does not count: it is not durable.
     pub fn follow(&mut self, failed: &mut Self, was_ready: bool) {
@@ -180,7 +180,7 @@ impl Engine {
             && self.counting().next().is_some()
     }
 
-    /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is nobody.
+    /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is no such node.
     fn strangers(&self) -> String {
         let mut apart = BTreeMap::<_, Vec<_>>::new();
         for (address, route) in &self.peers.routes {
@@ -221,7 +221,7 @@ impl Engine {
             if !self.readiness.told.contains(member) {
                 return Some(format!("it has not heard yet what '{name}' holds"));
             }
-            // The last head that was told, not an earlier one: a row that was written again has left its place behind.
+            // The last head that was reported, not an earlier one: a row that was written again has left its place behind.
             let missing = contact.hello.head.since(self.received_from(&contact.hello));
             (missing > 0)
                 .then(|| format!("it is catching up with '{name}': {missing} changes to go"))

@@ -22,7 +22,7 @@ const REFUSED: Duration = Duration::from_secs(5);
 const ROSTER_PAUSE: Duration = Duration::from_millis(100);
 /// A member that is said to know something against this node is asked this often at most.
 const ASK_PAUSE: Duration = Duration::from_millis(20);
-/// Changes that a node only passes on are collected for so long: whoever made them tells of them at once.
+/// Changes that a node only passes on are collected for so long: the node that made them reports them at once.
 const RELAY_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
@@ -70,7 +70,7 @@ impl Engine {
             return Ok(heartbeat(since(route.sent_at) >= ASK_PAUSE));
         }
         if let Some(refusal) = &route.refusal {
-            // Each may have removed the other, or believe so: only together do the removals tell which one stands.
+            // Each may have removed the other, or believe so: only together do the removals show which one stands.
             let tells = matches!(refusal, Refusal::Removed(_))
                 && self.membership.status == LocalStatus::Member
                 && self.setup.rules.hold(Rule::RemovalsAreJudgedTogether);

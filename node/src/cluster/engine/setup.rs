@@ -1,4 +1,4 @@
-//! What an engine is told once.
+//! What an engine gets once, at its start.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Setup {
 }
 
 impl Setup {
-    /// Deletes can be purged after a week, if everybody knows of them.
+    /// Deletes can be purged after a week, if every member knows of them.
     pub const GRACE: Duration = Duration::from_hours(7 * 24);
 
     pub(super) fn blank_membership(&self) -> Membership {

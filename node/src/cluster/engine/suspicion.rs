@@ -1,6 +1,6 @@
 //! What others say against this node: that it went back, or missed deletes that are purged. A greeting that arrives may be
 //! forged, so it fences nothing: the member is asked, at its own address, and only what it answers twice counts. Until then
-//! this node is suspended: it serves reads, and nobody relies on it.
+//! this node is suspended: it serves reads, and no node relies on it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     domain::{Clock, Incarnation, Timestamp},
 };
 
-/// A suspicion that nobody answers for so long suspends no longer: the member may be down, and a forged greeting in its name
+/// A suspicion that stays unanswered for so long suspends no longer: the member may be down, and a forged greeting in its name
 /// must not stop a cluster. Until it is settled this node gives no snapshots, purges nothing, and feeds only what is younger
 /// than the grace period.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,12 +46,12 @@ pub(super) struct Suspicions {
     open: BTreeMap<Incarnation, Suspicion>,
     /// Until when greetings in a member's name raise none.
     trusted: BTreeMap<Incarnation, Duration>,
-    /// Whether its owner was told that this node waits.
+    /// Whether it was logged that this node waits for the cluster admin.
     told: bool,
 }
 
 impl Engine {
-    /// Whether nobody may rely on this node just now.
+    /// Whether no node may rely on this one just now.
     pub(super) fn is_suspended(&self) -> bool {
         let mut open = self.suspicions.open.values();
         open.any(|suspicion| suspicion.stage != Stage::Unanswered)
@@ -72,19 +72,19 @@ impl Engine {
         !self.suspicions.open.is_empty()
     }
 
-    /// Whether it waits for its owner: it must take a snapshot, and nobody could give one.
+    /// Whether it waits for the cluster admin: it must take a snapshot, and no node could give one.
     pub(super) fn waits_for_owner(&self) -> bool {
         self.why_waiting().is_some()
     }
 
-    /// Why it must take a snapshot that nobody could give.
+    /// Why it must take a snapshot that no node could give.
     pub(super) fn why_waiting(&self) -> Option<FenceReason> {
         let mut open = self.suspicions.open.values();
         open.find(|suspicion| suspicion.stage == Stage::Proven)
             .map(|suspicion| suspicion.reason)
     }
 
-    /// Why nobody relies on this node, for people.
+    /// Why no node relies on this one, for people.
     pub(super) fn why_suspended(&self) -> Option<String> {
         if let Some(reason) = self.why_waiting() {
             let or_unfence = if reason.is_forgivable() {
@@ -194,7 +194,7 @@ impl Engine {
         }));
     }
 
-    /// Takes note of an answer that confirms a suspicion; tells whether it is the second one of that process.
+    /// Takes note of an answer that confirms a suspicion; returns whether it is the second one of that process.
     fn confirm(
         &mut self,
         now: Now,
@@ -297,7 +297,7 @@ impl Engine {
         self.suspicions.told = false;
     }
 
-    /// Whether a purge mark is above the head that its node told when it was asked.
+    /// Whether a purge mark is above the head that its node reported when it was asked.
     fn is_above_head(&self, member: Incarnation, purged: Seq) -> bool {
         let answered = self
             .peers
@@ -328,7 +328,7 @@ impl Engine {
         if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
             return Some(FenceReason::RolledBack);
         }
-        // A mark above the head that this process told when it was asked is damage.
+        // A mark above the head that this process reported when it was asked is damage.
         let is_damage = asked.is_none()
             && rules.hold(Rule::GreetingsAreAskedFor)
             && self
@@ -344,7 +344,7 @@ impl Engine {
         let missed = self.missed_what_it_purged(hello) && !is_damage;
         let missed_before =
             self.missed_any(&hello.inherited) && rules.hold(Rule::PurgeMarksAreInherited);
-        // Nobody waits for one that has left, and it waits for its removal.
+        // No node waits for one that has left, and it waits for its removal.
         ((missed || missed_before) && self.my_state() != Some(State::Left))
             .then_some(FenceReason::BelowPurgeMark)
     }
@@ -368,7 +368,7 @@ impl Engine {
         })
     }
 
-    /// Goes on with what this node has, as its owner orders: nobody could give it a snapshot. What members had purged by
+    /// Goes on with what this node has, as the cluster admin orders: no node could give it a snapshot. What members had purged by
     /// now counts as known.
     pub(super) fn unfence<T: Tables>(
         &mut self,

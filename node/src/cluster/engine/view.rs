@@ -29,11 +29,11 @@ pub struct View {
     pub head: Seq,
     /// The highest clock of a purged tombstone: a version up to it may be gone for good.
     pub purged_clock: Clock,
-    /// What it holds of rows that are old enough to be compared; `None` where nobody compares.
+    /// What it holds of rows that are old enough to be compared; `None` where nodes do not compare.
     pub digest: Option<DigestView>,
-    /// Everybody else: members of the roster, and who else answers.
+    /// All other nodes: members of the roster, and others that answer.
     pub members: Vec<MemberView>,
-    /// Listed nodes whose name nobody knows yet.
+    /// Listed nodes whose name is not known yet.
     pub unknown: usize,
     /// Those of them that can be neither one of `members` nor this node.
     pub unseen: usize,
@@ -71,7 +71,7 @@ pub struct MemberView {
     pub release: String,
     /// The fingerprint of its salt.
     pub salt: Option<String>,
-    /// Whether it keeps the seals of values that it is told to write.
+    /// Whether it keeps the seals of values that another node has it write.
     pub keeps_seals: bool,
     /// Its live entries.
     pub entries: u64,
@@ -83,14 +83,14 @@ pub struct MemberView {
     pub counts: bool,
     /// Whether it knows of each member what this node knows.
     pub knows_roster: bool,
-    /// Its last sequence, as it told last.
+    /// Its last sequence, as it reported last.
     pub head: Seq,
     /// How far this node holds its feed.
     pub received: Seq,
 }
 
 impl View {
-    /// How many other nodes there are, and how many of them are healthy. A database that belongs to nobody is no further node beside the
+    /// How many other nodes there are, and how many of them are healthy. A database that belongs to no cluster is no further node beside the
     /// member of its name: it was that member's a moment ago, or is to take its place.
     pub fn others(&self) -> (usize, usize) {
         let has_namesake = |name: &str| {
@@ -152,7 +152,7 @@ impl Engine {
         }
     }
 
-    /// How many nodes that count already may be among the listed ones that nobody knows: members whom the list leads to nowhere yet, and
+    /// How many nodes that count already may be among the listed ones that are unknown: members that the list does not lead to yet, and
     /// this node until it has found itself.
     fn may_be_unknown(&self, members: &[MemberView], now: Now) -> usize {
         let lost = members

@@ -298,7 +298,7 @@ impl Engine {
         }
         if level == AckLevel::All {
             let members: std::collections::BTreeSet<_> = self.counting().collect();
-            // A roster that holds only this node must not pass for everybody.
+            // A roster that holds only this node must not pass for the whole cluster.
             let unknown = self
                 .peers
                 .routes

@@ -1,4 +1,4 @@
-//! What nodes tell each other. JSON over HTTP; unknown members are ignored, so that neighbouring releases work together.
+//! What nodes exchange. JSON over HTTP; unknown members are ignored, so that neighbouring releases work together.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ impl Protocol {
         self.minor >= 1
     }
 
-    /// Whether a node keeps the seal of a value that it is told to write.
+    /// Whether a node keeps the seal of a value that another node has it write.
     pub(in crate::cluster) fn has_seals(self) -> bool {
         self.minor >= 2
     }
@@ -75,7 +75,7 @@ pub struct PeerInfo {
     pub incarnation: Incarnation,
     /// The epoch of its process.
     pub process_epoch: ProcessEpoch,
-    /// Counts the greetings of a process: an earlier one may arrive later, and then tells old news.
+    /// Counts the greetings of a process: an earlier one may arrive later, and then brings old news.
     pub turn: u64,
     /// The epoch of the addressee's process and the last of its greetings that the sender has heard: this one was made after that.
     pub heard: Option<(ProcessEpoch, u64)>,
@@ -95,7 +95,7 @@ pub struct PeerInfo {
     pub acknowledges: bool,
     /// Whether it is fenced.
     pub fenced: bool,
-    /// Whether it will be fenced as soon as another node can give it a snapshot: nobody has to wait for what it holds.
+    /// Whether it will be fenced as soon as another node can give it a snapshot: no node has to wait for what it holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yields: bool,
     /// Federated: whether it holds values of an earlier life that it has not taken back yet, or of one that is over.
