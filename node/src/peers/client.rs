@@ -296,7 +296,7 @@ impl PeerClient {
         }
     }
 
-    /// Shows a node of an older release the key itself, where that may be: nobody may listen, or the operator of the node
+    /// Shows a node of an older release the key itself, where that may be: no third party may listen, or the operator of the node
     /// said so.
     async fn show_key(
         &self,

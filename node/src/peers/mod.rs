@@ -1,4 +1,4 @@
-//! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
+//! The engine's link to other nodes: sends what it wants sent, brings answers back, gives it the time and the list.
 
 mod answer;
 mod ask;
@@ -131,7 +131,7 @@ async fn act(
     }
 }
 
-/// Tells once that a node does not answer, and once that it does again.
+/// Logs once that a node does not answer, and once that it does again.
 fn note_fault(faults: &PeerFaults, address: &Address, error: Option<&PeerError>) {
     match error.map(PeerError::chain) {
         Some(error) => {

@@ -22,7 +22,7 @@ impl EntryStore for Replica {
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
         let found = self.reader.find(identity).await;
         if let Err(ReadError::Damaged { .. }) = &found {
-            // Where the queue is full, another read tells.
+            // Where the queue is full, another read shows it.
             let _ = self.jobs.try_send(Job::Damaged(identity.clone()));
         }
         found

@@ -1,4 +1,4 @@
-//! What other nodes and whoever runs the cluster read of a replica's database, beyond what every store of entries gives.
+//! What other nodes and the cluster admin read of a replica's database, beyond what every store of entries gives.
 
 use super::Replica;
 use crate::{

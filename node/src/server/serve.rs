@@ -134,7 +134,7 @@ impl BoundNode {
         self.listeners.health_address()
     }
 
-    /// Serves until told to stop: then `/ready` says no while requests are still accepted for the drain time,
+    /// Serves until it gets the signal to stop: then `/ready` says no while requests are still accepted for the drain time,
     /// running requests finish, and the database is closed.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {

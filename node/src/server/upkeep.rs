@@ -76,7 +76,7 @@ async fn empty_log(store: Replica) {
     }
 }
 
-/// What probes are told on their own port is never older than this, and what the look takes.
+/// What probes get on their own port is never older than this, and what the look takes.
 async fn keep_pulse(state: Node) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

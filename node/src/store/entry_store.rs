@@ -1,7 +1,7 @@
-//! What every store of entries promises, whatever it keeps them in: requests, lists and whoever follows changes know no more of
+//! What every store of entries promises, whatever it keeps them in: requests, lists and readers of changes know no more of
 //! it than this. `tests/stores/` holds each promise against every store.
 //!
-//! Its futures are the store's own, so that a GET allocates nothing for being behind this. Whoever chooses between stores
+//! Its futures are the store's own, so that a GET allocates nothing for being behind this. The code that chooses between stores
 //! when the node starts does it by an enum (`entries::Store`).
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -27,7 +27,7 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         identity: &Identity,
     ) -> impl Future<Output = Result<Option<Arc<Row>>, ReadError>> + Send;
 
-    /// The same without the value, as far as it can be read: for whoever wants to be rid of it.
+    /// The same without the value, as far as it can be read: for a caller that wants to be rid of it.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -64,7 +64,7 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static;
 
-    /// The cursor behind the latest change. Whoever wants to have everything takes it, then reads a list, then follows.
+    /// The cursor behind the latest change. A reader that wants to have everything takes it, then reads a list, then follows.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -109,7 +109,7 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     /// How many live entries there are, as far as it knows without waiting for anything.
     fn live_entries(&self) -> u64;
 
-    /// Waits until an entry has this version or a later one, for as long as somebody waits for it.
+    /// Waits until an entry has this version or a later one, for as long as the caller waits for it.
     ///
     /// # Errors
     /// Where the row is damaged, or the store cannot be read.

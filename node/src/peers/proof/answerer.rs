@@ -73,7 +73,7 @@ impl PeerProofs {
         .header()
     }
 
-    /// Whether a proof answers a challenge that went to a caller who had just proved itself, and that nobody has used yet. Says
+    /// Whether a proof answers a challenge that went to a caller that had just proved itself, and that is not used yet. Says
     /// nothing of who signed it.
     pub fn follows_a_proof(&self, header: &HeaderValue) -> bool {
         RequestHead::read(header).is_some_and(|RequestHead { offer, .. }| {

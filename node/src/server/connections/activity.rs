@@ -20,7 +20,7 @@ const PLACE_BYTES: usize = 1 << 10;
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// Too few bytes came to tell.
+    /// Too few bytes came to know.
     Unknown,
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
@@ -44,7 +44,7 @@ pub(super) enum Overdue {
 /// One connection's state, shared by its bytes, its requests and the table of connections.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// What its requests are told.
+    /// What its requests get.
     pub(super) mark: Arc<ConnectionMark>,
     opened: Instant,
     /// Requests whose answer, or whose body, has not ended.
@@ -68,7 +68,7 @@ pub(super) struct Activity {
     most: Mutex<(u32, Option<Reservation>)>,
     /// Whether its certificate is still good; nothing where none was shown.
     standing: OnceLock<Standing>,
-    /// Wakes the connection when it is told to make room.
+    /// Wakes the connection when it has to make room.
     pub(super) told: Notify,
 }
 
@@ -228,7 +228,7 @@ impl Activity {
         self.retiring.load(Relaxed)
     }
 
-    /// Tells the connection to make room.
+    /// Has the connection make room.
     pub(super) fn evict(&self) {
         self.evicted.store(true, Relaxed);
         self.told.notify_one();

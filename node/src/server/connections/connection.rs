@@ -79,7 +79,7 @@ pub(super) fn http() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Serves a client until one side ends the connection, and tells why it ended.
+/// Serves a client until one side ends the connection, and returns why it ended.
 pub(super) async fn serve(
     stream: TcpStream,
     activity: Arc<Activity>,
@@ -218,7 +218,7 @@ fn wait(mut alarm: Pin<&mut Sleep>, until: Instant, context: &mut Context<'_>) -
 #[derive(Debug)]
 enum Next {
     Wait(Instant),
-    /// Tells the client that it ends.
+    /// Informs the client that it ends.
     Farewell,
     /// Reads or writes once more: something has changed.
     Again,

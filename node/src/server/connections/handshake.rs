@@ -28,11 +28,11 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct LiveTls {
     in_force: Arc<RwLock<InForce>>,
-    /// When a refusal was last told of.
+    /// When a refusal was last logged.
     told: Arc<Mutex<Option<Instant>>>,
 }
 
-/// How often a refused certificate is told of: a node that has a wrong one tries for ever.
+/// How often a refused certificate is logged: a node that has a wrong one tries for ever.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]

@@ -30,7 +30,7 @@ use crate::api::{Node, vital_signs};
 
 /// Connections at most; a new one ends the oldest that has sent nothing, else the oldest.
 const CONNECTIONS: usize = 64;
-/// How long one probe may take, whoever is slow.
+/// How long one probe may take, whichever side is slow.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the loop rests where it cannot take a connection.
 const REST: Duration = Duration::from_millis(50);
@@ -45,7 +45,7 @@ pub(crate) struct HealthPort {
 }
 
 impl HealthPort {
-    /// Answers probes from a thread of its own until told to stop.
+    /// Answers probes from a thread of its own until it has to stop.
     pub(crate) fn start(self, stop: CancellationToken) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -119,7 +119,7 @@ async fn answer_one(stream: TcpStream, asked: Arc<AtomicBool>, node: Node) {
         .timer(TokioTimer::new())
         .keep_alive(false)
         .serve_connection(TokioIo::new(Prober::new(stream)), service);
-    // A prober that goes away, or takes too long, has nobody to be told.
+    // A prober that goes away, or takes too long, hears no more.
     let _ = timeout(TIMEOUT, connection).await;
 }
 

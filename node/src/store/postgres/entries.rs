@@ -19,7 +19,7 @@ impl PostgresStore {
         rows.first().map_or(Ok(None), |row| columns::read(row, 1))
     }
 
-    /// The same as far as it can be read: for whoever writes over it.
+    /// The same as far as it can be read: for a caller that writes over it.
     pub(super) async fn find_unread_until(
         &self,
         identity: &Identity,
@@ -69,7 +69,7 @@ impl PostgresStore {
             connection.end();
             let standby = rows.first().map_or(Ok(true), |row| row.try_get(0))?;
             if standby {
-                // Somebody made the server a standby under this connection: another one leads elsewhere.
+                // The server became a standby under this connection: another one leads elsewhere.
                 connection.begin();
                 return Err(PostgresError::Standby);
             }

@@ -84,7 +84,7 @@ pub enum PostgresError {
         /// Who asked.
         given: String,
     },
-    /// Somebody else holds the row.
+    /// Another session holds the row.
     #[error("the entry is locked by another session of the database")]
     Locked,
     /// A write that this store never makes.
@@ -93,7 +93,7 @@ pub enum PostgresError {
     /// The server refuses.
     #[error("the database refuses: {0}")]
     Refused(ServerWords),
-    /// Nobody knows whether the write was made: the connection ended, or the wait for a standby was given up.
+    /// It is not known whether the write was made: the connection ended, or the wait for a standby was given up.
     #[error("it is not known whether the database made the write")]
     Unknown,
     /// A stored row is none.
@@ -123,7 +123,7 @@ impl fmt::Display for ServerWords {
 }
 
 impl PostgresError {
-    /// The whole chain of causes, without what a server tells of rows.
+    /// The whole chain of causes, without what a server says of rows.
     fn away(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = error.to_string();
         let mut source = error.source();

@@ -1,4 +1,4 @@
-//! Which store the database is, and that nobody writes into another one's.
+//! Which store the database is, and that no node writes into another one's.
 
 use std::{fmt, time::Duration};
 

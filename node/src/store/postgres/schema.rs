@@ -54,7 +54,7 @@ CREATE TABLE opensecureconf.changes (
 );
 CREATE INDEX changes_age ON opensecureconf.changes (changed_at);
 
--- Rows that nobody reads: who updates one waits for standbys as a write does, where there is no entry to lock.
+-- Rows that are never read: an update of one waits for standbys as a write does, where there is no entry to lock.
 CREATE TABLE opensecureconf.barrier (
     part    integer PRIMARY KEY,
     touched bigint  NOT NULL DEFAULT 0

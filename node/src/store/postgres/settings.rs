@@ -32,7 +32,7 @@ pub struct PostgresSettings {
     pub connections: usize,
 }
 
-/// The address of a database, with user and password: nobody can print them.
+/// The address of a database, with user and password: no code can print them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     config: Config,

@@ -87,7 +87,7 @@ pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
     Ok(copied)
 }
 
-/// The same into a stream. Before a byte of it is written, the copy has no name any more: whoever is killed while a slow
+/// The same into a stream. Before a byte of it is written, the copy has no name any more: a process that is killed while a slow
 /// reader takes it leaves nothing.
 pub fn backup_into(database: &Path, out: &mut impl io::Write) -> Result<Copied, BackupError> {
     let source = open_verified(database)?;

@@ -170,7 +170,7 @@ mod tests {
     use super::super::OpenedDatabase;
     use super::*;
 
-    /// A new database from which somebody took the single values.
+    /// A new database from which the single values were taken.
     fn without_meta() -> (TempDir, std::path::PathBuf) {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("configurations.db");

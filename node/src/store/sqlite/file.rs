@@ -103,7 +103,7 @@ impl DatabaseFile {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(Self::TIMEOUT)?;
-        // SQLite opens files at the first query. Whoever has the log's index open keeps it there when the writer gives its
+        // SQLite opens files at the first query. A connection that has the log's index open keeps it there when the writer gives its
         // connection up, and a full disk has no room for another.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         self.bound_cache(&connection)?;
