@@ -78,7 +78,7 @@ impl Error {
         matches!(self, Self::Write { source, .. } if is_ending(source))
     }
 
-    /// What the API server says, where it will go on saying so until somebody changes something.
+    /// What the API server says, where it will go on saying so until a user changes something.
     pub fn rejection(&self) -> Option<String> {
         let Self::Write {
             verb,
@@ -156,7 +156,7 @@ pub enum Done {
     },
     /// A child is as it is wanted now.
     Updated,
-    /// What somebody else had changed in a child is as it was.
+    /// What another writer had changed in a child is as it was.
     Corrected {
         /// Its kind.
         kind: String,
@@ -199,7 +199,7 @@ pub enum Done {
     },
 }
 
-/// Writes all other children as far as they differ: what pods need before the pods, so that they start at the first try. `done` tells what
+/// Writes all other children as far as they differ: what pods need before the pods, so that they start at the first try. `done` says what
 /// was done, also before a failure.
 pub async fn apply(
     context: &Context,
@@ -208,7 +208,7 @@ pub async fn apply(
     found: &DereferencedObjects,
     done: &mut Vec<Done>,
 ) -> Result<StatefulSet, Error> {
-    // Destructured in full: a child that nobody applies does not compile.
+    // Destructured in full: a child that is not applied does not compile.
     let ClusterResources {
         service_account,
         config_map,
@@ -294,7 +294,7 @@ struct Children<'a> {
 }
 
 impl Children<'_> {
-    /// Writes one where it differs, and tells what is there then; nothing where it is as it should be.
+    /// Writes one where it differs, and returns what is there then; nothing where it is as it should be.
     async fn apply<K: ChildKind>(&mut self, object: &K) -> Result<Option<K>, Error> {
         let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
         let wanted = serde_json::to_value(object).unwrap_or_default();
@@ -315,7 +315,7 @@ impl Children<'_> {
                         !memory.accepts(&kind, &name, path, values)
                     });
                 });
-                // Nodes leave one by one, so what is wanted follows for a while what somebody else set: he is told of at once.
+                // Nodes leave one by one, so what is wanted follows for a while what another writer set: that one is reported at once.
                 let replicas = FieldPath::replicas();
                 if kind == "StatefulSet"
                     && !differing.contains(&replicas)
@@ -380,7 +380,7 @@ impl Children<'_> {
         Ok(Some(applied))
     }
 
-    /// Remembers what is not as we have just written it, and tells which fields somebody sets otherwise. What is not stored at all is only
+    /// Remembers what is not as we have just written it, and returns which fields another writer sets otherwise. What is not stored at all is only
     /// said in other words.
     fn accept<K: ChildKind>(
         &self,
@@ -462,7 +462,7 @@ fn corrections(live: &LiveChild, differing: Vec<FieldPath>, is_as_before: bool) 
     let mut corrections = Corrections::new();
     for path in differing {
         let owner = difference::manager_of(&path, &live.managers);
-        // What was taken away has no owner: somebody did it, where we want what we wanted.
+        // What was taken away has no owner: another writer did it, where we want what we wanted.
         if owner.is_none() && !is_as_before {
             continue;
         }

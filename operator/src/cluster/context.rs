@@ -46,7 +46,7 @@ pub struct Context {
     pub(super) excluded: Vec<String>,
     /// Whose pods are replaced for the operator's own changes.
     pub(super) turns: Turns,
-    /// For how long this process may act; nothing where nobody else may lead.
+    /// For how long this process may act; nothing where no other process may lead.
     term: Option<Term>,
     memory: Mutex<HashMap<Place, Memory>>,
     /// By namespace; nothing where all of them are watched at once.
@@ -75,14 +75,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Notes what is wanted of a child, and tells whether that is what was wanted before.
+    /// Notes what is wanted of a child, and returns whether that is what was wanted before.
     pub(super) fn wants(&mut self, kind: &str, name: &str, wanted: &Value) -> bool {
         let hash = hash_of(wanted);
         let place = (kind.to_owned(), name.to_owned());
         self.wanted.insert(place, hash) == Some(hash)
     }
 
-    /// Accepts what a field of a child is where this is wanted, and tells whether that is new.
+    /// Accepts what a field of a child is where this is wanted, and returns whether that is new.
     pub(super) fn accept(
         &mut self,
         kind: &str,
@@ -189,7 +189,7 @@ impl Context {
         Self { term, ..self }
     }
 
-    /// Whether nodes may be told anything now.
+    /// Whether nodes may be given orders now.
     pub(super) fn may_order(&self) -> bool {
         self.term.as_ref().is_none_or(Term::lasts)
     }
@@ -199,7 +199,7 @@ impl Context {
         &self.metrics
     }
 
-    /// What the watches of a namespace show, or those of all namespaces; nothing yet where nobody watches.
+    /// What the watches of a namespace show, or those of all namespaces; nothing yet where no watch has begun.
     pub fn watch(&self, namespace: Option<&str>) -> Arc<Watched> {
         let scope = namespace.map(str::to_owned);
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +207,7 @@ impl Context {
         Arc::clone(watched.entry(scope).or_insert_with(begin))
     }
 
-    /// The clusters of a namespace, or of all, that have to wait no longer for what kept them from replacing pods. Each is told once.
+    /// The clusters of a namespace, or of all, that have to wait no longer for what kept them from replacing pods. Each is given once.
     pub(super) fn wake(&self, namespace: Option<&str>) -> Vec<Place> {
         let is_in_scope = |(of, _): &Place| namespace.is_none_or(|namespace| namespace == of);
         self.turns.wake(is_in_scope, || self.rolling_out())

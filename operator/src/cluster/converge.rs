@@ -33,7 +33,7 @@ use crate::{
 /// What came of it.
 #[derive(Debug)]
 pub(super) struct Converged {
-    /// The StatefulSet as it is now, where there is one, or what waits for somebody.
+    /// The StatefulSet as it is now, where there is one, or what waits for a user.
     pub(super) outcome: Result<Option<StatefulSet>, Stalled>,
     /// What a renewal of the authority waits for.
     pub(super) waiting: Option<Waiting>,
@@ -64,9 +64,9 @@ pub(super) struct Plans<'a> {
     pub(super) rest: Rest,
     /// What is to be done about the sizes of its volumes.
     pub(super) growth: &'a Growth,
-    /// Whether its StatefulSet may be made anew: nobody comes, leaves or sleeps.
+    /// Whether its StatefulSet may be made anew: no node comes, leaves or sleeps.
     pub(super) may_remake: bool,
-    /// When somebody asked for a restart of all pods.
+    /// When a user asked for a restart of all pods.
     pub(super) restarted_at: Option<&'a str>,
     /// Whether all pods are of the template that the StatefulSet has.
     pub(super) is_rolled_out: bool,
@@ -210,7 +210,7 @@ async fn write_with_key(
         running: plans.api_keys,
         now: jiff::Timestamp::now(),
     };
-    // Told also where the rest fails.
+    // Reported also where the rest fails.
     progress.key_rotation = api_key::look(rotation);
     let outcome = Box::pin(write(
         cluster, found, secrets, plans, mandate, context, progress,
@@ -322,7 +322,7 @@ async fn write(
 /// What may be written, by what the Secrets allow.
 enum Allowed {
     All,
-    /// Certificates alone: the rest waits for somebody.
+    /// Certificates alone: the rest waits for a user.
     Certificates(Stalled),
     /// Nothing, for this reason; without one all of it waits while the resource is paused.
     Nothing(Option<Stalled>),
@@ -375,7 +375,7 @@ async fn make_secrets(
     Ok(allowed)
 }
 
-/// Lets nodes sleep only over a StatefulSet of which it is proved that nothing deletes their volumes. Tells whether it is.
+/// Lets nodes sleep only over a StatefulSet of which it is proved that nothing deletes their volumes. Returns whether it is.
 async fn bind_to_proof(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -386,12 +386,12 @@ async fn bind_to_proof(
     let Some(proved) = proved else {
         return Ok(false);
     };
-    // Nobody changes it between this look and the end of its pods.
+    // Nothing changes it between this look and the end of its pods.
     wanted.metadata.resource_version = proved.resource_version();
     Ok(true)
 }
 
-/// Puts the accepted pod template into what is to be applied. Tells what waits, and what was let in.
+/// Puts the accepted pod template into what is to be applied. Returns what waits, and what was let in.
 async fn take_template(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
@@ -463,7 +463,7 @@ fn roots(cluster: &ValidatedCluster, found: &DereferencedObjects, pki: &StoredPk
     let nodes = bundle(&pki.bundle);
     let of_user = || {
         let secret = found.client_tls.as_ref()?;
-        // Certificates alone: everybody may read the ConfigMap, and a key may stand beside them by mistake.
+        // Certificates alone: every client may read the ConfigMap, and a key may stand beside them by mistake.
         let authorities = Certificate::read_all(secret.entries.get(AUTHORITIES_ENTRY)?);
         (!authorities.is_empty()).then(|| bundle(&authorities))
     };

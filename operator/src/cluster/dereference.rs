@@ -98,7 +98,7 @@ pub async fn dereference(
         .filter(|claim| claim_owner(&claim.name_any()) == Some(own))
         .collect();
     let api_key = match &cluster.spec.api_key.secret_ref {
-        // The user's own Secret is his, whatever its labels say.
+        // The user's own Secret stays the user's, whatever its labels say.
         Some(reference) => user_api_key
             .as_ref()
             .and_then(|secret| secret.key(&reference.key)),
@@ -229,7 +229,7 @@ async fn pending_claims(
     let looked = pending.map(|(name, class)| async move {
         let class_exists = match &class {
             None => None,
-            // No class at all: somebody makes the volumes.
+            // No class at all: an administrator makes the volumes.
             Some(class) if class.is_empty() => None,
             Some(class) => match classes.get_metadata_opt(class).await {
                 Ok(found) => Some(found.is_some()),
@@ -313,7 +313,7 @@ where
     };
     match looked.await {
         Ok(child) => Ok((OptionalKind::Served, child)),
-        // An unknown group answers in plain text, so only the code tells.
+        // An unknown group answers in plain text, so only the code shows that.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok((OptionalKind::Unknown, None)),
         Err(error) => match refusal(&error) {
             Some(words) => Ok((OptionalKind::Forbidden(words.to_owned()), None)),

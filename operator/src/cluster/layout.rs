@@ -7,7 +7,7 @@ use super::{
 use crate::names::LAYOUT;
 
 /// Why nothing may be written: the salt or the StatefulSet is ours, and of another layout or of one before there were
-/// numbers. A salt that somebody restored or manages himself gets the number when it is adopted.
+/// numbers. A salt that a user restored or manages gets the number when it is adopted.
 pub(super) fn unsupported(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,

@@ -1,4 +1,4 @@
-//! What waits while a resource is paused: where children are not what its spec asks for, unless somebody else changed them by hand. Pure.
+//! What waits while a resource is paused: where children are not what its spec asks for, unless a user changed them by hand. Pure.
 
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub struct Pause {
 pub(super) const PAUSED: &str = "Paused";
 
 impl Pause {
-    /// What is told of it.
+    /// What the status says of it.
     pub(super) fn message(&self) -> String {
         if self.waits.is_empty() {
             return "spec.paused is true: changes of the spec wait, and there are none; certificates are renewed, and the status goes on"

@@ -1,4 +1,4 @@
-//! Clusters that nobody in them can bring back: what each node has to be told, or what is to be kept of it. Pure.
+//! Clusters that none of their nodes can bring back: what each node has to be ordered, or what is to be kept of it. Pure.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;

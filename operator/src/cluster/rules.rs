@@ -9,9 +9,9 @@ pub enum Rule {
     ReplacedNodesAreInSync,
     /// What is deleted is the very pod or claim that was judged.
     NothingElseIsDeleted,
-    /// A node is told to bootstrap the cluster only once a mark says that it is the one.
+    /// A node is instructed to bootstrap the cluster only once a mark says that it is the one.
     MarksComeBeforeOrders,
-    /// A salt that somebody else made meanwhile stands.
+    /// A salt that another writer made meanwhile stands.
     SaltsAreMadeOnce,
     /// Where volumes exist, no salt is made.
     NoSaltIsMadeBesideVolumes,
@@ -19,7 +19,7 @@ pub enum Rule {
     NodesLeaveBeforeTheyGo,
     /// A volume is given up only while the life that was named is on it.
     VolumesGoWithTheirLives,
-    /// A volume is given up only once others hold what it holds, unless somebody says otherwise.
+    /// A volume is given up only once others hold what it holds, unless a user says otherwise.
     VolumesAreHandedOver,
     /// Nodes sleep only once nothing deletes their volumes.
     VolumesAreKeptInSleep,

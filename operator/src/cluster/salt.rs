@@ -35,7 +35,7 @@ pub enum RestoreBlocked {
     /// No node runs that could be asked.
     #[error("no node runs that could bring it, because hibernate is true")]
     Asleep,
-    /// Somebody who may know better does not answer.
+    /// A node that may know better does not answer.
     #[error(
         "the operator puts it back from a node that belongs to the cluster, and waits for {} to answer", .0.join(", ")
     )]

@@ -38,7 +38,7 @@ pub struct ScalePlan {
     pub steps: Vec<ScaleStep>,
     /// Who is let in again, until that is done.
     pub marks: Marks,
-    /// What somebody has to do before it can go on.
+    /// What a user has to do before it can go on.
     pub blocked: Option<String>,
 }
 
@@ -125,7 +125,7 @@ fn lower(situation: &Situation<'_>, current: i32, removals: ScalePlan) -> ScaleP
         }
         // Others would wait for it for ever, had it left unheard.
         (Some(MemberState::Left), Some(_)) if !is_heard => (current, None),
-        // Nobody knows it, or it holds nothing that others lack.
+        // No node knows it, or it holds nothing that others lack.
         (
             None
             | Some(
@@ -242,7 +242,7 @@ pub(super) fn removals(situation: &Situation<'_>) -> ScalePlan {
     plan
 }
 
-/// Those of the marks whose node is not in again yet, as far as anybody knows, and has not gone otherwise.
+/// Those of the marks whose node is not in again yet, as far as other nodes know, and has not gone otherwise.
 fn still_marked(situation: &Situation<'_>) -> Marks {
     let mut marks = Marks::default();
     let running = usize::try_from(situation.current.unwrap_or_default()).unwrap_or_default();
@@ -479,7 +479,7 @@ mod tests {
     fn a_node_that_left_unheard_is_not_taken_away() {
         let left = || node(Left, &[]);
         let replicas = |other| plan_of(1, Some(2), &[other, left()]).replicas;
-        assert_eq!(replicas(None), 2, "nobody else serves");
+        assert_eq!(replicas(None), 2, "no other node serves");
         assert_eq!(replicas(node(Member, &[("prod-1", Leaving)])), 2);
         assert_eq!(replicas(node(Member, &[("prod-1", Left)])), 1);
     }
@@ -532,7 +532,7 @@ mod tests {
             assert_eq!((then.replicas, then.steps.len()), (2, 1), "{wanted}");
             assert_eq!(then.marks, first.marks, "{wanted}");
         }
-        // It is heard of as removed, and nobody knows of its next life yet.
+        // It is heard of as removed, and no node knows of its next life yet.
         for unheard in [None, life(Blank, "next"), life(Left, old)] {
             let nodes = [node(Member, &[]), unheard];
             let plan = marked_plan(1, &nodes, Some(old));
@@ -544,7 +544,7 @@ mod tests {
         let plan = marked_plan(1, &nodes, Some(old));
         assert!(plan.marks.is_empty());
         assert_eq!(plan.steps, [ScaleStep::Leave(1)]);
-        // Nobody lets it in: it goes.
+        // No mark lets it in: it goes.
         assert_eq!(marked_plan(1, &left, None).replicas, 1);
     }
 }

@@ -55,13 +55,13 @@ pub struct Observation<'a> {
     pub tls: Tls<'a>,
     /// Why the cluster stands still, where it does.
     pub stalled: Option<&'a Stalled>,
-    /// What somebody has to do before nodes can be taken away.
+    /// What a user has to do before nodes can be taken away.
     pub blocked: Option<&'a str>,
     /// The claims that have no volume yet.
     pub pending_claims: &'a [PendingClaim],
     /// The claims of its nodes.
     pub claims: &'a [VolumeClaim],
-    /// What is done about nodes that somebody wants anew.
+    /// What is done about nodes that a user wants anew.
     pub rebuild: &'a RebuildPlan,
     /// The pods that Kubernetes may not make.
     pub refused_pods: &'a [RefusedPod],
@@ -185,7 +185,7 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
     }
 }
 
-/// The status of a resource that tells too little to find its nodes: what was last seen, and why it stands still.
+/// The status of a resource that says too little to find its nodes: what was last seen, and why it stands still.
 pub fn unseen(
     stalled: &Stalled,
     generation: Option<i64>,
@@ -196,7 +196,7 @@ pub fn unseen(
     beside_what_was_seen(told, generation, before, now)
 }
 
-/// The status before, where nobody looked at the nodes: these verdicts, and the other conditions as they were last seen.
+/// The status before, where the operator did not look at the nodes: these verdicts, and the other conditions as they were last seen.
 fn beside_what_was_seen(
     told: Vec<Verdict>,
     generation: Option<i64>,
@@ -242,7 +242,7 @@ fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> M
         schema: details.and_then(|details| details.schema),
         salt_fingerprint: details.and_then(|details| details.salt_fingerprint.clone()),
         entries: details.map(|details| i64::try_from(details.entries).unwrap_or(i64::MAX)),
-        // Told by whoever remembers when it last had everything.
+        // Set by the code that remembers when it last had everything.
         lag_seconds: None,
         certificate_fingerprint: certificates.and_then(|node| node.leaf.clone()),
         authority_fingerprints: certificates
@@ -302,7 +302,7 @@ fn conditions(
         .collect()
 }
 
-/// Writes the status when it differs from what is there, and tells whether it did.
+/// Writes the status when it differs from what is there, and returns whether it did.
 pub async fn write(
     client: &Client,
     cluster: &OpenSecureConfCluster,

@@ -1,4 +1,4 @@
-//! What the watches have shown. Of most objects only a number is kept that changes with them: enough to tell that a cluster is as it was
+//! What the watches have shown. Of most objects only a number is kept that changes with them: enough to know that a cluster is as it was
 //! when it was last read as a whole. What its status is made of, pods and `StatefulSets`, is kept itself.
 
 mod shelf;
@@ -46,7 +46,7 @@ const KINDS: [&str; 10] = [
 #[derive(Debug, Default)]
 pub struct Watched {
     state: Mutex<State>,
-    /// Told whenever other clusters may be rolled out.
+    /// Notified whenever other clusters may be rolled out.
     moves: watch::Sender<()>,
 }
 
@@ -56,7 +56,7 @@ struct State {
     stateful_sets: Shelf<Arc<StatefulSet>>,
     pods: Shelf<Arc<Pod>>,
     clusters: Shelf<Standing>,
-    /// Clusters that look for a Secret of this name, whoever made it.
+    /// Clusters that look for a Secret of this name, whatever made it.
     named: HashMap<(String, String), BTreeSet<String>>,
 }
 
@@ -78,7 +78,7 @@ impl Standing {
 }
 
 impl Watched {
-    /// Nothing yet; tells whenever other clusters may be rolled out.
+    /// Nothing yet; notifies whenever other clusters may be rolled out.
     pub(super) fn telling(moves: &watch::Sender<()>) -> Self {
         Self {
             state: Mutex::default(),
@@ -86,7 +86,7 @@ impl Watched {
         }
     }
 
-    /// Notes what a watch of one kind tells.
+    /// Notes what a watch of one kind reports.
     pub fn note<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
     where
         K: Resource<DynamicType = ()>,
@@ -133,7 +133,7 @@ impl Watched {
         }
     }
 
-    /// Notes which Secrets a cluster looks for by their names: the user's own, and its own, which somebody may put back without labels.
+    /// Notes which Secrets a cluster looks for by their names: the user's own, and its own, which a user may put back without labels.
     pub(super) fn note_named(&self, cluster: &ValidatedCluster) {
         let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
         let mut state = self.lock();
@@ -170,7 +170,7 @@ impl Watched {
         named.into_iter().flatten().chain(owner).collect()
     }
 
-    /// A number that stays the same while nothing changes of what a cluster is made of; `None` while that cannot be told.
+    /// A number that stays the same while nothing changes of what a cluster is made of; `None` while that is not known.
     pub(super) fn fingerprint(&self, cluster: &ValidatedCluster) -> Option<u64> {
         let state = self.lock();
         if !state.pods.is_listed() || !state.stateful_sets.is_listed() {
@@ -216,8 +216,8 @@ impl Watched {
         set.map(|set| StatefulSet::clone(set))
     }
 
-    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that cannot be told. What a cluster
-    /// left that is gone or goes is rolled out by nobody, nor is what the operator may not look at.
+    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that is not known. What a cluster
+    /// left that is gone or goes is rolled out by no operator, nor is what the operator may not look at.
     pub(super) fn rolling_out(&self, operator: &str) -> Option<Vec<Place>> {
         let state = self.lock();
         if state.stateful_sets.is_refused() || state.clusters.is_refused() {
@@ -239,7 +239,7 @@ impl Watched {
         Some(places.filter(|place| stays(place)).cloned().collect())
     }
 
-    /// Whether all clusters were told of, and this one is not among them.
+    /// Whether all clusters were reported, and this one is not among them.
     pub(super) fn has_no_cluster(&self, namespace: &str, name: &str) -> bool {
         let state = self.lock();
         state.clusters.is_listed() && state.clusters.get(&nobodys(namespace), name).is_none()

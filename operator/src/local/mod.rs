@@ -59,7 +59,7 @@ pub struct Settings {
 /// Longest time from start until all nodes serve.
 const START: Duration = Duration::from_mins(1);
 
-/// Starts the nodes, tells how to use them, and restarts what dies until a signal comes.
+/// Starts the nodes, prints how to use them, and restarts what dies until a signal comes.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let begun = Instant::now();
     let cluster = resource_file::read(&settings.file)?;

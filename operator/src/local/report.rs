@@ -14,7 +14,7 @@ use crate::{
     node::NodeClient,
 };
 
-/// What is told of a cluster.
+/// What is printed of a cluster.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     /// What was wanted.

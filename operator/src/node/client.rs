@@ -75,7 +75,7 @@ impl NodeClient {
         if let Some(key) = &self.api_key {
             request = request.header(key_header::API_KEY, key.header()?);
         }
-        // Only where the node's name is verified: the cluster key is not for everybody who answers.
+        // Only where the node's name is verified: the cluster key is not for every program that answers.
         if let Some(key) = self.cluster_key.as_ref().filter(|_| self.scheme == "https") {
             request = request.header(key_header::CLUSTER_KEY, key.header()?);
         }
@@ -173,7 +173,7 @@ async fn words(answer: Response) -> String {
     }
 }
 
-/// What speaks HTTP to nodes: directly, and nowhere else than it is told.
+/// What speaks HTTP to nodes: directly, and to no other address than the given one.
 pub fn http_client() -> Result<Client, reqwest::Error> {
     Client::builder()
         .connect_timeout(CONNECT)

@@ -73,7 +73,7 @@ struct Kept {
 }
 
 impl NodeClients {
-    /// The client for one cluster, and where its nodes are to be told; `None` while the cluster has no authority.
+    /// The client for one cluster, and where its nodes take requests; `None` while the cluster has no authority.
     ///
     /// # Errors
     /// Where a certificate cannot be issued or used.

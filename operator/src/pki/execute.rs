@@ -65,7 +65,7 @@ pub fn is_given_anew(before: &StoredPki, after: &StoredPki) -> bool {
     newest.any(|authority| !before.bundle.contains(&authority.certificate))
 }
 
-/// What nodes accept now, as what was before another authority; its key is nobody's any more.
+/// What nodes accept now, as what was before another authority; its key is not kept any more.
 fn accepted(stored: &StoredPki) -> Option<PreviousAuthority> {
     (!stored.bundle.is_empty()).then(|| PreviousAuthority {
         certificates: stored.bundle.clone(),

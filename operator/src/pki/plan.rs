@@ -14,10 +14,10 @@ const LEAF_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 60);
 const AUTHORITY_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 365 * 2);
 /// A leaf whose signer's key is lost waits for proofs until this long before its end.
 const LAST_MOMENT: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// Secrets reach pods within two minutes; who has not shown it after this time is told of.
+/// Secrets reach pods within two minutes; a node that has not shown it after this time is reported.
 const DISTRIBUTION: SignedDuration = SignedDuration::from_mins(10);
 /// Clients read authorities from a ConfigMap, which reaches their pods as late as a Secret reaches the nodes' (at most a
-/// minute and a half), and nobody proves it: twice that.
+/// minute and a half), and no client proves it: twice that.
 const CLIENTS: SignedDuration = SignedDuration::from_mins(3);
 
 /// What is stored of a cluster's certificates.
@@ -72,9 +72,9 @@ pub struct Situation<'a> {
     pub now: Timestamp,
     /// The names that the leaf is to be for.
     pub names: &'a AltNames,
-    /// Whether somebody asks for another authority.
+    /// Whether a user asks for another authority.
     pub rotation_asked: bool,
-    /// When nodes were first given the newest authority, where that was noted. One that somebody put in its place was made long before.
+    /// When nodes were first given the newest authority, where that was noted. One that a user put in its place was made long before.
     pub given: Option<Timestamp>,
     /// Every node that runs. One that does not run reads the newest files when it starts.
     pub running: &'a [Trust],
@@ -89,7 +89,7 @@ pub enum AuthorityStep {
     Create,
     /// Make another one, beside the one that is there.
     Rotate,
-    /// Take the one that somebody put there. What nodes accept now stays accepted.
+    /// Take the one that a user put there. What nodes accept now stays accepted.
     Adopt,
     /// Let the one before go.
     DropPrevious,
@@ -164,7 +164,7 @@ pub fn plan(situation: &Situation<'_>) -> PkiPlan {
     }
 }
 
-/// Whether nodes have a leaf and were never given the authority that is there: somebody put it there, as from a backup.
+/// Whether nodes have a leaf and were never given the authority that is there: a user put it there, as from a backup.
 fn is_unknown_to_nodes(stored: &StoredPki, authority: &Authority) -> bool {
     stored.leaf.is_some()
         && !stored.bundle.is_empty()

@@ -84,7 +84,7 @@ pub const RIGHTS: &[Right] = &[
         without: "clusters of the namespace are left as they are; an event, the log and `osc_operator_missing_rights` say so",
     },
     Right {
-        // Some clusters demand this of whoever sets owner references that block deletion.
+        // Some clusters demand this of a client that sets owner references that block deletion.
         rule: rule(GROUP, &["opensecureconfclusters/finalizers"], &["update"]),
         scope: Clusters,
         need: Required,

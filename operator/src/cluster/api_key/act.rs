@@ -38,12 +38,12 @@ pub(in crate::cluster) struct Rotation<'a> {
     pub(in crate::cluster) now: Timestamp,
 }
 
-/// What is told of a change of the key; nothing is done.
+/// What the status says of a change of the key; nothing is done.
 pub(in crate::cluster) fn look(rotation: Rotation<'_>) -> Option<KeyRotation> {
     decide(rotation)?.told
 }
 
-/// Takes the next step of a change of the key, and tells of it. `done` gets what was done.
+/// Takes the next step of a change of the key, and reports it. `done` gets what was done.
 pub(in crate::cluster) async fn rotate(
     client: &Client,
     rotation: Rotation<'_>,
@@ -157,7 +157,7 @@ fn change(rotation: Rotation<'_>, keys: &StoredKeys, step: &Step) -> Result<Chan
 }
 
 impl Change {
-    /// Nothing where somebody else changed the Secret meanwhile.
+    /// Nothing where another writer changed the Secret meanwhile.
     fn patch(&self, there: &ObservedSecret) -> Value {
         json!({
             "metadata": { "resourceVersion": there.resource_version, "annotations": self.annotations },

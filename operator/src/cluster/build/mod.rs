@@ -59,7 +59,7 @@ pub struct ClusterResources {
 pub struct Roots {
     /// Of ports 9001 and 9002.
     pub nodes: String,
-    /// Of port 9443; `None` where that has none, or the user's Secret tells none.
+    /// Of port 9443; `None` where that has none, or the user's Secret names none.
     pub clients: Option<String>,
 }
 

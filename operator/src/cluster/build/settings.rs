@@ -1,4 +1,4 @@
-//! What nodes are told: the same for a pod and for a local process.
+//! The settings of nodes: the same for a pod and for a local process.
 
 use crate::{
     cluster::validate::ValidatedCluster,
@@ -33,7 +33,7 @@ pub fn build_node_settings(
     }
 }
 
-/// The peer list: one `host:port` per line. `address` tells where the node with a given ordinal is.
+/// The peer list: one `host:port` per line. `address` says where the node with a given ordinal is.
 pub fn build_peer_list(cluster: &ValidatedCluster, address: impl Fn(i32) -> String) -> String {
     (0..cluster.spec.replicas)
         .map(|ordinal| address(ordinal) + "\n")

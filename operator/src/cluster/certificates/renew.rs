@@ -35,7 +35,7 @@ pub(in crate::cluster) struct Renewed {
     pub(in crate::cluster) waiting: Option<Waiting>,
 }
 
-/// Renews what is due. `done` tells what was done, also before a failure.
+/// Renews what is due. `done` says what was done, also before a failure.
 pub(in crate::cluster) async fn renew(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -151,7 +151,7 @@ impl Writer<'_> {
     }
 }
 
-/// All entries anew, and none that was there before; nothing where somebody else changed the Secret meanwhile.
+/// All entries anew, and none that was there before; nothing where another writer changed the Secret meanwhile.
 fn change(
     there: &ObservedSecret,
     entries: BTreeMap<String, String>,

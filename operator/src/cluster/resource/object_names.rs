@@ -71,7 +71,7 @@ const FIELDS: &[NameField] = &[
         },
     },
     NameField {
-        // An empty one is for volumes that somebody made beforehand.
+        // An empty one is for volumes that an administrator made beforehand.
         at: "/properties/storage/properties/storageClassName",
         field: "spec.storage.storageClassName",
         named: Named::ObjectOrNone,

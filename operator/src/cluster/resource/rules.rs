@@ -313,7 +313,7 @@ fn is_node_name(text: &str) -> bool {
         && number.is_ok_and(|number| number < 100 && number.to_string() == ordinal)
 }
 
-/// As nodes tell it.
+/// As nodes report it.
 fn is_incarnation(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == 16 && text.bytes().all(is_digit)

@@ -1,4 +1,4 @@
-//! What the operator tells of a cluster.
+//! What the operator reports of a cluster.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator};

@@ -1,5 +1,5 @@
 //! Pods are replaced by the operator, one at a time: the StatefulSet says `OnDelete`, so that Kubernetes itself replaces none for another pod
-//! template. Whatever somebody else writes into the template is taken out again before a pod sees it.
+//! template. Whatever another writer puts into the template is taken out again before a pod sees it.
 
 mod accepted;
 mod drift;

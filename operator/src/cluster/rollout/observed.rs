@@ -28,7 +28,7 @@ pub(in crate::cluster) fn plan_rollout(
     plan_from(cluster, set, pods, was_rolling(before), now)
 }
 
-/// Whether all pods are of the template that the set has, and have served since. Whatever the status told meanwhile of one that does not,
+/// Whether all pods are of the template that the set has, and have served since. Whatever the status said meanwhile of one that does not,
 /// its rollout has not ended.
 pub(in crate::cluster) fn is_rolled_out(
     cluster: &ValidatedCluster,
@@ -98,7 +98,7 @@ fn revision(set: &StatefulSet) -> Option<&str> {
     status.update_revision.as_deref().filter(|_| is_taken_up)
 }
 
-/// `status.currentRevision` does not tell: where pods are replaced by others than Kubernetes, it stays the first one for ever, up to
+/// `status.currentRevision` does not say it: where pods are replaced by others than Kubernetes, it stays the first one for ever, up to
 /// Kubernetes 1.36.
 fn was_rolling(before: &ClusterStatus) -> bool {
     before.conditions.iter().any(|told| {

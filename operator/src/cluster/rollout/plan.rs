@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::node::{MemberState, NodeDetails};
 
-/// How long a pod may take to come back before somebody has to look.
+/// How long a pod may take to come back before a user has to look.
 const TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
 /// Changes that a node may lack while writes go on; what is more is behind.
 pub(in crate::cluster) const UNDER_WAY: u64 = 1000;
@@ -24,7 +24,7 @@ pub(super) struct Situation<'a> {
     pub pods: &'a [PodSeen<'a>],
     /// The ordinals of pods that Kubernetes may not make, and since when.
     pub refused: &'a [(usize, Timestamp)],
-    /// Whether a rollout was under way when the status was last told.
+    /// Whether a rollout was under way when the status was last written.
     pub was_rolling: bool,
     /// The time.
     pub now: Timestamp,
@@ -173,7 +173,7 @@ impl Situation<'_> {
     }
 
     /// Who is to go and does not serve just now: until it has left, it serves clients with those that stay. One of which nothing came for
-    /// long holds nobody up.
+    /// long holds no other cluster up.
     fn going_and_away(&self) -> Option<usize> {
         let is_new = |since: Timestamp| self.now.duration_since(since) < TIMEOUT;
         (self.wanted..self.there).find(|ordinal| {

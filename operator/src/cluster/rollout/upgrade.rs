@@ -38,7 +38,7 @@ pub(in crate::cluster) struct Upgrade {
 /// What is known of changes that wait.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::cluster) enum Upcoming {
-    /// Nobody has looked.
+    /// The operator has not looked.
     #[default]
     Unknown,
     /// None does.
@@ -66,7 +66,7 @@ pub struct LetIn {
     pub changes: Vec<String>,
 }
 
-/// What somebody or something is waited for.
+/// What is waited for: a user, or something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Waits {
     /// That the resource goes on.
@@ -229,7 +229,7 @@ impl Upgrade {
 }
 
 impl Pending {
-    /// As the status tells it.
+    /// As the status says it.
     pub(in crate::cluster) fn told(
         &self,
         cluster: &ValidatedCluster,

@@ -134,7 +134,7 @@ pub(super) fn verdicts(
         let mut told = verdicts.iter_mut();
         match told.find(|verdict| verdict.type_ == "Reconciling") {
             None => verdicts.push(verdict("Reconciling", true, reason, message)),
-            // A full disk keeps nodes from serving, and grows: both are told.
+            // A full disk keeps nodes from serving, and grows: both are reported.
             Some(told) if reason == VOLUMES_GROWING => {
                 told.message = format!("{}; {message}", told.message);
             }
@@ -162,7 +162,7 @@ fn progress(
     wanted: usize,
     salt: &Verdict,
 ) -> Vec<Verdict> {
-    // Whoever serves another cluster is no node of this one, however well it serves.
+    // A node that serves another cluster is none of this one, however well it serves.
     if let Some(differ) = uids::differ(seen, wanted, "Ready") {
         return vec![differ];
     }

@@ -1,4 +1,4 @@
-//! All steps after reading: what is planned, written, ordered, and told.
+//! All steps after reading: what is planned, written, ordered, and reported.
 
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;

@@ -208,7 +208,7 @@ fn refuse_own_volumes<'a>(
     }
 }
 
-/// Whoever may write the resource need not be allowed to read Secrets.
+/// A user who may write the resource need not be allowed to read Secrets.
 fn own_references(references: &References, cluster: &ClusterName) -> Result<(), Error> {
     let secrets = ManagedSecret::ALL.map(|secret| secret.name(cluster));
     let own_secret = |name: &&String| secrets.contains(name) || **name == cluster.client_tls();

@@ -29,7 +29,7 @@ impl References {
         found
     }
 
-    /// Whether there is nothing that somebody else could own.
+    /// Whether there is nothing that another object could own.
     pub(in crate::cluster) fn is_empty(&self) -> bool {
         self.secrets.is_empty() && self.claims.is_empty()
     }

@@ -8,7 +8,7 @@ use crate::{
     names::{FIELD_MANAGER, RESTARTED_BY_KUBECTL},
 };
 
-/// What of a live template is the operator's: the API server's defaults and what others have set are not. Where nobody tells who set what,
+/// What of a live template is the operator's: the API server's defaults and what others have set are not. Where nothing says who set what,
 /// it is what `wanted` sets too.
 pub(super) fn adopt(live: &Value, wanted: &Value, entries: &[ManagedFieldsEntry]) -> Value {
     let ours = entries.iter().find(|entry| {
@@ -39,7 +39,7 @@ pub(super) fn adopt(live: &Value, wanted: &Value, entries: &[ManagedFieldsEntry]
 }
 
 struct Adoption {
-    /// Whether the API server tells what the operator has set.
+    /// Whether the API server says what the operator has set.
     is_told: bool,
 }
 
@@ -51,7 +51,7 @@ impl Adoption {
         wanted: Option<&Value>,
         ours: Option<&Value>,
     ) -> Option<Value> {
-        // Nothing is told of what lies inside: all of it is ours.
+        // Nothing is said of what lies inside: all of it is ours.
         if ours.is_some_and(|fields| fields.as_object().is_none_or(Map::is_empty)) {
             return Some(live.clone());
         }
@@ -95,7 +95,7 @@ impl Adoption {
 
     fn leaf(&self, live: &Value, wanted: Option<&Value>, ours: Option<&Value>) -> Option<Value> {
         if ours.is_none() && self.is_told {
-            // Somebody else has set it, or the API server has.
+            // Another manager has set it, or the API server has.
             return wanted.cloned();
         }
         (ours.is_some() || wanted.is_some()).then(|| live.clone())

@@ -54,7 +54,7 @@ impl Accepted {
         }
     }
 
-    /// What a ConfigMap holds; `None` where it is not what the operator wrote, or nobody can tell: whoever may write `ConfigMaps` may not
+    /// What a ConfigMap holds; `None` where it is not what the operator wrote, or that is not known: a user who may write `ConfigMaps` may not
     /// therefore make pods.
     pub(in crate::cluster) fn read(
         cluster: &ValidatedCluster,
@@ -77,7 +77,7 @@ impl Accepted {
         })
     }
 
-    /// What runs, where no ConfigMap tells: a new operator restarts nothing because it is new. The fields may have changed unseen meanwhile;
+    /// What runs, where no ConfigMap says it: a new operator restarts nothing because it is new. The fields may have changed unseen meanwhile;
     /// an image that the resource names is the user's in any case.
     pub(in crate::cluster) fn adopt(cluster: &ValidatedCluster, set: &LiveChild) -> Option<Self> {
         let live = set.object.pointer("/spec/template")?;
@@ -138,7 +138,7 @@ impl Accepted {
         node.get("image")?.as_str()
     }
 
-    /// Takes over what fields of the resource ask for since it was accepted, field by field. A field whose change cannot be told from the
+    /// Takes over what fields of the resource ask for since it was accepted, field by field. A field whose change cannot be distinguished from the
     /// operator's own stays out as a whole, and waits with the rest.
     pub(super) fn follow(&mut self, cluster: &ValidatedCluster, wanted: &Value) {
         let now = fields_of(&cluster.spec);
@@ -173,7 +173,7 @@ impl Accepted {
         }
     }
 
-    /// What the operator says for itself where the resource says nothing. Whoever begins or ends to say it asks for what is rendered then,
+    /// What the operator says for itself where the resource says nothing. A user who begins or ends to say it asks for what is rendered then,
     /// also where this operator would render that anyway.
     fn keep_unsaid(&self, field: &str, before: &mut Value) {
         match field {

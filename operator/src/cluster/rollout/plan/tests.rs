@@ -104,7 +104,11 @@ fn the_next_pod_waits_until_the_last_one_has_ended_is_made_anew_and_serves() {
         planned(&[first, second, last])
     };
     assert_eq!(with(ending(pod(2, "old", &node))), wait_for("prod-2"));
-    assert_eq!(planned(&others()), wait_for("prod-2"), "nobody made it yet");
+    assert_eq!(
+        planned(&others()),
+        wait_for("prod-2"),
+        "the controller has not made it yet"
+    );
     assert_eq!(with(broken(pod(2, "new", &node))), wait_for("prod-2"));
     assert_eq!(with(pod(2, "new", &node)), replace(1, Why::Outdated));
 }

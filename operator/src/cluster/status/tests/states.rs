@@ -1,4 +1,4 @@
-//! Every state that a status tells of, as resources in a file: what other programs make of them is tried in `e2e/gitops/`.
+//! Every state that a status reports, as resources in a file: what other programs make of them is tried in `e2e/gitops/`.
 //! `INSTA_UPDATE=always` writes the file anew.
 
 mod api_key;
@@ -17,7 +17,7 @@ use crate::{
     node::{FenceReason, MemberState},
 };
 
-/// What a state means to somebody who waits.
+/// What a state means to a client that waits.
 #[derive(Clone, Copy)]
 enum Means {
     /// All is as it was asked for.
@@ -26,7 +26,7 @@ enum Means {
     UnderWay,
     /// It stands still until the resource, or what it names, is another one.
     Stalled,
-    /// Nodes serve, and somebody has to look.
+    /// Nodes serve, and a user has to look.
     NeedsPerson,
     /// It is being deleted.
     Ending,
@@ -309,7 +309,7 @@ fn resting(states: &mut States) {
     seen.course.pause = Some(&waits);
     seen.stalled = Some(&stalled);
     let waiting = observed(&seen, &ClusterStatus::default(), &time(1));
-    // Whoever waits compares generations first, whatever `Stalled` says.
+    // A client that waits compares generations first, whatever `Stalled` says.
     states.add("paused, and changes wait", Means::UnderWay, &waiting);
 }
 

@@ -56,7 +56,7 @@ pub(super) fn reasons(seen: &Observation<'_>) -> (&'static str, &'static str) {
     }
 }
 
-/// Nobody can be asked, and that is as it should be.
+/// No node can be asked, and that is as it should be.
 pub(super) fn asleep(seen: &Observation<'_>, ready: usize, verdicts: &mut [Verdict]) {
     if !matches!(seen.course.rest, Rest::Asleep { .. }) || ready > 0 {
         return;

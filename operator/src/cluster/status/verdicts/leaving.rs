@@ -27,7 +27,7 @@ pub(in crate::cluster::status) fn staying<'a>(
         .collect()
 }
 
-/// Whether fewer pods are wanted than there are: such a change of the StatefulSet restarts nobody.
+/// Whether fewer pods are wanted than there are: such a change of the StatefulSet restarts no pod.
 pub(super) fn is_lowered(stateful_set: &StatefulSet) -> bool {
     let wanted = stateful_set.spec.as_ref().and_then(|spec| spec.replicas);
     let there = stateful_set.status.as_ref().map(|status| status.replicas);

@@ -39,7 +39,7 @@ pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     })
 }
 
-/// What somebody has to do where a pod does not come back.
+/// What a user has to do where a pod does not come back.
 pub(super) fn blocked(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let RolloutPlan::Blocked { ordinal, is_last } = seen.rollout else {
         return None;
