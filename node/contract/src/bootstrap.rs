@@ -13,7 +13,7 @@ pub enum BootstrapMark {
     #[default]
     Absent,
     /// The salt was made together with the cluster, and no node was chosen yet.
-    Nobody,
+    Unchosen,
     /// This incarnation was chosen.
     Chosen(String),
 }
@@ -23,7 +23,7 @@ impl BootstrapMark {
     pub fn of(text: Option<&str>) -> Self {
         match text.map(str::trim) {
             None => Self::Absent,
-            Some("") => Self::Nobody,
+            Some("") => Self::Unchosen,
             Some(incarnation) => Self::Chosen(incarnation.to_owned()),
         }
     }
@@ -32,7 +32,7 @@ impl BootstrapMark {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Absent => None,
-            Self::Nobody => Some(""),
+            Self::Unchosen => Some(""),
             Self::Chosen(incarnation) => Some(incarnation),
         }
     }
@@ -82,7 +82,7 @@ pub fn decide(mark: &BootstrapMark, nodes: &[Option<&NodeDetails>]) -> Bootstrap
     if let Some((_, details)) = belongs {
         return match mark {
             BootstrapMark::Chosen(_) => BootstrapStep::Settled,
-            BootstrapMark::Absent | BootstrapMark::Nobody => {
+            BootstrapMark::Absent | BootstrapMark::Unchosen => {
                 BootstrapStep::Record(details.incarnation.clone())
             }
         };

@@ -340,8 +340,8 @@ impl PeerTable {
 
     /// How many addresses are listed where no node ever answered.
     pub(super) fn unknown(&self) -> usize {
-        let nobody = |route: &&Route| route.listed && !route.is_me && route.who.is_none();
-        self.routes.values().filter(nobody).count()
+        let silent = |route: &&Route| route.listed && !route.is_me && route.who.is_none();
+        self.routes.values().filter(silent).count()
     }
 
     /// Whether the list leads to a node.

@@ -63,7 +63,7 @@ pub struct Metrics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     /// Any client that reaches the port of the API.
-    Anybody,
+    AnyClient,
     /// The cluster admin: shows the cluster key, or reaches a port that is made for it.
     Operator,
 }

@@ -38,7 +38,7 @@ impl World {
             Some(incarnation) => BootstrapMark::Chosen(incarnation.to_string()),
             // Rows, and the salt that is mounted for them, were there before.
             None if self.beginning.rows => BootstrapMark::Absent,
-            None => BootstrapMark::Nobody,
+            None => BootstrapMark::Unchosen,
         };
         let said = |node: usize| {
             let node = &self.nodes[node];

@@ -101,7 +101,7 @@ impl World {
 
     /// Marks a node: the one that is chosen where the others are silent.
     pub(crate) fn mark(&mut self, node: NodeId) {
-        let step = self.bootstrap_step(&BootstrapMark::Nobody, |other| other == node);
+        let step = self.bootstrap_step(&BootstrapMark::Unchosen, |other| other == node);
         assert!(
             matches!(step, BootstrapStep::Choose { .. }),
             "it cannot be marked: {step:?}"

@@ -120,6 +120,35 @@ fn pages_name_who_acts() {
     assert_eq!(said, Vec::<String>::new());
 }
 
+/// What says of no actor who speaks: a node reports, logs or answers, and an operator instructs.
+const TOLD: &[&str] = &[
+    "are told",
+    "be told",
+    "been told",
+    "is told",
+    "was told",
+    "were told",
+];
+
+#[test]
+fn code_names_who_acts() {
+    let mut said = Vec::new();
+    let mut files = 0;
+    for folder in ["node/src", "node/contract", "operator/src"] {
+        each(&repository().join(folder), &["rs"], &mut |path, text| {
+            files += 1;
+            for (number, line) in text.lines().enumerate() {
+                let line = line.to_lowercase();
+                let mut words = NO_ACTORS.iter().chain(TOLD);
+                let word = words.find(|word| names(&line, word));
+                said.extend(word.map(|word| format!("{path}:{}: {word}", number + 1)));
+            }
+        });
+    }
+    assert!(files > 300, "only {files} files");
+    assert_eq!(said, Vec::<String>::new());
+}
+
 /// Visits every file of some kinds below a folder, but for this one.
 fn each(folder: &Path, kinds: &[&str], visit: &mut impl FnMut(&str, &str)) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -57,7 +57,7 @@ pub(super) fn all_fenced(
         let ordinals: Vec<_> = nodes.iter().map(|(ordinal, ..)| *ordinal).collect();
         let renewal = volumes::renewal(cluster, &ordinals);
         format!(
-            "Keep what they hold: `{backups}`. Then give their volumes up: `{renewal}`. This condition then tells how the cluster begins anew and \
+            "Keep what they hold: `{backups}`. Then give their volumes up: `{renewal}`. This condition then says how the cluster begins anew and \
              takes those entries in"
         )
     };

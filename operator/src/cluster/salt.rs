@@ -195,9 +195,9 @@ mod tests {
             let all = heard(&[of("a", 1), of("b", 1)], &[]);
             assert_eq!(restorable(&all, had), Ok(of("a", 1)));
         }
-        let nobody = heard(&[], &["a"]);
+        let silent = heard(&[], &["a"]);
         assert!(matches!(
-            restorable(&nobody, None),
+            restorable(&silent, None),
             Err(RestoreBlocked::Silent(_))
         ));
         assert_eq!(

@@ -201,7 +201,7 @@ pub const RIGHTS: &[Right] = &[
         scope: Kubernetes,
         need: Optional,
         why: "to tell a class that does not exist from one that is slow, while a volume is waited for, and whether volumes of a class can grow",
-        without: "`Ready` names the class, and not whether it exists; where volumes cannot grow, the API server's own words are told",
+        without: "`Ready` names the class, and not whether it exists; where volumes cannot grow, the API server's own words are shown",
     },
     Right {
         rule: rule("coordination.k8s.io", &["leases"], &["get"]),

@@ -43,7 +43,7 @@ fn documents(yaml: &str) -> String {
         document(&build_salt_secret(
             &cluster,
             &Salt::new([7; 64]),
-            &BootstrapMark::Nobody,
+            &BootstrapMark::Unchosen,
         )),
         document(&build_key_secret(
             &cluster,

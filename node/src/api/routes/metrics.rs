@@ -42,7 +42,7 @@ pub(in crate::api) async fn metrics(
         parts.extract_with_state::<Owner, Node>(&node).await?;
         Reader::Operator
     } else {
-        Reader::Anybody
+        Reader::AnyClient
     };
     page(&node, reader).await
 }

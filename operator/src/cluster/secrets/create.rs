@@ -59,7 +59,7 @@ fn content(cluster: &ValidatedCluster, new: &NewSecret) -> Result<Secret, Error>
     Ok(match new {
         NewSecret::Salt => {
             let salt = Salt::new(random::bytes().map_err(Error::Random)?);
-            build_salt_secret(cluster, &salt, &BootstrapMark::Nobody)
+            build_salt_secret(cluster, &salt, &BootstrapMark::Unchosen)
         }
         // As for every bootstrapped cluster that is met: no node is instructed to bootstrap another one.
         NewSecret::RestoredSalt(MemberSalt {
