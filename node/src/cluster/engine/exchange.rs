@@ -119,8 +119,8 @@ impl Engine {
             Request::Digest { cutoff, root } if feeds && !self.is_suspected() => {
                 self.show_digest(cutoff, root)
             }
-            Request::Snapshot { after, life } => {
-                self.snapshot_page(tables, now, hello, after, life)?
+            Request::Snapshot { after, incarnation } => {
+                self.snapshot_page(tables, now, hello, after, incarnation)?
             }
             Request::Roster(_)
             | Request::Push { .. }

@@ -143,7 +143,7 @@ impl Engine {
         let join = self.join.as_ref().filter(|join| join.address == *address)?;
         Some(Request::Snapshot {
             after: join.after.as_ref().map(WireIdentity::from),
-            life: join.life,
+            incarnation: join.life,
         })
     }
 

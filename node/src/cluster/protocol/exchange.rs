@@ -169,7 +169,7 @@ pub enum Request {
         /// The incarnation that the joining node will have: it is admitted before the last page is given. Nodes of earlier
         /// releases admit themselves.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        life: Option<Incarnation>,
+        incarnation: Option<Incarnation>,
     },
 }
 
