@@ -22,7 +22,7 @@ pub(crate) enum Event {
         exchange: ExchangeId,
         answer: Option<Envelope<Answer>>,
     },
-    ToldToFound(Incarnation),
+    ToldToBootstrap(Incarnation),
     Tick,
     /// A commit failed: the process goes on with an engine that knows only what is durable.
     CommitFailed,
@@ -117,7 +117,7 @@ impl Process {
                 exchange,
                 answer: answer.map(Box::new),
             },
-            Event::ToldToFound(incarnation) => Input::Order {
+            Event::ToldToBootstrap(incarnation) => Input::Order {
                 order: AdminOrder::Bootstrap {
                     incarnation,
                     mounted: None,

@@ -185,7 +185,7 @@ impl World {
         incarnation: Incarnation,
         crashes: bool,
     ) {
-        let order = Event::ToldToFound(incarnation);
+        let order = Event::ToldToBootstrap(incarnation);
         if crashes {
             self.nodes[node].die_of(self.second, &order);
             return self.forget_exchanges_of(node);
