@@ -6,7 +6,7 @@ use crate::{
     domain::{Clock, Identity},
     store::{
         Measured, ReadError,
-        sqlite::{OwnedValue, SCHEMA_VERSION},
+        sqlite::{HomeValue, SCHEMA_VERSION},
     },
 };
 
@@ -35,7 +35,7 @@ impl Replica {
         &self,
         most: usize,
         bytes: usize,
-    ) -> Result<Vec<OwnedValue>, ReadError> {
+    ) -> Result<Vec<HomeValue>, ReadError> {
         self.reader.home_values(most, bytes).await
     }
 
