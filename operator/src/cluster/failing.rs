@@ -35,7 +35,7 @@ pub(super) async fn tell(
     let after = status::failing(&words(error), cluster.metadata.generation, before, &now());
     context.show(&namespace, &name, &after);
     if let Err(error) = write_status(cluster, before, &after, context).await {
-        tracing::debug!(error = %error, "failure_not_told");
+        tracing::debug!(error = %error, "failure_not_reported");
     }
 }
 
