@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use fernet::Fernet;
 use hmac::{Hmac, KeyInit, Mac};
+use opensecureconf_derivation::pbkdf2_sha256;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -56,12 +57,7 @@ pub type Names<'a> = (&'a str, &'a str);
 /// PBKDF2-HMAC-SHA256 with a 32-byte result; about 55 ms of CPU at the standard count.
 pub fn derive(user_key: &UserKey, salt: &Salt, iterations: Iterations) -> DataKey {
     let mut key = Zeroizing::new([0; 32]);
-    pbkdf2::pbkdf2_hmac::<Sha256>(
-        user_key.password(),
-        salt.bytes(),
-        iterations.0,
-        key.as_mut(),
-    );
+    pbkdf2_sha256(user_key.password(), salt.bytes(), iterations.0, &mut key);
     DataKey::new(key)
 }
 
