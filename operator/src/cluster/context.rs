@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::Timestamp;
 use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
@@ -18,7 +19,7 @@ use super::{
     lag::LastWhole,
     pace::Wait,
     resource::ClusterStatus,
-    rollout::{AT_ONCE, Place, Turns},
+    rollout::{AT_ONCE, Place, Silence, Turns},
     settled::Settled,
     shown,
     validate::Installation,
@@ -30,9 +31,13 @@ use crate::{
     leader::Term, metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings,
 };
 
+/// What tells the time of day.
+type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// What reconciles share.
 pub struct Context {
     pub(super) client: Client,
+    clock: Clock,
     pub(super) nodes: NodeClients,
     /// What answers in their place, in a simulation.
     #[cfg(feature = "simulated-nodes")]
@@ -72,6 +77,8 @@ pub(super) struct Memory {
     pub(super) figures_written: Option<Instant>,
     /// When each node last had everything.
     pub(super) last_whole: LastWhole,
+    /// Since when nodes that serve do not answer.
+    pub(super) silence: Silence,
 }
 
 impl Memory {
@@ -136,6 +143,7 @@ impl Context {
             installation: Installation::default(),
             rights: Standings::new(metrics.clone()),
             client,
+            clock: Arc::new(Timestamp::now),
             metrics,
             node_image,
             excluded: Vec::new(),
@@ -161,6 +169,19 @@ impl Context {
     pub fn answered_by(self, nodes: Arc<dyn SimulatedNodes>) -> Self {
         let simulated = Some(nodes);
         Self { simulated, ..self }
+    }
+
+    /// The same where another clock tells the time of day.
+    #[cfg(feature = "simulated-nodes")]
+    #[must_use]
+    pub fn by_the_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let clock: Clock = Arc::new(clock);
+        Self { clock, ..self }
+    }
+
+    /// The time of day, by which certificates end.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// The same for an operator that leaves these namespaces to another one.

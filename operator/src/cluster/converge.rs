@@ -204,11 +204,12 @@ async fn write_with_key(
     context: &Context,
     progress: &mut Progress,
 ) -> Result<Result<Option<StatefulSet>, Stalled>, apply::Error> {
+    let are_proved = cluster.installation.rules.hold(Rule::NodesProveKeys);
     let rotation = Rotation {
         cluster,
         found,
-        running: plans.api_keys,
-        now: jiff::Timestamp::now(),
+        running: if are_proved { plans.api_keys } else { &[] },
+        now: context.now(),
     };
     // Reported also where the rest fails.
     progress.key_rotation = api_key::look(rotation);
@@ -256,7 +257,7 @@ async fn write(
         Allowed::Nothing(None) => return Ok(Ok(found.stateful_set.clone())),
         Allowed::Nothing(Some(stalled)) => return Ok(Err(stalled)),
     };
-    let now = jiff::Timestamp::now();
+    let now = context.now();
     let Renewed { pki, waiting: told } =
         certificates::renew(client, cluster, found, plans.running, now, mandate, done).await?;
     *waiting = told;
@@ -406,7 +407,7 @@ async fn take_template(
         is_rolled_out: plans.is_rolled_out,
         may_begin: matches!(mandate, Mandate::Act),
         is_ending: plans.is_ending,
-        now: jiff::Timestamp::now(),
+        now: context.now(),
     };
     let rendered = build::pod_template(cluster);
     let upgrade = rollout::upgrade(cluster, &rendered, situation, context);

@@ -117,6 +117,12 @@ pub(super) fn plan(
             .iter()
             .filter_map(|(pod, _)| observe::ordinal(pod))
             .collect(),
+        volumes: &found
+            .volumes
+            .iter()
+            .filter(|claim| !claim.is_ending)
+            .map(|claim| claim.ordinal)
+            .collect(),
         ending: &pods
             .iter()
             .map(|(pod, _)| pod)

@@ -25,6 +25,17 @@ pub enum Rule {
     VolumesAreKeptInSleep,
     /// A StatefulSet that is made anew leaves its pods.
     SetsLeaveTheirPods,
+    /// Callers are given another key only once every node that runs has proved that it accepts it.
+    NodesProveKeys,
+    /// The key that callers had stays accepted until a user ends it.
+    OldKeysStay,
+    /// Another authority signs only once every node that runs has proved that it accepts it, and the one before goes only once no node shows
+    /// what that signed.
+    NodesProveAuthorities,
+    /// The key of an authority stays as long as a node shows what it signed.
+    AuthoritiesKeepTheirKeys,
+    /// A leaf is renewed whether nodes answer or not.
+    LeavesAreRenewedUnasked,
 }
 
 impl Rule {
@@ -41,6 +52,11 @@ impl Rule {
         Self::VolumesAreHandedOver,
         Self::VolumesAreKeptInSleep,
         Self::SetsLeaveTheirPods,
+        Self::NodesProveKeys,
+        Self::OldKeysStay,
+        Self::NodesProveAuthorities,
+        Self::AuthoritiesKeepTheirKeys,
+        Self::LeavesAreRenewedUnasked,
     ];
 }
 

@@ -36,7 +36,8 @@ pub fn execute(
         AuthorityStep::DropPrevious => after.previous = None,
     }
     if let LeafStep::Issue(signer) = plan.leaf {
-        let previous = after.previous.as_ref().and_then(PreviousAuthority::signer);
+        let previous = after.previous.as_ref();
+        let previous = previous.and_then(|previous| previous.signer(now));
         let authority = match signer {
             Signer::Newest => after.authority.clone(),
             Signer::Previous => previous.or_else(|| after.authority.clone()),

@@ -33,6 +33,15 @@ pub struct StoredPki {
     pub bundle: Vec<Certificate>,
 }
 
+impl StoredPki {
+    /// Who signs the operator's own certificate: during a renewal every node accepts the authority before; the newest perhaps not.
+    pub fn operators_signer(&self, now: Timestamp) -> Option<Authority> {
+        let previous = self.previous.as_ref();
+        let previous = previous.and_then(|previous| previous.signer(now));
+        previous.or_else(|| self.authority.clone())
+    }
+}
+
 /// What was in force before the newest authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviousAuthority {
@@ -43,12 +52,13 @@ pub struct PreviousAuthority {
 }
 
 impl PreviousAuthority {
-    /// As one that signs.
-    pub fn signer(&self) -> Option<Authority> {
+    /// As one that signs. One that has ended does not: no node would take what it signs.
+    pub fn signer(&self, now: Timestamp) -> Option<Authority> {
         let key = self.key.as_ref()?;
-        self.certificates
-            .iter()
+        let mut certificates = self.certificates.iter();
+        certificates
             .find_map(|certificate| Authority::read(certificate.pem().as_bytes(), key.pem()))
+            .filter(|authority| authority.certificate.ends > now)
     }
 }
 
@@ -200,7 +210,7 @@ fn renewing(
     let now = situation.now;
     let Some(leaf) = &situation.stored.leaf else {
         // Every node accepts the one before; the newest perhaps not.
-        let signer = if previous.signer().is_some() {
+        let signer = if previous.signer(now).is_some() {
             Signer::Previous
         } else {
             Signer::Newest
@@ -235,7 +245,7 @@ fn renewing(
     if missing.is_empty() && !is_new_to_clients {
         return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest));
     }
-    let step = if previous.signer().is_some() {
+    let step = if previous.signer(now).is_some() {
         if is_stale(leaf, situation) {
             LeafStep::Issue(Signer::Previous)
         } else {

@@ -1,6 +1,9 @@
 //! Pods are replaced by the operator alone, one after the other, and for nothing but what somebody asked for.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use opensecureconf_operator::cluster::{
@@ -15,6 +18,7 @@ use crate::{
     looking::show,
     reconcile::{CORE, STATEFUL_SET, condition, reconcile},
     resource,
+    serving::answered,
 };
 
 /// Three nodes that serve, and an operator that has nothing to do.
@@ -29,6 +33,7 @@ struct Story {
 impl Story {
     async fn begin() -> Self {
         let (server, context) = ApiServer::start();
+        let context = answered(context);
         let mut cluster = resource(ONE_NODE);
         cluster.spec.replicas = 3;
         let mut story = Self {
@@ -155,7 +160,11 @@ fn pod(ordinal: u64, revision: &str, serves: bool) -> Value {
 pub(crate) fn ready(serves: bool) -> Value {
     let status = if serves { "True" } else { "False" };
     let since = jiff::Timestamp::now().to_string();
-    json!({ "conditions": [{ "type": "Ready", "status": status, "lastTransitionTime": since }] })
+    let mut pod = json!({ "conditions": [{ "type": "Ready", "status": status, "lastTransitionTime": since }] });
+    if serves {
+        pod["podIP"] = json!("10.0.0.1");
+    }
+    pod
 }
 
 #[tokio::test]
@@ -228,6 +237,27 @@ async fn nothing_is_replaced_while_another_pod_ends_or_has_not_come_back() {
     story.turns(4).await;
     assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
     story.set_pod(0, |pod| pod["status"] = ready(true));
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_serve_and_do_not_answer_are_waited_for_ten_minutes() {
+    let mut story = Story::begin().await;
+    // The operator does not know where they are.
+    for ordinal in 0..2 {
+        story.set_pod(ordinal, |pod| pod["status"]["podIP"] = Value::Null);
+    }
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(4).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    let said = condition(&story.server, "Ready")["message"].clone();
+    assert!(
+        said.as_str().unwrap().contains("until demo-0 answers"),
+        "{said}"
+    );
+
+    tokio::time::advance(Duration::from_mins(10)).await;
     story.operate().await;
     assert_eq!(story.ordinals_deleted(), [2]);
 }

@@ -9,12 +9,13 @@ use opensecureconf_contract::{
     status::{NodeDetails, NodeMember},
 };
 use opensecureconf_node::cluster::{AdminOrder, MemberName, State};
-use opensecureconf_operator::node::{CommandError, SimulatedNodes};
+use opensecureconf_operator::node::{Caller, CommandError, SimulatedNodes};
 use tokio::time::sleep;
 
 use crate::{
     faults::Outcome,
     kubernetes::{names::ordinal, server},
+    node_files::InForce,
     stage::{OperatorId, Shared, Stage},
     world::NodeId,
 };
@@ -65,6 +66,12 @@ fn reached(stage: &Stage, address: &str) -> Option<NodeId> {
 }
 
 impl SimulatedNodes for Nodes {
+    fn connects(&self, address: &str, caller: &Caller) -> bool {
+        let stage = self.stage.lock();
+        // Who is down is not reached in any case.
+        reached(&stage, address).is_none_or(|node| stage.reaches(node, caller))
+    }
+
     fn status<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Option<NodeDetails>> {
         Box::pin(self.ask(address, details))
     }
@@ -165,6 +172,7 @@ fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
     let view = stage.world.view(node)?;
     let durable = stage.world.nodes[node].disk.durable();
     let salt = durable.salt.as_ref().or(stage.world.mounted.as_ref());
+    let files = stage.in_force(node);
     let live = durable.rows.values().filter(|row| !row.row.is_tombstone());
     Some(NodeDetails {
         version: "simulated".to_owned(),
@@ -190,6 +198,9 @@ fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
                 ..NodeMember::default()
             })
             .collect(),
+        schema: Some(1),
+        api_keys: files.map(InForce::proofs),
+        tls: files.map(InForce::tls),
         ..NodeDetails::default()
     })
 }

@@ -18,6 +18,7 @@ use crate::{
     cluster::{
         apply::{Done, Error, failed},
         dereference::DereferencedObjects,
+        rules::Rule,
         secrets::{ManagedSecret, ObservedSecret},
         settled::Mandate,
         validate::ValidatedCluster,
@@ -141,6 +142,9 @@ fn change(rotation: Rotation<'_>, keys: &StoredKeys, step: &Step) -> Result<Chan
         // The other entry stays: it holds both keys, so a node that reads the two files at two moments lacks neither.
         Step::Exchange(new) => {
             put(API_KEY_ENTRY.to_owned(), new.clone());
+            if !rotation.cluster.installation.rules.hold(Rule::OldKeysStay) {
+                data.insert(previous_entry(API_KEY_ENTRY), Value::Null);
+            }
             KeyPhase::Exchanged
         }
         Step::Note(phase) => *phase,

@@ -111,7 +111,11 @@ pub(super) async fn roll_out(
         ..
     } = judged;
     let plan = set.map_or(RolloutPlan::Finished, |set| {
-        rollout::plan_rollout(valid, set, (pods, refused), before, jiff::Timestamp::now())
+        let now = context.now();
+        context.remember(&valid.namespace, valid.name.as_str(), |memory| {
+            let course = (&mut memory.silence, now);
+            rollout::plan_rollout(valid, set, (pods, refused), before, course)
+        })
     });
     let replaced = match mandate {
         Some(mandate) => rollout::carry_out(cluster, valid, pods, &plan, mandate, context).await?,

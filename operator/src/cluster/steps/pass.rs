@@ -1,5 +1,6 @@
 //! All steps after reading: what is planned, written, ordered, and reported.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
@@ -104,7 +105,7 @@ pub(super) async fn pass(
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
     let certificates = certificates_kind(found, &refused);
-    let (unnamed, not_valid) = client_certificate(valid, found);
+    let (unnamed, not_valid) = client_certificate(valid, found, context.now());
     let goes_on = (pause.as_ref(), key_rotation.as_ref());
     let seen = Observation {
         cluster: &told,
@@ -170,7 +171,7 @@ async fn converge(
     }
     let wanted = valid.with_replicas(planned.membership.replicas());
     let (running, accepted) = (certificates::running(pods), api_key::accepted(pods));
-    let now = jiff::Timestamp::now();
+    let now = context.now();
     let set = found.stateful_set.as_ref();
     let is_rolled_out = set.is_some_and(|set| rollout::is_rolled_out(valid, set, pods, now));
     let plans = planned.plans((&running, &accepted), is_rolled_out);
@@ -226,8 +227,8 @@ fn certificates_kind(found: &DereferencedObjects, refused: &[(String, String)]) 
 fn client_certificate(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
+    now: Timestamp,
 ) -> (Vec<String>, Option<String>) {
-    let now = jiff::Timestamp::now();
     let unnamed = certificates::unnamed(cluster, found);
     (unnamed, certificates::not_valid(found, now))
 }
@@ -240,11 +241,11 @@ fn connect(
 ) -> Option<Connection> {
     let place = (cluster.namespace.as_str(), cluster.name.as_str());
     let pki = certificates::stored(&found.secrets);
-    match context.nodes.get(place, &pki, jiff::Timestamp::now()) {
+    match context.nodes.get(place, &pki, context.now()) {
         Ok(client) => client.map(|(client, addresses)| {
             let client = NodeClient::over_tls(client, found.api_key.clone(), found.cluster_key());
             #[cfg(feature = "simulated-nodes")]
-            let client = client.answered_by(context.simulated.clone());
+            let client = client.answered_by(context.simulated.clone(), &pki, context.now());
             Connection { client, addresses }
         }),
         Err(error) => {

@@ -269,6 +269,41 @@ fn an_operator_that_was_away_for_a_year_issues_a_leaf_although_no_node_answers()
 }
 
 #[test]
+fn an_operator_that_was_away_until_the_authority_had_ended_has_the_next_one_sign() {
+    let mut world = World::begin();
+    let first = world.stored.authority.clone().unwrap();
+    world.now = first.certificate.ends + DAY;
+    let names = names();
+    let silent = [0, 1, 2].map(|ordinal| Trust {
+        node: format!("prod-{ordinal}"),
+        ..Trust::default()
+    });
+    for expected in [AuthorityStep::Rotate, AuthorityStep::Keep] {
+        let plan = plan(&Situation {
+            stored: &world.stored,
+            now: world.now,
+            names: &names,
+            rotation_asked: false,
+            given: world.given,
+            running: &silent,
+        });
+        assert_eq!(plan.authority, expected);
+        world.stored = execute(&world.stored, &plan, "shop/prod", &names, world.now).unwrap();
+    }
+    let newest = world.stored.authority.clone().unwrap();
+    assert_ne!(newest, first);
+    assert_eq!(world.stored.operators_signer(world.now), Some(newest));
+    for node in &mut world.nodes {
+        node.leaf = world.stored.leaf.clone().unwrap();
+        node.bundle = world.stored.bundle.clone();
+    }
+    // Every node takes every other one again, and the one before goes.
+    world.check();
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
 fn after_a_hundred_days_a_leaf_still_serves_and_after_four_hundred_it_has_ended() {
     let world = World::begin();
     let (leaf, bundle) = (world.stored.leaf.unwrap(), world.stored.bundle);

@@ -35,6 +35,11 @@ pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
         RolloutPlan::Wait(Waiting::Salt(node)) => {
             format!("{so_far}; waiting because {node} has another salt than the others")
         }
+        RolloutPlan::Wait(Waiting::Answer(node)) => {
+            format!(
+                "{so_far}; waiting until {node} answers the operator, or has not for 10 minutes: whether it reaches the others is not known"
+            )
+        }
         _ => so_far,
     })
 }
