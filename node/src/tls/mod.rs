@@ -18,6 +18,7 @@ use std::path::Path;
 
 pub use admission::{CertificateRole, KnownHosts, OPERATOR_NAME};
 use anyhow::{Context, bail};
+pub(crate) use certificate::end;
 pub use certificate::{CertificateFacts, facts};
 pub use identity::{Identity, PortTls};
 use rustls::pki_types::{CertificateDer, pem::PemObject};

@@ -47,6 +47,7 @@ mod monitoring;
 mod node;
 mod originals;
 mod owner;
+mod pages;
 mod peer_budgets;
 mod peer_impostors;
 mod peer_proofs;

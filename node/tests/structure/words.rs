@@ -1,10 +1,9 @@
 //! One word for one thing: words that the code had for what the field, or docs/glossary.md, calls otherwise do not come back.
 
-use std::{fs, path::Path};
-
 use crate::{
+    files::{self, TextFile},
     imports::names,
-    links::{pages, repository},
+    links::pages,
 };
 
 /// What is not said any more, and what stands in its place.
@@ -41,13 +40,10 @@ const OLD: &[(&str, &str)] = &[
 fn no_old_word_comes_back() {
     let mut said = Vec::new();
     let mut files = 0;
-    for folder in ["node", "operator", "e2e"] {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder);
-        each(&root, &["rs"], &mut |path, text| {
-            files += 1;
-            let old = OLD.iter().filter(|(old, _)| names(text, old));
-            said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
-        });
+    for TextFile { path, text } in each(&["node", "operator", "e2e"], &["rs"]) {
+        files += 1;
+        let old = OLD.iter().filter(|(old, _)| names(&text, old));
+        said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
     }
     assert!(files > 300, "only {files} files");
     assert_eq!(said, Vec::<String>::new());
@@ -77,7 +73,7 @@ fn no_old_name_comes_back_on_disk_on_the_wire_or_in_a_log() {
     let kinds = ["json", "md", "rs", "snap", "sql", "toml", "yaml", "yml"];
     let mut said = Vec::new();
     let mut files = 0;
-    for folder in [
+    let folders = [
         "compose",
         "docs",
         "e2e",
@@ -85,16 +81,15 @@ fn no_old_name_comes_back_on_disk_on_the_wire_or_in_a_log() {
         "manifests",
         "node",
         "operator",
-    ] {
-        each(&repository().join(folder), &kinds, &mut |path, text| {
-            files += 1;
-            let old = SERIALIZED.iter().filter(|(old, _)| names(text, old));
-            said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
-            let old = FIELDS.iter().filter(|(old, _)| {
-                text.contains(&format!("\"{old}\"")) || text.contains(&format!("pub {old}: "))
-            });
-            said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
+    ];
+    for TextFile { path, text } in each(&folders, &kinds) {
+        files += 1;
+        let old = SERIALIZED.iter().filter(|(old, _)| names(&text, old));
+        said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
+        let old = FIELDS.iter().filter(|(old, _)| {
+            text.contains(&format!("\"{old}\"")) || text.contains(&format!("pub {old}: "))
         });
+        said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
     }
     assert!(files > 400, "only {files} files");
     assert_eq!(said, Vec::<String>::new());
@@ -107,14 +102,16 @@ const NO_ACTORS: &[&str] = &["anybody", "nobody", "somebody", "whoever"];
 fn pages_name_who_acts() {
     let mut said = Vec::new();
     // The log of changes is not written anew.
-    for page in pages().iter().filter(|page| *page != "CHANGELOG.md") {
-        let text = fs::read_to_string(repository().join(page)).unwrap();
+    for TextFile { path, text } in pages() {
+        if path == "CHANGELOG.md" {
+            continue;
+        }
         for (number, line) in text.lines().enumerate() {
             // Names of tests and text of programs stand in backticks.
             let prose: String = line.split('`').step_by(2).collect();
             let prose = prose.to_lowercase();
             let word = NO_ACTORS.iter().find(|word| names(&prose, word));
-            said.extend(word.map(|word| format!("{page}:{}: {word}", number + 1)));
+            said.extend(word.map(|word| format!("{path}:{}: {word}", number + 1)));
         }
     }
     assert_eq!(said, Vec::<String>::new());
@@ -134,34 +131,23 @@ const TOLD: &[&str] = &[
 fn code_names_who_acts() {
     let mut said = Vec::new();
     let mut files = 0;
-    for folder in ["node/src", "node/contract", "operator/src"] {
-        each(&repository().join(folder), &["rs"], &mut |path, text| {
-            files += 1;
-            for (number, line) in text.lines().enumerate() {
-                let line = line.to_lowercase();
-                let mut words = NO_ACTORS.iter().chain(TOLD);
-                let word = words.find(|word| names(&line, word));
-                said.extend(word.map(|word| format!("{path}:{}: {word}", number + 1)));
-            }
-        });
+    for TextFile { path, text } in each(&["node/src", "node/contract", "operator/src"], &["rs"]) {
+        files += 1;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.to_lowercase();
+            let mut words = NO_ACTORS.iter().chain(TOLD);
+            let word = words.find(|word| names(&line, word));
+            said.extend(word.map(|word| format!("{path}:{}: {word}", number + 1)));
+        }
     }
     assert!(files > 300, "only {files} files");
     assert_eq!(said, Vec::<String>::new());
 }
 
-/// Visits every file of some kinds below a folder, but for this one.
-fn each(folder: &Path, kinds: &[&str], visit: &mut impl FnMut(&str, &str)) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-            each(&path, kinds, visit);
-        } else if path
-            .extension()
-            .is_some_and(|kind| kinds.iter().any(|wanted| kind == *wanted))
-            && !path.ends_with("structure/words.rs")
-        {
-            let text = fs::read_to_string(&path).unwrap();
-            visit(&path.display().to_string(), &text);
-        }
-    }
+/// Every file of some kinds below folders, but for this one.
+fn each(folders: &[&str], kinds: &[&str]) -> impl Iterator<Item = TextFile> {
+    let files = folders
+        .iter()
+        .flat_map(|folder| files::below(folder, kinds));
+    files.filter(|file| !file.path.ends_with("structure/words.rs"))
 }

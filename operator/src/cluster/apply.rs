@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt::Debug};
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy, policy::v1::PodDisruptionBudget},
+    api::{
+        apps::v1::StatefulSet, core::v1::ConfigMap, networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
 };
 use kube::{
     Api, Resource, ResourceExt,
@@ -271,7 +274,7 @@ pub async fn apply(
 pub async fn apply_authorities(
     context: &Context,
     cluster: &ValidatedCluster,
-    resources: &ClusterResources,
+    ca_config_map: &ConfigMap,
     found: &DereferencedObjects,
     done: &mut Vec<Done>,
 ) -> Result<(), Error> {
@@ -282,7 +285,7 @@ pub async fn apply_authorities(
         found,
         done,
     };
-    children.apply(&resources.ca_config_map).await.map(drop)
+    children.apply(ca_config_map).await.map(drop)
 }
 
 struct Children<'a> {

@@ -261,10 +261,16 @@ async fn write(
     let Renewed { pki, waiting: told } =
         certificates::renew(client, cluster, found, plans.running, now, mandate, done).await?;
     *waiting = told;
+    let roots = roots(cluster, found, &pki);
     if let Some(stalled) = stalled {
+        let map = build::ca_config_map(cluster, &roots);
+        // What nodes show is renewed, so clients are given what verifies it.
+        if matches!(mandate, Mandate::Act) && !found.is_taken("ConfigMap", &map.name_any()) {
+            apply::apply_authorities(context, cluster, &map, found, done).await?;
+        }
         return Ok(Err(stalled));
     }
-    let mut resources = build::build(cluster, &roots(cluster, found, &pki));
+    let mut resources = build::build(cluster, &roots);
     let there = found.stateful_set.as_ref();
     let let_in;
     (*upcoming, let_in) =
@@ -295,7 +301,8 @@ async fn write(
     if is_paused {
         waits.extend(pause::waiting(&resources, found));
         waits.extend(plans.growth.waits());
-        apply::apply_authorities(context, cluster, &resources, found, done).await?;
+        let map = &resources.ca_config_map;
+        apply::apply_authorities(context, cluster, map, found, done).await?;
         return Ok(Ok(there.cloned()));
     }
     let running = there.filter(|set| runs(set) && are_kept);

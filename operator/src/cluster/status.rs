@@ -110,6 +110,8 @@ pub enum Monitoring {
     Applied,
     /// It is wanted and not there.
     Missing,
+    /// It is there, and the ConfigMap with the authorities that it names is not.
+    WithoutAuthorities,
     /// This Kubernetes does not know ServiceMonitors.
     Unknown,
     /// The operator may not write them, in the API server's words.

@@ -111,7 +111,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         let ready = match ready {
             Ok(true) if settings.tls => tokio::select! {
                 () = signals.next() => Ok(true),
-                ended = certificates.keep_renewing(&cluster, &folder, &nodes) => ended.map(|()| true),
+                () = certificates.keep_renewing(&cluster, async |stored: &_| {
+                    certificates::proved(&folder, &nodes, stored).await
+                }) => Ok(true),
             },
             Ok(true) => {
                 signals.next().await;

@@ -10,14 +10,19 @@
 mod api_key;
 mod api_server;
 mod certificates;
+mod commands;
 mod corrections;
 mod endless_node;
 mod exchange_rules;
+#[path = "../../../node/tests/structure/files.rs"]
+mod files;
 mod golden;
 mod hibernation;
 mod leader;
 mod local_cluster;
 mod looking;
+#[path = "../../../node/tests/structure/mentions.rs"]
+mod mentions;
 mod namespace_end;
 mod node_contract;
 mod pause;

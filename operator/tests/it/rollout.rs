@@ -192,6 +192,72 @@ async fn another_image_replaces_one_pod_after_the_other_from_the_highest_ordinal
     );
 }
 
+/// A webhook that puts a proxy before the node, as meshes do: in the pod, not in the template that it is made from.
+fn inject(pod: &mut Value, runs: bool) {
+    let container = |name: &str, state: Value, ready: bool| json!({ "name": name, "image": name, "imageID": "", "ready": ready, "restartCount": 0, "state": state });
+    let proxy = if runs {
+        json!({ "running": {} })
+    } else {
+        json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } })
+    };
+    pod["spec"] = json!({
+        "initContainers": [{ "name": "mesh-init" }],
+        "containers": [{ "name": "mesh-proxy" }, { "name": "node" }],
+    });
+    pod["metadata"]["annotations"] = json!({ "mesh.example/status": "injected" });
+    pod["status"] = ready(runs);
+    pod["status"]["initContainerStatuses"] = json!([container(
+        "mesh-init",
+        json!({ "terminated": { "exitCode": 0 } }),
+        true
+    )]);
+    pod["status"]["containerStatuses"] = json!([
+        container("mesh-proxy", proxy, runs),
+        container("node", json!({ "running": {} }), true),
+    ]);
+}
+
+#[tokio::test]
+async fn a_container_that_a_webhook_puts_into_pods_is_no_drift_and_counts_for_their_readiness() {
+    let mut story = Story::begin().await;
+    let set = story.set();
+    for ordinal in 0..3 {
+        story.set_pod(ordinal, |pod| inject(pod, true));
+    }
+    let told = story.server.notes();
+    story.turns(3).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    assert_eq!(story.set()["spec"], set["spec"]);
+    assert_eq!(story.server.notes(), told);
+
+    // The node runs, and its pod is not ready: no Service leads to it. The status names whose fault that is.
+    story.set_pod(1, |pod| inject(pod, false));
+    story.operate().await;
+    let ready = condition(&story.server, "Ready");
+    assert_eq!(ready["status"], "False");
+    let message = ready["message"].as_str().unwrap();
+    assert!(
+        message.contains("pod demo-1: container mesh-proxy: CrashLoopBackOff"),
+        "{message}"
+    );
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    story.set_pod(1, |pod| inject(pod, true));
+
+    // What a field asks for replaces such pods as it does others.
+    story.cluster.spec.image = Some("node:2".to_owned());
+    let mut order = Vec::new();
+    for _ in 0..12 {
+        story.operate().await;
+        order.extend(story.ordinals_deleted());
+        story.kubernetes();
+        for ordinal in 0..3 {
+            story.set_pod(ordinal, |pod| inject(pod, true));
+        }
+    }
+    assert_eq!(order, [2, 1, 0]);
+    assert!(story.all_current());
+}
+
 #[tokio::test]
 async fn while_pods_are_replaced_the_status_counts_them_and_nobody_is_alarmed() {
     let mut story = Story::begin().await;

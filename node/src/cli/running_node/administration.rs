@@ -117,7 +117,7 @@ pub(crate) async fn remove_member(
     };
     let meant: Vec<_> = members.iter().filter(|member| is_meant(member)).collect();
     let (incarnation, answers) = match meant.as_slice() {
-        [] => bail!("the cluster has no other member '{name}'; osc-node members lists them"),
+        [] => bail!("the cluster has no other member '{name}'; 'osc-node members' lists them"),
         [member] => (member.incarnation.clone(), member.reachable),
         several => {
             let incarnations: Vec<_> = several

@@ -39,12 +39,10 @@ pub enum PostgresError {
         latest: i32,
     },
     /// No tables of ours.
-    #[error("the database is empty: run 'osc-node database migrate'")]
+    #[error("the database has no tables of a store")]
     Empty,
     /// Older tables.
-    #[error(
-        "the database has schema {found}, this release needs {needed}: run 'osc-node database migrate' of this release"
-    )]
+    #[error("the database has schema {found}, this release needs {needed}")]
     OldSchema {
         /// What is there.
         found: i32,
@@ -75,9 +73,7 @@ pub enum PostgresError {
     #[error("the database became another store while this node was running: restart the node")]
     OtherStore,
     /// The store belongs to another cluster.
-    #[error(
-        "the database is the store of cluster '{stored}', and not of '{given}': see 'osc-node database adopt'"
-    )]
+    #[error("the database is the store of cluster '{stored}', and not of '{given}'")]
     OtherCluster {
         /// Whose it is.
         stored: String,

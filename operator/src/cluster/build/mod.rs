@@ -57,10 +57,15 @@ pub struct ClusterResources {
 /// Certificates that others verify nodes with, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
-    /// Of ports 9001 and 9002.
+    /// Of ports 9001 and 9002. A renewal leaves an authority whatever it finds.
     pub nodes: String,
     /// Of port 9443; `None` where that has none, or the user's Secret names none.
     pub clients: Option<String>,
+}
+
+/// Builds what clients and scrapers verify nodes with, of all objects alone.
+pub fn ca_config_map(cluster: &ValidatedCluster, roots: &Roots) -> ConfigMap {
+    ca_config_map::build(cluster, roots)
 }
 
 /// Builds all objects.

@@ -20,6 +20,7 @@ use crate::cluster::{
     resource::{MemberStatus, Mode},
     rollout::UNDER_WAY,
     secrets::ManagedSecret,
+    validate::ValidatedCluster,
     volumes::Growth,
 };
 pub(super) use leaving::staying;
@@ -146,7 +147,7 @@ pub(super) fn verdicts(
         salt,
         replicated(seen, wanted),
         tls::ready(seen),
-        monitoring(&seen.monitoring),
+        monitoring(&seen.monitoring, seen.cluster),
     ]);
     verdicts.extend(course::paused(seen));
     verdicts.extend(rebuild_blocked(seen));
@@ -377,8 +378,8 @@ fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {
     verdict("SaltMatches", holds, reason, message)
 }
 
-fn monitoring(state: &Monitoring) -> Verdict {
-    let forbidden;
+fn monitoring(state: &Monitoring, cluster: &ValidatedCluster) -> Verdict {
+    let (forbidden, without);
     let (holds, reason, message) = match state {
         Monitoring::Off => (
             false,
@@ -395,6 +396,13 @@ fn monitoring(state: &Monitoring) -> Verdict {
             "ServiceMonitorMissing",
             "the ServiceMonitor is not there; condition Stalled or Paused says why",
         ),
+        Monitoring::WithoutAuthorities => {
+            without = format!(
+                "nodes are not scraped: ConfigMap {} with their authorities, which the ServiceMonitor names, is not there; condition Stalled or Paused says why",
+                cluster.name.ca()
+            );
+            (false, "AuthoritiesMissing", without.as_str())
+        }
         Monitoring::Forbidden(words) => {
             forbidden = format!(
                 "nodes are not scraped: {words}; grant it to the operator, or set monitoring.serviceMonitor.enabled to false"

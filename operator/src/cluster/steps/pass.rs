@@ -271,9 +271,13 @@ fn monitoring(
         Monitoring::Forbidden(words.clone())
     } else if found.service_monitors == OptionalKind::Unknown {
         Monitoring::Unknown
-    } else if is_applied || found.has("ServiceMonitor", cluster.name.as_str()) {
+    } else if is_applied {
+        Monitoring::Applied
+    } else if !found.has("ServiceMonitor", cluster.name.as_str()) {
+        Monitoring::Missing
+    } else if found.has("ConfigMap", &cluster.name.ca()) {
         Monitoring::Applied
     } else {
-        Monitoring::Missing
+        Monitoring::WithoutAuthorities
     }
 }

@@ -475,6 +475,43 @@ fn a_lost_authority_is_replaced_while_its_certificate_stays_accepted() {
     assert_eq!(world.stored.bundle.len(), 1);
 }
 
+/// Scrapers and clients are never given an empty list: the Prometheus Operator would refuse the whole ServiceMonitor.
+#[test]
+fn whatever_is_stored_and_whenever_it_is_looked_at_nodes_accept_an_authority() {
+    let mut world = World::begin();
+    let whole = world.stored.clone();
+    world.rotation_asked = true;
+    world.operator_acts();
+    let renewing = world.stored.clone();
+    for stored in [StoredPki::default(), whole, renewing] {
+        let lost: [fn(&mut StoredPki); 4] = [
+            |_| {},
+            |stored| stored.authority = None,
+            |stored| stored.leaf = None,
+            |stored| stored.bundle.clear(),
+        ];
+        for (first, second) in lost.iter().flat_map(|one| lost.map(|two| (one, two))) {
+            let mut stored = stored.clone();
+            first(&mut stored);
+            second(&mut stored);
+            for days in [0, 400, 4000] {
+                let now = begin() + DAY * days;
+                let situation = Situation {
+                    stored: &stored,
+                    now,
+                    names: &names(),
+                    rotation_asked: false,
+                    given: None,
+                    running: &[],
+                };
+                let after =
+                    execute(&stored, &plan(&situation), "shop/prod", &names(), now).unwrap();
+                assert!(!after.bundle.is_empty(), "{days} days: {stored:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_lost_leaf_is_issued_by_who_is_accepted_everywhere() {
     let mut world = World::begin();

@@ -324,6 +324,10 @@ fn ready(states: &mut States) {
             Monitoring::Missing,
         ),
         (
+            "ready, and the authorities of its ServiceMonitor are missing",
+            Monitoring::WithoutAuthorities,
+        ),
+        (
             "ready, where ServiceMonitors are unknown",
             Monitoring::Unknown,
         ),
