@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     crypto::{DataKey, Names, Unopened},
-    domain::{Content, Identity, Row, Seal},
+    domain::{Category, Content, Identity, Row, Seal},
     store::ReadError,
 };
 
@@ -83,6 +83,34 @@ pub(super) async fn seal_unbound(
         key.seal(plaintext.as_bytes(), now)
     });
     Ok(sealed.await??)
+}
+
+/// What a create is known by, beside its entry, its value and its key.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The name that its caller gave it.
+    pub(super) request: String,
+    /// The category of the new entry.
+    pub(super) category: Option<Category>,
+}
+
+/// By what a store knows a create again that is repeated: only a client that has the key can ask the same.
+pub(super) async fn mark(
+    node: &NodeState,
+    key: &Arc<DataKey>,
+    identity: &Identity,
+    value: &ValueText,
+    Asked { request, category }: Asked,
+) -> Result<String, ApiError> {
+    let identity = identity.clone();
+    with_plaintext(node, key, value, move |key, plaintext| {
+        let category = category.as_ref().map_or("", Category::as_str);
+        key.mark_of(
+            names(&identity),
+            &[request.as_str(), category, plaintext.as_str()],
+        )
+    })
+    .await
 }
 
 /// Does something with the text that is stored of a value: here with a small one, beside the serving threads with others.

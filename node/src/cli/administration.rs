@@ -244,7 +244,7 @@ pub(crate) fn admin(config: &Config, arguments: &ArgMatches) -> anyhow::Result<O
     Ok(Outcome::Done)
 }
 
-fn text<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a str> {
+pub(super) fn text<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a str> {
     let given = arguments.get_one::<String>(name).map(String::as_str);
     given.with_context(|| format!("{name} is missing"))
 }

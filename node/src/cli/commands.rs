@@ -12,7 +12,7 @@ use super::{given_database::GivenDatabase, running_node};
 use crate::{
     budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
-    config::{Config, Layers, SETTINGS},
+    config::{Config, Layers, SETTINGS, UsageError},
     server::fresh_incarnation,
     store::sqlite::{self, Findings, NewLife, Vacuumed},
 };
@@ -79,6 +79,7 @@ fn show_memory(plan: &MemoryPlan, caches: CacheSizes, out: &mut impl Write) -> i
 
 /// Checks the database.
 pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
+    must_have_a_file(config)?;
     let path = match database(config) {
         Ok(path) => path,
         Err(absent) => {
@@ -165,6 +166,7 @@ fn backup_to_stdout(database: &Path) -> anyhow::Result<Outcome> {
 
 /// Puts a backup in the database's place.
 pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    must_have_a_file(config)?;
     let input = existing(path(arguments, "input")?, "--input")?;
     let cluster_is_lost = arguments.get_flag("new-cluster");
     let copied = sqlite::restore(
@@ -295,8 +297,19 @@ fn folder_of(database: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+/// Refuses what is done with a file where there is none.
+fn must_have_a_file(config: &Config) -> anyhow::Result<()> {
+    if config.shared.is_none() {
+        return Ok(());
+    }
+    let fault = "OSC_DATABASE_URL is set, and the command is about a database in a file: a shared one is checked, backed up \
+                 and restored by its own means";
+    Err(UsageError(vec![fault.to_owned()]).into())
+}
+
 /// The node's own database, which is there.
 fn database(config: &Config) -> anyhow::Result<&Path> {
+    must_have_a_file(config)?;
     existing(&config.database_path, "--database-path (OSC_DATABASE_PATH)")
 }
 

@@ -3,6 +3,7 @@
 mod administration;
 mod command;
 mod commands;
+mod database;
 mod given_database;
 mod running_node;
 mod serve;
@@ -47,6 +48,7 @@ pub fn run() -> ExitCode {
         "restore" => commands::restore(&config, flags),
         "adopt" => commands::adopt(&config),
         "import" => commands::import(&config, flags),
+        "database" => database::database(&config, flags),
         "bootstrap" => administration::bootstrap(&config, flags),
         "members" => administration::members(&config, flags),
         "leave" => administration::leave(&config),

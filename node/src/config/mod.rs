@@ -9,6 +9,7 @@ mod lists;
 mod memory;
 mod peers;
 mod settings;
+mod shared;
 mod sources;
 mod timeouts;
 mod values;
@@ -26,6 +27,7 @@ pub use listening::{ClientHttps, CorsOrigins, TlsFiles};
 pub use lists::ListBounds;
 pub use peers::{PeerAddress, PeerList, PeerProofPolicy};
 pub use settings::{SETTINGS, Setting};
+pub use shared::SharedDatabase;
 pub use timeouts::Timeouts;
 
 use ipnet::IpNet;
@@ -54,6 +56,8 @@ pub struct Config {
     pub node_tls: Option<TlsFiles>,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
+    /// The database that this node shares with others, instead of one of its own.
+    pub shared: Option<SharedDatabase>,
     /// The SQLite database.
     pub database_path: PathBuf,
     /// The salt file.
@@ -148,6 +152,11 @@ impl Config {
         let own = [&self.database_path, &self.salt_file_path];
         own.into_iter()
             .chain(&self.salt_secret_file)
+            .chain(
+                self.shared
+                    .iter()
+                    .filter_map(|shared| shared.url_file.as_ref()),
+            )
             .cloned()
             .chain(keys.flat_map(AccessKeys::files))
             .chain([PathBuf::from(".env")])
@@ -197,6 +206,7 @@ impl Config {
             peer_listen: ports.peers,
             node_tls: ports.node_tls,
             workers,
+            shared: shared::database(&mut values),
             database_path: values.database_path(),
             salt_file_path: values.parse("SALT_FILE_PATH", "a path"),
             salt_secret_file: values.parse_optional("SALT_SECRET_FILE", "a path"),
@@ -257,7 +267,8 @@ impl Config {
             },
             rewritten: layers.rewritten.clone(),
         };
-        if mode == Some(Mode::Federated) && !cluster_enabled {
+        // Beside a shared database the mode itself is refused.
+        if mode == Some(Mode::Federated) && !cluster_enabled && config.shared.is_none() {
             let fault = "is federated, which needs OSC_CLUSTER_ENABLED=true";
             faults.add("OSC_CLUSTER_MODE", fault);
         }

@@ -38,7 +38,7 @@ impl Setting {
     pub fn is_secret(&self) -> bool {
         matches!(
             self.name,
-            "API_KEY" | "CLUSTER_KEY" | "SSL_KEYFILE_PASSWORD"
+            "API_KEY" | "CLUSTER_KEY" | "DATABASE_URL" | "SSL_KEYFILE_PASSWORD"
         )
     }
 }
@@ -106,6 +106,36 @@ pub const SETTINGS: &[Setting] = &[
         Some("configurations.db"),
         "FILE",
         "The SQLite database",
+    ),
+    setting(
+        "DATABASE_URL",
+        None,
+        "URL",
+        "postgres://USER:PASSWORD@HOST:PORT/NAME of a PostgreSQL database that nodes share, instead of OSC_DATABASE_PATH; osc-node database migrate makes its tables",
+    ),
+    setting(
+        "DATABASE_URL_FILE",
+        None,
+        "FILE",
+        "File with that URL in one line; instead of OSC_DATABASE_URL",
+    ),
+    setting(
+        "DATABASE_TIMEOUT",
+        Some("5"),
+        "SECONDS",
+        "How long a request waits for the shared database, with everything; 60 at most",
+    ),
+    setting(
+        "DATABASE_CONNECTIONS",
+        Some("8"),
+        "COUNT",
+        "Connections to the shared database for reading, and as many for writing; 2 to 1000",
+    ),
+    setting(
+        "DATABASE_CA_FILE",
+        None,
+        "FILE",
+        "Certificate authorities of the shared database's server in PEM",
     ),
     setting(
         shared::SALT_FILE_PATH.name,

@@ -50,6 +50,12 @@ impl Values<'_> {
                 lines.push(format!("{variable} has no effect without {switch}=true"));
             }
         }
+        if self.text("DATABASE_CA_FILE").is_some()
+            && self.text("DATABASE_URL").is_none()
+            && self.text("DATABASE_URL_FILE").is_none()
+        {
+            lines.push("OSC_DATABASE_CA_FILE has no effect without OSC_DATABASE_URL".to_owned());
+        }
         if self.text("NODE_TLS_DIR").is_some()
             && self.text("PEER_PORT").is_none()
             && self.text("METRICS_BIND").is_none()

@@ -108,13 +108,20 @@ impl DataKey {
     /// What binds a token under this key to an entry. Without the token in it, another one could stand beside it.
     fn seal_of(&self, (environment, key): Names<'_>, token: &str) -> Seal {
         let mut hmac = self.seals.clone();
-        for part in [environment, key, token] {
-            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-            hmac.update(&length.to_be_bytes());
-            hmac.update(part.as_bytes());
-        }
+        add_parts(&mut hmac, [environment, key, token]);
         let mac: [u8; 32] = hmac.finalize().into_bytes().into();
         Seal(mac.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// A text that only this key makes of an entry and what was asked of it. It tells nothing of these.
+    pub fn mark_of(&self, (environment, key): Names<'_>, asked: &[&str]) -> String {
+        let mut hmac = self.seals.clone();
+        // No seal begins so: its first part would be longer than any.
+        hmac.update(b"opensecureconf request 1");
+        add_parts(&mut hmac, [environment, key]);
+        add_parts(&mut hmac, asked.iter().copied());
+        let mac: [u8; 32] = hmac.finalize().into_bytes().into();
+        URL_SAFE.encode(mac)
     }
 
     /// Seals a plaintext into a Fernet token that shows `now` in whole seconds.
@@ -158,6 +165,15 @@ impl DataKey {
 
     fn fernet(&self) -> Result<Fernet, NotOpened> {
         Fernet::new(&Zeroizing::new(URL_SAFE.encode(self.fernet.as_ref()))).ok_or(NotOpened)
+    }
+}
+
+/// Each part with its length, so that no two rows of parts are the same text.
+fn add_parts<'p>(hmac: &mut Hmac<Sha256>, parts: impl IntoIterator<Item = &'p str>) {
+    for part in parts {
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        hmac.update(&length.to_be_bytes());
+        hmac.update(part.as_bytes());
     }
 }
 
@@ -294,6 +310,21 @@ mod tests {
             b"{} ",
             "an older reader sees a blank that JSON ignores"
         );
+    }
+
+    #[test]
+    fn a_mark_is_that_of_one_key_one_entry_and_all_that_was_asked() {
+        let mark = |user_key: &[u8], entry, asked: &[&str]| key(user_key).mark_of(entry, asked);
+        let one = mark(b"k", ("e", "k"), &["r", "", "1"]);
+        assert_eq!(one, mark(b"k", ("e", "k"), &["r", "", "1"]));
+        let others = [
+            mark(b"other", ("e", "k"), &["r", "", "1"]),
+            mark(b"k", ("", "ek"), &["r", "", "1"]),
+            mark(b"k", ("e", "k"), &["r", "1", ""]),
+            mark(b"k", ("e", "k"), &["r", "", "2"]),
+            mark(b"k", ("e", "k"), &["s", "", "1"]),
+        ];
+        assert!(!others.contains(&one), "{others:?}");
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Session<'_> {
             named,
             change,
         };
-        match self.store.commit(write, level).await {
+        match self.store.commit_for(write, level, self.request).await {
             Ok(written) => Ok(Some(written)),
             Err(WriteError::Changed) => Ok(None),
             Err(error) => Err(error.into()),

@@ -23,7 +23,9 @@ pub(crate) fn start(
     tasks.extend(log_level_file.map(|file| tokio::spawn(follow_level(file, state.log.clone()))));
     tasks.push(tokio::spawn(wipe_expired_keys(Arc::clone(state))));
     tasks.push(tokio::spawn(look_after_files(files, Arc::clone(state))));
-    tasks.push(tokio::spawn(empty_log(state.store.clone())));
+    if let Some(node) = state.kind.replicating() {
+        tasks.push(tokio::spawn(empty_log(node.replica.clone())));
+    }
     tasks.push(tokio::spawn(keep_pulse(Arc::clone(state))));
     tasks.push(tokio::spawn(end_overdue_answers(Arc::clone(state))));
     tasks

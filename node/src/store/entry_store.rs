@@ -48,6 +48,34 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         level: AckLevel,
     ) -> impl Future<Output = Result<Written, WriteError>> + Send;
 
+    /// The same for a request that its caller may repeat, because he got no answer. A create that is repeated with the name
+    /// of the request that made the row is that one again, where a store keeps such names.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    fn commit_for(
+        &self,
+        write: Write,
+        level: AckLevel,
+        _request: Option<&str>,
+    ) -> impl Future<Output = Result<Written, WriteError>> + Send {
+        self.commit(write, level)
+    }
+
+    /// Makes sure that what a caller learns of an entry, who may not write it for that, is as durable as a commit
+    /// is: that it has this version, tombstones included, or that it was never written. `false` where that is not so any more.
+    /// Of most stores nothing can be read that is not durable.
+    ///
+    /// # Errors
+    /// Where that cannot be had in time.
+    fn confirm(
+        &self,
+        _identity: &Identity,
+        _version: Option<Version>,
+    ) -> impl Future<Output = Result<bool, ReadError>> + Send {
+        std::future::ready(Ok(true))
+    }
+
     /// Reads many entries of one state of the store, where blocking is allowed, on a stack of [`VISITOR_STACK`] bytes. Waits
     /// for its turn as long as this.
     ///

@@ -17,10 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::listening::Listening;
-use crate::node::{
-    NodeClient, http_client,
-    settings::{NODE_ID_VARIABLE, NodeSettings},
-};
+use crate::node::{NodeClient, http_client, settings::NODE_ID_VARIABLE};
 
 /// A node's log in its folder.
 const LOG: &str = "node.log";
@@ -57,11 +54,11 @@ impl NodeProcess {
     pub(super) fn new(
         name: String,
         binary: PathBuf,
-        settings: &NodeSettings,
+        settings: Vec<(&'static str, String)>,
         listening: Listening,
         folder: PathBuf,
     ) -> Self {
-        let mut environment = settings.variables();
+        let mut environment = settings;
         environment.push((NODE_ID_VARIABLE, name.clone()));
         // The node keeps it from growing for ever, and renames the file as it goes: so nothing else may write into it.
         environment.push((

@@ -20,6 +20,7 @@ mod golden;
 mod hibernation;
 mod leader;
 mod local_cluster;
+mod local_database;
 mod looking;
 #[path = "../../../node/tests/structure/mentions.rs"]
 mod mentions;

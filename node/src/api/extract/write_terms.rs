@@ -37,7 +37,10 @@ impl FromRequestParts<Node> for RequestedTerms {
                 .map(|value| value.to_str().unwrap_or_default())
         };
         let level = match text(&LEVEL) {
-            None => node.write_ack,
+            None => node
+                .kind
+                .replicating()
+                .map_or_else(AckLevel::default, |node| node.write_ack),
             Some(text) => text.parse().map_err(|_| {
                 ApiError::Invalid(vec![Problem::no_choice(
                     &["header", "x-osc-ack"],
@@ -45,6 +48,9 @@ impl FromRequestParts<Node> for RequestedTerms {
                 )])
             })?,
         };
+        if level != AckLevel::default() && node.kind.replicating().is_none() {
+            return Err(ApiError::NoAckLevels);
+        }
         let named = match text(&VERSION) {
             None => None,
             Some(text) => Some(version(text, "x-osc-version")?.clock),

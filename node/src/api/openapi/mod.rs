@@ -16,9 +16,10 @@ pub(super) use bodies::{
 };
 pub(super) use complete::complete;
 pub(super) use parameters::{
-    ApiKeyHeader, ConflictQuery, DeleteQuery, EntryPath, EntryQuery, EnvironmentQuery, KeyHeaders,
-    ListQuery, OptionalOwnerHeaders, OwnerHeaders, PreconditionHeaders, PurgeQuery, RemoveQuery,
-    StatusQuery, UnfenceQuery, UpdateQuery, VersionHeaders, WriteHeaders,
+    ApiKeyHeader, ConflictQuery, CreateHeaders, DeleteQuery, EntryPath, EntryQuery,
+    EnvironmentQuery, KeyHeaders, ListQuery, OptionalOwnerHeaders, OwnerHeaders,
+    PreconditionHeaders, PurgeQuery, RemoveQuery, StatusQuery, UnfenceQuery, UpdateQuery,
+    VersionHeaders, WriteHeaders,
 };
 pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals};
 

@@ -169,6 +169,16 @@ pub(in crate::api) struct WriteHeaders {
     version: Option<String>,
 }
 
+/// What is asked of a create.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes headers")]
+pub(in crate::api) struct CreateHeaders {
+    /// Where nodes share a database: names the create, so that it is the same one when it is repeated.
+    #[param(rename = "X-OSC-Request-Id", example = "deploy-7")]
+    request_id: Option<String>,
+}
+
 /// What is asked of a read.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]

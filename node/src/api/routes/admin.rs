@@ -55,9 +55,13 @@ pub(in crate::api) async fn purge(
     loop {
         // In a directory too: the home node drops the value when it hears of the tombstone.
         let row = node.entries.store().find_unread(&identity).await?;
-        let row = row
-            .filter(|row| !row.is_tombstone())
-            .ok_or_else(|| Error::NotFound(identity.clone()))?;
+        let version = row.as_ref().map(|row| row.version);
+        let Some(row) = row.filter(|row| !row.is_tombstone()) else {
+            if session.confirm(&identity, version).await? {
+                return Err(Error::NotFound(identity).into());
+            }
+            continue;
+        };
         let seen = Expected::of(Some(&row));
         let commit = session.commit(&identity, seen, Change::Delete, terms);
         if commit.await?.is_some() {

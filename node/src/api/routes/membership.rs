@@ -118,9 +118,10 @@ pub(in crate::api) async fn unfence(
     query: Query,
 ) -> Result<Json<Unfenced>, ApiError> {
     let dry_run = query.is_on("dry_run")?;
+    let replica = &node.replicating()?.replica;
     drop(carry_out(&node, AdminOrder::Unfence { dry_run }).await?);
     let state = if dry_run {
-        node.store.view().state
+        replica.view().state
     } else {
         MemberState::Member
     };
@@ -128,7 +129,7 @@ pub(in crate::api) async fn unfence(
     let grace = i64::try_from(Setup::GRACE.as_micros()).unwrap_or(i64::MAX);
     let now = (node.clock)().as_micros();
     let before = Clock::at(Timestamp::from_micros(now.saturating_sub(grace)));
-    let (count, entries) = node.store.written_before(before, LISTED).await?;
+    let (count, entries) = replica.written_before(before, LISTED).await?;
     let entries = entries.iter().map(|identity| UnfencedEntry {
         environment: identity.environment.name().map(str::to_owned),
         key: identity.key.as_str().to_owned(),
@@ -162,7 +163,8 @@ fn mounted_salt(node: &NodeState) -> Option<Salt> {
 }
 
 async fn carry_out(node: &NodeState, order: AdminOrder) -> Result<Json<AdminAnswer>, ApiError> {
-    let answer = node.store.order(order).await?.map_err(ApiError::Refused)?;
+    let replica = &node.replicating()?.replica;
+    let answer = replica.order(order).await?.map_err(ApiError::Refused)?;
     let state = match answer {
         AdminOutcome::Bootstrapped(cluster_uid) => {
             return Ok(Json(AdminAnswer::Bootstrapped(Bootstrapped {

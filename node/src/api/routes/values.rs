@@ -7,6 +7,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use opensecureconf_contract::status::Sharing;
 
 use crate::{
     api::{
@@ -19,7 +20,7 @@ use crate::{
         extract::{auth::Peer, peer_proof},
     },
     budget::{NoRoom, Reservation, SMALL_ANSWER},
-    cluster::{FoundValue, Mode, Question, VALUES_PATH, ValueAnswer, ValueRefusal, ValueRequest},
+    cluster::{FoundValue, Question, VALUES_PATH, ValueAnswer, ValueRefusal, ValueRequest},
     entries::Session,
     peers::COPIES,
 };
@@ -36,7 +37,7 @@ pub(in crate::api) async fn values(
     taker: Taker,
     request: Request,
 ) -> Result<Response, ApiError> {
-    if node.entries.mode() != Mode::Federated {
+    if node.entries.sharing() != Sharing::Federated {
         return Err(ApiError::UnknownRoute);
     }
     let body = peer_proof::body(&node, request).await?;

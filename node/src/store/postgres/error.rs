@@ -80,6 +80,14 @@ pub enum PostgresError {
         /// Who asked.
         given: String,
     },
+    /// Nodes are connected to a store that is to be renamed.
+    #[error(
+        "{connections} connections of nodes are open to the database: stop the nodes that use it first"
+    )]
+    InUse {
+        /// How many.
+        connections: i64,
+    },
     /// Another session holds the row.
     #[error("the entry is locked by another session of the database")]
     Locked,
@@ -119,6 +127,20 @@ impl fmt::Display for ServerWords {
 }
 
 impl PostgresError {
+    /// Whether another try may find the database as it should be, without a person who mends something of ours.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Away(_)
+                | Self::Slow
+                | Self::Busy
+                | Self::Locked
+                | Self::Standby
+                | Self::Unknown
+                | Self::Replaced { .. }
+        )
+    }
+
     /// The whole chain of causes, without what a server says of rows.
     fn away(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = error.to_string();
@@ -131,6 +153,18 @@ impl PostgresError {
             source = cause.source();
         }
         Self::Away(causes)
+    }
+
+    /// Why there is no connection: what is wrong with a role or a database may be mended there, while the node waits. Names,
+    /// which stand in quotes, are left out: every client gets this.
+    fn not_connected(error: tokio_postgres::Error) -> Self {
+        match Self::from(error) {
+            Self::Refused(ServerWords { code, message }) => {
+                let words: Vec<_> = message.split('"').step_by(2).collect();
+                Self::Away(format!("{} (SQLSTATE {code})", words.join("...")))
+            }
+            error => error,
+        }
     }
 }
 
@@ -158,7 +192,7 @@ impl From<deadpool_postgres::PoolError> for PostgresError {
         match error {
             PoolError::Timeout(_) => Self::Slow,
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-                error.into()
+                Self::not_connected(error)
             }
             PoolError::PostCreateHook(HookError::Message(words)) => Self::Away(words.into_owned()),
             other => Self::Away(other.to_string()),

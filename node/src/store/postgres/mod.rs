@@ -18,8 +18,11 @@
 //! | `wake` | who waits for the next commit |
 //! | `condition` | what the store knows of itself without asking |
 //! | `watch` | what it does by itself |
+//! | `server` | what the primary says of itself |
+//! | `adoption` | how a copy of a store becomes another cluster's |
 //! | `entry_store` | what requests see of all this |
 
+mod adoption;
 mod changes;
 mod columns;
 mod commit;
@@ -32,6 +35,7 @@ mod error;
 mod identity;
 mod listing;
 mod schema;
+mod server;
 mod set_aside;
 mod settings;
 mod timeline;
@@ -39,9 +43,11 @@ mod transaction;
 mod wake;
 mod watch;
 
+pub use adoption::adopt;
 pub use error::{PostgresError, ServerWords};
 pub use identity::{StoreIdentity, Uid};
 pub use schema::{Migrated, migrate};
+pub use server::Primary;
 pub use settings::{DatabaseUrl, NoDatabaseUrl, PostgresSettings};
 
 use std::{
@@ -104,6 +110,11 @@ impl PostgresStore {
         store.recount().await?;
         tokio::spawn(watch::watch(Arc::downgrade(&store.0)));
         Ok(store)
+    }
+
+    /// Who writes what this process writes.
+    pub fn incarnation(&self) -> Incarnation {
+        self.0.incarnation
     }
 
     /// Which store this is.

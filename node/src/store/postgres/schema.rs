@@ -68,7 +68,7 @@ pub(super) const VERSION: i32 = 1;
 const USABLE_FROM: i32 = 1;
 
 /// Serialises migrations: `OSCf` as a number. Held by the transaction, since a session's lock means nothing behind a pooler.
-const LOCK: i64 = 0x4F53_4366;
+pub(super) const LOCK: i64 = 0x4F53_4366;
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -76,6 +76,11 @@ impl DatabaseUrl {
         self.transport
     }
 
+    /// Whether the server must prove itself with a certificate.
+    pub fn is_verified(&self) -> bool {
+        self.transport == Transport::Verified
+    }
+
     /// The name of the database.
     pub fn database(&self) -> &str {
         self.config.get_dbname().unwrap_or_default()

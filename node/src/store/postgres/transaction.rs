@@ -44,6 +44,10 @@ impl Writes {
         }
     }
 
+    pub(super) fn count_set_aside(&self) -> usize {
+        self.set_aside.count()
+    }
+
     /// Refuses writes while half of the connections wait for a server that does not answer: the others stay for those who
     /// come when it does again.
     fn admit(&self) -> Result<(), PostgresError> {
