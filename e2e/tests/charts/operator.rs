@@ -79,7 +79,7 @@ fn the_definition_outlives_the_release_unless_told_otherwise() {
     };
     assert_eq!(
         annotations(&json!({})),
-        json!({ "helm.sh/resource-policy": "keep" })
+        json!({ "argocd.argoproj.io/sync-options": "Prune=false", "helm.sh/resource-policy": "keep" })
     );
     assert_eq!(
         annotations(&json!({ "crds": { "keep": false } })),

@@ -25,7 +25,7 @@ use crate::{
 };
 use futures::{Stream, StreamExt, future::join_all, stream};
 use k8s_openapi::api::{
-    apps::v1::StatefulSet,
+    apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
@@ -80,6 +80,7 @@ async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
         )
         .trigger_backoff(watch_retries::WatchBackoff::NEW)
         .owns_stream(stateful_sets(client, namespace, watched))
+        .owns_stream(deployments(client, namespace, watched))
         .owns_stream(children::<Service>(client, namespace, watched))
         .owns_stream(children::<ConfigMap>(client, namespace, watched))
         .owns_stream(children::<ServiceAccount>(client, namespace, watched))
@@ -235,6 +236,22 @@ fn stateful_sets(
         watcher(scoped::<StatefulSet>(client, namespace), ours()).modify(slim),
         watched,
         Watched::note_stateful_set,
+    )
+}
+
+/// The Deployments of clusters whose nodes share a database.
+fn deployments(
+    client: &Client,
+    namespace: Option<&str>,
+    watched: &Arc<Watched>,
+) -> impl Stream<Item = Result<PartialObjectMeta<Deployment>, watcher::Error>> + Send + use<> {
+    noted(
+        watcher(
+            scoped::<PartialObjectMeta<Deployment>>(client, namespace),
+            ours(),
+        ),
+        watched,
+        Watched::note_deployment,
     )
 }
 

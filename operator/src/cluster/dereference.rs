@@ -164,7 +164,7 @@ async fn managed_secrets(
 }
 
 /// A Secret of the user's own, where the resource names one.
-async fn user_secret(
+pub(super) async fn user_secret(
     client: &Client,
     cluster: &ValidatedCluster,
     name: Option<String>,
@@ -184,7 +184,9 @@ async fn foreign_references(
 ) -> Result<Option<validate::Error>, kube::Error> {
     let references = &cluster.additions.references;
     let spec = &cluster.spec;
-    let names_secrets = spec.tls.secret_ref.is_some() || spec.api_key.secret_ref.is_some();
+    let names_secrets = spec.tls.secret_ref.is_some()
+        || spec.api_key.secret_ref.is_some()
+        || spec.database.is_some();
     if references.is_empty() && !names_secrets {
         return Ok(None);
     }
@@ -275,7 +277,7 @@ where
     Ok(found.map(|object| child_of::<K, _>(cluster, name, &object)))
 }
 
-fn child_of<K: Resource<DynamicType = ()>, O: ResourceExt + Serialize>(
+pub(super) fn child_of<K: Resource<DynamicType = ()>, O: ResourceExt + Serialize>(
     cluster: &ValidatedCluster,
     name: &str,
     object: &O,
@@ -323,7 +325,7 @@ where
 }
 
 /// By owner where there is one, else by labels: what was kept when the resource was deleted is found again.
-fn is_ours(metadata: &ObjectMeta, cluster: &ValidatedCluster) -> bool {
+pub(super) fn is_ours(metadata: &ObjectMeta, cluster: &ValidatedCluster) -> bool {
     if let Some(owner) = controller(metadata) {
         return owner == cluster.uid;
     }

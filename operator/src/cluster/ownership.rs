@@ -94,14 +94,15 @@ enum Ownership {
 
 /// Reads the record.
 fn recorded(cluster: &ValidatedCluster, found: &DereferencedObjects) -> Ownership {
-    let stateful_set = || {
-        found
-            .child("StatefulSet", cluster.name.as_str())
-            .and_then(|child| child.operator.clone())
+    let workload = || {
+        let name = cluster.name.as_str();
+        let there = found.child("StatefulSet", name);
+        let there = there.or_else(|| found.child("Deployment", name));
+        there.and_then(|child| child.operator.clone())
     };
     let (operator, without) = match found.secrets.get(&ManagedSecret::Salt) {
         Some(salt) => (salt.operator.clone(), Ownership::Unclaimed),
-        None => (stateful_set(), Ownership::Ours),
+        None => (workload(), Ownership::Ours),
     };
     match operator {
         Some(operator) if operator == cluster.installation.operator => Ownership::Ours,

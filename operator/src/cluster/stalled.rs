@@ -86,9 +86,9 @@ impl Stalled {
     }
 
     /// Where a child that is wanted has a name that another owner's object has already.
-    pub(super) fn name_taken(
+    pub(super) fn name_taken<W>(
         found: &DereferencedObjects,
-        resources: &ClusterResources,
+        resources: &ClusterResources<W>,
     ) -> Option<Self> {
         let wanted = |kind: &str| match kind {
             "NetworkPolicy" => resources.network_policy.is_some(),

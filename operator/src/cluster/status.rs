@@ -6,7 +6,10 @@ mod upgrade;
 mod verdicts;
 
 use k8s_openapi::{
-    api::{apps::v1::StatefulSet, core::v1::Pod},
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        core::v1::Pod,
+    },
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use kube::{
@@ -43,8 +46,8 @@ pub(super) use verdicts::{PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING
 pub struct Observation<'a> {
     /// What is wanted.
     pub cluster: &'a ValidatedCluster,
-    /// The StatefulSet as the API server holds it, where there is one.
-    pub stateful_set: Option<&'a StatefulSet>,
+    /// What runs the nodes.
+    pub running: Running<'a>,
     /// The pods that exist, each with what its node answered.
     pub pods: &'a [(Pod, Option<NodeDetails>)],
     /// Fingerprint of the salt Secret.
@@ -71,6 +74,31 @@ pub struct Observation<'a> {
     pub upgrade: Upgrade,
     /// What goes on besides.
     pub course: Course<'a>,
+}
+
+/// What runs the nodes, as the API server holds it, where it is there.
+#[derive(Debug, Clone, Copy)]
+pub enum Running<'a> {
+    /// Nodes that have volumes.
+    StatefulSet(Option<&'a StatefulSet>),
+    /// Nodes that share a database.
+    Deployment(Option<&'a Deployment>),
+}
+
+impl Running<'_> {
+    /// How many pods there are, and how many of them are of the template that is wanted.
+    fn counts(self) -> (i32, i32) {
+        let counts = match self {
+            Self::StatefulSet(set) => set
+                .and_then(|set| set.status.as_ref())
+                .map(|status| (Some(status.replicas), status.updated_replicas)),
+            Self::Deployment(deployment) => deployment
+                .and_then(|deployment| deployment.status.as_ref())
+                .map(|status| (status.replicas, status.updated_replicas)),
+        };
+        let (replicas, updated) = counts.unwrap_or_default();
+        (replicas.unwrap_or_default(), updated.unwrap_or_default())
+    }
 }
 
 /// What goes on with a cluster as a whole.
@@ -122,7 +150,7 @@ pub enum Monitoring {
 pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> ClusterStatus {
     let Observation {
         cluster,
-        stateful_set,
+        running,
         pods,
         salt_fingerprint,
         upgrade,
@@ -132,12 +160,13 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
         .iter()
         .map(|(pod, details)| member(pod, details.as_ref(), seen.claims))
         .collect();
-    let running = stateful_set
-        .and_then(|stateful_set| stateful_set.status.clone())
-        .unwrap_or_default();
+    let (replicas, updated_replicas) = running.counts();
     let ready = members.iter().filter(|member| member.ready).count();
     let staying = verdicts::staying(seen, &members);
     let staying_ready = staying.iter().filter(|member| member.ready).count();
+    // While pods are replaced, some come before others go.
+    let wanted = usize::try_from(cluster.spec.replicas).unwrap_or_default();
+    let staying_ready = staying_ready.min(wanted);
     let versions: Vec<_> = members
         .iter()
         .filter_map(|member| member.version.clone())
@@ -147,9 +176,9 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
         .all(|version| Some(version) == versions.first());
     ClusterStatus {
         observed_generation: cluster.generation,
-        replicas: running.replicas,
+        replicas,
         ready_replicas: i32::try_from(ready).unwrap_or(i32::MAX),
-        updated_replicas: running.updated_replicas.unwrap_or_default(),
+        updated_replicas,
         nodes_ready: format!("{staying_ready}/{}", cluster.spec.replicas),
         entries: members
             .iter()

@@ -4,7 +4,7 @@
 mod shelf;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -54,6 +54,8 @@ pub struct Watched {
 struct State {
     versions: HashMap<String, Shelf<u64>>,
     stateful_sets: Shelf<Arc<StatefulSet>>,
+    /// Of which only annotations are looked at.
+    deployments: Shelf<BTreeMap<String, String>>,
     pods: Shelf<Arc<Pod>>,
     clusters: Shelf<Standing>,
     /// Clusters that look for a Secret of this name, whatever made it.
@@ -102,6 +104,18 @@ impl Watched {
         self.note(event);
         let keep = |set: &StatefulSet| (place(set), Arc::new(set.clone()));
         self.lock().stateful_sets.note(event, keep);
+        if !matches!(event, Ok(watcher::Event::InitApply(_))) {
+            self.moves.send_replace(());
+        }
+    }
+
+    /// The same of Deployments, of which a rollout can be read.
+    pub fn note_deployment<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let keep = |deployment: &K| (place(deployment), deployment.annotations().clone());
+        self.lock().deployments.note(event, keep);
         if !matches!(event, Ok(watcher::Event::InitApply(_))) {
             self.moves.send_replace(());
         }
@@ -230,8 +244,11 @@ impl Watched {
             let standing = state.clusters.get(&nobodys(namespace), name);
             standing == Some(&Standing::Stays)
         };
-        let marked = state.stateful_sets.all().filter(|(_, set)| {
-            let annotations = set.annotations();
+        let sets = state.stateful_sets.all();
+        let sets = sets.map(|(place, set)| (place, set.annotations()));
+        // The operator can do without these: what is not listed holds nothing up.
+        let annotated = sets.chain(state.deployments.all());
+        let marked = annotated.filter(|(_, annotations)| {
             annotations.contains_key(ANNOTATION_ROLLING_OUT)
                 && annotations.get(ANNOTATION_OPERATOR).map(String::as_str) == Some(operator)
         });
@@ -268,8 +285,20 @@ fn named_secrets(cluster: &ValidatedCluster) -> impl Iterator<Item = String> {
     let api_key = cluster.spec.api_key.secret_ref.as_ref();
     let api_key = api_key.map(|reference| reference.name.clone());
     let own = ManagedSecret::ALL.map(|which| which.name(&cluster.name));
+    let database = cluster.spec.database.iter().flat_map(|database| {
+        let authorities = database.ca_secret_ref.as_ref().map(|ca| ca.name.clone());
+        let migration = database.migration_secret_ref.as_ref();
+        let migration = migration.map(|secret| secret.name.clone());
+        let named = [
+            Some(database.secret_ref.name.clone()),
+            authorities,
+            migration,
+        ];
+        named.into_iter().flatten()
+    });
     api_key
         .into_iter()
+        .chain(database)
         .chain(cluster.client_certificate_secret())
         .chain(own)
 }

@@ -148,6 +148,8 @@ fn where_values_are(mode: Mode) -> &'static str {
         Mode::Federated => {
             "Every node serves every entry, and each value is on the node that received it: back every node up"
         }
+        // Refused before: there is no database here.
+        Mode::Shared => "The database has every entry",
     }
 }
 

@@ -106,6 +106,13 @@ pub const RIGHTS: &[Right] = &[
         without: "volumes grow, and nodes that come later begin with the earlier size: `Stalled`, reason `VolumeGrowthForbidden`",
     },
     Right {
+        rule: rule("apps", &["deployments"], CHILD),
+        scope: Clusters,
+        need: Optional,
+        why: "to run nodes that share a database (`mode: Shared`)",
+        without: "clusters of mode `Shared` are left as they are: `Stalled`, reason `RightsMissing`",
+    },
+    Right {
         rule: rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
         scope: Clusters,
         need: Required,
@@ -116,7 +123,7 @@ pub const RIGHTS: &[Right] = &[
         rule: rule("", &["secrets"], CHILD),
         scope: Clusters,
         need: Required,
-        why: "to create salt, keys and certificates once, to renew certificates, to note which node bootstraps; to read an API key or certificate that a cluster names",
+        why: "to create salt, keys and certificates once, to renew certificates, to note which node bootstraps; to read an API key, a certificate or the address of a database that a cluster names",
         without: STOPPED,
     },
     Right {

@@ -36,6 +36,7 @@ mod reconcile;
 mod rights;
 mod rollout;
 mod serving;
+mod shared;
 mod standstill;
 mod turns;
 mod two_operators;

@@ -70,7 +70,7 @@ fn parse(variables: Vec<(String, String)>) -> Config {
 fn a_pods_environment_is_a_nodes_configuration() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
-    let stateful_set = build(&valid(THREE_NODES), &roots()).stateful_set;
+    let stateful_set = build(&valid(THREE_NODES), &roots()).workload;
     let container = &stateful_set.spec.unwrap().template.spec.unwrap().containers[0];
     let here = root.path().to_str().unwrap();
     let variables = container

@@ -48,7 +48,7 @@ impl Upgrade {
 fn in_order(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<String> {
     let mut ordinals: Vec<_> = pods
         .iter()
-        .filter_map(|(pod, _)| Some((observe::ordinal(pod)?, pod.name_any())))
+        .map(|(pod, _)| (observe::ordinal(pod), pod.name_any()))
         .collect();
     ordinals.sort_unstable_by(|one, other| other.cmp(one));
     ordinals.into_iter().map(|(_, name)| name).collect()

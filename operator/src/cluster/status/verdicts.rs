@@ -6,6 +6,7 @@ mod fences;
 mod leaving;
 mod rolling;
 mod salts;
+mod shared;
 mod tls;
 mod uids;
 mod waiting;
@@ -13,7 +14,7 @@ mod writes;
 
 use kube::ResourceExt;
 
-use super::{Monitoring, Observation, Stalled};
+use super::{Monitoring, Observation, Running, Stalled};
 use crate::cluster::{
     pause::PAUSED,
     rebuild::{Blocked, RebuildPlan},
@@ -105,6 +106,9 @@ pub(super) fn verdicts(
     members: &[MemberStatus],
     ready: usize,
 ) -> Vec<Verdict> {
+    if let Running::Deployment(deployment) = seen.running {
+        return shared::verdicts(seen, deployment, members, ready);
+    }
     let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
     let salt = salt_matches(seen, members);
     let mut verdicts = match seen.stalled {
@@ -238,6 +242,7 @@ fn progress(
         let hold = match seen.cluster.spec.mode {
             Mode::Replica => "hold the same",
             Mode::Federated => "know where each entry is",
+            Mode::Shared => "share one database",
         };
         format!("all {wanted} nodes serve and {hold}{plain}")
     };
@@ -328,6 +333,7 @@ fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
             match seen.cluster.spec.mode {
                 Mode::Replica => "every node holds what the others hold",
                 Mode::Federated => "every node knows of every entry that the others hold",
+                Mode::Shared => "every node uses the same database",
             },
         ),
     }
@@ -368,11 +374,13 @@ fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {
                 "SaltMatches",
                 "every node that answers has the salt of the Secret".to_owned(),
             ),
-            Some(member) => (
-                Truth::False,
-                DIFFERENT_SALT,
-                salts::different(seen, members, member),
-            ),
+            Some(member) => {
+                let told = match seen.running {
+                    Running::StatefulSet(_) => salts::different(seen, members, member),
+                    Running::Deployment(_) => shared::different_salt(seen, member),
+                };
+                (Truth::False, DIFFERENT_SALT, told)
+            }
         },
     };
     verdict("SaltMatches", holds, reason, message)

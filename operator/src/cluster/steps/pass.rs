@@ -26,7 +26,7 @@ use crate::{
         secrets::{self, SecretPlan},
         settled::Mandate,
         stalled::Stalled,
-        status::{self, Monitoring, Observation, Tls, Upgrade},
+        status::{self, Monitoring, Observation, Running, Tls, Upgrade},
         validate::ValidatedCluster,
     },
     node::{NodeClient, NodeDetails},
@@ -109,7 +109,7 @@ pub(super) async fn pass(
     let goes_on = (pause.as_ref(), key_rotation.as_ref());
     let seen = Observation {
         cluster: &told,
-        stateful_set: stateful_set.as_ref(),
+        running: Running::StatefulSet(stateful_set.as_ref()),
         pods: &pods,
         // One that was made a moment ago counts from the next reconcile on: its creation brings us back here.
         salt_fingerprint: salt_fingerprint.as_deref(),
@@ -209,14 +209,17 @@ async fn plan_secrets(
     secrets::plan(valid, found, &salt_reports, had).map_err(Stalled::from)
 }
 
-fn salt_fingerprint(found: &DereferencedObjects) -> Option<String> {
+pub(in crate::cluster) fn salt_fingerprint(found: &DereferencedObjects) -> Option<String> {
     match found.salt() {
         SaltSecret::Present { fingerprint } => Some(fingerprint),
         SaltSecret::Missing | SaltSecret::Malformed => None,
     }
 }
 
-fn certificates_kind(found: &DereferencedObjects, refused: &[(String, String)]) -> OptionalKind {
+pub(in crate::cluster) fn certificates_kind(
+    found: &DereferencedObjects,
+    refused: &[(String, String)],
+) -> OptionalKind {
     match refused.iter().find(|(kind, _)| kind == "Certificate") {
         Some((_, words)) => OptionalKind::Forbidden(words.clone()),
         None => found.certificates.clone(),
@@ -224,7 +227,7 @@ fn certificates_kind(found: &DereferencedObjects, refused: &[(String, String)]) 
 }
 
 /// Names that the clients' certificate lacks, and why it is not in force.
-fn client_certificate(
+pub(in crate::cluster) fn client_certificate(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     now: Timestamp,
@@ -234,7 +237,7 @@ fn client_certificate(
 }
 
 /// How this cluster's nodes are reached; `None` while they have no certificates.
-fn connect(
+pub(in crate::cluster) fn connect(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     context: &Context,
@@ -255,7 +258,7 @@ fn connect(
     }
 }
 
-fn monitoring(
+pub(in crate::cluster) fn monitoring(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     stalled: Option<&Stalled>,

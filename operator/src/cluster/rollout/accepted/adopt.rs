@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     cluster::difference,
-    names::{FIELD_MANAGER, RESTARTED_BY_KUBECTL},
+    names::{ANNOTATION_DATABASE, FIELD_MANAGER, RESTARTED_BY_KUBECTL},
 };
 
 /// What of a live template is the operator's: the API server's defaults and what others have set are not. Where nothing says who set what,
@@ -24,13 +24,14 @@ pub(super) fn adopt(live: &Value, wanted: &Value, entries: &[ManagedFieldsEntry]
     let mut adopted = adoption
         .take("", live, Some(wanted), template)
         .unwrap_or_default();
-    // It asks for a restart, and is kept elsewhere.
+    // They ask for a restart, and are kept elsewhere.
     if let Some(metadata) = adopted.get_mut("metadata").and_then(Value::as_object_mut)
         && let Some(annotations) = metadata
             .get_mut("annotations")
             .and_then(Value::as_object_mut)
     {
         annotations.shift_remove(RESTARTED_BY_KUBECTL);
+        annotations.shift_remove(ANNOTATION_DATABASE);
         if annotations.is_empty() {
             metadata.shift_remove("annotations");
         }

@@ -2,6 +2,7 @@
 //! `INSTA_UPDATE=always` writes the file anew.
 
 mod api_key;
+mod shared;
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -112,6 +113,7 @@ fn all() -> Vec<Value> {
     resting(&mut states);
     certificates(&mut states);
     api_key::add(&mut states);
+    shared::add(&mut states);
     standing_still(&mut states);
     states.0
 }
@@ -143,7 +145,7 @@ fn untouched(states: &mut States) {
 fn on_the_way(states: &mut States) {
     use Means::UnderWay;
     let nothing = ready_with(|seen| {
-        seen.stateful_set = None;
+        seen.running = Running::StatefulSet(None);
         seen.pods = &[];
     });
     states.add("nothing is there yet", UnderWay, &nothing);
@@ -520,12 +522,13 @@ fn other_programs_are_tried_with_the_states_of_this_release() {
 }
 
 /// Words of these files that look like reasons and are none.
-const NO_REASONS: [&str; 15] = [
+const NO_REASONS: [&str; 16] = [
     "True",
     "False",
     "Unknown",
     "Secret",
     "StatefulSet",
+    "Deployment",
     "Certificate",
     "NetworkPolicy",
     "PodDisruptionBudget",
@@ -547,6 +550,8 @@ fn no_condition_and_no_reason_is_left_out() {
         include_str!("../verdicts/course.rs"),
         include_str!("../verdicts/fences.rs"),
         include_str!("../verdicts/salts.rs"),
+        include_str!("../verdicts/shared.rs"),
+        include_str!("../../shared/address.rs"),
         include_str!("../../recovery.rs"),
         include_str!("../verdicts/leaving.rs"),
         include_str!("../verdicts/rolling.rs"),

@@ -1,5 +1,7 @@
 //! CloudNativePG runs PostgreSQL, as users have it beside us.
 
+mod shared_store;
+
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -16,34 +18,7 @@ use crate::report;
 #[test]
 fn its_operator_makes_a_database_that_answers_and_outlives_its_pod() {
     Stage::tell("cloudnative-pg", |stage| async move {
-        let images: Api<ConfigMap> = Api::namespaced(stage.client.clone(), "cnpg-system");
-        let images = images.get("e2e-images").await?.data.unwrap_or_default();
-        let image = images.get("postgresql").context("no image of PostgreSQL")?;
-        let cluster = json!({
-            "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": { "name": "shared" },
-            "spec": { "instances": 1, "imageName": image, "storage": { "size": "1Gi" } },
-        });
-        let kind = GroupVersionKind::gvk("postgresql.cnpg.io", "v1", "Cluster");
-        let clusters: Api<DynamicObject> = Api::namespaced_with(
-            stage.client.clone(),
-            &stage.namespace,
-            &ApiResource::from_gvk(&kind),
-        );
-        let applied = Instant::now();
-        clusters
-            .patch(
-                "shared",
-                &PatchParams::apply("story"),
-                &Patch::Apply(&cluster),
-            )
-            .await?;
-        let ready = |found: Option<&DynamicObject>| {
-            found
-                .and_then(|cluster| condition(cluster, "Ready"))
-                .is_some_and(|(status, ..)| status == "True")
-        };
-        stage.until(clusters, "shared", "Ready", ready).await?;
-        report("from apply to a ready PostgreSQL", applied);
+        let image = &postgresql(&stage, 1).await?;
         let answer = sql(
             &stage,
             image,
@@ -75,6 +50,45 @@ fn its_operator_makes_a_database_that_answers_and_outlives_its_pod() {
         ensure!(answer.trim() == "1", "{answer}");
         Ok(())
     });
+}
+
+/// Runs a PostgreSQL of so many instances and waits until it is ready; returns the image of its servers.
+async fn postgresql(stage: &Stage, instances: u32) -> anyhow::Result<String> {
+    let images: Api<ConfigMap> = Api::namespaced(stage.client.clone(), "cnpg-system");
+    let mut images = images.get("e2e-images").await?.data.unwrap_or_default();
+    let image = images.remove("postgresql");
+    let image = image.context("no image of PostgreSQL")?;
+    // What is acknowledged is on another instance, where there is one.
+    let synchronous = (instances > 1).then(|| json!({ "method": "any", "number": 1 }));
+    let cluster = json!({
+        "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": { "name": "shared" },
+        "spec": {
+            "instances": instances, "imageName": image, "storage": { "size": "1Gi" },
+            "postgresql": { "synchronous": synchronous },
+        },
+    });
+    let kind = GroupVersionKind::gvk("postgresql.cnpg.io", "v1", "Cluster");
+    let clusters: Api<DynamicObject> = Api::namespaced_with(
+        stage.client.clone(),
+        &stage.namespace,
+        &ApiResource::from_gvk(&kind),
+    );
+    let applied = Instant::now();
+    clusters
+        .patch(
+            "shared",
+            &PatchParams::apply("story"),
+            &Patch::Apply(&cluster),
+        )
+        .await?;
+    let ready = |found: Option<&DynamicObject>| {
+        found
+            .and_then(|cluster| condition(cluster, "Ready"))
+            .is_some_and(|(status, ..)| status == "True")
+    };
+    stage.until(clusters, "shared", "Ready", ready).await?;
+    report("from apply to a ready PostgreSQL", applied);
+    Ok(image)
 }
 
 /// A Service leads to its pod some time after that is ready. The image has no `sleep`.
