@@ -97,7 +97,7 @@ pub(super) async fn converge(
         cluster: known.valid,
         found: &known.shared.found,
         running: &accepted,
-        now: jiff::Timestamp::now(),
+        now: context.now(),
     };
     // Reported also where the rest fails.
     let mut key_rotation = api_key::look(rotation);
@@ -160,7 +160,7 @@ async fn write(
         Allowed::Nothing(None) => return Ok(Ok(there)),
         Allowed::Nothing(Some(stalled)) => return Ok(Err(stalled)),
     };
-    let (running, now) = (certificates::running(pods), jiff::Timestamp::now());
+    let (running, now) = (certificates::running(pods), context.now());
     let Renewed { pki, waiting: told } =
         certificates::renew(client, valid, found, &running, now, Mandate::Act, done).await?;
     *waiting = told;

@@ -1,5 +1,6 @@
 //! The steps in their order, from what is read to the status.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
@@ -19,7 +20,7 @@ use crate::{
         pause::Pause,
         planned,
         rebuild::RebuildPlan,
-        reconcile::{Error, now},
+        reconcile::{self, Error},
         resource::{ClusterStatus, DatabaseSpec},
         rollout::{Accepted, RolloutPlan},
         salt::SaltReports,
@@ -74,7 +75,7 @@ pub(in crate::cluster) async fn steps(
         Some(stalled) => Written::untouched(stalled),
         None => Box::pin(converge(cluster, &known, context)).await?,
     };
-    Ok(Some(tell(judged, &shared, &pods, written)))
+    Ok(Some(tell(judged, &shared, (&pods, context.now()), written)))
 }
 
 /// Which Secrets are to be made, or why nothing is.
@@ -119,7 +120,7 @@ fn other_mode(cluster: &ValidatedCluster, found: &DereferencedObjects) -> Option
 fn tell(
     judged: &Judged<'_>,
     shared: &SharedObjects,
-    pods: &[(Pod, Option<NodeDetails>)],
+    (pods, now): (&[(Pod, Option<NodeDetails>)], Timestamp),
     written: Written,
 ) -> ClusterStatus {
     let Judged { valid, before, .. } = judged;
@@ -141,7 +142,7 @@ fn tell(
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
     let certificates = certificates_kind(found, &refused);
-    let (unnamed, not_valid) = client_certificate(valid, found);
+    let (unnamed, not_valid) = client_certificate(valid, found, now);
     let replicas = deployment
         .as_ref()
         .and_then(|there| there.spec.as_ref()?.replicas);
@@ -179,5 +180,5 @@ fn tell(
         rollout: &RolloutPlan::Finished,
         upgrade: Upgrade::of(valid, &upcoming, pods, before),
     };
-    status::observed(&seen, before, &now())
+    status::observed(&seen, before, &reconcile::now())
 }

@@ -56,7 +56,7 @@ pub(super) fn verdicts(
         salt,
         database,
         tls::ready(seen),
-        monitoring(&seen.monitoring),
+        monitoring(&seen.monitoring, seen.cluster),
     ]);
     verdicts.extend(course::paused(seen));
     verdicts.extend(api_key::rotated(seen));
