@@ -196,7 +196,7 @@ async fn write(
     *upcoming = told;
     if valid.spec.paused {
         waits.extend(pause::waiting(&resources, found));
-        apply::apply_authorities(context, valid, &resources, found, done).await?;
+        apply::apply_authorities(context, valid, &resources.ca_config_map, found, done).await?;
         return Ok(Ok(there));
     }
     done.extend(let_in.map(Done::LetIn));
