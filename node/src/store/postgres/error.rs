@@ -39,10 +39,12 @@ pub enum PostgresError {
         latest: i32,
     },
     /// No tables of ours.
-    #[error("the database has no tables of a store")]
+    #[error("the database is empty: run 'osc-node database migrate'")]
     Empty,
     /// Older tables.
-    #[error("the database has schema {found}, this release needs {needed}")]
+    #[error(
+        "the database has schema {found}, this release needs {needed}: run 'osc-node database migrate' of this release"
+    )]
     OldSchema {
         /// What is there.
         found: i32,
@@ -73,7 +75,9 @@ pub enum PostgresError {
     #[error("the database became another store while this node was running: restart the node")]
     OtherStore,
     /// The store belongs to another cluster.
-    #[error("the database is the store of cluster '{stored}', and not of '{given}'")]
+    #[error(
+        "the database is the store of cluster '{stored}', and not of '{given}': see 'osc-node database adopt'"
+    )]
     OtherCluster {
         /// Whose it is.
         stored: String,
