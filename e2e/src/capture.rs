@@ -52,6 +52,29 @@ while True:
 print(json.dumps({'packets': packets, 'operator': of_operator, 'found': found}))
 ";
 
+/// Sends each word over plain HTTP, the keys in the headers that they have. Port 9000 takes no orders and compares no cluster key.
+const IN_CLEAR: &str = "
+import http.client, os
+node = http.client.HTTPConnection(os.environ['HOST'], 9000, timeout=10)
+node.request('PUT', '/configs/in-clear', body=os.environ['VALUE'], headers={
+    'X-API-Key': os.environ['API_KEY'], 'X-User-Key': os.environ['USER_KEY'], 'X-Cluster-Key': os.environ['CLUSTER_KEY']})
+print(node.getresponse().status)
+";
+
+/// The words that are looked for, as variables of a container.
+fn words(cluster: &str, value: &str) -> Vec<Value> {
+    let secret = |name: &str, key: &str| {
+        let secret = format!("{cluster}-{key}");
+        json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } })
+    };
+    vec![
+        json!({ "name": "USER_KEY", "value": Workload::USER_KEY }),
+        json!({ "name": "VALUE", "value": value }),
+        secret("API_KEY", "api-key"),
+        secret("CLUSTER_KEY", "cluster-key"),
+    ]
+}
+
 /// A capture on each machine of the cluster.
 #[derive(Debug)]
 pub struct Capture<'a> {
@@ -80,6 +103,9 @@ impl<'a> Capture<'a> {
         ensure!(!operators.is_empty(), "no operator runs");
         let nodes: Api<Node> = Api::all(stage.client.clone());
         let nodes: ObjectList<Node> = nodes.list(&ListParams::default()).await?;
+        let mut variables = words(cluster, value);
+        variables.push(json!({ "name": "OPERATORS", "value": operators.join(" ") }));
+        variables.push(json!({ "name": "END", "value": END.to_string() }));
         let pod = |node: &Node| {
             json!({
                 "metadata": { "generateName": "capture-" },
@@ -93,14 +119,7 @@ impl<'a> Capture<'a> {
                         "image": IMAGE,
                         "command": ["/usr/bin/python3", "-c", SCRIPT],
                         "securityContext": { "runAsUser": 0, "capabilities": { "add": ["NET_RAW"] } },
-                        "env": [
-                            { "name": "OPERATORS", "value": operators.join(" ") },
-                            { "name": "END", "value": END.to_string() },
-                            { "name": "USER_KEY", "value": Workload::USER_KEY },
-                            { "name": "VALUE", "value": value },
-                            { "name": "API_KEY", "valueFrom": { "secretKeyRef": { "name": format!("{cluster}-api-key"), "key": "api-key" } } },
-                            { "name": "CLUSTER_KEY", "valueFrom": { "secretKeyRef": { "name": format!("{cluster}-cluster-key"), "key": "cluster-key" } } },
-                        ],
+                        "env": variables,
                     }],
                 },
             })
@@ -122,6 +141,29 @@ impl<'a> Capture<'a> {
             running: try_join_all(started).await?,
             machines: addresses.collect(),
         })
+    }
+
+    /// Sends everything that is looked for in clear to port 9000 of a cluster that serves: what is not seen there would not be
+    /// seen elsewhere either.
+    pub async fn control(&self, cluster: &str, value: &str) -> anyhow::Result<()> {
+        let host = format!("{cluster}.{}.svc", self.stage.namespace);
+        let mut variables = words(cluster, value);
+        variables.push(json!({ "name": "HOST", "value": host }));
+        let pod = json!({
+            "metadata": { "generateName": "in-clear-" },
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "containers": [{
+                    "name": "python",
+                    "image": IMAGE,
+                    "command": ["/usr/bin/python3", "-c", IN_CLEAR],
+                    "env": variables,
+                }],
+            },
+        });
+        RunningScript::start(self.stage, pod).await?.end().await?;
+        Ok(())
     }
 
     /// Ends it; `cluster` is any whose Secrets a workload can be given.

@@ -1,4 +1,4 @@
-//! What the names of Services end in, as the cluster's DNS tells each pod.
+//! What the names of Services end in, as the cluster's DNS answers each pod.
 
 use std::fs;
 

@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 
 /// How long a Lease lives without renewal.
 const DURATION: Duration = Duration::from_secs(15);
-/// How long the holder goes on without a successful renewal: it must stop before anybody else may begin.
+/// How long the holder goes on without a successful renewal: it must stop before another one may begin.
 const DEADLINE: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_secs(2);
 
@@ -30,7 +30,7 @@ enum Decision {
     Acquire,
     /// It is ours: renew it.
     Renew,
-    /// Somebody else holds it.
+    /// Another process holds it.
     Wait,
 }
 
@@ -39,7 +39,7 @@ enum Decision {
 enum Round {
     /// The Lease is ours now.
     Ours,
-    /// Somebody else has it.
+    /// Another process has it.
     Others,
     /// It was there and is not any more.
     Gone,
@@ -66,7 +66,7 @@ pub struct Term {
     renewed: Arc<Mutex<Option<Instant>>>,
 }
 
-/// What a process is told that sends something when it leads no longer.
+/// The error of a process that sends something when it leads no longer.
 #[derive(Debug, thiserror::Error)]
 #[error("this process leads no longer")]
 struct TermEnded;
@@ -79,7 +79,7 @@ impl Term {
         DEADLINE.saturating_sub(passed)
     }
 
-    /// Whether this process may act now. Who was frozen asks before he goes on: his reconciles go on by themselves.
+    /// Whether this process may act now. A process that was frozen asks before it goes on: its reconciles go on by themselves.
     pub fn lasts(&self) -> bool {
         !self.left().is_zero()
     }
@@ -178,7 +178,7 @@ impl Leadership {
     pub async fn lead(&mut self, work: impl Future<Output = ()>) -> Result<Ended, LeaseGone> {
         self.acquire().await?;
         let mut work = std::pin::pin!(work);
-        // Who was frozen finds out that he leads no longer before he goes on.
+        // A process that was frozen finds out that it leads no longer before it goes on.
         Ok(tokio::select! {
             biased;
             () = self.keep() => Ended::LeaseLost,
@@ -244,7 +244,7 @@ impl Leadership {
     /// Takes or renews the Lease where it may.
     async fn try_once(&mut self) -> Result<Round, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.lease).await? else {
-            // Made anew while the operator is uninstalled, it would stay, and nobody would take the clusters over.
+            // Made anew while the operator is uninstalled, it would stay, and no other operator would take the clusters over.
             if self.observed.resource_version.is_some() {
                 return Ok(Round::Gone);
             }
@@ -276,7 +276,7 @@ impl Leadership {
         }
     }
 
-    /// A conflict says that somebody else was faster.
+    /// A conflict says that another process was faster.
     fn won(
         &mut self,
         sent: Instant,
@@ -400,7 +400,7 @@ mod tests {
         let before = done.lock().unwrap().len();
         assert!(before > 50, "{before}");
         let asked_before = asked.load(Ordering::Relaxed);
-        // Nobody polls it meanwhile.
+        // Nothing polls it meanwhile.
         advance(DURATION).await;
         assert!(
             !term.lasts(),

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     match execute(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where standard error is gone there is nobody to tell.
+            // Where standard error is gone nothing can be reported.
             let _ = writeln!(io::stderr(), "osc-operator: {error:#}");
             match error.downcast_ref() {
                 Some(wait::TimeIsOver { .. }) => ExitCode::from(wait::TimeIsOver::EXIT_CODE),

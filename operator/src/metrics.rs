@@ -163,7 +163,7 @@ impl Metrics {
         }
     }
 
-    /// Counts no failure yet of each of these phases: an increase from nothing is seen by nobody.
+    /// Counts no failure yet of each of these phases: no query sees an increase from nothing.
     pub fn begin_at_zero(&self, phases: &[&str]) {
         for phase in phases {
             self.errors.with_label_values(&[phase]).inc_by(0);
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn rules_and_dashboards_use_only_metrics_that_exist() {
         let metrics = Metrics::new().unwrap();
-        // What has labels is on the page once there is something to tell.
+        // What has labels is on the page once there is something to show.
         metrics.reconciled(Duration::ZERO, Some("apply"));
         let figures = ClusterFigures {
             conditions: vec![("Ready", Some(true))],

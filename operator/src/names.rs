@@ -97,7 +97,7 @@ pub const OWN_PORTS: [(&str, u16); 5] = [
     (HEALTH_PORT_NAME, HEALTH_PORT),
 ];
 /// Names of a pod's own volumes.
-pub const OWN_VOLUMES: [&str; 8] = [
+pub const OWN_VOLUMES: [&str; 11] = [
     "data",
     "tmp",
     "api-key",
@@ -106,7 +106,24 @@ pub const OWN_VOLUMES: [&str; 8] = [
     "salt",
     "tls",
     "client-tls",
+    DATABASE_VOLUME,
+    MIGRATION_VOLUME,
+    DATABASE_AUTHORITIES_VOLUME,
 ];
+/// The volume with the address of a shared database.
+pub const DATABASE_VOLUME: &str = "database";
+/// The volume with the address under which its tables are made; only the step before the node mounts it.
+pub const MIGRATION_VOLUME: &str = "database-migration";
+/// The volume with the authorities of its certificate.
+pub const DATABASE_AUTHORITIES_VOLUME: &str = "database-ca";
+/// The entry with the address of a shared database, and the file that nodes read it from.
+pub const DATABASE_URL_ENTRY: &str = "url";
+/// The same of the role that makes the tables.
+pub const MIGRATION_URL_ENTRY: &str = "migration-url";
+/// The container that makes the tables of a shared database, before the node.
+pub const MIGRATION_CONTAINER: &str = "database-migrate";
+/// Annotation of the pod template of nodes that share a database: it changes with the address, which a node reads at its start alone.
+pub const ANNOTATION_DATABASE: &str = "opensecureconf.io/database";
 /// User and group of every container.
 pub const USER_ID: i64 = 65532;
 
@@ -202,6 +219,11 @@ impl ClusterName {
     /// The Secret that cert-manager keeps the clients' certificate in.
     pub fn client_tls(&self) -> String {
         format!("{}-client-tls", self.0)
+    }
+
+    /// The Secret with the address of a shared database, as nodes read it.
+    pub fn database(&self) -> String {
+        format!("{}-database", self.0)
     }
 
     /// The pod with this ordinal; also the node's id.

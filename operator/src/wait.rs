@@ -86,7 +86,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         .context("no Kubernetes cluster: neither a service account nor a kubeconfig was found")?;
     Ok(until_ready(client, settings, PERIOD, |line| {
         use std::io::Write as _;
-        // Where standard output is gone there is nobody to tell.
+        // Where standard output is gone nothing can be reported.
         let _ = writeln!(std::io::stdout(), "{line}");
     })
     .await?)

@@ -40,6 +40,9 @@ fn every_field_of_the_resource_can_be_given() {
     let text = fs::read_to_string(top().join("operator/tests/it/everything.yaml")).unwrap();
     let everything = documents(&text)[0]["spec"].clone();
     assert_eq!(spec(&everything), everything);
+    let text = fs::read_to_string(top().join("operator/tests/it/everything-shared.yaml")).unwrap();
+    let shared = documents(&text)[0]["spec"].clone();
+    assert_eq!(spec(&shared), shared);
     let samples = fs::read_dir(top().join("manifests/samples")).unwrap();
     for sample in samples.map(Result::unwrap) {
         let text = fs::read_to_string(sample.path()).unwrap();
@@ -102,6 +105,10 @@ fn fields_that_the_resource_does_not_have_are_refused() {
         (json!({ "waitForReady": { "timeout": "soon" } }), "timeout"),
         (json!({ "spec": { "replicas": 0 } }), "replicas"),
         (json!({ "spec": { "replicas": 16 } }), "replicas"),
+        (
+            json!({ "spec": { "mode": "Shared", "replicas": 51 } }),
+            "replicas",
+        ),
         (
             json!({ "spec": { "apiKey": { "secretRef": { "name": "x/../y" } } } }),
             "/spec/apiKey/secretRef/name",

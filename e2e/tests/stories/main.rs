@@ -1,6 +1,7 @@
 //! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them two at a time.
 
 mod api_key;
+mod containers;
 mod day_two;
 mod load;
 mod platforms;

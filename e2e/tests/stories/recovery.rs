@@ -39,7 +39,7 @@ impl Desk {
     /// Runs a command as a person types it.
     fn run(&self, command: &str) -> anyhow::Result<()> {
         let folder: &Path = self.0.path();
-        // A command that never ends fails here, not with the patience of whoever runs all stories.
+        // A command that never ends fails here, and not only when the run of all stories times out.
         let mut shell = Command::new("timeout");
         let ran = shell
             .args(["180", "bash", "-c", command])

@@ -13,6 +13,8 @@ const DEFINITION: &str =
 
 /// What does not go together with that.
 const EVERYTHING_ELSE: &str = include_str!("../../../operator/tests/it/everything-else.yaml");
+/// Nodes that share a database: it is not there, and no pod comes up.
+const SHARED: &str = include_str!("../../../operator/tests/it/everything-shared.yaml");
 /// Scalars on which another field of the two resources depends, and what cannot be changed at all.
 const KEPT: &[&str] = &["/mode", "/tls/mode", "/upgrade/policy", "/service/type"];
 
@@ -49,6 +51,62 @@ fn every_field_that_is_set_can_be_emptied_again() {
             "{bare:?}"
         );
         until_carried_out(&stage, &bare).await?;
+
+        let shared: Value = serde_saphyr::from_str(SHARED)?;
+        let bare = empty_each(&stage, shared, 4).await?;
+        ensure!(
+            bare.data.pointer("/spec/database/connections") == Some(&json!(4)),
+            "{bare:?}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_shared_database_takes_the_place_of_is_refused_beside_it() {
+    Stage::tell("schema-shared", |stage| async move {
+        let shared = |change: Value| -> anyhow::Result<Value> {
+            let mut resource: Value = serde_saphyr::from_str(SHARED)?;
+            let spec = resource["spec"].as_object_mut().context("no spec")?;
+            for (name, value) in change.as_object().into_iter().flatten() {
+                spec.insert(name.clone(), value.clone());
+            }
+            Ok(resource)
+        };
+        let rebuilt = json!([{ "name": "everything-shared-1", "incarnation": "0123456789abcdef" }]);
+        for (change, words) in [
+            (json!({ "replicas": 51 }), "or to 50 with mode Shared"),
+            (
+                json!({ "storage": { "size": "2Gi" } }),
+                "storage has no use",
+            ),
+            (json!({ "writeAck": "All" }), "writeAck has no use"),
+            (
+                json!({ "syncIntervalSeconds": 5 }),
+                "syncIntervalSeconds has no use",
+            ),
+            (
+                json!({ "rebuildMembers": rebuilt }),
+                "rebuildMembers has no use",
+            ),
+            (
+                json!({ "mode": "Replica", "replicas": 3 }),
+                "database is for mode Shared",
+            ),
+        ] {
+            let refused = stage.apply_value(&shared(change.clone())?).await;
+            let Err(refused) = refused else {
+                anyhow::bail!("{change} was taken");
+            };
+            ensure!(format!("{refused:#}").contains(words), "{refused:#}");
+        }
+        let applied = stage.apply_value(&shared(json!({}))?).await?;
+        let told = applied.data.pointer("/spec/database/connections");
+        ensure!(told == Some(&json!(4)), "{applied:?}");
+        let other = stage
+            .apply_value(&shared(json!({ "mode": "Federated" }))?)
+            .await;
+        ensure!(other.is_err(), "its mode was changed");
         Ok(())
     });
 }
@@ -88,7 +146,8 @@ async fn empty_each(
     }
 
     // All at once, as far as it may change.
-    let kept = ["storage", "mode"].map(|field| Some((field.to_owned(), spec.get(field)?.clone())));
+    let kept = ["storage", "mode", "database"]
+        .map(|field| Some((field.to_owned(), spec.get(field)?.clone())));
     let kept: serde_json::Map<_, _> = kept.into_iter().flatten().collect();
     *resource.get_mut("spec").context("no spec")? = kept.into();
     stage.apply_value(&resource).await

@@ -28,7 +28,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// Three nodes, one of them told to found.
+/// Three nodes, one of them instructed to bootstrap.
 pub(crate) struct Cluster {
     folders: Vec<TempDir>,
     list: String,

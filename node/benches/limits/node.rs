@@ -151,7 +151,7 @@ fn standalone() -> Setup {
     Setup {
         clustered: false,
         name: MemberName::new("bench"),
-        boot: ProcessEpoch::from_random(1),
+        process_epoch: ProcessEpoch::from_random(1),
         cluster: String::new(),
         mode: Mode::Replica,
         release: String::new(),

@@ -1,5 +1,5 @@
 //! Which node bootstraps a cluster. Once, ever: a durable mark names the node's incarnation before the node is instructed,
-//! and whoever writes that mark first has decided. Pure.
+//! and the first writer of that mark has decided. Pure.
 //!
 //! The operator, `osc-operator local` and `osc-node bootstrap` call [`decide`], and so do the exhaustive search and the simulation of the
 //! engine: what they show holds for what runs. `osc-node bootstrap` has no mark: it asks all listed nodes, each time.
@@ -12,18 +12,18 @@ pub enum BootstrapMark {
     /// Nothing: the salt was there before, and so may be a cluster.
     #[default]
     Absent,
-    /// The salt was made together with the cluster, and nobody was chosen yet.
-    Nobody,
+    /// The salt was made together with the cluster, and no node was chosen yet.
+    Unchosen,
     /// This incarnation was chosen.
     Chosen(String),
 }
 
 impl BootstrapMark {
-    /// The mark as it is written: empty for nobody.
+    /// The mark as it is written: empty where no node is chosen.
     pub fn of(text: Option<&str>) -> Self {
         match text.map(str::trim) {
             None => Self::Absent,
-            Some("") => Self::Nobody,
+            Some("") => Self::Unchosen,
             Some(incarnation) => Self::Chosen(incarnation.to_owned()),
         }
     }
@@ -32,7 +32,7 @@ impl BootstrapMark {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Absent => None,
-            Self::Nobody => Some(""),
+            Self::Unchosen => Some(""),
             Self::Chosen(incarnation) => Some(incarnation),
         }
     }
@@ -45,14 +45,14 @@ pub enum BootstrapStep {
     Settled,
     /// The cluster is there, and the mark does not say so: note this incarnation, of a node that belongs to it.
     Record(String),
-    /// Mark this incarnation, and only then tell the node.
+    /// Mark this incarnation, and only then instruct the node.
     Choose {
         /// Which of the nodes.
         node: usize,
         /// Its incarnation.
         incarnation: String,
     },
-    /// Tell the node that was chosen: it may not have heard.
+    /// Instruct the node that was chosen: it may not have heard.
     Tell {
         /// Which of the nodes.
         node: usize,
@@ -82,7 +82,7 @@ pub fn decide(mark: &BootstrapMark, nodes: &[Option<&NodeDetails>]) -> Bootstrap
     if let Some((_, details)) = belongs {
         return match mark {
             BootstrapMark::Chosen(_) => BootstrapStep::Settled,
-            BootstrapMark::Absent | BootstrapMark::Nobody => {
+            BootstrapMark::Absent | BootstrapMark::Unchosen => {
                 BootstrapStep::Record(details.incarnation.clone())
             }
         };

@@ -2,5 +2,5 @@
 
 /// The API key of clients.
 pub const API_KEY: &str = "x-api-key";
-/// The cluster key: nodes, and whoever runs them.
+/// The cluster key: of nodes and of the cluster admin.
 pub const CLUSTER_KEY: &str = "x-cluster-key";

@@ -1,4 +1,4 @@
-//! What a node and whoever runs it agree on: the operator, `osc-operator local`, the commands of `osc-node` and the tests. No I/O.
+//! What a node and those that run it agree on: the operator, `osc-operator local`, the commands of `osc-node` and the tests. No I/O.
 //!
 //! | module | what it holds |
 //! |---|---|

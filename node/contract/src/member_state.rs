@@ -28,7 +28,7 @@ pub enum MemberState {
     Removed,
     /// It must take a new snapshot.
     Fenced,
-    /// A later release says it so, or nobody has said it.
+    /// A later release reports it so, or no node has reported it.
     #[default]
     #[serde(other)]
     Unknown,

@@ -2,7 +2,7 @@
 
 /// `GET`: what a node says of itself and its cluster.
 pub const STATUS: &str = "/cluster/status";
-/// `GET`: the same with details for whoever runs it.
+/// `GET`: the same with details for the cluster admin.
 pub const STATUS_WITH_DETAILS: &str = "/cluster/status?details=true";
 /// `GET`: the salt. `POST`: compares one with it.
 pub const SALT: &str = "/cluster/salt";

@@ -35,7 +35,7 @@ names! {
     SSL_CERTFILE;
     /// Its private key.
     SSL_KEYFILE;
-    /// Port for other nodes and whoever runs them: mutual TLS only.
+    /// Port for other nodes and for the cluster admin: mutual TLS only.
     PEER_PORT;
     /// Folder with the certificate of that port.
     NODE_TLS_DIR;

@@ -1,6 +1,6 @@
 //! What a node says of itself and its cluster: the answer of `GET /cluster/status`. Members stand in this order in the JSON.
 //!
-//! Whoever reads it may be of another release than the node: what is not known is passed over, and what came later may be missing.
+//! Its reader may be of another release than the node: what is not known is passed over, and what came later may be missing.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::{MemberState, Mode};
 
 /// How a node says that it takes creates and updates.
 pub const WRITES_ACCEPTED: &str = "accepted";
-/// How it says that it takes none yet, because it serves nobody.
+/// How it says that it takes none yet, because it serves no client.
 pub const WRITES_NOT_READY: &str = "refused: not ready";
 
 /// The whole answer. Its first five members are the original's; outside a cluster all but the first are null.
@@ -17,20 +17,52 @@ pub struct NodeStatus {
     /// Whether the node is one of a cluster.
     #[serde(default)]
     pub enabled: bool,
-    /// How the nodes share entries.
-    pub mode: Option<Mode>,
+    /// How the nodes share entries; told also where they are no cluster because they share a database.
+    pub mode: Option<Sharing>,
     /// The node's name.
     pub node_id: Option<String>,
     /// How many other nodes there are.
     pub total_nodes: Option<usize>,
     /// How many of them are healthy.
     pub healthy_nodes: Option<usize>,
-    /// What it adds for whoever runs it, with `details=true`.
+    /// What it adds for the cluster admin, with `details=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<NodeDetails>,
 }
 
-/// What a node tells whoever runs it.
+/// How nodes share entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sharing {
+    /// Every node holds every entry.
+    Replica,
+    /// Every node knows of every entry; its value stays with the node that received it.
+    Federated,
+    /// No node holds any: they are in a database that all of them use.
+    Shared,
+}
+
+impl Sharing {
+    /// The word as answers have it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Replica => Mode::Replica.text(),
+            Self::Federated => Mode::Federated.text(),
+            Self::Shared => "shared",
+        }
+    }
+}
+
+impl From<Mode> for Sharing {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Replica => Self::Replica,
+            Mode::Federated => Self::Federated,
+        }
+    }
+}
+
+/// What a node reports to the cluster admin.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeDetails {
     /// Its release.
@@ -53,10 +85,13 @@ pub struct NodeDetails {
     pub salt_fingerprint: Option<String>,
     /// How many entries it has.
     pub entries: u64,
-    /// What it holds of rows that are old enough to be compared; `None` where nobody compares.
+    /// What it holds of rows that are old enough to be compared; `None` where nodes do not compare.
     pub digest: Option<RowsDigest>,
     /// Whether it takes writes: [`WRITES_ACCEPTED`], or `refused: ` and why.
     pub writes: Option<String>,
+    /// The database that it shares with others; `None` where it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<SharedDatabase>,
     /// The others, as it knows them.
     pub members: Vec<NodeMember>,
     /// How many listed nodes it has never heard.
@@ -65,10 +100,10 @@ pub struct NodeDetails {
     /// Listed nodes that do not answer.
     #[serde(default)]
     pub unreachable_nodes: Vec<UnreachableNode>,
-    /// The version of its database's schema; `None` from a release that does not tell it.
+    /// The version of its database's schema; `None` from a release that does not report it.
     #[serde(default)]
     pub schema: Option<i64>,
-    /// What proves which API keys it accepts; `None` where it requires none, or is of a release that does not tell it.
+    /// What proves which API keys it accepts; `None` where it requires none, or is of a release that does not report it.
     #[serde(default)]
     pub api_keys: Option<Vec<String>>,
     /// Whether other nodes must sign what they send.
@@ -76,6 +111,36 @@ pub struct NodeDetails {
     pub peer_proof: PeerProof,
     /// Its certificates; `None` where it has none.
     pub tls: Option<NodeTls>,
+}
+
+/// A database that several nodes share, as one of them sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedDatabase {
+    /// The store's own name.
+    pub uid: String,
+    /// The cluster that it belongs to.
+    pub cluster: String,
+    /// What the server says of itself; `None` where it does not answer.
+    pub server: Option<DatabaseServer>,
+    /// Why it does not answer; `None` where it does.
+    pub error: Option<String>,
+}
+
+/// The primary of a shared database.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseServer {
+    /// Its release.
+    pub version: String,
+    /// How many promotions there were before it, and one.
+    pub timeline: i32,
+    /// What a commit waits for, in the database's words.
+    pub synchronous_commit: String,
+    /// Which standbys it waits for, in the database's words; empty for none.
+    pub synchronous_standby_names: String,
+    /// How many standbys follow it.
+    pub standbys: i64,
+    /// How many of them commits wait for; `None` where the node's role may not know it.
+    pub synchronous_standbys: Option<i64>,
 }
 
 /// Another node, as a node knows it.
@@ -159,7 +224,7 @@ impl PeerProof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FenceReason {
-    /// Somebody removed it.
+    /// It was removed.
     Removed,
     /// A later life of its name was admitted.
     Superseded,

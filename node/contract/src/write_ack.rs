@@ -13,7 +13,7 @@ pub enum AckLevel {
     /// Every healthy one, for a quarter of a second at most; the answer is a success in any case.
     #[default]
     Healthy,
-    /// Every member of roster and list, for two seconds at most; the answer tells how many.
+    /// Every member of roster and list, for two seconds at most; the answer says how many.
     All,
 }
 
@@ -35,7 +35,7 @@ impl AckLevel {
     }
 
     /// How long a write waits at most.
-    pub fn patience(self) -> Duration {
+    pub fn timeout(self) -> Duration {
         match self {
             Self::Local => Duration::ZERO,
             Self::Healthy => Duration::from_millis(250),

@@ -87,7 +87,7 @@ impl AccessLimit {
         accepted.push((key.clone(), now));
     }
 
-    /// Notes a wrong key; tells how long to wait where that is all that its caller gets to know, and whether the origin
+    /// Notes a wrong key; returns how long to wait where that is all that its caller gets to know, and whether the origin
     /// shows so many that they are not compared any more.
     pub(crate) fn failed(&mut self, origin: Origin, now: Instant) -> (Option<Duration>, bool) {
         if self.per_minute == 0 {

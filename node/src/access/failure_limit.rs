@@ -153,7 +153,7 @@ impl FailureLimit {
         self.give_back(place);
     }
 
-    /// Notes that an origin was refused a user key; tells whether it is flooding.
+    /// Notes that an origin was refused a user key; returns whether it is flooding.
     pub(crate) fn refused(&mut self, origin: Origin, now: Instant) -> bool {
         if self.per_minute == 0 {
             return false;

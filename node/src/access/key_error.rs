@@ -29,7 +29,7 @@ pub enum KeyFileError {
     /// A workload that may read configuration must not pass as a node.
     #[error("holds a key that is an API key and a cluster key at once")]
     Shared,
-    /// It holds a key that nobody can send.
+    /// It holds a key that no client can send.
     #[error(
         "holds a key with a line break or another control character, which no HTTP header can carry; make another key"
     )]
@@ -46,7 +46,7 @@ pub enum KeyFileError {
         /// So many are safe.
         safe: usize,
     },
-    /// It holds the key that everybody knows.
+    /// It holds the key of the documentation, which is public.
     #[error("holds the well-known default key; make one of your own")]
     WellKnown,
 }

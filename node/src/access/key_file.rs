@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{key_error::KeyFileError, key_set::Keys};
 use crate::os::{line_file, regular_file};
 
-/// The key of the documentation, which everybody knows.
+/// The key of the documentation, which is public.
 pub(crate) const WELL_KNOWN_API_KEY: &str = "your-super-secret-api-key-here";
 
 /// One key per line; blank lines and blanks around a key do not count. Only the file of the previous keys may be absent

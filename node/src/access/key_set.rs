@@ -28,7 +28,7 @@ impl Lengths {
     };
 }
 
-/// The SHA-256 of a key, so that a comparison tells nothing of its length.
+/// The SHA-256 of a key, so that a comparison reveals nothing of its length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessKey(pub(super) [u8; 32]);
 

@@ -56,7 +56,7 @@ impl AccessKeys {
     /// The one key that a setting names.
     ///
     /// # Errors
-    /// A key that nobody can send, or that is too short.
+    /// A key that no client can send, or that is too short.
     pub(crate) fn given(key: &[u8], lengths: Lengths) -> Result<Self, KeyFileError> {
         let keys = Keys::new(&[key])?;
         keys.check(lengths)?;
@@ -120,7 +120,7 @@ impl AccessKeys {
         (!keys.accepted.is_empty() && keys.shortest < safe).then_some(safe)
     }
 
-    /// What proves to whoever has the cluster key which ones these are; nothing where there is no cluster key. Tells others nothing.
+    /// What proves to a holder of the cluster key which ones these are; nothing where there is no cluster key. Reveals nothing to others.
     pub fn key_proofs(&self, cluster_keys: &Self) -> Vec<String> {
         let cluster_key = cluster_keys.first();
         if cluster_key.is_empty() {
@@ -156,7 +156,7 @@ impl AccessKeys {
         self.file.iter().chain(&self.previous).cloned().collect()
     }
 
-    /// Reads the files again and tells whether they hold other keys than before. What was accepted stays accepted where the
+    /// Reads the files again and returns whether they hold other keys than before. What was accepted stays accepted where the
     /// file is of no use now, or holds a key of the other kind.
     pub fn reload(&self, other_kind: Option<&Self>) -> Result<bool, KeyFileError> {
         let Some(file) = &self.file else {

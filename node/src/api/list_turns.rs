@@ -38,8 +38,8 @@ impl ListTurns {
     }
 
     /// Waits for the turn of an origin; `None` where others of it have all turns for so long.
-    pub(super) async fn wait(&self, origin: Origin, patience: Duration) -> Option<Turn> {
-        let permit = timeout(patience, self.of(origin).acquire_owned());
+    pub(super) async fn wait(&self, origin: Origin, limit: Duration) -> Option<Turn> {
+        let permit = timeout(limit, self.of(origin).acquire_owned());
         let permit = permit.await.ok()?.ok()?;
         Some(Turn { _permit: permit })
     }

@@ -92,7 +92,7 @@ pub(super) async fn observe(
     protect(route, response.status(), response.headers_mut());
     response.headers_mut().insert(header::SERVER, SERVER);
     response.headers_mut().insert(REQUEST_ID, request_id);
-    // Or a request may cross with the end of a connection that its client goes on using. HTTP/2 tells its clients itself.
+    // Or a request may cross with the end of a connection that its client goes on using. HTTP/2 informs its clients itself.
     if version < Version::HTTP_2 && node.draining.load(Ordering::Relaxed) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);

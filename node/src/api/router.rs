@@ -84,7 +84,7 @@ fn documented() -> OpenApiRouter<Node> {
         .routes(routes!(list::list_of_node))
         .routes(routes!(conflicts::conflicts))
         .routes(routes!(salt::salt, salt::receive_salt))
-        .routes(routes!(membership::found))
+        .routes(routes!(membership::bootstrap))
         .routes(routes!(membership::leave))
         .routes(routes!(membership::remove))
         .routes(routes!(membership::unfence))
@@ -144,6 +144,7 @@ fn cors(origins: &CorsOrigins) -> CorsLayer {
             HeaderName::from_static(key_header::API_KEY),
             HeaderName::from_static("x-osc-ack"),
             HeaderName::from_static("x-osc-min-version"),
+            HeaderName::from_static("x-osc-request-id"),
             HeaderName::from_static("x-osc-version"),
             HeaderName::from_static("x-user-key"),
             HeaderName::from_static("x-request-id"),
@@ -155,6 +156,7 @@ fn cors(origins: &CorsOrigins) -> CorsLayer {
             HeaderName::from_static("x-osc-acked"),
             HeaderName::from_static("x-osc-lost"),
             HeaderName::from_static("x-osc-missing-nodes"),
+            HeaderName::from_static("x-osc-outcome"),
             HeaderName::from_static("x-osc-partial"),
             HeaderName::from_static("x-osc-skipped"),
             HeaderName::from_static("x-osc-version-lost"),

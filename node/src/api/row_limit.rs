@@ -10,7 +10,7 @@ use crate::{access::MINUTE, keys::Origin};
 /// Origins remembered at most. Beyond it those are dropped that may look at all their rows again, then all: a flood from
 /// everywhere is no reason to grow.
 const REMEMBERED: usize = 16_384;
-/// Nobody waits longer, however long a list was.
+/// No client waits longer, however long a list was.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// The rows that origins looked at. What a list looks at beyond the limit adds up: its origin waits for that, too.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     crypto::{DataKey, Names, Unopened},
-    domain::{Content, Identity, Row, Seal},
+    domain::{Category, Content, Identity, Row, Seal},
     store::ReadError,
 };
 
@@ -85,6 +85,34 @@ pub(super) async fn seal_unbound(
     Ok(sealed.await??)
 }
 
+/// What a create is known by, beside its entry, its value and its key.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The name that its caller gave it.
+    pub(super) request: String,
+    /// The category of the new entry.
+    pub(super) category: Option<Category>,
+}
+
+/// By what a store knows a create again that is repeated: only a client that has the key can ask the same.
+pub(super) async fn mark(
+    node: &NodeState,
+    key: &Arc<DataKey>,
+    identity: &Identity,
+    value: &ValueText,
+    Asked { request, category }: Asked,
+) -> Result<String, ApiError> {
+    let identity = identity.clone();
+    with_plaintext(node, key, value, move |key, plaintext| {
+        let category = category.as_ref().map_or("", Category::as_str);
+        key.mark_of(
+            names(&identity),
+            &[request.as_str(), category, plaintext.as_str()],
+        )
+    })
+    .await
+}
+
 /// Does something with the text that is stored of a value: here with a small one, beside the serving threads with others.
 async fn with_plaintext<T: Send + 'static>(
     node: &NodeState,
@@ -99,7 +127,7 @@ async fn with_plaintext<T: Send + 'static>(
     work(node, move || act(&key, &value.to_storage())).await
 }
 
-/// A value that opens for another entry than the one it stands at: told, and passed over.
+/// A value that opens for another entry than the one it stands at: logged, and passed over.
 pub(super) fn tell_misplaced(node: &NodeState, (environment, key): Names<'_>) {
     node.metrics.store.misplaced();
     tracing::error!(key, environment, "value_misplaced");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use opensecureconf_contract::status::WRITES_NOT_READY;
+use opensecureconf_contract::status::{Sharing, WRITES_NOT_READY};
 
 use super::{
     answer::{error::ApiError, untaken::Answers},
@@ -23,15 +23,14 @@ use super::{
 use crate::{
     access::{AccessKeyTries, AccessKeys, UserKeyTries},
     budget::Budgets,
-    cluster::{AckLevel, Mode},
     config::{Config, CorsOrigins, PeerProofPolicy, Timeouts},
     crypto::{CursorKey, Salt},
-    entries::{Entries, Federation, Store},
+    entries::{Entries, NodeKind, Replicating},
     keys::KeyRing,
     log::LogControl,
     metrics::Metrics,
-    peers::{PeerFaults, PeerProofs, UnreachablePeer},
-    replica::{Replica, WallClock},
+    peers::{PeerProofs, UnreachablePeer},
+    replica::WallClock,
     store::WriteHealth,
     tls::TlsStatus,
 };
@@ -41,22 +40,18 @@ pub type Node = Arc<NodeState>;
 
 /// Everything that answering requests needs.
 pub struct NodeState {
-    /// What this node is to its cluster, and its mailbox for other nodes.
-    pub store: Replica,
+    /// Whether this node keeps entries itself, and what it has for that.
+    pub kind: NodeKind,
     /// What requests do with entries, and where those are.
     pub entries: Entries,
     /// Opens and seals values; empty until the salt is known.
     opener: OnceLock<Opener>,
-    /// Who must hold a write before it is answered, unless the request says it.
-    pub write_ack: AckLevel,
     /// The API keys, or `None` where none is required.
     pub api_keys: Option<AccessKeys>,
     /// What opens peer and admin routes, or `None` where there are none.
     pub cluster_keys: Option<AccessKeys>,
     /// What other nodes prove themselves with; `None` where there are no cluster keys.
     pub peer_proofs: Option<Arc<PeerProofs>>,
-    /// Which other nodes do not answer; `None` where there are none.
-    pub peer_faults: Option<Arc<PeerFaults>>,
     /// Whether other nodes may still show the key itself.
     pub peer_proof: PeerProofPolicy,
     /// Whether peer and admin routes also demand a client certificate.
@@ -76,7 +71,7 @@ pub struct NodeState {
     /// Largest request body.
     pub max_body_bytes: usize,
     /// How long clients may take.
-    pub patience: Timeouts,
+    pub timeouts: Timeouts,
     /// What callers may take of the memory.
     pub budgets: Budgets,
     /// Answers that clients have not taken yet.
@@ -97,11 +92,9 @@ pub struct NodeState {
     pub node_id: String,
     /// Where the owner of the cluster mounts its salt, perhaps only after this node started.
     pub mounted_salt: Option<PathBuf>,
-    /// Whether this node is meant for a cluster.
-    pub clustered: bool,
     /// Wall-clock time.
     pub clock: WallClock,
-    /// Set when the node was told to stop.
+    /// Set when the node got the signal to stop.
     pub draining: AtomicBool,
     pub(super) user_key_tries: UserKeyTries,
     pub(super) access_key_tries: AccessKeyTries,
@@ -113,20 +106,16 @@ pub struct NodeState {
 /// What the running node brings, beside its configuration.
 #[derive(Debug)]
 pub struct RunningParts {
-    /// Where entries are.
-    pub store: Replica,
+    /// Whether the node keeps entries itself, and what it has for that.
+    pub kind: NodeKind,
     /// What is counted.
     pub metrics: Metrics,
     /// The log's level.
     pub log: LogControl,
-    /// What a node of a federated cluster needs towards the others.
-    pub federation: Option<Federation>,
     /// What other nodes prove themselves with; `None` where there are no cluster keys.
     pub peer_proofs: Option<Arc<PeerProofs>>,
     /// The shares of the memory from which callers take.
     pub budgets: Budgets,
-    /// Which other nodes do not answer; `None` where there are none.
-    pub peer_faults: Option<Arc<PeerFaults>>,
     /// Where the node listens, beside the port for clients.
     pub ports: OpenPorts,
     /// Its certificates.
@@ -146,29 +135,21 @@ impl NodeState {
     /// Puts a configuration and the running parts together. Fails where the system gives no more threads.
     pub fn new(config: Config, clock: WallClock, parts: RunningParts) -> std::io::Result<Self> {
         let RunningParts {
-            store,
+            kind,
             metrics,
             log,
-            federation,
             peer_proofs,
             budgets,
-            peer_faults,
             ports,
             tls,
         } = parts;
         Ok(Self {
-            entries: Entries::new(
-                Store::Replica(store.clone()),
-                federation,
-                metrics.cluster.clone(),
-            ),
-            store,
+            entries: Entries::new(&kind, metrics.cluster.clone()),
+            kind,
             opener: OnceLock::new(),
-            write_ack: config.write_ack,
             api_keys: config.api_keys,
             cluster_keys: config.cluster_keys,
             peer_proofs,
-            peer_faults,
             peer_proof: config.peer_proof,
             owners_need_certificates: [
                 config.tls.as_ref(),
@@ -184,8 +165,8 @@ impl NodeState {
             needs_https: !config.http_enabled,
             min_user_key_length: config.min_user_key_length,
             max_body_bytes: config.max_body_bytes,
-            patience: config.patience,
-            answers: Answers::new(&budgets, config.patience),
+            timeouts: config.timeouts,
+            answers: Answers::new(&budgets, config.timeouts),
             budgets,
             value_threads: ValueThreads::start()?,
             lists: ListAdmission::new(config.lists),
@@ -195,7 +176,6 @@ impl NodeState {
             log,
             node_id: config.node_id,
             mounted_salt: config.salt_secret_file,
-            clustered: config.cluster.is_some(),
             clock,
             draining: AtomicBool::new(false),
             user_key_tries: UserKeyTries::new(config.auth_failures_per_minute),
@@ -216,9 +196,17 @@ impl NodeState {
         self.answers.end_overdue();
     }
 
-    /// How the cluster shares entries.
-    pub fn mode(&self) -> Mode {
-        self.entries.mode()
+    /// How nodes share entries; `None` where this one stands alone.
+    pub fn sharing(&self) -> Option<Sharing> {
+        match self.entries.sharing() {
+            Sharing::Shared => Some(Sharing::Shared),
+            sharing => self.kind.is_clustered().then_some(sharing),
+        }
+    }
+
+    /// What this node has that keeps entries itself; refused by one that keeps none.
+    pub(super) fn replicating(&self) -> Result<&Replicating, ApiError> {
+        self.kind.replicating().ok_or(ApiError::NotReplicating)
     }
 
     /// The salt, once it is known.
@@ -226,7 +214,7 @@ impl NodeState {
         self.opener.get().map(|opener| &opener.salt)
     }
 
-    /// Wipes data keys that nobody used for a while.
+    /// Wipes data keys that were not used for a while.
     pub(crate) fn wipe_expired_keys(&self) {
         if let Some(opener) = self.opener.get() {
             opener.keys.wipe_expired();
@@ -250,11 +238,9 @@ impl NodeState {
 
     /// Refuses to touch entries while this node may lack some of them.
     pub(super) fn serves_entries(&self) -> Result<(), ApiError> {
-        match &self.store.view().not_ready {
+        match self.kind.not_ready() {
             None => Ok(()),
-            Some(reason) => Err(ApiError::NotReady {
-                reason: reason.clone(),
-            }),
+            Some(reason) => Err(ApiError::NotReady { reason }),
         }
     }
 
@@ -275,7 +261,8 @@ impl NodeState {
 
     /// Listed or known nodes that do not answer, with all causes.
     pub fn unreachable_peers(&self) -> Vec<UnreachablePeer> {
-        let faults = self.peer_faults.as_ref();
+        let node = self.kind.replicating();
+        let faults = node.and_then(|node| node.peer_faults.as_ref());
         faults.map_or_else(Vec::new, |faults| faults.current(Instant::now()))
     }
 
@@ -294,7 +281,7 @@ impl NodeState {
             let missing = self.opener.get().is_none();
             missing.then(|| "it has no salt yet".to_owned())
         };
-        self.store.view().not_ready.clone().or_else(salt_missing)
+        self.kind.not_ready().or_else(salt_missing)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 pub struct CutOff(Arc<(AtomicBool, Notify)>);
 
 impl CutOff {
-    /// Ends the connection; tells whether this was the first time.
+    /// Ends the connection; returns whether this was the first time.
     pub fn cut(&self) -> bool {
         let first = !self.0.0.swap(true, Ordering::SeqCst);
         self.0.1.notify_one();

@@ -96,7 +96,7 @@ impl fmt::Display for PlanError {
 }
 
 impl MemoryPlan {
-    /// Divides the memory. `total` is what `OSC_MEMORY_BYTES` says, `limit` the cgroup's; `sizes` tells which shares the
+    /// Divides the memory. `total` is what `OSC_MEMORY_BYTES` says, `limit` the cgroup's; `sizes` says which shares the
     /// settings give another size, in bytes.
     pub fn new(
         total: Option<usize>,

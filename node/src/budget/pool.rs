@@ -114,7 +114,7 @@ impl Pool {
         &self,
         address: IpAddr,
         bytes: usize,
-        patience: Duration,
+        limit: Duration,
     ) -> Result<Reservation, NoRoom> {
         if let Some(reservation) = self.take(address, bytes) {
             return Ok(reservation);
@@ -131,7 +131,7 @@ impl Pool {
                 released.await;
             }
         };
-        timeout(patience, room).await.map_err(|_| self.refuse())
+        timeout(limit, room).await.map_err(|_| self.refuse())
     }
 
     fn wait_in_line(&self) -> Result<Place<'_>, NoRoom> {
@@ -153,7 +153,7 @@ impl Pool {
         reservation.take(bytes).then_some(reservation)
     }
 
-    /// Counts a refusal, and is what the caller is told.
+    /// Counts a refusal, and is what the caller gets.
     pub fn refuse(&self) -> NoRoom {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
         NoRoom {
@@ -199,7 +199,7 @@ impl Reservation {
         }
     }
 
-    /// Reserves more where there is room now, and tells whether there was. That there is none is not counted: the caller
+    /// Reserves more where there is room now, and returns whether there was. That there is none is not counted: the caller
     /// manages with what it has.
     pub fn grow_now(&mut self, bytes: usize) -> bool {
         self.take(bytes)

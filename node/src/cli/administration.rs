@@ -20,9 +20,9 @@ use crate::{
     store::{export_salt, read_salt_file, sqlite::ImportSource},
 };
 
-/// Tells the running node with these settings to bootstrap its cluster, once no listed node knows of one.
+/// Instructs the running node with these settings to bootstrap its cluster, once no listed node knows of one.
 pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
-    let running_node::Founding { node, id, before } =
+    let running_node::BootstrappedCluster { node, id, before } =
         wait_for(running_node::bootstrap(config, arguments.get_flag("force")))?;
     let mut out = io::stdout();
     if before {
@@ -175,7 +175,7 @@ fn export(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
         !(is_stream && out.is_terminal()),
         "a salt is no text for a terminal: send standard output into a file, or name one with --output"
     );
-    // Before anybody is asked for it; nothing is overwritten either way.
+    // Before the node is asked for it; nothing is overwritten either way.
     ensure!(
         is_stream || output.symlink_metadata().is_err(),
         "{} exists already; name another file",
@@ -244,7 +244,7 @@ pub(crate) fn admin(config: &Config, arguments: &ArgMatches) -> anyhow::Result<O
     Ok(Outcome::Done)
 }
 
-fn text<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a str> {
+pub(super) fn text<'a>(arguments: &'a ArgMatches, name: &str) -> anyhow::Result<&'a str> {
     let given = arguments.get_one::<String>(name).map(String::as_str);
     given.with_context(|| format!("{name} is missing"))
 }

@@ -35,6 +35,14 @@ fn with_settings(command: Command) -> Command {
         "check" | "backup" | "vacuum" => &["DATABASE_PATH"],
         "restore" => &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"],
         "adopt" => &["DATABASE_PATH", "CLUSTER_NODE_ID"],
+        "database" => &[
+            "DATABASE_URL",
+            "DATABASE_URL_FILE",
+            "DATABASE_CA_FILE",
+            "DATABASE_TIMEOUT",
+            "SALT_SECRET_FILE",
+            "CLUSTER_ID",
+        ],
         "health" => &["HOST", "HOST_PORT", "HTTPS_ENABLED", "HEALTH_BIND"],
         "members" | "leave" | "bootstrap" | "unfence" | "salt" | "admin" => &[
             "HOST",

@@ -1,4 +1,4 @@
-//! What `osc-node` does besides serving: show settings, check, back up, restore, found a cluster, import.
+//! What `osc-node` does besides serving: show settings, check, back up, restore, bootstrap a cluster, import.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -12,7 +12,7 @@ use super::{given_database::GivenDatabase, running_node};
 use crate::{
     budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
-    config::{Config, Layers, SETTINGS},
+    config::{Config, Layers, SETTINGS, UsageError},
     server::fresh_incarnation,
     store::sqlite::{self, Findings, NewLife, Vacuumed},
 };
@@ -79,6 +79,7 @@ fn show_memory(plan: &MemoryPlan, caches: CacheSizes, out: &mut impl Write) -> i
 
 /// Checks the database.
 pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
+    must_have_a_file(config)?;
     let path = match database(config) {
         Ok(path) => path,
         Err(absent) => {
@@ -89,7 +90,7 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
     let findings = sqlite::check(path)?;
     let Findings {
         entries,
-        owned_values,
+        home_values,
         tombstones,
         sealed,
         set_aside,
@@ -98,14 +99,14 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<Outcome> {
     let mut out = io::stdout().lock();
     writeln!(out, "database    {}", config.database_path.display())?;
     writeln!(out, "entries     {entries}")?;
-    if *owned_values > 0 {
+    if *home_values > 0 {
         // Only in a federated cluster.
-        writeln!(out, "own values  {owned_values}")?;
+        writeln!(out, "home values {home_values}")?;
     }
     writeln!(out, "tombstones  {tombstones}")?;
     writeln!(
         out,
-        "sealed      {sealed} (by the right seal? only their user keys tell)"
+        "sealed      {sealed} (by the right seal? only their user keys show that)"
     )?;
     writeln!(out, "set aside   {set_aside}")?;
     if damage.is_empty() {
@@ -165,6 +166,7 @@ fn backup_to_stdout(database: &Path) -> anyhow::Result<Outcome> {
 
 /// Puts a backup in the database's place.
 pub(crate) fn restore(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    must_have_a_file(config)?;
     let input = existing(path(arguments, "input")?, "--input")?;
     let cluster_is_lost = arguments.get_flag("new-cluster");
     let copied = sqlite::restore(
@@ -295,14 +297,25 @@ fn folder_of(database: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+/// Refuses what is done with a file where there is none.
+fn must_have_a_file(config: &Config) -> anyhow::Result<()> {
+    if config.shared.is_none() {
+        return Ok(());
+    }
+    let fault = "OSC_DATABASE_URL is set, and the command is about a database in a file: a shared one is checked, backed up \
+                 and restored by its own means";
+    Err(UsageError(vec![fault.to_owned()]).into())
+}
+
 /// The node's own database, which is there.
 fn database(config: &Config) -> anyhow::Result<&Path> {
+    must_have_a_file(config)?;
     existing(&config.database_path, "--database-path (OSC_DATABASE_PATH)")
 }
 
 /// A database that is there; SQLite's own words for one that is not name no option.
 pub(super) fn existing<'a>(path: &'a Path, option: &str) -> anyhow::Result<&'a Path> {
-    // What cannot be looked at is told better by whoever opens it.
+    // What cannot be looked at is reported better by the code that opens it.
     let absent = matches!(path.try_exists(), Ok(false));
     ensure!(
         !absent,

@@ -3,6 +3,7 @@
 mod administration;
 mod command;
 mod commands;
+mod database;
 mod given_database;
 mod running_node;
 mod serve;
@@ -47,6 +48,7 @@ pub fn run() -> ExitCode {
         "restore" => commands::restore(&config, flags),
         "adopt" => commands::adopt(&config),
         "import" => commands::import(&config, flags),
+        "database" => database::database(&config, flags),
         "bootstrap" => administration::bootstrap(&config, flags),
         "members" => administration::members(&config, flags),
         "leave" => administration::leave(&config),
@@ -68,7 +70,7 @@ pub fn run() -> ExitCode {
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    // Where standard error is gone there is nobody to tell.
+    // Where standard error is gone the error cannot be reported.
     let _ = writeln!(io::stderr(), "osc-node: {error}");
     ExitCode::from(code)
 }

@@ -42,8 +42,14 @@ pub(super) fn serve(config: Config) -> anyhow::Result<Outcome> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let node = BoundNode::start(config, Iterations::STANDARD, log.control.clone())?;
+    let log = log.control.clone();
     runtime.block_on(async {
+        let node = match config.shared.clone() {
+            Some(database) => {
+                BoundNode::start_shared(config, &database, Iterations::STANDARD, log).await?
+            }
+            None => BoundNode::start(config, Iterations::STANDARD, log)?,
+        };
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
         if stop_on_stdin_eof {

@@ -60,6 +60,7 @@ pub(crate) fn subcommands() -> Vec<Command> {
                     .help("The cluster that the backup comes from is lost: forget it, so that a new one can be bootstrapped with these entries. Without it the node joins the living cluster anew"),
             ),
         import_command(),
+        database_command(),
         Command::new("adopt").about(
             "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
         ),
@@ -85,6 +86,37 @@ pub(crate) fn subcommands() -> Vec<Command> {
         salt_command(),
         admin_command(),
     ]
+}
+
+fn database_command() -> Command {
+    Command::new("database")
+        .about("Make the tables of a database that nodes share (OSC_DATABASE_URL), or give its store to another cluster")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("migrate")
+                .about("Make the tables, or bring those of an earlier release to this one's version, and stop")
+                .long_about(
+                    "Make the tables, or bring those of an earlier release to this one's version, and stop.\n\n\
+                     It is one transaction, and does nothing where everything is there. Nodes of the release before go on meanwhile. \
+                     A new store belongs to OSC_CLUSTER_ID and to the salt of OSC_SALT_SECRET_FILE from then on. The role of this \
+                     command makes tables; that of the nodes needs to read and write them only.",
+                )
+                .after_help(
+                    "Exit codes: 0 done, 1 failed, 2 settings that are not usable or do not fit the store\n\n\
+                     Example:\n  \
+                     OSC_DATABASE_URL_FILE=./url OSC_SALT_SECRET_FILE=./salt osc-node database migrate",
+                ),
+        )
+        .subcommand(
+            Command::new("adopt")
+                .about("Give the store in a copy of another cluster's database to this cluster (OSC_CLUSTER_ID), and stop; refused while a node is connected")
+                .arg(
+                    text("from", "NAME", "The cluster that it belongs to now (its OSC_CLUSTER_ID; \"\" for none)")
+                        .long("from")
+                        .required(true),
+                ),
+        )
 }
 
 fn members_command() -> Command {
@@ -171,7 +203,7 @@ fn salt_command() -> Command {
         )
         .subcommand(
             Command::new("compare")
-                .about("Tell whether a file holds the node's salt; exit code 1 where it does not")
+                .about("Report whether a file holds the node's salt; exit code 1 where it does not")
                 .after_help(order_help("salt compare /tmp/salt"))
                 .arg(file("file").help("The salt file")),
         )
@@ -245,6 +277,6 @@ fn import_command() -> Command {
             Arg::new("dry-run")
                 .long("dry-run")
                 .action(ArgAction::SetTrue)
-                .help("Only tell what would be written and what would be left out"),
+                .help("Only report what would be written and what would be left out"),
         )
 }

@@ -15,7 +15,7 @@ struct Waiting {
     level: AckLevel,
     /// Who does not hold it yet.
     missing: BTreeSet<Incarnation>,
-    /// Members that cannot be asked, because nobody knows their incarnation.
+    /// Members that cannot be asked, because no node knows their incarnation.
     unknown: usize,
     until: Duration,
 }
@@ -29,7 +29,7 @@ pub(super) struct WaitingWrites(Vec<Waiting>);
 pub(super) struct AckTargets {
     /// Incarnations that must hold it.
     pub(super) members: BTreeSet<Incarnation>,
-    /// Listed nodes whose incarnation nobody knows: they count, and cannot acknowledge.
+    /// Listed nodes whose incarnation is unknown: they count, and cannot acknowledge.
     pub(super) unknown: usize,
 }
 
@@ -57,12 +57,12 @@ impl WaitingWrites {
             level,
             missing: members,
             unknown,
-            until: now + level.patience(),
+            until: now + level.timeout(),
         });
         None
     }
 
-    /// An entry has a later version: its earlier ones are not in the feed any more, so whoever holds the feed up to an
+    /// An entry has a later version: its earlier ones are not in the feed any more, so a member that holds the feed up to an
     /// earlier sequence may hold none of them.
     pub(super) fn replaced(&mut self, identity: &Identity, seq: Seq) {
         for waiting in self

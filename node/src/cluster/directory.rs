@@ -1,4 +1,4 @@
-//! Federated: what a node's directory can tell, and whom it must ask.
+//! Federated: what a node's directory knows, and which nodes it must ask.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ pub enum ValueLocation {
         /// Its name.
         name: String,
     },
-    /// Nobody: its writer does not belong any more, and no other member can have taken the value back.
+    /// No node: its writer does not belong any more, and no other member can have taken the value back.
     Gone,
-    /// Perhaps nobody, but these were not asked or have not looked yet.
+    /// Perhaps no node, but these were not asked or have not looked yet.
     Unclear {
         /// Their names.
         names: Vec<String>,
@@ -163,7 +163,7 @@ mod tests {
             suspended: None,
             waits_for_owner: false,
             fenced: None,
-            founding: None,
+            cluster_uid: None,
             head: Seq::START,
             purged_clock: Clock::default(),
             digest: None,

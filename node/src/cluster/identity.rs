@@ -89,29 +89,29 @@ impl fmt::Display for Address {
 pub struct ProcessEpoch(u64);
 
 impl ProcessEpoch {
-    /// A boot id from random bits.
+    /// A process epoch from random bits.
     pub fn from_random(bits: u64) -> Self {
         Self(bits >> 1)
     }
 
-    /// A boot id as it was stored.
+    /// A process epoch as it was stored.
     pub fn from_raw(raw: i64) -> Self {
         Self(raw.unsigned_abs())
     }
 
-    /// The boot id as it is stored.
+    /// The process epoch as it is stored.
     pub fn raw(self) -> i64 {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 }
 
-/// The random id that a cluster gets when it is founded.
+/// The random id that a cluster gets when it is bootstrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClusterUid(u64);
 
 impl ClusterUid {
-    /// A founding id from random bits.
+    /// A cluster uid from random bits.
     pub fn from_random(bits: u64) -> Self {
         Self(bits >> 1)
     }

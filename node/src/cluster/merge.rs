@@ -1,4 +1,4 @@
-//! What happens when two versions of one entry meet: the last writer wins, and a concurrent loser is told of.
+//! What happens when two versions of one entry meet: the last writer wins, and a concurrent loser is reported.
 
 use crate::domain::Row;
 
@@ -7,12 +7,12 @@ use crate::domain::Row;
 pub enum Merge {
     /// What is stored is the same or newer. `lost` when the arriving value was written without knowing of it.
     Stale {
-        /// The arriving value is a loser that somebody may want back.
+        /// The arriving value is a loser that a user may want back.
         lost: bool,
     },
     /// The arriving row replaces what is stored. `lost` when it was written without knowing of it.
     Newer {
-        /// The stored value is a loser that somebody may want back.
+        /// The stored value is a loser that a user may want back.
         lost: bool,
     },
 }

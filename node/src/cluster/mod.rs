@@ -1,7 +1,7 @@
-//! The cluster engine: how nodes replicate, found, join, leave and fence. A state machine without I/O.
+//! The cluster engine: how nodes replicate, bootstrap, join, leave and fence. A state machine without I/O.
 //!
 //! Everything that happens is an [`Input`]; the engine changes the [`Tables`] it is given and answers with [`Output`]s.
-//! Whoever drives it commits the tables first and acts on the outputs afterwards, so nothing is told that could be lost.
+//! Its driver commits the tables first and acts on the outputs afterwards, so nothing is announced that could be lost.
 //! Time, randomness, storage and transport come from outside: the same code runs in a node and in the simulator.
 
 mod acknowledgement;
@@ -38,5 +38,5 @@ pub use refusal::Refusal;
 pub use roster::{Phase, Roster, RosterEntry, State};
 pub use rules::{Rule, Rules};
 pub use tables::{
-    Cursor, FeedRow, Membership, PurgeMarks, SnapshotOrigin, Standing, Tables, Takeover,
+    Cursor, FeedRow, LocalStatus, Membership, PurgeMarks, SnapshotOrigin, Tables, Takeover,
 };

@@ -34,7 +34,7 @@ pub(super) enum Exchange {
 
 impl Exchange {
     /// How long to wait for its answer.
-    pub(super) fn patience(self) -> Duration {
+    pub(super) fn timeout(self) -> Duration {
         match self {
             Self::Heartbeat => Duration::from_secs(2),
             Self::Roster => Duration::from_secs(5),
@@ -96,18 +96,18 @@ pub(super) struct Contact {
     pub(super) answered: Option<Answered>,
 }
 
-/// What an answer told.
+/// What an answer said.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answered {
     /// When it was asked for.
     pub(super) began: Duration,
     /// Of which process.
-    pub(super) boot: ProcessEpoch,
+    pub(super) process_epoch: ProcessEpoch,
     /// Its last change.
     pub(super) head: Seq,
     /// Whether it gives snapshots.
     pub(super) source: bool,
-    /// Whether nobody has to wait for what it holds.
+    /// Whether no node has to wait for what it holds.
     pub(super) yields: bool,
 }
 
@@ -132,12 +132,12 @@ impl Contact {
 pub(super) struct PeerTable {
     pub(super) routes: BTreeMap<Address, Route>,
     pub(super) known: BTreeMap<Incarnation, Contact>,
-    /// Whether a list was told, be it an empty one: before, nobody knows whom to hear.
+    /// Whether a list was given, be it an empty one: before, this node does not know which nodes to hear.
     has_list: bool,
 }
 
 impl PeerTable {
-    /// Takes a new list of addresses. Vanishing from it removes nobody: a member that was reached stays a route.
+    /// Takes a new list of addresses. Vanishing from it removes no member: a member that was reached stays a route.
     pub(super) fn list(&mut self, addresses: &[Address]) {
         self.has_list = true;
         for route in self.routes.values_mut() {
@@ -154,7 +154,7 @@ impl PeerTable {
     /// its number says otherwise, one of them was forged.
     pub(super) fn is_news(&self, hello: &PeerInfo, asked: Option<Duration>) -> bool {
         self.known.get(&hello.incarnation).is_none_or(|contact| {
-            contact.hello.boot != hello.boot
+            contact.hello.process_epoch != hello.process_epoch
                 || contact.hello.turn < hello.turn
                 || asked.is_some_and(|began| began > contact.noted)
         })
@@ -200,7 +200,7 @@ impl PeerTable {
         if let Some(began) = asked {
             contact.answered = Some(Answered {
                 began,
-                boot: hello.boot,
+                process_epoch: hello.process_epoch,
                 head: hello.head,
                 source: hello.source,
                 yields: hello.yields,
@@ -208,7 +208,7 @@ impl PeerTable {
         }
         contact.heard = now;
         contact.unreachable = false;
-        let reborn = contact.hello.boot != hello.boot;
+        let reborn = contact.hello.process_epoch != hello.process_epoch;
         if reborn {
             // What its earlier process missed, the new one catches up with before it serves.
             contact.missed = None;
@@ -219,11 +219,11 @@ impl PeerTable {
             contact.offset_micros = offset_micros;
         }
         if reborn {
-            // Nobody is there any more who could answer what its earlier process was asked. Where a forged greeting says so,
+            // No process is there any more that could answer what the earlier one was asked. Where a forged greeting says so,
             // an answer that is under way still counts.
             let is_over = |route: &Route| {
                 let waited = route.sent_at.map(|sent| now.saturating_sub(sent));
-                asked.is_some() || waited >= Some(Exchange::Heartbeat.patience())
+                asked.is_some() || waited >= Some(Exchange::Heartbeat.timeout())
             };
             for route in self.routes.values_mut() {
                 if route.who == Some(incarnation) && is_over(route) {
@@ -338,10 +338,10 @@ impl PeerTable {
         self.has_list && listed.all(|route| route.tried)
     }
 
-    /// How many addresses are listed where nobody ever answered.
+    /// How many addresses are listed where no node ever answered.
     pub(super) fn unknown(&self) -> usize {
-        let nobody = |route: &&Route| route.listed && !route.is_me && route.who.is_none();
-        self.routes.values().filter(nobody).count()
+        let silent = |route: &&Route| route.listed && !route.is_me && route.who.is_none();
+        self.routes.values().filter(silent).count()
     }
 
     /// Whether the list leads to a node.

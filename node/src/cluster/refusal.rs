@@ -21,8 +21,8 @@ pub enum Refusal {
         #[serde(default)]
         mine: Mode,
     },
-    /// Another founding.
-    OtherFounding {
+    /// Another cluster uid.
+    OtherClusterUid {
         /// The refusing node's.
         mine: ClusterUid,
     },
@@ -50,7 +50,7 @@ impl Refusal {
             Self::Protocol => "protocol",
             Self::OtherCluster { .. } => "other_cluster",
             Self::OtherMode { .. } => "other_mode",
-            Self::OtherFounding { .. } => "other_founding",
+            Self::OtherClusterUid { .. } => "other_cluster_uid",
             Self::OtherSalt { .. } => "other_salt",
             Self::NameTaken => "name_taken",
             Self::Removed(_) => "removed",
@@ -72,7 +72,7 @@ impl Refusal {
             Self::OtherMode { .. } => {
                 "these two nodes differ in OSC_CLUSTER_MODE; give the nodes of one cluster the same"
             }
-            Self::OtherFounding { .. } => {
+            Self::OtherClusterUid { .. } => {
                 "these two nodes belong to two clusters; each list (OSC_CLUSTER_NODES or its file) must name the nodes of one"
             }
             Self::OtherSalt { .. } => {

@@ -74,7 +74,7 @@ pub struct RosterEntry {
     pub phase: Phase,
 }
 
-/// A removal: whoever issued it says that the target does not belong any more.
+/// A removal: its issuer says that the target does not belong any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Removal {
     clock: Clock,
@@ -162,9 +162,9 @@ impl Roster {
         self
     }
 
-    /// The roster without admissions that this one need not believe: unknown ones, issued by nobody it knows. Who was admitted
-    /// by somebody whom the same roster shows to be admitted counts as known. Releases before this one had each node admit
-    /// itself: `believed` tells of which that is believed.
+    /// The roster without admissions that this one need not believe: unknown ones, issued by no node it knows. One that was admitted
+    /// by a node that the same roster shows to be admitted counts as known. Releases before this one had each node admit
+    /// itself: `believed` says of which that is believed.
     #[must_use]
     pub fn believable(&self, other: &Self, believed: impl Fn(Incarnation) -> bool) -> Self {
         let mut known: BTreeSet<_> = self.entries.keys().copied().collect();
@@ -196,7 +196,7 @@ impl Roster {
         self.entries.entry(incarnation).or_insert(entry);
     }
 
-    /// Brings an incarnation to a later phase; tells whether that changed anything.
+    /// Brings an incarnation to a later phase; returns whether that changed anything.
     pub fn advance(&mut self, incarnation: Incarnation, phase: Phase) -> bool {
         match self.entries.get_mut(&incarnation) {
             Some(entry) if entry.phase < phase => {
@@ -223,7 +223,7 @@ impl Roster {
         *noted = (*noted).min(clock);
     }
 
-    /// Takes over what another roster knows; tells whether that was anything new.
+    /// Takes over what another roster knows; returns whether that was anything new.
     pub fn merge(&mut self, other: &Self) -> bool {
         let before = self.clone();
         for (incarnation, entry) in &other.entries {

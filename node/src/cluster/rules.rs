@@ -31,19 +31,19 @@ pub enum Rule {
     JoinersDoNotAcknowledge,
     /// A push that would leave a gap is refused.
     RefuseGaps,
-    /// A member is told what it wrote, unless it was itself who told of it: its database may have gone back unnoticed.
+    /// A member gets what it wrote, unless it reported that itself: its database may have gone back unnoticed.
     WritersAreToldWhatTheyMayLack,
     /// A joined node's snapshot is passed over only by those who hold what its source held.
     SnapshotsAreFedToThoseBehind,
     /// What a fenced node brings back keeps its stamps.
     OwnStamps,
-    /// A node is founded only when told, once, beside no founded one.
-    FoundingIsTold,
-    /// A node is founded only when nothing that a founded one sent can be under way.
-    FoundingWaitsForLostFounders,
+    /// A node bootstraps only when the cluster admin orders it, once, and where it reaches no cluster.
+    BootstrapIsInstructed,
+    /// A node bootstraps only when nothing that a node of another cluster sent can be under way.
+    BootstrapWaitsForLostNodes,
     /// A blank node joins none of two clusters that it hears of.
     BlankJoinsNoneOfTwo,
-    /// Nodes of other clusters, foundings and salts are refused.
+    /// Nodes of another cluster id, cluster uid or salt are refused.
     StrangersAreRefused,
     /// A leaving node stays until all others hold what it holds.
     LeavingPushesAll,
@@ -51,7 +51,7 @@ pub enum Rule {
     ReadyWaitsForHeads,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
-    /// A node that is refused as a removed one tells what it knows of the roster: the removal may be void.
+    /// A node that is refused as a removed one sends what it knows of the roster: the removal may be void.
     RemovalsAreJudgedTogether,
     /// A write commits only over the row that its caller saw.
     WritesCheckWhatWasSeen,
@@ -63,11 +63,11 @@ pub enum Rule {
     RepairsWaitForTheFeed,
     /// A difference is shown only once both members hold each other's feed to where it was found first.
     MismatchesWaitForTheFeed,
-    /// Federated: a founding database owns the values of the entries that it has.
-    FoundersOwnTheirEntries,
+    /// Federated: the node that bootstraps is the home node of the entries that it has.
+    BootstrapNodeIsHome,
     /// Federated: a value is held exactly as long as the directory names it.
     ValuesFollowTheDirectory,
-    /// Federated: the loser of a conflict is kept by its owner, with its value, and by nobody without.
+    /// Federated: the loser of a conflict is kept by its home node, with its value, and by no node without.
     LosersKeepTheirValues,
     /// Federated: a node has not left before others own what it owned.
     LeavingHandsValuesOver,
@@ -83,13 +83,13 @@ pub enum Rule {
     EarlierValuesAreSetAside,
     /// Federated: an earlier value that was set aside is taken back where the directory turns out to name it.
     ValuesAreFoundAgain,
-    /// Federated: a node that has values to take back says so: nobody may take them for lost.
+    /// Federated: a node that has values to take back says so: no node may take them for lost.
     TakingBackIsTold,
     /// A greeting that arrives may be forged: what it says counts once its member, asked at its own address, says so too.
     GreetingsAreAskedFor,
     /// A node that may have missed deletes gives no snapshots before that is settled.
     SuspectsGiveNoSnapshots,
-    /// A node that nobody could give a snapshot is not fenced: it waits for its owner.
+    /// A node that no other could give a snapshot is not fenced: it waits for the cluster admin.
     LastSourcesWait,
     /// A roster or a snapshot with a stamp that no clock can have made is damaged.
     StampsHaveAnEnd,
@@ -99,7 +99,7 @@ pub enum Rule {
     RostersAreAskedFor,
     /// The source of a snapshot admits the node that takes it, before it gives the last page.
     SourcesAdmit,
-    /// Somebody whom this node does not know admits nobody.
+    /// A node that this one does not know admits no other.
     StrangersAdmitNobody,
     /// A node asks only where the list leads, or where a member is.
     StrangersAreNotDialled,
@@ -125,8 +125,8 @@ impl Rule {
         Self::WritersAreToldWhatTheyMayLack,
         Self::SnapshotsAreFedToThoseBehind,
         Self::OwnStamps,
-        Self::FoundingIsTold,
-        Self::FoundingWaitsForLostFounders,
+        Self::BootstrapIsInstructed,
+        Self::BootstrapWaitsForLostNodes,
         Self::BlankJoinsNoneOfTwo,
         Self::StrangersAreRefused,
         Self::LeavingPushesAll,
@@ -138,7 +138,7 @@ impl Rule {
         Self::OneMemberBringsNothingBack,
         Self::RepairsWaitForTheFeed,
         Self::MismatchesWaitForTheFeed,
-        Self::FoundersOwnTheirEntries,
+        Self::BootstrapNodeIsHome,
         Self::ValuesFollowTheDirectory,
         Self::LosersKeepTheirValues,
         Self::LeavingHandsValuesOver,

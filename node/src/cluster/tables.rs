@@ -144,8 +144,8 @@ pub struct FeedRow {
 pub struct Cursor {
     /// How far this node holds the member's feed.
     pub received: Seq,
-    /// The member's boot when that was received.
-    pub boot: ProcessEpoch,
+    /// The member's process epoch when that was received.
+    pub process_epoch: ProcessEpoch,
     /// How far the member holds this node's feed.
     pub acknowledged: Seq,
 }
@@ -153,8 +153,8 @@ pub struct Cursor {
 /// What this node is, beyond its roster entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// It belongs to no cluster and waits: for a member to join, or to be told to found.
+pub enum LocalStatus {
+    /// It belongs to no cluster and waits: for a member to join, or for the order to bootstrap.
     Blank,
     /// It belongs to the cluster; the roster says how far it has come.
     Member,
@@ -184,10 +184,10 @@ pub struct Membership {
     /// How its cluster shares entries. Databases of releases that knew one mode do not say.
     #[serde(default)]
     pub mode: Mode,
-    /// The cluster's founding; `None` while blank.
-    pub founding: Option<ClusterUid>,
+    /// The cluster's uid; `None` while blank.
+    pub cluster_uid: Option<ClusterUid>,
     /// What it is.
-    pub standing: Standing,
+    pub status: LocalStatus,
     /// The highest sequence of a purged tombstone.
     pub purged: Seq,
     /// The highest clock of a purged tombstone.
@@ -200,13 +200,13 @@ pub struct Membership {
     pub forgiven: PurgeMarks,
     /// Where its rows came from, if by snapshot.
     pub origin: Option<SnapshotOrigin>,
-    /// The last sequence when the current boot began, and that boot.
-    pub boot: (ProcessEpoch, Seq),
+    /// The current process epoch, and the last sequence when it began.
+    pub process_epoch: (ProcessEpoch, Seq),
 }
 
 impl Membership {
     /// Whether the database can only go on in its mode: it belongs to a cluster, or its rows are a directory.
     pub fn keeps_mode(&self, has_rows: bool) -> bool {
-        self.founding.is_some() || (self.mode == Mode::Federated && has_rows)
+        self.cluster_uid.is_some() || (self.mode == Mode::Federated && has_rows)
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn unrequired(values: &Values<'_>, host: IpAddr) -> Vec<String> {
     }
     if !host.to_canonical().is_loopback() {
         lines.push(format!(
-            "OSC_HOST is {host} and OSC_API_KEY_REQUIRED is not set: whoever reaches this node needs no API key; set \
+            "OSC_HOST is {host} and OSC_API_KEY_REQUIRED is not set: a client that reaches this node needs no API key; set \
              OSC_API_KEY_REQUIRED=true and a key"
         ));
     }

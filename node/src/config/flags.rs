@@ -15,7 +15,7 @@ pub(crate) fn flag(setting: &Setting) -> Arg {
     Arg::new(setting.name)
         .long(setting.flag().trim_start_matches('-').to_owned())
         .value_name(setting.value)
-        // Bytes that are no text are refused by their setting's name, which clap would not tell.
+        // Bytes that are no text are refused by their setting's name, which clap would not name.
         .value_parser(value_parser!(OsString))
         .help(format!(
             "{}{default} [env: {}]",

@@ -1,4 +1,4 @@
-//! Where settings come from, before anybody judges them.
+//! Where settings come from, before they are judged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -71,7 +71,7 @@ pub(super) fn caches(
 pub(super) fn max_body_bytes(values: &mut Values<'_>) -> usize {
     values
         .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
-        // Refused already; with this nothing else is told of it.
+        // Refused already; with this nothing else is reported of it.
         .unwrap_or(1)
 }
 

@@ -7,10 +7,11 @@ mod layers;
 mod listening;
 mod lists;
 mod memory;
-mod patience;
 mod peers;
 mod settings;
+mod shared;
 mod sources;
+mod timeouts;
 mod values;
 
 use std::{
@@ -24,9 +25,10 @@ pub(crate) use flags::flag;
 pub use layers::{Layers, UsageError};
 pub use listening::{ClientHttps, CorsOrigins, TlsFiles};
 pub use lists::ListBounds;
-pub use patience::Timeouts;
 pub use peers::{PeerAddress, PeerList, PeerProofPolicy};
 pub use settings::{SETTINGS, Setting};
+pub use shared::SharedDatabase;
+pub use timeouts::Timeouts;
 
 use ipnet::IpNet;
 use values::{Faults, Values, read_items};
@@ -54,6 +56,8 @@ pub struct Config {
     pub node_tls: Option<TlsFiles>,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
+    /// The database that this node shares with others, instead of one of its own.
+    pub shared: Option<SharedDatabase>,
     /// The SQLite database.
     pub database_path: PathBuf,
     /// The salt file.
@@ -117,7 +121,7 @@ pub struct Config {
     /// Whether the end of standard input is a signal to stop.
     pub stop_on_stdin_eof: bool,
     /// How long clients may take.
-    pub patience: Timeouts,
+    pub timeouts: Timeouts,
     /// What was set but has no effect, one line each.
     pub ineffective: Vec<String>,
     /// What protects less than it seems to, one line each.
@@ -137,7 +141,7 @@ pub struct ClusterConfig {
     pub peers: PeerList,
     /// How often each member is asked for its changes, whether it pushes or not.
     pub sync_interval: Duration,
-    /// Whether a founding may make a salt.
+    /// Whether a bootstrap may make a salt.
     pub may_make_salt: bool,
 }
 
@@ -148,6 +152,11 @@ impl Config {
         let own = [&self.database_path, &self.salt_file_path];
         own.into_iter()
             .chain(&self.salt_secret_file)
+            .chain(
+                self.shared
+                    .iter()
+                    .filter_map(|shared| shared.url_file.as_ref()),
+            )
             .cloned()
             .chain(keys.flat_map(AccessKeys::files))
             .chain([PathBuf::from(".env")])
@@ -197,6 +206,7 @@ impl Config {
             peer_listen: ports.peers,
             node_tls: ports.node_tls,
             workers,
+            shared: shared::database(&mut values),
             database_path: values.database_path(),
             salt_file_path: values.parse("SALT_FILE_PATH", "a path"),
             salt_secret_file: values.parse_optional("SALT_SECRET_FILE", "a path"),
@@ -245,7 +255,7 @@ impl Config {
                 .unwrap_or_default(),
             drain: Duration::from_secs(drain.unwrap_or_default()),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
-            patience: Timeouts {
+            timeouts: Timeouts {
                 idle: Duration::from_secs(idle.unwrap_or(75)),
                 ..Timeouts::default()
             },
@@ -257,7 +267,8 @@ impl Config {
             },
             rewritten: layers.rewritten.clone(),
         };
-        if mode == Some(Mode::Federated) && !cluster_enabled {
+        // Beside a shared database the mode itself is refused.
+        if mode == Some(Mode::Federated) && !cluster_enabled && config.shared.is_none() {
             let fault = "is federated, which needs OSC_CLUSTER_ENABLED=true";
             faults.add("OSC_CLUSTER_MODE", fault);
         }

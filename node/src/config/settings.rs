@@ -38,7 +38,7 @@ impl Setting {
     pub fn is_secret(&self) -> bool {
         matches!(
             self.name,
-            "API_KEY" | "CLUSTER_KEY" | "SSL_KEYFILE_PASSWORD"
+            "API_KEY" | "CLUSTER_KEY" | "DATABASE_URL" | "SSL_KEYFILE_PASSWORD"
         )
     }
 }
@@ -108,6 +108,36 @@ pub const SETTINGS: &[Setting] = &[
         "The SQLite database",
     ),
     setting(
+        "DATABASE_URL",
+        None,
+        "URL",
+        "postgres://USER:PASSWORD@HOST:PORT/NAME of a PostgreSQL database that nodes share, instead of OSC_DATABASE_PATH; osc-node database migrate makes its tables",
+    ),
+    setting(
+        "DATABASE_URL_FILE",
+        None,
+        "FILE",
+        "File with that URL in one line; instead of OSC_DATABASE_URL",
+    ),
+    setting(
+        "DATABASE_TIMEOUT",
+        Some("5"),
+        "SECONDS",
+        "How long a request waits for the shared database, with everything; 60 at most",
+    ),
+    setting(
+        "DATABASE_CONNECTIONS",
+        Some("8"),
+        "COUNT",
+        "Connections to the shared database for reading, and as many for writing; 2 to 1000",
+    ),
+    setting(
+        "DATABASE_CA_FILE",
+        None,
+        "FILE",
+        "Certificate authorities of the shared database's server in PEM",
+    ),
+    setting(
         shared::SALT_FILE_PATH.name,
         Some("encryption.salt"),
         "FILE",
@@ -172,7 +202,7 @@ pub const SETTINGS: &[Setting] = &[
         shared::CLUSTER_MODE.name,
         Some("replica"),
         "replica|federated",
-        "How the nodes of a cluster share entries: every node holds all of them, or each holds those that it received and asks the others for theirs; fixed when the cluster is founded",
+        "How the nodes of a cluster share entries: every node holds all of them, or each holds those that it received and asks the others for theirs; fixed when the cluster is bootstrapped",
     ),
     setting(
         shared::CLUSTER_NODE_ID.name,

@@ -220,6 +220,68 @@ fn a_database_is_a_file() {
     }
 }
 
+/// The settings of a node that shares a database.
+const SHARED: [(&str, &str); 3] = [
+    ("OSC_DATABASE_URL", "postgres://app:s3cret@db.example/app"),
+    ("OSC_DATABASE_CA_FILE", "ca.crt"),
+    ("OSC_SALT_SECRET_FILE", "salt"),
+];
+
+#[test]
+fn a_database_that_nodes_share_has_its_defaults() {
+    let config = config(&[], &SHARED, &[]).unwrap();
+    let shared = config.shared.unwrap();
+    assert_eq!(shared.timeout, Duration::from_secs(5));
+    assert_eq!((shared.connections, shared.cluster.as_str()), (8, ""));
+    assert!(shared.url.is_verified());
+    assert!(!format!("{shared:?}").contains("s3cret"));
+}
+
+#[test]
+fn beside_a_shared_database_there_are_no_peers() {
+    let wrong = [
+        ("OSC_CLUSTER_MODE", "federated"),
+        ("OSC_CLUSTER_NODES", "a:1"),
+        ("OSC_CLUSTER_SYNC_INTERVAL", "10"),
+        ("OSC_CLUSTER_WRITE_ACK", "all"),
+        ("OSC_DATABASE_CONNECTIONS", "1"),
+    ];
+    let faults = faults(&[&SHARED[..], &wrong].concat());
+    let told = "has no meaning beside OSC_DATABASE_URL: nodes that share a database have no peers; unset it";
+    assert_eq!(
+        faults,
+        [
+            format!("OSC_CLUSTER_MODE {told}"),
+            format!("OSC_CLUSTER_NODES {told}"),
+            format!("OSC_CLUSTER_SYNC_INTERVAL {told}"),
+            format!("OSC_CLUSTER_WRITE_ACK {told}"),
+            "OSC_DATABASE_CONNECTIONS must be a number of connections from 2 to 1000, not '1'"
+                .to_owned(),
+        ]
+    );
+    let default = [("OSC_CLUSTER_WRITE_ACK", "Healthy")];
+    config(&[], &[&SHARED[..], &default].concat(), &[]).unwrap();
+}
+
+#[test]
+fn a_shared_database_needs_its_authorities_and_its_salt() {
+    let url = SHARED[0];
+    assert_eq!(
+        faults(&[url]),
+        [
+            "OSC_DATABASE_CA_FILE is missing: OSC_DATABASE_URL needs it to verify the server (sslmode=disable is for a pooler on the same machine)",
+            "OSC_SALT_SECRET_FILE is missing: OSC_DATABASE_URL needs the one salt of the store, which no node makes",
+        ]
+    );
+    let bad = [("OSC_DATABASE_URL", "mysql://app:s3cret@db/app")];
+    let told = faults(&bad);
+    assert!(
+        told[0].starts_with("OSC_DATABASE_URL cannot be used: the database's URL must begin"),
+        "{told:?}"
+    );
+    assert!(!told[0].contains("s3cret"));
+}
+
 #[test]
 fn every_bad_item_of_a_list_is_named() {
     for (variable, list, fault) in [

@@ -29,7 +29,7 @@ impl Values<'_> {
         self.layers.get(name).map(str::trim).map(str::to_owned)
     }
 
-    /// Settings that need another one which is off, and names that are none: somebody may believe that they protect him.
+    /// Settings that need another one which is off, and names that are none: an operator may believe that they protect the node.
     pub(super) fn ineffective(&mut self) -> Vec<String> {
         let unknown = self.layers.unknown().map(|name| {
             format!(
@@ -49,6 +49,12 @@ impl Values<'_> {
                 let (variable, switch) = (variable(name), variable(switch));
                 lines.push(format!("{variable} has no effect without {switch}=true"));
             }
+        }
+        if self.text("DATABASE_CA_FILE").is_some()
+            && self.text("DATABASE_URL").is_none()
+            && self.text("DATABASE_URL_FILE").is_none()
+        {
+            lines.push("OSC_DATABASE_CA_FILE has no effect without OSC_DATABASE_URL".to_owned());
         }
         if self.text("NODE_TLS_DIR").is_some()
             && self.text("PEER_PORT").is_none()

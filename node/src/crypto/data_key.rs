@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt};
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use fernet::Fernet;
 use hmac::{Hmac, KeyInit, Mac};
+use opensecureconf_derivation::pbkdf2_sha256;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -34,7 +35,7 @@ pub struct DataKey {
     seals: Hmac<Sha256>,
 }
 
-/// A token is damaged, no token, or sealed under another key: Fernet does not tell which.
+/// A token is damaged, no token, or sealed under another key: Fernet does not say which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key does not open the token")]
 pub struct NotOpened;
@@ -56,12 +57,7 @@ pub type Names<'a> = (&'a str, &'a str);
 /// PBKDF2-HMAC-SHA256 with a 32-byte result; about 55 ms of CPU at the standard count.
 pub fn derive(user_key: &UserKey, salt: &Salt, iterations: Iterations) -> DataKey {
     let mut key = Zeroizing::new([0; 32]);
-    pbkdf2::pbkdf2_hmac::<Sha256>(
-        user_key.password(),
-        salt.bytes(),
-        iterations.0,
-        key.as_mut(),
-    );
+    pbkdf2_sha256(user_key.password(), salt.bytes(), iterations.0, &mut key);
     DataKey::new(key)
 }
 
@@ -112,13 +108,20 @@ impl DataKey {
     /// What binds a token under this key to an entry. Without the token in it, another one could stand beside it.
     fn seal_of(&self, (environment, key): Names<'_>, token: &str) -> Seal {
         let mut hmac = self.seals.clone();
-        for part in [environment, key, token] {
-            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-            hmac.update(&length.to_be_bytes());
-            hmac.update(part.as_bytes());
-        }
+        add_parts(&mut hmac, [environment, key, token]);
         let mac: [u8; 32] = hmac.finalize().into_bytes().into();
         Seal(mac.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// A text that only this key makes of an entry and what was asked of it. It tells nothing of these.
+    pub fn mark_of(&self, (environment, key): Names<'_>, asked: &[&str]) -> String {
+        let mut hmac = self.seals.clone();
+        // No seal begins so: its first part would be longer than any.
+        hmac.update(b"opensecureconf request 1");
+        add_parts(&mut hmac, [environment, key]);
+        add_parts(&mut hmac, asked.iter().copied());
+        let mac: [u8; 32] = hmac.finalize().into_bytes().into();
+        URL_SAFE.encode(mac)
     }
 
     /// Seals a plaintext into a Fernet token that shows `now` in whole seconds.
@@ -147,7 +150,7 @@ impl DataKey {
         })
     }
 
-    /// Whether the key opens the token, without opening it: the HMAC alone tells.
+    /// Whether the key opens the token, without opening it: the HMAC alone shows that.
     pub fn opens(&self, token: &str) -> bool {
         let Some(bytes) = decode(token) else {
             return false;
@@ -162,6 +165,15 @@ impl DataKey {
 
     fn fernet(&self) -> Result<Fernet, NotOpened> {
         Fernet::new(&Zeroizing::new(URL_SAFE.encode(self.fernet.as_ref()))).ok_or(NotOpened)
+    }
+}
+
+/// Each part with its length, so that no two rows of parts are the same text.
+fn add_parts<'p>(hmac: &mut Hmac<Sha256>, parts: impl IntoIterator<Item = &'p str>) {
+    for part in parts {
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        hmac.update(&length.to_be_bytes());
+        hmac.update(part.as_bytes());
     }
 }
 
@@ -298,6 +310,21 @@ mod tests {
             b"{} ",
             "an older reader sees a blank that JSON ignores"
         );
+    }
+
+    #[test]
+    fn a_mark_is_that_of_one_key_one_entry_and_all_that_was_asked() {
+        let mark = |user_key: &[u8], entry, asked: &[&str]| key(user_key).mark_of(entry, asked);
+        let one = mark(b"k", ("e", "k"), &["r", "", "1"]);
+        assert_eq!(one, mark(b"k", ("e", "k"), &["r", "", "1"]));
+        let others = [
+            mark(b"other", ("e", "k"), &["r", "", "1"]),
+            mark(b"k", ("", "ek"), &["r", "", "1"]),
+            mark(b"k", ("e", "k"), &["r", "1", ""]),
+            mark(b"k", ("e", "k"), &["r", "", "2"]),
+            mark(b"k", ("e", "k"), &["s", "", "1"]),
+        ];
+        assert!(!others.contains(&one), "{others:?}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub enum SaltPolicy {
     Generate,
     /// The salt is given from outside, or there is none.
     Never,
-    /// The node of a cluster: it gets the salt when it joins, or makes it when it is told to found.
+    /// The node of a cluster: it gets the salt when it joins, or makes it when it bootstraps.
     Wait,
 }
 

@@ -1,4 +1,4 @@
-//! What a Fernet token tells without its key, and the spellings of it that Python's reader takes.
+//! What a Fernet token reveals without its key, and the spellings of it that Python's reader takes.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ const VERSION: u8 = 0x80;
 /// 2200-01-01. A later time is no time but damage.
 const LATEST_SECONDS: u64 = 7_258_118_400;
 
-/// A token as everybody spells it, from one that Python's `base64.urlsafe_b64decode` reads: that passes over blanks, line
+/// A token in the common spelling, from one that Python's `base64.urlsafe_b64decode` reads: that passes over blanks, line
 /// ends and whatever else is not of the alphabet, takes `+/` for `-_`, and stops at the padding. What it does not read is
 /// given back as it is.
 pub fn canonical(token: &str) -> Cow<'_, str> {

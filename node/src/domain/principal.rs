@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
-/// Who makes a request, as far as access keys tell. The user key says nothing of that: it opens values.
+/// Who makes a request, as far as access keys show. The user key says nothing of that: it opens values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Principal {
@@ -13,7 +13,7 @@ pub enum Principal {
     Anonymous,
     /// A client with an API key.
     ApiKey(KeyNumber),
-    /// Whoever runs the cluster: it has the cluster key.
+    /// The cluster admin: it has the cluster key.
     ClusterAdmin,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for Principal {
 }
 
 /// Which one of the accepted access keys it is, counted from 1 in the order of the file; previous keys follow those of now. It
-/// tells nothing of the key itself, and may be logged.
+/// reveals nothing of the key itself, and may be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyNumber(NonZeroU32);

@@ -93,7 +93,7 @@ impl Row {
         }
     }
 
-    /// Whether this version was written by somebody who knew the other one, directly or through others.
+    /// Whether this version was written by a node that knew the other one, directly or through others.
     pub fn contains(&self, other: &Self) -> bool {
         self.clocks
             .get(&other.version.incarnation)

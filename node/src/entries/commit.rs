@@ -61,7 +61,7 @@ impl Session<'_> {
             && !row.is_tombstone()
         {
             match federation.replica.view().holder(row.version.incarnation) {
-                // Whoever would lose the seal gets a value that needs none.
+                // A node that would lose the seal gets a value that needs none.
                 ValueLocation::At(place)
                     if !place.keeps_seals && put.as_ref().is_some_and(|put| put.seal.is_some()) =>
                 {
@@ -95,7 +95,7 @@ impl Session<'_> {
             named,
             change,
         };
-        match self.store.commit(write, level).await {
+        match self.store.commit_for(write, level, self.request).await {
             Ok(written) => Ok(Some(written)),
             Err(WriteError::Changed) => Ok(None),
             Err(error) => Err(error.into()),

@@ -37,6 +37,15 @@ impl Partial {
     }
 }
 
+/// What an entry is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be shown.
+    Reading,
+    /// To be changed: that there is none is answered only when that is durable.
+    Changing,
+}
+
 /// What is known of an entry.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -54,6 +63,21 @@ impl Found {
             Self::Row(_) | Self::Lost(_) => None,
         }
     }
+
+    /// The version that stands there, tombstones included; `None` where none ever did.
+    pub(crate) fn version(&self) -> Option<Version> {
+        match self {
+            Self::Row(row) => row.as_ref().map(|row| row.version),
+            Self::Lost(version) => Some(*version),
+        }
+    }
+}
+
+/// A live row, or what stands where there is none.
+enum Live {
+    Here(Arc<Row>),
+    /// A tombstone of this version, or nothing at all.
+    Gone(Option<Version>),
 }
 
 impl Session<'_> {
@@ -65,7 +89,7 @@ impl Session<'_> {
             let Some(known) = row.as_deref().filter(|row| is_elsewhere(row)) else {
                 return Ok(Found::Row(row));
             };
-            // Only a directory tells who else may have it.
+            // Only a directory knows which other node may have it.
             let Some(federation) = &self.federation else {
                 return Ok(Found::Lost(known.version));
             };
@@ -82,7 +106,7 @@ impl Session<'_> {
                 break;
             };
             if found.version < known.version {
-                // It went back behind what it had told, and will find out.
+                // It went back behind what it had reported, and will find out.
                 break;
             }
             if found.is_tombstone() {
@@ -112,60 +136,91 @@ impl Session<'_> {
         &self,
         identity: &Identity,
         partial: Partial,
+        purpose: Purpose,
     ) -> Result<Arc<Row>, Error> {
+        for _ in 0..ATTEMPTS {
+            let gone = match self.look_for_live(identity, partial).await? {
+                Live::Here(row) => return Ok(row),
+                Live::Gone(version) => version,
+            };
+            if purpose == Purpose::Reading || self.confirm(identity, gone).await? {
+                return Err(Error::NotFound(identity.clone()));
+            }
+        }
+        Err(Error::ChangedMeanwhile)
+    }
+
+    async fn look_for_live(&self, identity: &Identity, partial: Partial) -> Result<Live, Error> {
+        let mut gone = None;
         for _ in 0..2 {
             match self.find(identity, partial).await? {
-                Found::Row(Some(row)) if !row.is_tombstone() => return Ok(row),
+                Found::Row(Some(row)) if !row.is_tombstone() => return Ok(Live::Here(row)),
                 Found::Lost(_) => return Err(Error::Lost(identity.clone())),
                 // A deleted one may have been created anew elsewhere.
-                Found::Row(_) => {}
+                Found::Row(row) => gone = row.map(|row| row.version),
             }
             if !self.make_current(identity, partial).await? {
                 break;
             }
         }
-        Err(Error::NotFound(identity.clone()))
+        Ok(Live::Gone(gone))
     }
 
-    /// Refuses a name that is taken; tells what may be created over where it is not.
+    /// Makes sure that what keeps a caller from a change is as durable as a commit is, before it is answered: that an entry
+    /// has this version, or with `None` that it never was. `false` where that is not so any more, so that he may try again.
+    pub(crate) async fn confirm(
+        &self,
+        identity: &Identity,
+        version: Option<Version>,
+    ) -> Result<bool, Error> {
+        Ok(self.store.confirm(identity, version).await?)
+    }
+
+    /// Refuses a name that is taken; returns what may be created over where it is not.
     pub(crate) async fn free_name(&self, identity: &Identity) -> Result<Expected, Error> {
-        let row = self.store.find(identity).await?;
-        let Some(row) = row.filter(|row| !row.is_tombstone()) else {
-            return Ok(Expected::NothingLive);
-        };
-        if let Some(federation) = &self.federation
-            && is_elsewhere(&row)
-        {
-            match federation.replica.view().holder(row.version.incarnation) {
-                // Where it was written between the reading of the row and of the value, the commit finds another version.
-                ValueLocation::Here | ValueLocation::Gone => {
-                    return Ok(Expected::Lost(row.version));
-                }
-                ValueLocation::Unclear { names } => {
-                    return Err(Error::MissingNodes { nodes: names });
-                }
-                // A disk that lost a value does not lock its name. Where the owner does not tell, the directory's word stands.
-                ValueLocation::At(_) => {
-                    if let Ok(Found::Lost(version)) = self.find(identity, Partial::Deny).await {
-                        return Ok(Expected::Lost(version));
-                    }
-                }
-                ValueLocation::Silent { .. } => {}
+        for _ in 0..ATTEMPTS {
+            let row = self.store.find(identity).await?;
+            let Some(row) = row.filter(|row| !row.is_tombstone()) else {
+                return Ok(Expected::NothingLive);
+            };
+            if let Some(lost) = self.lost_elsewhere(&row).await? {
+                return Ok(Expected::Lost(lost));
+            }
+            if self.confirm(identity, Some(row.version)).await? {
+                return Err(Error::AlreadyExists(identity.clone()));
             }
         }
-        Err(Error::AlreadyExists(identity.clone()))
+        Err(Error::ChangedMeanwhile)
+    }
+
+    /// The version of a live row whose value is lost with the node that had it; `None` where it is not lost, or no node says so.
+    async fn lost_elsewhere(&self, row: &Row) -> Result<Option<Version>, Error> {
+        let Some(federation) = self.federation.as_ref().filter(|_| is_elsewhere(row)) else {
+            return Ok(None);
+        };
+        match federation.replica.view().holder(row.version.incarnation) {
+            // Where it was written between the reading of the row and of the value, the commit finds another version.
+            ValueLocation::Here | ValueLocation::Gone => Ok(Some(row.version)),
+            ValueLocation::Unclear { names } => Err(Error::MissingNodes { nodes: names }),
+            // A disk that lost a value does not lock its name. Where the owner does not tell, the directory's word stands.
+            ValueLocation::At(_) => match self.find(&row.identity, Partial::Deny).await {
+                Ok(Found::Lost(version)) => Ok(Some(version)),
+                _ => Ok(None),
+            },
+            ValueLocation::Silent { .. } => Ok(None),
+        }
     }
 }
 
 impl Entries {
-    /// Waits a little until this node's directory has a version that another node told of.
+    /// Waits a little until this node's directory has a version that another node reported.
     async fn catch_up(&self, identity: &Identity, version: Version) -> Result<(), Error> {
         let waited = tokio::time::timeout(CATCH_UP, self.store.wait_for(identity, version)).await;
-        // Where it is still behind, the next look tells.
+        // Where it is still behind, the next look shows it.
         waited.map_or(Ok(()), |waited| Ok(waited?))
     }
 
-    /// Makes sure that an entry which this node does not know does not exist; tells whether it had to wait for that, so
+    /// Makes sure that an entry which this node does not know does not exist; returns whether it had to wait for that, so
     /// that it must be looked for again.
     async fn make_current(&self, identity: &Identity, partial: Partial) -> Result<bool, Error> {
         let Some(federation) = &self.federation else {

@@ -85,7 +85,7 @@ impl Session<'_> {
         }
     }
 
-    /// Takes values over whose owner leaves; tells how many.
+    /// Takes values over whose home node leaves; returns how many.
     pub(crate) async fn adopt(&self, values: Vec<HandedOver>) -> usize {
         let adopted = join_all(values.into_iter().map(|value| self.adopt_one(value))).await;
         adopted.into_iter().filter(|adopted| *adopted).count()

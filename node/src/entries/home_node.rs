@@ -62,13 +62,13 @@ impl Session<'_> {
         federation: &Federation,
         to: &Address,
         question: Question,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<ValueAnswer> {
         let request = ValueRequest {
             name: federation.name.clone(),
-            founding: federation.replica.view().founding?,
+            cluster_uid: federation.replica.view().cluster_uid?,
             principal: self.principal,
-            patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
             question,
         };
         let answer = federation.peers.ask(to, &request).await;
@@ -122,9 +122,9 @@ impl Session<'_> {
             level,
             put,
         });
-        let patience = WRITE + AckLevel::patience(level);
+        let timeout = WRITE + AckLevel::timeout(level);
         let answer = self
-            .ask(federation, &place.address, question, patience)
+            .ask(federation, &place.address, question, timeout)
             .await;
         match answer {
             Some(ValueAnswer::Written(written)) => Ok(Some(written)),

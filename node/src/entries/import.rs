@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Session<'_> {
-    /// Takes an entry in where there is none of its name; with `dry_run` only tells whether it would.
+    /// Takes an entry in where there is none of its name; with `dry_run` only returns whether it would.
     pub(crate) async fn bring(
         &self,
         mut entry: ImportedEntry,
@@ -34,8 +34,18 @@ impl Session<'_> {
         loop {
             let stored = self.store.find(&identity).await?;
             match stored.as_ref().and_then(|row| row.content.as_ref()) {
-                Some(present) if present.is_of(&token) => return Ok(ImportOutcome::Present),
-                Some(_) => return Ok(ImportOutcome::Taken),
+                Some(present) => {
+                    let outcome = if present.is_of(&token) {
+                        ImportOutcome::Present
+                    } else {
+                        ImportOutcome::Taken
+                    };
+                    let version = stored.as_ref().map(|row| row.version);
+                    if self.confirm(&identity, version).await? {
+                        return Ok(outcome);
+                    }
+                    continue;
+                }
                 None if dry_run => return Ok(ImportOutcome::Written),
                 None => {}
             }

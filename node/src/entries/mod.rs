@@ -3,7 +3,8 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `store` | the store that the node was started with |
+//! | `kind` | which of the two kinds of node this is |
+//! | `store` | the store that it was started with |
 //! | `session` | for whom it is done |
 //! | `find` | where an entry is, and whether its name is free |
 //! | `commit` | what is committed over it, here or at the node that has its value |
@@ -18,23 +19,26 @@ mod find;
 mod for_peers;
 mod home_node;
 mod import;
+mod kind;
 mod scatter_gather;
 mod session;
 mod store;
 
 pub(crate) use commit::{RetryBudget, WriteTerms};
 pub(crate) use error::Error;
-pub(crate) use find::{Found, Partial};
+pub(crate) use find::{Found, Partial, Purpose};
 pub use home_node::Federation;
+pub use kind::{NodeKind, Replicating};
 pub(crate) use scatter_gather::ScatterGather;
 pub(crate) use session::Session;
 pub use store::Store;
 
-use crate::{
-    cluster::{ClusterUid, Mode},
-    domain::Principal,
-    metrics::ClusterMetrics,
-};
+/// A store that is no node's own, and what its primary says of itself.
+pub(crate) use crate::store::postgres::{PostgresStore as SharedStore, Primary};
+
+use opensecureconf_contract::status::Sharing;
+
+use crate::{cluster::ClusterUid, domain::Principal, metrics::ClusterMetrics};
 
 /// The entries of the cluster, as one node has them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,36 +50,37 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// The entries in a store, and at other nodes where there is a federation.
-    pub fn new(store: Store, federation: Option<Federation>, metrics: ClusterMetrics) -> Self {
+    /// The entries that a node of this kind has, and where there is a federation those of other nodes.
+    pub fn new(kind: &NodeKind, metrics: ClusterMetrics) -> Self {
         Self {
-            store,
-            federation,
+            store: Store::of(kind),
+            federation: kind.replicating().and_then(|node| node.federation.clone()),
             metrics,
         }
     }
 
-    /// The same, for whoever makes a request.
+    /// The same, for the principal of a request.
     pub(crate) fn of(&self, principal: Principal) -> Session<'_> {
         Session::new(self, principal)
     }
 
-    /// The store itself: what is in it whoever asks.
+    /// The store itself: what is in it for any principal.
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
-    /// How the cluster shares entries.
-    pub fn mode(&self) -> Mode {
-        match self.federation {
-            Some(_) => Mode::Federated,
-            None => Mode::Replica,
+    /// How nodes share entries.
+    pub fn sharing(&self) -> Sharing {
+        match (&self.store, &self.federation) {
+            (Store::Shared(_), _) => Sharing::Shared,
+            (Store::Replica(_), Some(_)) => Sharing::Federated,
+            (Store::Replica(_), None) => Sharing::Replica,
         }
     }
 
-    /// Whether this node belongs to the federated cluster of that founding.
-    pub(crate) fn is_of(&self, founding: ClusterUid) -> bool {
+    /// Whether this node belongs to the federated cluster with that uid.
+    pub(crate) fn is_of(&self, cluster_uid: ClusterUid) -> bool {
         let federation = self.federation.as_ref();
-        federation.is_some_and(|here| here.replica.view().founding == Some(founding))
+        federation.is_some_and(|here| here.replica.view().cluster_uid == Some(cluster_uid))
     }
 }

@@ -5,13 +5,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::Either;
+
+use super::NodeKind;
 use crate::{
     cluster::{AckLevel, Write, Written},
-    domain::{Identity, Row},
+    domain::{Identity, Row, Version},
     replica::Replica,
     store::{
         ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError, WriteError,
-        WriteHealth,
+        WriteHealth, postgres::PostgresStore,
     },
 };
 
@@ -19,53 +22,96 @@ use crate::{
 #[derive(Debug, Clone)]
 pub enum Store {
     /// SQLite, written by the engine of this node.
-    Replica(Replica),
+    Replica(Arc<Replica>),
+    /// PostgreSQL, which this node shares with others.
+    Shared(PostgresStore),
+}
+
+impl Store {
+    /// The store of a node of this kind.
+    pub fn of(kind: &NodeKind) -> Self {
+        match kind {
+            NodeKind::Replicating(node) => Self::Replica(Arc::new(node.replica.clone())),
+            NodeKind::Shared(store) => Self::Shared(store.clone()),
+        }
+    }
 }
 
 impl EntryStore for Store {
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
         match self {
             Self::Replica(replica) => replica.find(identity).await,
+            Self::Shared(store) => store.find(identity).await,
         }
     }
 
     async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
         match self {
             Self::Replica(replica) => replica.find_unread(identity).await,
+            Self::Shared(store) => store.find_unread(identity).await,
         }
     }
 
     async fn commit(&self, write: Write, level: AckLevel) -> Result<Written, WriteError> {
         match self {
             Self::Replica(replica) => replica.commit(write, level).await,
+            Self::Shared(store) => store.commit(write, level).await,
         }
     }
 
-    async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    async fn commit_for(
+        &self,
+        write: Write,
+        level: AckLevel,
+        request: Option<&str>,
+    ) -> Result<Written, WriteError> {
+        match self {
+            Self::Replica(replica) => replica.commit_for(write, level, request).await,
+            Self::Shared(store) => store.commit_for(write, level, request).await,
+        }
+    }
+
+    async fn confirm(
+        &self,
+        identity: &Identity,
+        version: Option<Version>,
+    ) -> Result<bool, ReadError> {
+        match self {
+            Self::Replica(replica) => replica.confirm(identity, version).await,
+            // Its own one of this name has the errors of a database.
+            Self::Shared(store) => EntryStore::confirm(store, identity, version).await,
+        }
+    }
+
+    async fn list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
         match self {
-            Self::Replica(replica) => replica.list(patience, read).await,
+            Self::Replica(replica) => replica.list(limit, read).await,
+            Self::Shared(store) => store.list(limit, read).await,
         }
     }
 
     async fn latest_change(&self) -> Result<ChangeCursor, ReadError> {
         match self {
             Self::Replica(replica) => replica.latest_change().await,
+            Self::Shared(store) => store.latest_change().await,
         }
     }
 
     async fn changes(&self, after: &ChangeCursor, most: usize) -> Result<Changes, ReadError> {
         match self {
             Self::Replica(replica) => replica.changes(after, most).await,
+            Self::Shared(store) => store.changes(after, most).await,
         }
     }
 
     fn next_commit(&self) -> impl Future<Output = ()> + Send + use<> {
         match self {
-            Self::Replica(replica) => replica.next_commit(),
+            Self::Replica(replica) => Either::Left(replica.next_commit()),
+            Self::Shared(store) => Either::Right(store.next_commit()),
         }
     }
 
@@ -76,24 +122,28 @@ impl EntryStore for Store {
     ) -> Result<ConflictPage, ReadError> {
         match self {
             Self::Replica(replica) => replica.conflicts(before, limit).await,
+            Self::Shared(store) => store.conflicts(before, limit).await,
         }
     }
 
     async fn probe(&self) -> Result<(), ReadError> {
         match self {
             Self::Replica(replica) => replica.probe().await,
+            Self::Shared(store) => store.probe().await,
         }
     }
 
     fn write_health(&self) -> WriteHealth {
         match self {
             Self::Replica(replica) => replica.write_health(),
+            Self::Shared(store) => store.write_health(),
         }
     }
 
     fn live_entries(&self) -> u64 {
         match self {
             Self::Replica(replica) => replica.live_entries(),
+            Self::Shared(store) => store.live_entries(),
         }
     }
 }

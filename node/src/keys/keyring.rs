@@ -256,7 +256,7 @@ impl KeyRing {
         let finished;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match running.get(&place.index).and_then(Weak::upgrade) {
-            // A finished one tells at once that the key is in use: only to the origin that uses it.
+            // A finished one shows at once that the key is in use: only to the origin that uses it.
             Some(other) if other.place.origin != place.origin && other.done.borrow().is_some() => {
                 finished = Some(other);
             }

@@ -11,7 +11,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// What every line tells; no field of an event can pass for one of these.
+/// What every line says; no field of an event can pass for one of these.
 const RESERVED: [&str; 8] = [
     "event",
     "level",

@@ -11,7 +11,7 @@ use crate::os::{regular_file, reload};
 /// Of a file that holds no level so many characters are repeated.
 const SHOWN: usize = 40;
 
-/// Why a file tells no level.
+/// Why a file names no level.
 #[derive(Debug, thiserror::Error)]
 pub enum LevelFileError {
     /// It cannot be read.
@@ -49,7 +49,7 @@ pub(crate) fn read(file: &Path) -> Result<LogLevel, LevelFileError> {
     })
 }
 
-/// Logs at the level of a file whenever that changes, until the future is dropped. What somebody orders meanwhile holds until then.
+/// Logs at the level of a file whenever that changes, until the future is dropped. What the cluster admin orders meanwhile holds until then.
 pub(crate) async fn follow(file: PathBuf, log: LogControl) {
     let mut last = None;
     reload::on_change(vec![file.clone()], || match read(&file) {

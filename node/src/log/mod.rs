@@ -54,7 +54,7 @@ pub struct Log {
     _writer: WorkerGuard,
 }
 
-/// Changes the level while the log runs, and tells how many lines it lost.
+/// Changes the level while the log runs, and counts the lines that it lost.
 #[derive(Clone)]
 pub struct LogControl {
     level: Arc<Mutex<LogLevel>>,
@@ -187,7 +187,7 @@ fn rotating_file(path: &Path) -> io::Result<FileRotate<AppendCount>> {
     ))
 }
 
-/// Log lines tell of entries and callers; they are for the node's own user.
+/// Log lines name entries and callers; they are for the node's own user.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);

@@ -153,9 +153,14 @@ impl ClusterMetrics {
         self.owner_requests.with_label_values(&[outcome]).inc();
     }
 
+    /// Shows whether a node serves entries.
+    pub(super) fn ready(&self, is_ready: bool) {
+        self.ready.set(i64::from(is_ready));
+    }
+
     /// Shows what a node knows of the others just now.
     pub(super) fn show(&self, view: &View) {
-        self.ready.set(i64::from(view.not_ready.is_none()));
+        self.ready(view.not_ready.is_none());
         self.suspended.set(i64::from(view.waits_for_owner));
         self.pending.reset();
         self.clock_offset.reset();

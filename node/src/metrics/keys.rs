@@ -6,7 +6,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 
 use super::{BUCKETS, Metrics, register};
 
-/// How the names of metrics begin that tell of data keys.
+/// How the names of metrics begin that concern data keys.
 pub(super) const KEYS: &str = "osc_key_";
 /// Requests that were refused unseen.
 pub(super) const THROTTLED: &str = "osc_auth_throttled_total";
@@ -86,7 +86,7 @@ impl KeyMetrics {
         })
     }
 
-    /// Metrics that nobody scrapes.
+    /// Metrics that are not scraped.
     pub fn unregistered() -> Result<Self, prometheus::Error> {
         Self::new(&Registry::new())
     }

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod connections;
+mod database;
 mod files;
 mod keys;
 mod lists;
@@ -18,6 +19,7 @@ use prometheus::{
 
 pub use cluster::ClusterMetrics;
 pub use connections::{ConnectionEnd, ConnectionMetrics, CountedPort, PortMetrics};
+pub use database::DatabaseReading;
 pub use files::{CertificateFile, FileMetrics};
 pub use keys::{AuthFailure, KeyMetrics};
 pub use lists::{ListMetrics, ListRefusal};
@@ -25,6 +27,7 @@ pub use requests::Operation;
 pub use store::StoreMetrics;
 
 use crate::{budget::PoolUse, cluster::View};
+use database::DatabaseMetrics;
 use keys::{KEYS, THROTTLED};
 use memory::MemoryMetrics;
 use requests::RequestMetrics;
@@ -57,39 +60,47 @@ pub struct Metrics {
     other_nodes: IntGauge,
     healthy_nodes: IntGauge,
     dropped_log_lines: IntCounter,
+    database: DatabaseMetrics,
 }
 
 /// Who reads the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// Whoever reaches the port of the API.
-    Anybody,
-    /// Whoever runs the node: shows the cluster key, or reaches a port that is made for it.
+    /// Any client that reaches the port of the API.
+    AnyClient,
+    /// The cluster admin: shows the cluster key, or reaches a port that is made for it.
     Operator,
 }
 
 impl Reader {
-    /// Counts and times of derivations, cache and throttling would tell a guesser which keys are in use.
+    /// Counts and times of derivations, cache and throttling would show a guesser which keys are in use.
     fn may_see(self, name: &str) -> bool {
         self == Self::Operator || !(name.starts_with(KEYS) || name == THROTTLED)
     }
 }
 
-/// What is only known when somebody asks.
+/// What is only known when it is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Readings<'a> {
     /// Live entries.
     pub entries: u64,
     /// Data keys in the cache.
     pub cached_keys: u64,
-    /// Other nodes of the cluster, and how many of them are known to be healthy.
-    pub other_nodes: (usize, usize),
-    /// What this node is to its cluster.
-    pub view: &'a View,
+    /// What is only known of one kind of node.
+    pub kind: KindReadings<'a>,
     /// What the shares of the memory hold.
     pub memory: &'a [PoolUse],
     /// Log lines dropped since the start because the buffer was full.
     pub dropped_log_lines: u64,
+}
+
+/// What is only known of one kind of node.
+#[derive(Debug, Clone, Copy)]
+pub enum KindReadings<'a> {
+    /// What a node that replicates is to its cluster.
+    Replicating(&'a View),
+    /// What a node knows of the database that it shares.
+    Shared(DatabaseReading),
 }
 
 impl Metrics {
@@ -134,6 +145,7 @@ impl Metrics {
                     "Log lines dropped because they were written faster than the output takes them",
                 )?,
             )?,
+            database: DatabaseMetrics::new()?,
             registry,
         })
     }
@@ -147,21 +159,33 @@ impl Metrics {
         let Readings {
             entries,
             cached_keys,
-            other_nodes: (others, healthy),
-            view,
+            kind,
             memory,
             dropped_log_lines,
         } = readings;
         self.memory.show(memory);
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.cluster.show(view);
-        self.other_nodes.set(signed(others as u64));
-        self.healthy_nodes.set(signed(healthy as u64));
+        match kind {
+            KindReadings::Replicating(view) => {
+                let (others, healthy) = view.others();
+                self.cluster.show(view);
+                self.other_nodes.set(signed(others as u64));
+                self.healthy_nodes.set(signed(healthy as u64));
+            }
+            KindReadings::Shared(reading) => {
+                self.cluster.ready(reading.is_reachable);
+                self.store.refuses_writes(!reading.takes_writes);
+                self.database.show(reading);
+            }
+        }
         self.entries.set(signed(entries));
         self.cached_keys.set(signed(cached_keys));
         let more = dropped_log_lines.saturating_sub(self.dropped_log_lines.get());
         self.dropped_log_lines.inc_by(more);
         let mut families = self.registry.gather();
+        if let KindReadings::Shared(_) = kind {
+            families.extend(self.database.families());
+        }
         families.retain(|family| reader.may_see(family.name()));
         TextEncoder::new().encode_to_string(&families)
     }

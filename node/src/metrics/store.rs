@@ -20,7 +20,7 @@ pub struct StoreMetrics {
     min_free_bytes: IntGauge,
     tombstones: IntGauge,
     oldest_tombstone: IntGauge,
-    owned_values: IntGauge,
+    home_values: IntGauge,
     misplaced: IntCounter,
 }
 
@@ -76,7 +76,7 @@ impl StoreMetrics {
                 "osc_tombstones",
                 "Deleted entries that are remembered until every member knows of them",
             )?,
-            owned_values: gauge(
+            home_values: gauge(
                 "osc_home_values",
                 "Values of a federated cluster that only this node has",
             )?,
@@ -94,7 +94,7 @@ impl StoreMetrics {
         })
     }
 
-    /// Metrics that nobody scrapes.
+    /// Metrics that are not scraped.
     pub fn unregistered() -> Result<Self, prometheus::Error> {
         Self::new(&Registry::new())
     }
@@ -135,7 +135,7 @@ impl StoreMetrics {
 
     /// How many values of a federated cluster this node owns.
     pub fn owns(&self, values: i64) {
-        self.owned_values.set(values);
+        self.home_values.set(values);
     }
 
     /// Bytes that are free on the store's disk, and below which creates and updates stop.

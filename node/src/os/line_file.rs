@@ -6,7 +6,7 @@ pub enum LineFileError {
     /// Notepad and others write it where they say "Unicode".
     #[error("it is UTF-16 text; save it as UTF-8")]
     Utf16,
-    /// A comment would count as an item: as a key, anybody could show it.
+    /// A comment would count as an item: as a key, any client could show it.
     #[error("line {0} begins with #, and there are no comments in such a file; take it out")]
     Comment(usize),
 }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The same error. Of a permission that is missing it tells the path, its owner and mode, the user of this process, and a
+/// The same error. Of a permission that is missing it names the path, its owner and mode, the user of this process, and a
 /// remedy.
 pub fn explained(path: &Path, error: io::Error) -> io::Error {
     let is_told = error

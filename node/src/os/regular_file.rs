@@ -1,4 +1,4 @@
-//! Files of people that are read as a whole: looked at first, because whoever opens a named pipe waits for its writer for ever.
+//! Files of people that are read as a whole: looked at first, because an open of a named pipe waits for its writer for ever.
 
 use std::{
     fs::{File, FileType, OpenOptions},
@@ -17,7 +17,7 @@ pub const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Opens a file for reading; never waits.
 ///
 /// # Errors
-/// Where it cannot be opened, or is no regular file. Of a missing permission the error tells owner and remedy.
+/// Where it cannot be opened, or is no regular file. Of a missing permission the error names owner and remedy.
 pub fn open(path: &Path) -> io::Result<File> {
     // What has no writer or no other end is opened without waiting for one.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::regular_file::{self, MAX_FILE_BYTES};
 
-/// Contents are compared, because Kubernetes swaps a link above mounted files, which no file event tells reliably.
+/// Contents are compared, because Kubernetes swaps a link above mounted files, which no file event reports reliably.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// What became of files that were read again.

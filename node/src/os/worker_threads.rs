@@ -29,7 +29,7 @@ pub(crate) struct WorkerThreads<O> {
     jobs: mpsc::Sender<Job<O>>,
 }
 
-/// One of the threads is free for whoever has this.
+/// One of the threads is free for the holder of this.
 #[derive(Debug)]
 pub(crate) struct Turn<'t, O> {
     threads: &'t WorkerThreads<O>,
@@ -103,7 +103,7 @@ fn serve<O>(kind: WorkerKind, own: &O, waiting: &Mutex<mpsc::Receiver<Job<O>>>) 
         let Ok(job) = next else {
             return;
         };
-        // The hook has told of it; whoever waits for the work hears that it is lost.
+        // The hook has logged it; the task that waits for the work hears that it is lost.
         let _ = catch_unwind(AssertUnwindSafe(|| job(own)));
     }
 }

@@ -1,4 +1,4 @@
-//! Answers of other nodes, read up to a bound: whoever is at a peer's address may send without end.
+//! Answers of other nodes, read up to a bound: the program at a peer's address may send without end.
 
 use bytes::BytesMut;
 use reqwest::Response;

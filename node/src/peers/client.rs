@@ -44,7 +44,7 @@ pub struct PeerClient {
     scheme: &'static str,
     cluster_keys: AccessKeys,
     policy: PeerProofPolicy,
-    boot: u64,
+    process_epoch: u64,
     held: HeldChallenges,
     pool: Pool,
     faults: Arc<PeerFaults>,
@@ -56,7 +56,7 @@ pub struct Caller {
     /// The node's name, which the others' logs may show; none for a program beside a node.
     pub name: Option<String>,
     /// This process.
-    pub boot: ProcessEpoch,
+    pub process_epoch: ProcessEpoch,
     /// What it signs with: the first of them.
     pub cluster_keys: AccessKeys,
     /// Whether it may show the key itself.
@@ -81,7 +81,7 @@ impl PeerClient {
     pub fn new(caller: Caller, pool: Pool) -> anyhow::Result<Self> {
         let Caller {
             name,
-            boot,
+            process_epoch,
             cluster_keys,
             policy,
             tls,
@@ -95,7 +95,7 @@ impl PeerClient {
             scheme: if tls.is_some() { "https" } else { "http" },
             cluster_keys,
             policy,
-            boot: boot.raw().unsigned_abs(),
+            process_epoch: process_epoch.raw().unsigned_abs(),
             held: HeldChallenges::default(),
             pool,
             faults: Arc::default(),
@@ -122,14 +122,14 @@ impl PeerClient {
         &self,
         to: &Address,
         message: &Envelope<Request>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(Envelope<Answer>, Reservation), PeerError> {
         let limit = match message.body {
             Request::Heartbeat => ROSTER_BYTES,
             _ => MESSAGE_BYTES,
         };
         let place = self.place(Method::POST, to.as_str(), EXCHANGE_PATH, limit)?;
-        self.post_within(&place, message, patience).await
+        self.post_within(&place, message, timeout).await
     }
 
     /// Sends any message to a route of nodes.
@@ -138,10 +138,10 @@ impl PeerClient {
         to: &str,
         path: &str,
         message: &impl Serialize,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<T, PeerError> {
         let place = self.place(Method::POST, to, path, MESSAGE_BYTES)?;
-        let (answer, _room) = self.post_within(&place, message, patience).await?;
+        let (answer, _room) = self.post_within(&place, message, timeout).await?;
         Ok(answer)
     }
 
@@ -152,10 +152,10 @@ impl PeerClient {
         to: &PeerAddress,
         path: &str,
         body: Bytes,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<BytesMut, PeerError> {
         let place = self.place(method, &to.to_string(), path, ROSTER_BYTES)?;
-        let answered = self.send_within(&place, body, patience).await?;
+        let answered = self.send_within(&place, body, timeout).await?;
         answered.succeeded()
     }
 
@@ -163,14 +163,14 @@ impl PeerClient {
         &self,
         place: &Place,
         message: &impl Serialize,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(T, Reservation), PeerError> {
         let body = Bytes::from(serde_json::to_vec(message).map_err(PeerError::Unwritable)?);
         let Answered {
             status,
             bytes,
             room,
-        } = self.send_within(place, body, patience).await?;
+        } = self.send_within(place, body, timeout).await?;
         Ok((read_answer(status, &bytes)?, room))
     }
 
@@ -178,11 +178,11 @@ impl PeerClient {
         &self,
         place: &Place,
         body: Bytes,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Answered, PeerError> {
-        tokio::time::timeout(patience, self.send(place, body))
+        tokio::time::timeout(timeout, self.send(place, body))
             .await
-            .map_err(|_| PeerError::Slow(patience))?
+            .map_err(|_| PeerError::Slow(timeout))?
     }
 
     /// Signs and sends; where the challenge turns out to be used or old, once more with a new one.
@@ -245,7 +245,7 @@ impl PeerClient {
         let status = answer.status();
         let proof = AnswerHead::read(proof).ok_or(PeerError::FalseAnswer)?;
         let said = SignedAnswer {
-            caller: self.boot,
+            caller: self.process_epoch,
             answerer: offer.answerer,
             request: head.code,
             status: status.as_u16(),
@@ -279,7 +279,7 @@ impl PeerClient {
     fn sign(&self, key: &PeerProofKey, place: &Place, body: &[u8], offer: Offer) -> RequestHead {
         let (nonce, body) = (rand::random(), BodyDigest::of(body));
         let code = key.sign_request(&SignedRequest {
-            caller: self.boot,
+            caller: self.process_epoch,
             answerer: offer.answerer,
             challenge: &offer.challenge,
             nonce,
@@ -288,7 +288,7 @@ impl PeerClient {
             body,
         });
         RequestHead {
-            caller: self.boot,
+            caller: self.process_epoch,
             offer,
             nonce,
             body,
@@ -296,7 +296,7 @@ impl PeerClient {
         }
     }
 
-    /// Shows a node of an older release the key itself, where that may be: nobody may listen, or the operator of the node
+    /// Shows a node of an older release the key itself, where that may be: no third party may listen, or the operator of the node
     /// said so.
     async fn show_key(
         &self,

@@ -91,7 +91,7 @@ impl PeerError {
     }
 }
 
-/// What mends a refusal, where its status tells.
+/// What mends a refusal, where its status shows that.
 fn advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::FORBIDDEN => " (the nodes of one cluster have the same OSC_CLUSTER_KEY)",

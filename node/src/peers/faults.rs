@@ -1,4 +1,4 @@
-//! Which addresses do not answer as nodes of this cluster, and why: told once in the log, and shown as long as it lasts.
+//! Which addresses do not answer as nodes of this cluster, and why: logged once, and shown as long as it lasts.
 
 use std::{
     collections::BTreeMap,
@@ -26,14 +26,14 @@ pub struct UnreachablePeer {
 pub struct PeerFaults(Mutex<BTreeMap<Address, (String, Instant)>>);
 
 impl PeerFaults {
-    /// Notes that an address did not answer. Tells whether that is news.
+    /// Notes that an address did not answer. Returns whether that is news.
     pub(super) fn failed(&self, address: &Address, error: String, now: Instant) -> bool {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         faults.retain(|_, (_, tried)| is_shown(*tried, now));
         faults.insert(address.clone(), (error, now)).is_none()
     }
 
-    /// Notes that an address answered. Tells whether that is news.
+    /// Notes that an address answered. Returns whether that is news.
     pub(super) fn answered(&self, address: &Address) -> bool {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         faults.remove(address).is_some()

@@ -10,16 +10,16 @@ use crate::{
     },
     domain::Principal,
     replica::Replica,
-    store::sqlite::OwnedValue,
+    store::sqlite::HomeValue,
 };
 
 /// Values and bytes of ciphertext in one message, unless a single value has more.
 const VALUES: usize = 256;
 const BYTES: usize = 8 << 20;
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Until the new owners' rows are back, and the values so known to be theirs.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Until somebody may take values who did not.
+/// Until a member may take values that did not.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Hands values over whenever the node is leaving, as long as the store lives.
@@ -34,7 +34,7 @@ pub(super) async fn hand_over(store: Replica, client: Arc<PeerClient>, name: Mem
             return;
         };
         turn = turn.wrapping_add(1);
-        let pause = match store.owned_values(VALUES, BYTES).await {
+        let pause = match store.home_values(VALUES, BYTES).await {
             Ok(values) if values.is_empty() => RETRY,
             Ok(values) => match give(&client, &name, &leaving, turn, values).await {
                 Ok(adopted) if adopted > 0 => PAUSE,
@@ -53,13 +53,13 @@ pub(super) async fn hand_over(store: Replica, client: Arc<PeerClient>, name: Mem
     }
 }
 
-/// Gives values to the member whose turn it is; tells how many it took.
+/// Gives values to the member whose turn it is; returns how many it took.
 async fn give(
     client: &PeerClient,
     name: &MemberName,
     view: &View,
     turn: usize,
-    values: Vec<OwnedValue>,
+    values: Vec<HomeValue>,
 ) -> anyhow::Result<usize> {
     let receivers: Vec<_> = view
         .members
@@ -70,23 +70,23 @@ async fn give(
     let receiver = turn
         .checked_rem(receivers.len())
         .and_then(|turn| receivers.get(turn));
-    let (Some((receiver, address)), Some(founding)) = (receiver, view.founding) else {
+    let (Some((receiver, address)), Some(cluster_uid)) = (receiver, view.cluster_uid) else {
         anyhow::bail!("no ready member can take them");
     };
     let count = values.len();
     let values = values
         .into_iter()
-        .map(|OwnedValue { row, token }| HandedOver {
+        .map(|HomeValue { row, token }| HandedOver {
             entry: WireIdentity::from(&row.identity),
             version: row.version,
             token,
         });
     let request = ValueRequest {
         name: name.clone(),
-        founding,
+        cluster_uid,
         // Nodes leave by its order.
         principal: Principal::ClusterAdmin,
-        patience_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
+        timeout_ms: u64::try_from(TIMEOUT.as_millis()).unwrap_or(u64::MAX),
         question: Question::Adopt(values.collect()),
     };
     match client.ask(address, &request).await? {

@@ -1,4 +1,4 @@
-//! The list of addresses: told to the engine at the start, and again whenever its file changes.
+//! The list of addresses: given to the engine at the start, and again whenever its file changes.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 /// How often the addresses of members are looked at.
 const HOSTS_EVERY: Duration = Duration::from_secs(1);
 
-/// Tells the engine where nodes may be, as long as the store lives.
+/// Informs the engine where nodes may be, as long as the store lives.
 pub(super) async fn keep_told(store: Replica, list: PeerList, hosts: KnownHosts) {
     hosts.list(list.now.iter().map(|address| address.host.as_str()));
     if store.listed(addresses(&list.now)).await.is_err() {

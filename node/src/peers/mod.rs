@@ -1,4 +1,4 @@
-//! The engine's link to other nodes: sends what it wants sent, brings answers back, tells it the time and the list.
+//! The engine's link to other nodes: sends what it wants sent, brings answers back, gives it the time and the list.
 
 mod answer;
 mod ask;
@@ -94,13 +94,13 @@ async fn act(
                 to,
                 exchange,
                 message,
-                patience,
+                timeout,
             } => {
                 let (store, client) = (store.clone(), Arc::clone(&client));
                 let metrics = metrics.clone();
                 tokio::spawn(async move {
                     let begun = Instant::now();
-                    let answer = client.exchange(&to, &message, patience).await;
+                    let answer = client.exchange(&to, &message, timeout).await;
                     if answer.is_ok() {
                         metrics.exchanged(begun.elapsed());
                     }
@@ -131,7 +131,7 @@ async fn act(
     }
 }
 
-/// Tells once that a node does not answer, and once that it does again.
+/// Logs once that a node does not answer, and once that it does again.
 fn note_fault(faults: &PeerFaults, address: &Address, error: Option<&PeerError>) {
     match error.map(PeerError::chain) {
         Some(error) => {
@@ -152,7 +152,7 @@ fn note_fault(faults: &PeerFaults, address: &Address, error: Option<&PeerError>)
 /// Writes an event of the engine into the log.
 fn tell(event: &Event) {
     match event {
-        Event::Founded(founding) => tracing::info!(%founding, "cluster_bootstrapped"),
+        Event::Bootstrapped(cluster_uid) => tracing::info!(%cluster_uid, "cluster_bootstrapped"),
         Event::JoinBegun { source } => tracing::info!(%source, "cluster_join_started"),
         Event::Joined { source, rows } => tracing::info!(%source, rows, "cluster_joined"),
         Event::Ready => tracing::info!("node_ready"),

@@ -22,7 +22,7 @@ impl EntryStore for Replica {
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
         let found = self.reader.find(identity).await;
         if let Err(ReadError::Damaged { .. }) = &found {
-            // Where the queue is full, another read tells.
+            // Where the queue is full, another read shows it.
             let _ = self.jobs.try_send(Job::Damaged(identity.clone()));
         }
         found
@@ -40,12 +40,12 @@ impl EntryStore for Replica {
         outcome.await.map_err(|_| WriteError::Closed)?
     }
 
-    async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    async fn list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
-        self.reader.list(patience, read).await
+        self.reader.list(limit, read).await
     }
 
     async fn latest_change(&self) -> Result<ChangeCursor, ReadError> {

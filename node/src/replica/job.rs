@@ -54,7 +54,7 @@ enum Waiter {
     Order(oneshot::Sender<Result<AdminOutcome, AdminRefusal>>),
 }
 
-/// Everybody who waits, by the id that the engine knows.
+/// All callers that wait, by the id that the engine knows.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     last: u64,
@@ -111,7 +111,7 @@ impl Waiters {
         self.uncommitted.clear();
     }
 
-    /// The transaction failed: everybody in it hears of it.
+    /// The transaction failed: every caller in it hears of it.
     pub(super) fn failed(&mut self, error: &WriteError) {
         for id in std::mem::take(&mut self.uncommitted) {
             if let Some(Waiter::Write(reply)) = self.waiting.remove(&id) {

@@ -36,7 +36,7 @@ use crate::{
 #[error("the store is closed")]
 pub struct Ended;
 
-/// Tells wall-clock time; tests set their own.
+/// Gives wall-clock time; tests set their own.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Writes that wait for the writer thread at most; beyond that callers wait to hand theirs over.
@@ -172,12 +172,12 @@ impl Replica {
         .await
     }
 
-    /// Brings what the engine wanted to know of the rows; `None` when it cannot be told.
+    /// Brings what the engine wanted to know of the rows; `None` when it is not known.
     pub async fn scanned(&self, id: ExchangeId, digest: Option<Digest>) -> Result<(), Ended> {
         self.ask(Job::Scanned(id, digest.map(Box::new))).await
     }
 
-    /// Tells where the nodes of the cluster may be.
+    /// Takes where the nodes of the cluster may be.
     pub async fn listed(&self, addresses: Vec<Address>) -> Result<(), Ended> {
         self.ask(Job::Listed(addresses)).await
     }
@@ -192,15 +192,15 @@ impl Replica {
         Arc::clone(&self.view.borrow())
     }
 
-    /// The same, with all that was answered before this is asked. A disk that hangs puts that off for `patience` at most.
-    pub async fn current_view(&self, patience: Duration) -> Arc<View> {
+    /// The same, with all that was answered before this is asked. A disk that hangs puts that off for `timeout` at most.
+    pub async fn current_view(&self, timeout: Duration) -> Arc<View> {
         let (reply, shown) = oneshot::channel();
         let look = async {
             self.ask(Job::Look(reply)).await?;
             shown.await.map_err(|_| Ended)
         };
         // Whatever became of that, what was shown last is the latest that is known.
-        let _ = tokio::time::timeout(patience, look).await;
+        let _ = tokio::time::timeout(timeout, look).await;
         self.view()
     }
 
@@ -219,7 +219,7 @@ impl Replica {
         self.jobs.send(job).await.map_err(|_| Ended)
     }
 
-    /// Brings the metrics up to date that are only read when somebody asks.
+    /// Brings the metrics up to date that are only read when they are asked for.
     pub async fn sample(&self) -> Result<(), ReadError> {
         let (tombstones, oldest) = self.reader.tombstones().await?;
         self.metrics.remembers(tombstones, oldest);

@@ -1,4 +1,4 @@
-//! What other nodes and whoever runs the cluster read of a replica's database, beyond what every store of entries gives.
+//! What other nodes and the cluster admin read of a replica's database, beyond what every store of entries gives.
 
 use super::Replica;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     domain::{Clock, Identity},
     store::{
         Measured, ReadError,
-        sqlite::{OwnedValue, SCHEMA_VERSION},
+        sqlite::{HomeValue, SCHEMA_VERSION},
     },
 };
 
@@ -31,12 +31,12 @@ impl Replica {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn owned_values(
+    pub async fn home_values(
         &self,
         most: usize,
         bytes: usize,
-    ) -> Result<Vec<OwnedValue>, ReadError> {
-        self.reader.owned_values(most, bytes).await
+    ) -> Result<Vec<HomeValue>, ReadError> {
+        self.reader.home_values(most, bytes).await
     }
 
     /// How many live entries were written before a clock reading, and the names of the first `most` of them, in

@@ -27,7 +27,7 @@ use crate::{
 /// Jobs in one transaction at most: bounds how long the first of them waits.
 const BATCH: usize = 512;
 
-/// What the engine wants done outside: requests to send, news to tell.
+/// What the engine wants done outside: requests to send, events to log.
 pub type Outbox = mpsc::UnboundedSender<Output>;
 
 pub(super) struct Writer {
@@ -36,7 +36,7 @@ pub(super) struct Writer {
     /// Whether the engine was ready when it last committed.
     was_ready: bool,
     setup: Setup,
-    /// `None` until a list was told.
+    /// `None` until a list was given.
     listed: Option<Vec<Address>>,
     waiters: Waiters,
     around: Surroundings,
@@ -81,7 +81,7 @@ impl Writer {
         }
     }
 
-    /// Serves until it is told to close or nobody can ask any more.
+    /// Serves until it is closed or no caller can ask any more.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut closing = Vec::new();
         while let Some(first) = jobs.blocking_recv() {
@@ -116,7 +116,7 @@ impl Writer {
         let abandoned = self.engine.abandon();
         self.dispatch(abandoned);
         self.database.close();
-        // The lock must be free before anybody hears that the store is closed.
+        // The lock must be free before a caller hears that the store is closed.
         drop(self);
         for reply in closing {
             let _ = reply.send(());
@@ -165,7 +165,7 @@ impl Writer {
                 look |= outputs
                     .iter()
                     .any(|output| matches!(output, Output::Event(_)));
-                // Whoever gets an answer must see what it tells of.
+                // A caller that gets an answer must see what the answer reports.
                 if look && self.setup.clustered {
                     self.publish_view();
                 }
@@ -263,7 +263,7 @@ impl Writer {
 
     /// Ends a transaction that failed: nothing of it is answered as if it stood.
     fn abort_batch(&mut self, error: &WriteError, writes: usize) {
-        // A disk that does not work fails every tick; it is enough to say so once, and to whoever writes.
+        // A disk that does not work fails every tick; it is enough to log that once, and to answer it to writers.
         if writes > 0 || self.around.health.get() == WriteHealth::Accepting {
             tracing::error!(error = %error, writes, "write_failed");
         }
@@ -276,7 +276,7 @@ impl Writer {
             _ => WriteHealth::Failing,
         });
         self.waiters.failed(error);
-        // Writes of earlier transactions are durable, whoever else holds them.
+        // Writes of earlier transactions are durable, whichever other node holds them.
         let abandoned = self.engine.abandon();
         self.dispatch(abandoned);
     }
@@ -288,7 +288,7 @@ impl Writer {
                 Output::Answer { reply, message } => self.waiters.answer(reply, *message),
                 Output::Done { reply, result } => self.waiters.done(reply, result),
                 outward => {
-                    // Where nobody listens any more, the node is ending.
+                    // Where nothing listens any more, the node is ending.
                     let _ = self.around.outbox.send(outward);
                 }
             }

@@ -35,6 +35,7 @@ pub(crate) struct ClusterLink {
     salt_file: PathBuf,
     iterations: Iterations,
     hosts: KnownHosts,
+    replica: Replica,
 }
 
 impl std::fmt::Debug for ClusterLink {
@@ -47,18 +48,19 @@ impl ClusterLink {
     /// The link of a node that is meant for a cluster; nothing for one that stands alone.
     pub(crate) fn new(
         config: &Config,
-        boot: ProcessEpoch,
+        process_epoch: ProcessEpoch,
         pool: Pool,
         outputs: Outputs,
         iterations: Iterations,
         identities: StartIdentities,
+        replica: &Replica,
     ) -> anyhow::Result<Option<Self>> {
         let (Some(cluster), Some(keys)) = (&config.cluster, &config.cluster_keys) else {
             return Ok(None);
         };
         let caller = Caller {
             name: Some(config.node_id.clone()),
-            boot,
+            process_epoch,
             cluster_keys: keys.clone(),
             policy: config.peer_proof,
             tls: identities.peers,
@@ -75,15 +77,16 @@ impl ClusterLink {
             salt_file: config.salt_file_path.clone(),
             iterations,
             hosts: identities.hosts,
+            replica: replica.clone(),
         }))
     }
 
     /// What answering requests needs of it.
-    pub(crate) fn federation(&self, replica: &Replica) -> Option<Federation> {
+    pub(crate) fn federation(&self) -> Option<Federation> {
         self.federated_as.clone().map(|name| Federation {
             peers: self.client(),
             name,
-            replica: replica.clone(),
+            replica: self.replica.clone(),
         })
     }
 
@@ -107,9 +110,10 @@ impl ClusterLink {
             salt_file,
             iterations,
             hosts,
+            replica,
         } = self;
         let mut tasks = peers::start(
-            &state.store,
+            &replica,
             Arc::clone(&client),
             (list, hosts),
             outputs,
@@ -117,7 +121,7 @@ impl ClusterLink {
             state.metrics.cluster.clone(),
         );
         if let Some(name) = federated_as {
-            tasks.push(peers::start_handover(&state.store, client, name));
+            tasks.push(peers::start_handover(&replica, client, name));
         }
         tasks
     }

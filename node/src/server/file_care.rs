@@ -1,4 +1,4 @@
-//! Looks after the node's files: who else may read them, and when certificates end. It tells, and changes nothing.
+//! Looks after the node's files: who else may read them, and when certificates end. It logs, and changes nothing.
 
 use std::{
     collections::BTreeSet,
@@ -17,17 +17,17 @@ use crate::{
 
 /// How often the files are looked at.
 pub(crate) const EVERY: Duration = Duration::from_hours(1);
-/// How long before its end a certificate is told of.
+/// How long before its end a certificate is logged.
 const SOON: Duration = Duration::from_hours(14 * 24);
-/// How often the same end is told of.
+/// How often the same end is logged.
 const AGAIN: Duration = Duration::from_hours(24);
 
 /// The files of one node.
 #[derive(Debug)]
 pub(crate) struct FileCare {
-    /// Nobody else may read or change them.
+    /// No other user may read or change them.
     secret: Vec<PathBuf>,
-    /// Nobody else may change them.
+    /// No other user may change them.
     public: Vec<PathBuf>,
     certificates: Vec<(CertificateFile, PathBuf)>,
     metrics: FileMetrics,
@@ -81,7 +81,7 @@ impl FileCare {
         self.certificates.extend(certificates);
     }
 
-    /// Looks at all of them, and tells what is new.
+    /// Looks at all of them, and logs what is new.
     pub(crate) fn look(&mut self, now: Timestamp) {
         self.look_at_modes();
         self.look_at_ends(now);

@@ -147,10 +147,10 @@ impl Listeners {
                 health.is_none(),
                 config.max_body_bytes,
                 config.trusted_proxies.clone(),
-                config.patience,
+                config.timeouts,
             ),
-            peer_limits: ConnectionLimits::of_nodes(config.max_body_bytes, config.patience),
-            few_limits: ConnectionLimits::of_few(config.patience),
+            peer_limits: ConnectionLimits::of_nodes(config.max_body_bytes, config.timeouts),
+            few_limits: ConnectionLimits::of_few(config.timeouts),
             health,
             node: read.node,
         })

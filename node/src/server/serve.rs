@@ -7,31 +7,31 @@ use std::{
     time::Duration,
 };
 
-use anyhow::anyhow;
+use anyhow::ensure;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     cluster_link::{ClusterLink, flush, opener},
     file_care::FileCare,
     listeners::Listeners,
+    own_database::{LinkParts, OpenedStore, open_store},
+    shared_database::{ReachedDatabase, reach},
     upkeep,
 };
 use crate::{
     api::{Node, NodeState, RunningParts},
     budget::Budgets,
-    cluster::{MemberName, MemberState, Mode, ProcessEpoch, Rules, Setup},
-    config::{Config, UsageError},
-    crypto::{Iterations, Salt},
-    domain::{Incarnation, Timestamp},
+    cluster::{MemberState, ProcessEpoch},
+    config::{Config, SharedDatabase},
+    crypto::Iterations,
+    domain::Timestamp,
+    entries::NodeKind,
     log::LogControl,
-    metrics::{Metrics, StoreMetrics},
+    metrics::Metrics,
     os::random,
-    peers::{Outputs, PeerProofs},
-    replica::{Replica, ReplicaSettings, WallClock},
-    store::{
-        EntryStore, SaltPlaces, settle_salt,
-        sqlite::{OpenError, OpenedDatabase},
-    },
+    peers::PeerProofs,
+    replica::WallClock,
+    store::EntryStore,
     tls::TlsStatus,
 };
 
@@ -47,8 +47,38 @@ pub struct BoundNode {
 }
 
 impl BoundNode {
-    /// Opens the database, settles the salt, starts the threads and takes the ports.
+    /// A node with a database of its own: opens that, settles the salt, starts the threads and takes the ports.
+    ///
+    /// # Errors
+    /// Where one of these cannot be done, or the settings name a database that nodes share.
     pub fn start(config: Config, iterations: Iterations, log: LogControl) -> anyhow::Result<Self> {
+        ensure!(
+            config.shared.is_none(),
+            "the settings name a shared database"
+        );
+        Self::assemble(config, iterations, log, None)
+    }
+
+    /// A node of a shared database: reaches that, with the salt that is mounted, and takes the ports.
+    ///
+    /// # Errors
+    /// Where the database does not answer, is another store than the settings say, or has another salt.
+    pub async fn start_shared(
+        config: Config,
+        database: &SharedDatabase,
+        iterations: Iterations,
+        log: LogControl,
+    ) -> anyhow::Result<Self> {
+        let reached = reach(&config, database).await?;
+        Self::assemble(config, iterations, log, Some(reached))
+    }
+
+    fn assemble(
+        config: Config,
+        iterations: Iterations,
+        log: LogControl,
+        reached: Option<ReachedDatabase>,
+    ) -> anyhow::Result<Self> {
         let clock: WallClock = Arc::new(now);
         let metrics = Metrics::new()?;
         for warning in &config.ineffective {
@@ -62,41 +92,48 @@ impl BoundNode {
         }
         let tls = Arc::new(TlsStatus::default());
         let (certificates, identities) = Listeners::certificates(&config, &tls, &metrics.files)?;
-        let boot = ProcessEpoch::from_random(u64::from_le_bytes(random()?));
-        let opened = open_store(&config, boot, Arc::clone(&clock), metrics.store.clone())?;
+        let process_epoch = ProcessEpoch::from_random(u64::from_le_bytes(random()?));
+        let budgets = Budgets::new(config.memory.clone(), config.max_body_bytes);
         let OpenedStore {
-            store,
+            kind,
             salt,
-            outputs,
-        } = opened;
+            cluster,
+        } = if let Some(ReachedDatabase { store, salt }) = reached {
+            OpenedStore {
+                kind: NodeKind::Shared(store),
+                salt: Some(salt),
+                cluster: None,
+            }
+        } else {
+            let link = LinkParts {
+                iterations,
+                identities,
+                room: budgets.peers.clone(),
+            };
+            open_store(
+                &config,
+                process_epoch,
+                Arc::clone(&clock),
+                metrics.store.clone(),
+                link,
+            )?
+        };
         let mut files = FileCare::new(&config, metrics.files.clone());
         files.look(clock());
         let listeners = Listeners::bind(&config, certificates)?;
         let drain = config.drain;
         let log_level_file = config.log_level_file.clone();
         let (keys, cached_keys) = (metrics.keys.clone(), config.caches.keys);
-        let budgets = Budgets::new(config.memory.clone(), config.max_body_bytes);
-        let cluster = ClusterLink::new(
-            &config,
-            boot,
-            budgets.peers.clone(),
-            outputs,
-            iterations,
-            identities,
-        )?;
         let peer_proofs = config
             .cluster_keys
             .clone()
-            .map(|keys| PeerProofs::new(boot, keys));
-        let link = cluster.as_ref();
+            .map(|keys| PeerProofs::new(process_epoch, keys));
         let parts = RunningParts {
-            federation: link.and_then(|link| link.federation(&store)),
-            store,
+            kind,
             metrics,
             log,
             peer_proofs: peer_proofs.transpose()?.map(Arc::new),
             budgets,
-            peer_faults: link.map(ClusterLink::faults),
             ports: listeners.open_ports(),
             tls,
         };
@@ -129,7 +166,7 @@ impl BoundNode {
         self.listeners.health_address()
     }
 
-    /// Serves until told to stop: then `/ready` says no while requests are still accepted for the drain time,
+    /// Serves until it gets the signal to stop: then `/ready` says no while requests are still accepted for the drain time,
     /// running requests finish, and the database is closed.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {
@@ -149,7 +186,7 @@ impl BoundNode {
             health_address = listeners.health_address().map(tracing::field::display),
             entries = state.entries.store().live_entries(),
             salt_fingerprint = state.salt().map(|salt| salt.fingerprint().to_string()),
-            incarnation = %state.store.incarnation(),
+            incarnation = %state.kind.incarnation(),
             version = env!("CARGO_PKG_VERSION"),
             "node_started"
         );
@@ -161,9 +198,11 @@ impl BoundNode {
                 tracing::info!(drain_seconds = drain.as_secs(), "node_stopping");
                 state.draining.store(true, Ordering::Relaxed);
                 tokio::time::sleep(drain).await;
-                if state.store.view().state == MemberState::Left {
+                if let Some(node) = state.kind.replicating()
+                    && node.replica.view().state == MemberState::Left
+                {
                     // Others believe that it has left only once they have asked, so it must answer until then.
-                    flush(&state.store).await;
+                    flush(&node.replica).await;
                 }
                 closing.cancel();
             }
@@ -180,82 +219,19 @@ impl BoundNode {
         }
         let served = serving.end().await;
         stopping.abort();
-        flush(&state.store).await;
+        let node = state.kind.replicating();
+        if let Some(node) = node {
+            flush(&node.replica).await;
+        }
         for task in background {
             task.abort();
         }
-        state.store.close().await;
+        if let Some(node) = node {
+            node.replica.close().await;
+        }
         tracing::info!("node_stopped");
         served
     }
-}
-
-/// An open store, and what came with it.
-struct OpenedStore {
-    store: Replica,
-    /// `None` where a clustered node has none yet.
-    salt: Option<Salt>,
-    outputs: Outputs,
-}
-
-fn open_store(
-    config: &Config,
-    boot: ProcessEpoch,
-    clock: WallClock,
-    metrics: StoreMetrics,
-) -> anyhow::Result<OpenedStore> {
-    let database = OpenedDatabase::open(&config.database_path, fresh_incarnation()?)?;
-    let places = SaltPlaces {
-        mounted: config.salt_secret_file.as_deref(),
-        file: &config.salt_file_path,
-    };
-    let fresh =
-        Salt::from_bytes(&random::<64>()?).ok_or_else(|| anyhow!("64 random bytes are no salt"))?;
-    let salt = settle_salt(&database, places, config.salt_policy, || fresh)?;
-    let (outbox, outputs) = tokio::sync::mpsc::unbounded_channel();
-    let settings = ReplicaSettings {
-        clock,
-        caches: config.caches,
-        min_free_bytes: config.min_free_bytes,
-        metrics,
-        engine: engine_setup(config, boot, salt.clone())?,
-        outbox,
-    };
-    let store = Replica::start(database, settings).map_err(|error| match error {
-        OpenError::OtherMode(mode) => UsageError(vec![mode.to_string()]).into(),
-        error => anyhow::Error::from(error),
-    })?;
-    Ok(OpenedStore {
-        store,
-        salt,
-        outputs,
-    })
-}
-
-/// What the engine needs to know of the settings.
-fn engine_setup(config: &Config, boot: ProcessEpoch, salt: Option<Salt>) -> anyhow::Result<Setup> {
-    let cluster = config.cluster.as_ref();
-    Ok(Setup {
-        clustered: cluster.is_some(),
-        name: MemberName::new(config.node_id.clone()),
-        boot,
-        cluster: cluster
-            .and_then(|cluster| cluster.id.clone())
-            .unwrap_or_default(),
-        mode: cluster.map_or(Mode::Replica, |cluster| cluster.mode),
-        release: env!("CARGO_PKG_VERSION").to_owned(),
-        salt,
-        may_make_salt: cluster.is_some_and(|cluster| cluster.may_make_salt),
-        grace: Setup::GRACE,
-        sync_interval: cluster.map_or(Duration::ZERO, |cluster| cluster.sync_interval),
-        rules: Rules::ALL,
-        entropy: random()?,
-    })
-}
-
-/// The identity of a database that is made now.
-pub fn fresh_incarnation() -> anyhow::Result<Incarnation> {
-    Ok(Incarnation::from_random(u64::from_le_bytes(random()?)))
 }
 
 fn now() -> Timestamp {

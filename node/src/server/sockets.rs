@@ -31,7 +31,7 @@ impl HttpsSocket {
     /// Where it cannot be had.
     pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let socket = or_ipv4(address, |address| {
-            // Two sockets of reused addresses share one until one of them listens: nobody else is to have this one. Only
+            // Two sockets of reused addresses share one until one of them listens: no other program is to have this one. Only
             // what is left of an earlier process's connections makes reuse necessary.
             let alone = bound(address, false);
             match alone {

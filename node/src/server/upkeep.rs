@@ -23,7 +23,9 @@ pub(crate) fn start(
     tasks.extend(log_level_file.map(|file| tokio::spawn(follow_level(file, state.log.clone()))));
     tasks.push(tokio::spawn(wipe_expired_keys(Arc::clone(state))));
     tasks.push(tokio::spawn(look_after_files(files, Arc::clone(state))));
-    tasks.push(tokio::spawn(empty_log(state.store.clone())));
+    if let Some(node) = state.kind.replicating() {
+        tasks.push(tokio::spawn(empty_log(node.replica.clone())));
+    }
     tasks.push(tokio::spawn(keep_pulse(Arc::clone(state))));
     tasks.push(tokio::spawn(end_overdue_answers(Arc::clone(state))));
     tasks
@@ -76,7 +78,7 @@ async fn empty_log(store: Replica) {
     }
 }
 
-/// What probes are told on their own port is never older than this, and what the look takes.
+/// What probes get on their own port is never older than this, and what the look takes.
 async fn keep_pulse(state: Node) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

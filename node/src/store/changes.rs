@@ -8,7 +8,7 @@ use crate::domain::Row;
 pub struct ChangeCursor(String);
 
 impl ChangeCursor {
-    /// A cursor as a reader brings it back; whether it is one, the store tells.
+    /// A cursor as a reader brings it back; whether it is one, the store knows.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -34,7 +34,7 @@ pub enum Changes {
     BeginAgain,
 }
 
-/// Follows the changes of a store. Whoever stops waiting loses nothing: the cursor moves only with what was given.
+/// Follows the changes of a store. A reader that stops waiting loses nothing: the cursor moves only with what was given.
 #[derive(Debug)]
 pub struct Subscription<S> {
     store: S,

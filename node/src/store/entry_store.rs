@@ -1,7 +1,7 @@
-//! What every store of entries promises, whatever it keeps them in: requests, lists and whoever follows changes know no more of
+//! What every store of entries promises, whatever it keeps them in: requests, lists and readers of changes know no more of
 //! it than this. `tests/stores/` holds each promise against every store.
 //!
-//! Its futures are the store's own, so that a GET allocates nothing for being behind this. Whoever chooses between stores
+//! Its futures are the store's own, so that a GET allocates nothing for being behind this. The code that chooses between stores
 //! when the node starts does it by an enum (`entries::Store`).
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -27,7 +27,7 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         identity: &Identity,
     ) -> impl Future<Output = Result<Option<Arc<Row>>, ReadError>> + Send;
 
-    /// The same without the value, as far as it can be read: for whoever wants to be rid of it.
+    /// The same without the value, as far as it can be read: for a caller that wants to be rid of it.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -48,6 +48,34 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         level: AckLevel,
     ) -> impl Future<Output = Result<Written, WriteError>> + Send;
 
+    /// The same for a request that its caller may repeat, because he got no answer. A create that is repeated with the name
+    /// of the request that made the row is that one again, where a store keeps such names.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    fn commit_for(
+        &self,
+        write: Write,
+        level: AckLevel,
+        _request: Option<&str>,
+    ) -> impl Future<Output = Result<Written, WriteError>> + Send {
+        self.commit(write, level)
+    }
+
+    /// Makes sure that what a caller learns of an entry, who may not write it for that, is as durable as a commit
+    /// is: that it has this version, tombstones included, or that it was never written. `false` where that is not so any more.
+    /// Of most stores nothing can be read that is not durable.
+    ///
+    /// # Errors
+    /// Where that cannot be had in time.
+    fn confirm(
+        &self,
+        _identity: &Identity,
+        _version: Option<Version>,
+    ) -> impl Future<Output = Result<bool, ReadError>> + Send {
+        std::future::ready(Ok(true))
+    }
+
     /// Reads many entries of one state of the store, where blocking is allowed, on a stack of [`VISITOR_STACK`] bytes. Waits
     /// for its turn as long as this.
     ///
@@ -57,14 +85,14 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     /// [`VISITOR_STACK`]: super::VISITOR_STACK
     fn list<T, F>(
         &self,
-        patience: Duration,
+        limit: Duration,
         read: F,
     ) -> impl Future<Output = Result<T, ReadError>> + Send
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static;
 
-    /// The cursor behind the latest change. Whoever wants to have everything takes it, then reads a list, then follows.
+    /// The cursor behind the latest change. A reader that wants to have everything takes it, then reads a list, then follows.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -109,7 +137,7 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     /// How many live entries there are, as far as it knows without waiting for anything.
     fn live_entries(&self) -> u64;
 
-    /// Waits until an entry has this version or a later one, for as long as somebody waits for it.
+    /// Waits until an entry has this version or a later one, for as long as the caller waits for it.
     ///
     /// # Errors
     /// Where the row is damaged, or the store cannot be read.

@@ -1,4 +1,4 @@
-//! Why a store did not read or write. Nothing here tells which engine it is: what that says travels as the cause.
+//! Why a store did not read or write. Nothing here says which engine it is: what that says travels as the cause.
 
 use crate::{domain::Identity, log::logged_name};
 
@@ -54,7 +54,7 @@ impl ReadError {
 /// Why a write was not made. Nothing of it is stored, but where that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// Somebody else wrote the entry meanwhile.
+    /// Another writer changed the entry meanwhile.
     #[error("the entry changed meanwhile")]
     Changed,
     /// The node takes no writes just now.

@@ -177,7 +177,7 @@ fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// A temporary file of its own name, which nobody else may read; fsync, rename, fsync of the folder: after a crash there is a
+/// A temporary file of its own name, which no other user may read; fsync, rename, fsync of the folder: after a crash there is a
 /// whole salt or none, and no other file is touched.
 fn write_and(
     persist: impl FnOnce(NamedTempFile) -> io::Result<File>,

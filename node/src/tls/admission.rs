@@ -35,7 +35,7 @@ const ANY_LABEL: &str = "node";
 /// What a certificate shows its holder to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateRole {
-    /// A node of this cluster. Which one, its name, incarnation and process inside tell.
+    /// A node of this cluster. Which one, its name, incarnation and process inside show.
     Node,
     /// The operator of this cluster.
     Operator,

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
-/// What is told of the certificates in a file.
+/// What is logged of the certificates in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateFacts {
     /// When the first of them ends, in seconds since 1970.
@@ -37,7 +37,7 @@ pub(super) fn is_version_1(der: &CertificateDer<'_>) -> bool {
 }
 
 /// When a certificate ends, in seconds since 1970; `None` where it cannot be read.
-pub(super) fn end(der: &CertificateDer<'_>) -> Option<i64> {
+pub(crate) fn end(der: &CertificateDer<'_>) -> Option<i64> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     Some(certificate.validity().not_after.timestamp())
 }

@@ -16,7 +16,7 @@ use rustls::{
 use super::{
     InForce, KnownHosts,
     admission::{PeerVerifier, name_at},
-    certificate::is_version_1,
+    certificate::{end, is_version_1},
     certificates, private_key,
 };
 use crate::config::TlsFiles;
@@ -27,6 +27,8 @@ pub struct PortTls {
     pub(crate) config: ServerConfig,
     /// Judges what nodes and the operator show; `None` at a port for clients, which need no certificate.
     pub(crate) nodes: Option<Arc<dyn ClientCertVerifier>>,
+    /// When the certificate ends that this port shows to nodes, in seconds since 1970; `None` at a port for clients.
+    pub(crate) leaf_ends: Option<i64>,
 }
 
 impl From<ServerConfig> for PortTls {
@@ -34,6 +36,7 @@ impl From<ServerConfig> for PortTls {
         Self {
             config,
             nodes: None,
+            leaf_ends: None,
         }
     }
 }
@@ -116,6 +119,7 @@ impl Identity {
         Ok(PortTls {
             config,
             nodes: Some(verifier),
+            leaf_ends: end(leaf),
         })
     }
 

@@ -18,6 +18,7 @@ use std::path::Path;
 
 pub use admission::{CertificateRole, KnownHosts, OPERATOR_NAME};
 use anyhow::{Context, bail};
+pub(crate) use certificate::end;
 pub use certificate::{CertificateFacts, facts};
 pub use identity::{Identity, PortTls};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -26,7 +27,8 @@ pub use status::{Door, InForce, Presented, TlsStatus};
 
 use crate::os::regular_file;
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+/// The certificates of a PEM file, one at least.
+pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let unreadable = || format!("cannot read certificates from {}", path.display());
     let bytes = regular_file::read_bounded(path).with_context(unreadable)?;
     let certificates = CertificateDer::pem_slice_iter(&bytes)

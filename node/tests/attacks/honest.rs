@@ -19,7 +19,7 @@ pub(crate) const ENTRY: &str = "honest";
 /// Between two requests.
 const PACE: Duration = Duration::from_millis(10);
 /// What a client waits for an answer. A request that was refused or got none counts as much.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client on a thread of its own, so that the attackers' work in this process does not delay it.
 pub(crate) struct Honest {
@@ -81,7 +81,7 @@ async fn ask(url: String, samples: Arc<Mutex<Vec<Sample>>>, mut stopped: oneshot
     let client = |idle: usize| {
         reqwest::Client::builder()
             .no_proxy()
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .pool_max_idle_per_host(idle)
             .build()
             .unwrap()
@@ -109,7 +109,7 @@ async fn ask(url: String, samples: Arc<Mutex<Vec<Sample>>>, mut stopped: oneshot
             let began = Instant::now();
             let whole = async { request.send().await?.error_for_status()?.bytes().await };
             let answered = whole.await.is_ok();
-            let took = if answered { began.elapsed() } else { PATIENCE };
+            let took = if answered { began.elapsed() } else { TIMEOUT };
             samples.lock().unwrap().push(Sample { took, answered });
         });
         while requests.try_join_next().is_some() {}
@@ -121,7 +121,7 @@ fn latency(mut samples: Vec<Sample>) -> Latency {
     samples.sort_by_key(|sample| sample.took);
     let rank = samples.len() * 99 / 100;
     Latency {
-        p99: samples.get(rank).map_or(PATIENCE, |sample| sample.took),
+        p99: samples.get(rank).map_or(TIMEOUT, |sample| sample.took),
         requests: samples.len(),
         unanswered: samples.iter().filter(|sample| !sample.answered).count(),
     }

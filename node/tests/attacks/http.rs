@@ -18,7 +18,7 @@ use tokio::{
 use crate::node::API_KEY;
 
 /// Until a connection is there, or an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One of the attackers' addresses: 127.0.0.2 and on.
 pub(crate) fn attacker(number: usize) -> Ipv4Addr {
@@ -53,7 +53,7 @@ pub(crate) async fn total(
 pub(crate) async fn connect(to: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((from, 0).into())?;
-    timeout(PATIENCE, socket.connect(to)).await?
+    timeout(TIMEOUT, socket.connect(to)).await?
 }
 
 /// The same, of a client that takes little at a time.
@@ -61,7 +61,7 @@ pub(crate) async fn connect_narrow(to: SocketAddr, from: Ipv4Addr) -> io::Result
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4096)?;
     socket.bind((from, 0).into())?;
-    timeout(PATIENCE, socket.connect(to)).await?
+    timeout(TIMEOUT, socket.connect(to)).await?
 }
 
 /// The head of a request with the API key and this user key.
@@ -82,7 +82,7 @@ pub(crate) struct Answer {
 
 /// Sends a request and reads its answer, on a connection that may be used again.
 pub(crate) async fn exchange(connection: &mut TcpStream, request: &[u8]) -> io::Result<Answer> {
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         connection.write_all(request).await?;
         read_answer(connection).await
     })
@@ -139,7 +139,7 @@ impl Http2 {
         let stream = connect(to, from).await?;
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(window);
-        let (send, connection) = timeout(PATIENCE, builder.handshake(stream))
+        let (send, connection) = timeout(TIMEOUT, builder.handshake(stream))
             .await?
             .map_err(io::Error::other)?;
         let connection = tokio::spawn(async move {

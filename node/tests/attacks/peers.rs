@@ -58,13 +58,13 @@ struct Counts {
 }
 
 async fn answered(scale: Scale, answers: Answers) -> Figures {
-    // Both listen before the node knows their addresses; nothing answers while it is founded.
+    // Both listen before the node knows their addresses; nothing answers while it bootstraps.
     let peer = TcpListener::bind((attacker(0), 0)).await.unwrap();
     let elsewhere = TcpListener::bind((attacker(1), 0)).await.unwrap();
     let (peer_at, elsewhere_at) = (peer.local_addr().unwrap(), elsewhere.local_addr().unwrap());
     drop(peer);
     let own = free_port();
-    let scene = founded(scale, own, peer_at).await;
+    let scene = bootstrapped(scale, own, peer_at).await;
     let Ok(peer) = TcpListener::bind(peer_at).await else {
         return Figures {
             fault: Some("the peer's address was taken by another program".to_owned()),
@@ -119,8 +119,8 @@ async fn answered(scale: Scale, answers: Answers) -> Figures {
         .await
 }
 
-/// A founded cluster of one node that lists another one, where nothing listens yet.
-async fn founded(scale: Scale, own: u16, peer: SocketAddr) -> Scene {
+/// A bootstrapped cluster of one node that lists another one, where nothing listens yet.
+async fn bootstrapped(scale: Scale, own: u16, peer: SocketAddr) -> Scene {
     let nodes = format!("127.0.0.1:{own},{peer}");
     let own = own.to_string();
     let settings = [
@@ -130,7 +130,10 @@ async fn founded(scale: Scale, own: u16, peer: SocketAddr) -> Scene {
         ("OSC_CLUSTER_NODES", nodes.as_str()),
     ];
     Scene::start_after(scale, &settings, |node| {
-        assert!(node.run(&["bootstrap", "--force"]), "it is not founded");
+        assert!(
+            node.run(&["bootstrap", "--force"]),
+            "it is not bootstrapped"
+        );
     })
     .await
 }

@@ -6,11 +6,12 @@ use serde_json::json;
 use crate::{
     api::{API_KEY, Api, CLUSTER_KEY, USER_KEY},
     cluster::Cluster,
+    load::{Done, Load},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_cluster_key_opens_what_is_between_nodes() {
-    let cluster = Cluster::founded(1).await;
+    let cluster = Cluster::bootstrapped(1).await;
     let api = cluster.api(0);
     let incarnation = api.incarnation().await;
     let routes = [
@@ -62,4 +63,37 @@ async fn only_the_cluster_key_opens_what_is_between_nodes() {
         assert_eq!(answer.status, 400, "{}", answer.body);
     }
     assert!(api.is_ready().await);
+}
+
+/// Of a cluster by hand, one after the other: at each moment some demand signatures and some do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn proofs_come_to_be_required_node_by_node_while_clients_write() {
+    let mut cluster = Cluster::bootstrapped(3).await;
+    let load = Load::on(vec![cluster.api(0)]);
+    let proof = async |cluster: &Cluster, node: usize, wanted: &str| {
+        cluster
+            .status_until(node, "how others prove themselves", |status| {
+                status["details"]["peer_proof"] == wanted
+            })
+            .await;
+    };
+    for node in [1, 2] {
+        proof(&cluster, node, "accept").await;
+        cluster.nodes[node].stop().await;
+        cluster.nodes[node].set("OSC_PEER_PROOF", "require");
+        cluster.nodes[node].start().await;
+        cluster.ready(node).await;
+        proof(&cluster, node, "require").await;
+        cluster.sees_healthy(0, 2).await;
+        cluster.sees_healthy(node, 2).await;
+        load.goes_on().await;
+    }
+    let Done { answered, .. } = load.end().await;
+    cluster.nodes[0].stop().await;
+    cluster.nodes[0].set("OSC_PEER_PROOF", "require");
+    cluster.nodes[0].start().await;
+    cluster.all_ready().await;
+    proof(&cluster, 0, "require").await;
+    assert_eq!(cluster.converged().await.len(), 1);
+    assert!(answered > 0);
 }

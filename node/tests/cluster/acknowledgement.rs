@@ -11,7 +11,7 @@ const LOCAL: [(&str, &str); 1] = [("X-OSC-Ack", "local")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_asks_for_all_tells_when_one_is_missing() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     let api = cluster.api(0);
     let whole = api.create_with("whole", 1, &ALL).await.with(201);
     assert_eq!(whole.header("x-osc-acked"), Some("3/3"));
@@ -38,7 +38,7 @@ async fn a_write_that_asks_for_all_tells_when_one_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_knows_what_was_acknowledged_before_it_was_asked() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.network.around(&[2], Way::Swallowed);
     let api = cluster.api(2);
     for number in 1..=20 {
@@ -55,7 +55,7 @@ async fn the_status_knows_what_was_acknowledged_before_it_was_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_wait_for_a_silent_node_once() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.network.around(&[2], Way::Swallowed);
     let first = cluster.api(0).create("first", 1).await.with(201);
     let (held, _) = first
@@ -79,7 +79,7 @@ async fn writes_wait_for_a_silent_node_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_names_a_version_waits_for_it_and_is_never_stale() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     let (writer, reader) = (cluster.api(0), cluster.api(1));
     let old = writer.create_with("entry", "old", &ALL).await.with(201);
     cluster.network.around(&[1], Way::Swallowed);
@@ -122,7 +122,7 @@ async fn a_read_that_names_a_version_waits_for_it_and_is_never_stale() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_went_with_its_writers_disk_is_said_to_be_lost() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     cluster
         .api(0)
         .create_with("entry", "old", &ALL)
@@ -159,7 +159,7 @@ async fn a_version_that_went_with_its_writers_disk_is_said_to_be_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_slow_ways_a_named_version_arrives_while_the_read_waits() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     for to in [1, 2] {
         cluster
             .network
@@ -185,7 +185,7 @@ async fn a_delete_that_names_a_version_beats_it_although_the_clocks_differ() {
     let mut cluster = Cluster::prepared(3).await;
     cluster.skew_clock(0, 20_000);
     cluster.start_all().await;
-    cluster.found(1).await.with(200);
+    cluster.bootstrap(1).await.with(200);
     cluster.all_ready().await;
     cluster.api(0).create_with("entry", 1, &ALL).await.with(201);
     cluster.cut_off(&[0]);

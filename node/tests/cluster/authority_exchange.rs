@@ -11,7 +11,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_and_then_their_authority_are_exchanged_under_load_without_a_failed_request() {
-    let secured = Secured::founded(3).await;
+    let secured = Secured::bootstrapped(3).await;
     let cluster = &secured.cluster;
     let faults = |node: usize| cluster.nodes[node].events("peer_unreachable").len();
     // Nodes that start one after the other do not reach each other at first.
@@ -59,7 +59,7 @@ async fn certificates_and_then_their_authority_are_exchanged_under_load_without_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_is_exchanged_while_nodes_are_killed_at_each_step_and_come_back() {
-    let mut secured = Secured::founded(3).await;
+    let mut secured = Secured::bootstrapped(3).await;
     let load = Load::on(vec![secured.cluster.api(0)]);
     let new = Authority::new("nodes");
     let both = secured.authority.pem() + &new.pem();
@@ -171,7 +171,7 @@ async fn nothing_is_lost(secured: &Secured, load: Load) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_is_exchanged_while_the_network_is_cut_at_each_step_and_healed() {
-    let (secured, relays) = Secured::founded_behind_relays(3).await;
+    let (secured, relays) = Secured::bootstrapped_behind_relays(3).await;
     let cluster = &secured.cluster;
     let load = Load::on(cluster.apis());
     let exchange = Exchange::of(&secured);
@@ -205,7 +205,7 @@ fn one_way_cuts(node: usize) -> [Vec<(usize, usize)>; 3] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_is_exchanged_while_nodes_cannot_call_those_that_call_them() {
-    let (secured, relays) = Secured::founded_behind_relays(3).await;
+    let (secured, relays) = Secured::bootstrapped_behind_relays(3).await;
     let cluster = &secured.cluster;
     let load = Load::on(cluster.apis());
     let exchange = Exchange::of(&secured);

@@ -1,4 +1,4 @@
-//! A cluster of processes: started, founded, watched, and gone when the test ends.
+//! A cluster of processes: started, bootstrapped, watched, and gone when the test ends.
 
 use std::{sync::Once, time::Duration};
 
@@ -68,10 +68,10 @@ impl Cluster {
         cluster
     }
 
-    /// A cluster that n0 founded and all others have joined.
-    pub(crate) async fn founded(count: usize) -> Self {
+    /// A cluster that n0 bootstrapped and all others have joined.
+    pub(crate) async fn bootstrapped(count: usize) -> Self {
         let cluster = Self::blank(count).await;
-        cluster.found(0).await.with(200);
+        cluster.bootstrap(0).await.with(200);
         cluster.all_ready().await;
         cluster
     }
@@ -83,7 +83,7 @@ impl Cluster {
             node.set("OSC_CLUSTER_MODE", "federated");
         }
         cluster.start_all().await;
-        cluster.found(0).await.with(200);
+        cluster.bootstrap(0).await.with(200);
         cluster.all_ready().await;
         cluster
     }
@@ -112,8 +112,8 @@ impl Cluster {
         running.map(|node| self.api(node.number)).collect()
     }
 
-    /// Tells a node to found the cluster.
-    pub(crate) async fn found(&self, node: usize) -> Answer {
+    /// Instructs a node to bootstrap the cluster.
+    pub(crate) async fn bootstrap(&self, node: usize) -> Answer {
         let api = self.api(node);
         let order = json!({"incarnation": api.incarnation().await});
         api.owner(Method::POST, "/cluster/bootstrap", Some(order))

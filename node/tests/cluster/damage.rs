@@ -14,7 +14,7 @@ fn damage(cluster: &Cluster, node: usize, sql: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_nobody_can_read_stops_no_feed_and_comes_back_whole() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     cluster.nodes[2].stop().await;
     for key in ["before", "token", "category", "hash", "behind"] {
         cluster.api(0).create(key, key).await.with(201);
@@ -53,7 +53,7 @@ async fn a_row_that_nobody_can_read_stops_no_feed_and_comes_back_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_joins_from_one_that_has_rows_which_nobody_can_read() {
-    let mut cluster = Cluster::founded(2).await;
+    let mut cluster = Cluster::bootstrapped(2).await;
     let keys = ["a", "category", "hash", "name", "token", "z"];
     for key in keys {
         cluster.api(0).create(key, key).await.with(201);
@@ -93,7 +93,7 @@ async fn a_node_joins_from_one_that_has_rows_which_nobody_can_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_is_changed_on_one_disk_is_refused_there_and_comes_back_whole() {
-    let mut cluster = Cluster::founded(2).await;
+    let mut cluster = Cluster::bootstrapped(2).await;
     for key in ["a", "b"] {
         cluster.api(0).create(key, key).await.with(201);
     }

@@ -20,7 +20,7 @@ fn ahead() -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_somebody_deletes_in_the_database_of_a_stopped_node_comes_back() {
-    let mut cluster = Cluster::founded(2).await;
+    let mut cluster = Cluster::bootstrapped(2).await;
     for key in ["lost", "kept", "deleted"] {
         cluster.api(0).create(key, key).await.with(201);
     }

@@ -26,7 +26,7 @@ async fn a_full_node_serves_reads_and_acknowledges_nothing() {
     cluster.nodes[0].start().await;
     cluster.nodes[1].start().await;
     cluster.nodes[2].start_on_small_disk(16).await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.all_ready().await;
     let (roomy, full) = (cluster.api(0), cluster.api(2));
     roomy.create("before", 1).await.with(201);
@@ -88,7 +88,7 @@ async fn a_node_whose_writes_fail_goes_on_reading_although_nobody_had_read_befor
     let mut cluster = Cluster::prepared(3).await;
     cluster.fill_disk(2, false);
     cluster.start_all().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.all_ready().await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.converged().await;

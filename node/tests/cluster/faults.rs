@@ -37,7 +37,7 @@ async fn derivations(api: &Api) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_update_is_passed_on_a_bounded_number_of_times() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.converged().await;
     let before = cluster.network.traffic();
@@ -56,7 +56,7 @@ async fn one_update_is_passed_on_a_bounded_number_of_times() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_acknowledged_update_is_what_all_nodes_answer() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     let mut last = cluster.api(0).create("entry", 0).await.with(201).version();
     for number in 1..=60 {
         let named = [("X-OSC-Version", &*last)];
@@ -80,7 +80,7 @@ async fn the_last_acknowledged_update_is_what_all_nodes_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_down_has_all_it_missed_and_nothing_that_was_deleted() {
-    let mut cluster = Cluster::founded(2).await;
+    let mut cluster = Cluster::bootstrapped(2).await;
     cluster.api(0).create("to-delete", 1).await.with(201);
     cluster.converged().await;
     cluster.nodes[1].stop().await;
@@ -96,7 +96,7 @@ async fn a_node_that_was_down_has_all_it_missed_and_nothing_that_was_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_user_key_changes_and_deletes_nothing_on_any_node() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     let written = cluster.api(0).create("entry", "mine").await.with(201);
     cluster.everywhere("entry", &written.version()).await;
     for api in cluster.apis() {
@@ -114,7 +114,7 @@ async fn another_user_key_changes_and_deletes_nothing_on_any_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_others_do_not_break_the_list_of_any_node() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("mine", 1).await.with(201);
     let body = json!({"key": "theirs", "value": 2});
     as_another(&cluster.api(1), Method::POST, "/configs", Some(body))
@@ -133,7 +133,7 @@ async fn entries_of_others_do_not_break_the_list_of_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn creates_that_race_with_the_founding_are_refused_or_can_be_read() {
+async fn creates_that_race_with_the_bootstrap_are_refused_or_can_be_read() {
     let cluster = Cluster::blank(3).await;
     let clients = (0..24).map(|number| {
         let api = cluster.api(number % 3);
@@ -147,8 +147,8 @@ async fn creates_that_race_with_the_founding_are_refused_or_can_be_read() {
             .await;
         }
     });
-    let founded = async { cluster.found(2).await.with(200) };
-    tokio::join!(join_all(clients), founded);
+    let bootstrapped = async { cluster.bootstrap(2).await.with(200) };
+    tokio::join!(join_all(clients), bootstrapped);
     assert_eq!(cluster.converged().await.len(), 24);
     for api in cluster.apis() {
         assert_eq!(api.get("/configs").await.header("x-osc-skipped"), None);
@@ -157,12 +157,12 @@ async fn creates_that_race_with_the_founding_are_refused_or_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_without_their_founder_wait_for_it_and_make_no_salt() {
+async fn nodes_without_their_bootstrap_node_wait_for_it_and_make_no_salt() {
     let mut cluster = Cluster::prepared(3).await;
     cluster.nodes[1].start().await;
     cluster.nodes[2].start().await;
     // The original gave up after five tries.
-    until("they have asked the founder often", async || {
+    until("they have asked the bootstrap node often", async || {
         let sent = |from| cluster.network.sent(from, 0).requests;
         (sent(1) > 5 && sent(2) > 5).then_some(())
     })
@@ -173,7 +173,7 @@ async fn nodes_without_their_founder_wait_for_it_and_make_no_salt() {
         cluster.api(node).create("early", 1).await.with(503);
     }
     cluster.nodes[0].start().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.all_ready().await;
     let salt = cluster.one_salt().await;
     // A salt from elsewhere is refused, not taken for success.
@@ -187,7 +187,7 @@ async fn nodes_without_their_founder_wait_for_it_and_make_no_salt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_starts_with_the_default_salt_path() {
-    let cluster = Cluster::founded(2).await;
+    let cluster = Cluster::bootstrapped(2).await;
     for node in &cluster.nodes {
         let file = std::fs::read(node.folder.join("encryption.salt")).unwrap();
         assert_eq!(Some(file), cluster.api(node.number).salt().await);
@@ -196,7 +196,7 @@ async fn a_cluster_starts_with_the_default_salt_path() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_on_its_own_list_is_no_peer_of_itself() {
-    let cluster = Cluster::founded(1).await;
+    let cluster = Cluster::bootstrapped(1).await;
     let api = cluster.api(0);
     let status = cluster
         .status_until(0, "it has found itself", |status| {
@@ -225,7 +225,7 @@ async fn a_node_that_is_on_its_own_list_is_no_peer_of_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_while_a_node_starts_are_there_when_it_is_ready() {
-    let mut cluster = Cluster::founded(2).await;
+    let mut cluster = Cluster::bootstrapped(2).await;
     for round in 0..3 {
         cluster.nodes[1].kill();
         let writer = cluster.api(0);
@@ -253,7 +253,7 @@ async fn writes_while_a_node_starts_are_there_when_it_is_ready() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_costs_a_few_messages_and_no_derivation_elsewhere() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("first", 1).await.with(201);
     // Only what it opened proves a key.
     cluster.api(0).get("/configs/first").await.with(200);

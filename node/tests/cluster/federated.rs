@@ -291,7 +291,7 @@ async fn a_value_that_its_owner_alone_has_lost_can_be_created_anew_from_anywhere
     cluster.converged().await;
     cluster.nodes[2].stop().await;
     let database = Connection::open(cluster.nodes[2].folder.join("configurations.db")).unwrap();
-    let values = "DELETE FROM owned_values WHERE key = 'lost'";
+    let values = "DELETE FROM home_values WHERE key = 'lost'";
     assert_eq!(database.execute(values, []).unwrap(), 1);
     drop(database);
     let check = Command::new(env!("CARGO_BIN_EXE_osc-node"))
@@ -431,13 +431,13 @@ async fn pages_and_filters_run_over_the_entries_of_all_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mode_is_fixed_with_the_founding_and_another_one_is_refused_by_name() {
+async fn the_mode_is_fixed_with_the_bootstrap_and_another_one_is_refused_by_name() {
     let mut cluster = Cluster::prepared(3).await;
     for node in [0, 1] {
         cluster.nodes[node].set("OSC_CLUSTER_MODE", "federated");
     }
     cluster.start_all().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.ready(0).await;
     cluster.ready(1).await;
     for (node, peer) in [(2, "n0"), (0, "n2")] {

@@ -20,8 +20,8 @@ async fn say(to: &Api, hello: &Value, body: Value) -> Value {
 fn greeting() -> Value {
     json!({
         "protocol": { "major": 1, "minor": 2 }, "release": "none", "cluster": "tests", "mode": "replica",
-        "name": "nobody", "incarnation": 4711, "boot": 4712, "turn": 1, "heard": null, "boot_began": 0,
-        "address": null, "founding": null, "salt": null, "ready": false, "source": false,
+        "name": "nobody", "incarnation": 4711, "process_epoch": 4712, "turn": 1, "heard": null, "epoch_began": 0,
+        "address": null, "cluster_uid": null, "salt": null, "ready": false, "source": false,
         "acknowledges": false, "fenced": false, "has_rows": false, "head": 0, "purged": 0,
         "origin": null, "received": null, "roster": 0, "entries": 0, "time": 0,
     })
@@ -35,14 +35,14 @@ async fn greeting_of(api: &Api) -> Value {
 /// The greeting of one node, as if it were made for another one just now.
 async fn copied(of: &Api, to: &Api) -> Value {
     let (mut hello, hearer) = (greeting_of(of).await, greeting_of(to).await);
-    hello["heard"] = json!([hearer["boot"], hearer["turn"]]);
+    hello["heard"] = json!([hearer["process_epoch"], hearer["turn"]]);
     hello["turn"] = json!(hello["turn"].as_u64().unwrap() + 1_000_000);
     hello
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn greetings_in_members_names_fence_nobody() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.converged().await;
     let apis = cluster.apis();
@@ -59,8 +59,8 @@ async fn greetings_in_members_names_fence_nobody() {
                 hello["head"] = json!(1_u64 << 41);
                 say(&apis[to], &hello, json!("heartbeat")).await;
                 // Another process of it, too: nobody was told its head.
-                hello["boot"] = json!(4713);
-                hello["boot_began"] = json!(1_u64 << 41);
+                hello["process_epoch"] = json!(4713);
+                hello["epoch_began"] = json!(1_u64 << 41);
                 say(&apis[to], &hello, json!("heartbeat")).await;
             }
             assert_eq!(apis[to].value("entry").await, 1);
@@ -87,7 +87,7 @@ async fn greetings_in_members_names_fence_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_from_beyond_all_time_ends_no_writes() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     let apis = cluster.apis();
     for to in 0..3 {
         let of = (to + 1) % 3;
@@ -118,7 +118,7 @@ async fn a_roster_from_beyond_all_time_ends_no_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_misses_nothing_is_not_unfenced() {
-    let cluster = Cluster::founded(1).await;
+    let cluster = Cluster::bootstrapped(1).await;
     let api = cluster.api(0);
     for order in ["/cluster/unfence?dry_run=true", "/cluster/unfence"] {
         let refused = api.owner(Method::POST, order, None).await;
@@ -128,7 +128,7 @@ async fn a_node_that_misses_nothing_is_not_unfenced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_at_its_end_is_left_behind_with_its_cluster() {
-    let mut cluster = Cluster::founded(1).await;
+    let mut cluster = Cluster::bootstrapped(1).await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.nodes[0].stop().await;
     let folder = cluster.nodes[0].folder.clone();
@@ -152,7 +152,7 @@ async fn a_clock_at_its_end_is_left_behind_with_its_cluster() {
         assert_eq!(code, Some(0), "{complaint}");
     }
     cluster.nodes[0].start().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.ready(0).await;
     cluster.api(0).create("more", 1).await.with(201);
     cluster.api(0).put("entry", 2).await.with(200);

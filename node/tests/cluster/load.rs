@@ -1,4 +1,4 @@
-//! Clients that go on while something happens to the cluster, and have no patience with a refusal.
+//! Clients that go on while something happens to the cluster, and fail at the first refusal.
 
 use std::sync::{
     Arc,

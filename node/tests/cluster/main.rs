@@ -14,6 +14,7 @@ mod api;
 #[path = "../it/authority.rs"]
 mod authority;
 mod authority_exchange;
+mod bootstrap;
 mod checker;
 mod cluster;
 mod damage;
@@ -22,7 +23,6 @@ mod disk;
 mod disturbance;
 mod faults;
 mod federated;
-mod founding;
 mod impostors;
 mod load;
 mod membership;

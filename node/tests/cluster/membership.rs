@@ -21,7 +21,7 @@ async fn remove(by: &Api, name: &str, incarnation: &str, force: bool) -> Answer 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_left_serves_nothing_and_comes_back_only_when_removed() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     cluster.api(2).create("entry", 1).await.with(201);
     cluster.converged().await;
     let leaver = cluster.api(2);
@@ -70,7 +70,7 @@ async fn a_node_that_left_serves_nothing_and_comes_back_only_when_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaving_node_goes_when_all_others_hold_its_last_write() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     for to in [0, 1] {
         cluster
             .network
@@ -96,7 +96,7 @@ async fn a_leaving_node_goes_when_all_others_hold_its_last_write() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_member_does_not_leave() {
-    let cluster = Cluster::founded(1).await;
+    let cluster = Cluster::bootstrapped(1).await;
     let refusal = leave(&cluster.api(0)).await.with(409);
     assert!(
         refusal.body.to_string().contains("last member"),
@@ -109,7 +109,7 @@ async fn the_last_member_does_not_leave() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_removed_while_cut_off_is_fenced_and_its_rows_are_conflicts() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.converged().await;
     cluster.cut_off(&[2]);
@@ -143,7 +143,7 @@ async fn a_node_that_was_removed_while_cut_off_is_fenced_and_its_rows_are_confli
 /// Execution 9: each side removes the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_nodes_that_remove_each_other_one_stays() {
-    let cluster = Cluster::founded(2).await;
+    let cluster = Cluster::bootstrapped(2).await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.converged().await;
     let (first, second) = (cluster.api(0), cluster.api(1));

@@ -13,7 +13,7 @@ const DAY_MILLIS: i64 = 86_400_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_certificate_of_a_node_is_refused_by_those_that_dial_it_and_those_that_it_dials()
 {
-    let mut secured = Secured::founded(2).await;
+    let mut secured = Secured::bootstrapped(2).await;
     let host = secured.hosts[1].clone();
     let names = [host.as_str()];
     let foreign = Authority::new("nodes");
@@ -77,7 +77,7 @@ async fn a_node_with_the_cluster_key_and_without_a_certificate_of_the_cluster_is
         secured.cluster.nodes[3].set(setting, "");
     }
     secured.cluster.start_all().await;
-    secured.found();
+    secured.bootstrap();
     let cluster = &secured.cluster;
     for node in [0, 1] {
         cluster.ready(node).await;
@@ -105,8 +105,32 @@ async fn a_node_with_the_cluster_key_and_without_a_certificate_of_the_cluster_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_speak_to_each_other_stop_when_a_certificate_ends_and_go_on_when_it_is_renewed()
+{
+    let secured = Secured::bootstrapped(2).await;
+    let cluster = &secured.cluster;
+    let names = [secured.hosts[1].as_str()];
+    // Both ask each other on connections that are open by then.
+    let ending = secured.authority.issue_until(&Leaf::of_node(&names), 10);
+    secured.mount(1, &ending, &secured.authority.pem());
+    secured.in_force(1, &ending, &[&secured.authority]).await;
+    secured.unreachable(0, 1, "certificate").await;
+    secured.unreachable(1, 0, "alert").await;
+    for api in cluster.apis() {
+        assert!(api.is_ready().await, "clients are served");
+    }
+    let renewed = secured.issue(1);
+    secured.mount(1, &renewed, &secured.authority.pem());
+    for node in [0, 1] {
+        cluster.sees_healthy(node, 1).await;
+    }
+    cluster.api(1).create("k", 1).await.with(201);
+    assert_eq!(cluster.converged().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn certificates_last_a_hundred_days_and_after_four_hundred_nodes_serve_what_they_have() {
-    let mut secured = Secured::founded(2).await;
+    let mut secured = Secured::bootstrapped(2).await;
     secured.cluster.api(0).create("k", 1).await.with(201);
     secured.cluster.converged().await;
     for node in [0, 1] {
@@ -146,7 +170,7 @@ async fn certificates_last_a_hundred_days_and_after_four_hundred_nodes_serve_wha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_leaves_and_another_is_removed_by_commands_on_their_own_machines() {
-    let mut secured = Secured::founded(3).await;
+    let mut secured = Secured::bootstrapped(3).await;
     let run = |secured: &Secured, node: usize, arguments: &[&str]| {
         secured.cluster.nodes[node].run_to_its_end(arguments)
     };

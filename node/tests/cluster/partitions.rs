@@ -16,7 +16,7 @@ async fn conflicts(api: &Api) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_of_a_partition_write_and_the_loser_is_kept_as_a_conflict() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("shared", "first").await.with(201);
     cluster.converged().await;
     cluster.cut_off(&[2]);
@@ -63,7 +63,7 @@ async fn both_sides_of_a_partition_write_and_the_loser_is_kept_as_a_conflict() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_on_one_side_and_an_older_write_on_the_other_leave_it_deleted() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.api(0).create("other", 1).await.with(201);
     cluster.converged().await;
@@ -77,7 +77,7 @@ async fn a_delete_on_one_side_and_an_older_write_on_the_other_leave_it_deleted()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_travel_through_a_third_node() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.network.both_ways(0, 1, Way::Cut);
     let forth = cluster.api(0).create("forth", 1).await.with(201);
     let back = cluster.api(1).create("back", 1).await.with(201);
@@ -87,7 +87,7 @@ async fn changes_travel_through_a_third_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_way_that_is_closed_in_one_direction_only_stops_nothing() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     for (from, to) in [(0, 1), (2, 0), (1, 2)] {
         cluster.network.one_way(from, to, Way::Swallowed);
         for node in 0..3 {
@@ -102,7 +102,7 @@ async fn a_way_that_is_closed_in_one_direction_only_stops_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_nodes_in_three_parts_agree_again() {
-    let cluster = Cluster::founded(5).await;
+    let cluster = Cluster::bootstrapped(5).await;
     cluster.network.around(&[0, 1], Way::Cut);
     cluster.network.around(&[2, 3], Way::Swallowed);
     for node in 0..5 {

@@ -31,7 +31,7 @@ async fn under_random_faults_nothing_acknowledged_is_lost_or_comes_back() {
     let mut cluster = Cluster::prepared(3).await;
     Disturbance::prepare(&mut cluster);
     cluster.start_all().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.all_ready().await;
     let salt = cluster.one_salt().await;
     let apis = cluster.apis();
@@ -70,7 +70,7 @@ async fn under_random_faults_nothing_acknowledged_is_lost_or_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_faults_everything_is_acknowledged_and_everywhere() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     let record = Arc::new(Record::default());
     let workload = Workload::new(&cluster.apis(), &record, 1).start();
     until("there is something to check", async || {

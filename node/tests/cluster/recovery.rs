@@ -13,7 +13,7 @@ const LOCAL: [(&str, &str); 1] = [("X-OSC-Ack", "local")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_node_wrote_is_read_on_every_other_one() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     for writer in 0..3 {
         let key = format!("from-n{writer}");
         let written = cluster
@@ -35,7 +35,7 @@ async fn what_one_node_wrote_is_read_on_every_other_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_catches_up_before_it_is_ready() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("before", 1).await.with(201);
     cluster.api(0).create("doomed", 1).await.with(201);
     cluster.converged().await;
@@ -57,7 +57,7 @@ async fn a_killed_node_catches_up_before_it_is_ready() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_joins_and_catches_up_while_the_others_are_written_to_without_pause() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     let (mut writers, stop) = (JoinSet::new(), CancellationToken::new());
     for writer in 0..6 {
         let (api, stop) = (cluster.api(writer % 2), stop.clone());
@@ -98,7 +98,7 @@ async fn a_node_joins_and_catches_up_while_the_others_are_written_to_without_pau
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_data_that_reaches_nobody_is_ready() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("entry", 1).await.with(201);
     cluster.converged().await;
     for node in &mut cluster.nodes {
@@ -114,7 +114,7 @@ async fn a_node_with_data_that_reaches_nobody_is_ready() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_with_a_wiped_disk_join_anew_with_the_same_salt() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     for number in 0..50 {
         cluster
             .api(0)
@@ -123,7 +123,7 @@ async fn nodes_with_a_wiped_disk_join_anew_with_the_same_salt() {
             .with(201);
     }
     let (before, salt) = (cluster.converged().await, cluster.one_salt().await);
-    // The founder as well: it must not found again.
+    // The bootstrap node as well: it must not bootstrap again.
     for node in [2, 0] {
         let old = cluster.api(node).incarnation().await;
         cluster.nodes[node].kill();
@@ -143,7 +143,7 @@ async fn nodes_with_a_wiped_disk_join_anew_with_the_same_salt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_disk_went_back_is_fenced_and_keeps_its_own_rows_as_conflicts() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     cluster.api(2).create("entry", "first").await.with(201);
     cluster.converged().await;
     cluster.nodes[2].kill();
@@ -185,7 +185,7 @@ async fn a_node_whose_disk_went_back_is_fenced_and_keeps_its_own_rows_as_conflic
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_stops_in_good_order_hands_its_last_writes_over() {
-    let mut cluster = Cluster::founded(3).await;
+    let mut cluster = Cluster::bootstrapped(3).await;
     for to in [1, 2] {
         cluster
             .network
@@ -216,7 +216,7 @@ async fn a_node_that_stops_in_good_order_hands_its_last_writes_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_others_go_on_beside_a_frozen_node_and_it_catches_up() {
-    let cluster = Cluster::founded(3).await;
+    let cluster = Cluster::bootstrapped(3).await;
     cluster.nodes[2].freeze(true);
     for number in 0..50 {
         let key = format!("entry-{number}");
@@ -233,7 +233,7 @@ async fn a_clock_that_was_ahead_and_is_repaired_loses_nothing() {
     let mut cluster = Cluster::prepared(3).await;
     cluster.skew_clock(1, 3 * 24 * 3600 * 1000);
     cluster.start_all().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.all_ready().await;
     cluster.api(1).create("entry", 1).await.with(201);
     let deleted = cluster.api(1).delete("entry").await.with(200);

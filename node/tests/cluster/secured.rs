@@ -57,16 +57,16 @@ impl Secured {
         secured
     }
 
-    pub(crate) async fn founded(count: usize) -> Self {
+    pub(crate) async fn bootstrapped(count: usize) -> Self {
         let mut secured = Self::prepared(count, count).await;
         secured.cluster.start_all().await;
-        secured.found();
+        secured.bootstrap();
         secured.cluster.all_ready().await;
         secured
     }
 
     /// The same, with relays between the nodes.
-    pub(crate) async fn founded_behind_relays(count: usize) -> (Self, Relays) {
+    pub(crate) async fn bootstrapped_behind_relays(count: usize) -> (Self, Relays) {
         let mut secured = Self::prepared(count, count).await;
         let relays = Relays::between(&secured.hosts, 9001).await;
         for (caller, node) in secured.cluster.nodes.iter_mut().enumerate() {
@@ -77,13 +77,13 @@ impl Secured {
             node.set("OSC_CLUSTER_SYNC_INTERVAL", "1");
         }
         secured.cluster.start_all().await;
-        secured.found();
+        secured.bootstrap();
         secured.cluster.all_ready().await;
         (secured, relays)
     }
 
     /// As people do it: from the machine of a node, with its certificate.
-    pub(crate) fn found(&self) {
+    pub(crate) fn bootstrap(&self) {
         let (code, complaint) = self.cluster.nodes[0].run_to_its_end(&["bootstrap"]);
         assert_eq!(code, Some(0), "{complaint}");
     }

@@ -55,7 +55,7 @@ async fn each_listed_node_that_does_not_answer_is_told_once_with_all_causes() {
         );
     }
     // A member tells it too, and is ready all the same.
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     cluster.ready(0).await;
     cluster
         .status_until(0, "it shows who does not answer", |status| {
@@ -70,7 +70,7 @@ async fn another_cluster_key_is_named_and_its_end_is_told() {
     let mut cluster = Cluster::prepared(2).await;
     cluster.nodes[1].set("OSC_CLUSTER_KEY", "another cluster key of the tests");
     cluster.start_all().await;
-    cluster.found(0).await.with(200);
+    cluster.bootstrap(0).await.with(200);
     let other = cluster.network.addresses[1].to_string();
     let shown = until("the other key is named", async || {
         let shown = shown_by_ready(&cluster.api(0), &other).await?;

@@ -15,7 +15,7 @@ use crate::{
 
 /// Answers of the 5xx that name a reason outside of the request: busy, and a full disk.
 const NAMED: &[u16] = &[503, 507];
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 const HTTP_WORDS: &[&str] = &[
     "\r\n",
@@ -125,14 +125,14 @@ const MOMENT: Duration = Duration::from_millis(15);
 fn send(to: SocketAddr, bytes: &[u8], whole: bool) -> Result<Vec<u8>, String> {
     let text = |error: std::io::Error| error.to_string();
     let mut connection = TcpStream::connect(to).map_err(text)?;
-    let patience = if whole { PATIENCE } else { MOMENT };
-    connection.set_read_timeout(Some(patience)).map_err(text)?;
+    let timeout = if whole { TIMEOUT } else { MOMENT };
+    connection.set_read_timeout(Some(timeout)).map_err(text)?;
     // It may have answered and closed before all was sent.
     let _ = connection.write_all(bytes);
     let mut answer = Vec::new();
     match connection.read_to_end(&mut answer) {
         Err(error) if whole && error.kind() == std::io::ErrorKind::WouldBlock => {
-            Err(format!("no end within {} s", PATIENCE.as_secs()))
+            Err(format!("no end within {} s", TIMEOUT.as_secs()))
         }
         // A reset is an end.
         _ => Ok(answer),

@@ -19,7 +19,7 @@ use crate::{
     random::Random,
 };
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Messages between two looks at the node.
 const ROUND: usize = 100;
 /// How far ahead a clock may be after all.
@@ -163,7 +163,7 @@ fn call(to: SocketAddr, method: &str, path: &str, body: &Value) -> Result<Answer
     );
     let text = |error: std::io::Error| error.to_string();
     let mut connection = TcpStream::connect(to).map_err(text)?;
-    connection.set_read_timeout(Some(PATIENCE)).map_err(text)?;
+    connection.set_read_timeout(Some(TIMEOUT)).map_err(text)?;
     connection.write_all(request.as_bytes()).map_err(text)?;
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer).map_err(text)?;
@@ -178,7 +178,7 @@ fn call(to: SocketAddr, method: &str, path: &str, body: &Value) -> Result<Answer
 }
 
 fn until_ready(to: SocketAddr) -> Result<(), String> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         let ready = call(to, "GET", "/ready", &Value::Null)?;
         if ready.status == 200 {
@@ -284,8 +284,8 @@ fn cluster(folder: &TempDir) -> ([Node; 2], Vec<Value>) {
     )
     .unwrap();
     let order = json!({"incarnation": status.body["details"]["incarnation"]});
-    let founded = call(nodes[0].address, "POST", "/cluster/bootstrap", &order).unwrap();
-    assert_eq!(founded.status, 200, "{}", founded.body);
+    let bootstrapped = call(nodes[0].address, "POST", "/cluster/bootstrap", &order).unwrap();
+    assert_eq!(bootstrapped.status, 200, "{}", bootstrapped.body);
     for node in &nodes {
         until_ready(node.address).unwrap();
     }

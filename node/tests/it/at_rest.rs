@@ -19,7 +19,7 @@ fn database(folder: &Path) -> Connection {
 /// Every ciphertext that the database holds now, wherever.
 fn tokens(folder: &Path) -> Vec<String> {
     let database = database(folder);
-    let sql = "SELECT token FROM entries UNION ALL SELECT token FROM conflicts UNION ALL SELECT token FROM owned_values";
+    let sql = "SELECT token FROM entries UNION ALL SELECT token FROM conflicts UNION ALL SELECT token FROM home_values";
     let mut statement = database.prepare(sql).unwrap();
     let tokens = statement.query_map([], |row| row.get::<_, Option<String>>(0));
     tokens.unwrap().filter_map(Result::unwrap).collect()
@@ -293,7 +293,7 @@ key = hashlib.pbkdf2_hmac('sha256', sys.argv[3].encode(), open(sys.argv[2], 'rb'
 token = Fernet(base64.urlsafe_b64encode(key)).encrypt(b'\"of before\"').decode()
 database = sqlite3.connect(sys.argv[1])
 database.execute('UPDATE entries SET token = ?, extra = NULL', (token,))
-database.execute('ALTER TABLE owned_values DROP COLUMN seal')
+database.execute('ALTER TABLE home_values DROP COLUMN seal')
 database.execute('PRAGMA user_version = 2')
 database.commit()
 ";

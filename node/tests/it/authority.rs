@@ -61,15 +61,19 @@ impl Authority {
     }
 
     pub(crate) fn issue(&self, leaf: &Leaf<'_>) -> Pair {
+        self.issue_until(leaf, leaf.days.1 * 86_400)
+    }
+
+    /// The same with an end in so many seconds.
+    pub(crate) fn issue_until(&self, leaf: &Leaf<'_>, seconds: i64) -> Pair {
         let names: Vec<_> = leaf.names.iter().map(ToString::to_string).collect();
         let mut parameters = CertificateParams::new(names).unwrap();
         parameters.extended_key_usages = leaf.usages.to_vec();
-        let day = |days: i64| {
-            let seconds = now().checked_add_signed(days * 86_400).unwrap();
+        let at = |seconds: i64| {
+            let seconds = now().checked_add_signed(seconds).unwrap();
             rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
         };
-        let (begins, ends) = leaf.days;
-        (parameters.not_before, parameters.not_after) = (day(begins), day(ends));
+        (parameters.not_before, parameters.not_after) = (at(leaf.days.0 * 86_400), at(seconds));
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.0).unwrap();
         Pair {

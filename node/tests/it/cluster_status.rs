@@ -120,7 +120,7 @@ async fn the_status_of_a_node_beside_another_one() {
     let of_blank: Value = serde_json::from_str(&blank).unwrap();
     assert_eq!(
         masked(&blank),
-        r#"{"enabled":true,"mode":"replica","node_id":"one","total_nodes":1,"healthy_nodes":0,"details":{"version":"VERSION","incarnation":"INCARNATION","state":"blank","cluster_uid":null,"ready":false,"reasons":["it belongs to no cluster: it joins when it reaches a ready member; a new cluster is founded with osc-node bootstrap"],"suspended":null,"fenced":null,"salt_fingerprint":null,"entries":0,"digest":"DIGEST","writes":"refused: not ready","members":[],"unknown_nodes":1,"unreachable_nodes":[{"address":"TEXT","error":"TEXT"}],"schema":3,"api_keys":["PROOF"],"peer_proof":"accept","tls":null}}"#
+        r#"{"enabled":true,"mode":"replica","node_id":"one","total_nodes":1,"healthy_nodes":0,"details":{"version":"VERSION","incarnation":"INCARNATION","state":"blank","cluster_uid":null,"ready":false,"reasons":["it belongs to no cluster: it joins when it reaches a ready member; a new cluster is bootstrapped with osc-node bootstrap"],"suspended":null,"fenced":null,"salt_fingerprint":null,"entries":0,"digest":"DIGEST","writes":"refused: not ready","members":[],"unknown_nodes":1,"unreachable_nodes":[{"address":"TEXT","error":"TEXT"}],"schema":3,"api_keys":["PROOF"],"peer_proof":"accept","tls":null}}"#
     );
     let order = client()
         .request(Method::POST, format!("{}/cluster/bootstrap", one.url))

@@ -23,8 +23,8 @@ use crate::{
 const HTTP2_BEGINNING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const GET: &str = "GET /health HTTP/1.1\r\nHost: node\r\n\r\n";
 
-fn impatient(patience: Timeouts) -> TestNode {
-    TestNode::start_with(TempDir::new().unwrap(), &[], patience)
+fn impatient(timeouts: Timeouts) -> TestNode {
+    TestNode::start_with(TempDir::new().unwrap(), &[], timeouts)
 }
 
 #[tokio::test]

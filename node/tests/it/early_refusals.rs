@@ -152,13 +152,13 @@ const KINDS: &[Kind] = &[
 const ROUNDS: usize = 4;
 
 /// A node whose lists this address has used up for the next minutes.
-async fn node(patience: Timeouts) -> TestNode {
+async fn node(timeouts: Timeouts) -> TestNode {
     let more = [
         ("OSC_LIST_ROWS_PER_MINUTE", "1"),
         ("OSC_AUTH_FAILURES_PER_MINUTE", "0"),
         ("OSC_CLUSTER_KEY", "the cluster key of the tests"),
     ];
-    let node = TestNode::start_with(TempDir::new().unwrap(), &more, patience);
+    let node = TestNode::start_with(TempDir::new().unwrap(), &more, timeouts);
     for n in 0..10 {
         let body = json!({"key": format!("listed{n}"), "value": n});
         let created = node.call(Method::POST, "/configs", Some(body)).await;
@@ -273,11 +273,11 @@ async fn who_waits_for_a_continue_gets_it_or_an_answer_that_ends_the_connection(
 
 #[tokio::test]
 async fn who_sends_more_than_the_limit_or_too_slowly_reads_the_answer_and_then_the_end() {
-    let patience = Timeouts {
+    let timeouts = Timeouts {
         rest: Duration::from_millis(300),
         ..Timeouts::default()
     };
-    let node = node(patience).await;
+    let node = node(timeouts).await;
     let refused = &KINDS[1];
     let mut slow = RawHttp::connect(&node.url).await;
     slow.send(head(refused, "Content-Length: 1000\r\n")).await;
@@ -366,11 +366,11 @@ async fn on_http2_an_answer_that_is_no_refusal_waits_for_the_end_of_a_body_that_
 
 #[tokio::test]
 async fn on_http2_a_body_over_the_limit_is_answered_and_its_stream_stays_while_the_client_reads() {
-    let patience = Timeouts {
+    let timeouts = Timeouts {
         rest: Duration::from_secs(2),
         ..Timeouts::default()
     };
-    let node = node(patience).await;
+    let node = node(timeouts).await;
     let (client, mut pings) = http2(&node).await;
     for kind in [
         &KINDS[1],
@@ -390,7 +390,7 @@ async fn on_http2_a_body_over_the_limit_is_answered_and_its_stream_stays_while_t
         while reset(&mut body, &mut pings).await.is_none() {
             sleep(Duration::from_millis(20)).await;
         }
-        assert!(begin.elapsed() >= patience.rest, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() >= timeouts.rest, "{:?}", begin.elapsed());
     }
     node.stop().await;
 }

@@ -67,7 +67,7 @@ impl TestNode {
     }
 
     /// A node that is less patient with slow clients.
-    pub(crate) fn start_with(folder: TempDir, more: &[(&str, &str)], patience: Timeouts) -> Self {
+    pub(crate) fn start_with(folder: TempDir, more: &[(&str, &str)], timeouts: Timeouts) -> Self {
         let mut environment = environment(folder.path());
         environment.extend(
             more.iter()
@@ -75,7 +75,7 @@ impl TestNode {
         );
         let flags = command().try_get_matches_from(["osc-node"]).unwrap();
         let mut config = Config::from_layers(&Layers::new(&flags, environment, [])).unwrap();
-        config.patience = patience;
+        config.timeouts = timeouts;
         let node = BoundNode::start(config, Iterations(10), LogControl::silent()).unwrap();
         let url = format!("http://{}", node.address().unwrap());
         let metrics_url = node

@@ -25,7 +25,7 @@ struct Lonely {
 }
 
 impl Lonely {
-    async fn founded(more: &[(&str, &str)]) -> Self {
+    async fn bootstrapped(more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port().to_string();
@@ -94,13 +94,13 @@ impl Lonely {
     async fn greeting(&self) -> Value {
         let mut hello = json!({
             "protocol": { "major": 1, "minor": 2 }, "release": "none", "cluster": "", "mode": "replica",
-            "name": "nobody", "incarnation": 4711, "boot": 4712, "turn": 1, "heard": null, "boot_began": 0,
-            "address": null, "founding": null, "salt": null, "ready": false, "source": false,
+            "name": "nobody", "incarnation": 4711, "process_epoch": 4712, "turn": 1, "heard": null, "epoch_began": 0,
+            "address": null, "cluster_uid": null, "salt": null, "ready": false, "source": false,
             "acknowledges": false, "fenced": false, "has_rows": false, "head": 0, "purged": 0,
             "origin": null, "received": null, "roster": 0, "entries": 0, "time": 0,
         });
         let (_, answer) = self.told(&hello, json!("heartbeat")).await;
-        hello["founding"] = answer["hello"]["founding"].clone();
+        hello["cluster_uid"] = answer["hello"]["cluster_uid"].clone();
         hello
     }
 
@@ -129,7 +129,7 @@ fn keys(from: usize, to: usize) -> Value {
 
 #[tokio::test]
 async fn entries_that_a_member_asks_for_come_as_many_as_fit() {
-    let cluster = Lonely::founded(&[]).await;
+    let cluster = Lonely::bootstrapped(&[]).await;
     let value = "x".repeat(300_000);
     for n in 0..12 {
         cluster.create(&format!("k{n:02}"), &value).await;
@@ -153,7 +153,7 @@ async fn entries_that_a_member_asks_for_come_as_many_as_fit() {
 #[tokio::test]
 async fn an_answer_is_not_made_where_there_is_no_room_for_it() {
     let share = (16 * MIB).to_string();
-    let cluster = Lonely::founded(&[("OSC_PEER_MEMORY_BYTES", &share)]).await;
+    let cluster = Lonely::bootstrapped(&[("OSC_PEER_MEMORY_BYTES", &share)]).await;
     cluster.create("k", "a value").await;
     let hello = cluster.greeting().await;
     // A message that comes slowly, with nearly all of the room: it is read as a text and as what it says.
@@ -194,7 +194,7 @@ async fn an_answer_keeps_its_room_until_the_other_node_has_it() {
         ("OSC_MAX_BODY_BYTES", "6000000"),
         ("OSC_MEMORY_BYTES", "335544320"),
     ];
-    let cluster = Lonely::founded(&more).await;
+    let cluster = Lonely::bootstrapped(&more).await;
     // More than the system takes of it by itself.
     cluster.create("k", &"x".repeat(5_500_000)).await;
     let hello = cluster.greeting().await;

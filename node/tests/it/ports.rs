@@ -1,7 +1,9 @@
 //! Ports of their own for HTTPS, nodes and metrics: what each serves, to whom, and with which certificates.
 
+mod ends;
+
 use std::{
-    fs,
+    fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     sync::Arc,
     time::{Duration, Instant},
@@ -16,7 +18,7 @@ use rustls::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     time::{sleep, timeout},
 };
@@ -495,10 +497,7 @@ async fn clients_reach_the_https_port_from_the_moment_when_its_certificate_comes
         .error_of("certificates_not_reloaded", "client.");
     let https = format!("https://{}/ready", node.address("https_address"));
     let closed = TcpStream::connect(node.address("https_address")).await;
-    assert_eq!(
-        closed.unwrap_err().kind(),
-        std::io::ErrorKind::ConnectionRefused
-    );
+    assert_eq!(closed.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     let ready = format!("http://{}/ready", node.address("health_address"));
     let (status, text) = get(&client(), &ready).await;
     assert_eq!(status, 503);
@@ -791,7 +790,7 @@ async fn a_certificate_that_other_nodes_would_refuse_replaces_none_that_they_acc
         .error_of("certificates_not_reloaded", "larger than 1048576 bytes");
 }
 
-fn socket_at(address: SocketAddr, reused: bool) -> std::io::Result<TcpSocket> {
+fn socket_at(address: SocketAddr, reused: bool) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(reused)?;
     socket.bind(address)?;
@@ -805,7 +804,7 @@ async fn nobody_else_gets_the_https_port_while_it_waits_for_its_certificate() {
     // Not even a process that shares addresses.
     for reused in [false, true] {
         let error = socket_at(address, reused).map(drop).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 /// Longer than anything that a test waits for.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One connection.
 pub(crate) struct RawHttp {
@@ -77,7 +77,7 @@ impl RawHttp {
 
     /// The next answer; `None` where the connection ends before.
     pub(crate) async fn answer(&mut self) -> Option<RawAnswer> {
-        timeout(PATIENCE, self.read_answer()).await.unwrap()
+        timeout(TIMEOUT, self.read_answer()).await.unwrap()
     }
 
     async fn read_answer(&mut self) -> Option<RawAnswer> {
@@ -130,7 +130,7 @@ impl RawHttp {
     /// Waits until the node closes the connection; gives what came before.
     pub(crate) async fn rest(&mut self) -> String {
         let all = async { while self.more().await {} };
-        timeout(PATIENCE, all).await.unwrap();
+        timeout(TIMEOUT, all).await.unwrap();
         String::from_utf8_lossy(&self.read).into_owned()
     }
 }

@@ -29,8 +29,8 @@ const SHORT: Timeouts = Timeouts {
     ..ALL_BUT_STALLS
 };
 
-fn node(more: &[(&str, &str)], patience: Timeouts) -> TestNode {
-    TestNode::start_with(TempDir::new().unwrap(), more, patience)
+fn node(more: &[(&str, &str)], timeouts: Timeouts) -> TestNode {
+    TestNode::start_with(TempDir::new().unwrap(), more, timeouts)
 }
 
 /// A connection whose client takes little at a time.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A primary whose commits wait for a standby.
-async fn pair() -> (Server, Server) {
+pub(crate) async fn pair() -> (Server, Server) {
     let primary = Server::primary().await;
     let standby = Server::standby_of(&primary, "second").await;
     primary

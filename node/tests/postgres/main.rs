@@ -8,8 +8,12 @@
 )]
 
 mod changes;
+mod clients;
 mod conformance;
 mod failover;
+mod nodes;
 mod server;
 mod setup;
+mod start;
+mod world;
 mod writes;

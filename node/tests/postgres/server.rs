@@ -221,6 +221,11 @@ impl Server {
         self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'osc-node'").await;
     }
 
+    /// Its address, as a node's settings name it.
+    pub(crate) fn url(&self) -> String {
+        url_at(self.folder())
+    }
+
     /// How a node reaches it.
     pub(crate) fn settings(&self) -> PostgresSettings {
         Self::settings_at(self.folder())
@@ -228,10 +233,8 @@ impl Server {
 
     /// How a node reaches what has its socket in a folder.
     pub(crate) fn settings_at(folder: &Path) -> PostgresSettings {
-        let host = folder.display().to_string().replace('/', "%2F");
-        let url = format!("postgres://postgres@{host}/postgres?sslmode=disable");
         PostgresSettings {
-            url: url.parse::<DatabaseUrl>().unwrap(),
+            url: url_at(folder).parse::<DatabaseUrl>().unwrap(),
             authorities: Vec::new(),
             timeout: TIMEOUT,
             connections: 4,
@@ -262,6 +265,11 @@ impl Drop for Server {
             _ => self.kill(),
         }
     }
+}
+
+fn url_at(folder: &Path) -> String {
+    let host = folder.display().to_string().replace('/', "%2F");
+    format!("postgres://postgres@{host}/postgres?sslmode=disable")
 }
 
 const NOBODY: &str = "65534:65534";

@@ -145,8 +145,8 @@ impl World {
             let after = Duration::from_millis(self.random.random_range(0..2000));
             self.later(after, SimulationEvent::Start(node));
         }
-        let founder = self.random.random_range(0..count);
-        self.mark(founder);
+        let chosen = self.random.random_range(0..count);
+        self.mark(chosen);
         self.later(Duration::ZERO, SimulationEvent::Owner);
         if self.mode == Mode::Federated {
             self.later(Duration::ZERO, SimulationEvent::HandOver);
@@ -302,8 +302,8 @@ impl World {
 
     /// Whether the cluster lives on without a node's disk.
     fn is_expendable(&self, node: NodeId) -> bool {
-        let founder_waits = !self.owner.founded && self.owner.marked() == Some(node);
-        !founder_waits
+        let marked_waits = !self.owner.bootstrapped && self.owner.marked() == Some(node);
+        !marked_waits
             && self
                 .standing_members()
                 .iter()
@@ -411,7 +411,7 @@ impl World {
         });
         self.network.heal();
         self.profile.crash_at_commit = 0.0;
-        self.owner.clears_up = self.owner.founded;
+        self.owner.clears_up = self.owner.bootstrapped;
         let list = self.addresses(&self.present());
         for node in self.present() {
             self.nodes[node].disk.failure = None;

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use opensecureconf_node::{
     cluster::{
-        Cursor, Digest, FeedRow, Membership, Roster, Scan, Seq, Standing, State, Tables, Takeover,
+        Cursor, Digest, FeedRow, LocalStatus, Membership, Roster, Scan, Seq, State, Tables,
+        Takeover,
     },
     crypto::Salt,
     domain::{Clock, Content, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
@@ -32,7 +33,7 @@ impl Contents {
     /// What this database is to its cluster, by its own roster; `None` while blank or fenced.
     pub(crate) fn state(&self, rules: opensecureconf_node::cluster::Rules) -> Option<State> {
         let membership = self.membership.as_ref()?;
-        if membership.standing != Standing::Member {
+        if membership.status != LocalStatus::Member {
             return None;
         }
         self.roster.states(rules).get(&self.incarnation).copied()

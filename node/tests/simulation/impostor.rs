@@ -21,7 +21,7 @@ impl World {
         let said = |node: NodeId| &self.said[&self.incarnation(node)];
         let mut hello = said(node).clone();
         hello.turn += 1;
-        hello.heard = Some((said(to).boot, said(to).turn));
+        hello.heard = Some((said(to).process_epoch, said(to).turn));
         hello
     }
 
@@ -30,7 +30,7 @@ impl World {
         let mut hello = self.copied(like, to);
         hello.name = MemberName::new("nobody");
         hello.incarnation = Incarnation::from_raw(4711);
-        hello.boot = ProcessEpoch::from_raw(4712);
+        hello.process_epoch = ProcessEpoch::from_raw(4712);
         hello.address = Some(Address::new("nobody:9000"));
         hello
     }

@@ -13,23 +13,23 @@ use crate::{
 };
 
 impl World {
-    /// A cluster is founded once.
-    pub(crate) fn check_founding(&mut self, id: NodeId, before: &Contents) {
+    /// A cluster is bootstrapped once.
+    pub(crate) fn check_bootstrap(&mut self, id: NodeId, before: &Contents) {
         let now = self.nodes[id].disk.durable().clone();
-        let founding = |contents: &Contents| {
+        let cluster_uid = |contents: &Contents| {
             contents
                 .membership
                 .as_ref()
-                .and_then(|membership| membership.founding)
+                .and_then(|membership| membership.cluster_uid)
         };
-        if founding(&now) == founding(before) && now.salt == before.salt {
+        if cluster_uid(&now) == cluster_uid(before) && now.salt == before.salt {
             return;
         }
-        self.foundings.extend(founding(&now));
+        self.cluster_uids.extend(cluster_uid(&now));
         self.salts
             .extend(now.salt.as_ref().map(|salt| salt.fingerprint().to_string()));
-        if self.foundings.len() > 1 {
-            self.break_off(format!("two foundings: {:?}", self.foundings));
+        if self.cluster_uids.len() > 1 {
+            self.break_off(format!("two cluster uids: {:?}", self.cluster_uids));
         }
         if self.salts.len() > 1 {
             self.break_off(format!("two salts: {:?}", self.salts));

@@ -12,6 +12,8 @@ use crate::world::NodeId;
 pub(crate) struct Network {
     /// Ways that are cut: (from, to).
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Nodes that do not take each other's certificates: (from, to).
+    pub(crate) strangers: BTreeSet<(NodeId, NodeId)>,
     /// Nodes whose addresses lead nowhere yet: nobody can call them, and they can call others.
     pub(crate) unnamed: BTreeSet<NodeId>,
     /// A node that speaks the protocol's version before digests.
@@ -55,15 +57,19 @@ impl Network {
         self.cut.remove(&(other, one));
     }
 
-    /// Restores everything.
+    /// Restores everything; certificates are as they were.
     pub(crate) fn heal(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            strangers: std::mem::take(&mut self.strangers),
+            ..Self::default()
+        };
     }
 
     /// Whether a message gets through.
     pub(crate) fn passes(&self, from: NodeId, to: NodeId, random: &mut StdRng) -> bool {
         let lost = self.loss > 0.0 && random.random_bool(self.loss);
-        !lost && !self.cut.contains(&(from, to))
+        let way = (from, to);
+        !lost && !self.cut.contains(&way) && !self.strangers.contains(&way)
     }
 
     /// Whether a request arrives twice.

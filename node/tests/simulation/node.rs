@@ -137,7 +137,7 @@ impl World {
         let setup = Setup {
             clustered: true,
             name: MemberName::new(self.nodes[id].name.as_str()),
-            boot: ProcessEpoch::from_random(self.random.next_u64()),
+            process_epoch: ProcessEpoch::from_random(self.random.next_u64()),
             cluster: self.nodes[id].cluster.clone(),
             mode: self.mode,
             release: "simulated".to_owned(),
@@ -381,7 +381,7 @@ impl World {
                 if let Err(broken) = self.history.committed(&contents, traces) {
                     self.break_off(format!("node {id}: {broken}"));
                 }
-                self.check_founding(id, &before);
+                self.check_bootstrap(id, &before);
                 self.check_values(id);
                 true
             }
@@ -469,9 +469,9 @@ impl World {
                 to,
                 exchange,
                 message,
-                patience,
+                timeout,
             } => {
-                self.let_message_go(id, &to, exchange, &message, patience);
+                self.let_message_go(id, &to, exchange, &message, timeout);
             }
             Output::Scan(scan) => {
                 let id_of_scan = scan.id;
@@ -505,7 +505,7 @@ impl World {
         to: &Address,
         exchange: ExchangeId,
         message: &Envelope<Request>,
-        patience: Duration,
+        timeout: Duration,
     ) {
         let node = &mut self.nodes[id];
         let life = node.life;
@@ -516,12 +516,7 @@ impl World {
             life,
             exchange,
         };
-        self.send(
-            asker,
-            to,
-            &serde_json::to_string(message).unwrap(),
-            patience,
-        );
+        self.send(asker, to, &serde_json::to_string(message).unwrap(), timeout);
     }
 
     fn happened(&mut self, id: NodeId, event: &Event) {

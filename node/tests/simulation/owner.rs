@@ -1,4 +1,4 @@
-//! The owner of a cluster, as the operator is one: founds once, by a durable mark, and brings nodes in and out.
+//! The owner of a cluster, as the operator is one: bootstraps once, by a durable mark, and brings nodes in and out.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::world::{Job, NodeId, OrderId, SimulationEvent, World};
 /// How often the owner looks after its cluster.
 const PAUSE: Duration = Duration::from_millis(400);
 /// How long it waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often it asks for a removal that nobody understands.
 const PERSISTENCE: u32 = 250;
@@ -25,9 +25,9 @@ const PERSISTENCE: u32 = 250;
 /// What an owner remembers durably, and what it is about.
 #[derive(Debug, Default)]
 pub(crate) struct Owner {
-    /// Whom it told, or is about to tell, to found the cluster. Never changes.
+    /// The node that it instructed, or is about to instruct, to bootstrap the cluster. Never changes.
     mark: Option<(NodeId, Incarnation)>,
-    pub(crate) founded: bool,
+    pub(crate) bootstrapped: bool,
     task: Option<Task>,
     /// Whether every node is up, so that a member that no node is, is dead.
     pub(crate) clears_up: bool,
@@ -57,10 +57,10 @@ pub(crate) enum Task {
 impl Owner {
     /// Whether nothing is left to do.
     pub(crate) fn is_idle(&self) -> bool {
-        self.founded && self.task.is_none()
+        self.bootstrapped && self.task.is_none()
     }
 
-    /// Whom it told to found.
+    /// The node that it instructed to bootstrap.
     pub(crate) fn marked(&self) -> Option<NodeId> {
         self.mark.map(|(node, _)| node)
     }
@@ -76,13 +76,13 @@ impl World {
     ) -> BootstrapStep {
         let said = |node: NodeId| {
             let contents = self.nodes[node].disk.durable();
-            let founding = contents
+            let cluster_uid = contents
                 .membership
                 .as_ref()
-                .and_then(|membership| membership.founding);
+                .and_then(|membership| membership.cluster_uid);
             NodeDetails {
                 incarnation: contents.incarnation.to_string(),
-                cluster_uid: founding.map(|founding| founding.to_string()),
+                cluster_uid: cluster_uid.map(|cluster_uid| cluster_uid.to_string()),
                 salt_fingerprint: contents
                     .salt
                     .as_ref()
@@ -101,7 +101,7 @@ impl World {
 
     /// Marks a node: the one that is chosen where the others are silent.
     pub(crate) fn mark(&mut self, node: NodeId) {
-        let step = self.bootstrap_step(&BootstrapMark::Nobody, |other| other == node);
+        let step = self.bootstrap_step(&BootstrapMark::Unchosen, |other| other == node);
         assert!(
             matches!(step, BootstrapStep::Choose { .. }),
             "it cannot be marked: {step:?}"
@@ -139,7 +139,7 @@ impl World {
         self.later(PAUSE, SimulationEvent::Owner);
         if let Some((order, since, awaited)) = self.owner.order {
             let answer = self.orders[order].clone();
-            if answer.is_none() && self.time < since + PATIENCE {
+            if answer.is_none() && self.time < since + TIMEOUT {
                 return;
             }
             self.owner.order = None;
@@ -156,7 +156,7 @@ impl World {
     }
 
     fn next_order(&mut self) -> Option<(NodeId, AdminOrder)> {
-        if !self.owner.founded {
+        if !self.owner.bootstrapped {
             let (node, incarnation) = self.owner.mark?;
             let mark = BootstrapMark::Chosen(incarnation.to_string());
             let tells = match self.bootstrap_step(&mark, |_| true) {
@@ -170,7 +170,7 @@ impl World {
             };
             return tells.then_some((
                 node,
-                AdminOrder::Found {
+                AdminOrder::Bootstrap {
                     incarnation,
                     mounted: None,
                 },
@@ -214,7 +214,7 @@ impl World {
 
     fn owner_hears(&mut self, answer: &Result<AdminOutcome, AdminRefusal>) {
         match (self.owner.task.clone(), answer) {
-            (None, Ok(AdminOutcome::Founded(_))) => self.owner.founded = true,
+            (None, Ok(AdminOutcome::Bootstrapped(_))) => self.owner.bootstrapped = true,
             (Some(Task::Leave { node, stays }), Ok(AdminOutcome::Leaving(state))) => {
                 if matches!(
                     state,

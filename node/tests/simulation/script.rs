@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use opensecureconf_node::{
     cluster::{
-        AckLevel, AdminOrder, AdminOutcome, AdminRefusal, Change, Expected, MemberName, Mode,
-        Rules, Standing, Write, WriteRefusal, Written,
+        AckLevel, AdminOrder, AdminOutcome, AdminRefusal, Change, Expected, LocalStatus,
+        MemberName, Mode, Rules, Write, WriteRefusal, Written,
     },
     domain::{Clock, ConfigKey, Environment, Identity, Incarnation},
 };
@@ -50,12 +50,12 @@ impl World {
         world
     }
 
-    /// A founded cluster in which everybody serves.
+    /// A bootstrapped cluster in which each node serves.
     pub(crate) fn with_cluster(rules: Rules, count: usize) -> Result<Self, String> {
         Self::with_cluster_like(rules, count, Profile::calm())
     }
 
-    /// A founded cluster whose values stay with the nodes that wrote them.
+    /// A bootstrapped cluster whose values stay with the nodes that wrote them.
     pub(crate) fn with_federated_cluster(rules: Rules, count: usize) -> Result<Self, String> {
         let names: Vec<_> = (0..count).map(|number| format!("node-{number}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -64,7 +64,7 @@ impl World {
         for node in 0..count {
             world.start(node);
         }
-        world.found(0)?;
+        world.bootstrap(0)?;
         world.all_serve()?;
         Ok(world)
     }
@@ -76,7 +76,7 @@ impl World {
         Self::with_cluster_like(rules, count, profile)
     }
 
-    /// A founded cluster in a world of its own kind.
+    /// A bootstrapped cluster in a world of its own kind.
     pub(crate) fn with_cluster_like(
         rules: Rules,
         count: usize,
@@ -89,24 +89,24 @@ impl World {
         for node in 0..count {
             world.start(node);
         }
-        world.found(0)?;
+        world.bootstrap(0)?;
         world.all_serve()?;
         Ok(world)
     }
 
-    /// Tells a node to found the cluster.
-    pub(crate) fn found(&mut self, node: NodeId) -> Outcome {
+    /// Instructs a node to bootstrap the cluster.
+    pub(crate) fn bootstrap(&mut self, node: NodeId) -> Outcome {
         self.pass(Duration::from_secs(1));
         let incarnation = self.incarnation(node);
         match self.told(
             node,
-            AdminOrder::Found {
+            AdminOrder::Bootstrap {
                 incarnation,
                 mounted: None,
             },
         ) {
-            Some(Ok(AdminOutcome::Founded(_))) => {
-                self.owner.founded = true;
+            Some(Ok(AdminOutcome::Bootstrapped(_))) => {
+                self.owner.bootstrapped = true;
                 Ok(())
             }
             other => Err(format!("node {node} does not found: {other:?}")),
@@ -142,7 +142,7 @@ impl World {
     /// Whether a node is fenced.
     pub(crate) fn is_fenced(&self, node: NodeId) -> bool {
         let membership = self.nodes[node].disk.durable().membership.as_ref();
-        membership.is_some_and(|membership| matches!(membership.standing, Standing::Fenced(_)))
+        membership.is_some_and(|membership| matches!(membership.status, LocalStatus::Fenced(_)))
     }
 
     /// Gives an order and waits for its outcome.

@@ -6,7 +6,7 @@ use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
     scenarios::{
-        digests, federated, fencing, founding, impostors, joining, leaving, purging, strangers,
+        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, strangers,
         writing,
     },
     script::Outcome,
@@ -40,11 +40,11 @@ macro_rules! switches {
 }
 
 switches! {
-    founding_is_told: shown_by(FoundingIsTold, founding::e05_nobody_founds);
-    foundings_wait_for_lost_founders:
-        shown_by(FoundingWaitsForLostFounders, founding::a_founding_waits_for_what_a_lost_founder_sent);
+    bootstrap_is_instructed: shown_by(BootstrapIsInstructed, bootstrap::e05_no_node_bootstraps_by_itself);
+    bootstrap_waits_for_lost_nodes:
+        shown_by(BootstrapWaitsForLostNodes, bootstrap::a_bootstrap_waits_for_what_a_lost_node_sent);
     blank_nodes_join_none_of_two:
-        shown_by(BlankJoinsNoneOfTwo, founding::a_snapshot_of_a_lost_founder_comes_after_the_new_founding);
+        shown_by(BlankJoinsNoneOfTwo, bootstrap::a_snapshot_of_a_lost_cluster_comes_after_the_new_bootstrap);
     strangers_are_refused: shown_by(StrangersAreRefused, strangers::e15_clone);
     stamps_are_above_what_is_stored: shown_by(StampAboveStored, purging::a_snapshot_is_written_over_by_a_slower_clock);
     stamps_are_above_what_is_named: shown_by(StampAboveNamed, writing::e01_skewed_pair);
@@ -78,7 +78,7 @@ switches! {
         shown_by(RepairsWaitForTheFeed, digests::who_was_away_for_long_is_fed_and_not_repaired);
     mismatches_wait_for_the_feed:
         shown_by(MismatchesWaitForTheFeed, digests::who_was_away_for_long_is_fed_and_not_repaired);
-    founders_own_their_entries: shown_by(FoundersOwnTheirEntries, federated::a_database_with_entries_founds_a_directory);
+    the_bootstrap_node_is_home: shown_by(BootstrapNodeIsHome, federated::a_database_with_entries_bootstraps_a_directory);
     values_follow_the_directory: shown_by(ValuesFollowTheDirectory, federated::a_value_follows_the_directory);
     losers_keep_their_values: shown_by(LosersKeepTheirValues, federated::a_conflict_is_kept_by_the_owner_of_the_loser);
     leaving_hands_values_over:

@@ -122,7 +122,7 @@ pub(crate) struct World {
     /// How entries are shared.
     pub(crate) mode: Mode,
     pub(crate) orders: Vec<OrderResult>,
-    pub(crate) foundings: BTreeSet<ClusterUid>,
+    pub(crate) cluster_uids: BTreeSet<ClusterUid>,
     pub(crate) salts: BTreeSet<String>,
     /// The last greeting of each database that anybody heard.
     pub(crate) said: BTreeMap<Incarnation, PeerInfo>,
@@ -151,7 +151,7 @@ impl World {
             rules,
             mode: Mode::Replica,
             orders: Vec::new(),
-            foundings: BTreeSet::new(),
+            cluster_uids: BTreeSet::new(),
             salts: BTreeSet::new(),
             said: BTreeMap::new(),
             mounted: None,
@@ -302,7 +302,7 @@ impl World {
     }
 
     /// Sends a request on its way.
-    pub(crate) fn send(&mut self, asker: Peer, to: &Address, text: &str, patience: Duration) {
+    pub(crate) fn send(&mut self, asker: Peer, to: &Address, text: &str, timeout: Duration) {
         let target = self.nodes.iter().position(|node| node.address == *to);
         let give_up = SimulationEvent::Answer { asker, text: None };
         let leads_there = |target: &NodeId| {
@@ -318,7 +318,7 @@ impl World {
             if reset {
                 Duration::from_millis(100)
             } else {
-                patience
+                timeout
             },
             give_up,
         );
@@ -378,7 +378,7 @@ impl World {
         if node.life != asker.life {
             return;
         }
-        // A second answer, or one after the patience, finds nobody.
+        // A second answer, or one after the timeout, finds no node that waits.
         if let Some(from) = node.open.remove(&asker.exchange) {
             let line = || {
                 format!(

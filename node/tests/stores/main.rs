@@ -92,6 +92,8 @@ each_case! {
         writes::no_version_comes_twice_not_even_after_deletes_are_forgotten fails_with VersionsBeginAnew;
         writes::whoever_waits_for_a_version_gets_it_when_it_is_written fails_with WakesNobody;
         writes::what_is_written_is_there_after_a_restart fails_with LosesTheLatestWrite;
+        writes::a_repeated_request_writes_once fails_with CreatesOverLiveEntries;
+        writes::what_stands_is_confirmed fails_with ConfirmsNothing;
         lists::a_list_has_the_live_entries_in_order_of_their_names fails_with ListsByAge;
         lists::pages_together_have_each_entry_once fails_with PagesOverlap;
         lists::a_list_is_of_the_wanted_environment_and_category fails_with ListsEverything;

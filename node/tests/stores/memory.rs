@@ -45,6 +45,7 @@ pub(crate) enum Fault {
     ConflictsByAge,
     SaysItIsFull,
     CountsTombstones,
+    ConfirmsNothing,
 }
 
 #[derive(Debug, Clone)]
@@ -194,6 +195,10 @@ impl EntryStore for Memory {
             held_by: 1,
             wanted: 1,
         })
+    }
+
+    async fn confirm(&self, _: &Identity, _: Option<Version>) -> Result<bool, ReadError> {
+        Ok(!self.has(Fault::ConfirmsNothing))
     }
 
     async fn list<T, F>(&self, _: Duration, read: F) -> Result<T, ReadError>

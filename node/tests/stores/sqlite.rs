@@ -10,7 +10,7 @@ use std::{
 
 use opensecureconf_node::{
     budget::CacheSizes,
-    cluster::{MemberName, Membership, Mode, ProcessEpoch, Rules, Seq, Setup, Standing},
+    cluster::{LocalStatus, MemberName, Membership, Mode, ProcessEpoch, Rules, Seq, Setup},
     domain::{Clock, Content, Incarnation, Row, Timestamp},
     metrics::StoreMetrics,
     replica::{Replica, ReplicaSettings},
@@ -71,7 +71,7 @@ fn alone() -> Setup {
     Setup {
         clustered: false,
         name: MemberName::new("alone"),
-        boot: ProcessEpoch::from_random(1),
+        process_epoch: ProcessEpoch::from_random(1),
         cluster: String::new(),
         mode: Mode::Replica,
         release: String::new(),
@@ -107,14 +107,14 @@ impl Subject for Sqlite {
             let membership = Membership {
                 name: MemberName::new("alone"),
                 mode: Mode::Replica,
-                founding: None,
-                standing: Standing::Blank,
+                cluster_uid: None,
+                status: LocalStatus::Blank,
                 purged: Seq::from_raw(latest),
                 purged_clock: Clock::default(),
                 inherited: Vec::new(),
                 forgiven: Vec::new(),
                 origin: None,
-                boot: (ProcessEpoch::from_random(1), Seq::START),
+                process_epoch: (ProcessEpoch::from_random(1), Seq::START),
             };
             let membership = serde_json::to_string(&membership).unwrap();
             let keep = "INSERT OR REPLACE INTO meta (name, value) VALUES ('membership', ?1)";

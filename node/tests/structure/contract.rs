@@ -1,6 +1,8 @@
 //! What node and operator agree on stands in one crate, which does nothing but think, and nowhere else.
 
-use std::{fs, path::Path};
+use std::fs;
+
+use crate::files::{self, TextFile, repository};
 
 /// What the crate is made of, beside the standard library.
 const LIBRARIES: [&str; 6] = [
@@ -23,10 +25,6 @@ const IMPURE: [&str; 7] = [
     "SystemTime",
 ];
 
-fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
 fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap()
 }
@@ -44,32 +42,24 @@ fn dependencies(manifest: &str) -> Vec<String> {
 }
 
 /// The code of every file below a folder, without comments and tests.
-fn code_below(folder: &Path) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_dir() && name != "tests" {
-            found.extend(code_below(&path));
-        } else if path.extension().is_some_and(|kind| kind == "rs") && name != "tests.rs" {
-            let text = fs::read_to_string(&path).unwrap();
+fn code_below(folder: &str) -> Vec<(String, String)> {
+    let files = files::below(folder, &["rs"]).into_iter();
+    files
+        .filter(|file| !file.path.contains("/tests/") && !file.path.ends_with("/tests.rs"))
+        .map(|TextFile { path, text }| {
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
             let lines = code
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"));
-            found.push((
-                path.display().to_string(),
-                lines.collect::<Vec<_>>().join("\n"),
-            ));
-        }
-    }
-    found
+            (path, lines.collect::<Vec<_>>().join("\n"))
+        })
+        .collect()
 }
 
 #[test]
 fn the_contract_thinks_and_does_nothing() {
     assert_eq!(dependencies("node/contract/Cargo.toml"), LIBRARIES);
-    for (path, code) in code_below(&repository().join("node/contract/src")) {
+    for (path, code) in code_below("node/contract/src") {
         for name in IMPURE {
             assert!(!code.contains(name), "{path} names {name}");
         }
@@ -88,7 +78,7 @@ fn a_released_operator_holds_the_contract_and_no_node() {
 #[test]
 fn the_operator_and_the_commands_spell_no_route_of_a_node() {
     for folder in ["operator/src", "node/src/cli"] {
-        for (path, code) in code_below(&repository().join(folder)) {
+        for (path, code) in code_below(folder) {
             for begin in ["\"/cluster/", "\"/admin/", "\"OSC_CLUSTER_", "\"OSC_HOST"] {
                 let is_help = folder == "node/src/cli" && begin.starts_with("\"OSC_");
                 assert!(is_help || !code.contains(begin), "{path} spells {begin}");

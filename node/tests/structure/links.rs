@@ -1,10 +1,8 @@
 //! Links between pages lead to files and headings that are there, and the book has every page of `docs/`.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crate::files::{self, TextFile, repository};
 
 /// Pages that stand in the repository itself.
 const ROOTS: &[&str] = &[
@@ -19,36 +17,12 @@ const FOLDERS: &[&str] = &["docs", "helm"];
 /// Its links are those of the repository's root: the book is built from a copy of that.
 const SUMMARY: &str = "docs/book/SUMMARY.md";
 
-pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
-}
-
-/// The pages, as paths below the repository.
-pub(crate) fn pages() -> Vec<String> {
-    let mut found: Vec<_> = ROOTS.iter().map(|page| (*page).to_owned()).collect();
-    for folder in FOLDERS {
-        collect(&repository(), folder, &mut found);
-    }
-    found
-}
-
-fn collect(root: &Path, folder: &str, found: &mut Vec<String>) {
-    for entry in fs::read_dir(root.join(folder)).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        let path = format!("{folder}/{name}");
-        if entry.file_type().unwrap().is_dir() {
-            collect(root, &path, found);
-        } else if Path::new(&name)
-            .extension()
-            .is_some_and(|kind| kind == "md")
-        {
-            found.push(path);
-        }
-    }
+/// The pages.
+pub(crate) fn pages() -> Vec<TextFile> {
+    let places = ROOTS.iter().chain(FOLDERS);
+    places
+        .flat_map(|place| files::below(place, &["md"]))
+        .collect()
 }
 
 /// The lines of a page outside its examples.
@@ -108,11 +82,10 @@ fn fault(page: &str, link: &str) -> Option<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let (mut looked_at, mut faults) = (0, Vec::new());
-    for page in pages() {
-        let text = fs::read_to_string(repository().join(&page)).unwrap();
+    for TextFile { path, text } in pages() {
         for link in links(&text) {
             looked_at += 1;
-            faults.extend(fault(&page, &link));
+            faults.extend(fault(&path, &link));
         }
     }
     assert_eq!(faults, [""; 0]);
@@ -130,7 +103,8 @@ fn a_link_to_nothing_is_found() {
 fn the_book_has_every_page() {
     let summary = fs::read_to_string(repository().join(SUMMARY)).unwrap();
     let listed: BTreeSet<_> = links(&summary).into_iter().collect();
-    let pages = pages().into_iter().filter(|page| {
+    let pages = pages().into_iter().map(|page| page.path);
+    let pages = pages.filter(|page| {
         page != SUMMARY && (ROOTS.contains(&page.as_str()) || page.starts_with("docs/"))
     });
     let missing: Vec<_> = pages.filter(|page| !listed.contains(page)).collect();

@@ -1,5 +1,5 @@
 //! The folders of `src/` use each other as the table in ARCHITECTURE.md says, and what the outside world is made of stays
-//! where that table has it. Links between pages lead somewhere.
+//! where that table has it. Links between pages lead somewhere, and commands that they name are there.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,9 +8,12 @@
 )]
 
 mod citations;
+mod commands;
 mod contract;
+mod files;
 mod imports;
 mod links;
+mod mentions;
 mod source;
 mod table;
 mod words;

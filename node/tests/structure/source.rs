@@ -1,6 +1,6 @@
 //! The files of `src/`, without their comments.
 
-use std::{fs, path::Path};
+use crate::files;
 
 /// Roots of the library and of the binary: they name folders and hold nothing.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
@@ -17,37 +17,20 @@ pub(crate) struct Source {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Source> {
-    let mut found = Vec::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    collect(&root, "", &mut found);
-    assert!(found.len() > 100, "only {} files", found.len());
-    found
-}
-
-fn collect(folder: &Path, prefix: &str, found: &mut Vec<Source>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        let path = format!("{prefix}{name}");
-        if entry.file_type().unwrap().is_dir() {
-            collect(&entry.path(), &format!("{path}/"), found);
-        } else if entry.path().extension().is_some_and(|kind| kind == "rs")
-            && !ROOTS.contains(&path.as_str())
-        {
-            let text = fs::read_to_string(entry.path()).unwrap();
-            let code = text
+    let files = files::below("node/src", &["rs"]).into_iter();
+    let found: Vec<_> = files
+        .filter_map(|file| {
+            let path = file.path.strip_prefix("node/src/").unwrap().to_owned();
+            let first = path.split('/').next().unwrap();
+            let folder = first.trim_end_matches(".rs").to_owned();
+            let code = file
+                .text
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"));
-            found.push(Source {
-                folder: path
-                    .split('/')
-                    .next()
-                    .unwrap()
-                    .trim_end_matches(".rs")
-                    .to_owned(),
-                text: code.collect::<Vec<_>>().join("\n"),
-                path,
-            });
-        }
-    }
+            let text = code.collect::<Vec<_>>().join("\n");
+            (!ROOTS.contains(&path.as_str())).then_some(Source { path, folder, text })
+        })
+        .collect();
+    assert!(found.len() > 100, "only {} files", found.len());
+    found
 }

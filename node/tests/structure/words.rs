@@ -1,10 +1,9 @@
 //! One word for one thing: words that the code had for what the field, or docs/glossary.md, calls otherwise do not come back.
 
-use std::{fs, path::Path};
-
 use crate::{
+    files::{self, TextFile},
     imports::names,
-    links::{pages, repository},
+    links::pages,
 };
 
 /// What is not said any more, and what stands in its place.
@@ -16,16 +15,23 @@ const OLD: &[(&str, &str)] = &[
     ("Contacts", "PeerTable"),
     ("Discipline", "AdminStrategy"),
     ("Fate", "Delivery, ReclaimOutcome"),
+    ("FoundBody", "BootstrapBody"),
+    ("Founded", "Bootstrapped"),
+    ("Founding", "bootstrap, cluster uid"),
     ("FoundingId", "ClusterUid"),
     ("Gathering", "ScatterGather"),
     ("Happening", "SimulationEvent"),
     ("Hello", "PeerInfo"),
     ("Holder", "ValueLocation"),
+    ("OtherFounding", "OtherClusterUid"),
     ("OwnerAnswer", "AdminOutcome"),
     ("OwnerOrder", "AdminOrder"),
     ("OwnerRefusal", "AdminRefusal"),
+    ("PATIENCE", "TIMEOUT"),
     ("Patience", "Timeouts"),
     ("Witnesses", "SaltReports"),
+    ("boot", "process_epoch"),
+    ("patience", "timeout, timeouts"),
     ("portrait", "dump"),
     ("whisper", "trace"),
 ];
@@ -34,15 +40,58 @@ const OLD: &[(&str, &str)] = &[
 fn no_old_word_comes_back() {
     let mut said = Vec::new();
     let mut files = 0;
-    for folder in ["node", "operator", "e2e"] {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder);
-        each(&root, &mut |path, text| {
-            files += 1;
-            let old = OLD.iter().filter(|(old, _)| names(text, old));
-            said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
-        });
+    for TextFile { path, text } in each(&["node", "operator", "e2e"], &["rs"]) {
+        files += 1;
+        let old = OLD.iter().filter(|(old, _)| names(&text, old));
+        said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
     }
     assert!(files > 300, "only {files} files");
+    assert_eq!(said, Vec::<String>::new());
+}
+
+/// What disk, wire, logs, settings and pages called otherwise once, and what it is called. In code too: serialized names are
+/// mostly names of fields.
+const SERIALIZED: &[(&str, &str)] = &[
+    ("FOUNDING_DEPTH", "BOOTSTRAP_DEPTH"),
+    ("boot_began", "epoch_began"),
+    ("founded", "bootstrapped"),
+    ("founder", "the node that bootstrapped"),
+    ("founders", "nodes that bootstrapped"),
+    ("founding", "bootstrap, cluster_uid"),
+    ("foundings", "cluster_uids"),
+    ("founds", "bootstraps"),
+    ("other_founding", "other_cluster_uid"),
+    ("owned_values", "home_values"),
+    ("patience_ms", "timeout_ms"),
+];
+
+/// Fields whose old names are words of other things too: they come back neither as public fields nor in quotation marks.
+const FIELDS: &[(&str, &str)] = &[("boot", "process_epoch"), ("standing", "status")];
+
+#[test]
+fn no_old_name_comes_back_on_disk_on_the_wire_or_in_a_log() {
+    let kinds = ["json", "md", "rs", "snap", "sql", "toml", "yaml", "yml"];
+    let mut said = Vec::new();
+    let mut files = 0;
+    let folders = [
+        "compose",
+        "docs",
+        "e2e",
+        "helm",
+        "manifests",
+        "node",
+        "operator",
+    ];
+    for TextFile { path, text } in each(&folders, &kinds) {
+        files += 1;
+        let old = SERIALIZED.iter().filter(|(old, _)| names(&text, old));
+        said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
+        let old = FIELDS.iter().filter(|(old, _)| {
+            text.contains(&format!("\"{old}\"")) || text.contains(&format!("pub {old}: "))
+        });
+        said.extend(old.map(|(old, new)| format!("{path}: {old}, which is {new}")));
+    }
+    assert!(files > 400, "only {files} files");
     assert_eq!(said, Vec::<String>::new());
 }
 
@@ -53,30 +102,52 @@ const NO_ACTORS: &[&str] = &["anybody", "nobody", "somebody", "whoever"];
 fn pages_name_who_acts() {
     let mut said = Vec::new();
     // The log of changes is not written anew.
-    for page in pages().iter().filter(|page| *page != "CHANGELOG.md") {
-        let text = fs::read_to_string(repository().join(page)).unwrap();
+    for TextFile { path, text } in pages() {
+        if path == "CHANGELOG.md" {
+            continue;
+        }
         for (number, line) in text.lines().enumerate() {
             // Names of tests and text of programs stand in backticks.
             let prose: String = line.split('`').step_by(2).collect();
             let prose = prose.to_lowercase();
             let word = NO_ACTORS.iter().find(|word| names(&prose, word));
-            said.extend(word.map(|word| format!("{page}:{}: {word}", number + 1)));
+            said.extend(word.map(|word| format!("{path}:{}: {word}", number + 1)));
         }
     }
     assert_eq!(said, Vec::<String>::new());
 }
 
-/// Visits every Rust file below a folder, but for this one.
-fn each(folder: &Path, visit: &mut impl FnMut(&str, &str)) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-            each(&path, visit);
-        } else if path.extension().is_some_and(|kind| kind == "rs")
-            && !path.ends_with("structure/words.rs")
-        {
-            let text = fs::read_to_string(&path).unwrap();
-            visit(&path.display().to_string(), &text);
+/// What says of no actor who speaks: a node reports, logs or answers, and an operator instructs.
+const TOLD: &[&str] = &[
+    "are told",
+    "be told",
+    "been told",
+    "is told",
+    "was told",
+    "were told",
+];
+
+#[test]
+fn code_names_who_acts() {
+    let mut said = Vec::new();
+    let mut files = 0;
+    for TextFile { path, text } in each(&["node/src", "node/contract", "operator/src"], &["rs"]) {
+        files += 1;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.to_lowercase();
+            let mut words = NO_ACTORS.iter().chain(TOLD);
+            let word = words.find(|word| names(&line, word));
+            said.extend(word.map(|word| format!("{path}:{}: {word}", number + 1)));
         }
     }
+    assert!(files > 300, "only {files} files");
+    assert_eq!(said, Vec::<String>::new());
+}
+
+/// Every file of some kinds below folders, but for this one.
+fn each(folders: &[&str], kinds: &[&str]) -> impl Iterator<Item = TextFile> {
+    let files = folders
+        .iter()
+        .flat_map(|folder| files::below(folder, kinds));
+    files.filter(|file| !file.path.ends_with("structure/words.rs"))
 }

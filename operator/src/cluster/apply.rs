@@ -1,34 +1,26 @@
 //! Writes the children. Server-side apply of what we set and nothing else; Secrets are created, never applied.
 
-use std::{collections::BTreeMap, fmt::Debug};
+mod children;
 
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy, policy::v1::PodDisruptionBudget},
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::ConfigMap,
 };
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
-};
+use kube::Resource;
 use rand::rngs::SysError;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
 
 use super::{
     api_key::KeyPhase,
     build::ClusterResources,
     context::Context,
-    dereference::{DereferencedObjects, LiveChild, OptionalKind},
-    difference::{self, FieldPath},
+    dereference::DereferencedObjects,
     namespace_end::is_ending,
-    port_clash, readmission,
+    readmission,
     rollout::{self, LetIn},
     validate::ValidatedCluster,
 };
-use crate::{
-    certificate::Certificate, names::FIELD_MANAGER, pki::IssueError, rights,
-    service_monitor::ServiceMonitor,
-};
+use crate::{pki::IssueError, rights};
+use children::Children;
 
 /// How the API server begins to say that an object's own keyed lists repeat a key: it will never take it.
 const NO_TYPED_PATCH: &str = "failed to create typed patch object";
@@ -78,7 +70,7 @@ impl Error {
         matches!(self, Self::Write { source, .. } if is_ending(source))
     }
 
-    /// What the API server says, where it will go on saying so until somebody changes something.
+    /// What the API server says, where it will go on saying so until a user changes something.
     pub fn rejection(&self) -> Option<String> {
         let Self::Write {
             verb,
@@ -156,7 +148,7 @@ pub enum Done {
     },
     /// A child is as it is wanted now.
     Updated,
-    /// What somebody else had changed in a child is as it was.
+    /// What another writer had changed in a child is as it was.
     Corrected {
         /// Its kind.
         kind: String,
@@ -199,7 +191,7 @@ pub enum Done {
     },
 }
 
-/// Writes all other children as far as they differ: what pods need before the pods, so that they start at the first try. `done` tells what
+/// Writes all other children as far as they differ: what pods need before the pods, so that they start at the first try. `done` says what
 /// was done, also before a failure.
 pub async fn apply(
     context: &Context,
@@ -208,288 +200,47 @@ pub async fn apply(
     found: &DereferencedObjects,
     done: &mut Vec<Done>,
 ) -> Result<StatefulSet, Error> {
-    // Destructured in full: a child that nobody applies does not compile.
-    let ClusterResources {
-        service_account,
-        config_map,
-        ca_config_map,
-        headless_service,
-        client_service,
-        network_policy,
-        disruption_budget,
-        service_monitor,
-        certificate,
-        template_config_map,
-        stateful_set,
-    } = resources;
     // By the set as it was read, whatever is prepared.
-    let stateful_set = &readmission::guarded(stateful_set, found.stateful_set.as_ref());
+    let stateful_set = &readmission::guarded(&resources.workload, found.stateful_set.as_ref());
     let prepared = rollout::prepare(context, cluster, stateful_set, found, done).await?;
     let found = prepared.as_ref().unwrap_or(found);
-    let mut children = Children {
-        context,
-        namespace: &cluster.namespace,
-        name: cluster.name.as_str(),
-        found,
-        done,
-    };
-    children.apply(service_account).await?;
-    children.apply(config_map).await?;
-    children.apply(ca_config_map).await?;
-    children.apply(headless_service).await?;
-    children.apply(client_service).await?;
-    children
-        .apply_or_delete::<NetworkPolicy>(network_policy.as_ref())
-        .await?;
-    children
-        .apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
-        .await?;
-    // Before pods are made from it: who stops here goes on with the same.
-    if let Some(config_map) = template_config_map {
-        children.apply(config_map).await?;
-    }
+    let mut children = Children::of(context, cluster, found, done);
+    children.before_pods(resources).await?;
     let stateful_set = match (children.apply(stateful_set).await?, &found.stateful_set) {
         (Some(applied), _) => applied,
         (None, Some(there)) => there.clone(),
         (None, None) => stateful_set.clone(),
     };
-    if found.certificates == OptionalKind::Served {
-        children
-            .apply_or_delete_if_allowed::<Certificate>(certificate.as_ref())
-            .await?;
-    }
-    // Last: its definition is another operator's, and whatever that one says of it must not keep nodes from running.
-    if found.service_monitors == OptionalKind::Served {
-        children
-            .apply_or_delete_if_allowed::<ServiceMonitor>(service_monitor.as_ref())
-            .await?;
-    }
+    children.beside_pods(resources).await?;
     Ok(stateful_set)
+}
+
+/// The same where the nodes share a database.
+pub async fn apply_shared(
+    context: &Context,
+    cluster: &ValidatedCluster,
+    resources: &ClusterResources<Deployment>,
+    (found, there): (&DereferencedObjects, Option<&Deployment>),
+    done: &mut Vec<Done>,
+) -> Result<Deployment, Error> {
+    let mut children = Children::of(context, cluster, found, done);
+    children.before_pods(resources).await?;
+    let applied = children.apply(&resources.workload).await?;
+    let deployment = applied.or_else(|| there.cloned());
+    children.beside_pods(resources).await?;
+    Ok(deployment.unwrap_or_else(|| resources.workload.clone()))
 }
 
 /// Writes, of all of them, only what clients verify nodes with: certificates are renewed also where the rest waits.
 pub async fn apply_authorities(
     context: &Context,
     cluster: &ValidatedCluster,
-    resources: &ClusterResources,
+    ca_config_map: &ConfigMap,
     found: &DereferencedObjects,
     done: &mut Vec<Done>,
 ) -> Result<(), Error> {
-    let mut children = Children {
-        context,
-        namespace: &cluster.namespace,
-        name: cluster.name.as_str(),
-        found,
-        done,
-    };
-    children.apply(&resources.ca_config_map).await.map(drop)
-}
-
-struct Children<'a> {
-    context: &'a Context,
-    namespace: &'a str,
-    name: &'a str,
-    found: &'a DereferencedObjects,
-    done: &'a mut Vec<Done>,
-}
-
-impl Children<'_> {
-    /// Writes one where it differs, and tells what is there then; nothing where it is as it should be.
-    async fn apply<K: ChildKind>(&mut self, object: &K) -> Result<Option<K>, Error> {
-        let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
-        let wanted = serde_json::to_value(object).unwrap_or_default();
-        let is_as_before = self.context.remember(self.namespace, self.name, |memory| {
-            memory.wants(&kind, &name, &wanted)
-        });
-        let live = self
-            .found
-            .child(&kind, &name)
-            .and_then(|child| child.live.as_ref());
-        let mut corrections = match live {
-            None => Corrections::default(),
-            Some(live) => {
-                let mut differing = difference::differing(&wanted, &live.object);
-                self.context.remember(self.namespace, self.name, |memory| {
-                    differing.retain(|path| {
-                        let values = (path.value(&wanted), path.value(&live.object));
-                        !memory.accepts(&kind, &name, path, values)
-                    });
-                });
-                // Nodes leave one by one, so what is wanted follows for a while what somebody else set: he is told of at once.
-                let replicas = FieldPath::replicas();
-                if kind == "StatefulSet"
-                    && !differing.contains(&replicas)
-                    && difference::taken_over(&replicas, &live.managers).is_some()
-                {
-                    differing.push(replicas);
-                }
-                if differing.is_empty() && difference::unwanted(&wanted, &live.managers).is_empty()
-                {
-                    return Ok(None);
-                }
-                corrections(live, differing, is_as_before)
-            }
-        };
-        let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
-        if let Some(live) = live
-            && let Some(ports) = port_clash::resolved(&wanted, &live.object)
-        {
-            let ports = json!({
-                "metadata": { "resourceVersion": live.resource_version },
-                "spec": { "ports": ports },
-            });
-            let parameters = PatchParams {
-                field_manager: Some(FIELD_MANAGER.to_owned()),
-                ..PatchParams::default()
-            };
-            let changed = api.patch(&name, &parameters, &Patch::Merge(ports)).await;
-            changed.map_err(|source| failed::<K>("patch", &name, source))?;
-        }
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
-        let applied = applied.map_err(|source| failed::<K>("apply", &name, source))?;
-        let standing = self.accept(&kind, &name, &wanted, &applied);
-        corrections.retain(|_, fields| {
-            fields.retain(|field| !standing.contains(field));
-            !fields.is_empty()
-        });
-        let is_unchanged = live.is_some_and(|live| is_unchanged(live, &applied));
-        if !is_unchanged && !standing.is_empty() {
-            self.done.push(Done::Accepted {
-                kind: kind.clone(),
-                name: name.clone(),
-                fields: standing,
-            });
-        }
-        if is_unchanged {
-            // What is wanted is stored in other words.
-        } else if !self.found.has(&kind, &name) {
-            self.done.push(Done::Created { kind, name });
-        } else if corrections.is_empty() {
-            self.done.push(Done::Updated);
-        } else {
-            let each = corrections.into_iter();
-            self.done
-                .extend(each.map(|(manager, fields)| Done::Corrected {
-                    kind: kind.clone(),
-                    name: name.clone(),
-                    fields,
-                    manager,
-                }));
-        }
-        Ok(Some(applied))
-    }
-
-    /// Remembers what is not as we have just written it, and tells which fields somebody sets otherwise. What is not stored at all is only
-    /// said in other words.
-    fn accept<K: ChildKind>(
-        &self,
-        kind: &str,
-        name: &str,
-        wanted: &Value,
-        applied: &K,
-    ) -> Vec<String> {
-        let applied = serde_json::to_value(applied).unwrap_or_default();
-        let standing = difference::differing(wanted, &applied);
-        self.context.remember(self.namespace, self.name, |memory| {
-            let mut new = Vec::new();
-            for path in standing {
-                let value = path.value(&applied);
-                if memory.accept(kind, name, &path, (path.value(wanted), value)) && value.is_some()
-                {
-                    new.push(path.to_string());
-                }
-            }
-            new
-        })
-    }
-
-    /// The same of a kind that the operator can do without.
-    async fn apply_or_delete_if_allowed<K: ChildKind>(
-        &mut self,
-        object: Option<&K>,
-    ) -> Result<(), Error> {
-        let Err(error) = self.apply_or_delete(object).await else {
-            return Ok(());
-        };
-        let Some(words) = error.refusal() else {
-            return Err(error);
-        };
-        self.done.push(Done::Refused {
-            kind: K::kind(&()).into_owned(),
-            words: words.to_owned(),
-        });
-        Ok(())
-    }
-
-    /// Children that can be switched off have the cluster's own name.
-    async fn apply_or_delete<K: ChildKind>(&mut self, object: Option<&K>) -> Result<(), Error> {
-        let (kind, name) = (K::kind(&()).into_owned(), self.name.to_owned());
-        let there = self.found.child(&kind, &name);
-        match (object, there) {
-            (Some(object), _) => self.apply(object).await.map(drop),
-            (None, None) => Ok(()),
-            (None, Some(child)) => {
-                let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
-                // Nothing but the object that was judged to be ours.
-                let parameters = DeleteParams {
-                    preconditions: Some(Preconditions {
-                        uid: child.uid.clone(),
-                        resource_version: None,
-                    }),
-                    ..DeleteParams::default()
-                };
-                match api.delete(&name, &parameters).await {
-                    Ok(_) => self.done.push(Done::Deleted { kind, name }),
-                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                    Err(source) => return Err(failed::<K>("delete", &name, source)),
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-fn is_unchanged<K: ResourceExt>(live: &LiveChild, applied: &K) -> bool {
-    live.resource_version.is_some() && live.resource_version == applied.resource_version()
-}
-
-/// The fields that others changed, by who did.
-type Corrections = BTreeMap<Option<String>, Vec<String>>;
-
-/// What others changed; nothing where only what is wanted became another.
-fn corrections(live: &LiveChild, differing: Vec<FieldPath>, is_as_before: bool) -> Corrections {
-    let mut corrections = Corrections::new();
-    for path in differing {
-        let owner = difference::manager_of(&path, &live.managers);
-        // What was taken away has no owner: somebody did it, where we want what we wanted.
-        if owner.is_none() && !is_as_before {
-            continue;
-        }
-        let owner = owner.or_else(|| difference::last_manager(&live.managers));
-        let fields = corrections.entry(owner.map(str::to_owned)).or_default();
-        fields.push(path.to_string());
-    }
-    corrections
-}
-
-/// A kind of which a cluster has objects.
-trait ChildKind:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + Serialize
-    + DeserializeOwned
-{
-}
-
-impl<K> ChildKind for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned
-{
+    let mut children = Children::of(context, cluster, found, done);
+    children.apply(ca_config_map).await.map(drop)
 }
 
 pub(super) fn failed<K: Resource<DynamicType = ()>>(

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::Timestamp;
 use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
@@ -18,7 +19,7 @@ use super::{
     lag::LastWhole,
     pace::Wait,
     resource::ClusterStatus,
-    rollout::{AT_ONCE, Place, Turns},
+    rollout::{AT_ONCE, Place, Silence, Turns},
     settled::Settled,
     shown,
     validate::Installation,
@@ -30,9 +31,13 @@ use crate::{
     leader::Term, metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings,
 };
 
+/// What tells the time of day.
+type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// What reconciles share.
 pub struct Context {
     pub(super) client: Client,
+    clock: Clock,
     pub(super) nodes: NodeClients,
     /// What answers in their place, in a simulation.
     #[cfg(feature = "simulated-nodes")]
@@ -46,7 +51,7 @@ pub struct Context {
     pub(super) excluded: Vec<String>,
     /// Whose pods are replaced for the operator's own changes.
     pub(super) turns: Turns,
-    /// For how long this process may act; nothing where nobody else may lead.
+    /// For how long this process may act; nothing where no other process may lead.
     term: Option<Term>,
     memory: Mutex<HashMap<Place, Memory>>,
     /// By namespace; nothing where all of them are watched at once.
@@ -72,17 +77,19 @@ pub(super) struct Memory {
     pub(super) figures_written: Option<Instant>,
     /// When each node last had everything.
     pub(super) last_whole: LastWhole,
+    /// Since when nodes that serve do not answer.
+    pub(super) silence: Silence,
 }
 
 impl Memory {
-    /// Notes what is wanted of a child, and tells whether that is what was wanted before.
+    /// Notes what is wanted of a child, and returns whether that is what was wanted before.
     pub(super) fn wants(&mut self, kind: &str, name: &str, wanted: &Value) -> bool {
         let hash = hash_of(wanted);
         let place = (kind.to_owned(), name.to_owned());
         self.wanted.insert(place, hash) == Some(hash)
     }
 
-    /// Accepts what a field of a child is where this is wanted, and tells whether that is new.
+    /// Accepts what a field of a child is where this is wanted, and returns whether that is new.
     pub(super) fn accept(
         &mut self,
         kind: &str,
@@ -136,6 +143,7 @@ impl Context {
             installation: Installation::default(),
             rights: Standings::new(metrics.clone()),
             client,
+            clock: Arc::new(Timestamp::now),
             metrics,
             node_image,
             excluded: Vec::new(),
@@ -161,6 +169,19 @@ impl Context {
     pub fn answered_by(self, nodes: Arc<dyn SimulatedNodes>) -> Self {
         let simulated = Some(nodes);
         Self { simulated, ..self }
+    }
+
+    /// The same where another clock tells the time of day.
+    #[cfg(feature = "simulated-nodes")]
+    #[must_use]
+    pub fn by_the_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let clock: Clock = Arc::new(clock);
+        Self { clock, ..self }
+    }
+
+    /// The time of day, by which certificates end.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// The same for an operator that leaves these namespaces to another one.
@@ -189,7 +210,7 @@ impl Context {
         Self { term, ..self }
     }
 
-    /// Whether nodes may be told anything now.
+    /// Whether nodes may be given orders now.
     pub(super) fn may_order(&self) -> bool {
         self.term.as_ref().is_none_or(Term::lasts)
     }
@@ -199,7 +220,7 @@ impl Context {
         &self.metrics
     }
 
-    /// What the watches of a namespace show, or those of all namespaces; nothing yet where nobody watches.
+    /// What the watches of a namespace show, or those of all namespaces; nothing yet where no watch has begun.
     pub fn watch(&self, namespace: Option<&str>) -> Arc<Watched> {
         let scope = namespace.map(str::to_owned);
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +228,7 @@ impl Context {
         Arc::clone(watched.entry(scope).or_insert_with(begin))
     }
 
-    /// The clusters of a namespace, or of all, that have to wait no longer for what kept them from replacing pods. Each is told once.
+    /// The clusters of a namespace, or of all, that have to wait no longer for what kept them from replacing pods. Each is given once.
     pub(super) fn wake(&self, namespace: Option<&str>) -> Vec<Place> {
         let is_in_scope = |(of, _): &Place| namespace.is_none_or(|namespace| namespace == of);
         self.turns.wake(is_in_scope, || self.rolling_out())

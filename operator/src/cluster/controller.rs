@@ -25,7 +25,7 @@ use crate::{
 };
 use futures::{Stream, StreamExt, future::join_all, stream};
 use k8s_openapi::api::{
-    apps::v1::StatefulSet,
+    apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
@@ -80,6 +80,7 @@ async fn run_in(context: Arc<Context>, namespace: Option<&str>) {
         )
         .trigger_backoff(watch_retries::WatchBackoff::NEW)
         .owns_stream(stateful_sets(client, namespace, watched))
+        .owns_stream(deployments(client, namespace, watched))
         .owns_stream(children::<Service>(client, namespace, watched))
         .owns_stream(children::<ConfigMap>(client, namespace, watched))
         .owns_stream(children::<ServiceAccount>(client, namespace, watched))
@@ -161,7 +162,7 @@ fn clusters(
     .predicate_filter(what_is_asked_for, PredicateConfig::default())
 }
 
-/// A number that changes with what somebody asks for: the spec, and which changes of the pod template he lets in.
+/// A number that changes with what a user asks for: the spec, and which changes of the pod template the user lets in.
 fn what_is_asked_for(cluster: &Guarded) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     cluster.meta().generation?.hash(&mut hasher);
@@ -203,7 +204,7 @@ where
     )
 }
 
-/// All objects of one kind, whoever made them: a cluster names Secrets of the user's own, and volume claims outlive it.
+/// All objects of one kind, whatever made them: a cluster names Secrets of the user's own, and volume claims outlive it.
 fn objects<K>(
     client: &Client,
     namespace: Option<&str>,
@@ -238,6 +239,22 @@ fn stateful_sets(
     )
 }
 
+/// The Deployments of clusters whose nodes share a database.
+fn deployments(
+    client: &Client,
+    namespace: Option<&str>,
+    watched: &Arc<Watched>,
+) -> impl Stream<Item = Result<PartialObjectMeta<Deployment>, watcher::Error>> + Send + use<> {
+    noted(
+        watcher(
+            scoped::<PartialObjectMeta<Deployment>>(client, namespace),
+            ours(),
+        ),
+        watched,
+        Watched::note_deployment,
+    )
+}
+
 /// The pods of clusters.
 fn pods(
     client: &Client,
@@ -262,7 +279,7 @@ fn slim<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
 }
 
-/// What a watch tells, after it was noted. Where the operator may not watch a kind, or this Kubernetes does not know it yet, the watch fails
+/// What a watch reports, after it was noted. Where the operator may not watch a kind, or this Kubernetes does not know it yet, the watch fails
 /// again and again: were its errors let through, the driver would hold back everything else for as long.
 fn noted<K, S, N>(
     events: S,
@@ -291,7 +308,7 @@ where
     }
 }
 
-/// Secrets have no owner while their volumes are kept, so the label tells whose they are; others are named by clusters.
+/// Secrets have no owner while their volumes are kept, so the label says whose they are; others are named by clusters.
 fn clusters_of_secret(
     watched: &Arc<Watched>,
 ) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static {

@@ -33,7 +33,7 @@ use crate::{
 /// What came of it.
 #[derive(Debug)]
 pub(super) struct Converged {
-    /// The StatefulSet as it is now, where there is one, or what waits for somebody.
+    /// The StatefulSet as it is now, where there is one, or what waits for a user.
     pub(super) outcome: Result<Option<StatefulSet>, Stalled>,
     /// What a renewal of the authority waits for.
     pub(super) waiting: Option<Waiting>,
@@ -64,9 +64,9 @@ pub(super) struct Plans<'a> {
     pub(super) rest: Rest,
     /// What is to be done about the sizes of its volumes.
     pub(super) growth: &'a Growth,
-    /// Whether its StatefulSet may be made anew: nobody comes, leaves or sleeps.
+    /// Whether its StatefulSet may be made anew: no node comes, leaves or sleeps.
     pub(super) may_remake: bool,
-    /// When somebody asked for a restart of all pods.
+    /// When a user asked for a restart of all pods.
     pub(super) restarted_at: Option<&'a str>,
     /// Whether all pods are of the template that the StatefulSet has.
     pub(super) is_rolled_out: bool,
@@ -162,24 +162,10 @@ pub(super) async fn converge(
         .iter()
         .any(|step| !matches!(step, Done::Refused { .. }));
     acted |= tried || written.is_err();
-    let outcome = match written {
-        Ok(outcome) => outcome,
-        Err(error) if error.is_ending() => return Err(error.into()),
-        Err(error) => match (error.refusal(), Stalled::rejected(&error)) {
-            (Some(words), _) => Err(Stalled::refused(words)),
-            (None, Some(stalled)) => Err(stalled),
-            (None, None) => return Err(error.into()),
-        },
-    };
+    let outcome = outcome(written)?;
     let refused = match mandate {
         Mandate::Look(settled) => settled.refused.clone(),
-        Mandate::Act => done
-            .into_iter()
-            .filter_map(|step| match step {
-                Done::Refused { kind, words } => Some((kind, words)),
-                _ => None,
-            })
-            .collect(),
+        Mandate::Act => refused(done),
     };
     Ok(Converged {
         outcome,
@@ -194,6 +180,33 @@ pub(super) async fn converge(
     })
 }
 
+/// What came of it, where a failure is for a user to mend.
+///
+/// # Errors
+/// What is worth another try.
+pub(super) fn outcome<T>(
+    written: Result<Result<T, Stalled>, apply::Error>,
+) -> Result<Result<T, Stalled>, Error> {
+    match written {
+        Ok(outcome) => Ok(outcome),
+        Err(error) if error.is_ending() => Err(error.into()),
+        Err(error) => match (error.refusal(), Stalled::rejected(&error)) {
+            (Some(words), _) => Ok(Err(Stalled::refused(words))),
+            (None, Some(stalled)) => Ok(Err(stalled)),
+            (None, None) => Err(error.into()),
+        },
+    }
+}
+
+/// The kinds that could not be written, of all that was done.
+pub(super) fn refused(done: Vec<Done>) -> Vec<RefusedKind> {
+    let refused = done.into_iter().filter_map(|step| match step {
+        Done::Refused { kind, words } => Some((kind, words)),
+        _ => None,
+    });
+    refused.collect()
+}
+
 /// The children, and then the next step of a change of the clients' key, where nothing stands still.
 async fn write_with_key(
     cluster: &ValidatedCluster,
@@ -204,13 +217,14 @@ async fn write_with_key(
     context: &Context,
     progress: &mut Progress,
 ) -> Result<Result<Option<StatefulSet>, Stalled>, apply::Error> {
+    let are_proved = cluster.installation.rules.hold(Rule::NodesProveKeys);
     let rotation = Rotation {
         cluster,
         found,
-        running: plans.api_keys,
-        now: jiff::Timestamp::now(),
+        running: if are_proved { plans.api_keys } else { &[] },
+        now: context.now(),
     };
-    // Told also where the rest fails.
+    // Reported also where the rest fails.
     progress.key_rotation = api_key::look(rotation);
     let outcome = Box::pin(write(
         cluster, found, secrets, plans, mandate, context, progress,
@@ -250,20 +264,31 @@ async fn write(
         key_rotation: _,
     } = progress;
     let is_paused = cluster.spec.paused;
-    let stalled = match make_secrets(cluster, found, secrets, mandate, client, waits, done).await? {
+    let name_taken = || {
+        let resources = build::build(cluster, &any_roots());
+        Stalled::name_taken(found, &resources)
+    };
+    let with = (name_taken, mandate, client);
+    let stalled = match make_secrets(cluster, found, secrets, with, waits, done).await? {
         Allowed::All => None,
         Allowed::Certificates(stalled) => Some(stalled),
         Allowed::Nothing(None) => return Ok(Ok(found.stateful_set.clone())),
         Allowed::Nothing(Some(stalled)) => return Ok(Err(stalled)),
     };
-    let now = jiff::Timestamp::now();
+    let now = context.now();
     let Renewed { pki, waiting: told } =
         certificates::renew(client, cluster, found, plans.running, now, mandate, done).await?;
     *waiting = told;
+    let roots = roots(cluster, found, &pki);
     if let Some(stalled) = stalled {
+        let map = build::ca_config_map(cluster, &roots);
+        // What nodes show is renewed, so clients are given what verifies it.
+        if matches!(mandate, Mandate::Act) && !found.is_taken("ConfigMap", &map.name_any()) {
+            apply::apply_authorities(context, cluster, &map, found, done).await?;
+        }
         return Ok(Err(stalled));
     }
-    let mut resources = build::build(cluster, &roots(cluster, found, &pki));
+    let mut resources = build::build(cluster, &roots);
     let there = found.stateful_set.as_ref();
     let let_in;
     (*upcoming, let_in) =
@@ -273,12 +298,12 @@ async fn write(
         growth: plans.growth,
         restarted_at: plans.restarted_at,
     };
-    template.keep(&mut resources.stateful_set);
-    let plain = resources.stateful_set.clone();
-    plans.rest.shape(&mut resources.stateful_set);
+    template.keep(&mut resources.workload);
+    let plain = resources.workload.clone();
+    plans.rest.shape(&mut resources.workload);
     let are_kept = cluster.installation.rules.hold(Rule::VolumesAreKeptInSleep);
     if !are_kept {
-        forget_volumes(&mut resources.stateful_set, &plain);
+        forget_volumes(&mut resources.workload, &plain);
     }
     let number = settled::number_of(&resources);
     *wanted = Some(number);
@@ -294,16 +319,17 @@ async fn write(
     if is_paused {
         waits.extend(pause::waiting(&resources, found));
         waits.extend(plans.growth.waits());
-        apply::apply_authorities(context, cluster, &resources, found, done).await?;
+        let map = &resources.ca_config_map;
+        apply::apply_authorities(context, cluster, map, found, done).await?;
         return Ok(Ok(there.cloned()));
     }
     let running = there.filter(|set| runs(set) && are_kept);
     if let (Rest::Asleep { nodes }, Some(set)) = (plans.rest, running) {
-        let may_sleep = bind_to_proof(client, cluster, set, &mut resources.stateful_set).await?;
+        let may_sleep = bind_to_proof(client, cluster, set, &mut resources.workload).await?;
         if !may_sleep {
             *tried = true;
-            resources.stateful_set = plain;
-            Rest::Holding { nodes }.shape(&mut resources.stateful_set);
+            resources.workload = plain;
+            Rest::Holding { nodes }.shape(&mut resources.workload);
         }
     }
     done.extend(let_in.map(Done::LetIn));
@@ -319,36 +345,35 @@ async fn write(
     Ok(Ok(Some(stateful_set)))
 }
 
+/// Only names matter where children are built with these, so every child that may be wanted is.
+pub(super) fn any_roots() -> Roots {
+    Roots {
+        nodes: "any".to_owned(),
+        clients: None,
+    }
+}
+
 /// What may be written, by what the Secrets allow.
-enum Allowed {
+pub(super) enum Allowed {
     All,
-    /// Certificates alone: the rest waits for somebody.
+    /// Certificates alone: the rest waits for a user.
     Certificates(Stalled),
     /// Nothing, for this reason; without one all of it waits while the resource is paused.
     Nothing(Option<Stalled>),
 }
 
 /// Makes the Secrets that are missing, where nothing stands in the way of the cluster as a whole.
-async fn make_secrets(
+pub(super) async fn make_secrets(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     secrets: &Result<SecretPlan, Stalled>,
-    mandate: Mandate<'_>,
-    client: &Client,
+    (name_taken, mandate, client): (impl FnOnce() -> Option<Stalled>, Mandate<'_>, &Client),
     waits: &mut Vec<String>,
     done: &mut Vec<Done>,
 ) -> Result<Allowed, apply::Error> {
     let has_certificates = has_certificates(found);
     let (plan, stalled) = match secrets {
-        Ok(plan) => {
-            // Only their names matter here, so every child that may be wanted is built.
-            let all = Roots {
-                nodes: "any".to_owned(),
-                clients: None,
-            };
-            let resources = build::build(cluster, &all);
-            (Some(plan), Stalled::name_taken(found, &resources))
-        }
+        Ok(plan) => (Some(plan), name_taken()),
         Err(stalled) => (None, Some(stalled.clone())),
     };
     if let Some(stalled) = stalled {
@@ -375,7 +400,7 @@ async fn make_secrets(
     Ok(allowed)
 }
 
-/// Lets nodes sleep only over a StatefulSet of which it is proved that nothing deletes their volumes. Tells whether it is.
+/// Lets nodes sleep only over a StatefulSet of which it is proved that nothing deletes their volumes. Returns whether it is.
 async fn bind_to_proof(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -386,12 +411,12 @@ async fn bind_to_proof(
     let Some(proved) = proved else {
         return Ok(false);
     };
-    // Nobody changes it between this look and the end of its pods.
+    // Nothing changes it between this look and the end of its pods.
     wanted.metadata.resource_version = proved.resource_version();
     Ok(true)
 }
 
-/// Puts the accepted pod template into what is to be applied. Tells what waits, and what was let in.
+/// Puts the accepted pod template into what is to be applied. Returns what waits, and what was let in.
 async fn take_template(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
@@ -402,15 +427,17 @@ async fn take_template(
 ) -> Result<(Upcoming, Option<LetIn>), apply::Error> {
     let situation = Situation {
         accepted: found.accepted.as_ref(),
-        set: found.stateful_set.as_ref(),
+        metadata: found.stateful_set.as_ref().map(|set| &set.metadata),
         is_rolled_out: plans.is_rolled_out,
         may_begin: matches!(mandate, Mandate::Act),
         is_ending: plans.is_ending,
-        now: jiff::Timestamp::now(),
+        now: context.now(),
     };
     let rendered = build::pod_template(cluster);
     let upgrade = rollout::upgrade(cluster, &rendered, situation, context);
-    upgrade.shape(&mut resources.stateful_set);
+    let set = &mut resources.workload;
+    let template = set.spec.as_mut().map(|spec| &mut spec.template);
+    upgrade.shape(&mut set.metadata, template);
     let key = cluster_key(&context.client, cluster, found, mandate).await?;
     resources.template_config_map = key.map(|key| upgrade.config_map(cluster, &key));
     let Upgrade {
@@ -420,7 +447,7 @@ async fn take_template(
 }
 
 /// What the accepted template is sealed with; one that was made a moment ago has to be read.
-async fn cluster_key(
+pub(super) async fn cluster_key(
     client: &Client,
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
@@ -459,11 +486,15 @@ fn runs(set: &StatefulSet) -> bool {
 }
 
 /// What others verify the nodes with.
-fn roots(cluster: &ValidatedCluster, found: &DereferencedObjects, pki: &StoredPki) -> Roots {
+pub(super) fn roots(
+    cluster: &ValidatedCluster,
+    found: &DereferencedObjects,
+    pki: &StoredPki,
+) -> Roots {
     let nodes = bundle(&pki.bundle);
     let of_user = || {
         let secret = found.client_tls.as_ref()?;
-        // Certificates alone: everybody may read the ConfigMap, and a key may stand beside them by mistake.
+        // Certificates alone: every client may read the ConfigMap, and a key may stand beside them by mistake.
         let authorities = Certificate::read_all(secret.entries.get(AUTHORITIES_ENTRY)?);
         (!authorities.is_empty()).then(|| bundle(&authorities))
     };

@@ -98,7 +98,7 @@ pub async fn dereference(
         .filter(|claim| claim_owner(&claim.name_any()) == Some(own))
         .collect();
     let api_key = match &cluster.spec.api_key.secret_ref {
-        // The user's own Secret is his, whatever its labels say.
+        // The user's own Secret stays the user's, whatever its labels say.
         Some(reference) => user_api_key
             .as_ref()
             .and_then(|secret| secret.key(&reference.key)),
@@ -164,7 +164,7 @@ async fn managed_secrets(
 }
 
 /// A Secret of the user's own, where the resource names one.
-async fn user_secret(
+pub(super) async fn user_secret(
     client: &Client,
     cluster: &ValidatedCluster,
     name: Option<String>,
@@ -184,7 +184,9 @@ async fn foreign_references(
 ) -> Result<Option<validate::Error>, kube::Error> {
     let references = &cluster.additions.references;
     let spec = &cluster.spec;
-    let names_secrets = spec.tls.secret_ref.is_some() || spec.api_key.secret_ref.is_some();
+    let names_secrets = spec.tls.secret_ref.is_some()
+        || spec.api_key.secret_ref.is_some()
+        || spec.database.is_some();
     if references.is_empty() && !names_secrets {
         return Ok(None);
     }
@@ -229,7 +231,7 @@ async fn pending_claims(
     let looked = pending.map(|(name, class)| async move {
         let class_exists = match &class {
             None => None,
-            // No class at all: somebody makes the volumes.
+            // No class at all: an administrator makes the volumes.
             Some(class) if class.is_empty() => None,
             Some(class) => match classes.get_metadata_opt(class).await {
                 Ok(found) => Some(found.is_some()),
@@ -275,7 +277,7 @@ where
     Ok(found.map(|object| child_of::<K, _>(cluster, name, &object)))
 }
 
-fn child_of<K: Resource<DynamicType = ()>, O: ResourceExt + Serialize>(
+pub(super) fn child_of<K: Resource<DynamicType = ()>, O: ResourceExt + Serialize>(
     cluster: &ValidatedCluster,
     name: &str,
     object: &O,
@@ -313,7 +315,7 @@ where
     };
     match looked.await {
         Ok(child) => Ok((OptionalKind::Served, child)),
-        // An unknown group answers in plain text, so only the code tells.
+        // An unknown group answers in plain text, so only the code shows that.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok((OptionalKind::Unknown, None)),
         Err(error) => match refusal(&error) {
             Some(words) => Ok((OptionalKind::Forbidden(words.to_owned()), None)),
@@ -323,7 +325,7 @@ where
 }
 
 /// By owner where there is one, else by labels: what was kept when the resource was deleted is found again.
-fn is_ours(metadata: &ObjectMeta, cluster: &ValidatedCluster) -> bool {
+pub(super) fn is_ours(metadata: &ObjectMeta, cluster: &ValidatedCluster) -> bool {
     if let Some(owner) = controller(metadata) {
         return owner == cluster.uid;
     }

@@ -102,7 +102,7 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
             publish(cluster, type_, reason, note, related, recorder).await;
             return;
         }
-        // Its condition says so, and what the user asked for he knows.
+        // Its condition says so, and the user knows what was asked for.
         Done::Refused { .. } | Done::Updated => return,
         Done::TakenOver { secret, from } => {
             let note = format!("took over from {from}, which is not installed any more");
@@ -160,7 +160,7 @@ pub(super) async fn announce_given_up(
     publish(cluster, type_, reason, note, related, recorder).await;
 }
 
-/// What a node was told.
+/// What a node was ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {
     /// To bootstrap the cluster.
@@ -171,7 +171,7 @@ pub(super) enum Told {
     Removed { node: String },
 }
 
-/// An event for something that a node was told.
+/// An event for something that a node was ordered.
 pub(super) async fn announce_order(
     cluster: &OpenSecureConfCluster,
     told: &Told,
@@ -222,7 +222,7 @@ pub(super) async fn announce_change(
     }
 }
 
-/// The resource in the version that an event is said of: another one may be told in other words.
+/// The resource in the version that an event is said of: another one may be reported in other words.
 fn in_this_version(cluster: &OpenSecureConfCluster) -> ObjectReference {
     ObjectReference {
         resource_version: cluster.metadata.resource_version.clone(),
@@ -303,7 +303,7 @@ async fn publish(
         secondary: Some(related),
     };
     if let Err(error) = recorder.publish(&event, &cluster.object_ref(&())).await {
-        // A right that is missing was told once for the whole namespace.
+        // A right that is missing was reported once for the whole namespace.
         if let Some(words) = rights::refusal(&error) {
             tracing::debug!(words, reason, "event_forbidden");
         } else if is_ending(&error) {

@@ -1,4 +1,4 @@
-//! Says in the status that a reconcile fails again and again. What passes by itself at the next try is told nobody.
+//! Says in the status that a reconcile fails again and again. What passes by itself at the next try is not reported.
 
 use kube::ResourceExt;
 
@@ -10,7 +10,7 @@ use super::{
     status,
 };
 
-/// With the first pauses, some seconds: an API server that restarts is back by then, or cannot be told of either.
+/// With the first pauses, some seconds: an API server that restarts is back by then, or takes no report either.
 const TOLD_AFTER: u32 = 3;
 
 /// Writes the error into the status from the third failure in a row on.
@@ -35,7 +35,7 @@ pub(super) async fn tell(
     let after = status::failing(&words(error), cluster.metadata.generation, before, &now());
     context.show(&namespace, &name, &after);
     if let Err(error) = write_status(cluster, before, &after, context).await {
-        tracing::debug!(error = %error, "failure_not_told");
+        tracing::debug!(error = %error, "failure_not_reported");
     }
 }
 

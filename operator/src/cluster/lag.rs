@@ -1,4 +1,4 @@
-//! For how long a node has lacked something of the others. Nodes tell how many changes a node lacks; since when, the operator remembers.
+//! For how long a node has lacked something of the others. Nodes report how many changes a node lacks; since when, the operator remembers.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::node::{NodeDetails, NodeMember};
 pub(super) struct LastWhole(HashMap<String, Instant>);
 
 impl LastWhole {
-    /// Notes who has everything now, and says of each node for how long it has not. What was told `before` an operator began counts on.
+    /// Notes who has everything now, and says of each node for how long it has not. What was reported `before` an operator began counts on.
     pub(super) fn tell(
         &mut self,
         members: &mut [MemberStatus],
@@ -46,7 +46,7 @@ impl LastWhole {
     }
 }
 
-/// Whether a node has everything that others have, as those say that know; `None` where nobody could be asked.
+/// Whether a node has everything that others have, as those say that know; `None` where no node could be asked.
 fn has_everything(name: &str, pods: &[(Pod, Option<NodeDetails>)]) -> Option<bool> {
     let own = pods.iter().find(|(pod, _)| pod.name_any() == name);
     let own = own.and_then(|(_, details)| details.as_ref());
@@ -61,7 +61,7 @@ fn has_everything(name: &str, pods: &[(Pod, Option<NodeDetails>)]) -> Option<boo
         .map(|other| is_whole(other.behind, other));
     let mut told = told_by_others.chain(told_by_itself).peekable();
     if told.peek().is_none() {
-        // Whoever is alone lacks nothing of anybody.
+        // A node that is alone lacks nothing of others.
         let is_alone = own.is_some_and(|details| details.members.is_empty());
         return (is_alone && pods.len() == 1).then_some(true);
     }

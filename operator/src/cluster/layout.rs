@@ -6,8 +6,8 @@ use super::{
 };
 use crate::names::LAYOUT;
 
-/// Why nothing may be written: the salt or the StatefulSet is ours, and of another layout or of one before there were
-/// numbers. A salt that somebody restored or manages himself gets the number when it is adopted.
+/// Why nothing may be written: the salt or what runs the nodes is ours, and of another layout or of one before there were
+/// numbers. A salt that a user restored or manages gets the number when it is adopted.
 pub(super) fn unsupported(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
@@ -20,9 +20,12 @@ pub(super) fn unsupported(
             let name = ManagedSecret::Salt.name(&cluster.name);
             ("Secret", name, secret.layout.as_deref())
         });
-    let nodes = found
-        .child("StatefulSet", cluster.name.as_str())
-        .map(|child| ("StatefulSet", child.name.clone(), child.layout.as_deref()));
+    let nodes = ["StatefulSet", "Deployment"]
+        .into_iter()
+        .filter_map(|kind| {
+            let child = found.child(kind, cluster.name.as_str())?;
+            Some((kind, child.name.clone(), child.layout.as_deref()))
+        });
     let (kind, name, layout) = salt
         .into_iter()
         .chain(nodes)

@@ -45,7 +45,7 @@ impl MembershipPlan {
         self.scaling.replicas
     }
 
-    /// Whether there are as many nodes as there are to be, and nobody comes or leaves.
+    /// Whether there are as many nodes as there are to be, and no node comes or leaves.
     pub(super) fn is_at_rest(&self, wanted: i32, there: Option<&StatefulSet>) -> bool {
         let current = there.and_then(|set| set.spec.as_ref()?.replicas);
         self.replicas() == wanted
@@ -60,7 +60,7 @@ impl MembershipPlan {
         self.scaling.marks != self.marked
     }
 
-    /// Whether any node is to be told anything, or a mark is to be written.
+    /// Whether any node is to be given an order, or a mark is to be written.
     pub(super) fn has_orders(&self) -> bool {
         let bootstraps = match self.bootstrap {
             BootstrapStep::Record(_)
@@ -74,7 +74,7 @@ impl MembershipPlan {
         bootstraps || !self.scaling.steps.is_empty() || self.marks()
     }
 
-    /// What somebody has to do before it can go on.
+    /// What a user has to do before it can go on.
     pub(super) fn blocked(&self) -> Option<&str> {
         self.scaling.blocked.as_deref()
     }
@@ -117,6 +117,12 @@ pub(super) fn plan(
             .iter()
             .filter_map(|(pod, _)| observe::ordinal(pod))
             .collect(),
+        volumes: &found
+            .volumes
+            .iter()
+            .filter(|claim| !claim.is_ending)
+            .map(|claim| claim.ordinal)
+            .collect(),
         ending: &pods
             .iter()
             .map(|(pod, _)| pod)
@@ -126,7 +132,7 @@ pub(super) fn plan(
             .collect(),
     };
     if let Some(replicas) = resting {
-        // As many as there were; nobody leaves or goes. Who had left when it fell asleep joins again.
+        // As many as there were; no node leaves or goes. One that had left when it fell asleep joins again.
         let bootstrap = match rest {
             Rest::Waking { .. } => decide(&found.bootstrap().mark, &answers),
             Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => BootstrapStep::Settled,
@@ -201,7 +207,7 @@ struct Orders<'a> {
 }
 
 impl Orders<'_> {
-    /// Marks, and only then tells.
+    /// Marks, and only then instructs.
     async fn bootstrap(&self, step: &BootstrapStep) -> Result<Option<Told>, Stalled> {
         let (node, incarnation) = match step {
             BootstrapStep::Record(incarnation) => {
@@ -315,7 +321,7 @@ impl Orders<'_> {
 }
 
 /// The mark, where the Secret still is what was read. One that was put back by hand gets the labels that it is found by;
-/// one that somebody manages stays his.
+/// one that a user manages stays the user's.
 fn mark_patch(
     cluster: &ValidatedCluster,
     record: &BootstrapRecord,
@@ -375,6 +381,6 @@ mod tests {
             mark_patch(&cluster, &record, "a")["metadata"]["labels"].clone()
         };
         assert_eq!(patch(true)["app.kubernetes.io/instance"], "prod");
-        assert_eq!(patch(false), serde_json::json!({}), "it stays his");
+        assert_eq!(patch(false), serde_json::json!({}), "it stays the user's");
     }
 }

@@ -51,6 +51,7 @@ pub mod salt;
 pub mod scaling;
 pub mod secrets;
 mod settled;
+mod shared;
 mod shown;
 pub mod stalled;
 pub mod status;
@@ -59,3 +60,6 @@ pub mod validate;
 pub mod volumes;
 mod watch_retries;
 pub mod watched;
+mod workload;
+
+pub use workload::Workload;

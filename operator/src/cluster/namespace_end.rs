@@ -1,4 +1,4 @@
-//! A namespace that is being deleted: what is refused there for that reason is no fault, and nobody has to be told.
+//! A namespace that is being deleted: what is refused there for that reason is no fault, and no user has to hear of it.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};

@@ -23,7 +23,7 @@ use crate::{
     rights,
 };
 
-/// Whether this operator is the one that runs the cluster; takes it over where nobody does any more, or nobody ever did.
+/// Whether this operator is the one that runs the cluster; takes it over where no operator does any more, or none ever did.
 ///
 /// # Errors
 /// What may go better at another try.
@@ -84,7 +84,7 @@ async fn stand_back(
 /// What the record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ownership {
-    /// It is this operator's, or nobody's that could be asked: creating the salt decides.
+    /// It is this operator's, or no other one's that could be asked: creating the salt decides.
     Ours,
     /// There is a salt that names no operator yet.
     Unclaimed,
@@ -94,14 +94,15 @@ enum Ownership {
 
 /// Reads the record.
 fn recorded(cluster: &ValidatedCluster, found: &DereferencedObjects) -> Ownership {
-    let stateful_set = || {
-        found
-            .child("StatefulSet", cluster.name.as_str())
-            .and_then(|child| child.operator.clone())
+    let workload = || {
+        let name = cluster.name.as_str();
+        let there = found.child("StatefulSet", name);
+        let there = there.or_else(|| found.child("Deployment", name));
+        there.and_then(|child| child.operator.clone())
     };
     let (operator, without) = match found.secrets.get(&ManagedSecret::Salt) {
         Some(salt) => (salt.operator.clone(), Ownership::Unclaimed),
-        None => (stateful_set(), Ownership::Ours),
+        None => (workload(), Ownership::Ours),
     };
     match operator {
         Some(operator) if operator == cluster.installation.operator => Ownership::Ours,
@@ -155,7 +156,7 @@ async fn claim(
         .map_err(|source| failed::<Secret>("claim", &name, source))
 }
 
-/// Whether another operator is recorded, as far as it can be read at all: asked before the state of a cluster is told that could not be
+/// Whether another operator is recorded, as far as it can be read at all: asked before the state of a cluster is reported that could not be
 /// looked at.
 pub(super) async fn is_foreign(client: &Client, namespace: &str, name: &str, me: &str) -> bool {
     let Some(cluster) = ClusterName::new(name) else {

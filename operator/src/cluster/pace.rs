@@ -1,5 +1,5 @@
-//! How often a cluster is looked at while nothing tells of it. Whatever the API server knows, its watches tell at once; nodes tell the
-//! operator nothing by themselves.
+//! How often a cluster is looked at while nothing reports on it. Whatever the API server knows, its watches report at once; nodes report
+//! nothing to the operator by themselves.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ const RAREST: Duration = Duration::from_mins(5);
 /// What a look that was meant to come may come too early.
 const EARLY: Duration = Duration::from_millis(100);
 
-/// What somebody or something is waited for, and since when.
+/// What is waited for, a user or something else, and since when.
 #[derive(Debug, Clone)]
 pub(super) struct Wait {
-    /// What was told of it.
+    /// What was reported of it.
     told: Vec<(String, String, String)>,
     since: Instant,
     /// When it is looked at again.
     next: Instant,
 }
 
-/// When to look again, given what was told before and is told now.
+/// When to look again, given what was reported before and is reported now.
 pub(super) fn next_look(
     status: &ClusterStatus,
     before: Option<&Wait>,

@@ -1,4 +1,4 @@
-//! What waits while a resource is paused: where children are not what its spec asks for, unless somebody else changed them by hand. Pure.
+//! What waits while a resource is paused: where children are not what its spec asks for, unless a user changed them by hand. Pure.
 
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub struct Pause {
 pub(super) const PAUSED: &str = "Paused";
 
 impl Pause {
-    /// What is told of it.
+    /// What the status says of it.
     pub(super) fn message(&self) -> String {
         if self.waits.is_empty() {
             return "spec.paused is true: changes of the spec wait, and there are none; certificates are renewed, and the status goes on"
@@ -44,7 +44,13 @@ impl Pause {
 }
 
 /// Looks for it.
-pub(super) fn waiting(resources: &ClusterResources, found: &DereferencedObjects) -> Vec<String> {
+pub(super) fn waiting<W>(
+    resources: &ClusterResources<W>,
+    found: &DereferencedObjects,
+) -> Vec<String>
+where
+    W: Resource<DynamicType = ()> + Serialize,
+{
     let ClusterResources {
         service_account,
         config_map,
@@ -56,14 +62,14 @@ pub(super) fn waiting(resources: &ClusterResources, found: &DereferencedObjects)
         disruption_budget,
         service_monitor,
         certificate,
-        // It follows the StatefulSet.
+        // It follows the nodes.
         template_config_map: _,
-        stateful_set,
+        workload,
     } = resources;
-    let own = stateful_set.name_any();
+    let own = workload.name_any();
     let served = |kind: &OptionalKind| *kind == OptionalKind::Served;
     let mut told = vec![
-        one(found, &own, Some(stateful_set)),
+        one(found, &own, Some(workload)),
         one(found, &own, Some(client_service)),
         one(found, &headless_service.name_any(), Some(headless_service)),
         one(found, &config_map.name_any(), Some(config_map)),

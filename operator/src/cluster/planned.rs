@@ -125,12 +125,12 @@ impl Planned {
         }
     }
 
-    /// Why volumes stay as they are, where somebody has to act.
+    /// Why volumes stay as they are, where a user has to act.
     pub(super) fn stalled(&self) -> Option<Stalled> {
         self.growth.stalled().cloned()
     }
 
-    /// What is told of it. Of a cluster that is paused only what is so already.
+    /// What the status says of it. Of a cluster that is paused only what is so already.
     pub(super) fn course<'a>(
         &'a self,
         there: Option<&StatefulSet>,

@@ -17,7 +17,7 @@ const SUCCEEDED: &str = "SuccessfulCreate";
 pub struct RefusedPod {
     /// Its name.
     pub name: String,
-    /// The words of whoever refused it.
+    /// The words of the refusal.
     pub words: String,
     /// Since when it is refused in these words, where Kubernetes says it.
     pub since: Option<Timestamp>,

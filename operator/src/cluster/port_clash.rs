@@ -1,4 +1,4 @@
-//! Ports of a Service whose number somebody changed. An apply tells them by their number: it would add ours beside the changed one, and two
+//! Ports of a Service whose number a user changed. An apply distinguishes them by their number: it would add ours beside the changed one, and two
 //! of one name are refused for ever.
 
 use serde_json::Value;
@@ -32,7 +32,7 @@ fn ports(service: &Value) -> Option<&Vec<Value>> {
     service.pointer("/spec/ports")?.as_array()
 }
 
-/// What an apply tells ports by.
+/// What an apply distinguishes ports by.
 fn number(port: &Value) -> (Option<&Value>, Option<&Value>) {
     (port.get("port"), port.get("protocol"))
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::names::{FIELD_MANAGER, RETAINED};
 
-/// The annotations that an object lacks, beside options of other kinds that it has; nothing where none is missing. Whoever wrote
+/// The annotations that an object lacks, beside options of other kinds that it has; nothing where none is missing. The user who wrote
 /// another value of the same option has decided.
 pub(super) fn missing(annotations: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
     let kind = |option: &str| {

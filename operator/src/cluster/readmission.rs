@@ -1,6 +1,6 @@
 //! Nodes that have left and are let in again. That is marked on the StatefulSet before it is ordered, and fewer nodes are written only where
-//! the set still is what was read: of two operators, one of which lets a node in that the other takes away, one is refused. Whoever reads the
-//! mark finishes what it says, whatever is asked for by then.
+//! the set still is what was read: of two operators, one of which lets a node in that the other takes away, one is refused. An operator that reads
+//! the mark finishes what it says, whatever is asked for by then.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::names::{ANNOTATION_LET_IN, FIELD_MANAGER};
 pub struct Marks(BTreeMap<String, String>);
 
 impl Marks {
-    /// What the set says. What nobody understands is not marked.
+    /// What the set says. What cannot be read is not marked.
     pub fn read(set: Option<&StatefulSet>) -> Self {
         let text = set.and_then(|set| set.annotations().get(ANNOTATION_LET_IN));
         let each = text.into_iter().flat_map(|text| text.split(','));
@@ -52,7 +52,7 @@ impl Marks {
         each.map(|(name, incarnation)| (name.as_str(), incarnation.as_str()))
     }
 
-    /// Whether nobody is let in.
+    /// Whether no node is let in.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! One reconcile: what becomes of its steps, what stops them, and where that is told.
+//! One reconcile: what becomes of its steps, what stops them, and where that is reported.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{
@@ -79,7 +79,7 @@ impl Error {
 /// Brings one cluster nearer to what is wanted, and says when to look again.
 ///
 /// # Errors
-/// What may go better at another try. What waits for somebody's change is in the status, not here.
+/// What may go better at another try. What waits for a user's change is in the status, not here.
 pub async fn reconcile_cluster(
     cluster: &OpenSecureConfCluster,
     context: &Context,
@@ -130,7 +130,7 @@ async fn reconcile_living(
             return stand_still(cluster, &before, &stalled, context).await;
         }
     };
-    // Other conditions tell of rights that the operator can do without.
+    // Other conditions name rights that the operator can do without.
     let lacks_a_right = after
         .conditions
         .iter()
@@ -161,7 +161,7 @@ async fn reconcile_living(
     Ok(Action::requeue(next))
 }
 
-/// Says why nothing is done, and does nothing. Nobody waits for such a cluster.
+/// Says why nothing is done, and does nothing. No other cluster waits for such a one.
 async fn stand_still(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
@@ -182,14 +182,14 @@ async fn stand_still(
     Ok(Action::requeue(rights::RETRY))
 }
 
-/// Whether a state could be told.
+/// Whether a state could be reported.
 pub(super) enum Told {
     Yes,
     /// The operator may not write it; an event says so.
     Forbidden,
 }
 
-/// Says in the status of a resource that cannot be read what is wrong with it. Nobody waits for such a one.
+/// Says in the status of a resource that cannot be read what is wrong with it. No other cluster waits for such a one.
 ///
 /// # Errors
 /// Where the status can be neither read nor written.

@@ -1,4 +1,4 @@
-//! Clusters that nobody in them can bring back: what each node has to be told, or what is to be kept of it. Pure.
+//! Clusters that none of their nodes can bring back: what each node has to be ordered, or what is to be kept of it. Pure.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -57,7 +57,7 @@ pub(super) fn all_fenced(
         let ordinals: Vec<_> = nodes.iter().map(|(ordinal, ..)| *ordinal).collect();
         let renewal = volumes::renewal(cluster, &ordinals);
         format!(
-            "Keep what they hold: `{backups}`. Then give their volumes up: `{renewal}`. This condition then tells how the cluster begins anew and \
+            "Keep what they hold: `{backups}`. Then give their volumes up: `{renewal}`. This condition then says how the cluster begins anew and \
              takes those entries in"
         )
     };

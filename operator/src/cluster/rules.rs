@@ -9,9 +9,9 @@ pub enum Rule {
     ReplacedNodesAreInSync,
     /// What is deleted is the very pod or claim that was judged.
     NothingElseIsDeleted,
-    /// A node is told to bootstrap the cluster only once a mark says that it is the one.
+    /// A node is instructed to bootstrap the cluster only once a mark says that it is the one.
     MarksComeBeforeOrders,
-    /// A salt that somebody else made meanwhile stands.
+    /// A salt that another writer made meanwhile stands.
     SaltsAreMadeOnce,
     /// Where volumes exist, no salt is made.
     NoSaltIsMadeBesideVolumes,
@@ -19,12 +19,23 @@ pub enum Rule {
     NodesLeaveBeforeTheyGo,
     /// A volume is given up only while the life that was named is on it.
     VolumesGoWithTheirLives,
-    /// A volume is given up only once others hold what it holds, unless somebody says otherwise.
+    /// A volume is given up only once others hold what it holds, unless a user says otherwise.
     VolumesAreHandedOver,
     /// Nodes sleep only once nothing deletes their volumes.
     VolumesAreKeptInSleep,
     /// A StatefulSet that is made anew leaves its pods.
     SetsLeaveTheirPods,
+    /// Callers are given another key only once every node that runs has proved that it accepts it.
+    NodesProveKeys,
+    /// The key that callers had stays accepted until a user ends it.
+    OldKeysStay,
+    /// Another authority signs only once every node that runs has proved that it accepts it, and the one before goes only once no node shows
+    /// what that signed.
+    NodesProveAuthorities,
+    /// The key of an authority stays as long as a node shows what it signed.
+    AuthoritiesKeepTheirKeys,
+    /// A leaf is renewed whether nodes answer or not.
+    LeavesAreRenewedUnasked,
 }
 
 impl Rule {
@@ -41,6 +52,11 @@ impl Rule {
         Self::VolumesAreHandedOver,
         Self::VolumesAreKeptInSleep,
         Self::SetsLeaveTheirPods,
+        Self::NodesProveKeys,
+        Self::OldKeysStay,
+        Self::NodesProveAuthorities,
+        Self::AuthoritiesKeepTheirKeys,
+        Self::LeavesAreRenewedUnasked,
     ];
 }
 

@@ -35,7 +35,7 @@ pub enum RestoreBlocked {
     /// No node runs that could be asked.
     #[error("no node runs that could bring it, because hibernate is true")]
     Asleep,
-    /// Somebody who may know better does not answer.
+    /// A node that may know better does not answer.
     #[error(
         "the operator puts it back from a node that belongs to the cluster, and waits for {} to answer", .0.join(", ")
     )]
@@ -195,9 +195,9 @@ mod tests {
             let all = heard(&[of("a", 1), of("b", 1)], &[]);
             assert_eq!(restorable(&all, had), Ok(of("a", 1)));
         }
-        let nobody = heard(&[], &["a"]);
+        let silent = heard(&[], &["a"]);
         assert!(matches!(
-            restorable(&nobody, None),
+            restorable(&silent, None),
             Err(RestoreBlocked::Silent(_))
         ));
         assert_eq!(

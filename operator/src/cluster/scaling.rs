@@ -23,6 +23,8 @@ pub struct Situation<'a> {
     pub nodes: &'a [Option<NodeDetails>],
     /// The ordinals whose pod is there, also one that is ending.
     pub pods: &'a BTreeSet<usize>,
+    /// The ordinals whose volume is there and stays.
+    pub volumes: &'a BTreeSet<usize>,
     /// The ordinals whose pod or volume is ending.
     pub ending: &'a BTreeSet<usize>,
     /// Who is marked as being let in again; nothing where no mark is needed.
@@ -38,7 +40,7 @@ pub struct ScalePlan {
     pub steps: Vec<ScaleStep>,
     /// Who is let in again, until that is done.
     pub marks: Marks,
-    /// What somebody has to do before it can go on.
+    /// What a user has to do before it can go on.
     pub blocked: Option<String>,
 }
 
@@ -69,6 +71,7 @@ pub fn plan(situation: &Situation<'_>) -> ScalePlan {
         ..removals.clone()
     };
     match current {
+        Some(current) if wanted <= current && comes_back(situation, current) => keep(current + 1),
         Some(current) if wanted < current => lower(situation, current, removals),
         // A node that still takes its snapshot must not lose its source to the load of another one.
         Some(current) if wanted > current && anybody_joins(situation) => keep(current),
@@ -125,7 +128,7 @@ fn lower(situation: &Situation<'_>, current: i32, removals: ScalePlan) -> ScaleP
         }
         // Others would wait for it for ever, had it left unheard.
         (Some(MemberState::Left), Some(_)) if !is_heard => (current, None),
-        // Nobody knows it, or it holds nothing that others lack.
+        // No node knows it, or it holds nothing that others lack.
         (
             None
             | Some(
@@ -189,6 +192,26 @@ fn orphan<'a>(situation: &'a Situation<'_>, count: i32) -> Option<&'a NodeMember
     })
 }
 
+/// Whether the node after the last one joined while it was taken away: a look from just before saw nothing of it. On its volume it comes
+/// back, and leaves as any other one does. All nodes have to know it as a member: one that has left is so to the node that heard it.
+fn comes_back(situation: &Situation<'_>, current: i32) -> bool {
+    let next = usize::try_from(current).unwrap_or_default();
+    let is_known = |node: &NodeDetails| {
+        let mut members = node.members.iter();
+        members.any(|member| ordinal(member) == Some(next) && member.state.counts())
+    };
+    let mut nodes = situation.nodes.iter().take(next);
+    next > 0
+        && situation.nodes.len() >= next
+        && situation.volumes.contains(&next)
+        && !situation.pods.contains(&next)
+        && situation.given_up != Some(next)
+        && nodes.all(|node| {
+            node.as_ref()
+                .is_some_and(|node| node.ready && is_known(node))
+        })
+}
+
 fn ordinal(member: &NodeMember) -> Option<usize> {
     member.name.rsplit('-').next()?.parse().ok()
 }
@@ -242,7 +265,7 @@ pub(super) fn removals(situation: &Situation<'_>) -> ScalePlan {
     plan
 }
 
-/// Those of the marks whose node is not in again yet, as far as anybody knows, and has not gone otherwise.
+/// Those of the marks whose node is not in again yet, as far as other nodes know, and has not gone otherwise.
 fn still_marked(situation: &Situation<'_>) -> Marks {
     let mut marks = Marks::default();
     let running = usize::try_from(situation.current.unwrap_or_default()).unwrap_or_default();
@@ -332,6 +355,7 @@ mod tests {
             current,
             nodes,
             pods: &(0..pods).collect(),
+            volumes: &BTreeSet::new(),
             ending: &BTreeSet::new(),
             marks: None,
         })
@@ -448,6 +472,7 @@ mod tests {
             current: Some(2),
             nodes: &nodes,
             pods: &(0..2).collect(),
+            volumes: &BTreeSet::new(),
             ending: &BTreeSet::new(),
             marks: None,
         });
@@ -466,6 +491,7 @@ mod tests {
                 current: Some(2),
                 nodes: &nodes,
                 pods: &(0..2).collect(),
+                volumes: &BTreeSet::new(),
                 ending: &ending.iter().copied().collect(),
                 marks: None,
             })
@@ -479,7 +505,7 @@ mod tests {
     fn a_node_that_left_unheard_is_not_taken_away() {
         let left = || node(Left, &[]);
         let replicas = |other| plan_of(1, Some(2), &[other, left()]).replicas;
-        assert_eq!(replicas(None), 2, "nobody else serves");
+        assert_eq!(replicas(None), 2, "no other node serves");
         assert_eq!(replicas(node(Member, &[("prod-1", Leaving)])), 2);
         assert_eq!(replicas(node(Member, &[("prod-1", Left)])), 1);
     }
@@ -506,6 +532,7 @@ mod tests {
             current: Some(2),
             nodes,
             pods: &(0..2).collect(),
+            volumes: &BTreeSet::new(),
             ending: &BTreeSet::new(),
             marks: Some(&marks),
         })
@@ -532,7 +559,7 @@ mod tests {
             assert_eq!((then.replicas, then.steps.len()), (2, 1), "{wanted}");
             assert_eq!(then.marks, first.marks, "{wanted}");
         }
-        // It is heard of as removed, and nobody knows of its next life yet.
+        // It is heard of as removed, and no node knows of its next life yet.
         for unheard in [None, life(Blank, "next"), life(Left, old)] {
             let nodes = [node(Member, &[]), unheard];
             let plan = marked_plan(1, &nodes, Some(old));
@@ -544,7 +571,41 @@ mod tests {
         let plan = marked_plan(1, &nodes, Some(old));
         assert!(plan.marks.is_empty());
         assert_eq!(plan.steps, [ScaleStep::Leave(1)]);
-        // Nobody lets it in: it goes.
+        // No mark lets it in: it goes.
         assert_eq!(marked_plan(1, &left, None).replicas, 1);
+    }
+
+    #[test]
+    fn a_node_that_joined_while_it_was_taken_away_comes_back_and_leaves() {
+        let joined = |state| node(Member, &[("prod-2", state)]);
+        let planned = |wanted, nodes: &[Option<NodeDetails>], volumes: &[usize]| {
+            plan(&Situation {
+                name: "prod",
+                namespace: "shop",
+                given_up: None,
+                wanted,
+                current: Some(2),
+                nodes,
+                pods: &(0..2).collect(),
+                volumes: &volumes.iter().copied().collect(),
+                ending: &BTreeSet::new(),
+                marks: None,
+            })
+        };
+        let all = [joined(Member), joined(Member)];
+        for wanted in [1, 2] {
+            let back = planned(wanted, &all, &[0, 1, 2]);
+            assert_eq!((back.replicas, back.steps, back.blocked), (3, vec![], None));
+        }
+        let again = [joined(Member), joined(Member), node(Member, &[])];
+        let leaves = plan_of(2, Some(3), &again);
+        assert_eq!(leaves.steps, [ScaleStep::Leave(2)]);
+
+        // Its volume is gone, or it has left, as far as one node has heard.
+        assert_eq!(planned(2, &all, &[0, 1]).replicas, 2);
+        for one in [joined(Left), node(Member, &[]), None] {
+            let nodes = [joined(Member), one];
+            assert_eq!(planned(2, &nodes, &[0, 1, 2]).replicas, 2);
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Mandate<'_> {
 }
 
 /// A number that changes with what is wanted.
-pub(super) fn number_of(resources: &ClusterResources) -> u64 {
+pub(super) fn number_of<W: fmt::Debug>(resources: &ClusterResources<W>) -> u64 {
     struct Hashing(DefaultHasher);
     impl Write for Hashing {
         fn write_str(&mut self, text: &str) -> fmt::Result {

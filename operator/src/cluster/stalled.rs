@@ -1,4 +1,4 @@
-//! Why a cluster stands still until somebody acts.
+//! Why a cluster stands still until a user acts.
 
 use super::{
     apply,
@@ -85,10 +85,10 @@ impl Stalled {
         })
     }
 
-    /// Where a child that is wanted has a name that somebody else's object has already.
-    pub(super) fn name_taken(
+    /// Where a child that is wanted has a name that another owner's object has already.
+    pub(super) fn name_taken<W>(
         found: &DereferencedObjects,
-        resources: &ClusterResources,
+        resources: &ClusterResources<W>,
     ) -> Option<Self> {
         let wanted = |kind: &str| match kind {
             "NetworkPolicy" => resources.network_policy.is_some(),
@@ -110,7 +110,7 @@ impl Stalled {
         })
     }
 
-    /// Where nobody is left who could say what the cluster was.
+    /// Where no node is left that could say what the cluster was.
     pub(super) fn bootstrap_node_lost(cluster: &ValidatedCluster, incarnation: &str) -> Self {
         let secret = ManagedSecret::Salt.name(&cluster.name);
         let anew = recovery::begin_anew(cluster, &secret, ANNOTATION_BOOTSTRAP);

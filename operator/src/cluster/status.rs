@@ -6,7 +6,10 @@ mod upgrade;
 mod verdicts;
 
 use k8s_openapi::{
-    api::{apps::v1::StatefulSet, core::v1::Pod},
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        core::v1::Pod,
+    },
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use kube::{
@@ -43,8 +46,8 @@ pub(super) use verdicts::{PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING
 pub struct Observation<'a> {
     /// What is wanted.
     pub cluster: &'a ValidatedCluster,
-    /// The StatefulSet as the API server holds it, where there is one.
-    pub stateful_set: Option<&'a StatefulSet>,
+    /// What runs the nodes.
+    pub running: Running<'a>,
     /// The pods that exist, each with what its node answered.
     pub pods: &'a [(Pod, Option<NodeDetails>)],
     /// Fingerprint of the salt Secret.
@@ -55,13 +58,13 @@ pub struct Observation<'a> {
     pub tls: Tls<'a>,
     /// Why the cluster stands still, where it does.
     pub stalled: Option<&'a Stalled>,
-    /// What somebody has to do before nodes can be taken away.
+    /// What a user has to do before nodes can be taken away.
     pub blocked: Option<&'a str>,
     /// The claims that have no volume yet.
     pub pending_claims: &'a [PendingClaim],
     /// The claims of its nodes.
     pub claims: &'a [VolumeClaim],
-    /// What is done about nodes that somebody wants anew.
+    /// What is done about nodes that a user wants anew.
     pub rebuild: &'a RebuildPlan,
     /// The pods that Kubernetes may not make.
     pub refused_pods: &'a [RefusedPod],
@@ -71,6 +74,31 @@ pub struct Observation<'a> {
     pub upgrade: Upgrade,
     /// What goes on besides.
     pub course: Course<'a>,
+}
+
+/// What runs the nodes, as the API server holds it, where it is there.
+#[derive(Debug, Clone, Copy)]
+pub enum Running<'a> {
+    /// Nodes that have volumes.
+    StatefulSet(Option<&'a StatefulSet>),
+    /// Nodes that share a database.
+    Deployment(Option<&'a Deployment>),
+}
+
+impl Running<'_> {
+    /// How many pods there are, and how many of them are of the template that is wanted.
+    fn counts(self) -> (i32, i32) {
+        let counts = match self {
+            Self::StatefulSet(set) => set
+                .and_then(|set| set.status.as_ref())
+                .map(|status| (Some(status.replicas), status.updated_replicas)),
+            Self::Deployment(deployment) => deployment
+                .and_then(|deployment| deployment.status.as_ref())
+                .map(|status| (status.replicas, status.updated_replicas)),
+        };
+        let (replicas, updated) = counts.unwrap_or_default();
+        (replicas.unwrap_or_default(), updated.unwrap_or_default())
+    }
 }
 
 /// What goes on with a cluster as a whole.
@@ -110,6 +138,8 @@ pub enum Monitoring {
     Applied,
     /// It is wanted and not there.
     Missing,
+    /// It is there, and the ConfigMap with the authorities that it names is not.
+    WithoutAuthorities,
     /// This Kubernetes does not know ServiceMonitors.
     Unknown,
     /// The operator may not write them, in the API server's words.
@@ -120,7 +150,7 @@ pub enum Monitoring {
 pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> ClusterStatus {
     let Observation {
         cluster,
-        stateful_set,
+        running,
         pods,
         salt_fingerprint,
         upgrade,
@@ -130,12 +160,13 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
         .iter()
         .map(|(pod, details)| member(pod, details.as_ref(), seen.claims))
         .collect();
-    let running = stateful_set
-        .and_then(|stateful_set| stateful_set.status.clone())
-        .unwrap_or_default();
+    let (replicas, updated_replicas) = running.counts();
     let ready = members.iter().filter(|member| member.ready).count();
     let staying = verdicts::staying(seen, &members);
     let staying_ready = staying.iter().filter(|member| member.ready).count();
+    // While pods are replaced, some come before others go.
+    let wanted = usize::try_from(cluster.spec.replicas).unwrap_or_default();
+    let staying_ready = staying_ready.min(wanted);
     let versions: Vec<_> = members
         .iter()
         .filter_map(|member| member.version.clone())
@@ -145,9 +176,9 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
         .all(|version| Some(version) == versions.first());
     ClusterStatus {
         observed_generation: cluster.generation,
-        replicas: running.replicas,
+        replicas,
         ready_replicas: i32::try_from(ready).unwrap_or(i32::MAX),
-        updated_replicas: running.updated_replicas.unwrap_or_default(),
+        updated_replicas,
         nodes_ready: format!("{staying_ready}/{}", cluster.spec.replicas),
         entries: members
             .iter()
@@ -185,7 +216,7 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
     }
 }
 
-/// The status of a resource that tells too little to find its nodes: what was last seen, and why it stands still.
+/// The status of a resource that says too little to find its nodes: what was last seen, and why it stands still.
 pub fn unseen(
     stalled: &Stalled,
     generation: Option<i64>,
@@ -196,7 +227,7 @@ pub fn unseen(
     beside_what_was_seen(told, generation, before, now)
 }
 
-/// The status before, where nobody looked at the nodes: these verdicts, and the other conditions as they were last seen.
+/// The status before, where the operator did not look at the nodes: these verdicts, and the other conditions as they were last seen.
 fn beside_what_was_seen(
     told: Vec<Verdict>,
     generation: Option<i64>,
@@ -242,7 +273,7 @@ fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> M
         schema: details.and_then(|details| details.schema),
         salt_fingerprint: details.and_then(|details| details.salt_fingerprint.clone()),
         entries: details.map(|details| i64::try_from(details.entries).unwrap_or(i64::MAX)),
-        // Told by whoever remembers when it last had everything.
+        // Set by the code that remembers when it last had everything.
         lag_seconds: None,
         certificate_fingerprint: certificates.and_then(|node| node.leaf.clone()),
         authority_fingerprints: certificates
@@ -302,7 +333,7 @@ fn conditions(
         .collect()
 }
 
-/// Writes the status when it differs from what is there, and tells whether it did.
+/// Writes the status when it differs from what is there, and returns whether it did.
 pub async fn write(
     client: &Client,
     cluster: &OpenSecureConfCluster,

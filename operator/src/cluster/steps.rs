@@ -9,7 +9,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
-    apply,
+    Workload, apply,
     context::Context,
     dereference::{self, DereferencedObjects},
     observe,
@@ -17,10 +17,13 @@ use super::{
     resource::{ClusterStatus, OpenSecureConfCluster},
     rollout::Accepted,
     settled::{Mandate, RefusedKind, Settled},
-    status,
+    shared, status,
     validate::{self, ValidatedCluster},
 };
 use pass::pass;
+pub(super) use pass::{
+    certificates_kind, client_certificate, connect, monitoring, salt_fingerprint,
+};
 
 /// The steps up to the status; nothing where the cluster is another operator's. Where nothing has changed since everything was read, they
 /// are taken with what was read then, as far as nothing is to be done.
@@ -38,6 +41,15 @@ pub(super) async fn steps(
         }
     };
     let (namespace, name) = (valid.namespace.as_str(), valid.name.as_str());
+    if let Workload::Deployment(database) = valid.workload() {
+        let judged = Judged {
+            cluster,
+            valid: &valid,
+            refused,
+            before,
+        };
+        return Box::pin(shared::steps(&judged, database, context)).await;
+    }
     let watched = context.watched(namespace);
     // Before anything is read: what changes meanwhile is another number then.
     let fingerprint = watched
@@ -111,11 +123,11 @@ pub(super) async fn steps(
 }
 
 /// A resource, and what can be said of it alone.
-struct Judged<'a> {
-    cluster: &'a OpenSecureConfCluster,
-    valid: &'a ValidatedCluster,
-    refused: Option<validate::Error>,
-    before: &'a ClusterStatus,
+pub(super) struct Judged<'a> {
+    pub(super) cluster: &'a OpenSecureConfCluster,
+    pub(super) valid: &'a ValidatedCluster,
+    pub(super) refused: Option<validate::Error>,
+    pub(super) before: &'a ClusterStatus,
 }
 
 /// What there is on Kubernetes.

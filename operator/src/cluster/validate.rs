@@ -1,4 +1,4 @@
-//! From what the user wrote to what can be built. Pure. Nobody looks at the raw resource afterwards.
+//! From what the user wrote to what can be built. Pure. No code looks at the raw resource afterwards.
 
 mod pod_template;
 mod references;

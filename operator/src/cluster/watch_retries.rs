@@ -41,8 +41,8 @@ impl Backoff for WatchBackoff {
 
 /// The same watch, which is tried again more and more rarely while it fails: at first after a second, then up to every half minute.
 ///
-/// A watch tells that it begins before its first request, and any success ends the patience of kube-runtime's backoff; so the beginning
-/// is told here together with what follows it.
+/// A watch reports that it begins before its first request, and any success resets kube-runtime's backoff; so the beginning
+/// is reported here together with what follows it.
 pub(super) fn rarer<K: Send>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {

@@ -1,10 +1,10 @@
-//! What the watches have shown. Of most objects only a number is kept that changes with them: enough to tell that a cluster is as it was
+//! What the watches have shown. Of most objects only a number is kept that changes with them: enough to know that a cluster is as it was
 //! when it was last read as a whole. What its status is made of, pods and `StatefulSets`, is kept itself.
 
 mod shelf;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -46,7 +46,7 @@ const KINDS: [&str; 10] = [
 #[derive(Debug, Default)]
 pub struct Watched {
     state: Mutex<State>,
-    /// Told whenever other clusters may be rolled out.
+    /// Notified whenever other clusters may be rolled out.
     moves: watch::Sender<()>,
 }
 
@@ -54,9 +54,11 @@ pub struct Watched {
 struct State {
     versions: HashMap<String, Shelf<u64>>,
     stateful_sets: Shelf<Arc<StatefulSet>>,
+    /// Of which only annotations are looked at.
+    deployments: Shelf<BTreeMap<String, String>>,
     pods: Shelf<Arc<Pod>>,
     clusters: Shelf<Standing>,
-    /// Clusters that look for a Secret of this name, whoever made it.
+    /// Clusters that look for a Secret of this name, whatever made it.
     named: HashMap<(String, String), BTreeSet<String>>,
 }
 
@@ -78,7 +80,7 @@ impl Standing {
 }
 
 impl Watched {
-    /// Nothing yet; tells whenever other clusters may be rolled out.
+    /// Nothing yet; notifies whenever other clusters may be rolled out.
     pub(super) fn telling(moves: &watch::Sender<()>) -> Self {
         Self {
             state: Mutex::default(),
@@ -86,7 +88,7 @@ impl Watched {
         }
     }
 
-    /// Notes what a watch of one kind tells.
+    /// Notes what a watch of one kind reports.
     pub fn note<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
     where
         K: Resource<DynamicType = ()>,
@@ -102,6 +104,18 @@ impl Watched {
         self.note(event);
         let keep = |set: &StatefulSet| (place(set), Arc::new(set.clone()));
         self.lock().stateful_sets.note(event, keep);
+        if !matches!(event, Ok(watcher::Event::InitApply(_))) {
+            self.moves.send_replace(());
+        }
+    }
+
+    /// The same of Deployments, of which a rollout can be read.
+    pub fn note_deployment<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let keep = |deployment: &K| (place(deployment), deployment.annotations().clone());
+        self.lock().deployments.note(event, keep);
         if !matches!(event, Ok(watcher::Event::InitApply(_))) {
             self.moves.send_replace(());
         }
@@ -133,7 +147,7 @@ impl Watched {
         }
     }
 
-    /// Notes which Secrets a cluster looks for by their names: the user's own, and its own, which somebody may put back without labels.
+    /// Notes which Secrets a cluster looks for by their names: the user's own, and its own, which a user may put back without labels.
     pub(super) fn note_named(&self, cluster: &ValidatedCluster) {
         let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
         let mut state = self.lock();
@@ -170,7 +184,7 @@ impl Watched {
         named.into_iter().flatten().chain(owner).collect()
     }
 
-    /// A number that stays the same while nothing changes of what a cluster is made of; `None` while that cannot be told.
+    /// A number that stays the same while nothing changes of what a cluster is made of; `None` while that is not known.
     pub(super) fn fingerprint(&self, cluster: &ValidatedCluster) -> Option<u64> {
         let state = self.lock();
         if !state.pods.is_listed() || !state.stateful_sets.is_listed() {
@@ -216,8 +230,8 @@ impl Watched {
         set.map(|set| StatefulSet::clone(set))
     }
 
-    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that cannot be told. What a cluster
-    /// left that is gone or goes is rolled out by nobody, nor is what the operator may not look at.
+    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that is not known. What a cluster
+    /// left that is gone or goes is rolled out by no operator, nor is what the operator may not look at.
     pub(super) fn rolling_out(&self, operator: &str) -> Option<Vec<Place>> {
         let state = self.lock();
         if state.stateful_sets.is_refused() || state.clusters.is_refused() {
@@ -230,8 +244,11 @@ impl Watched {
             let standing = state.clusters.get(&nobodys(namespace), name);
             standing == Some(&Standing::Stays)
         };
-        let marked = state.stateful_sets.all().filter(|(_, set)| {
-            let annotations = set.annotations();
+        let sets = state.stateful_sets.all();
+        let sets = sets.map(|(place, set)| (place, set.annotations()));
+        // The operator can do without these: what is not listed holds nothing up.
+        let annotated = sets.chain(state.deployments.all());
+        let marked = annotated.filter(|(_, annotations)| {
             annotations.contains_key(ANNOTATION_ROLLING_OUT)
                 && annotations.get(ANNOTATION_OPERATOR).map(String::as_str) == Some(operator)
         });
@@ -239,7 +256,7 @@ impl Watched {
         Some(places.filter(|place| stays(place)).cloned().collect())
     }
 
-    /// Whether all clusters were told of, and this one is not among them.
+    /// Whether all clusters were reported, and this one is not among them.
     pub(super) fn has_no_cluster(&self, namespace: &str, name: &str) -> bool {
         let state = self.lock();
         state.clusters.is_listed() && state.clusters.get(&nobodys(namespace), name).is_none()
@@ -268,8 +285,20 @@ fn named_secrets(cluster: &ValidatedCluster) -> impl Iterator<Item = String> {
     let api_key = cluster.spec.api_key.secret_ref.as_ref();
     let api_key = api_key.map(|reference| reference.name.clone());
     let own = ManagedSecret::ALL.map(|which| which.name(&cluster.name));
+    let database = cluster.spec.database.iter().flat_map(|database| {
+        let authorities = database.ca_secret_ref.as_ref().map(|ca| ca.name.clone());
+        let migration = database.migration_secret_ref.as_ref();
+        let migration = migration.map(|secret| secret.name.clone());
+        let named = [
+            Some(database.secret_ref.name.clone()),
+            authorities,
+            migration,
+        ];
+        named.into_iter().flatten()
+    });
     api_key
         .into_iter()
+        .chain(database)
         .chain(cluster.client_certificate_secret())
         .chain(own)
 }

@@ -1,7 +1,8 @@
 //! Authority and leaf of a local cluster, as files: the same plan as on Kubernetes.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,6 +29,8 @@ use crate::{
 const EVERY: Duration = Duration::from_hours(24);
 /// The same while nodes take over what was renewed.
 const SOON: Duration = Duration::from_secs(10);
+/// The same where something failed.
+const AGAIN: Duration = Duration::from_hours(1);
 const ROTATION: &str = "rotation";
 
 /// Where they are.
@@ -35,6 +38,7 @@ const ROTATION: &str = "rotation";
 pub(super) struct Certificates {
     authority: PathBuf,
     nodes: PathBuf,
+    clock: fn() -> Timestamp,
 }
 
 impl Certificates {
@@ -43,6 +47,7 @@ impl Certificates {
         Self {
             authority: cluster.join("node-ca"),
             nodes: cluster.join("tls"),
+            clock: Timestamp::now,
         }
     }
 
@@ -73,32 +78,41 @@ impl Certificates {
         Ok(before)
     }
 
-    /// Looks daily whether something is due, for ever.
+    /// Looks daily whether something is due, for ever. `ask` says what running nodes prove, by the certificates that are stored.
+    /// What fails is reported and tried again: nodes have ten months.
     pub(super) async fn keep_renewing(
         &self,
         cluster: &ValidatedCluster,
-        folder: &ClusterFolder,
-        nodes: &[NodeProcess],
-    ) -> anyhow::Result<()> {
+        ask: impl AsyncFn(&StoredPki) -> anyhow::Result<Vec<Trust>>,
+    ) {
         let mut pause = EVERY;
         loop {
             tokio::time::sleep(pause).await;
-            let before = self.read()?;
-            // With the certificates of now: those of the start end some day.
-            let client = folder.node_client(Some(&before))?;
-            let said = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
-            let running: Vec<_> = nodes
-                .iter()
-                .zip(&said)
-                .map(|(node, said)| trust(node.name(), said.as_ref()))
-                .collect();
-            let (after, is_waiting) = self.renew(cluster, &before, &running)?;
-            pause = if is_waiting || after != before {
-                SOON
-            } else {
-                EVERY
+            pause = match self.renew_running(cluster, &ask).await {
+                Ok(true) => SOON,
+                Ok(false) => EVERY,
+                Err(error) => {
+                    // Where standard error is gone nothing can be reported.
+                    let _ = writeln!(
+                        io::stderr(),
+                        "osc-operator: certificates are not renewed, which is tried again: {error:#}"
+                    );
+                    AGAIN
+                }
             };
         }
+    }
+
+    /// Renews what is due while nodes run. Returns whether they are to be looked at soon.
+    async fn renew_running(
+        &self,
+        cluster: &ValidatedCluster,
+        ask: &impl AsyncFn(&StoredPki) -> anyhow::Result<Vec<Trust>>,
+    ) -> anyhow::Result<bool> {
+        let before = self.read()?;
+        let running = ask(&before).await?;
+        let (after, is_waiting) = self.renew(cluster, &before, &running)?;
+        Ok(is_waiting || after != before)
     }
 
     /// What is stored after what is due was done, and whether a renewal of the authority is under way.
@@ -108,7 +122,7 @@ impl Certificates {
         before: &StoredPki,
         running: &[Trust],
     ) -> anyhow::Result<(StoredPki, bool)> {
-        let (now, names) = (Timestamp::now(), local_names(&cluster.spec.tls.alt_names));
+        let (now, names) = ((self.clock)(), local_names(&cluster.spec.tls.alt_names));
         let wanted = cluster.spec.tls.authority.rotate.as_deref();
         let file = self.authority.join(ROTATION);
         let carried_out = fs::read_to_string(&file).ok();
@@ -140,6 +154,21 @@ impl Certificates {
         let (authority, nodes) = (entries(&self.authority)?, entries(&self.nodes)?);
         Ok(from_entries(authority.as_ref(), nodes.as_ref()))
     }
+}
+
+/// What nodes prove, each by its own status.
+pub(super) async fn proved(
+    folder: &ClusterFolder,
+    nodes: &[NodeProcess],
+    stored: &StoredPki,
+) -> anyhow::Result<Vec<Trust>> {
+    // With the certificates of now: those of the start end some day.
+    let client = folder.node_client(Some(stored))?;
+    let said = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
+    let proofs = nodes.iter().zip(&said);
+    Ok(proofs
+        .map(|(node, said)| trust(node.name(), said.as_ref()))
+        .collect())
 }
 
 fn trust(node: &str, said: Option<&NodeDetails>) -> Trust {
@@ -191,39 +220,4 @@ fn write(folder: &Path, files: std::collections::BTreeMap<String, String>) -> an
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-    use crate::cluster::{resource::prod, validate::validate};
-
-    #[test]
-    fn certificates_are_made_once_kept_and_made_anew_when_that_is_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let certificates = Certificates::new(folder.path());
-        let start = |spec: &str| {
-            let cluster = validate(&prod(spec), "").unwrap();
-            certificates.renew_before_start(&cluster).unwrap()
-        };
-        let first = start("{}");
-        assert_eq!(start("{}"), first);
-        assert_eq!(first.bundle.len(), 1);
-        let rotated = start("{tls: {authority: {rotate: a}}}");
-        assert_ne!(rotated.authority, first.authority);
-        assert_eq!(
-            rotated.bundle.len(),
-            1,
-            "no node runs that knows the old one only"
-        );
-        assert_eq!(start("{tls: {authority: {rotate: a}}}"), rotated);
-        let named = start("{tls: {altNames: [config.test], authority: {rotate: a}}}");
-        assert_eq!(named.authority, rotated.authority);
-        let leaf = named.leaf.unwrap();
-        assert!(leaf.certificate.names.contains("config.test"));
-        let key = folder.path().join("node-ca/tls.key");
-        assert_eq!(
-            fs::metadata(key).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-    }
-}
+mod tests;

@@ -92,7 +92,7 @@ impl ClusterFolder {
         }
     }
 
-    /// Notes who is chosen, durably. This process alone uses the folder, so nobody else chooses meanwhile.
+    /// Notes who is chosen, durably. This process alone uses the folder, so no other one chooses meanwhile.
     pub(super) fn choose_bootstrap_node(&self, incarnation: &str) -> anyhow::Result<()> {
         replace(&self.bootstrap_file(), incarnation.as_bytes())
     }
@@ -139,7 +139,7 @@ impl ClusterFolder {
         self.path.join(node)
     }
 
-    /// The files that a node is told.
+    /// The files that a node is given.
     pub(super) fn node_files(&self, node: &str) -> NodeFiles {
         let own = self.node_folder(node);
         NodeFiles {
@@ -222,7 +222,7 @@ mod tests {
         assert_ne!(first[1], first[2]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path.join("salt")), 0o600);
-        assert_eq!(mode(&path), 0o700, "logs and peer lists are his too");
+        assert_eq!(mode(&path), 0o700, "logs and peer lists are the user's too");
     }
 
     #[test]

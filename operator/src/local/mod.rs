@@ -5,6 +5,7 @@ mod certificates;
 mod files;
 mod listening;
 mod not_used;
+mod postgres;
 mod process;
 mod report;
 mod resource_file;
@@ -12,7 +13,7 @@ mod schema;
 
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -32,6 +33,8 @@ use crate::{
 use certificates::Certificates;
 use files::ClusterFolder;
 use listening::Listening;
+pub use postgres::Database;
+use postgres::PostgresDatabase;
 use process::NodeProcess;
 use report::Report;
 
@@ -51,6 +54,12 @@ pub struct Settings {
     /// +3, HTTPS on +4
     #[arg(long)]
     pub tls: bool,
+    /// Where nodes have their entries
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "sqlite")]
+    pub database: Database,
+    /// Folder with PostgreSQL's programs [default: where they are in the PATH, or Debian's newest]
+    #[arg(long, value_name = "DIR")]
+    pub postgres_programs: Option<PathBuf>,
     /// The node binary [default: osc-node beside this one]
     #[arg(long, value_name = "FILE")]
     pub node_binary: Option<PathBuf>,
@@ -59,7 +68,7 @@ pub struct Settings {
 /// Longest time from start until all nodes serve.
 const START: Duration = Duration::from_mins(1);
 
-/// Starts the nodes, tells how to use them, and restarts what dies until a signal comes.
+/// Starts the nodes, prints how to use them, and restarts what dies until a signal comes.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let begun = Instant::now();
     let cluster = resource_file::read(&settings.file)?;
@@ -79,27 +88,42 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     } else {
         None
     };
-    let nodes: Vec<_> = (0..)
-        .zip(&listening)
-        .map(|(ordinal, ports)| node(&cluster, &folder, &certificates, &binary, ordinal, *ports))
-        .collect();
+    let programs = settings.postgres_programs.as_deref();
+    let mut database = match settings.database {
+        Database::Sqlite => None,
+        Database::Postgres => Some(PostgresDatabase::start(&cluster, &folder, programs).await?),
+    };
+    let made = Nodes {
+        cluster: &cluster,
+        folder: &folder,
+        certificates: &certificates,
+        binary: &binary,
+        database: database.as_ref(),
+    };
+    let nodes = made.on(&listening).await?;
+    let database_url = database.as_ref().map(|database| database.server.url());
     let client = folder.node_client(pki.as_ref())?;
     let authorities = pki.as_ref().map(|_| certificates.authorities());
 
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
-    let serve = async {
+    let serving = async {
         let started = async {
+            let bootstrapped = async {
+                // Nodes of one database are no cluster that has to begin.
+                if database_url.is_none() {
+                    bootstrap::ensure_bootstrapped(&folder, &client, &nodes).await?;
+                }
+                Ok(())
+            };
             let all = try_join_all(nodes.iter().map(NodeProcess::started));
-            tokio::try_join!(
-                all,
-                bootstrap::ensure_bootstrapped(&folder, &client, &nodes)
-            )?;
+            tokio::try_join!(all, bootstrapped)?;
             let told = Report {
                 cluster: &cluster,
                 folder: &folder,
                 nodes: &nodes,
                 authorities: authorities.as_deref(),
+                database_url: database_url.as_deref(),
             };
             told.print(&client, begun).await
         };
@@ -108,32 +132,58 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             () = tokio::time::sleep(START) => Err(anyhow!("not all nodes serve after {} s; see their logs below {}", START.as_secs(), folder.path().display())),
             () = signals.next() => Ok(false),
         };
-        let ready = match ready {
+        match ready {
             Ok(true) if settings.tls => tokio::select! {
                 () = signals.next() => Ok(true),
-                ended = certificates.keep_renewing(&cluster, &folder, &nodes) => ended.map(|()| true),
+                () = certificates.keep_renewing(&cluster, async |stored: &_| {
+                    certificates::proved(&folder, &nodes, stored).await
+                }) => Ok(true),
             },
             Ok(true) => {
                 signals.next().await;
                 Ok(true)
             }
             other => other,
+        }
+    };
+    let serve = async {
+        let result = tokio::select! {
+            result = serving => result,
+            ended = ended(database.as_mut()) => Err(anyhow!(ended)),
         };
         // Whatever happened: without this the nodes would be kept running for ever.
         stop.cancel();
-        ready
+        result
     };
     let (result, _) = tokio::join!(
         serve,
         join_all(nodes.iter().map(|node| node.supervise(&stop)))
     );
+    let kept = stop_database(database).await;
     result?;
     writeln!(
         std::io::stdout(),
-        "stopped; everything is kept in {}",
+        "stopped; {kept} in {}",
         folder.path().display()
     )?;
     Ok(())
+}
+
+/// Ends the database, where the nodes had one; says what is left.
+async fn stop_database(database: Option<PostgresDatabase>) -> &'static str {
+    let Some(database) = database else {
+        return "everything is kept";
+    };
+    database.server.stop().await;
+    "the database is gone, salt and keys are kept"
+}
+
+/// Returns once the database has ended, where the nodes have one that can.
+async fn ended(database: Option<&mut PostgresDatabase>) -> String {
+    match database {
+        Some(database) => database.server.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The signals that end this process.
@@ -170,44 +220,54 @@ fn node_binary(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(std::path::absolute(binary)?)
 }
 
-fn node(
-    cluster: &ValidatedCluster,
-    folder: &ClusterFolder,
-    certificates: &Certificates,
-    binary: &std::path::Path,
-    ordinal: i32,
-    listening: Listening,
-) -> NodeProcess {
-    let name = cluster.name.pod(ordinal);
-    let tls = &cluster.spec.tls;
-    let node_tls = certificates.node_folder();
-    let ports = listening.tls.map(|ports| NodePorts {
-        http: tls.serves_http(),
-        https: tls.serves_https().then(|| {
-            let certificate = node_tls.join(CERTIFICATE_ENTRY);
-            let key = node_tls.join(PRIVATE_KEY_ENTRY);
-            (ports.https, CertificateFiles { certificate, key })
-        }),
-        peers: ports.peers,
-        metrics: ports.metrics,
-        health: ports.health,
-        node_tls: node_tls.to_owned(),
-    });
-    let settings = NodeSettings {
-        ports,
-        ..build_node_settings(
-            cluster,
-            "127.0.0.1",
-            listening.http,
-            folder.node_files(&name),
-            0,
-        )
-    };
-    NodeProcess::new(
-        name.clone(),
-        binary.to_owned(),
-        &settings,
-        listening,
-        folder.node_folder(&name),
-    )
+/// What nodes are made of.
+struct Nodes<'a> {
+    cluster: &'a ValidatedCluster,
+    folder: &'a ClusterFolder,
+    certificates: &'a Certificates,
+    binary: &'a Path,
+    database: Option<&'a PostgresDatabase>,
+}
+
+impl Nodes<'_> {
+    /// One for each of these, with tables to begin with where they have one database.
+    async fn on(&self, listening: &[Listening]) -> anyhow::Result<Vec<NodeProcess>> {
+        let mut nodes = Vec::new();
+        for (ordinal, ports) in (0..).zip(listening) {
+            let name = self.cluster.name.pod(ordinal);
+            let mut settings = self.settings(&name, *ports).variables();
+            if let Some(database) = self.database {
+                settings = database.settings(settings);
+                if nodes.is_empty() {
+                    database.migrate(self.binary, &settings).await?;
+                }
+            }
+            let own = self.folder.node_folder(&name);
+            let binary = self.binary.to_owned();
+            nodes.push(NodeProcess::new(name, binary, settings, *ports, own));
+        }
+        Ok(nodes)
+    }
+
+    fn settings(&self, name: &str, listening: Listening) -> NodeSettings {
+        let tls = &self.cluster.spec.tls;
+        let node_tls = self.certificates.node_folder();
+        let ports = listening.tls.map(|ports| NodePorts {
+            http: tls.serves_http(),
+            https: tls.serves_https().then(|| {
+                let certificate = node_tls.join(CERTIFICATE_ENTRY);
+                let key = node_tls.join(PRIVATE_KEY_ENTRY);
+                (ports.https, CertificateFiles { certificate, key })
+            }),
+            peers: ports.peers,
+            metrics: ports.metrics,
+            health: ports.health,
+            node_tls: node_tls.to_owned(),
+        });
+        let files = self.folder.node_files(name);
+        NodeSettings {
+            ports,
+            ..build_node_settings(self.cluster, "127.0.0.1", listening.http, files, 0)
+        }
+    }
 }

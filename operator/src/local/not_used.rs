@@ -6,12 +6,14 @@ use anyhow::bail;
 use serde_json::Value;
 
 use crate::cluster::{
+    Workload,
     resource::{ClusterSpec, TlsMode},
     validate::ValidatedCluster,
 };
 
 /// Fields of the spec that a process on this machine has no use for.
-const ONLY_KUBERNETES: [&str; 21] = [
+const ONLY_KUBERNETES: [&str; 22] = [
+    "database",
     "image",
     "imagePullPolicy",
     "imagePullSecrets",
@@ -44,6 +46,12 @@ pub(super) fn check(cluster: &ValidatedCluster, tls: bool) -> anyhow::Result<()>
     if tls && matches!(mode, TlsMode::Secret | TlsMode::Issuer) {
         bail!(
             "spec.tls.mode {mode:?} needs Kubernetes: there are no Secrets here. Use mode Auto, whose certificates are made below --data-dir"
+        );
+    }
+    if cluster.workload() != Workload::StatefulSet {
+        bail!(
+            "spec.mode Shared needs Kubernetes: the address of the database is in a Secret. Start nodes with OSC_DATABASE_URL_FILE instead \
+             (docs/shared-store.md)"
         );
     }
     let not_used = not_used(&cluster.spec, tls)?;
@@ -121,6 +129,13 @@ mod tests {
             let refused = check(&cluster, true).unwrap_err().to_string();
             assert!(refused.contains("mode Auto"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_shared_database_is_refused() {
+        let cluster = spec("{mode: Shared, database: {secretRef: {name: pg-app}}}");
+        let refused = check(&cluster, false).unwrap_err().to_string();
+        assert!(refused.contains("OSC_DATABASE_URL_FILE"), "{refused}");
     }
 
     #[test]

@@ -17,10 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::listening::Listening;
-use crate::node::{
-    NodeClient, http_client,
-    settings::{NODE_ID_VARIABLE, NodeSettings},
-};
+use crate::node::{NodeClient, http_client, settings::NODE_ID_VARIABLE};
 
 /// A node's log in its folder.
 const LOG: &str = "node.log";
@@ -57,13 +54,13 @@ impl NodeProcess {
     pub(super) fn new(
         name: String,
         binary: PathBuf,
-        settings: &NodeSettings,
+        settings: Vec<(&'static str, String)>,
         listening: Listening,
         folder: PathBuf,
     ) -> Self {
-        let mut environment = settings.variables();
+        let mut environment = settings;
         environment.push((NODE_ID_VARIABLE, name.clone()));
-        // The node keeps it from growing for ever, and renames the file as it goes: so nobody else may write into it.
+        // The node keeps it from growing for ever, and renames the file as it goes: so nothing else may write into it.
         environment.push((
             setting::LOG_FILE.variable,
             folder.join(LOG).display().to_string(),
@@ -105,7 +102,7 @@ impl NodeProcess {
         self.folder.join("node.err")
     }
 
-    /// Returns once the node serves, or tells why it never will.
+    /// Returns once the node serves, or says why it never will.
     pub(super) async fn started(&self) -> anyhow::Result<()> {
         let mut state = self.state.subscribe();
         let settled = state
@@ -118,7 +115,7 @@ impl NodeProcess {
         }
     }
 
-    /// Keeps the node running until told to stop.
+    /// Keeps the node running until it has to stop.
     pub(super) async fn supervise(&self, stop: &CancellationToken) {
         let mut pause = FIRST_RESTART;
         while !stop.is_cancelled() {
@@ -169,7 +166,7 @@ impl NodeProcess {
             .with_context(|| format!("cannot start {}", self.binary.display()))
     }
 
-    /// Runs one child to its end, and tells how it ended.
+    /// Runs one child to its end, and returns how it ended.
     async fn run(&self, mut child: Child, stop: &CancellationToken) -> String {
         // Held here, because waiting for a child closes what is left in it.
         let lifeline = child.stdin.take();
@@ -219,12 +216,12 @@ impl NodeProcess {
             .get(lines.len().saturating_sub(3)..)
             .unwrap_or_default()
             .join("\n")
-            // Whoever reads this sets the one and not the other.
+            // A user who reads this sets the one and not the other.
             .replace("another OSC_DATABASE_PATH", "another --data-dir")
     }
 
     fn say(&self, what: &str) {
-        // Where standard output is gone there is nobody to tell.
+        // Where standard output is gone nothing can be reported.
         let _ = writeln!(std::io::stdout(), "node {}: {what}", self.name);
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     node::NodeClient,
 };
 
-/// What is told of a cluster.
+/// What is printed of a cluster.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     /// What was wanted.
@@ -25,6 +25,8 @@ pub(super) struct Report<'a> {
     pub(super) nodes: &'a [NodeProcess],
     /// What clients verify nodes with; `None` without TLS.
     pub(super) authorities: Option<&'a Path>,
+    /// The database of all nodes; `None` where each has one of its own.
+    pub(super) database_url: Option<&'a str>,
 }
 
 impl Report<'_> {
@@ -35,6 +37,7 @@ impl Report<'_> {
             folder,
             nodes,
             authorities,
+            database_url,
         } = *self;
         let answers = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
         let serving = answers
@@ -78,21 +81,34 @@ impl Report<'_> {
         writeln!(
             out,
             "{name:width$}   {:9}   {:5}   {status:13}   {entries:<7}   {version:7}   {}s",
-            format!("{:?}", cluster.spec.mode),
+            match database_url {
+                Some(_) => "Shared".to_owned(),
+                None => format!("{:?}", cluster.spec.mode),
+            },
             format!("{serving}/{wanted}"),
             begun.elapsed().as_secs()
         )?;
         writeln!(
             out,
-            "\n{bold}ready: {url}{plain}   data, salt and keys: {}",
+            "\n{bold}ready: {url}{plain}   {}salt and keys: {}",
+            if database_url.is_some() { "" } else { "data, " },
             folder.path().display()
         )?;
+        if let Some(url) = database_url {
+            writeln!(
+                out,
+                "All entries are in one database, in a temporary folder; it is gone when this ends. Look into it: psql '{url}'"
+            )?;
+        }
         if wanted > 1 {
             let others: Vec<_> = urls.iter().skip(1).map(String::as_str).collect();
             writeln!(
                 out,
                 "{}; the others are at {}.",
-                where_values_are(cluster.spec.mode),
+                match database_url {
+                    Some(_) => "Every node serves every entry",
+                    None => where_values_are(cluster.spec.mode),
+                },
                 others.join(", ")
             )?;
         }
@@ -132,6 +148,8 @@ fn where_values_are(mode: Mode) -> &'static str {
         Mode::Federated => {
             "Every node serves every entry, and each value is on the node that received it: back every node up"
         }
+        // Refused before: there is no database here.
+        Mode::Shared => "The database has every entry",
     }
 }
 

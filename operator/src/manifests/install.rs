@@ -12,7 +12,7 @@ use crate::{
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// As long as a Lease that nobody renews is waited for, and a little more (`leader.rs`).
+/// As long as a Lease that is not renewed is waited for, and a little more (`leader.rs`).
 const TOLERATED_SECONDS: i64 = 20;
 
 /// All documents, in the order in which they can be applied.
@@ -102,7 +102,7 @@ pub(super) fn granted(scope: Scope) -> Vec<Value> {
     )
 }
 
-/// A role that Kubernetes adds to its own: bound to nobody, so that a cluster administrator makes it once for all.
+/// A role that Kubernetes adds to its own: bound to no subject, so that a cluster administrator makes it once for all.
 fn aggregated(name: &str, into: &[&str], granted: &[Rule]) -> Value {
     let mut labels = labels();
     for theirs in into {

@@ -48,6 +48,10 @@ pub fn install_and_samples() -> anyhow::Result<Vec<GeneratedFile>> {
             "samples/federated.yaml",
             include_str!("samples/federated.yaml").to_owned(),
         ),
+        (
+            "samples/shared.yaml",
+            include_str!("samples/shared.yaml").to_owned(),
+        ),
     ])
 }
 

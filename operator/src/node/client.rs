@@ -5,9 +5,9 @@ use std::time::Duration;
 use opensecureconf_contract::{Salt, key_header, route};
 use reqwest::{Client, Response, redirect::Policy};
 
-#[cfg(feature = "simulated-nodes")]
-use super::SimulatedNodes;
 use super::{AccessKey, AdminCommand, CommandError, NodeDetails, NodeStatus};
+#[cfg(feature = "simulated-nodes")]
+use super::{SimulatedNodes, simulated::Simulated};
 
 /// A node that does not answer within this time counts as unreachable.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ pub struct NodeClient {
     cluster_key: Option<AccessKey>,
     /// What answers instead, in a simulation.
     #[cfg(feature = "simulated-nodes")]
-    simulated: Option<std::sync::Arc<dyn SimulatedNodes>>,
+    simulated: Option<Simulated>,
 }
 
 impl NodeClient {
@@ -57,10 +57,16 @@ impl NodeClient {
         }
     }
 
-    /// The same where others answer in the place of nodes.
+    /// The same where others answer in the place of nodes, and look at what these certificates make of a connection.
     #[cfg(feature = "simulated-nodes")]
     #[must_use]
-    pub fn answered_by(self, simulated: Option<std::sync::Arc<dyn SimulatedNodes>>) -> Self {
+    pub fn answered_by(
+        self,
+        nodes: Option<std::sync::Arc<dyn SimulatedNodes>>,
+        pki: &crate::pki::StoredPki,
+        now: jiff::Timestamp,
+    ) -> Self {
+        let simulated = nodes.map(|nodes| Simulated::new(nodes, pki, now));
         Self { simulated, ..self }
     }
 
@@ -75,7 +81,7 @@ impl NodeClient {
         if let Some(key) = &self.api_key {
             request = request.header(key_header::API_KEY, key.header()?);
         }
-        // Only where the node's name is verified: the cluster key is not for everybody who answers.
+        // Only where the node's name is verified: the cluster key is not for every program that answers.
         if let Some(key) = self.cluster_key.as_ref().filter(|_| self.scheme == "https") {
             request = request.header(key_header::CLUSTER_KEY, key.header()?);
         }
@@ -173,7 +179,7 @@ async fn words(answer: Response) -> String {
     }
 }
 
-/// What speaks HTTP to nodes: directly, and nowhere else than it is told.
+/// What speaks HTTP to nodes: directly, and to no other address than the given one.
 pub fn http_client() -> Result<Client, reqwest::Error> {
     Client::builder()
         .connect_timeout(CONNECT)

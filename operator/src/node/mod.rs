@@ -21,4 +21,4 @@ pub use opensecureconf_contract::{
     },
 };
 #[cfg(feature = "simulated-nodes")]
-pub use simulated::SimulatedNodes;
+pub use simulated::{Caller, SimulatedNodes};

@@ -15,7 +15,7 @@ use reqwest::{
     redirect::Policy,
 };
 
-use crate::pki::{Authority, Fingerprint, IssueError, PreviousAuthority, StoredPki};
+use crate::pki::{Authority, Fingerprint, IssueError, StoredPki};
 
 const CONNECT: Duration = Duration::from_secs(1);
 /// The operator's certificate lives a year; another one is made long before.
@@ -73,7 +73,7 @@ struct Kept {
 }
 
 impl NodeClients {
-    /// The client for one cluster, and where its nodes are to be told; `None` while the cluster has no authority.
+    /// The client for one cluster, and where its nodes take requests; `None` while the cluster has no authority.
     ///
     /// # Errors
     /// Where a certificate cannot be issued or used.
@@ -84,9 +84,7 @@ impl NodeClients {
         now: Timestamp,
     ) -> Result<Option<(Client, PodAddresses)>, ConnectError> {
         let place = (cluster.0.to_owned(), cluster.1.to_owned());
-        // During a renewal every node accepts the one before; the newest perhaps not.
-        let previous = pki.previous.as_ref().and_then(PreviousAuthority::signer);
-        let Some(signer) = previous.or_else(|| pki.authority.clone()) else {
+        let Some(signer) = pki.operators_signer(now) else {
             return Ok(None);
         };
         let certificates: Vec<_> = std::iter::once(&signer.certificate)

@@ -8,7 +8,7 @@ use std::{
 use opensecureconf_contract::{self as contract, AckLevel, setting, status::PeerProof};
 
 use crate::{
-    cluster::resource::{LogFormat, LogLevel, Mode, WriteAck},
+    cluster::resource::{LogFormat, LogLevel, WriteAck},
     names::API_KEY_PREVIOUS_FILE,
 };
 
@@ -27,20 +27,49 @@ pub struct NodeSettings {
     pub api_key_required: bool,
     /// Namespace and name of the cluster, so that a copy of its volumes cannot talk to it.
     pub cluster_id: String,
-    /// How the nodes share entries.
-    pub mode: Mode,
+    /// Where entries are.
+    pub entries: Entries,
     /// Shortest user key.
     pub min_user_key_length: i32,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
-    /// How often each other node is asked for its changes.
-    pub sync_interval_seconds: i32,
-    /// Which nodes must hold a write before it is answered.
-    pub write_ack: WriteAck,
     /// Shape of log lines.
     pub log_format: LogFormat,
     /// How long requests are accepted after the signal to stop.
     pub drain_seconds: u32,
+}
+
+/// Where the entries of a node are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entries {
+    /// In a database of its own; it shares them with the nodes that it knows.
+    OnEachNode(OwnEntries),
+    /// In a database that all nodes use; they do not know each other.
+    Shared(SharedDatabase),
+}
+
+/// How nodes share entries that each of them has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnEntries {
+    /// Whether every node has every value.
+    pub mode: contract::Mode,
+    /// How often each other node is asked for its changes.
+    pub sync_interval_seconds: i32,
+    /// Which nodes must hold a write before it is answered.
+    pub write_ack: WriteAck,
+}
+
+/// A database that all nodes use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedDatabase {
+    /// File with its address, user and password.
+    pub url: PathBuf,
+    /// File with the authorities of the server's certificate; `None` where it is reached without TLS.
+    pub authorities: Option<PathBuf>,
+    /// Connections for reading, and as many for writing.
+    pub connections: i32,
+    /// How long a request may wait for it.
+    pub timeout_seconds: i32,
 }
 
 /// The ports that a node has beside that of plain HTTP, and the certificates that it shows there.
@@ -88,6 +117,12 @@ pub struct NodeFiles {
     pub log_level: Option<PathBuf>,
 }
 
+/// The variables of a database that nodes share.
+const DATABASE_URL_FILE: &str = "OSC_DATABASE_URL_FILE";
+const DATABASE_CA_FILE: &str = "OSC_DATABASE_CA_FILE";
+const DATABASE_CONNECTIONS: &str = "OSC_DATABASE_CONNECTIONS";
+const DATABASE_TIMEOUT: &str = "OSC_DATABASE_TIMEOUT";
+
 /// The variable with the node's name, which each rendering fills in its own way.
 pub const NODE_ID_VARIABLE: &str = setting::CLUSTER_NODE_ID.variable;
 
@@ -102,10 +137,8 @@ impl NodeSettings {
             files,
             api_key_required,
             cluster_id,
-            mode,
+            entries,
             min_user_key_length,
-            sync_interval_seconds,
-            write_ack,
             log_level,
             log_format,
             drain_seconds,
@@ -120,52 +153,74 @@ impl NodeSettings {
             log_level: log_level_file,
         } = files;
         let path = |path: &PathBuf| path.display().to_string();
-        let mut variables = vec![
-            (setting::HOST.variable, host.clone()),
-            (setting::HOST_PORT.variable, port.to_string()),
-            (setting::DATABASE_PATH.variable, path(database)),
-            (setting::SALT_FILE_PATH.variable, path(salt)),
-            (setting::SALT_SECRET_FILE.variable, path(cluster_salt)),
-            (setting::BOOTSTRAP.variable, "never".to_owned()),
+        let (own, shared) = match entries {
+            Entries::OnEachNode(own) => (Some(own), None),
+            Entries::Shared(shared) => (None, Some(shared)),
+        };
+        // Of nodes with a database of their own; beside a shared one a node refuses them.
+        let of_own = |value: fn(&OwnEntries) -> String| own.map(value);
+        let variables = [
+            (setting::HOST.variable, Some(host.clone())),
+            (setting::HOST_PORT.variable, Some(port.to_string())),
+            (setting::DATABASE_PATH.variable, own.map(|_| path(database))),
+            (setting::SALT_FILE_PATH.variable, own.map(|_| path(salt))),
+            (setting::SALT_SECRET_FILE.variable, Some(path(cluster_salt))),
+            (setting::BOOTSTRAP.variable, of_own(|_| "never".to_owned())),
             (
                 setting::API_KEY_REQUIRED.variable,
-                api_key_required.to_string(),
+                Some(api_key_required.to_string()),
             ),
-            (setting::CLUSTER_ENABLED.variable, "true".to_owned()),
+            (
+                setting::CLUSTER_ENABLED.variable,
+                of_own(|_| "true".to_owned()),
+            ),
             // Every node of this layout signs what it sends.
             (
                 setting::PEER_PROOF.variable,
-                PeerProof::Require.text().to_owned(),
+                of_own(|_| PeerProof::Require.text().to_owned()),
             ),
             (
                 setting::CLUSTER_MODE.variable,
-                contract::Mode::from(*mode).text().to_owned(),
+                of_own(|own| own.mode.text().to_owned()),
             ),
-            (setting::CLUSTER_ID.variable, cluster_id.clone()),
-            (setting::CLUSTER_KEY_FILE.variable, path(cluster_key)),
-            (setting::CLUSTER_NODES_FILE.variable, path(nodes)),
+            (setting::CLUSTER_ID.variable, Some(cluster_id.clone())),
+            (setting::CLUSTER_KEY_FILE.variable, Some(path(cluster_key))),
+            (
+                setting::CLUSTER_NODES_FILE.variable,
+                own.map(|_| path(nodes)),
+            ),
             (
                 setting::MIN_USER_KEY_LENGTH.variable,
-                min_user_key_length.to_string(),
+                Some(min_user_key_length.to_string()),
             ),
             (
                 setting::CLUSTER_SYNC_INTERVAL.variable,
-                sync_interval_seconds.to_string(),
+                of_own(|own| own.sync_interval_seconds.to_string()),
             ),
             (
                 setting::CLUSTER_WRITE_ACK.variable,
-                AckLevel::from(*write_ack).text().to_owned(),
+                of_own(|own| AckLevel::from(own.write_ack).text().to_owned()),
             ),
             match log_level_file {
-                Some(file) => (setting::LOG_LEVEL_FILE.variable, path(file)),
-                None => (setting::LOG_LEVEL.variable, log_level.setting().to_owned()),
+                Some(file) => (setting::LOG_LEVEL_FILE.variable, Some(path(file))),
+                None => (
+                    setting::LOG_LEVEL.variable,
+                    Some(log_level.setting().to_owned()),
+                ),
             },
             (
                 setting::LOG_FORMAT.variable,
-                contract::LogFormat::from(*log_format).name().to_owned(),
+                Some(contract::LogFormat::from(*log_format).name().to_owned()),
             ),
-            (setting::DRAIN_SECONDS.variable, drain_seconds.to_string()),
+            (
+                setting::DRAIN_SECONDS.variable,
+                Some(drain_seconds.to_string()),
+            ),
         ];
+        let given = variables.into_iter();
+        let given = given.filter_map(|(name, value)| Some((name, value?)));
+        let mut variables: Vec<_> = given.collect();
+        variables.extend(shared.into_iter().flat_map(SharedDatabase::variables));
         if let Some(ports) = ports {
             variables.extend(ports.variables(host));
         }
@@ -176,6 +231,26 @@ impl NodeSettings {
                 (setting::API_KEY_PREVIOUS_FILE.variable, path(&previous)),
             ]);
         }
+        variables
+    }
+}
+
+impl SharedDatabase {
+    /// As nodes read it, and as the step reads it that makes the tables.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let Self {
+            url,
+            authorities,
+            connections,
+            timeout_seconds,
+        } = self;
+        let authorities = authorities.iter();
+        let mut variables = vec![(DATABASE_URL_FILE, url.display().to_string())];
+        variables.extend(authorities.map(|file| (DATABASE_CA_FILE, file.display().to_string())));
+        variables.extend([
+            (DATABASE_CONNECTIONS, connections.to_string()),
+            (DATABASE_TIMEOUT, timeout_seconds.to_string()),
+        ]);
         variables
     }
 }
@@ -219,15 +294,6 @@ fn socket(host: &str, port: u16) -> String {
     match host.parse::<IpAddr>() {
         Ok(address) => SocketAddr::new(address, port).to_string(),
         Err(_) => format!("{host}:{port}"),
-    }
-}
-
-impl From<Mode> for contract::Mode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Replica => Self::Replica,
-            Mode::Federated => Self::Federated,
-        }
     }
 }
 

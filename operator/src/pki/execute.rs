@@ -36,7 +36,8 @@ pub fn execute(
         AuthorityStep::DropPrevious => after.previous = None,
     }
     if let LeafStep::Issue(signer) = plan.leaf {
-        let previous = after.previous.as_ref().and_then(PreviousAuthority::signer);
+        let previous = after.previous.as_ref();
+        let previous = previous.and_then(|previous| previous.signer(now));
         let authority = match signer {
             Signer::Newest => after.authority.clone(),
             Signer::Previous => previous.or_else(|| after.authority.clone()),
@@ -65,7 +66,7 @@ pub fn is_given_anew(before: &StoredPki, after: &StoredPki) -> bool {
     newest.any(|authority| !before.bundle.contains(&authority.certificate))
 }
 
-/// What nodes accept now, as what was before another authority; its key is nobody's any more.
+/// What nodes accept now, as what was before another authority; its key is not kept any more.
 fn accepted(stored: &StoredPki) -> Option<PreviousAuthority> {
     (!stored.bundle.is_empty()).then(|| PreviousAuthority {
         certificates: stored.bundle.clone(),

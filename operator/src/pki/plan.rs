@@ -14,10 +14,10 @@ const LEAF_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 60);
 const AUTHORITY_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 365 * 2);
 /// A leaf whose signer's key is lost waits for proofs until this long before its end.
 const LAST_MOMENT: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// Secrets reach pods within two minutes; who has not shown it after this time is told of.
+/// Secrets reach pods within two minutes; a node that has not shown it after this time is reported.
 const DISTRIBUTION: SignedDuration = SignedDuration::from_mins(10);
 /// Clients read authorities from a ConfigMap, which reaches their pods as late as a Secret reaches the nodes' (at most a
-/// minute and a half), and nobody proves it: twice that.
+/// minute and a half), and no client proves it: twice that.
 const CLIENTS: SignedDuration = SignedDuration::from_mins(3);
 
 /// What is stored of a cluster's certificates.
@@ -33,6 +33,15 @@ pub struct StoredPki {
     pub bundle: Vec<Certificate>,
 }
 
+impl StoredPki {
+    /// Who signs the operator's own certificate: during a renewal every node accepts the authority before; the newest perhaps not.
+    pub fn operators_signer(&self, now: Timestamp) -> Option<Authority> {
+        let previous = self.previous.as_ref();
+        let previous = previous.and_then(|previous| previous.signer(now));
+        previous.or_else(|| self.authority.clone())
+    }
+}
+
 /// What was in force before the newest authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviousAuthority {
@@ -43,12 +52,13 @@ pub struct PreviousAuthority {
 }
 
 impl PreviousAuthority {
-    /// As one that signs.
-    pub fn signer(&self) -> Option<Authority> {
+    /// As one that signs. One that has ended does not: no node would take what it signs.
+    pub fn signer(&self, now: Timestamp) -> Option<Authority> {
         let key = self.key.as_ref()?;
-        self.certificates
-            .iter()
+        let mut certificates = self.certificates.iter();
+        certificates
             .find_map(|certificate| Authority::read(certificate.pem().as_bytes(), key.pem()))
+            .filter(|authority| authority.certificate.ends > now)
     }
 }
 
@@ -72,9 +82,9 @@ pub struct Situation<'a> {
     pub now: Timestamp,
     /// The names that the leaf is to be for.
     pub names: &'a AltNames,
-    /// Whether somebody asks for another authority.
+    /// Whether a user asks for another authority.
     pub rotation_asked: bool,
-    /// When nodes were first given the newest authority, where that was noted. One that somebody put in its place was made long before.
+    /// When nodes were first given the newest authority, where that was noted. One that a user put in its place was made long before.
     pub given: Option<Timestamp>,
     /// Every node that runs. One that does not run reads the newest files when it starts.
     pub running: &'a [Trust],
@@ -89,7 +99,7 @@ pub enum AuthorityStep {
     Create,
     /// Make another one, beside the one that is there.
     Rotate,
-    /// Take the one that somebody put there. What nodes accept now stays accepted.
+    /// Take the one that a user put there. What nodes accept now stays accepted.
     Adopt,
     /// Let the one before go.
     DropPrevious,
@@ -164,7 +174,7 @@ pub fn plan(situation: &Situation<'_>) -> PkiPlan {
     }
 }
 
-/// Whether nodes have a leaf and were never given the authority that is there: somebody put it there, as from a backup.
+/// Whether nodes have a leaf and were never given the authority that is there: a user put it there, as from a backup.
 fn is_unknown_to_nodes(stored: &StoredPki, authority: &Authority) -> bool {
     stored.leaf.is_some()
         && !stored.bundle.is_empty()
@@ -200,7 +210,7 @@ fn renewing(
     let now = situation.now;
     let Some(leaf) = &situation.stored.leaf else {
         // Every node accepts the one before; the newest perhaps not.
-        let signer = if previous.signer().is_some() {
+        let signer = if previous.signer(now).is_some() {
             Signer::Previous
         } else {
             Signer::Newest
@@ -235,7 +245,7 @@ fn renewing(
     if missing.is_empty() && !is_new_to_clients {
         return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest));
     }
-    let step = if previous.signer().is_some() {
+    let step = if previous.signer(now).is_some() {
         if is_stale(leaf, situation) {
             LeafStep::Issue(Signer::Previous)
         } else {

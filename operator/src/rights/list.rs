@@ -84,7 +84,7 @@ pub const RIGHTS: &[Right] = &[
         without: "clusters of the namespace are left as they are; an event, the log and `osc_operator_missing_rights` say so",
     },
     Right {
-        // Some clusters demand this of whoever sets owner references that block deletion.
+        // Some clusters demand this of a client that sets owner references that block deletion.
         rule: rule(GROUP, &["opensecureconfclusters/finalizers"], &["update"]),
         scope: Clusters,
         need: Required,
@@ -106,6 +106,13 @@ pub const RIGHTS: &[Right] = &[
         without: "volumes grow, and nodes that come later begin with the earlier size: `Stalled`, reason `VolumeGrowthForbidden`",
     },
     Right {
+        rule: rule("apps", &["deployments"], CHILD),
+        scope: Clusters,
+        need: Optional,
+        why: "to run nodes that share a database (`mode: Shared`)",
+        without: "clusters of mode `Shared` are left as they are: `Stalled`, reason `RightsMissing`",
+    },
+    Right {
         rule: rule("", &["services", "configmaps", "serviceaccounts"], CHILD),
         scope: Clusters,
         need: Required,
@@ -116,7 +123,7 @@ pub const RIGHTS: &[Right] = &[
         rule: rule("", &["secrets"], CHILD),
         scope: Clusters,
         need: Required,
-        why: "to create salt, keys and certificates once, to renew certificates, to note which node bootstraps; to read an API key or certificate that a cluster names",
+        why: "to create salt, keys and certificates once, to renew certificates, to note which node bootstraps; to read an API key, a certificate or the address of a database that a cluster names",
         without: STOPPED,
     },
     Right {
@@ -201,7 +208,7 @@ pub const RIGHTS: &[Right] = &[
         scope: Kubernetes,
         need: Optional,
         why: "to tell a class that does not exist from one that is slow, while a volume is waited for, and whether volumes of a class can grow",
-        without: "`Ready` names the class, and not whether it exists; where volumes cannot grow, the API server's own words are told",
+        without: "`Ready` names the class, and not whether it exists; where volumes cannot grow, the API server's own words are shown",
     },
     Right {
         rule: rule("coordination.k8s.io", &["leases"], &["get"]),

@@ -26,7 +26,7 @@ impl fmt::Display for Lack {
     }
 }
 
-/// Asks the API server what this process may do in a namespace. `None` where that cannot be told: then each refusal tells it.
+/// Asks the API server what this process may do in a namespace. `None` where that is not known: then each refusal shows it.
 pub(super) async fn review(client: &Client, namespace: &str) -> Option<Vec<Lack>> {
     let question = SelfSubjectRulesReview {
         spec: SelfSubjectRulesReviewSpec {

@@ -29,7 +29,7 @@ pub struct Standings {
 
 #[derive(Debug, Clone)]
 struct Known {
-    /// What is missing; nothing also where the API server does not tell.
+    /// What is missing; nothing also where the API server does not say.
     lacks: Vec<Lack>,
     at: Instant,
 }
@@ -56,7 +56,7 @@ impl Standings {
         }
     }
 
-    /// The required rights that are missing in a namespace, as far as the API server tells.
+    /// The required rights that are missing in a namespace, as far as the API server says.
     pub async fn missing(&self, client: &Client, namespace: &str) -> Vec<Lack> {
         let known = self.known(namespace).filter(|known| !known.is_stale());
         let lacks = match known {
@@ -86,7 +86,7 @@ impl Standings {
             lacks: Vec::new(),
             at: Instant::now(),
         };
-        // Told when it begins, not at each try.
+        // Logged when it begins, not at each try.
         if self.lock().insert(watch(scope), known).is_none() {
             tracing::warn!(namespace = scope, words, "clusters_not_watched");
         }

@@ -40,11 +40,11 @@ fn lines(server: &ApiServer, secret: &str, entry: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-fn key(server: &ApiServer) -> Vec<String> {
+pub(crate) fn key(server: &ApiServer) -> Vec<String> {
     lines(server, "demo-api-key", "api-key")
 }
 
-fn beside(server: &ApiServer) -> Vec<String> {
+pub(crate) fn beside(server: &ApiServer) -> Vec<String> {
     lines(server, "demo-api-key", "api-key-previous")
 }
 
@@ -54,7 +54,7 @@ fn annotation(server: &ApiServer, name: &str) -> Value {
 
 /// Nodes that accept what the kubelet has brought them.
 #[derive(Clone)]
-struct Nodes {
+pub(crate) struct Nodes {
     server: ApiServer,
     /// The keys that each accepts.
     files: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
@@ -67,19 +67,19 @@ impl std::fmt::Debug for Nodes {
 }
 
 impl Nodes {
-    fn mount(&self, node: &str) {
+    pub(crate) fn mount(&self, node: &str) {
         let keys = key(&self.server).into_iter().chain(beside(&self.server));
         let keys = keys.collect();
         self.files.lock().unwrap().insert(node.to_owned(), keys);
     }
 
-    fn mount_all(&self) {
+    pub(crate) fn mount_all(&self) {
         for node in NODES {
             self.mount(node);
         }
     }
 
-    fn accept(&self, key: &str) -> bool {
+    pub(crate) fn accept(&self, key: &str) -> bool {
         let files = self.files.lock().unwrap();
         files.values().all(|keys| keys.contains(key))
     }
@@ -123,7 +123,7 @@ impl SimulatedNodes for Nodes {
 }
 
 /// A cluster of two nodes that run with the key that was made.
-async fn running() -> (ApiServer, Nodes, Context, OpenSecureConfCluster) {
+pub(crate) async fn running() -> (ApiServer, Nodes, Context, OpenSecureConfCluster) {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(ONE_NODE);
     cluster.spec.replicas = 2;

@@ -198,6 +198,60 @@ async fn a_certificate_is_renewed_also_where_the_resource_stands_still() {
 }
 
 #[tokio::test]
+async fn clients_learn_of_another_authority_also_where_the_resource_stands_still() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    let map = format!("{CORE}/configmaps/demo-ca");
+    let shown = || server.object(&map).unwrap()["data"]["ca.crt"].to_string();
+    let first = shown();
+    cluster.spec.pod_template.env = vec![json!({ "name": "OSC_API_KEY", "value": "x" })];
+    cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+
+    // No pod runs that has to accept the new one first.
+    for _ in 0..3 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+
+    assert_eq!(
+        condition(&server, "Stalled")["reason"],
+        "InvalidPodTemplate"
+    );
+    let secret = server.object(NODE_TLS).unwrap()["data"]["ca.crt"].clone();
+    let accepted: ByteString = serde_json::from_value(secret).unwrap();
+    let accepted = json!(String::from_utf8(accepted.0).unwrap()).to_string();
+    assert_ne!(shown(), first);
+    assert_eq!(shown(), accepted, "clients verify what nodes show");
+}
+
+#[tokio::test]
+async fn a_service_monitor_whose_authorities_are_gone_is_not_said_to_work() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    let monitoring = || condition(&server, "MonitoringReady");
+    assert_eq!(monitoring()["reason"], "ServiceMonitorApplied");
+    let map = format!("{CORE}/configmaps/demo-ca");
+
+    // The Prometheus Operator refuses a ServiceMonitor whose ConfigMap has no such entry.
+    let theirs = json!({ "metadata": { "name": "demo-ca", "labels": { "app": "another" } } });
+    server.put(&map, theirs);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(condition(&server, "Stalled")["reason"], "NameTaken");
+    let told = monitoring();
+    assert_eq!(
+        (&told["status"], &told["reason"]),
+        (&json!("False"), &json!("AuthoritiesMissing"))
+    );
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("ConfigMap demo-ca"), "{told}");
+
+    server.remove(&map);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(monitoring()["reason"], "ServiceMonitorApplied");
+}
+
+#[tokio::test]
 async fn a_running_node_that_proves_nothing_keeps_the_leaf_that_it_accepts() {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(ONE_NODE);

@@ -3,9 +3,9 @@
 
 use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
 use opensecureconf_operator::cluster::{
-    build::{ClusterResources, Roots, build},
+    build::{ClusterResources, Roots, build, build_shared},
     secrets::{ManagedSecret, build_key_secret, build_salt_secret},
-    validate::validate,
+    validate::{ValidatedCluster, validate},
 };
 use opensecureconf_operator::names::{LAYOUT, OWN_PORTS};
 use serde::Serialize;
@@ -14,6 +14,8 @@ use crate::{ONE_NODE, THREE_NODES, valid};
 
 /// Sets every field of the resource to something that is not its default.
 const EVERYTHING: &str = include_str!("everything.yaml");
+/// Nodes that share a database.
+const SHARED: &str = include_str!("everything-shared.yaml");
 
 pub(crate) fn roots() -> Roots {
     Roots {
@@ -25,6 +27,13 @@ pub(crate) fn roots() -> Roots {
 /// One document for each object, in the order in which they are applied.
 fn documents(yaml: &str) -> String {
     let cluster = valid(yaml);
+    of_resources(&cluster, build(&cluster, &roots()))
+}
+
+fn of_resources<W: Serialize>(
+    cluster: &ValidatedCluster,
+    resources: ClusterResources<W>,
+) -> String {
     let ClusterResources {
         service_account,
         config_map,
@@ -37,21 +46,21 @@ fn documents(yaml: &str) -> String {
         certificate,
         // What is accepted is decided later.
         template_config_map: _,
-        stateful_set,
-    } = build(&cluster, &roots());
+        workload,
+    } = resources;
     [
         document(&build_salt_secret(
-            &cluster,
+            cluster,
             &Salt::new([7; 64]),
-            &BootstrapMark::Nobody,
+            &BootstrapMark::Unchosen,
         )),
         document(&build_key_secret(
-            &cluster,
+            cluster,
             ManagedSecret::ApiKey,
             "0123".repeat(16),
         )),
         document(&build_key_secret(
-            &cluster,
+            cluster,
             ManagedSecret::ClusterKey,
             "4567".repeat(16),
         )),
@@ -64,7 +73,7 @@ fn documents(yaml: &str) -> String {
         document(&disruption_budget),
         document(&service_monitor),
         document(&certificate),
-        document(&stateful_set),
+        document(&workload),
     ]
     .join("---\n")
 }
@@ -99,9 +108,42 @@ fn everything_that_can_be_set() {
 }
 
 #[test]
+fn nodes_that_share_a_database() {
+    let cluster = valid(SHARED);
+    let resources = build_shared(&cluster, &roots());
+    assert_golden("shared", &of_resources(&cluster, resources));
+}
+
+#[test]
+fn nodes_that_share_a_database_have_nothing_of_nodes_that_know_each_other() {
+    let resources = build_shared(&valid(SHARED), &roots());
+    let pods = serde_json::to_string(&resources.workload).unwrap();
+    for word in [
+        "OSC_CLUSTER_ENABLED",
+        "OSC_CLUSTER_MODE",
+        "OSC_CLUSTER_NODES",
+        "OSC_CLUSTER_SYNC_INTERVAL",
+        "OSC_CLUSTER_WRITE_ACK",
+        "OSC_DATABASE_PATH",
+        "OSC_BOOTSTRAP",
+        "/var/lib/opensecureconf",
+        "persistentVolumeClaim",
+    ] {
+        assert!(!pods.contains(word), "{word} in {pods}");
+    }
+    // Only the step before the node has the address of the role that makes the tables.
+    let pod =
+        serde_json::to_value(&resources.workload).unwrap()["spec"]["template"]["spec"].clone();
+    let node = pod["containers"][0].to_string();
+    assert!(!node.contains("migration"), "{node}");
+    let step = pod["initContainers"][0].to_string();
+    assert!(step.contains("database-migration"), "{step}");
+}
+
+#[test]
 fn a_previous_api_key_may_come_and_go_without_another_pod() {
     let sources = |yaml: &str| {
-        let set = serde_json::to_value(build(&valid(yaml), &roots()).stateful_set).unwrap();
+        let set = serde_json::to_value(build(&valid(yaml), &roots()).workload).unwrap();
         let volumes = set["spec"]["template"]["spec"]["volumes"].clone();
         let volume = volumes.as_array().unwrap().iter();
         volume
@@ -130,7 +172,7 @@ fn nothing_but_the_pods_depends_on_what_may_wait() {
     let built = |image: &str| {
         let cluster = validate(&crate::resource(THREE_NODES), image).unwrap();
         let mut built = build(&cluster, &roots());
-        let pods = std::mem::take(&mut built.stateful_set.spec.as_mut().unwrap().template);
+        let pods = std::mem::take(&mut built.workload.spec.as_mut().unwrap().template);
         (built, pods)
     };
     let ((one, old), (other, new)) = (built("node:1"), built("node:2"));
@@ -163,7 +205,7 @@ fn what_is_switched_off_is_not_built() {
     assert_eq!(off.network_policy, None);
     assert_eq!(off.disruption_budget, None);
     assert_eq!(off.service_monitor, None);
-    let pods = serde_json::to_string(&off.stateful_set).unwrap();
+    let pods = serde_json::to_string(&off.workload).unwrap();
     assert!(
         !pods.contains("API_KEY_FILE") && !pods.contains("prod-api-key"),
         "{pods}"

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api_server::ApiServer,
-    pause::{date_back, is_fresh},
+    pause::{HUNDRED_DAYS, date_back, is_fresh},
     reconcile::{CORE, STATEFUL_SET, condition, has_condition, reconcile},
     volumes::{change, claim, heard, owner, put_pod, three_nodes},
 };
@@ -162,7 +162,7 @@ async fn a_cluster_at_rest_costs_nothing_but_its_certificates_are_renewed() {
     let (server, context, mut cluster) = asleep().await;
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(server.writes(), Vec::<String>::new());
-    date_back(&server);
+    date_back(&server, HUNDRED_DAYS);
     reconcile(&server, &mut cluster, &context).await;
     assert!(is_fresh(&server));
     assert_eq!(set(&server).0, 0);

@@ -19,17 +19,17 @@ use tempfile::TempDir;
 
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(90);
-const THREE_NODES: &str = concat!(
+pub(crate) const THREE_NODES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../manifests/samples/three-nodes.yaml"
 );
 const FEDERATED: &str = include_str!("../../../manifests/samples/federated.yaml");
 
 /// A running `osc-operator local`; it ends with the test.
-struct Local {
-    process: Child,
+pub(crate) struct Local {
+    pub(crate) process: Child,
     lines: Receiver<String>,
-    data: TempDir,
+    pub(crate) data: TempDir,
 }
 
 impl Local {
@@ -43,7 +43,7 @@ impl Local {
         Self::of(&mut command, data)
     }
 
-    fn of(command: &mut Command, data: TempDir) -> Self {
+    pub(crate) fn of(command: &mut Command, data: TempDir) -> Self {
         let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -65,7 +65,7 @@ impl Local {
     }
 
     /// The lines up to one that holds a text.
-    fn until(&self, text: &str) -> Vec<String> {
+    pub(crate) fn until(&self, text: &str) -> Vec<String> {
         let (begun, mut seen) = (Instant::now(), Vec::new());
         while !seen.last().is_some_and(|line: &String| line.contains(text)) {
             let left = LIMIT.saturating_sub(begun.elapsed());
@@ -77,11 +77,11 @@ impl Local {
         seen
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(self.process.id(), name);
     }
 
-    fn end(&mut self) -> ExitStatus {
+    pub(crate) fn end(&mut self) -> ExitStatus {
         let mut status = None;
         wait("the end of osc-operator", || {
             status = self.process.try_wait().unwrap();
@@ -91,7 +91,7 @@ impl Local {
     }
 }
 
-fn command(file: &Path, data: &Path, port: u16, node_binary: &Path) -> Command {
+pub(crate) fn command(file: &Path, data: &Path, port: u16, node_binary: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_osc-operator"));
     command
         .args(["local", "-f"])
@@ -104,7 +104,7 @@ fn command(file: &Path, data: &Path, port: u16, node_binary: &Path) -> Command {
 }
 
 /// What it says when it does not run.
-fn refusal(mut command: Command) -> String {
+pub(crate) fn refusal(mut command: Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -118,7 +118,7 @@ impl Drop for Local {
     }
 }
 
-fn wait(what: &str, mut reached: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, mut reached: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !reached() {
         assert!(begun.elapsed() < LIMIT, "waited in vain for {what}");
@@ -126,7 +126,7 @@ fn wait(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
-fn signal(process: u32, name: &str) {
+pub(crate) fn signal(process: u32, name: &str) {
     let sent = shell(&format!("kill -{name} {process}"));
     assert!(sent.status.success(), "{sent:?}");
 }
@@ -136,14 +136,14 @@ fn shell(line: &str) -> Output {
 }
 
 /// What a printed line answers.
-fn answer(line: &str) -> Value {
+pub(crate) fn answer(line: &str) -> Value {
     let output = shell(line);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {output:?}"))
 }
 
 /// The first of three, below those that the system hands out, and never the same twice in a process.
-fn three_free_ports() -> u16 {
+pub(crate) fn three_free_ports() -> u16 {
     free_ports(1, 3)
 }
 
@@ -162,7 +162,7 @@ fn free_ports(each: u16, nodes: u16) -> u16 {
 }
 
 /// The node's binary beside the operator's; built here where only the operator's tests are run.
-fn node_binary() -> PathBuf {
+pub(crate) fn node_binary() -> PathBuf {
     let beside = Path::new(env!("CARGO_BIN_EXE_osc-operator")).with_file_name("osc-node");
     if !beside.exists() {
         let profile = beside.parent().unwrap();
@@ -186,7 +186,7 @@ fn node_binary() -> PathBuf {
 }
 
 /// (process, its process group) of each child of a process.
-fn children(parent: u32) -> Vec<(u32, u32)> {
+pub(crate) fn children(parent: u32) -> Vec<(u32, u32)> {
     let stat = |process: &str| {
         let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         let (_, fields) = text.rsplit_once(')')?;
@@ -204,7 +204,7 @@ fn children(parent: u32) -> Vec<(u32, u32)> {
 }
 
 /// The lines to try that are printed once all three nodes are ready.
-fn ready_and_tried_by(printed: &[String]) -> Vec<String> {
+pub(crate) fn ready_and_tried_by(printed: &[String]) -> Vec<String> {
     assert!(
         printed
             .iter()

@@ -10,13 +10,20 @@
 mod api_key;
 mod api_server;
 mod certificates;
+mod commands;
 mod corrections;
 mod endless_node;
+mod exchange_rules;
+#[path = "../../../node/tests/structure/files.rs"]
+mod files;
 mod golden;
 mod hibernation;
 mod leader;
 mod local_cluster;
+mod local_database;
 mod looking;
+#[path = "../../../node/tests/structure/mentions.rs"]
+mod mentions;
 mod namespace_end;
 mod node_contract;
 mod pause;
@@ -28,6 +35,8 @@ mod rebuild;
 mod reconcile;
 mod rights;
 mod rollout;
+mod serving;
+mod shared;
 mod standstill;
 mod turns;
 mod two_operators;

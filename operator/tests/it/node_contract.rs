@@ -70,7 +70,7 @@ fn parse(variables: Vec<(String, String)>) -> Config {
 fn a_pods_environment_is_a_nodes_configuration() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
-    let stateful_set = build(&valid(THREE_NODES), &roots()).stateful_set;
+    let stateful_set = build(&valid(THREE_NODES), &roots()).workload;
     let container = &stateful_set.spec.unwrap().template.spec.unwrap().containers[0];
     let here = root.path().to_str().unwrap();
     let variables = container
@@ -286,9 +286,9 @@ async fn the_operator_reads_what_a_node_says_of_itself() {
         "an API key shows no salt"
     );
     node.bootstrap().await;
-    let founded = client.status(&address).await.unwrap();
-    assert_eq!(founded.state, MemberState::Member);
-    assert!(founded.cluster_uid.is_some());
+    let bootstrapped = client.status(&address).await.unwrap();
+    assert_eq!(bootstrapped.state, MemberState::Member);
+    assert!(bootstrapped.cluster_uid.is_some());
 
     node.stop().await;
 }

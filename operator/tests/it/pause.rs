@@ -12,10 +12,10 @@ use crate::{
     volumes::{change, heard, three_nodes},
 };
 
-const DAYS: SignedDuration = SignedDuration::from_hours(24 * 100);
+pub(crate) const HUNDRED_DAYS: SignedDuration = SignedDuration::from_hours(24 * 100);
 
-/// Lets a hundred days pass for the nodes' certificate.
-pub(crate) fn date_back(server: &ApiServer) {
+/// Lets so much time pass for the nodes' certificate.
+pub(crate) fn date_back(server: &ApiServer, by: SignedDuration) {
     let names = cluster_names(
         &ClusterName::new("demo").unwrap(),
         "team",
@@ -24,7 +24,7 @@ pub(crate) fn date_back(server: &ApiServer) {
     );
     let authority = stored_pki(server).authority.unwrap();
     let leaf = authority
-        .issue_node_leaf(&names, Timestamp::now() - DAYS)
+        .issue_node_leaf(&names, Timestamp::now() - by)
         .unwrap();
     change(server, &format!("{CORE}/secrets/demo-node-tls"), |secret| {
         secret["data"]["tls.crt"] = json!(ByteString(leaf.certificate.pem().into()));
@@ -116,7 +116,7 @@ async fn certificates_are_renewed_and_clients_learn_of_authorities_meanwhile() {
         server.remove(&format!("{CORE}/pods/demo-{ordinal}"));
     }
     cluster.spec.paused = true;
-    date_back(&server);
+    date_back(&server, HUNDRED_DAYS);
     reconcile(&server, &mut cluster, &context).await;
     assert!(is_fresh(&server));
 

@@ -20,7 +20,7 @@ fn ports(spec: &str) -> (Vec<i64>, Vec<i64>) {
         ports.map(|port| port[field].as_i64().unwrap()).collect()
     };
     let service = serde_json::to_value(resources.client_service).unwrap();
-    let pods = serde_json::to_value(resources.stateful_set).unwrap();
+    let pods = serde_json::to_value(resources.workload).unwrap();
     let node = "/spec/template/spec/containers/0/ports";
     (
         numbers(&service["spec"]["ports"], "port"),
@@ -130,7 +130,7 @@ fn the_authority_is_mounted_nowhere() {
         "{tls: {mode: Disabled}}",
         "{tls: {plainHttp: Forbidden}}",
     ] {
-        let pods = serde_json::to_string(&built(spec).stateful_set).unwrap();
+        let pods = serde_json::to_string(&built(spec).workload).unwrap();
         assert!(pods.contains("prod-node-tls"), "{spec}");
         assert!(!pods.contains("prod-node-ca"), "{spec}");
     }

@@ -10,7 +10,7 @@ use opensecureconf_operator::cluster::resource::CONDITIONS;
 
 const PAGE: &str = include_str!("../../../docs/recovery.md");
 /// Where reasons are given, below `src/cluster/`.
-const PLACES: [&str; 9] = [
+const PLACES: [&str; 10] = [
     "stalled.rs",
     "recovery.rs",
     "layout.rs",
@@ -19,15 +19,20 @@ const PLACES: [&str; 9] = [
     "secrets/plan.rs",
     "volumes/growth.rs",
     "rebuild/plan.rs",
+    "shared",
     "status",
 ];
 /// Words there that are no reasons: kinds, and what Kubernetes says.
-const OTHER_WORDS: [&str; 16] = [
+const OTHER_WORDS: [&str; 20] = [
     "True",
     "False",
     "Unknown",
     "Secret",
     "StatefulSet",
+    "Deployment",
+    "Progressing",
+    "ProgressDeadlineExceeded",
+    "ReplicaFailure",
     "NetworkPolicy",
     "PodDisruptionBudget",
     "ServiceMonitor",
@@ -41,7 +46,7 @@ const OTHER_WORDS: [&str; 16] = [
     "Unschedulable",
 ];
 /// Conditions whose reason when they hold is called as they are.
-const CALLED_ALIKE: [&str; 3] = ["Paused", "Replicated", "SaltMatches"];
+const CALLED_ALIKE: [&str; 4] = ["Paused", "Replicated", "SaltMatches", "DatabaseReachable"];
 
 fn sources(place: &Path, all: &mut Vec<PathBuf>) {
     if place.is_file() {

@@ -1,6 +1,9 @@
 //! Pods are replaced by the operator alone, one after the other, and for nothing but what somebody asked for.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use opensecureconf_operator::cluster::{
@@ -15,6 +18,7 @@ use crate::{
     looking::show,
     reconcile::{CORE, STATEFUL_SET, condition, reconcile},
     resource,
+    serving::answered,
 };
 
 /// Three nodes that serve, and an operator that has nothing to do.
@@ -29,6 +33,7 @@ struct Story {
 impl Story {
     async fn begin() -> Self {
         let (server, context) = ApiServer::start();
+        let context = answered(context);
         let mut cluster = resource(ONE_NODE);
         cluster.spec.replicas = 3;
         let mut story = Self {
@@ -155,7 +160,11 @@ fn pod(ordinal: u64, revision: &str, serves: bool) -> Value {
 pub(crate) fn ready(serves: bool) -> Value {
     let status = if serves { "True" } else { "False" };
     let since = jiff::Timestamp::now().to_string();
-    json!({ "conditions": [{ "type": "Ready", "status": status, "lastTransitionTime": since }] })
+    let mut pod = json!({ "conditions": [{ "type": "Ready", "status": status, "lastTransitionTime": since }] });
+    if serves {
+        pod["podIP"] = json!("10.0.0.1");
+    }
+    pod
 }
 
 #[tokio::test]
@@ -181,6 +190,72 @@ async fn another_image_replaces_one_pod_after_the_other_from_the_highest_ordinal
         "{:?}",
         story.server.notes()
     );
+}
+
+/// A webhook that puts a proxy before the node, as meshes do: in the pod, not in the template that it is made from.
+fn inject(pod: &mut Value, runs: bool) {
+    let container = |name: &str, state: Value, ready: bool| json!({ "name": name, "image": name, "imageID": "", "ready": ready, "restartCount": 0, "state": state });
+    let proxy = if runs {
+        json!({ "running": {} })
+    } else {
+        json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } })
+    };
+    pod["spec"] = json!({
+        "initContainers": [{ "name": "mesh-init" }],
+        "containers": [{ "name": "mesh-proxy" }, { "name": "node" }],
+    });
+    pod["metadata"]["annotations"] = json!({ "mesh.example/status": "injected" });
+    pod["status"] = ready(runs);
+    pod["status"]["initContainerStatuses"] = json!([container(
+        "mesh-init",
+        json!({ "terminated": { "exitCode": 0 } }),
+        true
+    )]);
+    pod["status"]["containerStatuses"] = json!([
+        container("mesh-proxy", proxy, runs),
+        container("node", json!({ "running": {} }), true),
+    ]);
+}
+
+#[tokio::test]
+async fn a_container_that_a_webhook_puts_into_pods_is_no_drift_and_counts_for_their_readiness() {
+    let mut story = Story::begin().await;
+    let set = story.set();
+    for ordinal in 0..3 {
+        story.set_pod(ordinal, |pod| inject(pod, true));
+    }
+    let told = story.server.notes();
+    story.turns(3).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    assert_eq!(story.set()["spec"], set["spec"]);
+    assert_eq!(story.server.notes(), told);
+
+    // The node runs, and its pod is not ready: no Service leads to it. The status names whose fault that is.
+    story.set_pod(1, |pod| inject(pod, false));
+    story.operate().await;
+    let ready = condition(&story.server, "Ready");
+    assert_eq!(ready["status"], "False");
+    let message = ready["message"].as_str().unwrap();
+    assert!(
+        message.contains("pod demo-1: container mesh-proxy: CrashLoopBackOff"),
+        "{message}"
+    );
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    story.set_pod(1, |pod| inject(pod, true));
+
+    // What a field asks for replaces such pods as it does others.
+    story.cluster.spec.image = Some("node:2".to_owned());
+    let mut order = Vec::new();
+    for _ in 0..12 {
+        story.operate().await;
+        order.extend(story.ordinals_deleted());
+        story.kubernetes();
+        for ordinal in 0..3 {
+            story.set_pod(ordinal, |pod| inject(pod, true));
+        }
+    }
+    assert_eq!(order, [2, 1, 0]);
+    assert!(story.all_current());
 }
 
 #[tokio::test]
@@ -228,6 +303,27 @@ async fn nothing_is_replaced_while_another_pod_ends_or_has_not_come_back() {
     story.turns(4).await;
     assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
     story.set_pod(0, |pod| pod["status"] = ready(true));
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_serve_and_do_not_answer_are_waited_for_ten_minutes() {
+    let mut story = Story::begin().await;
+    // The operator does not know where they are.
+    for ordinal in 0..2 {
+        story.set_pod(ordinal, |pod| pod["status"]["podIP"] = Value::Null);
+    }
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(4).await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+    let said = condition(&story.server, "Ready")["message"].clone();
+    assert!(
+        said.as_str().unwrap().contains("until demo-0 answers"),
+        "{said}"
+    );
+
+    tokio::time::advance(Duration::from_mins(10)).await;
     story.operate().await;
     assert_eq!(story.ordinals_deleted(), [2]);
 }

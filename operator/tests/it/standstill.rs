@@ -145,8 +145,8 @@ async fn a_lost_salt_is_put_back_from_a_member_and_nobody_else() {
     assert_eq!(data.0, Salt::new([7; 64]).bytes());
     assert_eq!(restored["immutable"], true);
     assert_eq!(restored["metadata"]["labels"], made["metadata"]["labels"]);
-    let founder = &restored["metadata"]["annotations"]["opensecureconf.io/bootstrap-incarnation"];
-    assert_eq!(*founder, incarnation);
+    let marked = &restored["metadata"]["annotations"]["opensecureconf.io/bootstrap-incarnation"];
+    assert_eq!(*marked, incarnation);
     let told = "restored Secret demo-salt with the salt of demo-0";
     let notes = server.notes();
     assert!(notes.iter().any(|note| note == told), "{notes:?}");

@@ -17,6 +17,7 @@ use crate::{
     reconcile::CORE,
     resource,
     rollout::{ready, revision},
+    serving::answered,
 };
 
 const OLD: &str = "node:1";
@@ -45,7 +46,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn begin(names: &[&'static str], policy: UpgradePolicy) -> Self {
         let server = ApiServer::default();
-        let context = Arc::new(server.context_with(OLD));
+        let context = Arc::new(answered(server.context_with(OLD)));
         let clusters = names.iter().map(|name| {
             let mut cluster = resource(ONE_NODE);
             cluster.metadata.name = Some((*name).to_owned());
@@ -70,7 +71,7 @@ impl World {
 
     /// The operator ends, and one that takes this image begins.
     pub(crate) fn replace_operator(&mut self, image: &str) {
-        self.context = Arc::new(self.server.context_with(image));
+        self.context = Arc::new(answered(self.server.context_with(image)));
     }
 
     pub(crate) async fn operate(&mut self, name: &str) {
@@ -250,7 +251,7 @@ async fn one_cluster_follows_the_other() {
 async fn as_many_clusters_as_somebody_says_are_rolled_out_at_a_time() {
     let names = ["a", "b", "c"];
     let mut world = World::begin(&names, UpgradePolicy::Automatic).await;
-    let context = world.server.context_with(NEW);
+    let context = answered(world.server.context_with(NEW));
     world.context = Arc::new(context.rolling_out_at_once(2));
     world.turns(&names, 1).await;
     let images = names.map(|name| world.image(name));

@@ -58,11 +58,15 @@ mod values;
 #[allow(dead_code, reason = "scenarios of nodes alone use the rest")]
 mod world;
 
+mod exchanges;
 mod faults;
 mod kubernetes;
+mod node_files;
 mod nodes;
 mod operators;
+mod plots;
 mod promises;
+mod renewals;
 mod runs;
 mod stage;
 mod switches;

@@ -9,18 +9,19 @@ use opensecureconf_contract::{
     status::{NodeDetails, NodeMember},
 };
 use opensecureconf_node::cluster::{AdminOrder, MemberName, State};
-use opensecureconf_operator::node::{CommandError, SimulatedNodes};
+use opensecureconf_operator::node::{Caller, CommandError, SimulatedNodes};
 use tokio::time::sleep;
 
 use crate::{
     faults::Outcome,
     kubernetes::{names::ordinal, server},
+    node_files::InForce,
     stage::{OperatorId, Shared, Stage},
     world::NodeId,
 };
 
 /// How long the operator waits for a node.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is looked whether an order was carried out.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -65,6 +66,12 @@ fn reached(stage: &Stage, address: &str) -> Option<NodeId> {
 }
 
 impl SimulatedNodes for Nodes {
+    fn connects(&self, address: &str, caller: &Caller) -> bool {
+        let stage = self.stage.lock();
+        // Who is down is not reached in any case.
+        reached(&stage, address).is_none_or(|node| stage.reaches(node, caller))
+    }
+
     fn status<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Option<NodeDetails>> {
         Box::pin(self.ask(address, details))
     }
@@ -111,7 +118,7 @@ impl SimulatedNodes for Nodes {
                 let answer = self.stage.lock().world.orders[order].clone();
                 match answer {
                     Some(answer) => break answer,
-                    None if waited >= PATIENCE => return Err(refused("it does not answer")),
+                    None if waited >= TIMEOUT => return Err(refused("it does not answer")),
                     None => {}
                 }
             };
@@ -128,7 +135,7 @@ impl SimulatedNodes for Nodes {
 
 fn order(stage: &mut Stage, command: &AdminCommand<'_>) -> Option<AdminOrder> {
     Some(match command {
-        AdminCommand::Bootstrap { incarnation } => AdminOrder::Found {
+        AdminCommand::Bootstrap { incarnation } => AdminOrder::Bootstrap {
             incarnation: incarnation.parse().ok()?,
             mounted: stage.world.mounted.clone(),
         },
@@ -165,12 +172,13 @@ fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
     let view = stage.world.view(node)?;
     let durable = stage.world.nodes[node].disk.durable();
     let salt = durable.salt.as_ref().or(stage.world.mounted.as_ref());
+    let files = stage.in_force(node);
     let live = durable.rows.values().filter(|row| !row.row.is_tombstone());
     Some(NodeDetails {
         version: "simulated".to_owned(),
         incarnation: view.incarnation.to_string(),
         state: view.state,
-        cluster_uid: view.founding.map(|founding| founding.to_string()),
+        cluster_uid: view.cluster_uid.map(|cluster_uid| cluster_uid.to_string()),
         ready: view.not_ready.is_none(),
         reasons: view.not_ready.into_iter().collect(),
         fenced: view.fenced,
@@ -190,6 +198,9 @@ fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
                 ..NodeMember::default()
             })
             .collect(),
+        schema: Some(1),
+        api_keys: files.map(InForce::proofs),
+        tls: files.map(InForce::tls),
         ..NodeDetails::default()
     })
 }

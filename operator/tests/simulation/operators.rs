@@ -73,8 +73,10 @@ impl Operators {
             stage: stage.clone(),
             operator,
         };
+        let world = stage.clone();
         let context = Context::new(client, metrics, image)
             .at(installation)
+            .by_the_clock(move || world.lock().store.time())
             .answered_by(Arc::new(nodes));
         let context = if is_elected {
             context.acting_in(term)
@@ -130,6 +132,17 @@ impl Operators {
         if let Some((operator, _)) = self.running.first() {
             self.end(*operator, stage);
         }
+    }
+
+    /// No operator is there for more than a year, and for a while after that.
+    pub(crate) fn stay_away_for_a_year(&mut self, stage: &Shared) {
+        if !stage.lock().may_pass_a_year() {
+            return;
+        }
+        while self.count() > 0 {
+            self.end_one(stage);
+        }
+        stage.lock().pass_a_year_alone();
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::{
     kubernetes::{
         names::{
-            API_KEY, CLAIMS, CLIENT_SERVICE, LEASE, PEERS, PODS, RESOURCE, SALT, STATEFUL_SET,
-            claim, is_secret, ordinal,
+            API_KEY, AUTHORITY, CLAIMS, CLIENT_SERVICE, LEASE, PEERS, PODS, RESOURCE, SALT,
+            STATEFUL_SET, claim, is_secret, ordinal,
         },
         store::{Change, What, owners},
         workloads::{is_ready, revision},
@@ -57,6 +57,8 @@ impl Stage {
         for change in written {
             if change.path == SALT || is_secret(&change.path) && change.what == What::Deleted {
                 self.check_secret(&change);
+            } else if change.path == AUTHORITY {
+                self.check_authority(&change);
             } else if change.path.starts_with(CLAIMS) {
                 self.check_claim(&change);
             } else if change.path.starts_with(PODS) {
@@ -71,7 +73,7 @@ impl Stage {
         }
     }
 
-    fn before(&self, change: &Change) -> Option<Value> {
+    pub(crate) fn before(&self, change: &Change) -> Option<Value> {
         let mut earlier = self.store.log.iter().rev();
         let earlier =
             earlier.find(|other| other.path == change.path && other.version < change.version);
@@ -279,6 +281,7 @@ impl Stage {
                 return Some(format!("pod {number} is of another template"));
             }
         }
-        self.world.unsettled()
+        self.unfinished_exchange()
+            .or_else(|| self.world.unsettled())
     }
 }

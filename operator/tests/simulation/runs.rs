@@ -9,19 +9,14 @@ use tokio::time::sleep;
 
 use crate::{
     operators::Operators,
+    plots::Plot,
     seeds::{lines, run, setting},
     stage::{STEP, Shared, Stage},
-    users::{Plot, Users},
+    users::Users,
 };
 
 /// Worlds of an ordinary run.
 const SEEDS: u64 = 40;
-/// How long an ordinary run takes at most.
-const SECONDS: Duration = Duration::from_mins(1);
-/// How long faults go on in a world.
-const CHAOS: Duration = Duration::from_mins(2);
-/// How long a world may take to come to rest after that.
-const REST: Duration = Duration::from_mins(15);
 /// When nothing of before is under way any more.
 const LATE: Duration = Duration::from_secs(40);
 /// Lines of a story that are shown.
@@ -36,12 +31,7 @@ pub(crate) struct Lived {
     pub(crate) changes: u64,
 }
 
-/// Lives through one world.
-pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> Lived {
-    live_with(seed, rules, &Plot::ANY, told)
-}
-
-/// Lives through one in which this happens.
+/// Lives through one world in which this happens.
 pub(crate) fn live_with(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
@@ -58,7 +48,9 @@ pub(crate) fn live_with(seed: u64, rules: Rules, plot: &'static Plot, told: bool
 }
 
 async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
-    let shared = Shared::new(Stage::new(seed, rules, plot.trouble, told));
+    let mut stage = Stage::new(seed, rules, (plot.trouble, plot.pace), told);
+    stage.chaos_ends = plot.chaos;
+    let shared = Shared::new(stage);
     if plot.may_elect {
         let mut stage = shared.lock();
         stage.are_elected = stage.random.random_bool(0.4);
@@ -70,7 +62,7 @@ async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Li
     if is_crowded || shared.lock().are_elected {
         operators.start(&shared);
     }
-    while !is_over(&shared, CHAOS) {
+    while !is_over(&shared, plot.chaos) {
         step(&shared, &mut operators).await;
         users.act(&shared, &mut operators);
     }
@@ -85,16 +77,18 @@ async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Li
     while operators.count() > 1 {
         operators.end_one(&shared);
     }
-    let end = shared.lock().world.time + REST;
+    let end = shared.lock().world.time + plot.rest;
     // What was sent before may still arrive.
     let later = shared.lock().world.time + LATE;
     while !is_over(&shared, later) {
         step(&shared, &mut operators).await;
+        shared.lock().follow_advice();
     }
     shared.lock().put_salt_back();
     let mut rested = 0;
     while rested < 100 && !is_over(&shared, end) {
         step(&shared, &mut operators).await;
+        shared.lock().follow_advice();
         let is_at_rest = shared.lock().unfinished().is_none();
         rested = if is_at_rest { rested + 1 } else { 0 };
     }
@@ -137,10 +131,17 @@ async fn step(shared: &Shared, operators: &mut Operators) {
         operators.end(operator, shared);
     }
     // Whose process ends is started again: one, or two that take turns while anything goes wrong.
-    let are_two = {
+    let (are_two, is_no_operator) = {
         let stage = shared.lock();
-        stage.are_elected && stage.world.time < CHAOS
+        let time = stage.world.time;
+        (
+            stage.are_elected && time < stage.chaos_ends,
+            time < stage.no_operator_until,
+        )
     };
+    if is_no_operator {
+        return;
+    }
     while operators.count() < if are_two { 2 } else { 1 } {
         operators.start(shared);
     }
@@ -155,10 +156,10 @@ fn rules() -> Rules {
         .map_or(Rules::ALL, |rule| Rules::without(*rule))
 }
 
-#[test]
-fn any_world_keeps_its_promises() {
+/// Asserts that all promises are kept in worlds of this kind; the test is named in what is told of one that fails.
+fn keep_promises(plot: &'static Plot, test: &str) {
     let (time, seeds) = match (setting("SIMULATION_SECONDS"), setting("SIMULATION_SEEDS")) {
-        (None, None) => (Some(SECONDS), SEEDS),
+        (None, None) => (Some(plot.run), SEEDS),
         (seconds, seeds) => (
             seconds.map(Duration::from_secs),
             seeds.unwrap_or(u64::MAX / 2),
@@ -166,14 +167,14 @@ fn any_world_keeps_its_promises() {
     };
     let told = std::env::var_os("SIMULATION_STORY").is_some();
     let failed = run(seeds, time, |seed| {
-        let lived = live(seed, rules(), told);
+        let lived = live_with(seed, rules(), plot, told);
         (lived.time, lived.broken)
     });
     if let Some(seed) = failed {
-        let lived = live(seed, rules(), true);
+        let lived = live_with(seed, rules(), plot, true);
         panic!(
             "seed {seed}: {}\n{}\nreplay: SIMULATION_FIRST={seed} SIMULATION_SEEDS=1 cargo test -p opensecureconf-operator --test simulation \
-             -- any_world",
+             -- {test}",
             lived.broken.as_deref().unwrap_or("nothing is broken"),
             lived.story,
         );
@@ -181,9 +182,19 @@ fn any_world_keeps_its_promises() {
 }
 
 #[test]
+fn any_world_keeps_its_promises() {
+    keep_promises(&Plot::ANY, "any_world");
+}
+
+#[test]
+fn keys_and_certificates_are_exchanged_and_no_caller_is_cut_off() {
+    keep_promises(&Plot::EXCHANGES, "no_caller_is_cut_off");
+}
+
+#[test]
 fn a_seed_is_one_world() {
     for seed in 1..3 {
-        let [one, other] = [0, 1].map(|_| live(seed, Rules::ALL, false));
+        let [one, other] = [0, 1].map(|_| live_with(seed, Rules::ALL, &Plot::ANY, false));
         assert_eq!(
             (one.changes, one.time, one.broken),
             (other.changes, other.time, other.broken)

@@ -13,8 +13,15 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::{
+    exchanges::Exchanges,
     faults::{Faults, Trouble},
-    kubernetes::{kubelet::Running, names, store::Store},
+    kubernetes::{
+        files::{Kubelets, Pace},
+        kubelet::Running,
+        names,
+        store::Store,
+    },
+    node_files::Processes,
     world::{SimulationEvent, World},
 };
 
@@ -51,6 +58,16 @@ pub(crate) struct Stage {
     /// Which claim the disk of a node belongs to.
     pub(crate) volumes: BTreeMap<usize, String>,
     pub(crate) running: BTreeMap<usize, Running>,
+    pub(crate) kubelets: Kubelets,
+    pub(crate) processes: Processes,
+    /// What was promised of keys and certificates.
+    pub(crate) exchanges: Exchanges,
+    /// How many days have passed at once.
+    pub(crate) days: i64,
+    /// When faults end.
+    pub(crate) chaos_ends: Duration,
+    /// Until when no operator is there.
+    pub(crate) no_operator_until: Duration,
     /// Whether operators take turns by the Lease.
     pub(crate) are_elected: bool,
     /// Operators that stand still, and until when.
@@ -73,7 +90,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(seed: u64, rules: Rules, trouble: Trouble, told: bool) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        rules: Rules,
+        (trouble, pace): (Trouble, Pace),
+        told: bool,
+    ) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut world = World::new(random.random(), cluster::Rules::ALL, told);
         world.profile.client_pause = Duration::from_millis(500);
@@ -96,6 +118,12 @@ impl Stage {
             node_image: "node:1".to_owned(),
             volumes: BTreeMap::new(),
             running: BTreeMap::new(),
+            kubelets: Kubelets::new(seed, pace),
+            processes: Processes::new(),
+            exchanges: Exchanges::default(),
+            days: 0,
+            chaos_ends: Duration::ZERO,
+            no_operator_until: Duration::ZERO,
             are_elected: false,
             frozen: BTreeMap::new(),
             thawed: Arc::default(),
@@ -123,13 +151,14 @@ impl Stage {
             self.look_after_pods();
             self.look_after_claims();
             self.retire_those_that_are_gone();
+            self.bring_files(false);
+            self.read_files(false);
+            self.world.network.strangers = self.strangers();
             self.check_everything();
+            self.check_exchanges();
         }
         if self.random.random_bool(0.1) {
             self.store.collect_garbage();
-        }
-        if self.random.random_bool(0.03) {
-            self.refresh_files();
         }
     }
 
@@ -172,6 +201,7 @@ impl Stage {
     pub(crate) fn heal(&mut self) {
         self.tell(|| "everything works again".to_owned());
         self.faults = Faults::default();
+        self.no_operator_until = Duration::ZERO;
         self.frozen.clear();
         self.thawed.notify_waiters();
         self.forbidden = None;

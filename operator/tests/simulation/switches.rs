@@ -5,14 +5,14 @@ use opensecureconf_operator::cluster::rules::{Rule, Rules};
 
 use crate::{
     faults::Trouble,
-    runs::live_with,
-    users::{
+    plots::{
         Act::{
-            AnotherOperator, Grow, Hibernate, Image, LoseSalt, PartNodes, Rebuild, Restart,
-            RestartOperator, Scale, Wake,
+            AnotherOperator, Grow, Hibernate, Image, LoseSalt, PartNodes, PassYearAlone, Rebuild,
+            Restart, RestartOperator, RotateAuthority, RotateKey, Scale, Wake,
         },
         Plot,
     },
+    runs::live_with,
 };
 
 /// So many worlds are tried at most. The seeds move with every change of the worlds; the one that stands beside a rule was the first.
@@ -49,18 +49,26 @@ macro_rules! switches {
 switches! {
     pods_go_one_at_a_time: PodsGoOneAtATime from 1 by Plot::of(&[Image]);
     replaced_nodes_are_in_sync:
-        ReplacedNodesAreInSync from 8 by Plot::of(&[Image, PartNodes]).with(Trouble::Nothing);
+        ReplacedNodesAreInSync from 9 by Plot::of(&[Image, PartNodes]).with(Trouble::Nothing);
     nothing_else_is_deleted:
-        NothingElseIsDeleted from 9 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded();
+        NothingElseIsDeleted from 15 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded();
     marks_come_before_orders:
-        MarksComeBeforeOrders from 23 by Plot::of(&[AnotherOperator, RestartOperator]).with(Trouble::SilentNodes).crowded();
+        MarksComeBeforeOrders from 38 by Plot::of(&[AnotherOperator, RestartOperator]).with(Trouble::SilentNodes).crowded();
     salts_are_made_once: SaltsAreMadeOnce from 4 by Plot::of(&[AnotherOperator]).crowded();
     no_salt_is_made_beside_volumes: NoSaltIsMadeBesideVolumes from 1 by Plot::of(&[LoseSalt]);
-    nodes_leave_before_they_go: NodesLeaveBeforeTheyGo from 3 by Plot::of(&[Scale]);
-    volumes_go_with_their_lives: VolumesGoWithTheirLives from 1 by Plot::of(&[Rebuild]);
+    nodes_leave_before_they_go: NodesLeaveBeforeTheyGo from 5 by Plot::of(&[Scale]);
+    volumes_go_with_their_lives: VolumesGoWithTheirLives from 1 by Plot::of(&[Rebuild]).impatiently();
     volumes_are_handed_over: VolumesAreHandedOver from 1 by Plot::of(&[Rebuild]);
-    volumes_are_kept_in_sleep: VolumesAreKeptInSleep from 2 by Plot::of(&[Hibernate, Wake]);
+    volumes_are_kept_in_sleep: VolumesAreKeptInSleep from 5 by Plot::of(&[Hibernate, Wake]);
     sets_leave_their_pods: SetsLeaveTheirPods from 1 by Plot::of(&[Grow]);
+    nodes_prove_keys: NodesProveKeys from 1 by Plot::of(&[RotateKey]).with(Trouble::Nothing).slowly();
+    old_keys_stay: OldKeysStay from 1 by Plot::of(&[RotateKey]).with(Trouble::Nothing);
+    nodes_prove_authorities:
+        NodesProveAuthorities from 1 by Plot::of(&[RotateAuthority]).with(Trouble::Nothing).slowly();
+    authorities_keep_their_keys:
+        AuthoritiesKeepTheirKeys from 1 by Plot::of(&[RotateAuthority]).with(Trouble::Nothing);
+    leaves_are_renewed_unasked:
+        LeavesAreRenewedUnasked from 1 by Plot::of(&[PassYearAlone]).with(Trouble::Nothing).impatiently();
 }
 
 #[test]

@@ -6,136 +6,14 @@ use rand::{RngExt, seq::IndexedRandom};
 use serde_json::{Value, json};
 
 use crate::{
-    faults::Trouble,
     kubernetes::{
         names::{API_KEY, CLIENT_SERVICE, CLUSTER, PEERS, RESOURCE, SALT, claim, pod},
         store::Preconditions,
     },
     operators::Operators,
+    plots::Act,
     stage::{Shared, Stage},
 };
-
-/// Something that somebody does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
-    Image,
-    Restart,
-    Scale,
-    Hibernate,
-    Wake,
-    Grow,
-    Rebuild,
-    RebuildByForce,
-    DrainOne,
-    CrashOne,
-    LoseSalt,
-    LoseDisk,
-    Pause,
-    GoOn,
-    PartNodes,
-    JoinNodes,
-    RestartOperator,
-    AnotherOperator,
-    NewRelease,
-    /// The machine of an operator stands still.
-    FreezeOperator,
-    /// Somebody changes by hand what operators look after.
-    DeleteService,
-    DeleteKey,
-    EditFiles,
-    /// Rights are taken away, and given back.
-    TakeRights,
-    GiveRights,
-    /// No pod more is allowed, and some are again.
-    NoQuota,
-    Quota,
-}
-
-impl Act {
-    pub(crate) const ALL: &[Self] = &[
-        Self::Image,
-        Self::Image,
-        Self::Restart,
-        Self::Scale,
-        Self::Scale,
-        Self::Hibernate,
-        Self::Wake,
-        Self::Grow,
-        Self::Rebuild,
-        Self::RebuildByForce,
-        Self::DrainOne,
-        Self::CrashOne,
-        Self::LoseSalt,
-        Self::LoseDisk,
-        Self::Pause,
-        Self::GoOn,
-        Self::GoOn,
-        Self::PartNodes,
-        Self::JoinNodes,
-        Self::RestartOperator,
-        Self::AnotherOperator,
-        Self::NewRelease,
-        Self::FreezeOperator,
-        Self::FreezeOperator,
-        Self::DeleteService,
-        Self::DeleteKey,
-        Self::EditFiles,
-        Self::TakeRights,
-        Self::GiveRights,
-        Self::NoQuota,
-        Self::Quota,
-    ];
-    /// While a cluster comes into being.
-    const BEGINNING: &[Self] = &[
-        Self::CrashOne,
-        Self::PartNodes,
-        Self::JoinNodes,
-        Self::RestartOperator,
-        Self::AnotherOperator,
-    ];
-}
-
-/// What happens in a world.
-#[derive(Debug)]
-pub(crate) struct Plot {
-    /// What people do once the cluster has come into being.
-    pub(crate) menu: &'static [Act],
-    pub(crate) trouble: Trouble,
-    /// Whether there are two operators from the beginning on.
-    pub(crate) is_crowded: bool,
-    /// Whether operators may take turns by a Lease, as they do on Kubernetes; else all of them act at once.
-    pub(crate) may_elect: bool,
-}
-
-impl Plot {
-    /// Everything.
-    pub(crate) const ANY: Self = Self {
-        may_elect: true,
-        ..Self::of(Act::ALL).with(Trouble::Everything)
-    };
-
-    pub(crate) const fn of(menu: &'static [Act]) -> Self {
-        Self {
-            menu,
-            trouble: Trouble::Any,
-            is_crowded: false,
-            may_elect: false,
-        }
-    }
-
-    /// The same with two operators.
-    pub(crate) const fn crowded(self) -> Self {
-        Self {
-            is_crowded: true,
-            ..self
-        }
-    }
-
-    /// The same with this trouble.
-    pub(crate) const fn with(self, trouble: Trouble) -> Self {
-        Self { trouble, ..self }
-    }
-}
 
 /// Who does it, and when next.
 pub(crate) struct Users {
@@ -229,24 +107,24 @@ impl Users {
             Act::EditFiles => stage.store.change(PEERS, |files| {
                 files["data"]["nodes"] = json!("nobody.nowhere:9001");
             }),
-            Act::TakeRights => {
-                let kinds = [
-                    "secrets",
-                    "statefulsets",
-                    "pods",
-                    "configmaps",
-                    "persistentvolumeclaims",
-                ];
-                let kind = *kinds.choose(&mut stage.random).unwrap();
-                stage.tell(|| format!("nobody may write {kind} any more"));
-                stage.forbidden = Some(kind);
-            }
+            Act::TakeRights => stage.take_rights(),
             Act::GiveRights => stage.forbidden = None,
             Act::NoQuota => stage.store.may_make_pods = false,
             Act::Quota => stage.store.may_make_pods = true,
-            Act::RestartOperator | Act::AnotherOperator | Act::FreezeOperator => {}
+            Act::RotateKey
+            | Act::EndKey
+            | Act::NameAnew
+            | Act::RotateAuthority
+            | Act::LoseAuthority
+            | Act::LoseLeaf
+            | Act::PassSeason => stage.exchange(act, number),
+            Act::RestartOperator
+            | Act::AnotherOperator
+            | Act::FreezeOperator
+            | Act::PassYearAlone => {}
         }
         let now = stage.world.time;
+        let is_no_operator = now < stage.no_operator_until;
         let thaws = (act == Act::FreezeOperator).then(|| {
             let millis: u64 = stage.random.random_range(2_000..40_000);
             now + Duration::from_millis(millis)
@@ -258,7 +136,10 @@ impl Users {
         if matches!(act, Act::RestartOperator | Act::NewRelease) {
             operators.end_one(shared);
         }
-        if act == Act::AnotherOperator && operators.count() < 2 {
+        if act == Act::PassYearAlone {
+            operators.stay_away_for_a_year(shared);
+        }
+        if act == Act::AnotherOperator && operators.count() < 2 && !is_no_operator {
             operators.start(shared);
         }
     }
@@ -270,7 +151,7 @@ impl Stage {
         let resource = self.store.get(RESOURCE).unwrap();
         let conditions = resource["status"]["conditions"].as_array();
         let mut conditions = conditions.into_iter().flatten();
-        !self.world.foundings.is_empty()
+        !self.world.cluster_uids.is_empty()
             && (self.given_up.len() + self.steps_of_users() > 0
                 || conditions.any(|told| told["type"] == "Ready" && told["status"] == "True"))
     }
@@ -286,7 +167,7 @@ impl Stage {
             .change(RESOURCE, |resource| how(&mut resource["spec"]));
     }
 
-    fn all_serve_but(&self, one: Option<usize>) -> bool {
+    pub(crate) fn all_serve_but(&self, one: Option<usize>) -> bool {
         let wanted = 0..self.replicas();
         wanted
             .filter(|number| Some(*number) != one)
@@ -314,6 +195,19 @@ impl Stage {
                 "data": { "salt": salt } });
             self.store.create(SALT, secret).unwrap();
         }
+    }
+
+    fn take_rights(&mut self) {
+        let kinds = [
+            "secrets",
+            "statefulsets",
+            "pods",
+            "configmaps",
+            "persistentvolumeclaims",
+        ];
+        let kind = *kinds.choose(&mut self.random).unwrap();
+        self.tell(|| format!("no operator may write {kind} any more"));
+        self.forbidden = Some(kind);
     }
 
     fn any_node(&mut self) -> usize {

@@ -33,6 +33,8 @@ client.create('seen-by-nobody', {'text': 'a-value-for-nobody'})
 assert client.read('seen-by-nobody')['value'] == {'text': 'a-value-for-nobody'}
 ";
 const VALUE: &str = "a-value-for-nobody";
+/// What a capture looks for.
+const WORDS: [&str; 4] = ["API_KEY", "CLUSTER_KEY", "USER_KEY", "VALUE"];
 
 /// What a node logs where it does not reach another one, or does not let one in.
 const PEER_FAILURES: [&str; 2] = ["\"peer_unreachable\"", "\"peer_certificate_refused\""];
@@ -52,8 +54,8 @@ fn leaf_and_authority_are_exchanged_under_load_and_no_packet_tells_a_key() {
         let capture = Capture::start(&stage, "config", VALUE).await?;
         stage.until_condition("config", "Ready", "True").await?;
         // Over plain HTTP: what a capture sees of that shows that it sees.
-        let plain = format!("client.create('load', 'on')\nclient.create('plain', '{VALUE}')");
-        workload.run(&plain).await?;
+        workload.run("client.create('load', 'on')").await?;
+        capture.control("config", VALUE).await?;
         let pods = lives(&stage).await?;
         let first = authorities(&stage).await?;
         let loaded = Instant::now();
@@ -104,7 +106,7 @@ print(refused(lambda: get(f'https://{{host}}:9443/ready', {first:?})))
         workload.run(&script).await?;
 
         let captured = capture.end("config").await?;
-        for word in ["API_KEY", "USER_KEY", "VALUE"] {
+        for word in WORDS {
             ensure!(
                 captured.seen(9000, word) > 0,
                 "{word} was not seen where it is plain: {captured:?}"
@@ -112,7 +114,7 @@ print(refused(lambda: get(f'https://{{host}}:9443/ready', {first:?})))
         }
         for port in [9001, 9443] {
             ensure!(captured.packets(port) > 1000, "{port}: {captured:?}");
-            for word in ["API_KEY", "CLUSTER_KEY", "USER_KEY", "VALUE"] {
+            for word in WORDS {
                 ensure!(
                     captured.seen(port, word) == 0,
                     "{port} {word}: {captured:?}"

@@ -17,14 +17,14 @@ fn chosen(incarnation: &str) -> BootstrapMark {
 fn beside_a_fresh_salt_the_first_node_that_answers_is_chosen() {
     let (b, c) = (node("b", None, 0), node("c", None, 0));
     assert_eq!(
-        decide(&BootstrapMark::Nobody, &[None, Some(&b), Some(&c)]),
+        decide(&BootstrapMark::Unchosen, &[None, Some(&b), Some(&c)]),
         BootstrapStep::Choose {
             node: 1,
             incarnation: "b".into()
         }
     );
     assert_eq!(
-        decide(&BootstrapMark::Nobody, &[None, None]),
+        decide(&BootstrapMark::Unchosen, &[None, None]),
         BootstrapStep::Wait
     );
 }
@@ -47,9 +47,9 @@ fn beside_an_adopted_salt_every_node_is_heard_first() {
 }
 
 #[test]
-fn a_founded_cluster_is_recorded_once_and_then_left_alone() {
+fn a_bootstrapped_cluster_is_recorded_once_and_then_left_alone() {
     let (a, b) = (node("a", None, 0), node("b", Some("f"), 0));
-    for mark in [BootstrapMark::Absent, BootstrapMark::Nobody] {
+    for mark in [BootstrapMark::Absent, BootstrapMark::Unchosen] {
         assert_eq!(
             decide(&mark, &[Some(&a), Some(&b), None]),
             BootstrapStep::Record("b".into())
@@ -91,7 +91,7 @@ fn beside_different_salts_nobody_is_chosen() {
         ..node("a", None, entries)
     };
     let (one, other, none) = (with(Some("1"), 0), with(Some("2"), 7), with(None, 0));
-    for mark in [BootstrapMark::Absent, BootstrapMark::Nobody] {
+    for mark in [BootstrapMark::Absent, BootstrapMark::Unchosen] {
         assert_eq!(
             decide(&mark, &[Some(&one), Some(&none), Some(&other)]),
             BootstrapStep::SaltsDiffer
@@ -123,10 +123,10 @@ fn who_has_entries_goes_before_who_has_a_salt_and_the_first_before_the_rest() {
 #[test]
 fn a_mark_is_read_as_it_is_written() {
     assert_eq!(BootstrapMark::of(None), BootstrapMark::Absent);
-    assert_eq!(BootstrapMark::of(Some("")), BootstrapMark::Nobody);
+    assert_eq!(BootstrapMark::of(Some("")), BootstrapMark::Unchosen);
     let chosen = chosen("ab");
     assert_eq!(BootstrapMark::of(Some("ab\n")), chosen);
-    for mark in [BootstrapMark::Absent, BootstrapMark::Nobody, chosen] {
+    for mark in [BootstrapMark::Absent, BootstrapMark::Unchosen, chosen] {
         assert_eq!(BootstrapMark::of(mark.text()), mark);
     }
 }

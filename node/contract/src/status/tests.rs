@@ -6,7 +6,7 @@ const WHOLE: &str = r#"{"enabled":true,"mode":"federated","node_id":"prod-0","to
 fn whole() -> NodeStatus {
     NodeStatus {
         enabled: true,
-        mode: Some(Mode::Federated),
+        mode: Some(Sharing::Federated),
         node_id: Some("prod-0".into()),
         total_nodes: Some(2),
         healthy_nodes: Some(1),
@@ -27,6 +27,7 @@ fn whole() -> NodeStatus {
                 mismatches: 0,
             }),
             writes: Some(WRITES_NOT_READY.into()),
+            database: None,
             members: vec![NodeMember {
                 name: "prod-1".into(),
                 incarnation: "0123456789abcdef".into(),
@@ -80,6 +81,16 @@ fn outside_a_cluster_it_is_the_originals() {
         serde_json::to_string(&NodeStatus::default()).unwrap(),
         r#"{"enabled":false,"mode":null,"node_id":null,"total_nodes":null,"healthy_nodes":null}"#
     );
+}
+
+#[test]
+fn a_node_of_a_shared_database_tells_of_that() {
+    let text = r#"{"uid":"0f","cluster":"prod","server":{"version":"18.1","timeline":2,"synchronous_commit":"on","synchronous_standby_names":"","standbys":1,"synchronous_standbys":null},"error":null}"#;
+    let read: SharedDatabase = serde_json::from_str(text).unwrap();
+    assert_eq!(read.server.as_ref().map(|server| server.timeline), Some(2));
+    assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    let mode = serde_json::to_string(&Sharing::Shared).unwrap();
+    assert_eq!(mode, format!("\"{}\"", Sharing::Shared.text()));
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(in crate::api) enum Format {
     Text,
 }
 
-/// What an answer tells of an entry, beside its value.
+/// What an answer says of an entry, beside its value.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::api) struct Shown<'a> {
     pub(in crate::api) environment: &'a str,
@@ -110,7 +110,7 @@ impl Shown<'_> {
     }
 }
 
-/// How many bytes the text of an entry takes at most, as far as its row tells.
+/// How many bytes the text of an entry takes at most, as far as its row shows.
 pub(in crate::api) fn size_of(entry: &ListedEntry<'_>, form: Form) -> usize {
     /// The members without names and value, with both times.
     const MEMBERS: usize = 256;

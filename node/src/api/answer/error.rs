@@ -28,6 +28,11 @@ const MISSING_NODES: HeaderName = HeaderName::from_static("x-osc-missing-nodes")
 
 const OUTCOME_UNKNOWN: &str =
     "The database did not say in time whether this was written: it may have been";
+const BEHIND: &str = "This node does not have the version of X-OSC-Min-Version yet; try again";
+const NOT_REPLICATING: &str = "The nodes share a database: none of them is a member of a cluster, sends others changes or has \
+     versions that lost";
+const NO_ACK_LEVELS: &str =
+    "X-OSC-Ack has no meaning here: the nodes share a database, which acknowledges by itself";
 const TOO_MANY_ROWS: &str = "Too many rows were listed from this address; try again later";
 const ANOTHER_LIST: &str =
     "Another list is being made for this address; try again, or ask for pages (limit)";
@@ -152,6 +157,10 @@ pub(in crate::api) enum ApiError {
     },
     /// The version that the caller asked for is not here yet.
     Behind,
+    /// Something of nodes that replicate was asked of one that keeps nothing.
+    NotReplicating,
+    /// A level of acknowledgement was asked for where there is none.
+    NoAckLevels,
     /// An order that the cluster cannot follow.
     Refused(AdminRefusal),
     /// The store takes no writes now.
@@ -160,7 +169,7 @@ pub(in crate::api) enum ApiError {
     OutcomeUnknown,
     /// The database of the store does not answer.
     DatabaseAway(ReadError),
-    /// What the caller's key opened is no JSON. Only the caller is told which entry it is, and he knows its name.
+    /// What the caller's key opened is no JSON. Only the caller learns which entry it is, and the caller knows its name.
     Unreadable {
         key: String,
         environment: Option<String>,
@@ -229,6 +238,7 @@ impl ApiError {
             | Self::UnreadableProof
             | Self::TooManyValues { .. }
             | Self::AlreadyExists { .. }
+            | Self::NoAckLevels
             | Self::RepeatedKey(_)
             | Self::Host(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } | Self::ValueTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -237,6 +247,7 @@ impl ApiError {
             | Self::Lost { .. }
             | Self::UnknownRoute
             | Self::ServedElsewhere(_)
+            | Self::NotReplicating
             | Self::NoSaltYet => StatusCode::NOT_FOUND,
             Self::TooManyHeaders | Self::HeadTooLarge => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -343,9 +354,9 @@ impl ApiError {
             }
             Self::DiskFull => "The disk of this node is full; nothing was written".into(),
             Self::NotReady { reason } => format!("This node is not ready: {reason}").into(),
-            Self::Behind => {
-                "This node does not have the version of X-OSC-Min-Version yet; try again".into()
-            }
+            Self::Behind => BEHIND.into(),
+            Self::NotReplicating => NOT_REPLICATING.into(),
+            Self::NoAckLevels => NO_ACK_LEVELS.into(),
             Self::Refused(refusal) => sentence(&refusal.to_string()).into(),
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
             Self::OutcomeUnknown => OUTCOME_UNKNOWN.into(),
@@ -390,7 +401,7 @@ impl ApiError {
         body
     }
 
-    /// What only the log may tell; `None` where the answer says it all.
+    /// What only the log may say; `None` where the answer says it all.
     pub(in crate::api) fn cause(&self) -> Option<String> {
         match self {
             Self::Internal(error) => {

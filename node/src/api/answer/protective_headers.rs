@@ -1,4 +1,4 @@
-//! Headers that tell browsers and proxies what they must not do with an answer.
+//! Headers that instruct browsers and proxies what they must not do with an answer.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -6,7 +6,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// In seconds.
 const SOON: HeaderValue = HeaderValue::from_static("1");
-/// Routes whose answers are the same for everybody.
+/// Routes whose answers are the same for every client.
 const PUBLIC_PAGES: [&str; 4] = ["/docs", "/docs/{file}", "/redoc", "/openapi.json"];
 
 /// What the page of `/docs` may load: what this node itself serves. Swagger UI sets styles of elements, and draws with
@@ -20,8 +20,8 @@ pub(in crate::api) const DOCS_POLICY: (HeaderName, HeaderValue) = (
 );
 
 /// Adds them to an answer of this route. Every answer that may hold a value, a salt or a list is kept by no cache; a route is
-/// taken for one that does unless it is known not to. A refusal is true for its moment only, wherever it is made; who may come
-/// back is told when.
+/// taken for one that does unless it is known not to. A refusal is true for its moment only, wherever it is made; a client that
+/// may come back learns when.
 pub(in crate::api) fn protect(route: &str, status: StatusCode, headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
     let refuses = status.is_client_error() || status.is_server_error();

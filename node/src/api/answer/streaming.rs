@@ -51,13 +51,13 @@ pub(in crate::api) struct Sender {
 }
 
 /// Both sides. Without the end the body fails, so that half of it is not taken for all of it.
-pub(in crate::api) fn stream(patience: Timeouts, streamed: Streamed) -> (Sender, Body) {
+pub(in crate::api) fn stream(timeouts: Timeouts, streamed: Streamed) -> (Sender, Body) {
     let (parts, received) = mpsc::channel(1);
     let sender = Sender {
         parts,
         streamed,
-        stall: patience.stall,
-        deadline: Instant::now() + patience.list,
+        stall: timeouts.stall,
+        deadline: Instant::now() + timeouts.list,
         read_until: None,
     };
     let begin = (Some(received), VecDeque::new());
@@ -118,18 +118,18 @@ impl Sender {
     async fn in_time<T>(&self, act: impl Future<Output = T>) -> Result<T, BrokenOff> {
         let mut act = pin!(act);
         loop {
-            let (patience, reason) = self.patience();
-            if patience.is_zero() {
+            let (limit, reason) = self.limit();
+            if limit.is_zero() {
                 return Err(reason);
             }
-            if let Ok(done) = timeout(patience, &mut act).await {
+            if let Ok(done) = timeout(limit, &mut act).await {
                 return Ok(done);
             }
         }
     }
 
     /// How much longer the client is waited for, if it takes nothing meanwhile, and why no longer.
-    fn patience(&self) -> (Duration, BrokenOff) {
+    fn limit(&self) -> (Duration, BrokenOff) {
         let until = |end: Instant| end.saturating_duration_since(Instant::now());
         let stall = self.stall.saturating_sub(self.streamed.idle());
         let read = self
@@ -139,7 +139,7 @@ impl Sender {
         [Some((stall, BrokenOff::Stalled)), read, Some(whole)]
             .into_iter()
             .flatten()
-            .min_by_key(|(patience, _)| *patience)
+            .min_by_key(|(limit, _)| *limit)
             .unwrap_or(whole)
     }
 }
@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    fn patience(stall: u64, list: u64) -> Timeouts {
+    fn timeouts(stall: u64, list: u64) -> Timeouts {
         Timeouts {
             stall: Duration::from_millis(stall),
             list: Duration::from_millis(list),
@@ -177,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_stalls_too_long_and_resumes_does_not_take_half_for_all() {
-        let (sender, body) = stream(patience(50, 10_000), Streamed::unwatched());
+        let (sender, body) = stream(timeouts(50, 10_000), Streamed::unwatched());
         let sent = tokio::spawn(async move {
             sender.send("[1".to_owned(), ()).await?;
             sender.send(",2".to_owned(), ()).await?;
@@ -191,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_takes_a_large_chunk_in_small_parts_is_waited_for() {
         const PARTS: usize = 12;
-        let (sender, body) = stream(patience(400, 60_000), Streamed::unwatched());
+        let (sender, body) = stream(timeouts(400, 60_000), Streamed::unwatched());
         let sent = tokio::spawn(async move {
             sender.send("1".repeat(PARTS * (16 << 10)), ()).await?;
             sender.send("2".to_owned(), ()).await?;
@@ -214,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_never_quite_stalls_is_cut_off_in_the_end() {
-        let (sender, body) = stream(patience(10_000, 100), Streamed::unwatched());
+        let (sender, body) = stream(timeouts(10_000, 100), Streamed::unwatched());
         let sent = tokio::spawn(async move {
             loop {
                 sender.send("1,".to_owned(), ()).await?;

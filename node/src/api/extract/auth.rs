@@ -151,7 +151,7 @@ pub(in crate::api) fn origin_of(
 }
 
 impl NodeState {
-    /// Accepts a key that a request showed and says which one it is, or why not. An address with too many wrong ones is told to wait instead.
+    /// Accepts a key that a request showed and says which one it is, or why not. An address with too many wrong ones must wait instead.
     pub(in crate::api) fn prove(
         &self,
         parts: &Parts,

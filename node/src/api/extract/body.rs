@@ -169,7 +169,7 @@ pub(in crate::api) async fn read_up_to(
     if body.size_hint().lower() > limit as u64 {
         return Err(ApiError::BodyTooLarge { limit });
     }
-    let bytes = timeout(node.patience.message, to_bytes(body, limit))
+    let bytes = timeout(node.timeouts.message, to_bytes(body, limit))
         .await
         .map_err(|_| ApiError::SlowBody)?;
     bytes.map_err(|error| {

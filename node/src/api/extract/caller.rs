@@ -185,7 +185,7 @@ impl Caller<'_> {
         let now = Instant::now();
         let mut limit = self.tries.limit();
         let failed = if self.exempt {
-            // Who tries it on what is not his gets no further guesses from it.
+            // A client that tries its key on entries of others gets no further guesses from it.
             limit.exempt_failed(&self.place, now)
         } else {
             limit.failed(&self.place, now);
@@ -203,7 +203,7 @@ impl Caller<'_> {
         }
     }
 
-    /// What the key had of a list. Tells whether that was nothing although there was something.
+    /// What the key had of a list. Returns whether that was nothing although there was something.
     pub(in crate::api) fn listed(&self, node: &NodeState, seen: &Listed) -> bool {
         if seen.opened > 0 {
             self.opened_one(node, seen.older);

@@ -20,7 +20,7 @@ pub(in crate::api) fn client_address(
     forwarded_for(peer, headers, trusted)
 }
 
-/// The nearest address that is no trusted proxy: what stands left of it could be anybody's invention.
+/// The nearest address that is no trusted proxy: what stands left of it may be the client's invention.
 fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     if !is_trusted(peer) {

@@ -20,7 +20,7 @@ enum Versions {
 }
 
 impl Versions {
-    /// Reads all lines of a header; `None` when there is none. `weak` tells whether `W/"..."` counts.
+    /// Reads all lines of a header; `None` when there is none. `weak` says whether `W/"..."` counts.
     fn of(headers: &HeaderMap, name: HeaderName, weak: bool) -> Option<Self> {
         let mut values = headers.get_all(name).iter().peekable();
         values.peek()?;

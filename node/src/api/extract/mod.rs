@@ -6,6 +6,7 @@ mod body_text;
 pub(super) mod caller;
 pub(super) mod client_address;
 pub(super) mod conditional;
+pub(super) mod create_terms;
 pub(super) mod entry_path;
 pub(super) mod min_version;
 pub(super) mod page;

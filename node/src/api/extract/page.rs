@@ -29,7 +29,7 @@ pub(in crate::api) struct Page {
     query: Query,
 }
 
-/// The entry that the next page begins after. The caller gets it sealed: it may be one that his key does not open.
+/// The entry that the next page begins after. The caller gets it sealed: it may be one that the caller's key does not open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::api) struct Cursor {
     environment: String,

@@ -59,7 +59,7 @@ impl ReceivedBody {
         let mut arrived = Arrived::default();
         loop {
             let length = arrived.bytes.len();
-            let due = began + node.patience.body + time_of(length);
+            let due = began + node.timeouts.body + time_of(length);
             let frame = timeout_at(due, body.frame())
                 .await
                 .map_err(|_| ApiError::SlowBody)?;

@@ -19,7 +19,7 @@ use crate::{
 
 /// Asks for an acknowledgement level.
 const LEVEL: HeaderName = HeaderName::from_static("x-osc-ack");
-/// Tells how many nodes hold a write, of how many: `2/3`.
+/// Says how many nodes hold a write, of how many: `2/3`.
 const ACKNOWLEDGED: HeaderName = HeaderName::from_static("x-osc-acked");
 
 /// The terms that a request names.
@@ -37,7 +37,10 @@ impl FromRequestParts<Node> for RequestedTerms {
                 .map(|value| value.to_str().unwrap_or_default())
         };
         let level = match text(&LEVEL) {
-            None => node.write_ack,
+            None => node
+                .kind
+                .replicating()
+                .map_or_else(AckLevel::default, |node| node.write_ack),
             Some(text) => text.parse().map_err(|_| {
                 ApiError::Invalid(vec![Problem::no_choice(
                     &["header", "x-osc-ack"],
@@ -45,6 +48,9 @@ impl FromRequestParts<Node> for RequestedTerms {
                 )])
             })?,
         };
+        if level != AckLevel::default() && node.kind.replicating().is_none() {
+            return Err(ApiError::NoAckLevels);
+        }
         let named = match text(&VERSION) {
             None => None,
             Some(text) => Some(version(text, "x-osc-version")?.clock),
@@ -80,7 +86,7 @@ impl WriteTerms {
     }
 }
 
-/// Tells how many nodes hold a write, where there is more than one.
+/// Says how many nodes hold a write, where there is more than one.
 #[derive(Debug)]
 pub(in crate::api) struct Acked(Written);
 

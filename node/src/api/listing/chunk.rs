@@ -47,7 +47,7 @@ impl Chunk {
     }
 
     /// Sends it, and waits for room for the next one, in which an entry of so many bytes fits. All that the list holds
-    /// meanwhile is on its way to the client: it waits for nobody else.
+    /// meanwhile is on its way to the client: it waits for no other client.
     pub(super) async fn next(
         &mut self,
         sender: &Sender,

@@ -89,7 +89,7 @@ impl ListInPieces {
             None => Ok(()),
             Some(rest) => send(reading, rest)
                 .await
-                // The answer has begun: nobody else tells.
+                // The answer has begun: only the log can say it.
                 .inspect_err(|error| tracing::error!(error = %error, "list_aborted")),
         }
     }
@@ -119,15 +119,15 @@ async fn send(mut reading: Reading, rest: Rest) -> Result<(), ReadError> {
         mut chunk,
         ..
     } = rest;
-    let (store, patience) = (
+    let (store, limit) = (
         reading.node.entries.store().clone(),
-        reading.node.patience.list,
+        reading.node.timeouts.list,
     );
     let mut sent = chunk.next(&sender, &window, CHUNK).await;
     while sent.is_ok() {
         let piece;
         (reading, piece) = store
-            .list(patience, move |snapshot| {
+            .list(limit, move |snapshot| {
                 let piece = reading.piece(snapshot, after, chunk)?;
                 Ok((reading, piece))
             })

@@ -109,7 +109,7 @@ pub(super) async fn list(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    // Entries under other user keys are nobody's business here, but that there are some is.
+    // Entries under other user keys do not concern this caller, but that there are some does.
     if skipped > 0 {
         headers.insert(SKIPPED, skipped.into());
     }

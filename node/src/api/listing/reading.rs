@@ -126,7 +126,7 @@ impl Reading {
                     None => Ok(Next::Over),
                     Some(rest) => self
                         .second_pass(snapshot, rest, began + bounds.read_time)
-                        // The answer has begun: nobody else tells.
+                        // The answer has begun: only the log can say it.
                         .inspect_err(|error| tracing::error!(error = %error, "list_aborted")),
                 }
             }
@@ -237,7 +237,7 @@ impl Reading {
             }
         };
         let answers = &self.node.answers;
-        let (sender, body) = stream(self.node.patience, answers.streamed(&self.taker));
+        let (sender, body) = stream(self.node.timeouts, answers.streamed(&self.taker));
         head.body = body;
         head.is_charged = true;
         answer.send(Ok(head)).ok()?;
@@ -351,7 +351,7 @@ pub(super) struct Opener<'r> {
 }
 
 impl Opener<'_> {
-    /// Appends an entry where the key opens it, and tells whether it does.
+    /// Appends an entry where the key opens it, and returns whether it does.
     fn append(&self, entry: ListedEntry<'_>, buffer: &mut String) -> Result<bool, ApiError> {
         if self.page.form == Form::Names {
             return Ok(self.append_name(entry, buffer));
@@ -409,7 +409,7 @@ impl Opener<'_> {
         Ok(())
     }
 
-    /// The plaintext of an entry. One that was written for another entry is told of, and passed over.
+    /// The plaintext of an entry. One that was written for another entry is logged, and passed over.
     fn open(&self, entry: ListedEntry<'_>) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let names = (entry.environment, entry.key);
         let opened = self.key.open_value(names, entry.token, entry.extra);
@@ -425,7 +425,7 @@ fn has_room(buffer: &String, bytes: usize) -> bool {
     buffer.capacity() - buffer.len() >= bytes
 }
 
-/// Makes the buffer larger, as far as there is room for that, and tells whether there is. Waits only for its first room:
+/// Makes the buffer larger, as far as there is room for that, and returns whether there is. Waits only for its first room:
 /// who waits holds nothing that another one waits for.
 fn make_room(
     node: &Node,

@@ -193,8 +193,8 @@ pub(in crate::api) struct ConflictResponse {
 
 /// Which node is meant.
 #[derive(Debug, ToSchema)]
-pub(in crate::api) struct FoundBody {
-    /// The node's incarnation, as `/cluster/status?details=true` tells it.
+pub(in crate::api) struct BootstrapBody {
+    /// The node's incarnation, as `/cluster/status?details=true` shows it.
     #[schema(example = "3f1d2c5b7a904e21")]
     incarnation: String,
 }

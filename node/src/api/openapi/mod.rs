@@ -10,15 +10,16 @@ mod refusals;
 use utoipa::OpenApi;
 
 pub(super) use bodies::{
-    ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate, ConflictResponse, FoundBody,
-    HTTPValidationError, Health, LogLevelBody, MembershipAnswer, Message, Readiness, Refusal,
-    SaltAnswer, ServiceDocument, UnfenceAnswer,
+    BootstrapBody, ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate,
+    ConflictResponse, HTTPValidationError, Health, LogLevelBody, MembershipAnswer, Message,
+    Readiness, Refusal, SaltAnswer, ServiceDocument, UnfenceAnswer,
 };
 pub(super) use complete::complete;
 pub(super) use parameters::{
-    ApiKeyHeader, ConflictQuery, DeleteQuery, EntryPath, EntryQuery, EnvironmentQuery, KeyHeaders,
-    ListQuery, OptionalOwnerHeaders, OwnerHeaders, PreconditionHeaders, PurgeQuery, RemoveQuery,
-    StatusQuery, UnfenceQuery, UpdateQuery, VersionHeaders, WriteHeaders,
+    ApiKeyHeader, ConflictQuery, CreateHeaders, DeleteQuery, EntryPath, EntryQuery,
+    EnvironmentQuery, KeyHeaders, ListQuery, OptionalOwnerHeaders, OwnerHeaders,
+    PreconditionHeaders, PurgeQuery, RemoveQuery, StatusQuery, UnfenceQuery, UpdateQuery,
+    VersionHeaders, WriteHeaders,
 };
 pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals};
 

@@ -143,12 +143,12 @@ pub(in crate::api) struct StatusQuery {
     details: Option<bool>,
 }
 
-/// The key of whoever runs the cluster, where it makes an answer longer.
+/// The cluster admin's key, where it makes an answer longer.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes headers")]
 pub(in crate::api) struct OptionalOwnerHeaders {
-    /// Shows also what tells of user keys: `osc_key_*` and `osc_auth_throttled_total`.
+    /// Shows also what concerns user keys: `osc_key_*` and `osc_auth_throttled_total`.
     #[param(rename = "X-Cluster-Key")]
     cluster_key: Option<String>,
 }
@@ -167,6 +167,16 @@ pub(in crate::api) struct WriteHeaders {
         example = "019bc1e8d2a40000-3f1d2c5b7a904e21"
     )]
     version: Option<String>,
+}
+
+/// What is asked of a create.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes headers")]
+pub(in crate::api) struct CreateHeaders {
+    /// Where nodes share a database: names the create, so that it is the same one when it is repeated.
+    #[param(rename = "X-OSC-Request-Id", example = "deploy-7")]
+    request_id: Option<String>,
 }
 
 /// What is asked of a read.

@@ -1,4 +1,4 @@
-//! For whoever runs the node and shows the cluster key.
+//! For the cluster admin, who shows the cluster key.
 
 use axum::{
     Json,
@@ -31,7 +31,7 @@ use crate::{
 
 /// Remove a configuration unread
 ///
-/// For entries whose user key is lost: nobody can delete them otherwise, and their names stay taken.
+/// For entries whose user key is lost: no client can delete them otherwise, and their names stay taken.
 #[utoipa::path(
     delete, path = "/admin/configs/{key}", operation_id = "purge_configuration", tag = "administration",
     params(EntryPath, PurgeQuery, OwnerHeaders),
@@ -53,11 +53,15 @@ pub(in crate::api) async fn purge(
     };
     let session = node.entries.of(Principal::ClusterAdmin);
     loop {
-        // In a directory too: whoever has the value drops it when it hears of the tombstone.
+        // In a directory too: the home node drops the value when it hears of the tombstone.
         let row = node.entries.store().find_unread(&identity).await?;
-        let row = row
-            .filter(|row| !row.is_tombstone())
-            .ok_or_else(|| Error::NotFound(identity.clone()))?;
+        let version = row.as_ref().map(|row| row.version);
+        let Some(row) = row.filter(|row| !row.is_tombstone()) else {
+            if session.confirm(&identity, version).await? {
+                return Err(Error::NotFound(identity).into());
+            }
+            continue;
+        };
         let seen = Expected::of(Some(&row));
         let commit = session.commit(&identity, seen, Change::Delete, terms);
         if commit.await?.is_some() {

@@ -1,15 +1,18 @@
-//! What a node tells of itself and its cluster.
+//! What a node reports of itself and its cluster.
 
 use std::time::Duration;
 
 use axum::{Json, extract::State};
-use opensecureconf_contract::status::{
-    ClientCertificate, NodeCertificates, NodeDetails, NodeMember, NodeStatus, NodeTls, PeerProof,
-    RowsDigest,
+use opensecureconf_contract::{
+    MemberState,
+    status::{
+        ClientCertificate, DatabaseServer, NodeCertificates, NodeDetails, NodeMember, NodeStatus,
+        NodeTls, PeerProof, RowsDigest, SharedDatabase, Sharing,
+    },
 };
 use serde_json::{Value, json};
 
-use super::health::unreachable_nodes;
+use super::health::{unreachable_nodes, why_away};
 use crate::{
     api::{
         Node, NodeState,
@@ -17,14 +20,15 @@ use crate::{
         extract::{auth::StatusReader, query::Query},
         openapi::{ApiKeyHeader, ClientRefusals, ClusterStatusResponse, StatusQuery},
     },
-    cluster::{DigestView, MemberView, View},
+    cluster::{DigestView, MemberView},
     domain::Timestamp,
+    entries::{NodeKind, Primary, Replicating, SharedStore},
     store::EntryStore,
     tls::{InForce, Presented, TlsStatus},
 };
 
 /// So long the details wait for a disk: what they say of others must count what was acknowledged here.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Node health, in the original's shape
 #[utoipa::path(
@@ -47,46 +51,111 @@ pub(in crate::api) async fn status(
     query: Query,
 ) -> Json<NodeStatus> {
     let wants_details = query.get("details") == Some("true");
-    let view = if wants_details && node.clustered {
-        node.store.current_view(PATIENCE).await
+    Json(match &node.kind {
+        NodeKind::Replicating(replicating) => of_member(&node, replicating, wants_details).await,
+        NodeKind::Shared(store) => of_shared(&node, store, wants_details).await,
+    })
+}
+
+/// What a node tells that has a database of its own.
+async fn of_member(
+    node: &NodeState,
+    Replicating {
+        replica, clustered, ..
+    }: &Replicating,
+    wants_details: bool,
+) -> NodeStatus {
+    let view = if wants_details && *clustered {
+        replica.current_view(TIMEOUT).await
     } else {
-        node.store.view()
+        replica.view()
     };
     let mut status = NodeStatus::default();
-    if node.clustered {
+    if *clustered {
         let (total, healthy) = view.others();
         status = NodeStatus {
             enabled: true,
-            mode: Some(node.mode()),
+            mode: node.sharing(),
             node_id: Some(node.node_id.clone()),
             total_nodes: Some(total),
             healthy_nodes: Some(healthy),
             details: None,
         };
     }
-    status.details = wants_details.then(|| details(&node, &view));
-    Json(status)
-}
-
-fn details(node: &NodeState, view: &View) -> NodeDetails {
-    let (reasons, writes) = node.traffic(node.entries.store().write_health());
-    NodeDetails {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+    status.details = wants_details.then(|| NodeDetails {
         incarnation: view.incarnation.to_string(),
         state: view.state,
-        cluster_uid: view.founding.map(|founding| founding.to_string()),
-        ready: reasons.is_empty(),
-        reasons,
+        cluster_uid: view.cluster_uid.map(|cluster_uid| cluster_uid.to_string()),
         suspended: view.suspended.clone(),
         fenced: view.fenced,
-        salt_fingerprint: node.salt().map(|salt| salt.fingerprint().to_string()),
-        entries: node.entries.store().live_entries(),
         digest: view.digest.as_ref().map(digest),
-        writes: Some(writes.to_owned()),
         members: view.members.iter().map(member).collect(),
         unknown_nodes: view.unknown,
         unreachable_nodes: unreachable_nodes(&node.unreachable_peers()),
-        schema: i64::try_from(node.store.schema_version()).ok(),
+        schema: i64::try_from(replica.schema_version()).ok(),
+        ..details(node)
+    });
+    status
+}
+
+/// What a node tells that shares a database. It knows nothing of the other nodes, and is no member of any cluster.
+async fn of_shared(node: &NodeState, store: &SharedStore, wants_details: bool) -> NodeStatus {
+    let mut status = NodeStatus {
+        mode: Some(Sharing::Shared),
+        node_id: Some(node.node_id.clone()),
+        ..NodeStatus::default()
+    };
+    if wants_details {
+        let identity = store.identity();
+        let (server, error) = match store.primary().await {
+            Ok(primary) => (Some(server(primary)), None),
+            Err(error) => (None, Some(why_away(&error))),
+        };
+        status.details = Some(NodeDetails {
+            incarnation: store.incarnation().to_string(),
+            state: MemberState::Standalone,
+            database: Some(SharedDatabase {
+                uid: identity.uid.to_string(),
+                cluster: identity.cluster.clone(),
+                server,
+                error,
+            }),
+            schema: Some(i64::from(identity.schema)),
+            ..details(node)
+        });
+    }
+    status
+}
+
+fn server(primary: Primary) -> DatabaseServer {
+    let Primary {
+        version,
+        timeline,
+        synchronous_commit,
+        synchronous_standby_names,
+        standbys,
+        synchronous_standbys,
+    } = primary;
+    DatabaseServer {
+        version,
+        timeline,
+        synchronous_commit,
+        synchronous_standby_names,
+        standbys,
+        synchronous_standbys,
+    }
+}
+
+/// What every node tells.
+fn details(node: &NodeState) -> NodeDetails {
+    let (reasons, writes) = node.traffic(node.entries.store().write_health());
+    NodeDetails {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ready: reasons.is_empty(),
+        reasons,
+        salt_fingerprint: node.salt().map(|salt| salt.fingerprint().to_string()),
+        entries: node.entries.store().live_entries(),
+        writes: Some(writes.to_owned()),
         api_keys: api_keys(node),
         peer_proof: if node.peer_proof.required {
             PeerProof::Require
@@ -94,10 +163,11 @@ fn details(node: &NodeState, view: &View) -> NodeDetails {
             PeerProof::Accept
         },
         tls: tls(&node.tls),
+        ..NodeDetails::default()
     }
 }
 
-/// What proves to an operator which API keys are accepted; nothing where none is required, or nobody could tell.
+/// What proves to an operator which API keys are accepted; nothing where none is required, or no operator could check it.
 fn api_keys(node: &NodeState) -> Option<Vec<String>> {
     let (accepted, cluster_keys) = (node.api_keys.as_ref()?, node.cluster_keys.as_ref()?);
     Some(accepted.key_proofs(cluster_keys))

@@ -21,22 +21,23 @@ use crate::{
             auth::{Caller, CallerKey, Client},
             body::Fields,
             conditional::{Preconditions, version_headers},
+            create_terms::CreateTerms,
             entry_path::{environment_of, identity_of},
             min_version::await_version,
             query::Query,
             write_terms::RequestedTerms,
         },
         openapi::{
-            ConfigCreate, ConfigResponse, ConfigUpdate, DeleteQuery, EntryPath, EntryQuery,
-            EnvironmentQuery, ExistingEntry, KeyHeaders, Message, NewEntry, PreconditionHeaders,
-            UpdateQuery, VersionHeaders, WriteHeaders,
+            ConfigCreate, ConfigResponse, ConfigUpdate, CreateHeaders, DeleteQuery, EntryPath,
+            EntryQuery, EnvironmentQuery, ExistingEntry, KeyHeaders, Message, NewEntry,
+            PreconditionHeaders, UpdateQuery, VersionHeaders, WriteHeaders,
         },
-        sealing::{open, seal, seal_unbound},
+        sealing::{Asked, mark, open, seal, seal_unbound},
         value_text::ValueText,
     },
     cluster::{Change, Expected, NewValue, Written},
     domain::{Category, Identity, Principal, Row},
-    entries::{Found, Partial, RetryBudget, Session, WriteTerms},
+    entries::{Found, Partial, Purpose, RetryBudget, Session, WriteTerms},
     log::logged_name,
 };
 
@@ -45,7 +46,7 @@ use crate::{
 /// The value is encrypted under the user key before it is stored.
 #[utoipa::path(
     post, path = "/configs", operation_id = "create_configuration_configs_post", tag = "configurations",
-    params(EnvironmentQuery, KeyHeaders, WriteHeaders), request_body = ConfigCreate,
+    params(EnvironmentQuery, KeyHeaders, WriteHeaders, CreateHeaders), request_body = ConfigCreate,
     responses((status = 201, body = ConfigResponse, description = "Created",
                headers(("ETag" = String), ("X-OSC-Version" = String))), NewEntry),
 )]
@@ -53,7 +54,7 @@ pub(in crate::api) async fn create(
     State(node): State<Node>,
     Client(principal): Client,
     caller: CallerKey,
-    RequestedTerms(terms): RequestedTerms,
+    CreateTerms { terms, request }: CreateTerms,
     taker: Taker,
     query: Query,
     mut fields: Fields,
@@ -69,8 +70,8 @@ pub(in crate::api) async fn create(
     let session = node.entries.of(principal);
 
     // Before the cache: what a taken name answers must say nothing of the key. Of one that opened something at this address
-    // there is nothing to say, and the writer looks.
-    if !caller.has_opened() {
+    // there is nothing to say, and the writer looks. It also knows whether this request made the entry before.
+    if !caller.has_opened() && request.is_none() {
         session.free_name(&identity).await?;
     }
     let mut room = match Needs::of(None, Some(&value)) {
@@ -78,7 +79,19 @@ pub(in crate::api) async fn create(
         Some(needs) => LargeRoom::wait(&node, &taker, needs).await?,
     };
     let caller = caller.derive(&node).await?;
-    let (token, bound) = seal(&node, &caller.derivation.key, &identity, &value).await?;
+    let key = &caller.derivation.key;
+    let (token, bound) = seal(&node, key, &identity, &value).await?;
+    let mark = match request {
+        Some(request) => {
+            let asked = Asked {
+                request,
+                category: category.clone(),
+            };
+            Some(mark(&node, key, &identity, &value, asked).await?)
+        }
+        None => None,
+    };
+    let session = session.known_by(mark.as_deref());
     let change = Change::Put {
         category: category.clone(),
         token,
@@ -129,18 +142,20 @@ pub(in crate::api) async fn read(
     let partial = Partial::of(&query)?;
     let taker = Taker::of(&node, request.extensions(), request.headers());
     let session = node.entries.of(principal);
-    let (row, mut room) = match find_within(&node, session, &taker, &identity, partial).await {
-        Err(
-            absent @ (ApiError::NotFound { .. }
-            | ApiError::NotFoundHere { .. }
-            | ApiError::Lost { .. }),
-        ) => {
-            let mut response = absent.into_response();
-            response.headers_mut().extend(lost);
-            return Ok(response);
-        }
-        found => found?,
-    };
+    let reading = Purpose::Reading;
+    let (row, mut room) =
+        match find_within(&node, session, &taker, &identity, partial, reading).await {
+            Err(
+                absent @ (ApiError::NotFound { .. }
+                | ApiError::NotFoundHere { .. }
+                | ApiError::Lost { .. }),
+            ) => {
+                let mut response = absent.into_response();
+                response.headers_mut().extend(lost);
+                return Ok(response);
+            }
+            found => found?,
+        };
     let caller = caller.derive(&node).await?;
     let value = open(&node, &caller, &row).await?;
     let preconditions = Preconditions::of(request.headers());
@@ -254,20 +269,35 @@ impl Update<'_> {
     /// What is stored there, tombstones included; refused where nothing is and nothing may be created.
     async fn find(&self) -> Result<Found, ApiError> {
         if !self.upsert {
-            let row = self.session.find_live(self.identity, self.partial).await?;
+            let changing = Purpose::Changing;
+            let row = self
+                .session
+                .find_live(self.identity, self.partial, changing)
+                .await?;
             return Ok(Found::Row(Some(row)));
         }
         let stored = self.session.find(self.identity, self.partial).await?;
         if self.preconditions.create_only() {
-            self.check(stored.live().map(|row| &**row))?;
+            // Where that changes just now, the commit meets it.
+            self.permit(&stored).await?;
         }
         Ok(stored)
     }
 
-    fn check(&self, live: Option<&Row>) -> Result<(), ApiError> {
-        self.preconditions
-            .check(live.map(|row| row.version))
-            .map_err(ApiError::PreconditionFailed)
+    /// Refuses a change whose conditions do not hold over what was found; `false` where that is not there any more.
+    async fn permit(&self, stored: &Found) -> Result<bool, ApiError> {
+        let live = stored.live().map(|row| row.version);
+        let Err(refusal) = self.preconditions.check(live) else {
+            return Ok(true);
+        };
+        if self
+            .session
+            .confirm(self.identity, stored.version())
+            .await?
+        {
+            return Err(ApiError::PreconditionFailed(refusal));
+        }
+        Ok(false)
     }
 
     /// Commits over what was found; `None` when it changed meanwhile and must be looked at again.
@@ -282,7 +312,9 @@ impl Update<'_> {
         if let Some(row) = live {
             open(node, caller, row).await?;
         }
-        self.check(live.map(|row| &**row))?;
+        if !self.permit(stored).await? {
+            return Ok(None);
+        }
         if live.is_none() {
             caller.creates(node);
         }
@@ -358,19 +390,28 @@ pub(in crate::api) async fn delete(
     let partial = Partial::of(&query)?;
     let taker = Taker::of(&node, request.extensions(), request.headers());
     let session = node.entries.of(principal);
-    let (mut row, _room) = find_within(&node, session, &taker, &identity, partial).await?;
+    let changing = Purpose::Changing;
+    let (mut row, _room) =
+        find_within(&node, session, &taker, &identity, partial, changing).await?;
     let caller = caller.derive(&node).await?;
     let mut attempts = RetryBudget::default();
     let written = loop {
         open(&node, &caller, &row).await?;
-        preconditions
-            .check(Some(row.version))
-            .map_err(ApiError::PreconditionFailed)?;
-        if let Some(written) = session.commit_over(&row, None, terms).await? {
-            break written;
+        let stands = preconditions.check(Some(row.version));
+        match stands {
+            Ok(()) => {
+                if let Some(written) = session.commit_over(&row, None, terms).await? {
+                    break written;
+                }
+            }
+            Err(refusal) => {
+                if session.confirm(&identity, Some(row.version)).await? {
+                    return Err(ApiError::PreconditionFailed(refusal));
+                }
+            }
         }
         attempts.again(&node.entries)?;
-        row = session.find_live(&identity, partial).await?;
+        row = session.find_live(&identity, partial, changing).await?;
     };
     tracing::info!(
         key = %logged_name(identity.key.as_str()),
@@ -427,8 +468,9 @@ async fn find_within(
     taker: &Taker,
     identity: &Identity,
     partial: Partial,
+    purpose: Purpose,
 ) -> Result<(Arc<Row>, LargeRoom), ApiError> {
-    let row = session.find_live(identity, partial).await?;
+    let row = session.find_live(identity, partial, purpose).await?;
     let Some(needs) = Needs::of_reading(&row) else {
         return Ok((row, LargeRoom::default()));
     };
@@ -438,5 +480,6 @@ async fn find_within(
     // Who waits holds nothing.
     drop(row);
     let room = LargeRoom::wait(node, taker, needs).await?;
-    Ok((session.find_live(identity, partial).await?, room))
+    let row = session.find_live(identity, partial, purpose).await?;
+    Ok((row, room))
 }

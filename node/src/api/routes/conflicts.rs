@@ -56,6 +56,8 @@ pub(in crate::api) async fn conflicts(
     taker: Taker,
     query: Query,
 ) -> Result<Response, ApiError> {
+    // Of two writes over one version a shared database makes one.
+    node.replicating()?;
     let page = ConflictsPage::of(query)?;
     node.may_list(taker.address)?;
     let caller = caller.derive(&node).await?;

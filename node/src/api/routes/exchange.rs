@@ -1,4 +1,4 @@
-//! What nodes of one cluster tell each other: one route, one message, one answer.
+//! What nodes of one cluster exchange: one route, one message, one answer.
 
 use std::net::Ipv4Addr;
 
@@ -16,7 +16,9 @@ use crate::{
     budget::{ROOM_WAIT, Reservation},
     cluster::{self, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, WireIdentity},
     config::PeerAddress,
+    entries::Replicating,
     peers::COPIES,
+    replica::Replica,
     store::Measured,
 };
 
@@ -29,7 +31,10 @@ pub(in crate::api) async fn exchange(
     _: Peer,
     request: Request,
 ) -> Result<Response, ApiError> {
-    if !node.clustered {
+    let Replicating {
+        replica, clustered, ..
+    } = node.replicating()?;
+    if !clustered {
         return Err(ApiError::UnknownRoute);
     }
     let message = peer_proof::body(&node, request).await?;
@@ -39,14 +44,15 @@ pub(in crate::api) async fn exchange(
     let address = message.hello.address.take();
     message.hello.address =
         address.filter(|address| PeerAddress::parse(address.as_str()).is_some());
-    let room = room_for_answer(&node, &message.body).await?;
-    let answer = node.store.request(Box::new(message)).await?;
+    let room = room_for_answer(&node, replica, &message.body).await?;
+    let answer = replica.request(Box::new(message)).await?;
     written(answer, room)
 }
 
 /// Takes the room of an answer before anything of it is there; none for a greeting, which is no longer than what it answers.
 async fn room_for_answer(
     node: &NodeState,
+    replica: &Replica,
     request: &cluster::Request,
 ) -> Result<Option<Reservation>, ApiError> {
     let first = match request {
@@ -65,7 +71,7 @@ async fn room_for_answer(
     };
     // One that is longer than an ordinary answer goes alone.
     let first = match first {
-        Some(first) => node.store.content_bytes(&first).await?,
+        Some(first) => replica.content_bytes(&first).await?,
         None => 0,
     };
     let bytes = COPIES * ENTRIES_BYTES.max(first);

@@ -1,10 +1,7 @@
 //! Whether the process lives, and whether it should get traffic. Public.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -46,16 +43,21 @@ fn lives(node: &NodeState, store: WriteHealth) -> Value {
               (status = 503, body = Readiness, description = "It cannot, with the reasons")),
 )]
 pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json<Value>) {
-    let readable = is_readable(&node).await;
-    let (status, body) = readiness(&node, readable, node.entries.store().write_health());
+    let unreadable = node.entries.store().probe().await.err().map(|error| {
+        tracing::error!(error = %error, "database_not_readable");
+        why_unreadable(&error)
+    });
+    let (status, body) = readiness(&node, unreadable, node.entries.store().write_health());
     (status, Json(body))
 }
 
-fn readiness(node: &NodeState, readable: bool, store: WriteHealth) -> (StatusCode, Value) {
+fn readiness(
+    node: &NodeState,
+    unreadable: Option<String>,
+    store: WriteHealth,
+) -> (StatusCode, Value) {
     let (mut reasons, writes) = node.traffic(store);
-    if !readable {
-        reasons.push("database not readable".to_owned());
-    }
+    reasons.extend(unreadable);
     let unreachable = node.unreachable_peers();
     let (status, mut body) = if reasons.is_empty() {
         (StatusCode::OK, json!({ "ready": true, "writes": writes }))
@@ -89,65 +91,86 @@ pub(super) fn unreachable_nodes(peers: &[UnreachablePeer]) -> Vec<UnreachableNod
     shown.collect()
 }
 
-async fn is_readable(node: &NodeState) -> bool {
-    match node.entries.store().probe().await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::error!(error = %error, "database_not_readable");
-            false
-        }
+/// Why the store cannot be read, as everybody may know it.
+fn why_unreadable(error: &ReadError) -> String {
+    match error {
+        ReadError::Away(_) => why_away(error),
+        _ => NOT_READABLE.to_owned(),
     }
+}
+
+/// What is wrong with a database elsewhere. It names no address and no user.
+pub(super) fn why_away(error: &ReadError) -> String {
+    match error {
+        ReadError::Away(cause) => cause.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// Whether the store could be read when that was tried last.
+pub(super) fn is_readable(node: &NodeState) -> bool {
+    node.pulse.locked().unreadable.is_none()
 }
 
 /// What a node last knew of itself without being asked.
 #[derive(Debug)]
-pub(in crate::api) struct Pulse {
-    readable: AtomicBool,
-    store: Mutex<WriteHealth>,
+pub(in crate::api) struct Pulse(Mutex<Signs>);
+
+#[derive(Debug)]
+struct Signs {
+    /// Why the store cannot be read; `None` while it can.
+    unreadable: Option<String>,
+    writes: WriteHealth,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self {
-            readable: AtomicBool::new(true),
-            store: Mutex::new(WriteHealth::Accepting),
-        }
+        Self(Mutex::new(Signs {
+            unreadable: None,
+            writes: WriteHealth::Accepting,
+        }))
     }
 }
 
-/// How long the database may take until it counts as not readable.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Brings up to date what [`vital_signs`] tells.
-pub async fn take_pulse(node: &NodeState) {
-    let looked = tokio::time::timeout(PATIENCE, node.entries.store().probe()).await;
-    let readable = match looked {
-        Ok(Ok(())) => true,
-        // Others read a lot, which says nothing of the database, and must not end all traffic.
-        Ok(Err(ReadError::Busy)) => node.pulse.readable.load(Ordering::Relaxed),
-        Ok(Err(_)) | Err(_) => false,
-    };
-    if node.pulse.readable.swap(readable, Ordering::Relaxed) && !readable {
-        tracing::error!("database_not_readable");
+impl Pulse {
+    fn locked(&self) -> MutexGuard<'_, Signs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let store = node.entries.store().write_health();
-    *node
-        .pulse
-        .store
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = store;
+}
+
+/// How `/ready` says that the store cannot be read.
+const NOT_READABLE: &str = "database not readable";
+
+/// How long the database may take until it counts as not readable.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Brings up to date what [`vital_signs`] reports.
+pub async fn take_pulse(node: &NodeState) {
+    let looked = tokio::time::timeout(TIMEOUT, node.entries.store().probe()).await;
+    let writes = node.entries.store().write_health();
+    let mut signs = node.pulse.locked();
+    let unreadable = match looked {
+        Ok(Ok(())) => None,
+        // Others read a lot, which says nothing of the database, and must not end all traffic.
+        Ok(Err(ReadError::Busy)) => signs.unreadable.clone(),
+        Ok(Err(error)) => Some(why_unreadable(&error)),
+        Err(_) => Some(NOT_READABLE.to_owned()),
+    };
+    if let (None, Some(reason)) = (&signs.unreadable, &unreadable) {
+        tracing::error!(reason, "database_not_readable");
+    }
+    *signs = Signs { unreadable, writes };
 }
 
 /// The answer to a probe, from memory alone; `None` for a path that is none of theirs.
 pub fn vital_signs(node: &NodeState, path: &str) -> Option<(StatusCode, Value)> {
-    let pulse = &node.pulse;
-    let store = *pulse.store.lock().unwrap_or_else(PoisonError::into_inner);
+    let (unreadable, writes) = {
+        let signs = node.pulse.locked();
+        (signs.unreadable.clone(), signs.writes)
+    };
     match path {
-        "/health" => Some((StatusCode::OK, lives(node, store))),
-        "/ready" => {
-            let readable = pulse.readable.load(Ordering::Relaxed);
-            Some(readiness(node, readable, store))
-        }
+        "/health" => Some((StatusCode::OK, lives(node, writes))),
+        "/ready" => Some(readiness(node, unreadable, writes)),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Entries of another database, brought in by whoever owns the cluster. They stay encrypted, and never replace any.
+//! Entries of another database, brought in by the cluster admin. They stay encrypted, and never replace any.
 
 use axum::{
     Json,

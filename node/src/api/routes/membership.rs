@@ -1,4 +1,4 @@
-//! What the owner of a cluster orders of its nodes: found, leave, remove.
+//! What the cluster admin orders of the nodes: bootstrap, leave, remove.
 
 use axum::{
     Json,
@@ -14,7 +14,7 @@ use crate::{
         answer::{error::ApiError, problem::Problem},
         extract::{auth::Owner, body, query::Query},
         openapi::{
-            FoundBody, MembershipAnswer, OwnerHeaders, OwnerRefusals, Refusal, RemoveQuery,
+            BootstrapBody, MembershipAnswer, OwnerHeaders, OwnerRefusals, Refusal, RemoveQuery,
             UnfenceAnswer, UnfenceQuery,
         },
     },
@@ -24,17 +24,17 @@ use crate::{
     store::read_salt_file,
 };
 
-/// Found the cluster at this node
+/// Bootstrap the cluster at this node
 ///
-/// Once per cluster, by whoever owns it. The incarnation must be this node's own, so that another database does not take
+/// Once per cluster, by the cluster admin. The incarnation must be this node's own, so that another database does not take
 /// the order. Repeating it is harmless. Refused by a node that belongs to a cluster or reaches one.
 #[utoipa::path(
     post, path = "/cluster/bootstrap", operation_id = "bootstrap_cluster", tag = "cluster",
-    params(OwnerHeaders), request_body = FoundBody,
-    responses((status = 200, body = MembershipAnswer, description = "It is founded"),
-              (status = 409, body = Refusal, description = "This node must not found it"), OwnerRefusals),
+    params(OwnerHeaders), request_body = BootstrapBody,
+    responses((status = 200, body = MembershipAnswer, description = "The cluster is bootstrapped"),
+              (status = 409, body = Refusal, description = "This node must not bootstrap it"), OwnerRefusals),
 )]
-pub(in crate::api) async fn found(
+pub(in crate::api) async fn bootstrap(
     State(node): State<Node>,
     _: Owner,
     request: Request,
@@ -43,7 +43,7 @@ pub(in crate::api) async fn found(
     let order: BootstrapOrder = serde_json::from_slice(&bytes)
         .map_err(|_| ApiError::Invalid(vec![Problem::missing(&["body", "incarnation"])]))?;
     let incarnation = incarnation(&order.incarnation, &["body", "incarnation"])?;
-    let order = AdminOrder::Found {
+    let order = AdminOrder::Bootstrap {
         incarnation,
         mounted: mounted_salt(&node),
     };
@@ -118,9 +118,10 @@ pub(in crate::api) async fn unfence(
     query: Query,
 ) -> Result<Json<Unfenced>, ApiError> {
     let dry_run = query.is_on("dry_run")?;
+    let replica = &node.replicating()?.replica;
     drop(carry_out(&node, AdminOrder::Unfence { dry_run }).await?);
     let state = if dry_run {
-        node.store.view().state
+        replica.view().state
     } else {
         MemberState::Member
     };
@@ -128,7 +129,7 @@ pub(in crate::api) async fn unfence(
     let grace = i64::try_from(Setup::GRACE.as_micros()).unwrap_or(i64::MAX);
     let now = (node.clock)().as_micros();
     let before = Clock::at(Timestamp::from_micros(now.saturating_sub(grace)));
-    let (count, entries) = node.store.written_before(before, LISTED).await?;
+    let (count, entries) = replica.written_before(before, LISTED).await?;
     let entries = entries.iter().map(|identity| UnfencedEntry {
         environment: identity.environment.name().map(str::to_owned),
         key: identity.key.as_str().to_owned(),
@@ -144,7 +145,7 @@ fn incarnation(text: &str, at: &[&str]) -> Result<Incarnation, ApiError> {
     text.parse().map_err(|_| {
         ApiError::Invalid(vec![Problem::no_choice(
             at,
-            "an incarnation: 16 hexadecimal digits, as /cluster/status?details=true tells it",
+            "an incarnation: 16 hexadecimal digits, as /cluster/status?details=true shows it",
         )])
     })
 }
@@ -162,11 +163,12 @@ fn mounted_salt(node: &NodeState) -> Option<Salt> {
 }
 
 async fn carry_out(node: &NodeState, order: AdminOrder) -> Result<Json<AdminAnswer>, ApiError> {
-    let answer = node.store.order(order).await?.map_err(ApiError::Refused)?;
+    let replica = &node.replicating()?.replica;
+    let answer = replica.order(order).await?.map_err(ApiError::Refused)?;
     let state = match answer {
-        AdminOutcome::Founded(founding) => {
+        AdminOutcome::Bootstrapped(cluster_uid) => {
             return Ok(Json(AdminAnswer::Bootstrapped(Bootstrapped {
-                cluster_uid: founding.to_string(),
+                cluster_uid: cluster_uid.to_string(),
             })));
         }
         AdminOutcome::Leaving(state) => state.map_or(MemberState::Left, RosterState::shown),

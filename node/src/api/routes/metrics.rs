@@ -1,4 +1,4 @@
-//! `GET /metrics`: names of entries are never in it. What tells of keys is shown only to whoever runs the node.
+//! `GET /metrics`: names of entries are never in it. What concerns keys is shown only to the cluster admin.
 
 use axum::{
     RequestPartsExt,
@@ -8,6 +8,7 @@ use axum::{
 };
 use opensecureconf_contract::key_header;
 
+use super::health::is_readable;
 use crate::{
     api::{
         Node, NodeState,
@@ -15,9 +16,10 @@ use crate::{
         extract::auth::Owner,
         openapi::{OptionalOwnerHeaders, Refusal},
     },
+    entries::NodeKind,
     keys::KeyRing,
-    metrics::{Reader, Readings},
-    store::EntryStore,
+    metrics::{DatabaseReading, KindReadings, Reader, Readings},
+    store::{EntryStore, WriteHealth},
 };
 
 /// Metrics in Prometheus' text format
@@ -42,12 +44,12 @@ pub(in crate::api) async fn metrics(
         parts.extract_with_state::<Owner, Node>(&node).await?;
         Reader::Operator
     } else {
-        Reader::Anybody
+        Reader::AnyClient
     };
     page(&node, reader).await
 }
 
-/// The same on a port of its own, which only whoever runs the node is meant to reach.
+/// The same on a port of its own, which only the cluster admin is meant to reach.
 pub(in crate::api) async fn on_its_own_port(
     State(node): State<Node>,
 ) -> Result<Response, ApiError> {
@@ -55,14 +57,29 @@ pub(in crate::api) async fn on_its_own_port(
 }
 
 async fn page(node: &NodeState, reader: Reader) -> Result<Response, ApiError> {
-    node.store.sample().await?;
-    let view = node.store.view();
+    match &node.kind {
+        NodeKind::Replicating(replicating) => {
+            replicating.replica.sample().await?;
+            let view = replicating.replica.view();
+            page_of(node, KindReadings::Replicating(&view), reader)
+        }
+        NodeKind::Shared(store) => {
+            let reading = DatabaseReading {
+                is_reachable: is_readable(node),
+                takes_writes: store.write_health() == WriteHealth::Accepting,
+                commits_set_aside: store.commits_set_aside(),
+            };
+            page_of(node, KindReadings::Shared(reading), reader)
+        }
+    }
+}
+
+fn page_of(node: &NodeState, kind: KindReadings<'_>, reader: Reader) -> Result<Response, ApiError> {
     let memory = node.budgets.in_use();
     let readings = Readings {
         entries: node.entries.store().live_entries(),
         cached_keys: node.keys().map_or(0, KeyRing::cached_keys),
-        other_nodes: view.others(),
-        view: &view,
+        kind,
         memory: &memory,
         dropped_log_lines: node.log.dropped_lines(),
     };

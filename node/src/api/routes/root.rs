@@ -1,6 +1,7 @@
 //! `GET /`: the service document. Clients look at `version`, so it is the original's.
 
 use axum::{Json, extract::State};
+use opensecureconf_contract::status::Sharing;
 use serde_json::{Value, json};
 
 use crate::api::{
@@ -23,8 +24,8 @@ pub(in crate::api) async fn root(State(node): State<Node>, _: Client) -> Json<Va
         "version": CONTRACT_VERSION,
         "features": ["encryption", "multithreading", "async", "api-key-auth", "clustering", "prometheus-metrics"],
         "api_key_required": node.api_keys.is_some(),
-        "cluster_enabled": node.clustered,
-        "cluster_mode": node.clustered.then(|| node.mode().text()),
+        "cluster_enabled": node.kind.is_clustered(),
+        "cluster_mode": node.sharing().map(Sharing::text),
         "endpoints": {
             "create": "POST /configs",
             "read": "GET /configs/{key}",

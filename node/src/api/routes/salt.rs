@@ -1,4 +1,4 @@
-//! The salt, for nodes of the cluster and whoever runs it.
+//! The salt, for nodes of the cluster and for the cluster admin.
 
 use axum::{
     Json,

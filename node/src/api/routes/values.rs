@@ -7,6 +7,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use opensecureconf_contract::status::Sharing;
 
 use crate::{
     api::{
@@ -19,7 +20,7 @@ use crate::{
         extract::{auth::Peer, peer_proof},
     },
     budget::{NoRoom, Reservation, SMALL_ANSWER},
-    cluster::{FoundValue, Mode, Question, VALUES_PATH, ValueAnswer, ValueRefusal, ValueRequest},
+    cluster::{FoundValue, Question, VALUES_PATH, ValueAnswer, ValueRefusal, ValueRequest},
     entries::Session,
     peers::COPIES,
 };
@@ -36,21 +37,21 @@ pub(in crate::api) async fn values(
     taker: Taker,
     request: Request,
 ) -> Result<Response, ApiError> {
-    if node.entries.mode() != Mode::Federated {
+    if node.entries.sharing() != Sharing::Federated {
         return Err(ApiError::UnknownRoute);
     }
     let body = peer_proof::body(&node, request).await?;
     let request: ValueRequest =
         serde_json::from_slice(&body.bytes).map_err(|_| ApiError::UnreadableBody)?;
-    if !node.entries.is_of(request.founding) {
+    if !node.entries.is_of(request.cluster_uid) {
         return Ok(Json(ValueAnswer::Refused(ValueRefusal::OtherCluster)).into_response());
     }
-    // Nobody reads a later answer.
-    let patience = Duration::from_millis(request.patience_ms);
+    // The asking node does not read a later answer.
+    let timeout = Duration::from_millis(request.timeout_ms);
     let mut room = None;
     let session = node.entries.of(request.principal);
     let answer = answer(&node, session, &taker, request.question, &mut room);
-    let answer = tokio::time::timeout(patience, answer).await;
+    let answer = tokio::time::timeout(timeout, answer).await;
     let answer = answer.map_err(|_| ApiError::SlowBody)??;
     let length = exact_json::length(&answer)?;
     let mut response = exact_json::answer(answer, length)?;
@@ -61,7 +62,7 @@ pub(in crate::api) async fn values(
     Ok(response)
 }
 
-/// Reserves so many bytes for the values of one answer, and tells whether there is room. Waits only for its first room: who
+/// Reserves so many bytes for the values of one answer, and returns whether there is room. Waits only for its first room: who
 /// waits holds nothing that another one waits for.
 async fn has_room(
     node: &NodeState,

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::{RunningNode, Status};
 use crate::{config::Config, crypto::Salt, log::LogLevel};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A node of the cluster, as the asked node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub(crate) async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
     Ok(std::iter::once(asked).chain(others).collect())
 }
 
-/// Removes a member of the roster by its name. `incarnation` tells apart those of one name.
+/// Removes a member of the roster by its name. `incarnation` distinguishes those of one name.
 ///
 /// # Errors
 /// Where there is no such member, there are several, or the node refuses: it has not left, and is not removed by force.
@@ -117,7 +117,7 @@ pub(crate) async fn remove_member(
     };
     let meant: Vec<_> = members.iter().filter(|member| is_meant(member)).collect();
     let (incarnation, answers) = match meant.as_slice() {
-        [] => bail!("the cluster has no other member '{name}'; osc-node members lists them"),
+        [] => bail!("the cluster has no other member '{name}'; 'osc-node members' lists them"),
         [member] => (member.incarnation.clone(), member.reachable),
         several => {
             let incarnations: Vec<_> = several
@@ -135,7 +135,7 @@ pub(crate) async fn remove_member(
         incarnation: &incarnation,
         force,
     };
-    let _: StateAnswer = node.command(&command, PATIENCE).await?;
+    let _: StateAnswer = node.command(&command, TIMEOUT).await?;
     Ok(Removed {
         incarnation,
         answers,
@@ -151,7 +151,7 @@ pub(crate) async fn leave(config: &Config) -> anyhow::Result<MemberState> {
     if node.status().await?.details.state == MemberState::Blank {
         bail!("the node belongs to no cluster yet, so there is none to leave");
     }
-    let StateAnswer { state } = node.command(&AdminCommand::Leave, PATIENCE).await?;
+    let StateAnswer { state } = node.command(&AdminCommand::Leave, TIMEOUT).await?;
     Ok(state)
 }
 
@@ -161,7 +161,7 @@ pub(crate) async fn leave(config: &Config) -> anyhow::Result<MemberState> {
 /// Where the node does not answer, or has none yet.
 pub(crate) async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
     let node = RunningNode::of(config)?;
-    let answer = node.ask(Method::GET, route::SALT, "", PATIENCE).await?;
+    let answer = node.ask(Method::GET, route::SALT, "", TIMEOUT).await?;
     let bytes = Zeroizing::new(answer.to_vec());
     Salt::from_bytes(&bytes).context("what the node answered is no salt")
 }
@@ -173,7 +173,7 @@ pub(crate) async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
 pub(crate) async fn compare_salt(config: &Config, salt: &Salt) -> anyhow::Result<()> {
     let node = RunningNode::of(config)?;
     let body = salt.bytes().to_vec();
-    node.ask(Method::POST, route::SALT, body, PATIENCE).await?;
+    node.ask(Method::POST, route::SALT, body, TIMEOUT).await?;
     Ok(())
 }
 
@@ -191,7 +191,7 @@ pub(crate) async fn force_delete(
     let configs = route::ADMIN_CONFIGS;
     let path = format!("{configs}{segment}?environment={environment}{query}");
     let node = RunningNode::of(config)?;
-    node.ask(Method::DELETE, &path, "", PATIENCE).await?;
+    node.ask(Method::DELETE, &path, "", TIMEOUT).await?;
     Ok(())
 }
 
@@ -201,7 +201,7 @@ pub(crate) async fn force_delete(
 /// Where the node does not answer.
 pub(crate) async fn log_level(config: &Config) -> anyhow::Result<String> {
     let node = RunningNode::of(config)?;
-    let answer = node.ask(Method::GET, route::LOG_LEVEL, "", PATIENCE);
+    let answer = node.ask(Method::GET, route::LOG_LEVEL, "", TIMEOUT);
     let LevelBody { level } = serde_json::from_slice(&answer.await?)?;
     Ok(level)
 }
@@ -215,7 +215,7 @@ pub(crate) async fn set_log_level(config: &Config, level: LogLevel) -> anyhow::R
     let order = serde_json::to_vec(&LevelBody {
         level: level.name().to_owned(),
     })?;
-    node.ask(Method::PUT, route::LOG_LEVEL, order, PATIENCE)
+    node.ask(Method::PUT, route::LOG_LEVEL, order, TIMEOUT)
         .await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `osc-node bootstrap`: founds a cluster by hand, after every listed node was asked whether it knows of one.
+//! `osc-node bootstrap`: bootstraps a cluster by hand, after every listed node was asked whether it knows of one.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::{
     peers::PeerError,
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A founded cluster.
+/// A cluster that was bootstrapped.
 #[derive(Debug)]
-pub(crate) struct Founding {
-    /// The node that founded it.
+pub(crate) struct BootstrappedCluster {
+    /// The node that bootstrapped it.
     pub(crate) node: String,
     /// Its id.
     pub(crate) id: String,
@@ -28,19 +28,19 @@ pub(crate) struct Founding {
     pub(crate) before: bool,
 }
 
-/// A node that may found.
+/// A node that may bootstrap.
 struct Candidate {
     address: PeerAddress,
     name: String,
     status: Status,
 }
 
-/// Tells one of the listed nodes to found the cluster: the one with entries, otherwise one with a salt, otherwise the one whose name comes
-/// first, so that several who begin at once tell the same. With `force` no other node is asked, and the node with this configuration is told.
+/// Instructs one of the listed nodes to bootstrap the cluster: the one with entries, otherwise one with a salt, otherwise the one whose name comes
+/// first, so that several that begin at once choose the same. With `force` no other node is asked, and the node with this configuration is chosen.
 ///
 /// # Errors
 /// Where a listed node does not answer or belongs to a cluster, where listed nodes have different salts, or the node refuses.
-pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Founding> {
+pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<BootstrappedCluster> {
     let listed = config.cluster.as_ref().map(|cluster| &cluster.peers.now);
     let listed = match listed {
         Some(listed) if !force => listed.as_slice(),
@@ -53,14 +53,14 @@ pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Fo
     let node = RunningNode::of(config)?;
     let status = node.status().await?;
     let own = status.node_id.clone().unwrap_or_default();
-    let has_founded = status.details.cluster_uid.is_some();
+    let has_bootstrapped = status.details.cluster_uid.is_some();
     let mut candidates = vec![Candidate::new(node.address.clone(), status)];
     for peer in listed {
         let status = node.status_of(peer).await;
         let status = status.map_err(|error| without_status(peer, error))?;
         candidates.push(Candidate::new(peer.clone(), status));
     }
-    let chosen = if has_founded {
+    let chosen = if has_bootstrapped {
         candidates
             .into_iter()
             .next()
@@ -81,13 +81,13 @@ pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Fo
     let order = AdminCommand::Bootstrap {
         incarnation: &status.details.incarnation,
     };
-    let founded: Bootstrapped = node
-        .order_to(&address, &order.path(), &order.body(), PATIENCE)
+    let answer: Bootstrapped = node
+        .order_to(&address, &order.path(), &order.body(), TIMEOUT)
         .await?;
-    Ok(Founding {
+    Ok(BootstrappedCluster {
         node: name,
-        id: founded.cluster_uid,
-        before: has_founded,
+        id: answer.cluster_uid,
+        before: has_bootstrapped,
     })
 }
 
@@ -128,9 +128,9 @@ impl Candidate {
     }
 }
 
-/// Whom the one decision chooses where nobody has marked any, and all answer.
+/// The node that the one decision chooses where no node is marked, and all answer.
 fn choose(mut candidates: Vec<Candidate>) -> anyhow::Result<Candidate> {
-    // Of equal ones the first is chosen, by whoever asks.
+    // Of equal ones the first is chosen, whichever node asks.
     candidates.sort_by(|one, other| one.name.cmp(&other.name));
     let answers: Vec<_> = candidates
         .iter()

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A page may be committed by slow disks, and wait for other nodes.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What an import came to.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Imported {
     }
 }
 
-/// Brings the entries of the database at `from` into the running node with this configuration. Tells its progress.
+/// Brings the entries of the database at `from` into the running node with this configuration. Reports its progress.
 ///
 /// # Errors
 /// Where the database cannot be read, was written with another salt, or the node refuses. What was written so far stands,
@@ -89,7 +89,7 @@ pub(crate) async fn import(
                 entries: page.entries.iter().map(ImportedEntry::from).collect(),
             };
             let answer: ImportAnswer = node
-                .order(IMPORT_PATH, &order, PATIENCE)
+                .order(IMPORT_PATH, &order, TIMEOUT)
                 .await
                 .with_context(|| {
                     format!("after {} entries; run it again to go on", imported.written)
@@ -106,7 +106,7 @@ pub(crate) async fn import(
                 }
             }
         }
-        // Where nobody looks, the import goes on.
+        // Where nothing reads the progress, the import goes on.
         let _ = writeln!(progress, "{done} of {total} entries");
     }
 }

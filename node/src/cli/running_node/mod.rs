@@ -28,7 +28,7 @@ pub(crate) use administration::{
     Member, Removed, compare_salt, export_salt, force_delete, leave, log_level, members,
     remove_member, set_log_level,
 };
-pub(crate) use bootstrap::{Founding, bootstrap};
+pub(crate) use bootstrap::{BootstrappedCluster, bootstrap};
 pub(crate) use health::{Probe, probe};
 pub(crate) use import::import;
 pub(crate) use unfence::unfence;
@@ -41,7 +41,7 @@ use crate::{
     tls::Identity,
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a node says of itself.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl RunningNode {
         let host = resolved.as_ref().map(|host| host.name.clone());
         let caller = Caller {
             name: None,
-            boot: ProcessEpoch::from_random(rand::random()),
+            process_epoch: ProcessEpoch::from_random(rand::random()),
             cluster_keys,
             policy: config.peer_proof,
             tls: identity,
@@ -139,7 +139,7 @@ impl RunningNode {
         let path = route::STATUS_WITH_DETAILS;
         let status = self
             .client
-            .ask_route(Method::GET, node, path, Bytes::new(), PATIENCE)
+            .ask_route(Method::GET, node, path, Bytes::new(), TIMEOUT)
             .await?;
         let status: NodeStatus = serde_json::from_slice(&status).map_err(PeerError::Unreadable)?;
         let without = || PeerError::Unreadable(serde_json::Error::missing_field("details"));
@@ -158,11 +158,11 @@ impl RunningNode {
         method: Method,
         path: &str,
         body: impl Into<Bytes>,
-        patience: Duration,
+        timeout: Duration,
     ) -> anyhow::Result<BytesMut> {
         let answer = self
             .client
-            .ask_route(method, &self.address, path, body.into(), patience)
+            .ask_route(method, &self.address, path, body.into(), timeout)
             .await;
         answer.map_err(|error| refused(error, &self.address))
     }
@@ -174,12 +174,12 @@ impl RunningNode {
     pub(crate) async fn command<T: DeserializeOwned>(
         &self,
         command: &AdminCommand<'_>,
-        patience: Duration,
+        timeout: Duration,
     ) -> anyhow::Result<T> {
         let body = command.body().map(|body| serde_json::to_vec(&body));
         let body = body.transpose()?.unwrap_or_default();
         let path = command.path();
-        let answer = self.ask(Method::POST, &path, body, patience).await?;
+        let answer = self.ask(Method::POST, &path, body, timeout).await?;
         Ok(serde_json::from_slice(&answer)?)
     }
 
@@ -188,9 +188,9 @@ impl RunningNode {
         &self,
         path: &str,
         order: &impl Serialize,
-        patience: Duration,
+        timeout: Duration,
     ) -> anyhow::Result<T> {
-        self.order_to(&self.address, path, order, patience).await
+        self.order_to(&self.address, path, order, timeout).await
     }
 
     /// Gives a listed node an order of the cluster's owner.
@@ -199,11 +199,11 @@ impl RunningNode {
         node: &PeerAddress,
         path: &str,
         order: &impl Serialize,
-        patience: Duration,
+        timeout: Duration,
     ) -> anyhow::Result<T> {
         let answer = self
             .client
-            .post(&node.to_string(), path, order, patience)
+            .post(&node.to_string(), path, order, timeout)
             .await;
         answer.map_err(|error| refused(error, node))
     }

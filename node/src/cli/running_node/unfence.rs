@@ -1,4 +1,4 @@
-//! `osc-node unfence`: lets a node go on that nobody could give a snapshot.
+//! `osc-node unfence`: lets a node go on that no other node could give a snapshot.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use opensecureconf_contract::command::{AdminCommand, Unfenced};
 use super::RunningNode;
 use crate::config::Config;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Orders it of the running node with these settings; with `dry_run` only asks what may have been deleted.
 ///
@@ -16,5 +16,5 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) async fn unfence(config: &Config, dry_run: bool) -> anyhow::Result<Unfenced> {
     let node = RunningNode::of(config)?;
     let path = AdminCommand::Unfence { dry_run }.path();
-    node.order(&path, &serde_json::json!({}), PATIENCE).await
+    node.order(&path, &serde_json::json!({}), TIMEOUT).await
 }

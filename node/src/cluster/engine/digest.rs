@@ -1,4 +1,4 @@
-//! Rounds of digests: members compare their live rows that are older than ten minutes, and whoever lacks something gets it.
+//! Rounds of digests: members compare their live rows that are older than ten minutes, and a member that lacks something gets it.
 //! The feeds bring everything already; this finds what a fault took away silently.
 //!
 //! All members come to the same [`Cutoff`] by the slowest of their wall clocks, and "older" is a matter of a row's stamp, so
@@ -11,10 +11,10 @@
 //! - **Nothing in flight is repaired.** The list comes with the place in the member's feed at which it was true. Only once
 //!   this node has read the feed that far is a row that it lacks missing, and not on its way.
 //! - **Nothing that was deleted comes back.** Where a tombstone stands, it is in the list, and wins. Where it was purged,
-//!   every member had acknowledged it, and whoever had not is fenced by its purge mark: a live row that is older than the
+//!   every member had acknowledged it, and a member that had not is fenced by its purge mark: a live row that is older than the
 //!   tombstone can only be at a member whose own table was set back behind its back. So a row that is absent here and not
 //!   later than every purge of this node may be such a one. It is taken only when two other members hold this very version:
-//!   one fault makes one such member. Otherwise both stay as they are, and somebody is told to look.
+//!   one fault makes one such member. Otherwise both stay as they are, and the log asks an operator to look.
 //! - **Only members in good standing compare**: who is joining, leaving or fenced neither asks nor answers. A node that
 //!   takes a snapshot forgets what it had compared before.
 
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// A node that has just started, or whose look through the table failed, does something else first.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// A member that has no digest yet is asked again after this.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Rows are asked for this often at most.
@@ -100,7 +100,7 @@ impl Rounds {
         Self {
             mine: None,
             scanning: None,
-            scan_due: elapsed + PATIENCE,
+            scan_due: elapsed + TIMEOUT,
             members: BTreeMap::new(),
             told: BTreeSet::new(),
         }
@@ -194,7 +194,7 @@ impl Engine {
         self.rounds.scanning = None;
         match digest {
             Some(digest) => self.rounds.mine = Some(*digest),
-            None => self.rounds.scan_due = now.elapsed + PATIENCE,
+            None => self.rounds.scan_due = now.elapsed + TIMEOUT,
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, ExchangeId, Now, Output, ReplyId, feed::Changes, joining::Page};
 use crate::cluster::{
-    Address, Answer, Envelope, PeerInfo, Refusal, Request, Rule, Standing, State, Tables,
+    Address, Answer, Envelope, LocalStatus, PeerInfo, Refusal, Request, Rule, State, Tables,
     peer_table::Exchange,
 };
 
@@ -24,7 +24,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
         let Envelope { hello, body } = *message;
-        let answer = if hello.boot == self.setup.boot {
+        let answer = if hello.process_epoch == self.setup.process_epoch {
             // This node itself, looking for its place in the list.
             Answer::Noted
         } else {
@@ -63,7 +63,7 @@ impl Engine {
     fn rejects(&self, hello: &PeerInfo) -> bool {
         let is_removed = self.states.get(&hello.incarnation) == Some(&State::Removed);
         is_removed
-            && hello.founding == self.membership.founding
+            && hello.cluster_uid == self.membership.cluster_uid
             && self.setup.rules.hold(Rule::RemovalsAreJudgedTogether)
             && !self.setup.rules.hold(Rule::RostersAreAskedFor)
     }
@@ -76,9 +76,9 @@ impl Engine {
         request: Request,
         out: &mut Vec<Output>,
     ) -> Result<Answer, T::Error> {
-        let same_cluster =
-            self.membership.founding.is_some() && hello.founding == self.membership.founding;
-        let is_fed = same_cluster && self.membership.standing == Standing::Member;
+        let same_cluster = self.membership.cluster_uid.is_some()
+            && hello.cluster_uid == self.membership.cluster_uid;
+        let is_fed = same_cluster && self.membership.status == LocalStatus::Member;
         let feeds = is_fed && !self.is_suspended();
         Ok(match request {
             Request::Heartbeat => Answer::Noted,
@@ -119,8 +119,8 @@ impl Engine {
             Request::Digest { cutoff, root } if feeds && !self.is_suspected() => {
                 self.show_digest(cutoff, root)
             }
-            Request::Snapshot { after, life } => {
-                self.snapshot_page(tables, now, hello, after, life)?
+            Request::Snapshot { after, incarnation } => {
+                self.snapshot_page(tables, now, hello, after, incarnation)?
             }
             Request::Roster(_)
             | Request::Push { .. }
@@ -163,7 +163,7 @@ impl Engine {
             route.tried = true;
             route.answered_at = Some(now.elapsed);
             let was_me = route.is_me;
-            route.is_me = hello.boot == self.setup.boot;
+            route.is_me = hello.process_epoch == self.setup.process_epoch;
             route.who = Some(hello.incarnation);
             if route.is_me {
                 if !was_me {
@@ -181,9 +181,9 @@ impl Engine {
             .filter(|_| self.peers.is_own_address(from, hello.incarnation))
             .map(|began| (began, refused));
         if let Err(refusal) = self.meet(tables, now, &hello, Some(from), asked, out)? {
-            // Each may have removed the other: only together do the removals tell which one stands.
+            // Each may have removed the other: only together do the removals show which one stands.
             if let Answer::Refused(Refusal::Removed(roster)) | Answer::Roster(roster) = &body
-                && hello.founding == self.membership.founding
+                && hello.cluster_uid == self.membership.cluster_uid
             {
                 self.merge_roster(tables, now, &hello, roster, out)?;
             }
@@ -226,7 +226,7 @@ impl Engine {
             (Answer::Digest(theirs), Exchange::Digest { cutoff }) if self.is_fed() => {
                 self.compare(tables, hello, cutoff, theirs, out)?;
             }
-            (Answer::Roster(roster), _) if hello.founding == self.membership.founding => {
+            (Answer::Roster(roster), _) if hello.cluster_uid == self.membership.cluster_uid => {
                 self.merge_roster(tables, now, hello, &roster, out)?;
             }
             (
@@ -262,7 +262,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
         match &refusal {
-            Refusal::Removed(roster) if hello.founding == self.membership.founding => {
+            Refusal::Removed(roster) if hello.cluster_uid == self.membership.cluster_uid => {
                 self.merge_roster(tables, now, hello, roster, out)?;
             }
             Refusal::NotServing | Refusal::NameTaken => {
@@ -282,7 +282,7 @@ impl Engine {
 
     /// Whether this node takes what members feed it.
     fn is_fed(&self) -> bool {
-        self.membership.standing == Standing::Member
+        self.membership.status == LocalStatus::Member
     }
 
     pub(super) fn tick<T: Tables>(
@@ -305,8 +305,8 @@ impl Engine {
         self.check_suspicions(tables, now, out)?;
         self.check_leaving(tables, out)?;
         self.begin_round(now, out);
-        if !self.setup.rules.hold(Rule::FoundingIsTold) {
-            self.found_unbidden(tables, now, out)?;
+        if !self.setup.rules.hold(Rule::BootstrapIsInstructed) {
+            self.bootstrap_unbidden(tables, now, out)?;
         }
         if now.elapsed >= self.purge_due {
             self.purge_due = now.elapsed + super::purge::INTERVAL;

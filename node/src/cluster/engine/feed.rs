@@ -1,4 +1,4 @@
-//! The change feed: what members tell each other of their tables, and how far each has come.
+//! The change feed: what members report to each other of their tables, and how far each has come.
 
 use super::{Engine, Event, Now, Output};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 const ROWS: usize = 512;
 /// So many changes fill a message.
 pub(super) const FULL: u64 = ROWS as u64;
-/// Changes of which it is known that their writers told of them, at most.
+/// Changes of which it is known that their writers reported them, at most.
 const TOLD: usize = 8 * ROWS;
 
 /// Changes as they are sent.
@@ -44,12 +44,12 @@ impl Engine {
             held >= source_head || !self.setup.rules.hold(Rule::SnapshotsAreFedToThoseBehind);
         if covered && last > self.received_from(hello) {
             self.set_received(hello, last);
-            // Stored before anybody is told.
+            // Stored before it is announced.
             self.changed.counters = true;
         }
     }
 
-    /// Changes of this node after a sequence, for a member. What that one wrote and told of itself it has; or its database
+    /// Changes of this node after a sequence, for a member. What that one wrote and reported itself it has; or its database
     /// went back behind that, and then it is fenced and takes a snapshot.
     pub(super) fn changes_after<T: Tables>(
         &mut self,
@@ -226,7 +226,7 @@ impl Engine {
     pub(super) fn set_received(&mut self, hello: &PeerInfo, to: Seq) {
         let cursor = self.cursors.entry(hello.incarnation).or_default();
         cursor.received = cursor.received.max(to);
-        cursor.boot = hello.boot;
+        cursor.process_epoch = hello.process_epoch;
         self.changed.cursors.insert(hello.incarnation);
     }
 

@@ -3,8 +3,8 @@
 use super::{Engine, Event, Now, Output, exchange::sent_after};
 use crate::{
     cluster::{
-        Address, Cursor, FenceReason, PeerInfo, ProcessEpoch, Protocol, Refusal, Roster, Rule, Seq,
-        Standing, State, Tables,
+        Address, Cursor, FenceReason, LocalStatus, PeerInfo, ProcessEpoch, Protocol, Refusal,
+        Roster, Rule, Seq, State, Tables,
     },
     domain::Incarnation,
 };
@@ -21,17 +21,17 @@ impl Engine {
             mode: self.setup.mode,
             name: self.setup.name.clone(),
             incarnation: self.incarnation,
-            boot: self.setup.boot,
+            process_epoch: self.setup.process_epoch,
             turn: self.turn,
-            heard: to.map(|to| (to.boot, to.turn)),
-            boot_began: membership.boot.1,
+            heard: to.map(|to| (to.process_epoch, to.turn)),
+            epoch_began: membership.process_epoch.1,
             address: self
                 .peers
                 .routes
                 .iter()
                 .find(|(_, route)| route.is_me)
                 .map(|(address, _)| address.clone()),
-            founding: membership.founding,
+            cluster_uid: membership.cluster_uid,
             salt: self
                 .salt
                 .as_ref()
@@ -39,7 +39,7 @@ impl Engine {
             ready: self.is_ready(),
             source: self.is_source(),
             acknowledges: self.acknowledges(),
-            fenced: matches!(membership.standing, Standing::Fenced(_)),
+            fenced: matches!(membership.status, LocalStatus::Fenced(_)),
             yields: self.waits_for_owner(),
             takes_back: self.takes_back && self.setup.rules.hold(Rule::TakingBackIsTold),
             has_rows: self.has_rows,
@@ -50,7 +50,7 @@ impl Engine {
                 .origin
                 .map(|origin| (origin.source, origin.source_head, origin.last)),
             received: to
-                .filter(|_| self.membership.standing == Standing::Member)
+                .filter(|_| self.membership.status == LocalStatus::Member)
                 .map(|to| (to.incarnation, self.received_from(to))),
             roster: self.roster_fingerprint,
             entries: self.entries,
@@ -80,10 +80,10 @@ impl Engine {
                 mine: self.setup.mode,
             });
         }
-        if let (Some(mine), Some(theirs)) = (self.membership.founding, hello.founding)
+        if let (Some(mine), Some(theirs)) = (self.membership.cluster_uid, hello.cluster_uid)
             && mine != theirs
         {
-            return Err(Refusal::OtherFounding { mine });
+            return Err(Refusal::OtherClusterUid { mine });
         }
         if let (Some(mine), Some(theirs)) = (&self.salt, &hello.salt)
             && mine.fingerprint().to_string() != *theirs
@@ -116,19 +116,19 @@ impl Engine {
             address.filter(|address| exchange_began.is_some() || self.may_be_asked(hello, address));
         self.peers
             .heard(hello, address, now.elapsed, offset, exchange_began);
-        if self.membership.standing != Standing::Member {
+        if self.membership.status != LocalStatus::Member {
             return Ok(Ok(()));
         }
         let state = self.states.get(&hello.incarnation).copied();
         // One that knows it is fenced, or went back to before it joined, asks for a snapshot: that is what it needs.
         if matches!(state, Some(State::Removed | State::Superseded))
-            && hello.founding.is_some()
+            && hello.cluster_uid.is_some()
             && !hello.fenced
             && self.setup.rules.hold(Rule::FenceRemoved)
         {
             return Ok(Err(Refusal::Removed(self.roster.clone())));
         }
-        if hello.founding.is_none() || hello.fenced {
+        if hello.cluster_uid.is_none() || hello.fenced {
             return Ok(Ok(()));
         }
         let is_fresh = exchange_began.is_some() || self.is_fresh(hello);
@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Whether a node may be asked where it says that it is: where the list leads, or where a member is. Others call by
-    /// themselves; whoever has the cluster key could send this node anywhere.
+    /// themselves; an attacker with the cluster key could send this node anywhere.
     fn may_be_asked(&self, hello: &PeerInfo, address: &Address) -> bool {
         let is_member = self
             .states
@@ -183,12 +183,12 @@ impl Engine {
             || !self.setup.rules.hold(Rule::StrangersAreNotDialled)
     }
 
-    /// Whether a greeting was made after this node began its life in this process. An older one may be late, and tell less
+    /// Whether a greeting was made after this node began its life in this process. An older one may be late, and say less
     /// of its node than this one's cursors know: they may come from a snapshot.
     pub(super) fn is_fresh(&self, hello: &PeerInfo) -> bool {
-        hello
-            .heard
-            .is_some_and(|(boot, turn)| boot == self.setup.boot && turn > self.began_at_turn)
+        hello.heard.is_some_and(|(process_epoch, turn)| {
+            process_epoch == self.setup.process_epoch && turn > self.began_at_turn
+        })
     }
 
     /// Behind what a node's database went back, if it did, or if its greeting is late.
@@ -198,7 +198,7 @@ impl Engine {
                 .received
                 .and_then(|(of, seq)| (of == self.incarnation).then_some(seq)),
             head: hello.head,
-            boot: (hello.boot, hello.boot_began),
+            process_epoch: (hello.process_epoch, hello.epoch_began),
         };
         let known = self.cursors.get(&hello.incarnation)?;
         told.is_behind(known).then_some(*known)
@@ -209,7 +209,7 @@ impl Engine {
         let told = Told {
             received: Some(self.received_from(member)),
             head: self.last,
-            boot: self.membership.boot,
+            process_epoch: self.membership.process_epoch,
         };
         told.is_behind(known)
     }
@@ -221,10 +221,10 @@ impl Engine {
         reason: FenceReason,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        if self.membership.standing != Standing::Member {
+        if self.membership.status != LocalStatus::Member {
             return Ok(());
         }
-        self.membership.standing = Standing::Fenced(reason);
+        self.membership.status = LocalStatus::Fenced(reason);
         self.put_membership(tables)?;
         self.look_for_earlier_values(tables)?;
         self.forget_suspicions();
@@ -260,7 +260,7 @@ impl Engine {
                 || (is_earlier && admitted == from.incarnation)
                 || !self.setup.rules.hold(Rule::StrangersAdmitNobody)
         });
-        // Who was admitted by somebody whom this node knows is a member, though it is news here.
+        // A node that was admitted by one that this node knows is a member, though it is news here.
         let is_member = vouches || believed.entry(from.incarnation).is_some();
         if !self.may_move_to(now, from, believed.latest(), is_member, out)
             || !self.roster.merge(&believed)
@@ -280,7 +280,7 @@ impl Engine {
         }
     }
 
-    /// Notes why a node and this one do not talk, and tells of it once.
+    /// Notes why a node and this one do not talk, and logs it once.
     pub(super) fn mismatch(
         &mut self,
         address: &Address,
@@ -307,22 +307,23 @@ impl Engine {
     }
 }
 
-/// What a node tells of its database.
+/// What a node reports of its database.
 struct Told {
-    /// How far it holds the feed of whoever it tells.
+    /// How far it holds the feed of the node that it greets.
     received: Option<Seq>,
     /// Its last change.
     head: Seq,
     /// Its process, and its last change when that began.
-    boot: (ProcessEpoch, Seq),
+    process_epoch: (ProcessEpoch, Seq),
 }
 
 impl Told {
     /// Whether it says less than was known of the database before.
     fn is_behind(&self, known: &Cursor) -> bool {
-        let (boot, began) = self.boot;
+        let (process_epoch, began) = self.process_epoch;
         let forgot = self.received.is_some_and(|seq| seq < known.acknowledged);
-        let rebooted = known.boot != boot && known.boot != ProcessEpoch::default();
+        let rebooted =
+            known.process_epoch != process_epoch && known.process_epoch != ProcessEpoch::default();
         forgot || self.head < known.received || (rebooted && began < known.received)
     }
 }

@@ -1,4 +1,4 @@
-//! What an engine is told, and what it asks for.
+//! What enters an engine, and what it asks for.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub enum Input {
         /// The answer.
         answer: Option<Box<Envelope<Answer>>>,
     },
-    /// Whoever owns the cluster orders something.
+    /// The cluster admin orders something.
     Order {
         /// What.
         order: AdminOrder,
@@ -82,8 +82,8 @@ pub enum Input {
 /// What only the owner of a cluster may order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminOrder {
-    /// Found the cluster here.
-    Found {
+    /// Bootstrap the cluster here.
+    Bootstrap {
         /// The incarnation that is meant: another database must not take the order.
         incarnation: Incarnation,
         /// A salt that was mounted after the node started; used only where it has none.
@@ -93,7 +93,7 @@ pub enum AdminOrder {
     Leave,
     /// Go on with what this node has: it is fenced or suspended, and no other node could give it a snapshot.
     Unfence {
-        /// Whether only to tell whether it would.
+        /// Whether only to answer whether it would.
         dry_run: bool,
     },
     /// Remove a member.
@@ -110,8 +110,8 @@ pub enum AdminOrder {
 /// How an order was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminOutcome {
-    /// The cluster's founding.
-    Founded(ClusterUid),
+    /// The uid of the cluster that this node bootstrapped.
+    Bootstrapped(ClusterUid),
     /// How far leaving has come; `None` for a node that never belonged.
     Leaving(Option<State>),
     /// The member is removed.
@@ -133,21 +133,21 @@ pub enum AdminRefusal {
         mine: Incarnation,
     },
     /// It belongs to a cluster already.
-    #[error("this node belongs to a cluster already (founding {founding})")]
+    #[error("this node belongs to a cluster already (cluster uid {cluster_uid})")]
     AlreadyMember {
         /// That cluster.
-        founding: ClusterUid,
+        cluster_uid: ClusterUid,
     },
     /// A reachable node belongs to a cluster, or did when it was heard last.
     #[error(
-        "node '{name}' belongs to a cluster already; this node is going to join it, or can be told again a minute after \
+        "node '{name}' belongs to a cluster already; this node is going to join it, or can be instructed again a minute after \
          that node was lost"
     )]
     ReachableCluster {
         /// That node.
         name: MemberName,
     },
-    /// A fenced node founds nothing.
+    /// A fenced node bootstraps nothing.
     #[error("this node is fenced: {}", .0.text())]
     Fenced(FenceReason),
     /// There is nothing to take back.
@@ -169,7 +169,7 @@ pub enum AdminRefusal {
         "there is no salt, and this node may not make one (OSC_BOOTSTRAP=never); mount the cluster's salt"
     )]
     NoSalt,
-    /// Nobody else holds what this node holds.
+    /// No other node holds what this node holds.
     #[error("no other member is ready to hold what this node holds; a last member does not leave")]
     LastMember,
     /// Its values are nowhere else.
@@ -181,7 +181,7 @@ pub enum AdminRefusal {
     /// It is no member in good standing.
     #[error("this node is no ready member; ask another")]
     NoMember,
-    /// Nobody of that name is known.
+    /// No node of that name is known.
     #[error("the roster knows no member '{name}'")]
     Unknown {
         /// The name.
@@ -253,9 +253,9 @@ pub enum Output {
         /// The request.
         message: Box<Envelope<Request>>,
         /// How long to wait.
-        patience: Duration,
+        timeout: Duration,
     },
-    /// Look through the rows as they are committed, without holding up whoever writes, and come back with
+    /// Look through the rows as they are committed, without holding up writers, and come back with
     /// [`Input::Scanned`] whatever happens.
     Scan(Scan),
     /// The salt is known from now on: write its file, and open values with it.
@@ -273,11 +273,11 @@ impl Output {
     }
 }
 
-/// What the log tells.
+/// What is logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// This node founded the cluster.
-    Founded(ClusterUid),
+    /// This node bootstrapped the cluster.
+    Bootstrapped(ClusterUid),
     /// It takes a snapshot.
     JoinBegun {
         /// From whom.
@@ -306,7 +306,7 @@ pub enum Event {
         /// Who.
         name: MemberName,
     },
-    /// It would have to take a new snapshot, and nobody could give one.
+    /// It would have to take a new snapshot, and no node could give one.
     WaitsForOwner(FenceReason),
     /// Its owner lets it go on with what it has.
     Unfenced,

@@ -3,9 +3,9 @@
 use super::{Engine, Event, Now, Output, feed::arrived};
 use crate::{
     cluster::{
-        Address, Answer, Cursor, ENTRIES_BYTES, PeerInfo, Phase, Refusal, Request, RosterEntry,
-        Rule, Seq, SnapshotHead, SnapshotOrigin, Standing, State, Tables, Takeover, WireIdentity,
-        WireRow, WireSalt,
+        Address, Answer, Cursor, ENTRIES_BYTES, LocalStatus, PeerInfo, Phase, Refusal, Request,
+        RosterEntry, Rule, Seq, SnapshotHead, SnapshotOrigin, State, Tables, Takeover,
+        WireIdentity, WireRow, WireSalt,
     },
     crypto::Salt,
     domain::{Identity, Incarnation, Version},
@@ -31,27 +31,27 @@ pub(super) struct Join {
 impl Engine {
     /// Whether a node needs a snapshot to go on.
     fn wants_snapshot(&self) -> bool {
-        match self.membership.standing {
-            Standing::Blank => !self.has_rows,
-            Standing::Fenced(_) => true,
-            Standing::Member => false,
+        match self.membership.status {
+            LocalStatus::Blank => !self.has_rows,
+            LocalStatus::Fenced(_) => true,
+            LocalStatus::Member => false,
         }
     }
 
-    /// Whether nodes of different clusters answer. A founder that was lost may be one of them: what it sent comes late.
+    /// Whether nodes of different clusters answer. A lost node that bootstrapped one may be among them: what it sent comes late.
     pub(super) fn hears_two_clusters(&self, now: Now) -> bool {
-        let mut foundings = self
+        let mut cluster_uids = self
             .peers
             .known
             .values()
             .filter(|contact| contact.is_alive(now.elapsed))
-            .filter_map(|contact| contact.hello.founding);
-        let first = foundings.next();
-        foundings.any(|other| first.is_some_and(|first| first != other))
+            .filter_map(|contact| contact.hello.cluster_uid);
+        let first = cluster_uids.next();
+        cluster_uids.any(|other| first.is_some_and(|first| first != other))
     }
 
     fn joins_none(&self, now: Now) -> bool {
-        self.membership.standing == Standing::Blank
+        self.membership.status == LocalStatus::Blank
             && self.setup.rules.hold(Rule::BlankJoinsNoneOfTwo)
             && self.hears_two_clusters(now)
     }
@@ -89,12 +89,12 @@ impl Engine {
             .filter_map(|(incarnation, contact)| {
                 let hello = &contact.hello;
                 let usable = hello.source
-                    && hello.founding.is_some()
+                    && hello.cluster_uid.is_some()
                     && contact.is_alive(now.elapsed)
                     && self
                         .membership
-                        .founding
-                        .is_none_or(|mine| hello.founding == Some(mine))
+                        .cluster_uid
+                        .is_none_or(|mine| hello.cluster_uid == Some(mine))
                     && !matches!(
                         self.states.get(incarnation),
                         Some(State::Removed | State::Superseded)
@@ -110,13 +110,13 @@ impl Engine {
                     (*incarnation, address.clone(), hello.name.clone(), admits)
                 })
             });
-        // One of an earlier release admits nobody: whoever joins it has to be believed that it belongs.
+        // One of an earlier release admits no node: a node that joins it has to be believed that it belongs.
         let Some((source, address, name, admits)) = sources.max_by_key(|(_, _, _, admits)| *admits)
         else {
             return Ok(());
         };
         if !self.wants_snapshot() {
-            if self.membership.standing == Standing::Blank && !self.told_of_rows {
+            if self.membership.status == LocalStatus::Blank && !self.told_of_rows {
                 self.told_of_rows = true;
                 out.push(Output::Event(Event::RowsOutsideTheCluster { name }));
             }
@@ -143,7 +143,7 @@ impl Engine {
         let join = self.join.as_ref().filter(|join| join.address == *address)?;
         Some(Request::Snapshot {
             after: join.after.as_ref().map(WireIdentity::from),
-            life: join.life,
+            incarnation: join.life,
         })
     }
 
@@ -165,8 +165,8 @@ impl Engine {
         after: Option<WireIdentity>,
         life: Option<Incarnation>,
     ) -> Result<Answer, T::Error> {
-        let (Some(founding), Some(salt), true) =
-            (self.membership.founding, &self.salt, self.is_source())
+        let (Some(cluster_uid), Some(salt), true) =
+            (self.membership.cluster_uid, &self.salt, self.is_source())
         else {
             return Ok(Answer::Refused(Refusal::NotServing));
         };
@@ -196,15 +196,15 @@ impl Engine {
         let mut received: Vec<_> = self
             .cursors
             .iter()
-            .map(|(member, cursor)| (*member, cursor.received, cursor.boot))
+            .map(|(member, cursor)| (*member, cursor.received, cursor.process_epoch))
             .collect();
-        received.push((self.incarnation, self.last, self.setup.boot));
+        received.push((self.incarnation, self.last, self.setup.process_epoch));
         let mut purge_marks = self.membership.inherited.clone();
         if self.membership.purged > Seq::START {
             purge_marks.push((self.incarnation, self.membership.purged));
         }
         let head = SnapshotHead {
-            founding,
+            cluster_uid,
             salt: WireSalt::new(&salt),
             roster: self.roster.clone(),
             clock: self.clock.high_water(),
@@ -224,7 +224,7 @@ impl Engine {
         })
     }
 
-    /// Admits a node that holds all of a snapshot but its last page: from now on purges wait for it. Tells whether it belongs
+    /// Admits a node that holds all of a snapshot but its last page: from now on purges wait for it. Returns whether it belongs
     /// under that incarnation.
     fn admit<T: Tables>(
         &mut self,
@@ -330,7 +330,7 @@ impl Engine {
     ) -> Result<(), T::Error> {
         if let Some(life) = life {
             self.incarnation = life;
-        } else if self.membership.standing != Standing::Blank
+        } else if self.membership.status != LocalStatus::Blank
             || head.roster.entry(self.incarnation).is_some()
         {
             // A fenced life is over, and so is one that went back to before it joined; what others know of it must not be
@@ -347,7 +347,7 @@ impl Engine {
         self.last_made = self.last;
         self.has_rows = self.last > before || tables.has_rows()?;
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
-        if self.membership.founding == Some(head.founding) {
+        if self.membership.cluster_uid == Some(head.cluster_uid) {
             self.roster.merge(&old_roster);
         }
         let latest = head.clock.max(self.roster.latest());
@@ -370,13 +370,13 @@ impl Engine {
                 },
             );
         }
-        self.membership.founding = Some(head.founding);
-        self.membership.standing = Standing::Member;
+        self.membership.cluster_uid = Some(head.cluster_uid);
+        self.membership.status = LocalStatus::Member;
         self.membership.purged = Seq::START;
         self.membership.inherited = head.purge_marks;
         self.membership.forgiven = Vec::new();
         self.membership.purged_clock = self.membership.purged_clock.max(head.purged_clock);
-        self.membership.boot = (self.setup.boot, self.last);
+        self.membership.process_epoch = (self.setup.process_epoch, self.last);
         self.membership.origin = Some(SnapshotOrigin {
             source: source.incarnation,
             source_head: source.head,
@@ -392,10 +392,10 @@ impl Engine {
             .received
             .into_iter()
             .filter(|(member, _, _)| *member != self.incarnation)
-            .map(|(member, received, boot)| {
+            .map(|(member, received, process_epoch)| {
                 let cursor = Cursor {
                     received,
-                    boot,
+                    process_epoch,
                     acknowledged: Seq::START,
                 };
                 (member, cursor)

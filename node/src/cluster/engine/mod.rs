@@ -31,7 +31,7 @@ pub use write::{Change, Expected, Write, Written};
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
-    Cursor, Membership, Mode, Roster, Rule, Seq, Standing, State, Tables,
+    Cursor, LocalStatus, Membership, Mode, Roster, Rule, Seq, State, Tables,
     acknowledgement::WaitingWrites, peer_table::PeerTable,
 };
 use crate::{
@@ -45,7 +45,7 @@ use readiness::Readiness;
 use stamps::Alarms;
 use suspicion::Suspicions;
 
-/// The engine. Lives where the tables are written; everything it is told comes as an [`Input`].
+/// The engine. Lives where the tables are written; everything that it learns comes as an [`Input`].
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -69,7 +69,7 @@ pub struct Engine {
     /// How far members have acknowledged this node's feed when it had read theirs to the end: nothing that they said
     /// before they knew of a delete up to there can arrive after it and count as news.
     settled: BTreeMap<Incarnation, Seq>,
-    /// Changes that came from who wrote them: those members need not be told. Some of the latest; what is forgotten is told.
+    /// Changes that came from who wrote them: those members need not get them again. Some of the latest; what is forgotten is sent.
     told_by_writers: BTreeSet<Seq>,
     salt: Option<Salt>,
     has_rows: bool,
@@ -93,7 +93,7 @@ pub struct Engine {
     began_at_turn: u64,
     changed: Changed,
     purge_due: std::time::Duration,
-    /// Live entries, as told by whoever counts them.
+    /// Live entries, as the store counts them.
     entries: u64,
     /// Whether the disk takes writes.
     writable: bool,
@@ -141,7 +141,7 @@ impl Engine {
         }
         let mut membership = stored.unwrap_or_else(|| setup.blank_membership());
         membership.mode = setup.mode;
-        membership.boot = (setup.boot, last);
+        membership.process_epoch = (setup.process_epoch, last);
         if setup.clustered {
             tables
                 .put_membership(&membership)
@@ -171,7 +171,7 @@ impl Engine {
                 .map_err(LoadError::Storage)?
                 .into_iter()
                 .collect(),
-            // A founding or a snapshot may have settled it since the process began.
+            // A bootstrap or a snapshot may have settled it since the process began.
             read_up: BTreeMap::new(),
             told_by_writers: BTreeSet::new(),
             salt: match &setup.salt {
@@ -281,7 +281,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells what only others can count: live entries, and whether the disk takes writes.
+    /// Takes over what only the driver can count: live entries, and whether the disk takes writes.
     pub fn observe(&mut self, entries: u64, writable: bool) {
         self.entries = entries;
         self.writable = writable;
@@ -308,7 +308,7 @@ impl Engine {
 
     /// Whether it is a member in good standing: it may write, feed and acknowledge.
     fn is_member(&self) -> bool {
-        self.membership.standing == Standing::Member
+        self.membership.status == LocalStatus::Member
             && matches!(self.my_state(), Some(State::Member | State::Joining))
     }
 

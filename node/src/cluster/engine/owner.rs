@@ -1,11 +1,11 @@
-//! What only the cluster's owner orders: founding, leaving, removing.
+//! What only the cluster admin orders: bootstrap, leaving, removing.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{AdminOrder, AdminOutcome, AdminRefusal, Engine, Event, Now, Output, ReplyId};
 use crate::{
     cluster::{
-        ClusterUid, MemberName, Phase, RosterEntry, Rule, Seq, Standing, State, Tables,
+        ClusterUid, LocalStatus, MemberName, Phase, RosterEntry, Rule, Seq, State, Tables,
         peer_table::{Exchange, SILENCE},
     },
     crypto::Salt,
@@ -32,10 +32,10 @@ impl Engine {
     ) -> Result<(), T::Error> {
         let result = if self.setup.clustered {
             match order {
-                AdminOrder::Found {
+                AdminOrder::Bootstrap {
                     incarnation,
                     mounted,
-                } => self.found(tables, now, incarnation, mounted, out)?,
+                } => self.bootstrap(tables, now, incarnation, mounted, out)?,
                 AdminOrder::Leave => self.leave(tables, now, out)?,
                 AdminOrder::Unfence { dry_run } => self.unfence(tables, dry_run, out)?,
                 AdminOrder::Remove {
@@ -51,8 +51,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Founds the cluster: the only way in which a roster, a founding id or a salt ever begins.
-    fn found<T: Tables>(
+    /// Bootstraps the cluster: the only way in which a roster, a cluster uid or a salt ever begins.
+    fn bootstrap<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,
@@ -65,38 +65,39 @@ impl Engine {
                 mine: self.incarnation,
             }));
         }
-        if let Standing::Fenced(reason) = self.membership.standing {
+        if let LocalStatus::Fenced(reason) = self.membership.status {
             return Ok(Err(AdminRefusal::Fenced(reason)));
         }
-        if let Some(founding) = self.membership.founding {
-            let founder = self.membership.origin.is_none();
-            return Ok(if founder {
-                Ok(AdminOutcome::Founded(founding))
+        if let Some(cluster_uid) = self.membership.cluster_uid {
+            let began_here = self.membership.origin.is_none();
+            return Ok(if began_here {
+                Ok(AdminOutcome::Bootstrapped(cluster_uid))
             } else {
-                Err(AdminRefusal::AlreadyMember { founding })
+                Err(AdminRefusal::AlreadyMember { cluster_uid })
             });
         }
-        // A founder that is lost may have sent a snapshot that is still on its way: whoever takes it brings its cluster back.
-        let patience = if self.setup.rules.hold(Rule::FoundingWaitsForLostFounders) {
-            Exchange::Snapshot.patience()
+        // A lost node of a cluster may have sent a snapshot that is still on its way: the node that takes it brings that cluster
+        // back.
+        let timeout = if self.setup.rules.hold(Rule::BootstrapWaitsForLostNodes) {
+            Exchange::Snapshot.timeout()
         } else {
             SILENCE
         };
-        let founded = self.peers.known.values().find(|contact| {
-            contact.hello.founding.is_some() && contact.was_heard_within(patience, now.elapsed)
+        let of_a_cluster = self.peers.known.values().find(|contact| {
+            contact.hello.cluster_uid.is_some() && contact.was_heard_within(timeout, now.elapsed)
         });
-        if let Some(contact) = founded
-            && self.setup.rules.hold(Rule::FoundingIsTold)
+        if let Some(contact) = of_a_cluster
+            && self.setup.rules.hold(Rule::BootstrapIsInstructed)
         {
             return Ok(Err(AdminRefusal::ReachableCluster {
                 name: contact.hello.name.clone(),
             }));
         }
         self.salt = self.salt.take().or(mounted);
-        self.found_here(tables, now, out)
+        self.bootstrap_here(tables, now, out)
     }
 
-    fn found_here<T: Tables>(
+    fn bootstrap_here<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,
@@ -116,7 +117,7 @@ impl Engine {
             tables.put_salt(&salt)?;
             out.push(Output::SaltSettled(salt));
         }
-        let founding = ClusterUid::from_random(self.random.next_u64());
+        let cluster_uid = ClusterUid::from_random(self.random.next_u64());
         let admitted = Version {
             clock: self.clock.tick(now.wall, None),
             incarnation: self.incarnation,
@@ -130,29 +131,28 @@ impl Engine {
                 phase: Phase::Member,
             },
         );
-        self.membership.founding = Some(founding);
-        self.membership.standing = Standing::Member;
+        self.membership.cluster_uid = Some(cluster_uid);
+        self.membership.status = LocalStatus::Member;
         self.own_all_entries(tables, now)?;
         self.put_roster(tables)?;
         self.put_membership(tables)?;
-        out.push(Output::Event(Event::Founded(founding)));
-        Ok(Ok(AdminOutcome::Founded(founding)))
+        out.push(Output::Event(Event::Bootstrapped(cluster_uid)));
+        Ok(Ok(AdminOutcome::Bootstrapped(cluster_uid)))
     }
 
-    /// What a node does that founds without being told: a broken rule of simulations.
-    pub(super) fn found_unbidden<T: Tables>(
+    /// What a node does that bootstraps without an order: a broken rule of simulations.
+    pub(super) fn bootstrap_unbidden<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        let alone =
-            self.peers.went_round()
-                && !self.peers.known.values().any(|contact| {
-                    contact.is_alive(now.elapsed) && contact.hello.founding.is_some()
-                });
-        if self.membership.standing == Standing::Blank && alone && self.setup.may_make_salt {
-            self.found_here(tables, now, out)?.ok();
+        let alone = self.peers.went_round()
+            && !self.peers.known.values().any(|contact| {
+                contact.is_alive(now.elapsed) && contact.hello.cluster_uid.is_some()
+            });
+        if self.membership.status == LocalStatus::Blank && alone && self.setup.may_make_salt {
+            self.bootstrap_here(tables, now, out)?.ok();
         }
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
-        if self.membership.standing != Standing::Member {
+        if self.membership.status != LocalStatus::Member {
             if self.has_to_hand_over(tables)? {
                 return Ok(Err(AdminRefusal::HoldsValues));
             }

@@ -1,4 +1,4 @@
-//! Purging: a tombstone is forgotten only when everybody who could bring the entry back knows of it.
+//! Purging: a tombstone is forgotten only when every node that could bring the entry back knows of it.
 
 use std::time::Duration;
 

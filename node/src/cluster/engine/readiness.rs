@@ -7,7 +7,7 @@ use std::{
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{PeerInfo, Phase, Rule, Standing, State, Tables},
+    cluster::{LocalStatus, PeerInfo, Phase, Rule, State, Tables},
     domain::Incarnation,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Readiness {
     ready: bool,
     /// Members that answered as ones whose next writes wait for this node.
     told: BTreeSet<Incarnation>,
-    /// When this node became a member, if it joined in this life, or found itself: what was asked before tells nothing.
+    /// When this node became a member, if it joined in this life, or found itself: what was asked before says nothing.
     since: Option<Duration>,
 }
 
@@ -37,7 +37,7 @@ impl Readiness {
         *self = Self::new(false);
     }
 
-    /// From now on others can call this node: before, they could not tell it what they wrote, and did not wait for it.
+    /// From now on others can call this node: before, they could not send it what they wrote, and did not wait for it.
     pub(super) fn found_itself(&mut self, now: Now) {
         self.told.clear();
         self.since = Some(now.elapsed);
@@ -53,7 +53,7 @@ impl Engine {
         self.readiness.ready && self.is_member()
     }
 
-    /// Follows an engine of this process whose transaction failed. What others said is as true as before. Whoever was ready
+    /// Follows an engine of this process whose transaction failed. What others said is as true as before. A node that was ready
     /// when it last committed is ready still: a transaction that failed took nothing away that it held, and a disk that
     /// stays full must not end reads. What the failed transaction made of it does not count: it is not durable.
     pub fn follow(&mut self, failed: &mut Self, was_ready: bool) {
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     fn holds_data(&self) -> bool {
-        self.membership.standing == Standing::Member
+        self.membership.status == LocalStatus::Member
             && matches!(
                 self.my_state(),
                 Some(State::Joining | State::Member | State::Leaving)
@@ -86,7 +86,7 @@ impl Engine {
     /// Notes that a member answered: it knows this node as what it is, so its later writes wait for it.
     pub(super) fn note_answer(&mut self, hello: &PeerInfo, exchange_began: Option<Duration>) {
         let knows_me = hello.roster == self.roster_fingerprint
-            && hello.founding == self.membership.founding
+            && hello.cluster_uid == self.membership.cluster_uid
             && !hello.fenced;
         let is_late_enough = exchange_began >= self.readiness.since.or(Some(Duration::ZERO));
         if !self.readiness.ready && knows_me && is_late_enough {
@@ -135,38 +135,38 @@ impl Engine {
         if self.is_ready() {
             return None;
         }
-        match (self.membership.standing, self.my_state()) {
-            (Standing::Blank, _) if self.has_rows => Some(
-                "it holds entries but belongs to no cluster: found it here (osc-node bootstrap), or bring its entries into \
+        match (self.membership.status, self.my_state()) {
+            (LocalStatus::Blank, _) if self.has_rows => Some(
+                "it holds entries but belongs to no cluster: bootstrap it here (osc-node bootstrap), or bring its entries into \
                  the other cluster (osc-node import --from its database, with the settings of a member)"
                     .to_owned(),
             ),
-            (Standing::Blank, _) if self.hears_two_clusters(now) => Some(
+            (LocalStatus::Blank, _) if self.hears_two_clusters(now) => Some(
                 "it hears of two clusters and joins neither: its list must name the nodes of one"
                     .to_owned(),
             ),
-            (Standing::Blank, _) if self.join.is_some() => {
+            (LocalStatus::Blank, _) if self.join.is_some() => {
                 Some("it is taking a snapshot".to_owned())
             }
-            (Standing::Blank, _) => Some(format!(
-                "it belongs to no cluster: it joins when it reaches a ready member; a new cluster is founded with \
+            (LocalStatus::Blank, _) => Some(format!(
+                "it belongs to no cluster: it joins when it reaches a ready member; a new cluster is bootstrapped with \
                  osc-node bootstrap{}",
                 self.strangers()
             )),
-            (Standing::Fenced(reason), _) => Some(format!(
+            (LocalStatus::Fenced(reason), _) => Some(format!(
                 "it is fenced: {}; it joins anew when it reaches a ready member{}",
                 reason.text(),
                 self.strangers()
             )),
-            (Standing::Member, Some(State::Leaving)) => {
+            (LocalStatus::Member, Some(State::Leaving)) => {
                 Some("it is leaving the cluster".to_owned())
             }
-            (Standing::Member, Some(State::Left)) => Some("it has left the cluster".to_owned()),
-            (Standing::Member, Some(State::Removed | State::Superseded) | None) => {
+            (LocalStatus::Member, Some(State::Left)) => Some("it has left the cluster".to_owned()),
+            (LocalStatus::Member, Some(State::Removed | State::Superseded) | None) => {
                 Some("it does not belong to the cluster any more".to_owned())
             }
             // Where nothing is missing, the next look finds that out: until then it does not serve.
-            (Standing::Member, Some(State::Member | State::Joining)) => Some(
+            (LocalStatus::Member, Some(State::Member | State::Joining)) => Some(
                 self.behind(now)
                     .unwrap_or_else(|| "it is about to serve".to_owned()),
             ),
@@ -180,7 +180,7 @@ impl Engine {
             && self.counting().next().is_some()
     }
 
-    /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is nobody.
+    /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is no such node.
     fn strangers(&self) -> String {
         let mut apart = BTreeMap::<_, Vec<_>>::new();
         for (address, route) in &self.peers.routes {
@@ -207,7 +207,7 @@ impl Engine {
         }
         self.peers.known.iter().find_map(|(member, contact)| {
             let waited_for = contact.is_alive(now.elapsed)
-                && contact.hello.founding == self.membership.founding
+                && contact.hello.cluster_uid == self.membership.cluster_uid
                 && !contact.hello.fenced
                 && !contact.answered.is_some_and(|answered| answered.yields)
                 && matches!(
@@ -221,7 +221,7 @@ impl Engine {
             if !self.readiness.told.contains(member) {
                 return Some(format!("it has not heard yet what '{name}' holds"));
             }
-            // The last head that was told, not an earlier one: a row that was written again has left its place behind.
+            // The last head that was reported, not an earlier one: a row that was written again has left its place behind.
             let missing = contact.hello.head.since(self.received_from(&contact.hello));
             (missing > 0)
                 .then(|| format!("it is catching up with '{name}': {missing} changes to go"))

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        Address, Envelope, Refusal, Request, Rule, Standing, State, Tables,
+        Address, Envelope, LocalStatus, Refusal, Request, Rule, State, Tables,
         peer_table::{ASKED_AGAIN, Exchange, Route},
     },
     domain::Incarnation,
@@ -22,7 +22,7 @@ const REFUSED: Duration = Duration::from_secs(5);
 const ROSTER_PAUSE: Duration = Duration::from_millis(100);
 /// A member that is said to know something against this node is asked this often at most.
 const ASK_PAUSE: Duration = Duration::from_millis(20);
-/// Changes that a node only passes on are collected for so long: whoever made them tells of them at once.
+/// Changes that a node only passes on are collected for so long: the node that made them reports them at once.
 const RELAY_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
@@ -70,9 +70,9 @@ impl Engine {
             return Ok(heartbeat(since(route.sent_at) >= ASK_PAUSE));
         }
         if let Some(refusal) = &route.refusal {
-            // Each may have removed the other, or believe so: only together do the removals tell which one stands.
+            // Each may have removed the other, or believe so: only together do the removals show which one stands.
             let tells = matches!(refusal, Refusal::Removed(_))
-                && self.membership.standing == Standing::Member
+                && self.membership.status == LocalStatus::Member
                 && self.setup.rules.hold(Rule::RemovalsAreJudgedTogether);
             let said = if tells {
                 (Exchange::Roster, Request::Roster(self.roster.clone()))
@@ -91,7 +91,7 @@ impl Engine {
         let (hello, heard) = (contact.hello.clone(), contact.heard);
         let is_due = since(Some(heard)) >= HEARTBEAT || since(route.answered_at) >= ASKED_AGAIN;
         let greets = heartbeat(is_due && since(route.sent_at) >= HEARTBEAT / 2);
-        if hello.founding.is_none() || hello.founding != self.membership.founding {
+        if hello.cluster_uid.is_none() || hello.cluster_uid != self.membership.cluster_uid {
             return Ok(greets);
         }
         if hello.roster != self.roster_fingerprint && since(route.roster_sent_at) >= ROSTER_PAUSE {
@@ -100,7 +100,7 @@ impl Engine {
                 Request::Roster(self.roster.clone()),
             )));
         }
-        if self.membership.standing != Standing::Member
+        if self.membership.status != LocalStatus::Member
             || hello.fenced
             || !self.is_fed_by_me(hello.incarnation)
         {
@@ -199,7 +199,7 @@ impl Engine {
             to,
             exchange,
             message: Box::new(Envelope { hello, body }),
-            patience: kind.patience(),
+            timeout: kind.timeout(),
         });
     }
 

@@ -1,9 +1,9 @@
-//! What an engine is told once.
+//! What an engine gets once, at its start.
 
 use std::time::Duration;
 
 use crate::{
-    cluster::{MemberName, Membership, Mode, ProcessEpoch, Rules, Seq, Standing},
+    cluster::{LocalStatus, MemberName, Membership, Mode, ProcessEpoch, Rules, Seq},
     crypto::Salt,
     domain::Clock,
 };
@@ -16,7 +16,7 @@ pub struct Setup {
     /// This node's name.
     pub name: MemberName,
     /// This process.
-    pub boot: ProcessEpoch,
+    pub process_epoch: ProcessEpoch,
     /// `OSC_CLUSTER_ID`; empty when not set.
     pub cluster: String,
     /// How entries are shared.
@@ -25,7 +25,7 @@ pub struct Setup {
     pub release: String,
     /// The salt that was found at start: mounted, in its file or in the database.
     pub salt: Option<Salt>,
-    /// Whether a founding may make a salt where none was found.
+    /// Whether a bootstrap may make a salt where there is none.
     pub may_make_salt: bool,
     /// How old a tombstone must be before it may be purged.
     pub grace: Duration,
@@ -33,7 +33,7 @@ pub struct Setup {
     pub sync_interval: Duration,
     /// The rules in force.
     pub rules: Rules,
-    /// Random bytes: for new incarnations, a founding and its salt, and jitter.
+    /// Random bytes: for new incarnations, a cluster uid and its salt, and jitter.
     pub entropy: [u8; 32],
 }
 
@@ -47,21 +47,21 @@ impl std::fmt::Debug for Setup {
 }
 
 impl Setup {
-    /// Deletes can be purged after a week, if everybody knows of them.
+    /// Deletes can be purged after a week, if every member knows of them.
     pub const GRACE: Duration = Duration::from_hours(7 * 24);
 
     pub(super) fn blank_membership(&self) -> Membership {
         Membership {
             name: self.name.clone(),
             mode: self.mode,
-            founding: None,
-            standing: Standing::Blank,
+            cluster_uid: None,
+            status: LocalStatus::Blank,
             purged: Seq::START,
             purged_clock: Clock::default(),
             inherited: Vec::new(),
             forgiven: Vec::new(),
             origin: None,
-            boot: (self.boot, Seq::START),
+            process_epoch: (self.process_epoch, Seq::START),
         }
     }
 }

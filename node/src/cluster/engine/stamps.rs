@@ -8,7 +8,7 @@ use crate::{
     domain::{Clock, Row, RowHash},
 };
 
-/// Each alarm is given this often at most: whoever sends such stamps may do so without pause.
+/// Each alarm is given this often at most: the sender of such stamps may send them without pause.
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// When alarms were given last.
@@ -32,7 +32,7 @@ impl Engine {
         latest.is_none_or(|latest| self.may_move_to(now, from, latest, is_member, out))
     }
 
-    /// Whether a node may move this node's clock to a reading. Where that is far ahead, this is told.
+    /// Whether a node may move this node's clock to a reading. Where that is far ahead, this is logged.
     pub(super) fn may_move_to(
         &mut self,
         now: Now,
@@ -48,7 +48,7 @@ impl Engine {
         is_member || !self.setup.rules.hold(Rule::OnlyMembersMoveClocks)
     }
 
-    /// Tells that a roster or a snapshot arrived with a stamp that no clock can have made.
+    /// Logs that a roster or a snapshot arrived with a stamp that no clock can have made.
     pub(super) fn tell_of_damage(&mut self, now: Now, from: &PeerInfo, out: &mut Vec<Output>) {
         if is_due(&mut self.alarms.damage, now) {
             out.push(Output::Event(Event::DamagedArrival {
@@ -57,7 +57,7 @@ impl Engine {
         }
     }
 
-    /// Tells that a stamp is far ahead of this node's clock.
+    /// Logs that a stamp is far ahead of this node's clock.
     pub(super) fn tell_of_future(
         &mut self,
         now: Now,

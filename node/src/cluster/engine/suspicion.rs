@@ -1,21 +1,21 @@
 //! What others say against this node: that it went back, or missed deletes that are purged. A greeting that arrives may be
 //! forged, so it fences nothing: the member is asked, at its own address, and only what it answers twice counts. Until then
-//! this node is suspended: it serves reads, and nobody relies on it.
+//! this node is suspended: it serves reads, and no node relies on it.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{AdminOutcome, AdminRefusal, Engine, Event, Now, Output};
 use crate::{
     cluster::{
-        FenceReason, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, Standing, State, Tables,
+        FenceReason, LocalStatus, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, State, Tables,
     },
     domain::{Clock, Incarnation, Timestamp},
 };
 
-/// A suspicion that nobody answers for so long suspends no longer: the member may be down, and a forged greeting in its name
+/// A suspicion that stays unanswered for so long suspends no longer: the member may be down, and a forged greeting in its name
 /// must not stop a cluster. Until it is settled this node gives no snapshots, purges nothing, and feeds only what is younger
 /// than the grace period.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// For so long after an answer that settled a suspicion, greetings in that member's name raise none.
 const TRUST: Duration = Duration::from_mins(1);
 
@@ -46,12 +46,12 @@ pub(super) struct Suspicions {
     open: BTreeMap<Incarnation, Suspicion>,
     /// Until when greetings in a member's name raise none.
     trusted: BTreeMap<Incarnation, Duration>,
-    /// Whether its owner was told that this node waits.
+    /// Whether it was logged that this node waits for the cluster admin.
     told: bool,
 }
 
 impl Engine {
-    /// Whether nobody may rely on this node just now.
+    /// Whether no node may rely on this one just now.
     pub(super) fn is_suspended(&self) -> bool {
         let mut open = self.suspicions.open.values();
         open.any(|suspicion| suspicion.stage != Stage::Unanswered)
@@ -72,19 +72,19 @@ impl Engine {
         !self.suspicions.open.is_empty()
     }
 
-    /// Whether it waits for its owner: it must take a snapshot, and nobody could give one.
+    /// Whether it waits for the cluster admin: it must take a snapshot, and no node could give one.
     pub(super) fn waits_for_owner(&self) -> bool {
         self.why_waiting().is_some()
     }
 
-    /// Why it must take a snapshot that nobody could give.
+    /// Why it must take a snapshot that no node could give.
     pub(super) fn why_waiting(&self) -> Option<FenceReason> {
         let mut open = self.suspicions.open.values();
         open.find(|suspicion| suspicion.stage == Stage::Proven)
             .map(|suspicion| suspicion.reason)
     }
 
-    /// Why nobody relies on this node, for people.
+    /// Why no node relies on this one, for people.
     pub(super) fn why_suspended(&self) -> Option<String> {
         if let Some(reason) = self.why_waiting() {
             let or_unfence = if reason.is_forgivable() {
@@ -194,7 +194,7 @@ impl Engine {
         }));
     }
 
-    /// Takes note of an answer that confirms a suspicion; tells whether it is the second one of that process.
+    /// Takes note of an answer that confirms a suspicion; returns whether it is the second one of that process.
     fn confirm(
         &mut self,
         now: Now,
@@ -203,7 +203,7 @@ impl Engine {
         began: Duration,
         out: &mut Vec<Output>,
     ) -> bool {
-        let said = (hello.boot, hello.turn);
+        let said = (hello.process_epoch, hello.turn);
         let Some(suspicion) = self.suspicions.open.get_mut(&hello.incarnation) else {
             self.open_suspicion(now, hello, reason, Some(said), out);
             return false;
@@ -213,7 +213,7 @@ impl Engine {
         }
         suspicion.reason = reason;
         match suspicion.confirmed {
-            Some((boot, turn)) if boot == said.0 => {
+            Some((process_epoch, turn)) if process_epoch == said.0 => {
                 if said.1 > turn {
                     suspicion.stage = Stage::Proven;
                     return true;
@@ -263,7 +263,7 @@ impl Engine {
                 .answered
                 .is_some_and(|answered| answered.source && answered.began >= since)
                 && !contact.unreachable
-                && contact.hello.founding == self.membership.founding
+                && contact.hello.cluster_uid == self.membership.cluster_uid
         })
     }
 
@@ -284,7 +284,7 @@ impl Engine {
         });
         for suspicion in self.suspicions.open.values_mut() {
             let waited = now.elapsed.saturating_sub(suspicion.since);
-            if suspicion.stage == Stage::Asked && waited >= PATIENCE {
+            if suspicion.stage == Stage::Asked && waited >= TIMEOUT {
                 suspicion.stage = Stage::Unanswered;
             }
         }
@@ -297,7 +297,7 @@ impl Engine {
         self.suspicions.told = false;
     }
 
-    /// Whether a purge mark is above the head that its node told when it was asked.
+    /// Whether a purge mark is above the head that its node reported when it was asked.
     fn is_above_head(&self, member: Incarnation, purged: Seq) -> bool {
         let answered = self
             .peers
@@ -328,7 +328,7 @@ impl Engine {
         if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
             return Some(FenceReason::RolledBack);
         }
-        // A mark above the head that this process told when it was asked is damage.
+        // A mark above the head that this process reported when it was asked is damage.
         let is_damage = asked.is_none()
             && rules.hold(Rule::GreetingsAreAskedFor)
             && self
@@ -337,13 +337,14 @@ impl Engine {
                 .get(&hello.incarnation)
                 .is_some_and(|contact| {
                     contact.answered.is_some_and(|answered| {
-                        answered.boot == hello.boot && hello.purged > answered.head
+                        answered.process_epoch == hello.process_epoch
+                            && hello.purged > answered.head
                     })
                 });
         let missed = self.missed_what_it_purged(hello) && !is_damage;
         let missed_before =
             self.missed_any(&hello.inherited) && rules.hold(Rule::PurgeMarksAreInherited);
-        // Nobody waits for one that has left, and it waits for its removal.
+        // No node waits for one that has left, and it waits for its removal.
         ((missed || missed_before) && self.my_state() != Some(State::Left))
             .then_some(FenceReason::BelowPurgeMark)
     }
@@ -367,7 +368,7 @@ impl Engine {
         })
     }
 
-    /// Goes on with what this node has, as its owner orders: nobody could give it a snapshot. What members had purged by
+    /// Goes on with what this node has, as the cluster admin orders: no node could give it a snapshot. What members had purged by
     /// now counts as known.
     pub(super) fn unfence<T: Tables>(
         &mut self,
@@ -375,14 +376,14 @@ impl Engine {
         dry_run: bool,
         out: &mut Vec<Output>,
     ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
-        let reason = match self.membership.standing {
-            Standing::Fenced(reason) => reason,
-            Standing::Member => match self.why_waiting() {
+        let reason = match self.membership.status {
+            LocalStatus::Fenced(reason) => reason,
+            LocalStatus::Member => match self.why_waiting() {
                 Some(reason) => reason,
                 None if self.is_suspected() => FenceReason::BelowPurgeMark,
                 None => return Ok(Err(AdminRefusal::NotFenced)),
             },
-            Standing::Blank => return Ok(Err(AdminRefusal::NotFenced)),
+            LocalStatus::Blank => return Ok(Err(AdminRefusal::NotFenced)),
         };
         if !reason.is_forgivable() {
             return Ok(Err(AdminRefusal::CannotUnfence(reason)));
@@ -410,7 +411,7 @@ impl Engine {
                 self.membership.forgiven.push((member, purged));
             }
         }
-        self.membership.standing = Standing::Member;
+        self.membership.status = LocalStatus::Member;
         self.abort_join(tables)?;
         self.put_membership(tables)?;
         self.forget_suspicions();

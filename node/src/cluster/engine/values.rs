@@ -1,11 +1,11 @@
 //! Federated: the rows are a directory, and the ciphertexts stay in a table of their own with the node that wrote them.
 //!
-//! Whoever wrote the current version of an entry is its owner. Its value is held exactly as long as the directory names
+//! The node that wrote the current version of an entry is its owner. Its value is held exactly as long as the directory names
 //! that version; only a node that began a new life holds values of its earlier one, until it has taken them back.
 
 use super::{Engine, Event, Now, Output};
 use crate::{
-    cluster::{Mode, Rule, Rules, Standing, State, Tables},
+    cluster::{LocalStatus, Mode, Rule, Rules, State, Tables},
     domain::{Content, Fingerprint, Identity, Incarnation, Row, Seal, Version},
 };
 
@@ -21,7 +21,7 @@ enum ReclaimOutcome {
     TakenBack,
     /// The current value is lost; this earlier one is kept as the loser of a conflict.
     SetAside,
-    /// The entry is deleted, or somebody else's.
+    /// The entry is deleted, or another node's.
     Dropped,
 }
 
@@ -39,7 +39,7 @@ fn fate(
     let is_later = row.version <= held || !rules.hold(Rule::EarlierValuesDoNotStandIn);
     let goes_on = row.version.incarnation == held.incarnation && is_later;
     let belongs = owner_belongs(row.version.incarnation);
-    // A life between took it back, and nobody heard of that.
+    // A life between took it back, and no other node heard of that.
     let is_it = || row.content.as_ref().is_some_and(|it| it.is_of(token));
     if goes_on || (!belongs && is_it()) {
         ReclaimOutcome::TakenBack
@@ -100,7 +100,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A value of an earlier life was set aside, or taken back under an earlier version, because nobody had told the source
+    /// A value of an earlier life was set aside, or taken back under an earlier version, because no node had informed the source
     /// of a snapshot of it; now the directory names it after all.
     pub(super) fn find_value_again<T: Tables>(
         &mut self,
@@ -169,13 +169,13 @@ impl Engine {
         }))
     }
 
-    /// Makes a directory of the entries that a founding database has.
+    /// Makes a directory of the entries that the database of the bootstrapping node has.
     pub(super) fn own_all_entries<T: Tables>(
         &mut self,
         tables: &mut T,
         now: Now,
     ) -> Result<(), T::Error> {
-        if !self.is_federated() || !self.setup.rules.hold(Rule::FoundersOwnTheirEntries) {
+        if !self.is_federated() || !self.setup.rules.hold(Rule::BootstrapNodeIsHome) {
             return Ok(());
         }
         let mut after: Option<Identity> = None;
@@ -228,10 +228,10 @@ impl Engine {
     ) -> Result<(), T::Error> {
         self.takes_back = self.is_federated()
             && self.setup.rules.hold(Rule::ValuesAreTakenBack)
-            && match self.membership.standing {
+            && match self.membership.status {
                 // Its life is over.
-                Standing::Fenced(_) => tables.has_values()?,
-                Standing::Blank | Standing::Member => {
+                LocalStatus::Fenced(_) => tables.has_values()?,
+                LocalStatus::Blank | LocalStatus::Member => {
                     !tables.earlier_values(self.incarnation, 1)?.is_empty()
                 }
             };

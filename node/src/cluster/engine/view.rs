@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{DigestView, Engine, Now};
 use crate::{
-    cluster::{Address, ClusterUid, FenceReason, MemberState, Seq, Standing, State},
+    cluster::{Address, ClusterUid, FenceReason, LocalStatus, MemberState, Seq, State},
     domain::{Clock, Incarnation},
 };
 
@@ -23,17 +23,17 @@ pub struct View {
     pub waits_for_owner: bool,
     /// Why it must take a new snapshot, fenced or suspended; `None` where it need not.
     pub fenced: Option<FenceReason>,
-    /// The cluster's founding.
-    pub founding: Option<ClusterUid>,
+    /// The cluster's uid.
+    pub cluster_uid: Option<ClusterUid>,
     /// Its last sequence.
     pub head: Seq,
     /// The highest clock of a purged tombstone: a version up to it may be gone for good.
     pub purged_clock: Clock,
-    /// What it holds of rows that are old enough to be compared; `None` where nobody compares.
+    /// What it holds of rows that are old enough to be compared; `None` where nodes do not compare.
     pub digest: Option<DigestView>,
-    /// Everybody else: members of the roster, and who else answers.
+    /// All other nodes: members of the roster, and others that answer.
     pub members: Vec<MemberView>,
-    /// Listed nodes whose name nobody knows yet.
+    /// Listed nodes whose name is not known yet.
     pub unknown: usize,
     /// Those of them that can be neither one of `members` nor this node.
     pub unseen: usize,
@@ -71,7 +71,7 @@ pub struct MemberView {
     pub release: String,
     /// The fingerprint of its salt.
     pub salt: Option<String>,
-    /// Whether it keeps the seals of values that it is told to write.
+    /// Whether it keeps the seals of values that another node has it write.
     pub keeps_seals: bool,
     /// Its live entries.
     pub entries: u64,
@@ -83,14 +83,14 @@ pub struct MemberView {
     pub counts: bool,
     /// Whether it knows of each member what this node knows.
     pub knows_roster: bool,
-    /// Its last sequence, as it told last.
+    /// Its last sequence, as it reported last.
     pub head: Seq,
     /// How far this node holds its feed.
     pub received: Seq,
 }
 
 impl View {
-    /// How many other nodes there are, and how many of them are healthy. A database that belongs to nobody is no further node beside the
+    /// How many other nodes there are, and how many of them are healthy. A database that belongs to no cluster is no further node beside the
     /// member of its name: it was that member's a moment ago, or is to take its place.
     pub fn others(&self) -> (usize, usize) {
         let has_namesake = |name: &str| {
@@ -121,10 +121,10 @@ impl Engine {
     /// The node and its cluster as they are just now.
     pub fn view(&self, now: Now) -> View {
         let state = if self.setup.clustered {
-            match self.membership.standing {
-                Standing::Blank => MemberState::Blank,
-                Standing::Fenced(_) => MemberState::Fenced,
-                Standing::Member => self.my_state().map_or(MemberState::Removed, State::shown),
+            match self.membership.status {
+                LocalStatus::Blank => MemberState::Blank,
+                LocalStatus::Fenced(_) => MemberState::Fenced,
+                LocalStatus::Member => self.my_state().map_or(MemberState::Removed, State::shown),
             }
         } else {
             MemberState::Standalone
@@ -137,11 +137,11 @@ impl Engine {
             not_ready: self.why_not_ready(now),
             suspended: self.why_suspended(),
             waits_for_owner: self.waits_for_owner(),
-            fenced: match self.membership.standing {
-                Standing::Fenced(reason) => Some(reason),
-                Standing::Blank | Standing::Member => self.why_waiting(),
+            fenced: match self.membership.status {
+                LocalStatus::Fenced(reason) => Some(reason),
+                LocalStatus::Blank | LocalStatus::Member => self.why_waiting(),
             },
-            founding: self.membership.founding,
+            cluster_uid: self.membership.cluster_uid,
             head: self.last,
             purged_clock: self.membership.purged_clock,
             digest: self.rounds.mine(),
@@ -152,7 +152,7 @@ impl Engine {
         }
     }
 
-    /// How many nodes that count already may be among the listed ones that nobody knows: members whom the list leads to nowhere yet, and
+    /// How many nodes that count already may be among the listed ones that are unknown: members that the list does not lead to yet, and
     /// this node until it has found itself.
     fn may_be_unknown(&self, members: &[MemberView], now: Now) -> usize {
         let lost = members
@@ -182,7 +182,7 @@ impl Engine {
             .known
             .iter()
             .filter(|(incarnation, _)| self.states.contains_key(incarnation))
-            .map(|(_, contact)| contact.hello.boot)
+            .map(|(_, contact)| contact.hello.process_epoch)
             .collect();
         let strangers = self
             .peers
@@ -190,7 +190,7 @@ impl Engine {
             .iter()
             .filter(|(incarnation, contact)| {
                 !self.states.contains_key(incarnation)
-                    && !joined.contains(&contact.hello.boot)
+                    && !joined.contains(&contact.hello.process_epoch)
                     && contact.is_alive(now.elapsed)
             })
             .map(|(incarnation, _)| (*incarnation, MemberState::Blank));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
 use crate::{
-    cluster::{AckLevel, Rule, Seq, Standing, State, Tables, acknowledgement::AckTargets},
+    cluster::{AckLevel, LocalStatus, Rule, Seq, State, Tables, acknowledgement::AckTargets},
     domain::{Category, Clock, Content, Identity, Row, Seal, Timestamp, Version},
 };
 
@@ -139,19 +139,19 @@ impl Engine {
         if !self.setup.clustered {
             return None;
         }
-        match (self.membership.standing, self.my_state()) {
-            (Standing::Blank, _) => Some("it belongs to no cluster yet"),
-            (Standing::Fenced(reason), _) => Some(reason.text()),
-            (Standing::Member, Some(State::Member)) => match self.why_waiting() {
+        match (self.membership.status, self.my_state()) {
+            (LocalStatus::Blank, _) => Some("it belongs to no cluster yet"),
+            (LocalStatus::Fenced(reason), _) => Some(reason.text()),
+            (LocalStatus::Member, Some(State::Member)) => match self.why_waiting() {
                 Some(reason) if reason.is_forgivable() => {
                     Some("it is suspended and waits for its owner (osc-node unfence)")
                 }
                 Some(_) => Some("it is suspended until a member gives it a snapshot"),
                 None => None,
             },
-            (Standing::Member, Some(State::Joining)) => Some("it is joining"),
-            (Standing::Member, Some(State::Leaving | State::Left)) => Some("it is leaving"),
-            (Standing::Member, _) => Some("it does not belong to the cluster any more"),
+            (LocalStatus::Member, Some(State::Joining)) => Some("it is joining"),
+            (LocalStatus::Member, Some(State::Leaving | State::Left)) => Some("it is leaving"),
+            (LocalStatus::Member, _) => Some("it does not belong to the cluster any more"),
         }
     }
 
@@ -298,7 +298,7 @@ impl Engine {
         }
         if level == AckLevel::All {
             let members: std::collections::BTreeSet<_> = self.counting().collect();
-            // A roster that holds only this node must not pass for everybody.
+            // A roster that holds only this node must not pass for the whole cluster.
             let unknown = self
                 .peers
                 .routes

@@ -1,4 +1,4 @@
-//! What nodes tell each other. JSON over HTTP; unknown members are ignored, so that neighbouring releases work together.
+//! What nodes exchange. JSON over HTTP; unknown members are ignored, so that neighbouring releases work together.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ impl Protocol {
         self.minor >= 1
     }
 
-    /// Whether a node keeps the seal of a value that it is told to write.
+    /// Whether a node keeps the seal of a value that another node has it write.
     pub(in crate::cluster) fn has_seals(self) -> bool {
         self.minor >= 2
     }
@@ -73,18 +73,18 @@ pub struct PeerInfo {
     pub name: MemberName,
     /// Its database.
     pub incarnation: Incarnation,
-    /// Its process.
-    pub boot: ProcessEpoch,
-    /// Counts the greetings of a process: an earlier one may arrive later, and then tells old news.
+    /// The epoch of its process.
+    pub process_epoch: ProcessEpoch,
+    /// Counts the greetings of a process: an earlier one may arrive later, and then brings old news.
     pub turn: u64,
-    /// The addressee's process and the last of its greetings that the sender has heard: this one was made after that.
+    /// The epoch of the addressee's process and the last of its greetings that the sender has heard: this one was made after that.
     pub heard: Option<(ProcessEpoch, u64)>,
     /// Its last sequence when the process began.
-    pub boot_began: Seq,
+    pub epoch_began: Seq,
     /// Where it found itself in its list.
     pub address: Option<Address>,
-    /// The cluster's founding; `None` while blank.
-    pub founding: Option<ClusterUid>,
+    /// The cluster's uid; `None` while blank.
+    pub cluster_uid: Option<ClusterUid>,
     /// The fingerprint of its salt.
     pub salt: Option<String>,
     /// Whether it serves reads.
@@ -95,7 +95,7 @@ pub struct PeerInfo {
     pub acknowledges: bool,
     /// Whether it is fenced.
     pub fenced: bool,
-    /// Whether it will be fenced as soon as another node can give it a snapshot: nobody has to wait for what it holds.
+    /// Whether it will be fenced as soon as another node can give it a snapshot: no node has to wait for what it holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yields: bool,
     /// Federated: whether it holds values of an earlier life that it has not taken back yet, or of one that is over.
@@ -169,7 +169,7 @@ pub enum Request {
         /// The incarnation that the joining node will have: it is admitted before the last page is given. Nodes of earlier
         /// releases admit themselves.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        life: Option<Incarnation>,
+        incarnation: Option<Incarnation>,
     },
 }
 
@@ -212,8 +212,8 @@ pub enum Answer {
 /// What a snapshot brings beside its rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SnapshotHead {
-    /// The cluster's founding.
-    pub founding: ClusterUid,
+    /// The cluster's uid.
+    pub cluster_uid: ClusterUid,
     /// The salt, 64 bytes in base64.
     pub salt: WireSalt,
     /// The roster.

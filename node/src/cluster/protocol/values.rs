@@ -17,12 +17,12 @@ pub struct ValueRequest {
     /// Who asks.
     pub name: MemberName,
     /// The cluster that both belong to.
-    pub founding: ClusterUid,
+    pub cluster_uid: ClusterUid,
     /// For whom it asks. Nodes of an earlier build do not say, and are asked for values while a cluster rolls.
     #[serde(default)]
     pub principal: Principal,
     /// How long the asker waits, in milliseconds.
-    pub patience_ms: u64,
+    pub timeout_ms: u64,
     /// What it asks.
     pub question: Question,
 }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_node_that_does_not_say_for_whom_it_asks_is_answered() {
         let asked = serde_json::json!({
-            "name": "n1", "founding": 7, "patience_ms": 2000, "question": { "fetch": [] },
+            "name": "n1", "cluster_uid": 7, "timeout_ms": 2000, "question": { "fetch": [] },
         });
         let asked: ValueRequest = serde_json::from_value(asked).unwrap();
         assert_eq!(asked.principal, Principal::Anonymous);

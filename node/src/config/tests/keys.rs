@@ -81,7 +81,10 @@ fn an_api_key_that_nobody_has_to_show_is_told() {
         ]
     );
     assert!(weak(&[key, ("OSC_API_KEY_REQUIRED", "true")]).is_empty());
-    assert!(weak(&[]).is_empty(), "whoever set no key expects none");
+    assert!(
+        weak(&[]).is_empty(),
+        "an operator that set no key expects none"
+    );
 }
 
 #[test]
@@ -91,7 +94,7 @@ fn a_node_that_the_network_reaches_without_a_key_is_told() {
         assert_eq!(
             weak(&[("OSC_HOST", host)]),
             [format!(
-                "OSC_HOST is {host} and OSC_API_KEY_REQUIRED is not set: whoever reaches this node needs no API key; set \
+                "OSC_HOST is {host} and OSC_API_KEY_REQUIRED is not set: a client that reaches this node needs no API key; set \
                  OSC_API_KEY_REQUIRED=true and a key"
             )]
         );
@@ -174,5 +177,5 @@ fn a_key_that_is_soon_guessed_stops_the_start_and_a_short_one_is_told() {
         assert!(with(safe).unwrap().weak.is_empty());
     }
     let unused = config(&[], &[("OSC_API_KEY", "short")], &[]).unwrap();
-    assert_eq!(unused.weak.len(), 1, "nobody has to show it");
+    assert_eq!(unused.weak.len(), 1, "no client has to show it");
 }

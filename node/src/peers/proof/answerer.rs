@@ -18,7 +18,7 @@ use crate::{
 /// What a node needs to have others prove themselves.
 #[derive(Debug)]
 pub struct PeerProofs {
-    boot: u64,
+    process_epoch: u64,
     keys: AccessKeys,
     challenges: Challenges,
     started: Instant,
@@ -53,9 +53,9 @@ pub enum Unproven {
 
 impl PeerProofs {
     /// For a process with these accepted keys.
-    pub fn new(boot: ProcessEpoch, keys: AccessKeys) -> anyhow::Result<Self> {
+    pub fn new(process_epoch: ProcessEpoch, keys: AccessKeys) -> anyhow::Result<Self> {
         Ok(Self {
-            boot: boot.raw().unsigned_abs(),
+            process_epoch: process_epoch.raw().unsigned_abs(),
             keys,
             challenges: Challenges::new(random()?),
             started: Instant::now(),
@@ -65,7 +65,7 @@ impl PeerProofs {
     /// A challenge for a caller that proved nothing yet, as the header carries it.
     pub fn challenge(&self) -> Option<HeaderValue> {
         Offer {
-            answerer: self.boot,
+            answerer: self.process_epoch,
             challenge: self
                 .challenges
                 .make(ChallengeFor::Stranger, self.started.elapsed()),
@@ -73,11 +73,11 @@ impl PeerProofs {
         .header()
     }
 
-    /// Whether a proof answers a challenge that went to a caller who had just proved itself, and that nobody has used yet. Says
+    /// Whether a proof answers a challenge that went to a caller that had just proved itself, and that is not used yet. Says
     /// nothing of who signed it.
     pub fn follows_a_proof(&self, header: &HeaderValue) -> bool {
         RequestHead::read(header).is_some_and(|RequestHead { offer, .. }| {
-            offer.answerer == self.boot
+            offer.answerer == self.process_epoch
                 && self
                     .challenges
                     .is_held_by_member(&offer.challenge, self.started.elapsed())
@@ -114,14 +114,14 @@ impl PeerProofs {
             .into_iter()
             .find(|key| key.signed_request(&request, &code))
             .ok_or(Unproven::OtherKey)?;
-        let good = offer.answerer == self.boot
+        let good = offer.answerer == self.process_epoch
             && self
                 .challenges
                 .spend(&offer.challenge, self.started.elapsed());
         if !good {
             return Err(Unproven::Stale);
         }
-        if caller == self.boot && !may_be_own {
+        if caller == self.process_epoch && !may_be_own {
             return Err(Unproven::OwnWord);
         }
         Ok(Proven {
@@ -140,7 +140,7 @@ impl PeerProofs {
         let body = BodyDigest::of(body);
         let code = request.key.sign_answer(&SignedAnswer {
             caller: request.caller,
-            answerer: self.boot,
+            answerer: self.process_epoch,
             request: request.code,
             status,
             next: &next,

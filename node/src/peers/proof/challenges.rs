@@ -73,7 +73,7 @@ impl Challenges {
         challenge
     }
 
-    /// Uses a challenge up. Tells whether it was good: made by this process, less than a minute ago, and not used before.
+    /// Uses a challenge up. Returns whether it was good: made by this process, less than a minute ago, and not used before.
     pub(crate) fn spend(&self, challenge: &[u8], now: Duration) -> bool {
         self.read(challenge, now)
             .is_some_and(|(kind, number)| self.window(kind, |window| window.use_up(number)))

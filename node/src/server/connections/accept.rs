@@ -35,7 +35,7 @@ const REST: Duration = Duration::from_millis(50);
 /// Bytes of answers that wait in the kernel for one client, beyond what is on its way. So many of all connections together
 /// fit a pod, and fast clients take large answers no slower.
 const UNSENT: u32 = 32 << 10;
-/// Clients that are told at the same time why they are not taken; others are closed without a word.
+/// Clients that get an answer at the same time why they are not taken; others are closed without one.
 const TOLD: usize = 64;
 /// How long telling takes at most.
 const TELLING: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// Serves until told to stop, and then until all connections have ended in good order.
+    /// Serves until it has to stop, and then until all connections have ended in good order.
     pub(crate) async fn serve(self, stop: CancellationToken) -> io::Result<()> {
         let Self {
             listener,
@@ -72,14 +72,14 @@ impl Port {
         } = self;
         let listener = TcpListener::from_std(listener)?;
         let limits = &table.limits;
-        let patience = limits.patience;
-        let keep_alive = format!("timeout={}", patience.idle.as_secs());
+        let timeouts = limits.timeouts;
+        let keep_alive = format!("timeout={}", timeouts.idle.as_secs());
         let edge = EdgeParts {
             router,
             room: HeadRoom(head_room),
             rest: RestLimits {
                 bytes: limits.max_rest_bytes,
-                time: patience.rest,
+                time: timeouts.rest,
                 waiting: Arc::new(Semaphore::new(WAITING)),
             },
             keep_alive: HeaderValue::try_from(keep_alive).map_err(io::Error::other)?,
@@ -88,7 +88,7 @@ impl Port {
             http: connection::http(),
             edge: Arc::new(edge),
             tls,
-            patience,
+            timeouts,
             metrics,
             stop: stop.clone(),
         });
@@ -191,7 +191,7 @@ impl Doorkeeper {
         }
     }
 
-    /// Plain HTTP is told why; TLS would have to be spoken first, which is what there is no room for.
+    /// A client of plain HTTP gets the reason; TLS would have to be spoken first, which is what there is no room for.
     fn turn_away(&self, mut stream: TcpStream, refused: Refused) {
         self.shared.metrics.refused(refused.label());
         if self.shared.tls.is_some() {

@@ -20,7 +20,7 @@ const PLACE_BYTES: usize = 1 << 10;
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// Too few bytes came to tell.
+    /// Too few bytes came to know.
     Unknown,
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
@@ -44,7 +44,7 @@ pub(super) enum Overdue {
 /// One connection's state, shared by its bytes, its requests and the table of connections.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// What its requests are told.
+    /// What its requests get.
     pub(super) mark: Arc<ConnectionMark>,
     opened: Instant,
     /// Requests whose answer, or whose body, has not ended.
@@ -68,7 +68,7 @@ pub(super) struct Activity {
     most: Mutex<(u32, Option<Reservation>)>,
     /// Whether its certificate is still good; nothing where none was shown.
     standing: OnceLock<Standing>,
-    /// Wakes the connection when it is told to make room.
+    /// Wakes the connection when it has to make room.
     pub(super) told: Notify,
 }
 
@@ -189,21 +189,21 @@ impl Activity {
     }
 
     /// What is overdue next, and when; `None` while requests run and everything that came is whole.
-    pub(super) fn deadline(&self, patience: &Timeouts) -> Option<(Instant, Overdue)> {
+    pub(super) fn deadline(&self, timeouts: &Timeouts) -> Option<(Instant, Overdue)> {
         let frames = self.frames_began.load(Relaxed);
         if frames > 0 {
-            return Some((self.at(frames) + patience.headers, Overdue::Frames));
+            return Some((self.at(frames) + timeouts.headers, Overdue::Frames));
         }
         if self.is_busy() {
             return None;
         }
         let head = self.head_began.load(Relaxed);
         if head > 0 {
-            return Some((self.at(head) + patience.headers, Overdue::Head));
+            return Some((self.at(head) + timeouts.headers, Overdue::Head));
         }
         match self.answered.load(Relaxed) {
-            0 => Some((self.opened + patience.headers, Overdue::Silent)),
-            answered => Some((self.at(answered) + patience.idle, Overdue::Idle)),
+            0 => Some((self.opened + timeouts.headers, Overdue::Silent)),
+            answered => Some((self.at(answered) + timeouts.idle, Overdue::Idle)),
         }
     }
 
@@ -228,7 +228,7 @@ impl Activity {
         self.retiring.load(Relaxed)
     }
 
-    /// Tells the connection to make room.
+    /// Has the connection make room.
     pub(super) fn evict(&self) {
         self.evicted.store(true, Relaxed);
         self.told.notify_one();
@@ -270,7 +270,7 @@ impl Drop for Busy {
 mod tests {
     use super::*;
 
-    const PATIENCE: Timeouts = Timeouts {
+    const TIMEOUTS: Timeouts = Timeouts {
         headers: Duration::from_secs(10),
         idle: Duration::from_secs(75),
         body: Duration::ZERO,
@@ -285,16 +285,16 @@ mod tests {
     fn the_time_for_a_head_begins_with_its_first_byte_and_idleness_with_the_last_answer() {
         let peer = "192.0.2.1:1".parse().unwrap();
         let activity = Arc::new(Activity::new(ConnectionMark::new(peer, 1)));
-        let due = |activity: &Activity| activity.deadline(&PATIENCE);
+        let due = |activity: &Activity| activity.deadline(&TIMEOUTS);
         let (silent, what) = due(&activity).unwrap();
         assert_eq!(what, Overdue::Silent);
-        assert_eq!(silent, activity.opened + PATIENCE.headers);
+        assert_eq!(silent, activity.opened + TIMEOUTS.headers);
 
         let began = Instant::now();
         activity.head_continues();
         let (head, what) = due(&activity).unwrap();
         assert_eq!(what, Overdue::Head);
-        assert!(head >= began + PATIENCE.headers);
+        assert!(head >= began + TIMEOUTS.headers);
         std::thread::sleep(Duration::from_millis(2));
         activity.head_continues();
         assert_eq!(due(&activity), Some((head, Overdue::Head)));
@@ -312,6 +312,6 @@ mod tests {
         drop(body);
         let (idle, what) = due(&activity).unwrap();
         assert_eq!(what, Overdue::Idle);
-        assert!(idle >= ended + PATIENCE.idle);
+        assert!(idle >= ended + TIMEOUTS.idle);
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct Shared {
     pub(super) http: auto::Builder<TokioExecutor>,
     pub(super) edge: Arc<EdgeParts>,
     pub(super) tls: Option<LiveTls>,
-    pub(super) patience: Timeouts,
+    pub(super) timeouts: Timeouts,
     pub(super) metrics: PortMetrics,
     /// Ends all of them in good order.
     pub(super) stop: CancellationToken,
@@ -79,18 +79,18 @@ pub(super) fn http() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Serves a client until one side ends the connection, and tells why it ended.
+/// Serves a client until one side ends the connection, and returns why it ended.
 pub(super) async fn serve(
     stream: TcpStream,
     activity: Arc<Activity>,
     shared: &Shared,
 ) -> ConnectionEnd {
-    let stream = StallGuard::new(stream, shared.patience.stall);
+    let stream = StallGuard::new(stream, shared.timeouts.stall);
     let Some(tls) = &shared.tls else {
         return converse(stream, activity, shared).await;
     };
     let stream = Intake::new(stream, activity.mark.peer.ip(), shared.edge.room.clone());
-    let handshake = timeout(shared.patience.headers, tls.accept(stream));
+    let handshake = timeout(shared.timeouts.headers, tls.accept(stream));
     let shaken = tokio::select! {
         biased;
         () = shared.stop.cancelled() => return ConnectionEnd::Stopped,
@@ -152,7 +152,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut evicted = pin!(activity.told.notified());
     let mut cut_off = pin!(activity.mark.cut_off.wait());
     let mut outdated = pin!(outdated.cancelled_owned().fuse());
-    let mut conduct = Conduct::new(&activity, shared.patience);
+    let mut conduct = Conduct::new(&activity, shared.timeouts);
     let mut alarm = pin!(sleep_until(conduct.retires_at));
     poll_fn(|context| {
         loop {
@@ -218,7 +218,7 @@ fn wait(mut alarm: Pin<&mut Sleep>, until: Instant, context: &mut Context<'_>) -
 #[derive(Debug)]
 enum Next {
     Wait(Instant),
-    /// Tells the client that it ends.
+    /// Informs the client that it ends.
     Farewell,
     /// Reads or writes once more: something has changed.
     Again,
@@ -229,7 +229,7 @@ enum Next {
 #[derive(Debug)]
 struct Conduct<'a> {
     activity: &'a Activity,
-    patience: Timeouts,
+    timeouts: Timeouts,
     /// When it is too old.
     retires_at: Instant,
     /// Why it is ending, and how long that may take.
@@ -237,19 +237,19 @@ struct Conduct<'a> {
 }
 
 impl<'a> Conduct<'a> {
-    fn new(activity: &'a Activity, patience: Timeouts) -> Self {
+    fn new(activity: &'a Activity, timeouts: Timeouts) -> Self {
         // Up to a tenth less: connections that came together must not go together.
-        let jitter = patience.age.mul_f64(rand::random::<f64>() / 10.0);
+        let jitter = timeouts.age.mul_f64(rand::random::<f64>() / 10.0);
         Self {
             activity,
-            patience,
-            retires_at: Instant::now() + patience.age.saturating_sub(jitter),
+            timeouts,
+            retires_at: Instant::now() + timeouts.age.saturating_sub(jitter),
             leaving: None,
         }
     }
 
-    fn leave(&mut self, end: ConnectionEnd, patience: Duration) {
-        self.leaving = Some((end, Instant::now() + patience));
+    fn leave(&mut self, end: ConnectionEnd, limit: Duration) {
+        self.leaving = Some((end, Instant::now() + limit));
     }
 
     fn next(&mut self) -> Next {
@@ -272,7 +272,7 @@ impl<'a> Conduct<'a> {
         }
         let never = now + Duration::from_hours(24);
         let retires_at = if old { never } else { self.retires_at };
-        let Some((until, what)) = self.activity.deadline(&self.patience) else {
+        let Some((until, what)) = self.activity.deadline(&self.timeouts) else {
             return Next::Wait(retires_at);
         };
         if now < until {

@@ -1,4 +1,4 @@
-//! One request: it is told of its connection, and its answer gets what only a connection knows.
+//! One request: it learns of its connection, and its answer gets what only a connection knows.
 
 use std::{
     convert::Infallible,

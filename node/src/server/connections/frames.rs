@@ -62,7 +62,7 @@ impl Frames {
         }
     }
 
-    /// Takes the next bytes of a connection, and tells what they leave unfinished.
+    /// Takes the next bytes of a connection, and returns what they leave unfinished.
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> Unfinished {
         loop {
             let skipped = self.left.min(bytes.len());

@@ -21,24 +21,26 @@ use super::{
 };
 use crate::{
     api::ShownCertificate,
-    tls::{CertificateRole, PortTls},
+    tls::{CertificateRole, PortTls, end},
 };
 
 /// The certificates of a port. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveTls {
     in_force: Arc<RwLock<InForce>>,
-    /// When a refusal was last told of.
+    /// When a refusal was last logged.
     told: Arc<Mutex<Option<Instant>>>,
 }
 
-/// How often a refused certificate is told of: a node that has a wrong one tries for ever.
+/// How often a refused certificate is logged: a node that has a wrong one tries for ever.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 struct InForce {
     config: Arc<ServerConfig>,
     nodes: Option<Arc<dyn ClientCertVerifier>>,
+    /// When the port's own certificate ends, where nodes judge it.
+    leaf_ends: Option<i64>,
     /// Cancelled when others are in force.
     replaced: CancellationToken,
 }
@@ -56,13 +58,19 @@ pub(super) struct Shaken<T> {
 pub(super) struct Standing {
     live: LiveTls,
     chain: Vec<CertificateDer<'static>>,
+    /// When the first of both sides' certificates ends, in seconds since 1970; `None` where the client needs none.
+    ends: Option<i64>,
     /// Cancelled when the client must show its certificate again.
     pub(super) outdated: CancellationToken,
 }
 
 impl Standing {
-    /// Whether the client's certificate was accepted when it came, and is not any more.
+    /// Whether the certificates were accepted when the connection began, and are not any more: one of them has ended, or the
+    /// client's authority is not accepted.
     pub(super) fn is_withdrawn(&self) -> bool {
+        if self.ends.is_some_and(has_passed) {
+            return true;
+        }
         if !self.outdated.is_cancelled() {
             return false;
         }
@@ -127,6 +135,7 @@ impl LiveTls {
         let InForce {
             config,
             nodes,
+            leaf_ends,
             replaced,
         } = self.now();
         let stream = TlsAcceptor::from(config).accept_with(stream, |connection| {
@@ -138,10 +147,12 @@ impl LiveTls {
             None => ShownCertificate::Accepted,
             Some(_) => ShownCertificate::OfCluster(CertificateRole::of(certificate)),
         });
+        let clients_end = nodes.as_ref().and(certificates.first()).and_then(end);
         let standing = Standing {
             live: self.clone(),
             // Those of clients are not judged again.
             chain: nodes.map_or_else(Vec::new, |_| certificates.to_vec()),
+            ends: clients_end.into_iter().chain(leaf_ends).min(),
             outdated: replaced,
         };
         Ok(Shaken {
@@ -153,11 +164,22 @@ impl LiveTls {
 }
 
 impl InForce {
-    fn new(PortTls { config, nodes }: PortTls) -> Self {
+    fn new(tls: PortTls) -> Self {
+        let PortTls {
+            config,
+            nodes,
+            leaf_ends,
+        } = tls;
         Self {
             config: Arc::new(config),
             nodes,
+            leaf_ends,
             replaced: CancellationToken::new(),
         }
     }
+}
+
+/// Whether a time is past, in seconds since 1970. A certificate is valid at the moment of its end.
+fn has_passed(seconds: i64) -> bool {
+    u64::try_from(seconds).is_ok_and(|seconds| UnixTime::now().as_secs() > seconds)
 }

@@ -30,8 +30,8 @@ use crate::api::{Node, vital_signs};
 
 /// Connections at most; a new one ends the oldest that has sent nothing, else the oldest.
 const CONNECTIONS: usize = 64;
-/// How long one probe may take, whoever is slow.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one probe may take, whichever side is slow.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the loop rests where it cannot take a connection.
 const REST: Duration = Duration::from_millis(50);
 
@@ -45,7 +45,7 @@ pub(crate) struct HealthPort {
 }
 
 impl HealthPort {
-    /// Answers probes from a thread of its own until told to stop.
+    /// Answers probes from a thread of its own until it has to stop.
     pub(crate) fn start(self, stop: CancellationToken) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -106,7 +106,7 @@ impl Order {
 
 /// One request for each connection: nothing that a prober leaves behind takes room.
 async fn answer_one(stream: TcpStream, asked: Arc<AtomicBool>, node: Node) {
-    match timeout(PATIENCE, stream.peek(&mut [0])).await {
+    match timeout(TIMEOUT, stream.peek(&mut [0])).await {
         Ok(Ok(1..)) => asked.store(true, Ordering::Relaxed),
         // It sent nothing, or went away.
         _ => return,
@@ -119,8 +119,8 @@ async fn answer_one(stream: TcpStream, asked: Arc<AtomicBool>, node: Node) {
         .timer(TokioTimer::new())
         .keep_alive(false)
         .serve_connection(TokioIo::new(Prober::new(stream)), service);
-    // A prober that goes away, or takes too long, has nobody to be told.
-    let _ = timeout(PATIENCE, connection).await;
+    // A prober that goes away, or takes too long, hears no more.
+    let _ = timeout(TIMEOUT, connection).await;
 }
 
 fn answer(request: &Request<Incoming>, node: &Node) -> Response<Full<Bytes>> {

@@ -35,7 +35,7 @@ pub(crate) struct ConnectionLimits {
     /// The largest rest of a refused request's body that is read.
     pub(crate) max_rest_bytes: u64,
     /// How long clients may take.
-    pub(crate) patience: Timeouts,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl ConnectionLimits {
@@ -45,7 +45,7 @@ impl ConnectionLimits {
         reserves: bool,
         max_body_bytes: usize,
         trusted_proxies: Vec<IpNet>,
-        patience: Timeouts,
+        timeouts: Timeouts,
     ) -> Self {
         Self {
             maximum,
@@ -56,29 +56,29 @@ impl ConnectionLimits {
             },
             trusted_proxies,
             max_rest_bytes: max_body_bytes as u64,
-            patience,
+            timeouts,
         }
     }
 
     /// The limits of the port for other nodes: each of them has a few connections to every other one.
-    pub(crate) fn of_nodes(max_body_bytes: usize, patience: Timeouts) -> Self {
+    pub(crate) fn of_nodes(max_body_bytes: usize, timeouts: Timeouts) -> Self {
         Self {
             maximum: 512,
             reserved: RESERVED,
             trusted_proxies: Vec::new(),
             max_rest_bytes: max_body_bytes as u64,
-            patience,
+            timeouts,
         }
     }
 
     /// The limits of a port that only few programs call, such as the one for metrics.
-    pub(crate) fn of_few(patience: Timeouts) -> Self {
+    pub(crate) fn of_few(timeouts: Timeouts) -> Self {
         Self {
             maximum: 64,
             reserved: 16,
             trusted_proxies: Vec::new(),
             max_rest_bytes: SMALL_HEAD_BYTES as u64,
-            patience,
+            timeouts,
         }
     }
 

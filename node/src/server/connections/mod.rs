@@ -10,7 +10,7 @@
 //! | `intake` | bytes below and above TLS: how many there may be before they make sense |
 //! | `wire` | the bytes between client and hyper: size of heads, refusals that hyper makes itself |
 //! | `stall_guard` | writes that the client does not take |
-//! | `edge` | one request: what it is told of its connection, and the headers that only a connection knows |
+//! | `edge` | one request: what it learns of its connection, and the headers that only a connection knows |
 //! | `request_body`, `answer_body` | bodies whose end is noticed; the rest of a refused request's body |
 //! | `head_room` | memory for large heads, shared by all streams |
 //! | `refusal` | answers of this module itself |

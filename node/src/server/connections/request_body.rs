@@ -37,7 +37,7 @@ pub(super) struct RestLimits {
 /// How far a body has come.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Its length, where the client told it.
+    /// Its length, where the client gave it.
     length: Option<u64>,
     /// The client waits for `100 Continue`.
     awaits_continue: bool,

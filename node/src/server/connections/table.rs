@@ -63,11 +63,11 @@ pub(super) struct ConnectionTable {
     open: BTreeMap<u64, (IpAddr, Arc<Activity>)>,
     /// Those of them that had proved no key when they were last looked at.
     unproved: BTreeSet<u64>,
-    /// Those that were told to end, and take leave of their clients. They still have places, which others get who need them.
+    /// Those that have to end, and take leave of their clients. They still have places, which others get that need them.
     leaving: BTreeMap<u64, Arc<Activity>>,
     /// Those whose places others have got: they end as soon as they are looked at.
     cut: BTreeSet<u64>,
-    /// How many connections an address has that were not told to end; none has 0.
+    /// How many connections an address has that may go on; none has 0.
     of_address: HashMap<IpAddr, usize>,
 }
 
@@ -84,7 +84,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Takes a connection and gives it a number, or says why not. Where connections are scarce, another one is told to end.
+    /// Takes a connection and gives it a number, or says why not. Where connections are scarce, another one has to end.
     pub(super) fn admit(
         &mut self,
         address: IpAddr,
@@ -146,7 +146,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Tells the oldest to end that never proved a key, else the one that is idle for the longest time.
+    /// Ends the oldest that never proved a key, else the one that is idle for the longest time.
     fn evict_one(&mut self) {
         let victim = self.oldest_unproved().or_else(|| {
             let idle = self.open.iter();
@@ -174,7 +174,7 @@ impl ConnectionTable {
         None
     }
 
-    /// Gives the place of one that was told to end to who needs it now. Its file stays open until it is looked at, so there are
+    /// Gives the place of one that has to end to the one that needs it now. Its file stays open until it is looked at, so there are
     /// only a few of these.
     fn cut_one(&mut self) {
         if self.cut.len() >= (self.limits.maximum / CUT_PART).max(1) {
@@ -196,9 +196,9 @@ mod tests {
 
     fn table(maximum: usize) -> ConnectionTable {
         let trusted = vec!["10.0.0.0/8".parse().unwrap()];
-        let patience = Timeouts::default();
+        let timeouts = Timeouts::default();
         ConnectionTable::new(ConnectionLimits::of_clients(
-            maximum, true, 1, trusted, patience,
+            maximum, true, 1, trusted, timeouts,
         ))
     }
 

@@ -84,7 +84,7 @@ impl<T: AsyncRead> Wire<T> {
         }
     }
 
-    /// Tells HTTP/1 from HTTP/2 by the first bytes.
+    /// Distinguishes HTTP/1 from HTTP/2 by the first bytes.
     fn recognize(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if HTTP2_BEGINS.get(self.beginning) != Some(byte) {
@@ -239,7 +239,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
         match wire.activity.protocol() {
             Protocol::Http1 => wire.head_continues(bytes.len()),
             Protocol::Http2 => wire.follow_frames(bytes)?,
-            // Too few to tell: they may be either's.
+            // Too few to decide: they may be either's.
             Protocol::Unknown => {
                 wire.head_continues(bytes.len());
                 wire.follow_frames(bytes)?;

@@ -21,7 +21,7 @@ const PAGE_BYTES: i64 = 1 << 20;
 /// Changes that are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: i64 = 1000;
 
-/// A place among all changes of one life of a database: what comes after it is told, and nothing twice.
+/// A place among all changes of one life of a database: what comes after it is reported, and nothing twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     /// Which store, on which server, since which promotion.
@@ -61,7 +61,7 @@ impl Place {
 
 /// What the database said of its changes.
 struct Found {
-    /// The place behind the latest change that may be told.
+    /// The place behind the latest change that may be reported.
     latest: Place,
     /// Up to which transaction changes are forgotten.
     forgotten: i64,
@@ -72,7 +72,7 @@ struct Found {
 const CHANGE: usize = 7;
 
 impl PostgresStore {
-    /// The cursor behind the latest change that may be told.
+    /// The cursor behind the latest change that may be reported.
     pub(super) async fn latest_cursor(&self) -> Result<ChangeCursor, PostgresError> {
         let found = self.look_at_changes(0, i64::MAX, 0).await?;
         Ok(found.latest.cursor())
@@ -161,8 +161,8 @@ impl PostgresStore {
         })
     }
 
-    /// Forgets changes that were written before a time, and tombstones together with their changes; tells how many of each.
-    /// Whoever follows the changes and is further behind begins again.
+    /// Forgets changes that were written before a time, and tombstones together with their changes; returns how many of each.
+    /// A reader of changes that is further behind begins again.
     ///
     /// # Errors
     /// As [`Self::commit_write`].

@@ -1,4 +1,4 @@
-//! What is written, and what is known when nobody answers.
+//! What is written, and what is known when the server does not answer.
 
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
@@ -110,7 +110,7 @@ impl PostgresStore {
     }
 
     /// Puts a row in the place of a version, or where there is none. Settles what is not known: a row of this version is this
-    /// write's, and nobody else's.
+    /// write's, and no other one's.
     async fn put(
         &self,
         row: &Row,

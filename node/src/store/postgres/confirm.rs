@@ -1,4 +1,4 @@
-//! What a caller is told of an entry that he may not write: only what is as durable as a commit.
+//! What a caller learns of an entry that it may not write: only what is as durable as a commit.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ const PARTS: usize = 64;
 const BARRIERS: u64 = 64;
 
 impl PostgresStore {
-    /// Makes sure that a version which a caller is going to be told of, or that there is none, is as durable as a commit is: whoever wrote it may
+    /// Makes sure that a version which a caller is going to learn of, or that there is none, is as durable as a commit is: its writer may
     /// still wait for that. Asked of the database once a second and name at most.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl PostgresStore {
         self.touch(part, deadline).await
     }
 
-    /// Writes what nobody reads, and waits until that is as durable as a commit is.
+    /// Writes what is never read, and waits until that is as durable as a commit is.
     pub(super) async fn touch(&self, part: i32, deadline: Instant) -> Result<(), PostgresError> {
         let mut parameters: Vec<Box<dyn ToSql + Sync + Send>> = vec![Box::new(part)];
         parameters.extend(self.guards().into_iter().take(2));

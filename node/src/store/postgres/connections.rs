@@ -29,7 +29,7 @@ use super::{
 const MOST_AGE: Duration = Duration::from_mins(1);
 /// Requests that wait for a connection of one pool at most.
 const MOST_WAITING: usize = 1024;
-/// SQLSTATE of a wait for a standby that somebody cancelled, told as a warning beside a commit that succeeds.
+/// SQLSTATE of a wait for a standby that was cancelled, sent as a warning beside a commit that succeeds.
 const WARNING: &str = "01000";
 
 /// Both pools.
@@ -41,7 +41,7 @@ pub(super) struct Connections {
     pub(super) writes: ConnectionPool,
     /// The latest timeline of all of them.
     pub(super) timeline: LatestTimeline,
-    /// How many waits for a standby were cancelled by somebody: their commits count as made here, and nowhere else.
+    /// How many waits for a standby were cancelled by other sessions: their commits count as made here, and nowhere else.
     pub(super) cancelled_waits: Arc<AtomicU64>,
 }
 
@@ -251,7 +251,7 @@ where
     let (client, mut connection) = config.connect(tls).await?;
     let task = tokio::spawn(async move {
         let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-        // Told before the answer to the commit is, so that whoever takes the answer sees the count.
+        // Counted before the commit is answered, so that the caller that takes the answer sees the count.
         while let Some(Ok(message)) = messages.next().await {
             if let AsyncMessage::Notice(notice) = message
                 && notice.code().code() == WARNING

@@ -6,7 +6,10 @@ use super::{
     PostgresError, PostgresStore,
     columns::{self, COLUMNS_OF_E, Parameter},
 };
-use crate::domain::{Identity, Row};
+use crate::{
+    domain::{Clock, Identity, Incarnation, Row, Version},
+    store::ReadError,
+};
 
 impl PostgresStore {
     /// The row of an identity, tombstones included; `None` when it was never written.
@@ -19,7 +22,43 @@ impl PostgresStore {
         rows.first().map_or(Ok(None), |row| columns::read(row, 1))
     }
 
-    /// The same as far as it can be read: for whoever writes over it.
+    /// Whether an entry has this version or a later one, or had one and is deleted and forgotten. Where it has not, a failover
+    /// lost that version: every one that a caller knows of was committed once, and the primary is asked.
+    ///
+    /// # Errors
+    /// Where the primary does not answer in time.
+    pub async fn reaches(&self, identity: &Identity, version: Version) -> Result<bool, ReadError> {
+        let (found, forgotten) = self.known_version(identity).await?;
+        Ok(found >= Some(version) || version.clock <= forgotten)
+    }
+
+    /// The version of an entry, tombstones included, and the latest clock of a delete that is forgotten.
+    async fn known_version(
+        &self,
+        identity: &Identity,
+    ) -> Result<(Option<Version>, Clock), PostgresError> {
+        let sql = "SELECT pg_is_in_recovery(), (SELECT clocks_from FROM opensecureconf.identity), e.clock, e.incarnation \
+                   FROM (SELECT 1) AS one LEFT JOIN opensecureconf.entries AS e ON e.environment = $1 AND e.key = $2";
+        let names = [
+            identity.environment.as_str().as_bytes(),
+            identity.key.as_str().as_bytes(),
+        ];
+        let rows = self
+            .read(sql, &[&names[0], &names[1]], self.deadline())
+            .await?;
+        let Some(row) = rows.first() else {
+            return Err(PostgresError::Standby);
+        };
+        let forgotten: Option<i64> = row.try_get(1)?;
+        let parts: (Option<i64>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
+        let version = parts.0.zip(parts.1).map(|(clock, incarnation)| Version {
+            clock: Clock::from_raw(clock),
+            incarnation: Incarnation::from_raw(incarnation),
+        });
+        Ok((version, Clock::from_raw(forgotten.unwrap_or_default())))
+    }
+
+    /// The same as far as it can be read: for a caller that writes over it.
     pub(super) async fn find_unread_until(
         &self,
         identity: &Identity,
@@ -69,7 +108,7 @@ impl PostgresStore {
             connection.end();
             let standby = rows.first().map_or(Ok(true), |row| row.try_get(0))?;
             if standby {
-                // Somebody made the server a standby under this connection: another one leads elsewhere.
+                // The server became a standby under this connection: another one leads elsewhere.
                 connection.begin();
                 return Err(PostgresError::Standby);
             }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{PostgresError, PostgresStore, now};
 use crate::{
     cluster::{AckLevel, Write, Written},
-    domain::{Identity, Row},
+    domain::{Identity, Row, Version},
     store::{
         ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError, WriteError,
         WriteHealth,
@@ -24,11 +24,7 @@ impl From<PostgresError> for ReadError {
                 environment,
                 what,
             },
-            error @ (PostgresError::Away(_)
-            | PostgresError::Slow
-            | PostgresError::Busy
-            | PostgresError::Standby
-            | PostgresError::Replaced { .. }) => Self::Away(Box::new(error)),
+            error if error.may_pass() => Self::Away(Box::new(error)),
             error => Self::Failed(Box::new(error)),
         }
     }
@@ -56,16 +52,34 @@ impl EntryStore for PostgresStore {
 
     /// The database alone holds it, as durably as it is configured to: there are no levels.
     async fn commit(&self, write: Write, _: AckLevel) -> Result<Written, WriteError> {
-        let written = self.commit_write(&write, None, now()).await?;
+        self.commit_for(write, AckLevel::default(), None).await
+    }
+
+    async fn commit_for(
+        &self,
+        write: Write,
+        _: AckLevel,
+        request: Option<&str>,
+    ) -> Result<Written, WriteError> {
+        let written = self.commit_write(&write, request, now()).await?;
         written.ok_or(WriteError::Changed)
     }
 
-    async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    async fn confirm(
+        &self,
+        identity: &Identity,
+        version: Option<Version>,
+    ) -> Result<bool, ReadError> {
+        // The store's own one, which the compiler takes before this.
+        Ok(PostgresStore::confirm(self, identity, version).await?)
+    }
+
+    async fn list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
-        self.read_list(patience, read).await
+        self.read_list(limit, read).await
     }
 
     async fn latest_change(&self) -> Result<ChangeCursor, ReadError> {

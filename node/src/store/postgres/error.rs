@@ -84,7 +84,15 @@ pub enum PostgresError {
         /// Who asked.
         given: String,
     },
-    /// Somebody else holds the row.
+    /// Nodes are connected to a store that is to be renamed.
+    #[error(
+        "{connections} connections of nodes are open to the database: stop the nodes that use it first"
+    )]
+    InUse {
+        /// How many.
+        connections: i64,
+    },
+    /// Another session holds the row.
     #[error("the entry is locked by another session of the database")]
     Locked,
     /// A write that this store never makes.
@@ -93,7 +101,7 @@ pub enum PostgresError {
     /// The server refuses.
     #[error("the database refuses: {0}")]
     Refused(ServerWords),
-    /// Nobody knows whether the write was made: the connection ended, or the wait for a standby was given up.
+    /// It is not known whether the write was made: the connection ended, or the wait for a standby was given up.
     #[error("it is not known whether the database made the write")]
     Unknown,
     /// A stored row is none.
@@ -123,7 +131,21 @@ impl fmt::Display for ServerWords {
 }
 
 impl PostgresError {
-    /// The whole chain of causes, without what a server tells of rows.
+    /// Whether another try may find the database as it should be, without a person who mends something of ours.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Away(_)
+                | Self::Slow
+                | Self::Busy
+                | Self::Locked
+                | Self::Standby
+                | Self::Unknown
+                | Self::Replaced { .. }
+        )
+    }
+
+    /// The whole chain of causes, without what a server says of rows.
     fn away(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = error.to_string();
         let mut source = error.source();
@@ -135,6 +157,18 @@ impl PostgresError {
             source = cause.source();
         }
         Self::Away(causes)
+    }
+
+    /// Why there is no connection: what is wrong with a role or a database may be mended there, while the node waits. Names,
+    /// which stand in quotes, are left out: every client gets this.
+    fn not_connected(error: tokio_postgres::Error) -> Self {
+        match Self::from(error) {
+            Self::Refused(ServerWords { code, message }) => {
+                let words: Vec<_> = message.split('"').step_by(2).collect();
+                Self::Away(format!("{} (SQLSTATE {code})", words.join("...")))
+            }
+            error => error,
+        }
     }
 }
 
@@ -162,7 +196,7 @@ impl From<deadpool_postgres::PoolError> for PostgresError {
         match error {
             PoolError::Timeout(_) => Self::Slow,
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-                error.into()
+                Self::not_connected(error)
             }
             PoolError::PostCreateHook(HookError::Message(words)) => Self::Away(words.into_owned()),
             other => Self::Away(other.to_string()),

@@ -1,4 +1,4 @@
-//! Which store the database is, and that nobody writes into another one's.
+//! Which store the database is, and that no node writes into another one's.
 
 use std::{fmt, time::Duration};
 
@@ -54,7 +54,10 @@ impl StoreIdentity {
     }
 
     /// Refuses a node of another cluster.
-    pub(super) fn must_be_of(&self, cluster: &str) -> Result<(), PostgresError> {
+    ///
+    /// # Errors
+    /// Where the store is another cluster's.
+    pub fn must_be_of(&self, cluster: &str) -> Result<(), PostgresError> {
         if self.cluster == cluster {
             return Ok(());
         }
@@ -90,6 +93,22 @@ pub(super) async fn settle(
     Ok(())
 }
 
+/// Gives a store another name and another cluster; `false` where it is none of the cluster that is named.
+pub(super) async fn rename(
+    transaction: &Transaction<'_>,
+    from: &str,
+    to: &str,
+) -> Result<bool, PostgresError> {
+    let uid = Uid::random();
+    let renamed = transaction
+        .execute(
+            "UPDATE opensecureconf.identity SET uid = $1, cluster = $2 WHERE cluster = $3",
+            &[&uid.as_str(), &to, &from],
+        )
+        .await?;
+    Ok(renamed == 1)
+}
+
 /// The identity, locked until the transaction ends: what was read is durable when it has committed.
 pub(super) async fn read_in(transaction: &Transaction<'_>) -> Result<StoreIdentity, PostgresError> {
     let row = transaction
@@ -99,6 +118,19 @@ pub(super) async fn read_in(transaction: &Transaction<'_>) -> Result<StoreIdenti
         )
         .await?;
     row.map_or(Err(PostgresError::Empty), |row| Ok(of(&row)?))
+}
+
+/// The same of a database that may have no tables of ours.
+pub(super) async fn read_if_any(
+    transaction: &Transaction<'_>,
+) -> Result<StoreIdentity, PostgresError> {
+    match read_in(transaction).await {
+        // No such table, or no such schema.
+        Err(PostgresError::Refused(words)) if ["42P01", "3F000"].contains(&&*words.code) => {
+            Err(PostgresError::Empty)
+        }
+        identity => identity,
+    }
 }
 
 fn of(row: &Row) -> Result<StoreIdentity, tokio_postgres::Error> {
@@ -119,13 +151,7 @@ pub(super) async fn read(
     let reading = async {
         let mut connection = connections.writes.get().await?;
         let transaction = connection.client_mut()?.transaction().await?;
-        let identity = match read_in(&transaction).await {
-            // No such table, or no such schema.
-            Err(PostgresError::Refused(words)) if ["42P01", "3F000"].contains(&&*words.code) => {
-                return Err(PostgresError::Empty);
-            }
-            identity => identity?,
-        };
+        let identity = read_if_any(&transaction).await?;
         transaction.commit().await?;
         schema::must_be_usable(identity.schema, identity.usable_from)?;
         Ok(identity)

@@ -39,12 +39,12 @@ impl ListThreads {
 }
 
 impl PostgresStore {
-    pub(super) async fn read_list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    pub(super) async fn read_list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
-        let turn = tokio::time::timeout(patience, self.0.lists.0.turn());
+        let turn = tokio::time::timeout(limit, self.0.lists.0.turn());
         let turn = turn
             .await
             .map_err(|_| ReadError::Busy)?

@@ -6,20 +6,23 @@
 //! | `connections` | pools of connections to the primary, and never to one that is none any more |
 //! | `timeline` | which primary is the latest |
 //! | `schema` | the tables, and how older ones become the current ones |
-//! | `identity` | which store the database is, and that nobody writes into another one's |
+//! | `identity` | which store the database is, and that no node writes into another one's |
 //! | `columns` | rows to and from SQL |
 //! | `entries` | what is read |
-//! | `commit` | what is written, and what is known when nobody answers |
-//! | `confirm` | what a caller is told of an entry that he may not write |
+//! | `commit` | what is written, and what is known when the server does not answer |
+//! | `confirm` | what a caller learns of an entry that it may not write |
 //! | `transaction` | one writing transaction, and what becomes of those that wait too long |
-//! | `set_aside` | connections that nobody waits for any more |
+//! | `set_aside` | connections that no caller waits for any more |
 //! | `changes` | what was changed, in an order that no late commit disturbs |
 //! | `listing` | many entries of one state of the database |
 //! | `wake` | who waits for the next commit |
 //! | `condition` | what the store knows of itself without asking |
 //! | `watch` | what it does by itself |
+//! | `server` | what the primary says of itself |
+//! | `adoption` | how a copy of a store becomes another cluster's |
 //! | `entry_store` | what requests see of all this |
 
+mod adoption;
 mod changes;
 mod columns;
 mod commit;
@@ -32,6 +35,7 @@ mod error;
 mod identity;
 mod listing;
 mod schema;
+mod server;
 mod set_aside;
 mod settings;
 mod timeline;
@@ -39,9 +43,11 @@ mod transaction;
 mod wake;
 mod watch;
 
+pub use adoption::adopt;
 pub use error::{PostgresError, ServerWords};
 pub use identity::{StoreIdentity, Uid};
 pub use schema::{Migrated, migrate};
+pub use server::Primary;
 pub use settings::{DatabaseUrl, NoDatabaseUrl, PostgresSettings};
 
 use std::{
@@ -68,7 +74,7 @@ struct Shared {
     identity: StoreIdentity,
     settings: PostgresSettings,
     stamps: Mutex<HybridClock>,
-    /// Of this process: what it writes is told from what all others write.
+    /// Of this process: what it writes is distinguished from what all others write.
     incarnation: Incarnation,
     confirmed: confirm::Confirmed,
     condition: condition::Condition,
@@ -79,7 +85,7 @@ impl PostgresStore {
     /// Connects to the database, which must have this schema and this salt.
     ///
     /// # Errors
-    /// Where nobody answers in time, the server is no primary, the schema is another one, or the store has another salt.
+    /// Where no server answers in time, the server is no primary, the schema is another one, or the store has another salt.
     pub async fn connect(
         settings: PostgresSettings,
         salt_fingerprint: &str,
@@ -104,6 +110,11 @@ impl PostgresStore {
         store.recount().await?;
         tokio::spawn(watch::watch(Arc::downgrade(&store.0)));
         Ok(store)
+    }
+
+    /// Who writes what this process writes.
+    pub fn incarnation(&self) -> Incarnation {
+        self.0.incarnation
     }
 
     /// Which store this is.

@@ -54,7 +54,7 @@ CREATE TABLE opensecureconf.changes (
 );
 CREATE INDEX changes_age ON opensecureconf.changes (changed_at);
 
--- Rows that nobody reads: who updates one waits for standbys as a write does, where there is no entry to lock.
+-- Rows that are never read: an update of one waits for standbys as a write does, where there is no entry to lock.
 CREATE TABLE opensecureconf.barrier (
     part    integer PRIMARY KEY,
     touched bigint  NOT NULL DEFAULT 0
@@ -68,7 +68,7 @@ pub(super) const VERSION: i32 = 1;
 const USABLE_FROM: i32 = 1;
 
 /// Serialises migrations: `OSCf` as a number. Held by the transaction, since a session's lock means nothing behind a pooler.
-const LOCK: i64 = 0x4F53_4366;
+pub(super) const LOCK: i64 = 0x4F53_4366;
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Connections that nobody waits for any more, although a server still works on what was sent over them.
+//! Connections that no caller waits for any more, although a server still works on what was sent over them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -88,7 +88,7 @@ impl Drop for Caller {
 }
 
 impl Sender {
-    /// Whether somebody still waits for it; then it counts as sent.
+    /// Whether a caller still waits for it; then it counts as sent.
     pub(super) fn may_send(&self) -> bool {
         let mut stage = self.0.stage();
         if *stage != Stage::Waiting {

@@ -32,7 +32,7 @@ pub struct PostgresSettings {
     pub connections: usize,
 }
 
-/// The address of a database, with user and password: nobody can print them.
+/// The address of a database, with user and password: no code can print them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     config: Config,
@@ -74,6 +74,11 @@ impl DatabaseUrl {
 
     pub(super) fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// Whether the server must prove itself with a certificate.
+    pub fn is_verified(&self) -> bool {
+        self.transport == Transport::Verified
     }
 
     /// The name of the database.

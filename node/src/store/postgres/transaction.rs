@@ -44,6 +44,10 @@ impl Writes {
         }
     }
 
+    pub(super) fn count_set_aside(&self) -> usize {
+        self.set_aside.count()
+    }
+
     /// Refuses writes while half of the connections wait for a server that does not answer: the others stay for those who
     /// come when it does again.
     fn admit(&self) -> Result<(), PostgresError> {
@@ -71,7 +75,7 @@ pub(super) struct Statement {
     pub(super) parameters: Vec<Box<dyn ToSql + Sync + Send>>,
 }
 
-/// What a writing statement met. It told in its only row, too, the server's timeline, and whether the store is still ours.
+/// What a writing statement met. Its only row said, too, the server's timeline, and whether the store is still ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Met {
     /// How many rows.
@@ -116,7 +120,7 @@ impl PostgresStore {
         match outcome {
             Ok(Ok(outcome)) => outcome,
             Err(_) if !was_sent => Err(PostgresError::Slow),
-            // In time or not, nobody knows.
+            // In time or not, that is not known.
             Ok(Err(_)) | Err(_) => Err(PostgresError::Unknown),
         }
     }
@@ -138,7 +142,7 @@ async fn run(
     let left = deadline
         .saturating_duration_since(Instant::now())
         .as_millis();
-    // Whoever is gone wants nothing sent any more.
+    // A caller that is gone wants nothing sent any more.
     if left == 0 || !sender.may_send() {
         connection.end();
         return Err(PostgresError::Slow);
@@ -173,7 +177,7 @@ async fn run(
     }
     connection.end();
     if connections.cancelled_waits.load(Ordering::Acquire) != cancelled_before {
-        // Somebody cancelled the wait of this commit or of one beside it.
+        // The wait of this commit or of one beside it was cancelled.
         return Err(PostgresError::Unknown);
     }
     met_by(&row, &connections.timeline)

@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Wakes those who wait. Other nodes' commits are found by asking, and only while somebody waits.
+/// Wakes those who wait. Other nodes' commits are found by asking, and only while a caller waits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wake {
     commit: Arc<Notify>,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{PostgresError, PostgresStore, Shared};
 use crate::{domain::Timestamp, store::WriteHealth};
 
-/// How often the database is asked while somebody waits for a commit.
+/// How often the database is asked while a caller waits for a commit.
 const LOOK: Duration = Duration::from_millis(200);
 /// How often a write is tried while writes fail.
 const TRY: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use super::{
     schema,
 };
 use crate::{
-    cluster::{FenceReason, MemberName, Membership, Seq, Standing},
+    cluster::{FenceReason, LocalStatus, MemberName, Membership, Seq},
     crypto::Salt,
     domain::{Clock, Incarnation},
     os::{names_a_file, permission, regular_file},
@@ -87,7 +87,7 @@ pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
     Ok(copied)
 }
 
-/// The same into a stream. Before a byte of it is written, the copy has no name any more: whoever is killed while a slow
+/// The same into a stream. Before a byte of it is written, the copy has no name any more: a process that is killed while a slow
 /// reader takes it leaves nothing.
 pub fn backup_into(database: &Path, out: &mut impl io::Write) -> Result<Copied, BackupError> {
     let source = open_verified(database)?;
@@ -109,7 +109,7 @@ pub struct NewLife {
     pub incarnation: Incarnation,
     /// The node's name.
     pub name: MemberName,
-    /// Whether the cluster that the backup comes from is lost: then the database forgets it, and can be told to found a
+    /// Whether the cluster that the backup comes from is lost: then the database forgets it, and can bootstrap a
     /// new one with its entries. Otherwise it is fenced, and joins the living cluster anew.
     pub cluster_is_lost: bool,
 }
@@ -153,7 +153,7 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
     let Some(membership) = membership::get_json::<Membership>(copy, meta::MEMBERSHIP)? else {
         return Ok(());
     };
-    if life.cluster_is_lost || membership.founding.is_none() {
+    if life.cluster_is_lost || membership.cluster_uid.is_none() {
         copy.execute("DELETE FROM cursors", [])?;
         copy.execute("DELETE FROM meta WHERE name = ?1", [meta::ROSTER])?;
         // What moved the lost cluster's clocks beyond all rows is gone with it.
@@ -166,8 +166,8 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
         // The mode stays: the rows of a directory are of no use in another one.
         let blank = Membership {
             name: life.name.clone(),
-            founding: None,
-            standing: Standing::Blank,
+            cluster_uid: None,
+            status: LocalStatus::Blank,
             purged: Seq::START,
             purged_clock: Clock::default(),
             inherited: Vec::new(),
@@ -179,7 +179,7 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
     }
     let fenced = Membership {
         name: life.name.clone(),
-        standing: Standing::Fenced(FenceReason::Restored),
+        status: LocalStatus::Fenced(FenceReason::Restored),
         ..membership
     };
     membership::put_json(copy, meta::MEMBERSHIP, &fenced)
@@ -372,8 +372,8 @@ mod tests {
             .unwrap();
         tables.commit(0).unwrap();
         let before = json!({
-            "name": "n1", "founding": null, "standing": "member", "purged": 0, "purged_clock": 0, "origin": null,
-            "boot": [0, 0],
+            "name": "n1", "cluster_uid": null, "status": "member", "purged": 0, "purged_clock": 0, "origin": null,
+            "process_epoch": [0, 0],
         });
         membership::put_json(&copy, meta::MEMBERSHIP, &before).unwrap();
         let life = NewLife {

@@ -25,7 +25,7 @@ pub struct Findings {
     /// Live entries.
     pub entries: u64,
     /// Ciphertexts of entries that this node owns in a federated cluster.
-    pub owned_values: u64,
+    pub home_values: u64,
     /// Deleted entries that are still remembered.
     pub tombstones: u64,
     /// Live entries whose values are bound to their names. Whether by the right seal shows only their user keys.
@@ -65,7 +65,7 @@ pub fn check(path: &Path) -> Result<Findings, OpenError> {
     }
     findings.salt(&connection)?;
     findings.rows(&connection)?;
-    findings.owned_values = values::count(&connection)?.unsigned_abs();
+    findings.home_values = values::count(&connection)?.unsigned_abs();
     findings.set_aside = connection
         .query_row("SELECT count(*) FROM set_aside", [], |row| {
             row.get::<_, i64>(0)
@@ -170,7 +170,7 @@ mod tests {
     use super::super::OpenedDatabase;
     use super::*;
 
-    /// A new database from which somebody took the single values.
+    /// A new database from which the single values were taken.
     fn without_meta() -> (TempDir, std::path::PathBuf) {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("configurations.db");

@@ -156,7 +156,7 @@ impl DatabaseWriter {
         emptied.is_some_and(|emptied| emptied.unwrap_or(false))
     }
 
-    /// What the disk has room for; `reserve` (bytes) is kept free. Where the disk does not tell, SQLite will.
+    /// What the disk has room for; `reserve` (bytes) is kept free. Where the disk does not say, SQLite will.
     pub(crate) fn room(&self, reserve: u64) -> Room {
         let Ok(space) = self.file.path().disk_space() else {
             return Room::Everything;

@@ -1,4 +1,4 @@
-//! What is read of a store, apart from whoever writes: connections of its own, behind a cache of rows.
+//! What is read of a store, apart from its writer: connections of its own, behind a cache of rows.
 
 use std::{io, sync::Arc};
 
@@ -69,7 +69,7 @@ impl EntryReader {
         Ok(row)
     }
 
-    /// The same without the value, as far as it can be read: for whoever wants to be rid of it.
+    /// The same without the value, as far as it can be read: for a caller that wants to be rid of it.
     pub async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
         self.readers
             .read(|connection| row::find(connection, identity))

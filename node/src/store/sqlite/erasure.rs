@@ -45,7 +45,7 @@ impl LogTidiness {
         })
     }
 
-    /// Empties the log where it is time and nobody reads from it; else a later call does.
+    /// Empties the log where it is time and no reader needs it; else a later call does.
     pub(super) fn tidy(&mut self, connection: &Connection, now: Instant) {
         if self.is_due(now) && empty_log(connection).unwrap_or(false) {
             self.filled = None;
@@ -53,13 +53,13 @@ impl LogTidiness {
     }
 }
 
-/// Moves the log into the database and cuts it off; `false` where a reader needs it. Waits for nobody: writes would wait too.
+/// Moves the log into the database and cuts it off; `false` where a reader needs it. Waits for no reader: writes would wait too.
 pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         Ok(row.get::<_, i64>(0)? == 0)
     });
-    connection.busy_timeout(DatabaseFile::PATIENCE)?;
+    connection.busy_timeout(DatabaseFile::TIMEOUT)?;
     emptied
 }
 

@@ -48,7 +48,7 @@ fn measure(connection: &Connection, of: &Measured) -> rusqlite::Result<usize> {
         }
         Measured::Value(entry) => connection
             .prepare_cached(
-                "SELECT octet_length(token) FROM owned_values WHERE environment = ?1 AND key = ?2",
+                "SELECT octet_length(token) FROM home_values WHERE environment = ?1 AND key = ?2",
             )?
             .query_row((entry.environment.as_str(), entry.key.as_str()), |row| {
                 row.get(0)

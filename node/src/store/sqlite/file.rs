@@ -26,7 +26,7 @@ pub(super) struct DatabaseFile {
 
 impl DatabaseFile {
     /// How long a connection waits for another one.
-    pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+    pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
     /// Takes the lock beside the file, and creates the file where it is missing.
     pub(super) fn claim(path: &Path) -> Result<Self, OpenError> {
@@ -85,7 +85,7 @@ impl DatabaseFile {
             self.path.as_path(),
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        connection.busy_timeout(Self::PATIENCE)?;
+        connection.busy_timeout(Self::TIMEOUT)?;
         // Overwrites what is deleted or replaced, in every page that it was in.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
@@ -102,8 +102,8 @@ impl DatabaseFile {
             self.path.as_path(),
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        connection.busy_timeout(Self::PATIENCE)?;
-        // SQLite opens files at the first query. Whoever has the log's index open keeps it there when the writer gives its
+        connection.busy_timeout(Self::TIMEOUT)?;
+        // SQLite opens files at the first query. A connection that has the log's index open keeps it there when the writer gives its
         // connection up, and a full disk has no room for another.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         self.bound_cache(&connection)?;

@@ -12,7 +12,7 @@ use std::{
 /// Of a copy that is read once and has no name then. Sixteen hexadecimal digits follow.
 const STREAMED: &str = ".streamed-";
 const DIGITS: usize = 16;
-/// Of copies that are made by whoever holds the lock of the database.
+/// Of copies that the holder of the database's lock makes.
 const OF_LOCK_HOLDERS: [&str; 2] = [RESTORING, ORIGINAL];
 /// Of a backup on its way into the database's place.
 pub(super) const RESTORING: &str = ".restoring";
@@ -43,7 +43,7 @@ impl StreamedCopy {
                 .mode(0o600)
                 .open(&path)?;
             file.lock()?;
-            // Whoever looked for leftovers between the two steps has taken the name away.
+            // A process that looked for leftovers between the two steps has taken the name away.
             if file.metadata()?.nlink() > 0 {
                 return Ok(Self { path, file });
             }
@@ -148,7 +148,7 @@ mod tests {
         let database = folder.path().join("d.db");
         let made = StreamedCopy::create(&database).unwrap();
         let path = made.path().to_owned();
-        // As after a kill: nobody holds it.
+        // As after a kill: no process holds it.
         let left = with_suffix(&database, ".streamed-0123456789abcdef");
         fs::write(&left, "a copy").unwrap();
         remove_all(&database);

@@ -33,11 +33,11 @@ pub(super) fn put_json(
 
 pub(super) fn cursors(connection: &Connection) -> rusqlite::Result<Vec<(Incarnation, Cursor)>> {
     connection
-        .prepare("SELECT incarnation, received_seq, boot, acked_seq FROM cursors")?
+        .prepare("SELECT incarnation, received_seq, process_epoch, acked_seq FROM cursors")?
         .query_map([], |row| {
             let cursor = Cursor {
                 received: Seq::from_raw(row.get(1)?),
-                boot: ProcessEpoch::from_raw(row.get(2)?),
+                process_epoch: ProcessEpoch::from_raw(row.get(2)?),
                 acknowledged: Seq::from_raw(row.get(3)?),
             };
             Ok((Incarnation::from_raw(row.get(0)?), cursor))
@@ -52,14 +52,14 @@ pub(super) fn put_cursor(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO cursors (incarnation, received_seq, boot, acked_seq) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (incarnation) DO UPDATE SET received_seq = excluded.received_seq, boot = excluded.boot, \
+            "INSERT INTO cursors (incarnation, received_seq, process_epoch, acked_seq) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (incarnation) DO UPDATE SET received_seq = excluded.received_seq, process_epoch = excluded.process_epoch, \
              acked_seq = excluded.acked_seq",
         )?
         .execute((
             member.raw(),
             cursor.received.raw(),
-            cursor.boot.raw(),
+            cursor.process_epoch.raw(),
             cursor.acknowledged.raw(),
         ))
         .map(drop)

@@ -38,4 +38,4 @@ pub use open_error::{OpenError, OtherMode};
 pub(super) use row::tests::row_of;
 pub use schema::SCHEMA_VERSION;
 pub(crate) use tables::SqliteTables;
-pub use values::OwnedValue;
+pub use values::HomeValue;

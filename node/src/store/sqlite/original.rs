@@ -181,7 +181,7 @@ fn entry(
         Value::Text(text) => Ok(Some(text.clone())),
         _ => Err(problem),
     };
-    // As everybody spells it: no byte of the ciphertext changes.
+    // In the common spelling: no byte of the ciphertext changes.
     let token = canonical(&text(token).ok_or("the value is no text")?).into_owned();
     let written = token_time(&token).ok_or("the value is no Fernet token")?;
     let time = |value: &Value| text(value).and_then(|text| parse_time(&text));

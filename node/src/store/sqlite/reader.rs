@@ -57,16 +57,12 @@ impl Readers {
     }
 
     /// The same for who waits for a connection as long as this.
-    pub(super) async fn scan_within<T, F>(
-        &self,
-        patience: Duration,
-        query: F,
-    ) -> Result<T, ReadError>
+    pub(super) async fn scan_within<T, F>(&self, limit: Duration, query: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
-        let turn = timeout(patience, self.scans.turn())
+        let turn = timeout(limit, self.scans.turn())
             .await
             .map_err(|_| ReadError::Busy)??;
         turn.scan(query).await

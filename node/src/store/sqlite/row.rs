@@ -170,7 +170,7 @@ pub(super) fn written_before(
             let identity = (Environment::new(row.get(0)?), ConfigKey::new(row.get(1)?));
             Ok(match identity {
                 (Some(environment), Some(key)) => Some(Identity { environment, key }),
-                // A name that cannot be read is damage, and told of elsewhere.
+                // A name that cannot be read is damage, and reported elsewhere.
                 _ => None,
             })
         })?
@@ -191,7 +191,7 @@ pub(super) fn digest(connection: &Connection, scan: Scan) -> rusqlite::Result<Di
         )?;
         let mut rows = statement.query([before])?;
         while let Some(row) = rows.next()? {
-            // Under a name that nobody can read there is nothing to compare; it is missing under its own.
+            // Under a name that cannot be read there is nothing to compare; it is missing under its own.
             let (Ok(environment), Ok(key)) = (row.get_ref(0)?.as_str(), row.get_ref(1)?.as_str())
             else {
                 continue;

@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ScanThreads(WorkerThreads<Connection>);
 
-/// One of the connections is free for whoever has this.
+/// One of the connections is free for the holder of this.
 pub(super) struct ScanTurn<'t>(Turn<'t, Connection>);
 
 impl From<Lost> for ReadError {

@@ -57,10 +57,10 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
 
 -- How far each member's feed was read here, and how far each has acknowledged ours.
 CREATE TABLE cursors (
-    incarnation  INTEGER PRIMARY KEY,
-    received_seq INTEGER NOT NULL DEFAULT 0,
-    boot         INTEGER NOT NULL DEFAULT 0,
-    acked_seq    INTEGER NOT NULL DEFAULT 0
+    incarnation   INTEGER PRIMARY KEY,
+    received_seq  INTEGER NOT NULL DEFAULT 0,
+    process_epoch INTEGER NOT NULL DEFAULT 0,
+    acked_seq     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Losing versions of concurrent writes.
@@ -92,8 +92,8 @@ CREATE TABLE set_aside (
     reason      TEXT NOT NULL
 ) STRICT;
 ", "
--- FEDERATED: entries hold fingerprints, and these are the ciphertexts of those that this node owns.
-CREATE TABLE owned_values (
+-- FEDERATED: entries hold fingerprints, and these are the ciphertexts of those whose home node this one is.
+CREATE TABLE home_values (
     id          INTEGER PRIMARY KEY,
     environment TEXT    NOT NULL,
     key         TEXT    NOT NULL,
@@ -101,11 +101,11 @@ CREATE TABLE owned_values (
     incarnation INTEGER NOT NULL,
     token       TEXT    NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX owned_values_identity ON owned_values (environment, key);
-CREATE INDEX owned_values_incarnation ON owned_values (incarnation);
+CREATE UNIQUE INDEX home_values_identity ON home_values (environment, key);
+CREATE INDEX home_values_incarnation ON home_values (incarnation);
 ", "
 -- What binds the value to its entry; that of a row is among its extra fields. NULL for values from before.
-ALTER TABLE owned_values ADD COLUMN seal TEXT;
+ALTER TABLE home_values ADD COLUMN seal TEXT;
 "];
 
 /// Brings the database to the current schema; a new one gets the given incarnation.
@@ -145,7 +145,7 @@ pub(super) fn bring_up(
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
         if step == 0 {
-            found(&transaction, incarnation)?;
+            initialize(&transaction, incarnation)?;
             if let Some(original) = &original {
                 original.import(&transaction, copy)?;
             }
@@ -206,7 +206,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     )
 }
 
-fn found(transaction: &Transaction<'_>, incarnation: Incarnation) -> Result<(), OpenError> {
+fn initialize(transaction: &Transaction<'_>, incarnation: Incarnation) -> Result<(), OpenError> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     meta::put(transaction, meta::INCARNATION, incarnation.raw())?;
     meta::put(transaction, meta::CLOCK_HIGH_WATER, 0)?;

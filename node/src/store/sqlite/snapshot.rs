@@ -19,13 +19,13 @@ struct Snapshot<'a>(&'a Connection);
 
 impl EntryReader {
     /// Runs a reader of many entries where blocking is allowed; waits for a connection as long as this.
-    pub async fn list<T, F>(&self, patience: Duration, read: F) -> Result<T, ReadError>
+    pub async fn list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
         self.readers()
-            .scan_within(patience, move |connection| {
+            .scan_within(limit, move |connection| {
                 let transaction = connection.unchecked_transaction()?;
                 let result = read(&Snapshot(&transaction));
                 transaction.finish()?;

@@ -39,17 +39,17 @@ pub(super) fn take_over(connection: &Connection, takeover: Takeover) -> rusqlite
             "INSERT INTO conflicts ({SHARED}, seen_at, kept) \
              SELECT {}, ?1, 1 FROM entries AS old LEFT JOIN staged AS new \
              ON new.environment = old.environment AND new.key = old.key \
-             LEFT JOIN owned_values AS owned ON owned.environment = old.environment AND owned.key = old.key \
-                 AND owned.clock = old.clock AND owned.incarnation = old.incarnation \
+             LEFT JOIN home_values AS home ON home.environment = old.environment AND home.key = old.key \
+                 AND home.clock = old.clock AND home.incarnation = old.incarnation \
              WHERE old.token IS NOT NULL AND (new.key IS NULL \
                  OR (old.clock, old.incarnation, old.row_hash) > (new.clock, new.incarnation, new.row_hash)) \
-             AND (old.token NOT GLOB '{FINGERPRINT}*' OR (owned.token IS NOT NULL \
+             AND (old.token NOT GLOB '{FINGERPRINT}*' OR (home.token IS NOT NULL \
                  AND (new.token IS NULL OR (new.incarnation <> old.incarnation AND new.token <> old.token)))) \
              ON CONFLICT DO NOTHING",
             SHARED
                 .split(", ")
                 .map(|column| match column {
-                    "token" => "coalesce(owned.token, old.token)".to_owned(),
+                    "token" => "coalesce(home.token, old.token)".to_owned(),
                     column => format!("old.{column}"),
                 })
                 .collect::<Vec<_>>()

@@ -14,7 +14,7 @@ use crate::{
 
 /// A value that this node owns, with its row in the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedValue {
+pub struct HomeValue {
     /// The row.
     pub row: Row,
     /// The ciphertext.
@@ -27,15 +27,18 @@ pub(super) fn find(
 ) -> rusqlite::Result<Option<(Version, String)>> {
     connection
         .prepare_cached(
-            "SELECT clock, incarnation, token FROM owned_values WHERE environment = ?1 AND key = ?2",
+            "SELECT clock, incarnation, token FROM home_values WHERE environment = ?1 AND key = ?2",
         )?
-        .query_row((identity.environment.as_str(), identity.key.as_str()), |row| {
-            let version = Version {
-                clock: Clock::from_raw(row.get(0)?),
-                incarnation: Incarnation::from_raw(row.get(1)?),
-            };
-            Ok((version, columns::read_text(row, 2)?))
-        })
+        .query_row(
+            (identity.environment.as_str(), identity.key.as_str()),
+            |row| {
+                let version = Version {
+                    clock: Clock::from_raw(row.get(0)?),
+                    incarnation: Incarnation::from_raw(row.get(1)?),
+                };
+                Ok((version, columns::read_text(row, 2)?))
+            },
+        )
         .optional()
 }
 
@@ -48,7 +51,7 @@ pub(super) fn put(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO owned_values (environment, key, clock, incarnation, token, seal) \
+            "INSERT INTO home_values (environment, key, clock, incarnation, token, seal) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
              ON CONFLICT (environment, key) DO UPDATE SET clock = excluded.clock, \
              incarnation = excluded.incarnation, token = excluded.token, seal = excluded.seal",
@@ -67,7 +70,7 @@ pub(super) fn put(
 /// The seal of the value that is held; one that cannot be read is none.
 pub(super) fn seal(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<Seal>> {
     let seal = connection
-        .prepare_cached("SELECT seal FROM owned_values WHERE environment = ?1 AND key = ?2")?
+        .prepare_cached("SELECT seal FROM home_values WHERE environment = ?1 AND key = ?2")?
         .query_row(
             (identity.environment.as_str(), identity.key.as_str()),
             |row| columns::read_text(row, 0),
@@ -78,7 +81,7 @@ pub(super) fn seal(connection: &Connection, identity: &Identity) -> rusqlite::Re
 
 pub(super) fn remove(connection: &Connection, identity: &Identity) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("DELETE FROM owned_values WHERE environment = ?1 AND key = ?2")?
+        .prepare_cached("DELETE FROM home_values WHERE environment = ?1 AND key = ?2")?
         .execute((identity.environment.as_str(), identity.key.as_str()))
         .map(drop)
 }
@@ -117,7 +120,7 @@ pub(super) fn earlier(
 ) -> rusqlite::Result<Vec<Identity>> {
     connection
         .prepare_cached(
-            "SELECT environment, key FROM owned_values WHERE incarnation < ?1 OR incarnation > ?1",
+            "SELECT environment, key FROM home_values WHERE incarnation < ?1 OR incarnation > ?1",
         )?
         .query_map([than.raw()], columns::read_identity)?
         .filter_map(Result::transpose)
@@ -127,13 +130,13 @@ pub(super) fn earlier(
 
 pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM owned_values)")?
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM home_values)")?
         .query_row([], |row| row.get(0))
 }
 
 pub(super) fn count(connection: &Connection) -> rusqlite::Result<i64> {
     connection
-        .prepare_cached("SELECT count(*) FROM owned_values")?
+        .prepare_cached("SELECT count(*) FROM home_values")?
         .query_row([], |row| row.get(0))
 }
 
@@ -169,15 +172,15 @@ pub(super) fn attach(connection: &Connection, mut row: Row) -> rusqlite::Result<
 
 impl EntryReader {
     /// Values that are held here, in no order: at least one where there is any, then as many as fit.
-    pub async fn owned_values(
+    pub async fn home_values(
         &self,
         most: usize,
         bytes: usize,
-    ) -> Result<Vec<OwnedValue>, ReadError> {
+    ) -> Result<Vec<HomeValue>, ReadError> {
         self.readers()
             .scan(move |connection| {
                 let mut statement = connection.prepare_cached(&format!(
-                    "SELECT {}, owned.token FROM owned_values AS owned JOIN entries \
+                    "SELECT {}, home.token FROM home_values AS home JOIN entries \
                      USING (environment, key, clock, incarnation) LIMIT ?1",
                     row::COLUMNS
                         .split(", ")
@@ -186,19 +189,19 @@ impl EntryReader {
                         .join(", ")
                 ))?;
                 let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
-                let (mut owned, mut size) = (Vec::new(), 0_usize);
+                let (mut values, mut size) = (Vec::new(), 0_usize);
                 while let Some(found) = rows.next()? {
                     let token = columns::read_text(found, 10)?;
                     size = size.saturating_add(token.len());
-                    if size > bytes && !owned.is_empty() {
+                    if size > bytes && !values.is_empty() {
                         break;
                     }
-                    owned.push(OwnedValue {
+                    values.push(HomeValue {
                         row: columns::read(found)?,
                         token,
                     });
                 }
-                Ok(owned)
+                Ok(values)
             })
             .await
     }

@@ -21,7 +21,7 @@ scenarios! {
     e13_owner_lost
     a_value_that_was_set_aside_is_found_again
     an_owner_that_went_back_unnoticed_keeps_what_it_has_aside
-    a_database_with_entries_founds_a_directory
+    a_database_with_entries_bootstraps_a_directory
     a_directory_travels_without_values
     a_conflict_is_kept_by_the_owner_of_the_loser
     a_value_follows_the_directory
@@ -74,8 +74,8 @@ pub(crate) fn a_directory_travels_without_values(rules: Rules) -> Outcome {
     ensure(held(&world, 1, "k").is_none(), "a deleted value is held")
 }
 
-/// A database that has entries and founds: its node owns all of them.
-pub(crate) fn a_database_with_entries_founds_a_directory(rules: Rules) -> Outcome {
+/// A node that has entries bootstraps: it is the home node of all of them.
+pub(crate) fn a_database_with_entries_bootstraps_a_directory(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["node-0", "node-1"]);
     world.mode = Mode::Federated;
     let version = Version {
@@ -95,7 +95,7 @@ pub(crate) fn a_database_with_entries_founds_a_directory(rules: Rules) -> Outcom
     world.nodes[0].disk.edit(|contents| contents.add(&row));
     world.start(0);
     world.start(1);
-    world.found(0)?;
+    world.bootstrap(0)?;
     world.all_serve()?;
     let value = held(&world, 0, "k").map(|(_, value)| value);
     ensure(value.as_deref() == Some("of before"), "it is not owned")?;

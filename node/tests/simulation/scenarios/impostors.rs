@@ -39,9 +39,9 @@ pub(crate) fn a_copied_greeting_fences_nobody(rules: Rules) -> Outcome {
         for (to, of) in pairs() {
             let mut hello = world.copied(of, to);
             // Another process, too: nobody was told its head.
-            for boot in [hello.boot, ProcessEpoch::from_raw(5)] {
-                hello.boot = boot;
-                hello.boot_began = hello.head;
+            for process_epoch in [hello.process_epoch, ProcessEpoch::from_raw(5)] {
+                hello.process_epoch = process_epoch;
+                hello.epoch_began = hello.head;
                 hello.purged = far_mark();
                 hello.head = Seq::from_raw(1 << 41);
                 world.somebody_says(to, hello.clone(), Request::Heartbeat);
@@ -112,8 +112,8 @@ pub(crate) fn a_copied_greeting_of_a_node_that_is_down_stops_no_replication(
     for _ in 0..300 {
         for to in 0..2 {
             let mut hello = world.copied(2, to);
-            hello.boot = ProcessEpoch::from_raw(5);
-            hello.boot_began = hello.head;
+            hello.process_epoch = ProcessEpoch::from_raw(5);
+            hello.epoch_began = hello.head;
             hello.head = Seq::from_raw(1 << 41);
             hello.purged = far_mark();
             world.somebody_says(to, hello, Request::Heartbeat);
@@ -179,8 +179,8 @@ pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
     world.crash(2);
     // Node 0 takes itself for one that may miss deletes, too: somebody copies the node that is down.
     let mut hello = world.copied(2, 0);
-    hello.boot = ProcessEpoch::from_raw(5);
-    hello.boot_began = hello.head;
+    hello.process_epoch = ProcessEpoch::from_raw(5);
+    hello.epoch_began = hello.head;
     hello.head = Seq::from_raw(1 << 41);
     hello.purged = far_mark();
     world.somebody_says(0, hello, Request::Heartbeat);

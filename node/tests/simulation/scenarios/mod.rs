@@ -9,10 +9,10 @@
 //! (`a_version_written_over_another_is_no_conflict_however_many_lie_between`) and `cluster/roster.rs`
 //! (`a_removal_stands_although_its_issuer_is_removed_later`).
 
+pub(crate) mod bootstrap;
 pub(crate) mod digests;
 pub(crate) mod federated;
 pub(crate) mod fencing;
-pub(crate) mod founding;
 pub(crate) mod impostors;
 pub(crate) mod joining;
 pub(crate) mod leaving;

@@ -24,9 +24,9 @@ pub(crate) fn e14_two_lists_merged(rules: Rules) -> Outcome {
         let own = world.addresses(&[node]);
         world.nodes[node].list = own;
         world.start(node);
-        world.foundings.clear();
+        world.cluster_uids.clear();
         world.salts.clear();
-        world.found(node)?;
+        world.bootstrap(node)?;
         world.until(LONG, |world| world.is_ready(node));
     }
     world.put(0, "k", "of p")?;
@@ -39,7 +39,7 @@ pub(crate) fn e14_two_lists_merged(rules: Rules) -> Outcome {
     ensure(
         (0..2).all(|node| {
             let refusals = &world.nodes[node].refusals;
-            let is_other = |refusal: &Refusal| matches!(refusal, Refusal::OtherFounding { .. });
+            let is_other = |refusal: &Refusal| matches!(refusal, Refusal::OtherClusterUid { .. });
             refusals.iter().any(is_other)
         }),
         "they never met",
@@ -96,7 +96,7 @@ pub(crate) fn a_node_that_is_refused_says_why(rules: Rules) -> Outcome {
     world.mode = Mode::Federated;
     world.start(3);
     world.mode = Mode::Replica;
-    world.found(0)?;
+    world.bootstrap(0)?;
     for (node, setting) in [
         (1, "OSC_CLUSTER_NODE_ID"),
         (2, "OSC_CLUSTER_ID"),

@@ -264,11 +264,11 @@ pub(crate) fn e25_relay_of_a_newer_field(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// A roster that holds only its founder is not everybody.
+/// A roster that holds only the bootstrap node is not the whole cluster.
 pub(crate) fn e26_lonely_quorum(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "b", "c"]);
     world.start(0);
-    world.found(0)?;
+    world.bootstrap(0)?;
     ensure(
         world.until(LONG, |world| world.is_ready(0)),
         "it does not serve alone",

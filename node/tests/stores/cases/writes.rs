@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use opensecureconf_node::{
-    cluster::{Change, Expected},
+    cluster::{AckLevel, Change, Expected, Write},
     store::{EntryStore, WriteError},
 };
 
@@ -113,6 +113,34 @@ pub(crate) async fn whoever_waits_for_a_version_gets_it_when_it_is_written<S: Su
     let (waited, written) = tokio::join!(store.wait_for(&name, later), write);
     waited.unwrap();
     assert!(written.version >= later);
+}
+
+pub(crate) async fn a_repeated_request_writes_once<S: Subject>(subject: S) {
+    let store = subject.store();
+    let write = || Write {
+        identity: named("k"),
+        seen: Expected::NothingLive,
+        named: None,
+        change: put(1),
+    };
+    let level = AckLevel::Local;
+    let made = store.commit_for(write(), level, Some("one")).await.unwrap();
+    // A store that keeps names of requests knows it again.
+    match store.commit_for(write(), level, Some("one")).await {
+        Ok(again) => assert_eq!(again.version, made.version),
+        Err(refused) => assert_eq!(refused, WriteError::Changed),
+    }
+    let other = store.commit_for(write(), level, Some("another")).await;
+    assert_eq!(other, Err(WriteError::Changed));
+}
+
+pub(crate) async fn what_stands_is_confirmed<S: Subject>(subject: S) {
+    let (store, name) = (subject.store(), named("k"));
+    assert!(store.confirm(&name, None).await.unwrap());
+    let created = create(store, "k", 1).await;
+    assert!(store.confirm(&name, Some(created.version)).await.unwrap());
+    let deleted = change(store, "k", Change::Delete).await;
+    assert!(store.confirm(&name, Some(deleted.version)).await.unwrap());
 }
 
 pub(crate) async fn what_is_written_is_there_after_a_restart<S: Subject>(mut subject: S) {

@@ -18,6 +18,7 @@ use crate::{
     cluster::{
         apply::{Done, Error, failed},
         dereference::DereferencedObjects,
+        rules::Rule,
         secrets::{ManagedSecret, ObservedSecret},
         settled::Mandate,
         validate::ValidatedCluster,
@@ -38,12 +39,12 @@ pub(in crate::cluster) struct Rotation<'a> {
     pub(in crate::cluster) now: Timestamp,
 }
 
-/// What is told of a change of the key; nothing is done.
+/// What the status says of a change of the key; nothing is done.
 pub(in crate::cluster) fn look(rotation: Rotation<'_>) -> Option<KeyRotation> {
     decide(rotation)?.told
 }
 
-/// Takes the next step of a change of the key, and tells of it. `done` gets what was done.
+/// Takes the next step of a change of the key, and reports it. `done` gets what was done.
 pub(in crate::cluster) async fn rotate(
     client: &Client,
     rotation: Rotation<'_>,
@@ -141,6 +142,9 @@ fn change(rotation: Rotation<'_>, keys: &StoredKeys, step: &Step) -> Result<Chan
         // The other entry stays: it holds both keys, so a node that reads the two files at two moments lacks neither.
         Step::Exchange(new) => {
             put(API_KEY_ENTRY.to_owned(), new.clone());
+            if !rotation.cluster.installation.rules.hold(Rule::OldKeysStay) {
+                data.insert(previous_entry(API_KEY_ENTRY), Value::Null);
+            }
             KeyPhase::Exchanged
         }
         Step::Note(phase) => *phase,
@@ -157,7 +161,7 @@ fn change(rotation: Rotation<'_>, keys: &StoredKeys, step: &Step) -> Result<Chan
 }
 
 impl Change {
-    /// Nothing where somebody else changed the Secret meanwhile.
+    /// Nothing where another writer changed the Secret meanwhile.
     fn patch(&self, there: &ObservedSecret) -> Value {
         json!({
             "metadata": { "resourceVersion": there.resource_version, "annotations": self.annotations },

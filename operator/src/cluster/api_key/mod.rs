@@ -1,5 +1,5 @@
-//! The clients' key that the operator made is changed without a caller being cut off: every node accepts the new one before anybody is told of
-//! it, and the old one until a person ends it.
+//! The clients' key that the operator made is changed without a caller being cut off: every node accepts the new one before a client
+//! gets it, and the old one until a person ends it.
 
 mod accepted;
 mod act;

@@ -12,7 +12,7 @@ use super::{
     stored::{KeyPhase, KeyRecord, StoredKeys},
 };
 
-/// Secrets reach pods within two minutes; who has not proved it after this time is told of.
+/// Secrets reach pods within two minutes; a node that has not proved it after this time is reported.
 const DISTRIBUTION: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a plan is made from.
@@ -33,7 +33,7 @@ pub(super) struct Situation<'a> {
     pub(super) now: Timestamp,
 }
 
-/// What to do now: each is one write, and whoever reads the Secret after it goes on from there.
+/// What to do now: each is one write, and the next reconcile that reads the Secret goes on from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing.
@@ -46,7 +46,7 @@ pub(super) enum Step {
     Note(KeyPhase),
 }
 
-/// What is told of a change of the key.
+/// What the status says of a change of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRotation {
     /// It waits because the resource is paused.
@@ -72,7 +72,7 @@ pub struct WaitedFor {
     pub overdue: bool,
 }
 
-/// Decides, and says what is told.
+/// Decides, and says what the status reports.
 pub(super) fn plan(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
     let has_beside = !situation.keys.beside.is_empty();
     match situation.record.phase {
@@ -107,7 +107,7 @@ fn settled(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
     if is_asked && !has_beside {
         return begin(situation);
     }
-    // Where nobody ever asked, people change the key by hand, and know what they do.
+    // Where no user ever asked, people change the key by hand, and know what they do.
     let is_told = is_asked || situation.record.nonce.is_some();
     let told = if has_beside {
         beside(situation)
@@ -120,7 +120,7 @@ fn settled(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
 fn distributing(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
     let keys = situation.keys;
     let Some(new) = keys.new_key() else {
-        // Somebody took the new key away, or put one of his own in the old one's place.
+        // A user took the new key away, or put another one in the old one's place.
         return if !keys.holds_current_beside() && !keys.beside.is_empty() {
             (Step::Note(KeyPhase::Exchanged), Some(beside(situation)))
         } else if situation.asked.is_some() {
@@ -158,7 +158,7 @@ fn begin(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
     (Step::Begin, Some(KeyRotation::Distributing(waited_for)))
 }
 
-/// What is told while nodes accept a key besides.
+/// What the status says while nodes accept a key besides.
 fn beside(situation: &Situation<'_>) -> KeyRotation {
     if is_asked_anew(situation) {
         KeyRotation::EarlierAccepted

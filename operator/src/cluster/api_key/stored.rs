@@ -22,7 +22,7 @@ pub enum KeyPhase {
     Distributing,
     /// Callers read the new one; the old one is accepted.
     Exchanged,
-    /// Somebody ended the old one; nodes forget it.
+    /// A user ended the old one; nodes forget it.
     Ending,
 }
 

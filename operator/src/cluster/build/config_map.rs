@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::{metadata, settings::build_peer_list};
 use crate::{
-    cluster::validate::ValidatedCluster,
+    cluster::{Workload, validate::ValidatedCluster},
     names::{LOG_LEVEL_ENTRY, PEERS_ENTRY, PEERS_PORT},
 };
 
@@ -17,13 +17,16 @@ pub(super) fn build(cluster: &ValidatedCluster) -> ConfigMap {
         )
     };
     let level = cluster.spec.logging.level.setting();
-    let entries = [
-        (PEERS_ENTRY, build_peer_list(cluster, address)),
-        (LOG_LEVEL_ENTRY, format!("{level}\n")),
-    ];
+    let peers = match cluster.workload() {
+        Workload::StatefulSet => Some((PEERS_ENTRY, build_peer_list(cluster, address))),
+        Workload::Deployment(_) => None,
+    };
+    let level = (LOG_LEVEL_ENTRY, format!("{level}\n"));
+    let entries = peers.into_iter().chain([level]);
+    let entries = entries.map(|(name, text)| (name.to_owned(), text));
     ConfigMap {
         metadata: metadata::owned(cluster, cluster.name.nodes()),
-        data: Some(entries.map(|(name, text)| (name.to_owned(), text)).into()),
+        data: Some(entries.collect()),
         ..ConfigMap::default()
     }
 }
@@ -45,7 +48,7 @@ mod tests {
                 clients: None,
             };
             let built = build(&cluster, &roots);
-            let template = built.stateful_set.spec.unwrap().template;
+            let template = built.workload.spec.unwrap().template;
             (template, built.config_map)
         };
         let (pod, files) = built("{}");

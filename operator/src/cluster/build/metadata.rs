@@ -7,7 +7,7 @@ use kube::Resource;
 
 use crate::{
     cluster::{resource::OpenSecureConfCluster, validate::ValidatedCluster},
-    names::RETAINED,
+    names::{ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LAYOUT, RETAINED},
 };
 
 /// Name, namespace, labels, and the cluster as the owner.
@@ -15,6 +15,21 @@ pub(in crate::cluster) fn owned(cluster: &ValidatedCluster, name: String) -> Obj
     ObjectMeta {
         owner_references: Some(vec![owner(cluster)]),
         ..named(cluster, name)
+    }
+}
+
+/// The same of what runs the nodes, with its layout and its operator.
+pub(in crate::cluster) fn of_workload(cluster: &ValidatedCluster) -> ObjectMeta {
+    let operator = cluster.installation.operator.clone();
+    ObjectMeta {
+        annotations: Some(
+            [
+                (ANNOTATION_LAYOUT.to_owned(), LAYOUT.to_owned()),
+                (ANNOTATION_OPERATOR.to_owned(), operator),
+            ]
+            .into(),
+        ),
+        ..owned(cluster, cluster.name.as_str().to_owned())
     }
 }
 

@@ -3,9 +3,12 @@
 mod ca_config_map;
 mod certificate;
 mod config_map;
+mod database;
+mod deployment;
 mod disruption_budget;
 pub(in crate::cluster) mod metadata;
 mod network_policy;
+mod pods;
 mod service_account;
 mod service_monitor;
 mod services;
@@ -14,22 +17,23 @@ mod stateful_set;
 mod template_config_map;
 
 use k8s_openapi::api::{
-    apps::v1::StatefulSet,
+    apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
 
+pub use pods::pod_template;
+use settings::cluster_id;
 pub use settings::{build_node_settings, build_peer_list};
-pub use stateful_set::pod_template;
 pub use template_config_map::template_config_map;
 
 use super::validate::ValidatedCluster;
 use crate::{certificate::Certificate, service_monitor::ServiceMonitor};
 
-/// Every object of one cluster, except the Secrets, which are made once and never built again.
+/// Every object of one cluster, except the Secrets, which are made once and never built again. `W` is what runs the nodes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ClusterResources {
+pub struct ClusterResources<W = StatefulSet> {
     /// What the pods run as.
     pub service_account: ServiceAccount,
     /// The peer list.
@@ -51,20 +55,34 @@ pub struct ClusterResources {
     /// The pod template that is accepted; `None` until that is decided.
     pub template_config_map: Option<ConfigMap>,
     /// The nodes.
-    pub stateful_set: StatefulSet,
+    pub workload: W,
 }
 
 /// Certificates that others verify nodes with, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
-    /// Of ports 9001 and 9002.
+    /// Of ports 9001 and 9002. A renewal leaves an authority whatever it finds.
     pub nodes: String,
-    /// Of port 9443; `None` where that has none, or the user's Secret tells none.
+    /// Of port 9443; `None` where that has none, or the user's Secret names none.
     pub clients: Option<String>,
 }
 
-/// Builds all objects.
+/// Builds what clients and scrapers verify nodes with, of all objects alone.
+pub fn ca_config_map(cluster: &ValidatedCluster, roots: &Roots) -> ConfigMap {
+    ca_config_map::build(cluster, roots)
+}
+
+/// Builds all objects of nodes that have volumes.
 pub fn build(cluster: &ValidatedCluster, roots: &Roots) -> ClusterResources {
+    around(cluster, roots, stateful_set::build(cluster))
+}
+
+/// Builds all objects of nodes that share a database.
+pub fn build_shared(cluster: &ValidatedCluster, roots: &Roots) -> ClusterResources<Deployment> {
+    around(cluster, roots, deployment::build(cluster))
+}
+
+fn around<W>(cluster: &ValidatedCluster, roots: &Roots, workload: W) -> ClusterResources<W> {
     ClusterResources {
         service_account: service_account::build(cluster),
         config_map: config_map::build(cluster),
@@ -91,6 +109,6 @@ pub fn build(cluster: &ValidatedCluster, roots: &Roots) -> ClusterResources {
             .filter(|_| !roots.nodes.is_empty()),
         certificate: certificate::build(cluster),
         template_config_map: None,
-        stateful_set: stateful_set::build(cluster),
+        workload,
     }
 }

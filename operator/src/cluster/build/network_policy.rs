@@ -1,4 +1,4 @@
-//! Who may reach the nodes. Egress is free.
+//! Who may reach the nodes. Egress is free, also to a database that they share.
 
 use k8s_openapi::{
     api::networking::v1::{
@@ -10,7 +10,7 @@ use k8s_openapi::{
 
 use super::metadata;
 use crate::{
-    cluster::{resource::ServiceType, validate::ValidatedCluster},
+    cluster::{Workload, resource::ServiceType, validate::ValidatedCluster},
     names::{HTTP_PORT, HTTPS_PORT, LABEL_NAME, METRICS_PORT, OPERATOR, PEERS_PORT},
 };
 
@@ -68,17 +68,20 @@ fn clients(cluster: &ValidatedCluster) -> Option<Vec<NetworkPolicyPeer>> {
 
 fn peers(cluster: &ValidatedCluster) -> Vec<NetworkPolicyPeer> {
     let namespace = &cluster.installation.namespace;
-    vec![
-        NetworkPolicyPeer {
-            pod_selector: Some(metadata::pod_selector(cluster)),
-            ..NetworkPolicyPeer::default()
-        },
-        NetworkPolicyPeer {
-            namespace_selector: Some(labelled(NAMESPACE_NAME, namespace)),
-            pod_selector: Some(labelled(LABEL_NAME, OPERATOR)),
-            ip_block: None,
-        },
-    ]
+    let nodes = NetworkPolicyPeer {
+        pod_selector: Some(metadata::pod_selector(cluster)),
+        ..NetworkPolicyPeer::default()
+    };
+    let operator = NetworkPolicyPeer {
+        namespace_selector: Some(labelled(NAMESPACE_NAME, namespace)),
+        pod_selector: Some(labelled(LABEL_NAME, OPERATOR)),
+        ip_block: None,
+    };
+    match cluster.workload() {
+        Workload::StatefulSet => vec![nodes, operator],
+        // They do not know each other.
+        Workload::Deployment(_) => vec![operator],
+    }
 }
 
 fn scrapers(cluster: &ValidatedCluster) -> Vec<NetworkPolicyPeer> {

@@ -1,8 +1,11 @@
-//! What nodes are told: the same for a pod and for a local process.
+//! The settings of nodes: the same for a pod and for a local process.
 
+use opensecureconf_contract as contract;
+
+use super::database;
 use crate::{
-    cluster::validate::ValidatedCluster,
-    node::settings::{NodeFiles, NodeSettings},
+    cluster::{Workload, resource::Mode, validate::ValidatedCluster},
+    node::settings::{Entries, NodeFiles, NodeSettings, OwnEntries},
 };
 
 /// The settings of every node of a cluster.
@@ -22,18 +25,36 @@ pub fn build_node_settings(
             ..files
         },
         api_key_required: cluster.spec.api_key.required,
-        cluster_id: format!("{}/{}", cluster.namespace, cluster.name),
-        mode: cluster.spec.mode,
+        cluster_id: cluster_id(cluster),
+        entries: entries(cluster),
         min_user_key_length: cluster.spec.min_user_key_length,
-        sync_interval_seconds: cluster.spec.sync_interval_seconds,
-        write_ack: cluster.spec.write_ack,
         log_level: cluster.spec.logging.level,
         log_format: cluster.spec.logging.format,
         drain_seconds,
     }
 }
 
-/// The peer list: one `host:port` per line. `address` tells where the node with a given ordinal is.
+/// Whose entries these are: a copy of the volumes or of the database cannot pass for them.
+pub(super) fn cluster_id(cluster: &ValidatedCluster) -> String {
+    format!("{}/{}", cluster.namespace, cluster.name)
+}
+
+fn entries(cluster: &ValidatedCluster) -> Entries {
+    let spec = &cluster.spec;
+    match cluster.workload() {
+        Workload::StatefulSet => Entries::OnEachNode(OwnEntries {
+            mode: match spec.mode {
+                Mode::Federated => contract::Mode::Federated,
+                Mode::Replica | Mode::Shared => contract::Mode::Replica,
+            },
+            sync_interval_seconds: spec.sync_interval_seconds,
+            write_ack: spec.write_ack,
+        }),
+        Workload::Deployment(shared) => Entries::Shared(database::of_nodes(shared)),
+    }
+}
+
+/// The peer list: one `host:port` per line. `address` says where the node with a given ordinal is.
 pub fn build_peer_list(cluster: &ValidatedCluster, address: impl Fn(i32) -> String) -> String {
     (0..cluster.spec.replicas)
         .map(|ordinal| address(ordinal) + "\n")

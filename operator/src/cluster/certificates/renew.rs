@@ -15,14 +15,15 @@ use crate::{
     cluster::{
         apply::{Done, Error, failed},
         dereference::DereferencedObjects,
+        rules::Rule,
         secrets::{ManagedSecret, ObservedSecret, build_certificate_secret},
         settled::Mandate,
         validate::ValidatedCluster,
     },
     names::{ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, FIELD_MANAGER},
     pki::{
-        AuthorityStep, Situation, StoredPki, Trust, Waiting, authority_entries, cluster_names,
-        execute, is_given_anew, plan, tls_entries,
+        AuthorityStep, LeafStep, Situation, StoredPki, Trust, Waiting, authority_entries,
+        cluster_names, execute, is_given_anew, plan, tls_entries,
     },
 };
 
@@ -35,7 +36,7 @@ pub(in crate::cluster) struct Renewed {
     pub(in crate::cluster) waiting: Option<Waiting>,
 }
 
-/// Renews what is due. `done` tells what was done, also before a failure.
+/// Renews what is due. `done` says what was done, also before a failure.
 pub(in crate::cluster) async fn renew(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -56,16 +57,30 @@ pub(in crate::cluster) async fn renew(
     let authority = found.secrets.get(&ManagedSecret::NodeAuthority);
     let tls = found.secrets.get(&ManagedSecret::NodeTls);
     let carried_out = authority.and_then(|secret| secret.rotation.as_ref());
-    let plan = plan(&Situation {
+    let rules = cluster.installation.rules;
+    let mut plan = plan(&Situation {
         stored: &before,
         now,
         names: &names,
         rotation_asked: wanted.is_some() && carried_out != wanted.as_ref(),
         given: tls.and_then(|secret| secret.authority_given),
-        running,
+        running: if rules.hold(Rule::NodesProveAuthorities) {
+            running
+        } else {
+            &[]
+        },
     });
+    let do_answer = running.iter().all(|trust| trust.shows.is_some());
+    if !do_answer && !rules.hold(Rule::LeavesAreRenewedUnasked) {
+        plan.leaf = LeafStep::Keep;
+    }
     let identity = format!("{}/{}", cluster.namespace, cluster.name);
-    let after = execute(&before, &plan, &identity, &names, now)?;
+    let mut after = execute(&before, &plan, &identity, &names, now)?;
+    if let Some(previous) = &mut after.previous
+        && !rules.hold(Rule::AuthoritiesKeepTheirKeys)
+    {
+        previous.key = None;
+    }
     let begins = matches!(
         plan.authority,
         AuthorityStep::Create | AuthorityStep::Rotate
@@ -151,7 +166,7 @@ impl Writer<'_> {
     }
 }
 
-/// All entries anew, and none that was there before; nothing where somebody else changed the Secret meanwhile.
+/// All entries anew, and none that was there before; nothing where another writer changed the Secret meanwhile.
 fn change(
     there: &ObservedSecret,
     entries: BTreeMap<String, String>,

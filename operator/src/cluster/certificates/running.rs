@@ -93,6 +93,39 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_beside_a_node_counts_for_nothing() {
+        let container = |name: &str, state: serde_json::Value| json!({ "name": name, "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state });
+        for (node, proxy, counts) in [
+            (
+                json!({ "running": {} }),
+                json!({ "terminated": { "exitCode": 1 } }),
+                true,
+            ),
+            (
+                json!({ "terminated": { "exitCode": 1 } }),
+                json!({ "running": {} }),
+                false,
+            ),
+            // Containers that run first have begun, and files are mounted before them.
+            (
+                json!({ "waiting": { "reason": "PodInitializing" } }),
+                json!({ "running": {} }),
+                true,
+            ),
+        ] {
+            let pod: Pod = serde_json::from_value(json!({
+                "metadata": { "name": "prod-0" },
+                "status": {
+                    "initContainerStatuses": [container("native", json!({ "running": {} }))],
+                    "containerStatuses": [container("mesh-proxy", proxy), container("node", node)],
+                },
+            }))
+            .unwrap();
+            assert_eq!(has_files(&pod), counts, "{pod:?}");
+        }
+    }
+
+    #[test]
     fn who_does_not_answer_proves_nothing() {
         let pods = [(pod(&json!({ "running": {} })), Some(NodeDetails::default()))];
         let expected = Trust {

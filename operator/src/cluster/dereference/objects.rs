@@ -58,6 +58,12 @@ impl DereferencedObjects {
         self.child(kind, name).is_some()
     }
 
+    /// Whether an object of that name is another owner's.
+    pub(in crate::cluster) fn is_taken(&self, kind: &str, name: &str) -> bool {
+        let mut children = self.children.iter();
+        children.any(|child| !child.ours && child.kind == kind && child.name == name)
+    }
+
     /// The same without what is large and is looked at elsewhere while nothing changes.
     pub(in crate::cluster) fn without_what_is_watched(mut self) -> Self {
         self.stateful_set = None;

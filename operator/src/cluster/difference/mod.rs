@@ -67,7 +67,7 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// The fields that `wanted` sets and `live` has otherwise or not at all. What `live` has besides is nobody's business: the API server's
+/// The fields that `wanted` sets and `live` has otherwise or not at all. What `live` has besides does not matter: the API server's
 /// defaults, and what others set.
 pub fn differing(wanted: &Value, live: &Value) -> Vec<FieldPath> {
     let mut search = Search::default();
@@ -84,7 +84,7 @@ struct Search {
 impl Search {
     fn compare(&mut self, wanted: &Value, live: Option<&Value>) {
         match (wanted, live) {
-            // Whoever selects more than we do selects something else.
+            // A selector that selects more than ours selects something else.
             (Value::Object(wanted), Some(Value::Object(live)))
                 if self.is_atomic() && live.keys().any(|name| !wanted.contains_key(name)) =>
             {
@@ -131,7 +131,7 @@ impl Search {
         matches!(self.path.last(), Some(Step::Field(name)) if is_named(name))
     }
 
-    /// What tells an item of the list at this path from the others, where several may own items of it.
+    /// What distinguishes an item of the list at this path from the others, where several may own items of it.
     fn keys(&self, item: &Value) -> Option<Map<String, Value>> {
         let is_whole = |step: &Step| match step {
             Step::Field(name) => ["ingress", "egress", "volumeClaimTemplates"].contains(&&**name),
@@ -169,7 +169,7 @@ impl Search {
     }
 }
 
-/// What tells an item from the others of the list with this name; `None` where the list is one whole.
+/// What distinguishes an item from the others of the list with this name; `None` where the list is one whole.
 pub(in crate::cluster) fn item_keys(list: &str, item: &Value) -> Option<Map<String, Value>> {
     let names: &[&str] = match list {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => &["name"],

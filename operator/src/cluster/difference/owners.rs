@@ -1,4 +1,4 @@
-//! Who set which field, as `managedFields` tell it.
+//! Who set which field, as `managedFields` show it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{FieldPath, Step};
 use crate::names::FIELD_MANAGER;
 
-/// Somebody else who set this field last.
+/// The other manager that set this field last.
 pub fn manager_of<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Option<&'a str> {
     newest(entries.iter().filter(|entry| {
         let fields = entry.fields_v1.as_ref();
@@ -14,7 +14,7 @@ pub fn manager_of<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Op
     }))
 }
 
-/// Somebody else who has this field for himself: he gave it another value than we had applied.
+/// The other manager that has this field for itself: it gave it another value than we had applied.
 pub fn taken_over<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Option<&'a str> {
     let is_ours = entries.iter().any(|entry| {
         let fields = entry.fields_v1.as_ref();
@@ -24,7 +24,7 @@ pub fn taken_over<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Op
     manager_of(path, entries).filter(|_| !is_ours)
 }
 
-/// Somebody else who wrote the object last: what he took away is nobody's field any more.
+/// The other manager that wrote the object last: what it took away is no manager's field any more.
 pub fn last_manager(entries: &[ManagedFieldsEntry]) -> Option<&str> {
     newest(
         entries
@@ -77,7 +77,7 @@ pub fn unwanted(wanted: &Value, entries: &[ManagedFieldsEntry]) -> Vec<FieldPath
     found
 }
 
-/// A field that somebody else has set and that nobody wants.
+/// A field that another manager has set and that is not wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     /// Which one.
@@ -129,7 +129,7 @@ fn collect(fields: &Value, wanted: &Value, path: &mut Vec<Step>, found: &mut Vec
         path.push(step);
         match there {
             Some(there) => collect(below, there, path, found),
-            // Each entry of a map is somebody's own, also where we have no such map.
+            // Each entry of a map has a manager of its own, also where we have no such map.
             None if is_map(path) && below.as_object().is_some_and(|below| !below.is_empty()) => {
                 collect(below, &Value::Null, path, found);
             }

@@ -5,7 +5,7 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
     amount(one).is_some_and(|amount_of_one| amount(other) == Some(amount_of_one))
 }
 
-/// The amount in billionths; `None` where the text is none, or one that nobody needs.
+/// The amount in billionths; `None` where the text is none, or one that no cluster needs.
 pub(in crate::cluster) fn amount(text: &str) -> Option<i128> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && !['.', '+', '-'].contains(&c))

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{FieldPath, differing, last_manager, manager_of, set_by_others, taken_over, unwanted};
 use crate::names::FIELD_MANAGER;
 
-/// What was applied, and what there is now with whoever wrote it.
+/// What was applied, and what there is now with its writers.
 struct Recorded {
     wanted: Value,
     live: Value,
@@ -156,7 +156,7 @@ fn what_others_put_into_the_pod_template_names_them_and_what_they_set_elsewhere_
 #[test]
 fn a_service_that_selects_more_than_we_do_is_another_ones() {
     let recorded = Recorded::read(include_str!("recorded/service.json"));
-    // What was taken away is nobody's any more.
+    // What was taken away has no manager any more.
     assert_eq!(
         recorded.changed(),
         [

@@ -23,7 +23,7 @@ use crate::{
     node::{AdminCommand, NodeDetails},
 };
 
-/// Carries out what was decided, and tells whether anything was tried.
+/// Carries out what was decided, and returns whether anything was tried.
 ///
 /// # Errors
 /// Where this reconcile may only look, or the API server does not do it. The claim goes first: should the operator end then, the entry still
@@ -129,7 +129,7 @@ fn judged_by(cluster: &ValidatedCluster, judged: Preconditions) -> Option<Precon
     Some(judged).filter(|_| rules.hold(Rule::NothingElseIsDeleted))
 }
 
-/// Tells whether it was this very object.
+/// Returns whether it was this very object.
 async fn delete<K>(
     api: &Api<K>,
     name: &str,

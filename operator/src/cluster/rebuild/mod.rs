@@ -1,4 +1,4 @@
-//! Nodes that somebody wants anew: their volume is given up, and they take what they had from the others.
+//! Nodes that a user wants anew: their volume is given up, and they take what they had from the others.
 //!
 //! | file | what it is about | may do |
 //! |---|---|---|

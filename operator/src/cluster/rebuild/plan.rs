@@ -32,7 +32,7 @@ pub(super) struct NodeSeen<'a> {
 }
 
 impl NodeSeen<'_> {
-    /// Whether nobody has deleted its pod or its claim.
+    /// Whether neither its pod nor its claim is being deleted.
     fn stays(&self) -> bool {
         self.has_pod && !self.volume.is_some_and(|volume| volume.is_ending)
     }
@@ -55,7 +55,7 @@ impl NodeSeen<'_> {
 pub(super) struct VolumeSeen<'a> {
     /// Who lived on it when its node answered last; nothing where that never was.
     pub incarnation: Option<&'a str>,
-    /// Whether somebody has deleted its claim.
+    /// Whether its claim is being deleted.
     pub is_ending: bool,
 }
 
@@ -87,7 +87,7 @@ pub enum RebuildPlan {
         /// Its ordinal.
         ordinal: usize,
     },
-    /// Wait for somebody, or for what may pass.
+    /// Wait for a user, or for what may pass.
     Blocked(Blocked),
 }
 
@@ -215,7 +215,7 @@ impl Wanted<'_> {
         said.or_else(remembered) == Some(&self.entry.incarnation)
     }
 
-    /// Whether nobody has lived on its volume yet.
+    /// Whether no node has lived on its volume yet.
     fn is_joining(&self) -> bool {
         let unused = self
             .node
@@ -239,7 +239,7 @@ impl Wanted<'_> {
             ordinal,
             incarnation: entry.incarnation.clone(),
         };
-        // One whose answer is lost is not lost itself while Kubernetes finds that it serves. Where nobody else lives, it may have all there
+        // One whose answer is lost is not lost itself while Kubernetes finds that it serves. Where no other node lives, it may have all there
         // is, also while it starts again.
         let is_alone = !others().any(NodeSeen::lives);
         if !others().any(serves) && (node.is_ready || is_alone || !entry.force) {
@@ -256,7 +256,7 @@ impl Wanted<'_> {
         let Some(details) = node.details else {
             return self.blocked(
                 "DoesNotAnswer",
-                "it does not answer, so nobody can say whether others hold what it holds. If its disk is lost, set force to true: what only it \
+                "it does not answer, so no node can say whether others hold what it holds. If its disk is lost, set force to true: what only it \
                  holds is given up"
                     .to_owned(),
             );

@@ -1,4 +1,4 @@
-//! Claims remember which incarnation lives on their volume: whoever is asked for it later may not answer any more.
+//! Claims remember which incarnation lives on their volume: a node that is asked for it later may not answer any more.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
@@ -13,7 +13,7 @@ use crate::{
     node::NodeDetails,
 };
 
-/// Writes what is new, and tells whether anything was written. A failure is logged and stops nothing.
+/// Writes what is new, and returns whether anything was written. A failure is logged and stops nothing.
 pub(in crate::cluster) async fn record(
     client: &Client,
     cluster: &ValidatedCluster,

@@ -30,7 +30,7 @@ pub fn crd() -> Result<CustomResourceDefinition, serde_json::Error> {
             set_defaults(spec);
             object_names::bound(spec);
         }
-        // Nobody has looked at a new resource: whoever waits for its generation waits for the operator.
+        // The operator has not looked at a new resource: a client that waits for its generation waits for the operator.
         if let Some(status) = root.pointer_mut("/properties/status") {
             insert(status, "default", json!({ "observedGeneration": -1 }));
         }

@@ -1,4 +1,4 @@
-//! The two resources that tests apply, render and empty set every field: a new one does not slip by.
+//! The resources that tests apply, render and empty set every field: a new one does not slip by.
 
 use serde_json::{Value, json};
 
@@ -6,12 +6,13 @@ use super::{crd, defaults::FOREIGN};
 
 const EVERYTHING: &str = include_str!("../../../tests/it/everything.yaml");
 const EVERYTHING_ELSE: &str = include_str!("../../../tests/it/everything-else.yaml");
+const SHARED: &str = include_str!("../../../tests/it/everything-shared.yaml");
 
 #[test]
 fn the_resources_of_the_tests_give_every_field_another_value_than_its_default() {
     let definition = serde_json::to_value(crd().unwrap()).unwrap();
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    let resources = [EVERYTHING, EVERYTHING_ELSE].map(|yaml| {
+    let resources = [EVERYTHING, EVERYTHING_ELSE, SHARED].map(|yaml| {
         let resource: Value = serde_saphyr::from_str(yaml).unwrap();
         resource["spec"].clone()
     });

@@ -22,7 +22,7 @@ pub enum LogLevel {
     /// What happened.
     #[default]
     Info,
-    /// What somebody should look at.
+    /// What an operator should look at.
     Warning,
     /// What failed.
     Error,

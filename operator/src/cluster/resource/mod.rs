@@ -2,6 +2,7 @@
 
 mod canonical;
 mod crd;
+mod database;
 mod defaults;
 mod duration;
 #[cfg(test)]
@@ -21,10 +22,11 @@ mod upgrade;
 
 pub use canonical::canonical;
 pub use crd::crd;
+pub use database::{AuthoritiesReference, DatabaseSpec};
 pub use logging::{LogFormat, LogLevel, LoggingSpec};
 pub use monitoring::{MonitoringSpec, ServiceMonitorSpec};
 pub use pod_template::PodTemplateSpec;
-pub use rules::{REPLICAS, Violation, check};
+pub use rules::{REPLICAS, REPLICAS_SHARED, Violation, check};
 pub use service::{ExternalTrafficPolicy, IpFamilyPolicy, ServiceSpec, ServiceType};
 pub use spec::{
     ApiKeySpec, ClusterSpec, DisruptionBudgetSpec, ImagePullPolicy, Mode, NetworkPolicySpec,

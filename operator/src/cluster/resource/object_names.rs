@@ -71,7 +71,7 @@ const FIELDS: &[NameField] = &[
         },
     },
     NameField {
-        // An empty one is for volumes that somebody made beforehand.
+        // An empty one is for volumes that an administrator made beforehand.
         at: "/properties/storage/properties/storageClassName",
         field: "spec.storage.storageClassName",
         named: Named::ObjectOrNone,
@@ -117,6 +117,53 @@ const FIELDS: &[NameField] = &[
         given: |spec| {
             let reference = spec.tls.issuer_ref.iter();
             reference.map(|reference| reference.name.as_str()).collect()
+        },
+    },
+    NameField {
+        at: "/properties/database/properties/secretRef/properties/name",
+        field: "spec.database.secretRef.name",
+        named: Named::Object,
+        given: |spec| {
+            let database = spec.database.iter();
+            database
+                .map(|given| given.secret_ref.name.as_str())
+                .collect()
+        },
+    },
+    NameField {
+        at: "/properties/database/properties/caSecretRef/properties/name",
+        field: "spec.database.caSecretRef.name",
+        named: Named::Object,
+        given: |spec| {
+            let given = spec
+                .database
+                .iter()
+                .filter_map(|given| given.ca_secret_ref.as_ref());
+            given.map(|reference| reference.name.as_str()).collect()
+        },
+    },
+    NameField {
+        at: "/properties/database/properties/caSecretRef/properties/key",
+        field: "spec.database.caSecretRef.key",
+        named: Named::Entry,
+        given: |spec| {
+            let given = spec
+                .database
+                .iter()
+                .filter_map(|given| given.ca_secret_ref.as_ref());
+            given.map(|reference| reference.key.as_str()).collect()
+        },
+    },
+    NameField {
+        at: "/properties/database/properties/migrationSecretRef/properties/name",
+        field: "spec.database.migrationSecretRef.name",
+        named: Named::Object,
+        given: |spec| {
+            let given = spec
+                .database
+                .iter()
+                .filter_map(|given| given.migration_secret_ref.as_ref());
+            given.map(|reference| reference.name.as_str()).collect()
         },
     },
     NameField {
@@ -183,6 +230,18 @@ mod tests {
                 format!("{{tls: {{mode: Issuer, issuerRef: {reference}}}}}")
             }
             "spec.priorityClassName" => format!("{{priorityClassName: '{text}'}}"),
+            "spec.database.secretRef.name" => {
+                format!("{{mode: Shared, database: {{secretRef: {reference}}}}}")
+            }
+            "spec.database.caSecretRef.name" => format!(
+                "{{mode: Shared, database: {{secretRef: {{name: a}}, caSecretRef: {reference}}}}}"
+            ),
+            "spec.database.caSecretRef.key" => format!(
+                "{{mode: Shared, database: {{secretRef: {{name: a}}, caSecretRef: {{name: a, key: '{text}'}}}}}}"
+            ),
+            "spec.database.migrationSecretRef.name" => format!(
+                "{{mode: Shared, database: {{secretRef: {{name: a}}, migrationSecretRef: {reference}}}}}"
+            ),
             other => panic!("no example of {other}"),
         }
     }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{
-    OpenSecureConfCluster, ServiceType, TlsMode, UpgradePolicy, UpgradeWindow, duration,
-    object_names, repeated,
+    ClusterSpec, Mode, OpenSecureConfCluster, ServiceType, TlsMode, UpgradePolicy, UpgradeWindow,
+    duration, object_names, repeated,
 };
 use crate::{
     names::ClusterName,
@@ -38,6 +38,8 @@ pub(super) struct Rule {
 
 /// How many nodes a cluster can have.
 pub const REPLICAS: std::ops::RangeInclusive<i32> = 1..=15;
+/// The same of nodes that share a database: they do not know each other.
+pub const REPLICAS_SHARED: std::ops::RangeInclusive<i32> = 1..=50;
 
 const SPEC: &str = "/properties/spec";
 const STORAGE: &str = "/properties/spec/properties/storage";
@@ -60,9 +62,15 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         at: SPEC,
         field: "spec.replicas",
-        cel: "self.replicas >= 1 && self.replicas <= 15",
-        message: "replicas must be from 1 to 15",
-        holds: Some(|cluster| REPLICAS.contains(&cluster.spec.replicas)),
+        cel: "self.replicas >= 1 && self.replicas <= (self.mode == 'Shared' ? 50 : 15)",
+        message: "replicas must be from 1 to 15, or to 50 with mode Shared",
+        holds: Some(|cluster| {
+            let bounds = match cluster.spec.mode {
+                Mode::Replica | Mode::Federated => REPLICAS,
+                Mode::Shared => REPLICAS_SHARED,
+            };
+            bounds.contains(&cluster.spec.replicas)
+        }),
     },
     Rule {
         at: "/properties/spec/properties/mode",
@@ -70,6 +78,46 @@ pub(super) const RULES: &[Rule] = &[
         cel: "self == oldSelf",
         message: "mode cannot be changed; create another cluster and copy the entries",
         holds: None,
+    },
+    Rule {
+        at: SPEC,
+        field: "spec.database",
+        cel: "has(self.database) == (self.mode == 'Shared')",
+        message: "database is for mode Shared, which needs it",
+        holds: Some(|cluster| {
+            let spec = &cluster.spec;
+            spec.database.is_some() == (spec.mode == Mode::Shared)
+        }),
+    },
+    Rule {
+        at: SPEC,
+        field: "spec.storage",
+        cel: "self.mode != 'Shared' || self.storage.size == '1Gi' && !has(self.storage.storageClassName) && self.storage.retention.whenDeleted == 'Retain' && self.storage.retention.whenScaled == 'Retain'",
+        message: "storage has no use with mode Shared: its nodes keep nothing, and the database has its own volumes; remove it",
+        holds: Some(|cluster| unused_when_shared(&cluster.spec, |spec| &spec.storage)),
+    },
+    Rule {
+        at: SPEC,
+        field: "spec.writeAck",
+        cel: "self.mode != 'Shared' || self.writeAck == 'Healthy'",
+        message: "writeAck has no use with mode Shared: a write is acknowledged once the database has committed it, as durably as that is configured (synchronous_commit, synchronous_standby_names); remove it",
+        holds: Some(|cluster| unused_when_shared(&cluster.spec, |spec| &spec.write_ack)),
+    },
+    Rule {
+        at: SPEC,
+        field: "spec.syncIntervalSeconds",
+        cel: "self.mode != 'Shared' || self.syncIntervalSeconds == 30",
+        message: "syncIntervalSeconds has no use with mode Shared: nodes that share a database do not ask each other; remove it",
+        holds: Some(|cluster| {
+            unused_when_shared(&cluster.spec, |spec| &spec.sync_interval_seconds)
+        }),
+    },
+    Rule {
+        at: SPEC,
+        field: "spec.rebuildMembers",
+        cel: "self.mode != 'Shared' || !has(self.rebuildMembers) || size(self.rebuildMembers) == 0",
+        message: "rebuildMembers has no use with mode Shared: its nodes have no volumes to give up; delete the pod instead",
+        holds: Some(|cluster| unused_when_shared(&cluster.spec, |spec| &spec.rebuild_members)),
     },
     Rule {
         at: "/properties/spec/properties/storage/properties/size",
@@ -287,6 +335,11 @@ fn window_holds(cluster: &OpenSecureConfCluster, holds: fn(&UpgradeWindow) -> bo
     cluster.spec.upgrade.window.as_ref().is_none_or(holds)
 }
 
+/// Whether a field is left out where the nodes share a database.
+fn unused_when_shared<T: PartialEq>(spec: &ClusterSpec, field: fn(&ClusterSpec) -> &T) -> bool {
+    spec.mode != Mode::Shared || field(spec) == field(&ClusterSpec::default())
+}
+
 /// An IP address, or a DNS name in lower case.
 fn is_alternative_name(text: &str) -> bool {
     let label = |label: &str| {
@@ -313,7 +366,7 @@ fn is_node_name(text: &str) -> bool {
         && number.is_ok_and(|number| number < 100 && number.to_string() == ordinal)
 }
 
-/// As nodes tell it.
+/// As nodes report it.
 fn is_incarnation(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == 16 && text.bytes().all(is_digit)

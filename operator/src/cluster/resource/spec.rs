@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClusterStatus, LoggingSpec, MonitoringSpec, PodTemplateSpec, ServiceSpec, StorageSpec, TlsSpec,
-    UpgradeSpec,
+    ClusterStatus, DatabaseSpec, LoggingSpec, MonitoringSpec, PodTemplateSpec, ServiceSpec,
+    StorageSpec, TlsSpec, UpgradeSpec,
 };
 
 /// An encrypted configuration store that runs in this cluster.
@@ -56,10 +56,13 @@ use super::{
 )]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClusterSpec {
-    /// Number of nodes, 1 to 15.
+    /// Number of nodes, 1 to 15; with mode `Shared` to 50.
     pub replicas: i32,
     /// How the nodes share entries. Cannot be changed.
     pub mode: Mode,
+    /// With mode `Shared`: the database that has the entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseSpec>,
     /// Node image; without it the one that the operator was installed with. `status.image` shows the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
@@ -154,6 +157,7 @@ impl Default for ClusterSpec {
         Self {
             replicas: 3,
             mode: Mode::Replica,
+            database: None,
             image: None,
             image_pull_policy: None,
             image_pull_secrets: Vec::new(),
@@ -210,6 +214,8 @@ pub enum Mode {
     Replica,
     /// Each entry's value lives on the node that received it; every node knows where, and asks there.
     Federated,
+    /// No node has any: they are in a PostgreSQL database that all of them use.
+    Shared,
 }
 
 /// Which nodes must hold a write before it is answered.

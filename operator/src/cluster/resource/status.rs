@@ -1,11 +1,11 @@
-//! What the operator tells of a cluster.
+//! What the operator reports of a cluster.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 /// The types of all conditions.
-pub const CONDITIONS: [&str; 11] = [
+pub const CONDITIONS: [&str; 12] = [
     "Ready",
     "Available",
     "Reconciling",
@@ -17,6 +17,7 @@ pub const CONDITIONS: [&str; 11] = [
     "Paused",
     "RebuildBlocked",
     "ApiKeyRotated",
+    "DatabaseReachable",
 ];
 
 /// What the operator last saw of a cluster.

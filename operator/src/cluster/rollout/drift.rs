@@ -20,7 +20,7 @@ use crate::{
     names::{FIELD_MANAGER, RESTARTED_BY_KUBECTL},
 };
 
-/// Removes from the pod template what others have set in it and nobody wants, and tells what the StatefulSet is then, where anything was
+/// Removes from the pod template what others have set in it and is not wanted, and returns what the StatefulSet is then, where anything was
 /// removed.
 ///
 /// # Errors
@@ -61,7 +61,7 @@ pub(in crate::cluster) async fn remove_drift(
     let mut removed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut standing = Vec::new();
     for Foreign { path, manager } in &foreign {
-        // A field that is taken out may have a default, which is nobody's doing.
+        // A field that is taken out may have a default, which no manager has set.
         match path.value(&now) {
             value if value.is_none() || value != path.value(&live.object) => {
                 removed.entry(manager).or_default().push(path.to_string());

@@ -1,5 +1,5 @@
 //! Pods are replaced by the operator, one at a time: the StatefulSet says `OnDelete`, so that Kubernetes itself replaces none for another pod
-//! template. Whatever somebody else writes into the template is taken out again before a pod sees it.
+//! template. Whatever another writer puts into the template is taken out again before a pod sees it.
 
 mod accepted;
 mod drift;
@@ -7,6 +7,7 @@ mod observed;
 mod plan;
 mod prepare;
 mod replace;
+mod silence;
 mod strategy;
 mod turns;
 mod upgrade;
@@ -17,6 +18,7 @@ pub(super) use plan::UNDER_WAY;
 pub use plan::{RolloutPlan, Waiting, Why};
 pub(super) use prepare::prepare;
 pub(super) use replace::carry_out;
+pub(super) use silence::Silence;
 pub(super) use strategy::ON_DELETE;
 pub use turns::AT_ONCE;
 pub(super) use turns::{Place, Turns};

@@ -1,9 +1,15 @@
 //! From pods, as Kubernetes shows them, to what a rollout looks at.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use tokio::time::Instant;
 
-use super::plan::{PodSeen, PodState, RolloutPlan, Situation, Why, plan};
+use super::{
+    plan::{PodSeen, PodState, RolloutPlan, Situation, Why, plan},
+    silence::Silence,
+};
 use crate::{
     cluster::{
         observe,
@@ -23,12 +29,15 @@ pub(in crate::cluster) fn plan_rollout(
     set: &StatefulSet,
     pods: (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
     before: &ClusterStatus,
-    now: Timestamp,
+    (silence, now): (&mut Silence, Timestamp),
 ) -> RolloutPlan {
-    plan_from(cluster, set, pods, was_rolling(before), now)
+    let (_, wanted) = counts(cluster, set);
+    let unjudged_for = silence.note(pods.0, wanted, Instant::now());
+    let course = (was_rolling(before), unjudged_for);
+    plan_from(cluster, set, pods, course, now)
 }
 
-/// Whether all pods are of the template that the set has, and have served since. Whatever the status told meanwhile of one that does not,
+/// Whether all pods are of the template that the set has, and have served since. Whatever the status said meanwhile of one that does not,
 /// its rollout has not ended.
 pub(in crate::cluster) fn is_rolled_out(
     cluster: &ValidatedCluster,
@@ -36,20 +45,18 @@ pub(in crate::cluster) fn is_rolled_out(
     pods: &[(Pod, Option<NodeDetails>)],
     now: Timestamp,
 ) -> bool {
-    plan_from(cluster, set, (pods, &[]), true, now) == RolloutPlan::Finished
+    let course = (true, Duration::ZERO);
+    plan_from(cluster, set, (pods, &[]), course, now) == RolloutPlan::Finished
 }
 
 fn plan_from(
     cluster: &ValidatedCluster,
     set: &StatefulSet,
     (pods, refused): (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
-    was_rolling: bool,
+    (was_rolling, unjudged_for): (bool, Duration),
     now: Timestamp,
 ) -> RolloutPlan {
-    let there = set.spec.as_ref().and_then(|spec| spec.replicas);
-    // Neither who is yet to come nor who is to leave is replaced or waited for.
-    let there = there.unwrap_or(cluster.spec.replicas);
-    let wanted = there.min(cluster.spec.replicas);
+    let (there, wanted) = counts(cluster, set);
     let rules = cluster.installation.rules;
     let is_judged = rules.hold(Rule::ReplacedNodesAreInSync);
     let seen: Vec<_> = pods
@@ -68,13 +75,27 @@ fn plan_from(
     plan(&Situation {
         name: cluster.name.as_str(),
         revision: revision(set),
-        wanted: usize::try_from(wanted).unwrap_or_default(),
-        there: usize::try_from(there).unwrap_or_default(),
+        wanted,
+        there,
         pods: &seen,
         refused: &refused,
         was_rolling,
+        unjudged_for: if is_judged {
+            unjudged_for
+        } else {
+            Duration::MAX
+        },
         now,
     })
+}
+
+/// How many pods there are, and how many of them stay: neither who is yet to come nor who is to leave is replaced or waited for.
+fn counts(cluster: &ValidatedCluster, set: &StatefulSet) -> (usize, usize) {
+    let there = set.spec.as_ref().and_then(|spec| spec.replicas);
+    let there = there.unwrap_or(cluster.spec.replicas);
+    let wanted = there.min(cluster.spec.replicas);
+    let count = |number| usize::try_from(number).unwrap_or_default();
+    (count(there), count(wanted))
 }
 
 /// Without regard to what others do meanwhile: only simulations ask for this.
@@ -98,7 +119,7 @@ fn revision(set: &StatefulSet) -> Option<&str> {
     status.update_revision.as_deref().filter(|_| is_taken_up)
 }
 
-/// `status.currentRevision` does not tell: where pods are replaced by others than Kubernetes, it stays the first one for ever, up to
+/// `status.currentRevision` does not say it: where pods are replaced by others than Kubernetes, it stays the first one for ever, up to
 /// Kubernetes 1.36.
 fn was_rolling(before: &ClusterStatus) -> bool {
     before.conditions.iter().any(|told| {

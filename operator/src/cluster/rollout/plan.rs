@@ -1,11 +1,19 @@
 //! Which pod is replaced now, or what is waited for. Pure.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
-use crate::node::{MemberState, NodeDetails};
+use super::silence::{has_left, unjudged};
+use crate::{
+    cluster::observe,
+    node::{MemberState, NodeDetails},
+};
 
-/// How long a pod may take to come back before somebody has to look.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+/// How long a pod may take to come back before a user has to look.
+const TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
+/// How long answers of nodes that serve are waited for: where the operator reaches no node at all, the next template may be what mends that.
+const SILENCE: Duration = Duration::from_mins(10);
 /// Changes that a node may lack while writes go on; what is more is behind.
 pub(in crate::cluster) const UNDER_WAY: u64 = 1000;
 
@@ -24,8 +32,10 @@ pub(super) struct Situation<'a> {
     pub pods: &'a [PodSeen<'a>],
     /// The ordinals of pods that Kubernetes may not make, and since when.
     pub refused: &'a [(usize, Timestamp)],
-    /// Whether a rollout was under way when the status was last told.
+    /// Whether a rollout was under way when the status was last written.
     pub was_rolling: bool,
+    /// For how long no answer has said of some two nodes how they are to each other.
+    pub unjudged_for: Duration,
     /// The time.
     pub now: Timestamp,
 }
@@ -106,6 +116,8 @@ pub enum Waiting {
     Sync(String),
     /// The node of this name has another salt than the others.
     Salt(String),
+    /// The node of this name serves and does not answer, and no other one says how it is.
+    Answer(String),
 }
 
 impl RolloutPlan {
@@ -173,9 +185,9 @@ impl Situation<'_> {
     }
 
     /// Who is to go and does not serve just now: until it has left, it serves clients with those that stay. One of which nothing came for
-    /// long holds nobody up.
+    /// long holds no other cluster up.
     fn going_and_away(&self) -> Option<usize> {
-        let is_new = |since: Timestamp| self.now.duration_since(since) < PATIENCE;
+        let is_new = |since: Timestamp| self.now.duration_since(since) < TIMEOUT;
         (self.wanted..self.there).find(|ordinal| {
             if let Some(pod) = self.pods.iter().find(|pod| pod.ordinal == *ordinal) {
                 return pod.is(PodState::NotReady) && pod.since.is_some_and(is_new);
@@ -201,7 +213,7 @@ impl Situation<'_> {
 
     fn wait_since(&self, ordinal: usize, since: Option<Timestamp>) -> RolloutPlan {
         let waited = since.map(|since| self.now.duration_since(since));
-        if waited.is_some_and(|waited| waited >= PATIENCE) {
+        if waited.is_some_and(|waited| waited >= TIMEOUT) {
             return RolloutPlan::Blocked {
                 ordinal,
                 is_last: ordinal + 1 == self.wanted,
@@ -210,8 +222,18 @@ impl Situation<'_> {
         RolloutPlan::Wait(Waiting::Pod(self.pod_name(ordinal)))
     }
 
-    /// What nodes lack that answer; one that does not is judged by its readiness alone.
+    /// What nodes lack, by what they say of themselves and of each other. Which two reach each other only those two know: one of both has to
+    /// answer, for as long as that may be hoped for.
     fn out_of_sync(&self) -> Option<Waiting> {
+        self.lacking().or_else(|| {
+            let staying = || self.staying().filter(|pod| pod.is(PodState::Ready));
+            let answers: Vec<_> = staying().map(|pod| (pod.ordinal, pod.node)).collect();
+            let silent = unjudged(&answers).filter(|_| self.unjudged_for < SILENCE)?;
+            Some(Waiting::Answer(self.pod_name(silent)))
+        })
+    }
+
+    fn lacking(&self) -> Option<Waiting> {
         let answers = || {
             let staying = self.staying();
             staying.filter_map(|pod| Some((self.pod_name(pod.ordinal), pod.node?)))
@@ -239,9 +261,7 @@ impl Situation<'_> {
 
     /// Whether a member is one of those that stay: others remember for a while who has left.
     fn is_counted(&self, name: &str, state: MemberState) -> bool {
-        let ordinal = name.rsplit('-').next().and_then(|last| last.parse().ok());
-        let has_left = matches!(state, MemberState::Left | MemberState::Removed);
-        !has_left && ordinal.is_none_or(|ordinal: usize| ordinal < self.wanted)
+        !has_left(state) && observe::ordinal_of(name).is_none_or(|ordinal| ordinal < self.wanted)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cluster::{
     validate::ValidatedCluster,
 };
 
-/// Keeps Kubernetes from replacing pods by itself, and takes out of the pod template what others have written into it. Tells what there is
+/// Keeps Kubernetes from replacing pods by itself, and takes out of the pod template what others have written into it. Returns what there is
 /// then, where anything was done.
 ///
 /// # Errors
@@ -44,7 +44,7 @@ pub(in crate::cluster) async fn prepare(
     Ok(changed)
 }
 
-/// An earlier operator left the strategy to Kubernetes; whoever else set it is named.
+/// An earlier operator left the strategy to Kubernetes; another manager that set it is named.
 fn strategy_changed(name: &str, live: &LiveChild) -> Done {
     let path = FieldPath::of(&["spec", "updateStrategy", "type"]);
     match difference::manager_of(&path, &live.managers) {

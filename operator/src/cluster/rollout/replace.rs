@@ -15,7 +15,7 @@ use crate::{
     node::NodeDetails,
 };
 
-/// Carries out what was decided, and tells whether anything was tried.
+/// Carries out what was decided, and returns whether anything was tried.
 ///
 /// # Errors
 /// Where this reconcile may only look, or the API server does not do it. Whether a pod is gone whose deletion was not answered is seen at the

@@ -12,10 +12,10 @@ use crate::{
     names::FIELD_MANAGER,
 };
 
-/// How pods are replaced: only when somebody deletes them.
+/// How pods are replaced: only when they are deleted.
 pub(in crate::cluster) const ON_DELETE: &str = "OnDelete";
 
-/// Makes an existing StatefulSet replace no pods by itself; tells what it is then, where it was changed. An apply cannot do it: it would leave
+/// Makes an existing StatefulSet replace no pods by itself; returns what it is then, where it was changed. An apply cannot do it: it would leave
 /// `rollingUpdate`, which the API server had filled in and refuses beside `OnDelete`.
 ///
 /// # Errors

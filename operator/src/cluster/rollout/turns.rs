@@ -11,7 +11,7 @@ use tokio::sync::watch;
 /// Namespace and name of a cluster.
 pub(in crate::cluster) type Place = (String, String);
 
-/// How many clusters there may be at a time, unless somebody says otherwise.
+/// How many clusters there may be at a time, unless the administrator sets another number.
 pub const AT_ONCE: usize = 1;
 
 /// The turns.
@@ -25,7 +25,7 @@ pub(in crate::cluster) struct Turns {
 #[derive(Debug, Default)]
 struct State {
     taken: BTreeSet<Place>,
-    /// Those that cannot go on, and nobody knows until when: the others do not wait for them.
+    /// Those that cannot go on, and it is not known until when: the others do not wait for them.
     passed_over: BTreeSet<Place>,
     /// Those that wait, each with what for.
     waiting: BTreeMap<Place, Held>,
@@ -55,7 +55,7 @@ impl Turns {
         Self { at_once, ..self }
     }
 
-    /// Tells whenever one that waits may have to wait no more.
+    /// Notifies whenever one that waits may have to wait no more.
     pub(in crate::cluster) fn moves(&self) -> &watch::Sender<()> {
         &self.moves
     }
@@ -70,7 +70,7 @@ impl Turns {
         marked: impl FnOnce() -> Option<Vec<Place>>,
     ) -> Result<(), Held> {
         let mut state = self.lock();
-        // Looked at while nobody can note that he waits: a mark that goes afterwards wakes this one.
+        // Looked at while no cluster can note that it waits: a mark that goes afterwards wakes this one.
         state.try_turn(place, self.at_once, marked())?;
         state.taken.insert(place.clone());
         Ok(())
@@ -88,7 +88,7 @@ impl Turns {
         self.lock().try_turn(place, self.at_once, marked())
     }
 
-    /// A cluster has a turn, whoever gave it.
+    /// A cluster has a turn, whichever process gave it.
     pub(super) fn hold(&self, place: &Place) {
         let mut state = self.lock();
         state.passed_over.remove(place);
@@ -123,7 +123,7 @@ impl Turns {
         self.release(place);
     }
 
-    /// Those that wait no longer for what they were told, and that this is of interest for. Each is told once.
+    /// Those that wait no longer for what their status says, and that this is of interest for. Each is given once.
     pub(in crate::cluster) fn wake(
         &self,
         is_wanted: impl Fn(&Place) -> bool,

@@ -3,13 +3,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{
-        apps::v1::StatefulSet,
-        core::v1::{ConfigMap, PodTemplateSpec},
-    },
-    apimachinery::pkg::apis::meta::v1::Time,
+    api::core::v1::{ConfigMap, PodTemplateSpec},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
-use kube::ResourceExt;
 
 use super::{
     accepted::{Accepted, Change, changes, number},
@@ -38,7 +34,7 @@ pub(in crate::cluster) struct Upgrade {
 /// What is known of changes that wait.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::cluster) enum Upcoming {
-    /// Nobody has looked.
+    /// The operator has not looked.
     #[default]
     Unknown,
     /// None does.
@@ -66,7 +62,7 @@ pub struct LetIn {
     pub changes: Vec<String>,
 }
 
-/// What somebody or something is waited for.
+/// What is waited for: a user, or something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Waits {
     /// That the resource goes on.
@@ -86,9 +82,9 @@ enum Waits {
 pub(in crate::cluster) struct Situation<'a> {
     /// What was accepted; `None` where nothing runs.
     pub(in crate::cluster) accepted: Option<&'a Accepted>,
-    /// Its StatefulSet.
-    pub(in crate::cluster) set: Option<&'a StatefulSet>,
-    /// Whether all of its pods are of that set's template.
+    /// Labels and annotations of what runs its nodes.
+    pub(in crate::cluster) metadata: Option<&'a ObjectMeta>,
+    /// Whether all of its pods are of the template that has.
     pub(in crate::cluster) is_rolled_out: bool,
     /// Whether a rollout may begin, or it is only looked whether one could.
     pub(in crate::cluster) may_begin: bool,
@@ -155,9 +151,10 @@ pub(in crate::cluster) fn upgrade(
 }
 
 impl Situation<'_> {
-    /// What its StatefulSet says of a rollout.
+    /// What is written down there of a rollout.
     fn mark(&self) -> Option<&String> {
-        self.set?.annotations().get(ANNOTATION_ROLLING_OUT)
+        let annotations = self.metadata?.annotations.as_ref()?;
+        annotations.get(ANNOTATION_ROLLING_OUT)
     }
 }
 
@@ -208,12 +205,16 @@ fn in_words(change: &Change) -> String {
 
 impl Upgrade {
     /// Writes it into what is to be applied.
-    pub(in crate::cluster) fn shape(&self, wanted: &mut StatefulSet) {
-        if let (Some(template), Some(spec)) = (self.accepted.typed(), wanted.spec.as_mut()) {
-            spec.template = template;
+    pub(in crate::cluster) fn shape(
+        &self,
+        metadata: &mut ObjectMeta,
+        template: Option<&mut PodTemplateSpec>,
+    ) {
+        if let (Some(accepted), Some(template)) = (self.accepted.typed(), template) {
+            *template = accepted;
         }
         if let Some(rollout) = &self.accepted.rollout {
-            let annotations = wanted.metadata.annotations.get_or_insert_default();
+            let annotations = metadata.annotations.get_or_insert_default();
             annotations.insert(ANNOTATION_ROLLING_OUT.to_owned(), rollout.clone());
         }
     }
@@ -229,7 +230,7 @@ impl Upgrade {
 }
 
 impl Pending {
-    /// As the status tells it.
+    /// As the status says it.
     pub(in crate::cluster) fn told(
         &self,
         cluster: &ValidatedCluster,

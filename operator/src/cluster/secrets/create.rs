@@ -19,7 +19,7 @@ use crate::{
     random,
 };
 
-/// Makes them in the plan's order, the salt first. `done` tells what was done, also before a failure.
+/// Makes them in the plan's order, the salt first. `done` says what was done, also before a failure.
 pub(in crate::cluster) async fn create(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -59,9 +59,9 @@ fn content(cluster: &ValidatedCluster, new: &NewSecret) -> Result<Secret, Error>
     Ok(match new {
         NewSecret::Salt => {
             let salt = Salt::new(random::bytes().map_err(Error::Random)?);
-            build_salt_secret(cluster, &salt, &BootstrapMark::Nobody)
+            build_salt_secret(cluster, &salt, &BootstrapMark::Unchosen)
         }
-        // As for every bootstrapped cluster that is met: no node is told to bootstrap another one.
+        // As for every bootstrapped cluster that is met: no node is instructed to bootstrap another one.
         NewSecret::RestoredSalt(MemberSalt {
             incarnation, salt, ..
         }) => build_salt_secret(cluster, salt, &BootstrapMark::Chosen(incarnation.clone())),

@@ -26,7 +26,7 @@ pub struct ObservedSecret {
     pub ours: bool,
     /// Whether it goes when the resource goes.
     pub owned: bool,
-    /// Whether it names nobody who manages it, as one that was restored by hand.
+    /// Whether it names no manager, as one that was restored by hand.
     pub unmanaged: bool,
     /// The layout that it was made with.
     pub layout: Option<String>,
@@ -53,7 +53,7 @@ pub struct ObservedSecret {
 pub struct BootstrapRecord {
     /// The mark.
     pub mark: BootstrapMark,
-    /// Whether the Secret names nobody who manages it, as one that was restored by hand.
+    /// Whether the Secret names no manager, as one that was restored by hand.
     pub unmanaged: bool,
     /// The Secret's version: the mark is only ever changed from what was read.
     pub resource_version: Option<String>,

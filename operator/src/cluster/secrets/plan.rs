@@ -55,7 +55,7 @@ pub enum SaltPlan {
     Await(SaltMissing),
 }
 
-/// Why nothing can be made before somebody acts.
+/// Why nothing can be made before a user acts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A Secret of that name that holds no salt.
@@ -87,7 +87,7 @@ pub enum Error {
         /// Its entry.
         entry: &'static str,
     },
-    /// A Secret that somebody else made.
+    /// A Secret that another writer made.
     #[error(
         "Secret {secret} exists and belongs to another owner; it is left alone. Rename it, or have it adopted: kubectl label secret {secret} {LABEL_MANAGED_BY}={OPERATOR} {LABEL_INSTANCE}={cluster}"
     )]
@@ -121,7 +121,7 @@ impl Error {
 /// theirs, and `had` is the fingerprint that the status remembers.
 ///
 /// # Errors
-/// Where nothing may be written before somebody acts.
+/// Where nothing may be written before a user acts.
 pub fn plan(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,

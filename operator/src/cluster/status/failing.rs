@@ -1,4 +1,4 @@
-//! The status while reconciles fail: what was last seen, and that nobody knows better.
+//! The status while reconciles fail: what was last seen, and that the operator knows no better.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

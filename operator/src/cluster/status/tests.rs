@@ -35,7 +35,7 @@ fn pod(ordinal: i32, ready: bool) -> Pod {
     clippy::unnecessary_wraps,
     reason = "an answer, where there may be none"
 )]
-fn answer(salt: &str, entries: u64) -> Option<NodeDetails> {
+pub(super) fn answer(salt: &str, entries: u64) -> Option<NodeDetails> {
     Some(NodeDetails {
         version: "1.0.0".into(),
         state: MemberState::Member,
@@ -77,7 +77,7 @@ fn seen<'a>(
 ) -> Observation<'a> {
     Observation {
         cluster,
-        stateful_set: Some(stateful_set),
+        running: Running::StatefulSet(Some(stateful_set)),
         pods,
         salt_fingerprint: Some("aa"),
         monitoring: Monitoring::Unknown,

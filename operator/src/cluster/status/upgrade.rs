@@ -1,4 +1,4 @@
-//! What is told of changes of the pod template that wait.
+//! What the status says of changes of the pod template that wait.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -16,14 +16,14 @@ use crate::{
 /// What of the pod template waits.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Upgrade {
-    /// As the status tells it.
+    /// As the status says it.
     pub pending: Option<PendingRollout>,
     /// The nodes' image, where that is not the one that this operator would take.
     pub image: Option<String>,
 }
 
 impl Upgrade {
-    /// What waits, and for which pods; where nobody has looked, what was told before.
+    /// What waits, and for which pods; where the operator has not looked, what was said before.
     pub(in crate::cluster) fn of(
         cluster: &ValidatedCluster,
         upcoming: &Upcoming,
@@ -48,7 +48,7 @@ impl Upgrade {
 fn in_order(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<String> {
     let mut ordinals: Vec<_> = pods
         .iter()
-        .filter_map(|(pod, _)| Some((observe::ordinal(pod)?, pod.name_any())))
+        .map(|(pod, _)| (observe::ordinal(pod), pod.name_any()))
         .collect();
     ordinals.sort_unstable_by(|one, other| other.cmp(one));
     ordinals.into_iter().map(|(_, name)| name).collect()

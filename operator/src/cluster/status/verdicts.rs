@@ -6,6 +6,7 @@ mod fences;
 mod leaving;
 mod rolling;
 mod salts;
+mod shared;
 mod tls;
 mod uids;
 mod waiting;
@@ -13,13 +14,14 @@ mod writes;
 
 use kube::ResourceExt;
 
-use super::{Monitoring, Observation, Stalled};
+use super::{Monitoring, Observation, Running, Stalled};
 use crate::cluster::{
     pause::PAUSED,
     rebuild::{Blocked, RebuildPlan},
     resource::{MemberStatus, Mode},
     rollout::UNDER_WAY,
     secrets::ManagedSecret,
+    validate::ValidatedCluster,
     volumes::Growth,
 };
 pub(super) use leaving::staying;
@@ -104,6 +106,9 @@ pub(super) fn verdicts(
     members: &[MemberStatus],
     ready: usize,
 ) -> Vec<Verdict> {
+    if let Running::Deployment(deployment) = seen.running {
+        return shared::verdicts(seen, deployment, members, ready);
+    }
     let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
     let salt = salt_matches(seen, members);
     let mut verdicts = match seen.stalled {
@@ -134,7 +139,7 @@ pub(super) fn verdicts(
         let mut told = verdicts.iter_mut();
         match told.find(|verdict| verdict.type_ == "Reconciling") {
             None => verdicts.push(verdict("Reconciling", true, reason, message)),
-            // A full disk keeps nodes from serving, and grows: both are told.
+            // A full disk keeps nodes from serving, and grows: both are reported.
             Some(told) if reason == VOLUMES_GROWING => {
                 told.message = format!("{}; {message}", told.message);
             }
@@ -146,7 +151,7 @@ pub(super) fn verdicts(
         salt,
         replicated(seen, wanted),
         tls::ready(seen),
-        monitoring(&seen.monitoring),
+        monitoring(&seen.monitoring, seen.cluster),
     ]);
     verdicts.extend(course::paused(seen));
     verdicts.extend(rebuild_blocked(seen));
@@ -162,7 +167,7 @@ fn progress(
     wanted: usize,
     salt: &Verdict,
 ) -> Vec<Verdict> {
-    // Whoever serves another cluster is no node of this one, however well it serves.
+    // A node that serves another cluster is none of this one, however well it serves.
     if let Some(differ) = uids::differ(seen, wanted, "Ready") {
         return vec![differ];
     }
@@ -237,6 +242,7 @@ fn progress(
         let hold = match seen.cluster.spec.mode {
             Mode::Replica => "hold the same",
             Mode::Federated => "know where each entry is",
+            Mode::Shared => "share one database",
         };
         format!("all {wanted} nodes serve and {hold}{plain}")
     };
@@ -327,6 +333,7 @@ fn known_replication(seen: &Observation<'_>, wanted: usize) -> Verdict {
             match seen.cluster.spec.mode {
                 Mode::Replica => "every node holds what the others hold",
                 Mode::Federated => "every node knows of every entry that the others hold",
+                Mode::Shared => "every node uses the same database",
             },
         ),
     }
@@ -367,18 +374,20 @@ fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {
                 "SaltMatches",
                 "every node that answers has the salt of the Secret".to_owned(),
             ),
-            Some(member) => (
-                Truth::False,
-                DIFFERENT_SALT,
-                salts::different(seen, members, member),
-            ),
+            Some(member) => {
+                let told = match seen.running {
+                    Running::StatefulSet(_) => salts::different(seen, members, member),
+                    Running::Deployment(_) => shared::different_salt(seen, member),
+                };
+                (Truth::False, DIFFERENT_SALT, told)
+            }
         },
     };
     verdict("SaltMatches", holds, reason, message)
 }
 
-fn monitoring(state: &Monitoring) -> Verdict {
-    let forbidden;
+fn monitoring(state: &Monitoring, cluster: &ValidatedCluster) -> Verdict {
+    let (forbidden, without);
     let (holds, reason, message) = match state {
         Monitoring::Off => (
             false,
@@ -395,6 +404,13 @@ fn monitoring(state: &Monitoring) -> Verdict {
             "ServiceMonitorMissing",
             "the ServiceMonitor is not there; condition Stalled or Paused says why",
         ),
+        Monitoring::WithoutAuthorities => {
+            without = format!(
+                "nodes are not scraped: ConfigMap {} with their authorities, which the ServiceMonitor names, is not there; condition Stalled or Paused says why",
+                cluster.name.ca()
+            );
+            (false, "AuthoritiesMissing", without.as_str())
+        }
         Monitoring::Forbidden(words) => {
             forbidden = format!(
                 "nodes are not scraped: {words}; grant it to the operator, or set monitoring.serviceMonitor.enabled to false"

@@ -22,7 +22,7 @@ use crate::{
     node::NodeDetails,
 };
 
-/// Orders nodes what was decided, and tells what waits for somebody.
+/// Orders nodes what was decided, and returns what waits for a user.
 pub(super) async fn order(
     judged: &Judged<'_>,
     found: &DereferencedObjects,
@@ -44,9 +44,9 @@ pub(super) async fn order(
     Ok(stalled.or_else(|| planned.stalled()))
 }
 
-/// What was done about nodes that somebody wants anew.
+/// What was done about nodes that a user wants anew.
 pub(super) struct Rebuild {
-    /// What is told of it.
+    /// What the status says of it.
     pub(super) plan: RebuildPlan,
     /// Whether anything was written, ordered or deleted, or tried in vain.
     pub(super) tried: bool,
@@ -96,7 +96,7 @@ pub(super) async fn rebuild(
     })
 }
 
-/// What is to be done about pods of another template, and whether it was tried; without a mandate it is only told.
+/// What is to be done about pods of another template, and whether it was tried; without a mandate it is only reported.
 pub(super) async fn roll_out(
     judged: &Judged<'_>,
     set: Option<&StatefulSet>,
@@ -111,7 +111,11 @@ pub(super) async fn roll_out(
         ..
     } = judged;
     let plan = set.map_or(RolloutPlan::Finished, |set| {
-        rollout::plan_rollout(valid, set, (pods, refused), before, jiff::Timestamp::now())
+        let now = context.now();
+        context.remember(&valid.namespace, valid.name.as_str(), |memory| {
+            let course = (&mut memory.silence, now);
+            rollout::plan_rollout(valid, set, (pods, refused), before, course)
+        })
     });
     let replaced = match mandate {
         Some(mandate) => rollout::carry_out(cluster, valid, pods, &plan, mandate, context).await?,

@@ -1,5 +1,6 @@
-//! All steps after reading: what is planned, written, ordered, and told.
+//! All steps after reading: what is planned, written, ordered, and reported.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
@@ -25,7 +26,7 @@ use crate::{
         secrets::{self, SecretPlan},
         settled::Mandate,
         stalled::Stalled,
-        status::{self, Monitoring, Observation, Tls, Upgrade},
+        status::{self, Monitoring, Observation, Running, Tls, Upgrade},
         validate::ValidatedCluster,
     },
     node::{NodeClient, NodeDetails},
@@ -104,11 +105,11 @@ pub(super) async fn pass(
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
     let certificates = certificates_kind(found, &refused);
-    let (unnamed, not_valid) = client_certificate(valid, found);
+    let (unnamed, not_valid) = client_certificate(valid, found, context.now());
     let goes_on = (pause.as_ref(), key_rotation.as_ref());
     let seen = Observation {
         cluster: &told,
-        stateful_set: stateful_set.as_ref(),
+        running: Running::StatefulSet(stateful_set.as_ref()),
         pods: &pods,
         // One that was made a moment ago counts from the next reconcile on: its creation brings us back here.
         salt_fingerprint: salt_fingerprint.as_deref(),
@@ -170,7 +171,7 @@ async fn converge(
     }
     let wanted = valid.with_replicas(planned.membership.replicas());
     let (running, accepted) = (certificates::running(pods), api_key::accepted(pods));
-    let now = jiff::Timestamp::now();
+    let now = context.now();
     let set = found.stateful_set.as_ref();
     let is_rolled_out = set.is_some_and(|set| rollout::is_rolled_out(valid, set, pods, now));
     let plans = planned.plans((&running, &accepted), is_rolled_out);
@@ -208,14 +209,17 @@ async fn plan_secrets(
     secrets::plan(valid, found, &salt_reports, had).map_err(Stalled::from)
 }
 
-fn salt_fingerprint(found: &DereferencedObjects) -> Option<String> {
+pub(in crate::cluster) fn salt_fingerprint(found: &DereferencedObjects) -> Option<String> {
     match found.salt() {
         SaltSecret::Present { fingerprint } => Some(fingerprint),
         SaltSecret::Missing | SaltSecret::Malformed => None,
     }
 }
 
-fn certificates_kind(found: &DereferencedObjects, refused: &[(String, String)]) -> OptionalKind {
+pub(in crate::cluster) fn certificates_kind(
+    found: &DereferencedObjects,
+    refused: &[(String, String)],
+) -> OptionalKind {
     match refused.iter().find(|(kind, _)| kind == "Certificate") {
         Some((_, words)) => OptionalKind::Forbidden(words.clone()),
         None => found.certificates.clone(),
@@ -223,28 +227,28 @@ fn certificates_kind(found: &DereferencedObjects, refused: &[(String, String)]) 
 }
 
 /// Names that the clients' certificate lacks, and why it is not in force.
-fn client_certificate(
+pub(in crate::cluster) fn client_certificate(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
+    now: Timestamp,
 ) -> (Vec<String>, Option<String>) {
-    let now = jiff::Timestamp::now();
     let unnamed = certificates::unnamed(cluster, found);
     (unnamed, certificates::not_valid(found, now))
 }
 
 /// How this cluster's nodes are reached; `None` while they have no certificates.
-fn connect(
+pub(in crate::cluster) fn connect(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     context: &Context,
 ) -> Option<Connection> {
     let place = (cluster.namespace.as_str(), cluster.name.as_str());
     let pki = certificates::stored(&found.secrets);
-    match context.nodes.get(place, &pki, jiff::Timestamp::now()) {
+    match context.nodes.get(place, &pki, context.now()) {
         Ok(client) => client.map(|(client, addresses)| {
             let client = NodeClient::over_tls(client, found.api_key.clone(), found.cluster_key());
             #[cfg(feature = "simulated-nodes")]
-            let client = client.answered_by(context.simulated.clone());
+            let client = client.answered_by(context.simulated.clone(), &pki, context.now());
             Connection { client, addresses }
         }),
         Err(error) => {
@@ -254,7 +258,7 @@ fn connect(
     }
 }
 
-fn monitoring(
+pub(in crate::cluster) fn monitoring(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     stalled: Option<&Stalled>,
@@ -270,9 +274,13 @@ fn monitoring(
         Monitoring::Forbidden(words.clone())
     } else if found.service_monitors == OptionalKind::Unknown {
         Monitoring::Unknown
-    } else if is_applied || found.has("ServiceMonitor", cluster.name.as_str()) {
+    } else if is_applied {
+        Monitoring::Applied
+    } else if !found.has("ServiceMonitor", cluster.name.as_str()) {
+        Monitoring::Missing
+    } else if found.has("ConfigMap", &cluster.name.ca()) {
         Monitoring::Applied
     } else {
-        Monitoring::Missing
+        Monitoring::WithoutAuthorities
     }
 }

@@ -13,8 +13,8 @@ use super::{Error, OWN_LABELS, references::References, unknown};
 use crate::{
     cluster::{resource::PodTemplateSpec, secrets::ManagedSecret},
     names::{
-        ANNOTATION_RESTARTED_AT, CONFIG_PATH, ClusterName, DATA_PATH, NODE_CONTAINER, OWN_PORTS,
-        OWN_VOLUMES,
+        ANNOTATION_DATABASE, ANNOTATION_RESTARTED_AT, CONFIG_PATH, ClusterName, DATA_PATH,
+        MIGRATION_CONTAINER, NODE_CONTAINER, OWN_PORTS, OWN_VOLUMES,
     },
 };
 
@@ -77,7 +77,7 @@ pub(super) fn additions(
     refuse(
         "annotations",
         additions.annotations.keys().map(String::as_str),
-        |name| *name == ANNOTATION_RESTARTED_AT,
+        |name| [ANNOTATION_RESTARTED_AT, ANNOTATION_DATABASE].contains(name),
     )?;
     refuse("env", names(&additions.env, |env| &env.name), |name| {
         name.starts_with("OSC_")
@@ -104,7 +104,7 @@ fn containers(additions: &PodAdditions) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for (field, containers) in [("sidecars", sidecars), ("initContainers", first)] {
         for container in containers {
-            if container.name == NODE_CONTAINER {
+            if [NODE_CONTAINER, MIGRATION_CONTAINER].contains(&container.name.as_str()) {
                 return Err(own(field, &container.name));
             }
             if !seen.insert(&container.name) {
@@ -208,7 +208,7 @@ fn refuse_own_volumes<'a>(
     }
 }
 
-/// Whoever may write the resource need not be allowed to read Secrets.
+/// A user who may write the resource need not be allowed to read Secrets.
 fn own_references(references: &References, cluster: &ClusterName) -> Result<(), Error> {
     let secrets = ManagedSecret::ALL.map(|secret| secret.name(cluster));
     let own_secret = |name: &&String| secrets.contains(name) || **name == cluster.client_tls();

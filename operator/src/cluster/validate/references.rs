@@ -29,7 +29,7 @@ impl References {
         found
     }
 
-    /// Whether there is nothing that somebody else could own.
+    /// Whether there is nothing that another object could own.
     pub(in crate::cluster) fn is_empty(&self) -> bool {
         self.secrets.is_empty() && self.claims.is_empty()
     }
@@ -100,7 +100,22 @@ pub(in crate::cluster) fn check_own_secrets(
         let advice = "or leave apiKey.secretRef out for a key that the operator makes";
         ("spec.apiKey.secretRef", &secret.name, advice)
     });
-    for (field, name, advice) in certificate.into_iter().chain(api_key) {
+    let database = spec.database.iter().flat_map(|database| {
+        let advice = "with the address of the database";
+        let authorities = database.ca_secret_ref.as_ref().map(|ca| &ca.name);
+        let migration = database.migration_secret_ref.as_ref();
+        let named = [
+            ("spec.database.secretRef", Some(&database.secret_ref.name)),
+            ("spec.database.caSecretRef", authorities),
+            (
+                "spec.database.migrationSecretRef",
+                migration.map(|secret| &secret.name),
+            ),
+        ];
+        let given = named.into_iter();
+        given.filter_map(move |(field, name)| Some((field, name?, advice)))
+    });
+    for (field, name, advice) in certificate.into_iter().chain(api_key).chain(database) {
         if let Some(owner) = secret_owner(name, clusters, labelled) {
             return Err(Error::Spec(format!(
                 "{field}: Secret '{name}' is part of cluster {owner}, which only the operator and its nodes use; name one of your own, \
@@ -119,7 +134,8 @@ fn secret_owner<'a>(
 ) -> Option<&'a str> {
     let is_of = |cluster: &&ClusterName| {
         let mut managed = ManagedSecret::ALL.iter();
-        managed.any(|secret| secret.name(cluster) == name) || cluster.client_tls() == name
+        managed.any(|secret| secret.name(cluster) == name)
+            || [cluster.client_tls(), cluster.database()].contains(&name.to_owned())
     };
     let by_name = clusters.iter().find(is_of).map(ClusterName::as_str);
     by_name.or_else(|| {

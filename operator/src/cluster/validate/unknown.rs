@@ -1,4 +1,4 @@
-//! Fields that nobody knows: Kubernetes' own types drop them in silence, and a sidecar with a misspelt security context runs without one.
+//! Fields that are not known: Kubernetes' own types drop them in silence, and a sidecar with a misspelt security context runs without one.
 
 use serde_json::Value;
 

@@ -18,7 +18,7 @@ use crate::{
     names::{ANNOTATION_ASKED_SIZE, FIELD_MANAGER},
 };
 
-/// Does what is next. Tells whether anything was tried, and what the operator may not do of it.
+/// Does what is next. Returns whether anything was tried, and what the operator may not do of it.
 ///
 /// # Errors
 /// What the API server refuses otherwise.
@@ -97,7 +97,7 @@ async fn resize(
     Ok(())
 }
 
-/// Takes the set away and leaves its pods: the next reconcile makes it anew, whoever carries that out.
+/// Takes the set away and leaves its pods: the next reconcile makes it anew, whichever operator carries that out.
 async fn remove(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -149,7 +149,7 @@ pub(in crate::cluster) async fn is_proved(
     let Some(set) = set.filter(|set| set.uid() == seen.uid()) else {
         return Ok(None);
     };
-    // After the set: once its controller has heard, it gives claims to nobody any more.
+    // After the set: once its controller has heard, it gives claims to no pod any more.
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &cluster.namespace);
     let claims = claims
         .list(&ListParams::default())

@@ -31,7 +31,7 @@ pub struct VolumeClaim {
     pub class: Option<String>,
     /// Whether it goes as soon as its pod does.
     pub is_ending: bool,
-    /// Who takes it along when he goes.
+    /// The owner that takes it along when it goes.
     pub owners: Vec<Ownership>,
     /// Which incarnation of its node lives on it, as far as that was ever heard.
     pub incarnation: Option<String>,
@@ -83,7 +83,7 @@ impl VolumeClaim {
         i32::try_from(self.ordinal) == Ok(ordinal)
     }
 
-    /// What it was given of what it asked for: a volume that somebody made beforehand may be larger than anybody asked.
+    /// What it was given of what it asked for: a volume that an administrator made beforehand may be larger than was asked.
     pub(super) fn held(&self) -> Option<&VolumeSize> {
         let capacity = self.capacity.as_ref()?;
         Some(capacity.min(self.requested.as_ref()?))

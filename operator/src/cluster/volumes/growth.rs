@@ -37,7 +37,7 @@ pub enum Growth {
     /// Nothing.
     #[default]
     Settled,
-    /// Nothing, until somebody acts.
+    /// Nothing, until a user acts.
     Stalled {
         /// Why.
         why: Stalled,
@@ -81,7 +81,7 @@ pub struct Progress {
 }
 
 impl Growth {
-    /// Why nothing is done, where somebody has to act.
+    /// Why nothing is done, where a user has to act.
     pub(in crate::cluster) fn stalled(&self) -> Option<&Stalled> {
         match self {
             Self::Stalled { why, .. } => Some(why),
@@ -101,7 +101,7 @@ impl Growth {
         }
     }
 
-    /// What is told of it while it goes on.
+    /// What the status says of it while it goes on.
     pub(in crate::cluster) fn message(&self) -> Option<String> {
         match self {
             Self::Settled | Self::Stalled { .. } => None,
@@ -203,7 +203,7 @@ pub(super) fn plan(situation: &Situation<'_>, classes: &BTreeMap<String, Expansi
 /// What a claim is to ask for, where that is something else than it does.
 fn ask(claim: &VolumeClaim, wanted: &VolumeSize) -> Option<Ask> {
     let (requested, capacity) = (claim.requested.as_ref()?, claim.capacity.as_ref()?);
-    // What somebody else asked for beyond that is theirs to take back.
+    // What another writer asked for beyond that is theirs to take back.
     if requested > wanted && claim.asked.as_ref() != Some(requested) {
         return None;
     }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `size.rs` | how large a volume is | nothing but think |
 //! | `claim.rs` | a claim as it was read | nothing but think |
-//! | `growth.rs` | what is to be asked of which claim, and what is told of it | nothing but think |
+//! | `growth.rs` | what is to be asked of which claim, and what the status says of it | nothing but think |
 //! | `template.rs` | what the StatefulSet keeps of the one that is there | nothing but think |
 //! | `proof.rs` | whether nothing deletes a claim any more | nothing but think |
 //! | `expansion.rs` | which classes let volumes grow | read |

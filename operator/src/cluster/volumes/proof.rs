@@ -5,12 +5,12 @@ use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1:
 
 use super::VolumeClaim;
 
-/// Somebody who takes a claim along when he goes.
+/// An owner that takes a claim along when it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ownership {
-    /// His kind.
+    /// Its kind.
     pub kind: String,
-    /// His identity.
+    /// Its identity.
     pub uid: String,
 }
 

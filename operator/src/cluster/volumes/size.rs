@@ -9,7 +9,7 @@ use crate::cluster::difference::amount;
 /// Amounts are counted in billionths.
 const BILLION: i128 = 1_000_000_000;
 
-/// A size, in the words of whoever gave it: `1Gi` and `1024Mi` are the same one.
+/// A size, as the user wrote it: `1Gi` and `1024Mi` are the same one.
 #[derive(Debug, Clone)]
 pub struct VolumeSize {
     amount: i128,
@@ -39,7 +39,7 @@ impl VolumeSize {
         }
     }
 
-    /// As Kubernetes is told.
+    /// As Kubernetes gets it.
     pub fn quantity(&self) -> Quantity {
         Quantity(self.text.clone())
     }

@@ -16,7 +16,7 @@ pub(in crate::cluster) struct Template<'a> {
     pub(in crate::cluster) there: Option<&'a StatefulSet>,
     /// What is to be done about the sizes of volumes.
     pub(in crate::cluster) growth: &'a Growth,
-    /// When somebody asked for a restart of all pods.
+    /// When a user asked for a restart of all pods.
     pub(in crate::cluster) restarted_at: Option<&'a str>,
 }
 
@@ -27,7 +27,7 @@ impl Template<'_> {
         let Some(spec) = wanted.spec.as_mut() else {
             return;
         };
-        // Kubernetes lets nobody change claim templates, and refuses the whole set of who tries.
+        // Kubernetes lets no client change claim templates, and refuses the whole set of a client that tries.
         let there = self.there.and_then(|set| set.spec.as_ref());
         match there {
             Some(there) => spec
@@ -74,7 +74,7 @@ fn set_size<'a>(
     }
 }
 
-/// When somebody asked for a restart of all pods (`kubectl rollout restart`): by the template, or by pods whose set is gone.
+/// When a user asked for a restart of all pods (`kubectl rollout restart`): by the template, or by pods whose set is gone.
 pub(in crate::cluster) fn restarted_at<'a>(
     there: Option<&StatefulSet>,
     pods: impl Iterator<Item = &'a Pod>,

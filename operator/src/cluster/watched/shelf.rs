@@ -23,7 +23,7 @@ enum Standing {
     /// Nothing is known yet.
     #[default]
     Unknown,
-    /// The watch has told of all there are.
+    /// The watch has reported all there are.
     Listed,
     /// The operator may not watch the kind, or Kubernetes does not know it.
     Refused,

@@ -128,7 +128,7 @@ fn what_is_something_else_is_named_with_what_it_should_be() {
             resource(&json!({"replicas": "1", "mode": "replica", "minUserKeyLength": 0})),
             &[
                 "spec.replicas must be a whole number, not the text '1'",
-                "spec.mode must be Replica or Federated, not the text 'replica'",
+                "spec.mode must be Replica or Federated or Shared, not the text 'replica'",
                 "spec.minUserKeyLength must be 1 or more, not 0",
             ],
         ),

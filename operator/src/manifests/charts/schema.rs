@@ -3,7 +3,10 @@
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
-use crate::{cluster::resource::REPLICAS, object_names::SUBDOMAIN};
+use crate::{
+    cluster::resource::{REPLICAS, REPLICAS_SHARED},
+    object_names::SUBDOMAIN,
+};
 
 /// Makes the schema from the definition.
 ///
@@ -20,9 +23,17 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
         .and_then(Value::as_object_mut)
     {
         replicas.insert("minimum".to_owned(), (*REPLICAS.start()).into());
-        replicas.insert("maximum".to_owned(), (*REPLICAS.end()).into());
+        replicas.insert("maximum".to_owned(), (*REPLICAS_SHARED.end()).into());
     }
     if let Some(members) = spec.as_object_mut() {
+        members.insert(
+            "if".to_owned(),
+            json!({ "properties": { "mode": { "const": "Shared" } }, "required": ["mode"] }),
+        );
+        members.insert(
+            "else".to_owned(),
+            json!({ "properties": { "replicas": { "maximum": *REPLICAS.end() } } }),
+        );
         members.insert(
             "description".to_owned(),
             "The spec of the resource. Only what is given here is set; the rest has these defaults.".into(),

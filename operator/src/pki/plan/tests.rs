@@ -269,6 +269,41 @@ fn an_operator_that_was_away_for_a_year_issues_a_leaf_although_no_node_answers()
 }
 
 #[test]
+fn an_operator_that_was_away_until_the_authority_had_ended_has_the_next_one_sign() {
+    let mut world = World::begin();
+    let first = world.stored.authority.clone().unwrap();
+    world.now = first.certificate.ends + DAY;
+    let names = names();
+    let silent = [0, 1, 2].map(|ordinal| Trust {
+        node: format!("prod-{ordinal}"),
+        ..Trust::default()
+    });
+    for expected in [AuthorityStep::Rotate, AuthorityStep::Keep] {
+        let plan = plan(&Situation {
+            stored: &world.stored,
+            now: world.now,
+            names: &names,
+            rotation_asked: false,
+            given: world.given,
+            running: &silent,
+        });
+        assert_eq!(plan.authority, expected);
+        world.stored = execute(&world.stored, &plan, "shop/prod", &names, world.now).unwrap();
+    }
+    let newest = world.stored.authority.clone().unwrap();
+    assert_ne!(newest, first);
+    assert_eq!(world.stored.operators_signer(world.now), Some(newest));
+    for node in &mut world.nodes {
+        node.leaf = world.stored.leaf.clone().unwrap();
+        node.bundle = world.stored.bundle.clone();
+    }
+    // Every node takes every other one again, and the one before goes.
+    world.check();
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
 fn after_a_hundred_days_a_leaf_still_serves_and_after_four_hundred_it_has_ended() {
     let world = World::begin();
     let (leaf, bundle) = (world.stored.leaf.unwrap(), world.stored.bundle);
@@ -438,6 +473,43 @@ fn a_lost_authority_is_replaced_while_its_certificate_stays_accepted() {
     world.files_arrive();
     world.settle();
     assert_eq!(world.stored.bundle.len(), 1);
+}
+
+/// Scrapers and clients are never given an empty list: the Prometheus Operator would refuse the whole ServiceMonitor.
+#[test]
+fn whatever_is_stored_and_whenever_it_is_looked_at_nodes_accept_an_authority() {
+    let mut world = World::begin();
+    let whole = world.stored.clone();
+    world.rotation_asked = true;
+    world.operator_acts();
+    let renewing = world.stored.clone();
+    for stored in [StoredPki::default(), whole, renewing] {
+        let lost: [fn(&mut StoredPki); 4] = [
+            |_| {},
+            |stored| stored.authority = None,
+            |stored| stored.leaf = None,
+            |stored| stored.bundle.clear(),
+        ];
+        for (first, second) in lost.iter().flat_map(|one| lost.map(|two| (one, two))) {
+            let mut stored = stored.clone();
+            first(&mut stored);
+            second(&mut stored);
+            for days in [0, 400, 4000] {
+                let now = begin() + DAY * days;
+                let situation = Situation {
+                    stored: &stored,
+                    now,
+                    names: &names(),
+                    rotation_asked: false,
+                    given: None,
+                    running: &[],
+                };
+                let after =
+                    execute(&stored, &plan(&situation), "shop/prod", &names(), now).unwrap();
+                assert!(!after.bundle.is_empty(), "{days} days: {stored:?}");
+            }
+        }
+    }
 }
 
 #[test]

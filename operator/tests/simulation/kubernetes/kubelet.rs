@@ -25,6 +25,12 @@ pub(crate) struct Running {
     until: Option<Duration>,
 }
 
+impl Running {
+    pub(crate) fn has_started(&self) -> bool {
+        self.started
+    }
+}
+
 impl Stage {
     /// One look of all kubelets.
     pub(crate) fn look_after_pods(&mut self) {
@@ -52,6 +58,7 @@ impl Stage {
                     started: false,
                     until: None,
                 };
+                self.kubelets.clear(number);
                 self.running.insert(number, running);
             }
             if pod["metadata"].get("deletionTimestamp").is_some() {
@@ -71,6 +78,7 @@ impl Stage {
         let until = *running.until.get_or_insert(now + takes);
         if now >= until {
             self.running.remove(&number);
+            self.kubelets.clear(number);
             self.world.crash(number);
             self.store.remove(path);
         }
@@ -91,11 +99,14 @@ impl Stage {
                 pod["status"]["phase"] = json!("Running");
                 pod["status"]["podIP"] = json!(format!("10.0.0.{}", number + 1));
             });
-            self.world.start(number);
+            self.start_process(number);
         } else if self.world.nodes[number].engine.is_none() && self.random.random_bool(0.1) {
             // The process ended by itself: it is started again, in the same pod.
-            self.world.start(number);
+            self.fill_folders(number);
+            self.world.nodes[number].list = self.peers();
+            self.start_process(number);
         }
+        self.tell_of_container(path, number, pod);
         let serves = self.world.is_ready(number);
         if serves != is_ready(pod) {
             let status = if serves { "True" } else { "False" };
@@ -107,6 +118,28 @@ impl Stage {
             if serves {
                 self.note_pod_that_serves(number);
             }
+        }
+    }
+
+    fn start_process(&mut self, number: NodeId) {
+        self.world.start(number);
+        self.read_files_at_start(number);
+    }
+
+    /// Says whether the process runs.
+    fn tell_of_container(&mut self, path: &str, number: NodeId, pod: &Value) {
+        let runs = self.world.nodes[number].engine.is_some();
+        let state = if runs {
+            json!({ "running": {} })
+        } else {
+            json!({ "waiting": { "reason": "CrashLoopBackOff" } })
+        };
+        if pod["status"]["containerStatuses"][0]["state"] != state {
+            self.store.change(path, |pod| {
+                pod["status"]["containerStatuses"] = json!([{
+                    "name": "node", "image": "", "imageID": "", "ready": runs, "restartCount": 0, "state": state,
+                }]);
+            });
         }
     }
 
@@ -127,6 +160,9 @@ impl Stage {
         else {
             return false;
         };
+        if !self.fill_folders(number) {
+            return false;
+        }
         if self.volumes.get(&number) != Some(&volume) {
             let fresh = Disk::new(self.world.fresh_incarnation(), self.world.profile.page);
             self.world.nodes[number].disk = fresh;
@@ -140,7 +176,7 @@ impl Stage {
     }
 
     /// The list of nodes as the ConfigMap has it.
-    fn peers(&self) -> Vec<opensecureconf_node::cluster::Address> {
+    pub(super) fn peers(&self) -> Vec<opensecureconf_node::cluster::Address> {
         let files = self.store.get(PEERS);
         let list = files.and_then(|files| files["data"]["nodes"].as_str());
         let hosts = list.unwrap_or_default().lines();
@@ -148,16 +184,5 @@ impl Stage {
         numbers
             .filter_map(|number| Some(self.world.nodes.get(number)?.address.clone()))
             .collect()
-    }
-
-    /// The files of running nodes follow the ConfigMap.
-    pub(crate) fn refresh_files(&mut self) {
-        let list = self.peers();
-        for number in 0..self.world.nodes.len() {
-            let node = &self.world.nodes[number];
-            if node.engine.is_some() && node.list != list {
-                self.world.list(number, list.clone());
-            }
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Kubernetes in the small: what the API server keeps, and what its controllers and kubelets make of it.
 
 pub(crate) mod claims;
+pub(crate) mod files;
 pub(crate) mod garbage;
 #[path = "../../it/api_server/json_patches.rs"]
 pub(crate) mod json_patches;

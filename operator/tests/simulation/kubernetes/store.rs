@@ -74,6 +74,18 @@ impl Store {
         self.now = self.began + passed;
     }
 
+    /// Lets days pass on this clock alone.
+    pub(crate) fn pass_days(&mut self, days: i64) {
+        let passed = SignedDuration::from_hours(24 * days);
+        self.began += passed;
+        self.now += passed;
+    }
+
+    /// What time it is.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.now
+    }
+
     /// The time in an object's words.
     pub(crate) fn now(&self) -> String {
         self.now

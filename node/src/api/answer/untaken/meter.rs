@@ -109,7 +109,7 @@ impl Meter {
     }
 
     /// Whether its client has been too slow at this time since its beginning.
-    fn is_overdue(&self, elapsed: Duration, patience: &Timeouts) -> bool {
+    fn is_overdue(&self, elapsed: Duration, timeouts: &Timeouts) -> bool {
         if self.waiting() == 0 {
             return false;
         }
@@ -117,9 +117,9 @@ impl Meter {
             Rule::Whole => {
                 let taken = u64::try_from(self.taken.load(Relaxed)).unwrap_or(u64::MAX);
                 let time = Duration::from_millis(taken.saturating_mul(1000) / BYTES_PER_SECOND);
-                elapsed > (patience.stall + time).min(patience.list)
+                elapsed > (timeouts.stall + time).min(timeouts.list)
             }
-            Rule::Streamed => self.since_moved(elapsed) > patience.stall,
+            Rule::Streamed => self.since_moved(elapsed) > timeouts.stall,
         }
     }
 }
@@ -153,8 +153,8 @@ impl OpenAnswers {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// Ends the connections of overdue answers; tells how many answers those are.
-    pub(super) fn end_overdue(&self, patience: &Timeouts) -> usize {
+    /// Ends the connections of overdue answers; returns how many answers those are.
+    pub(super) fn end_overdue(&self, timeouts: &Timeouts) -> usize {
         let mut ended = 0;
         for shard in self.shards() {
             // Dropped outside the lock: the last reference takes it.
@@ -165,7 +165,7 @@ impl OpenAnswers {
                 .filter_map(|(_, meter)| meter.upgrade())
                 .collect();
             for meter in meters {
-                if meter.is_overdue(meter.began.elapsed(), patience)
+                if meter.is_overdue(meter.began.elapsed(), timeouts)
                     && let Some(cut_off) = &meter.cut_off
                     && cut_off.cut()
                 {

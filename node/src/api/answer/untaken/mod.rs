@@ -88,16 +88,16 @@ pub(in crate::api) struct Answers {
     small: Pool,
     large: Pool,
     open: Arc<OpenAnswers>,
-    patience: Timeouts,
+    timeouts: Timeouts,
 }
 
 impl Answers {
-    pub(in crate::api) fn new(budgets: &Budgets, patience: Timeouts) -> Self {
+    pub(in crate::api) fn new(budgets: &Budgets, timeouts: Timeouts) -> Self {
         Self {
             small: budgets.small_answers.clone(),
             large: budgets.answers.clone(),
             open: Arc::default(),
-            patience,
+            timeouts,
         }
     }
 
@@ -120,7 +120,7 @@ impl Answers {
         self.large.reserve_now(address, bytes)
     }
 
-    /// What an answer is told that became larger than was reserved for it.
+    /// What an answer gets that became larger than was reserved for it.
     pub(in crate::api) fn no_room(&self) -> NoRoom {
         self.large.refuse()
     }
@@ -232,7 +232,7 @@ impl Answers {
 
     /// Ends the connections of clients that take their answers too slowly.
     pub(in crate::api) fn end_overdue(&self) {
-        let ended = self.open.end_overdue(&self.patience);
+        let ended = self.open.end_overdue(&self.timeouts);
         if ended > 0 {
             tracing::info!(answers = ended, "answers_not_taken");
         }

@@ -1,4 +1,4 @@
-//! A Secret, nodes that read it late and one file at a time, and callers: whoever shows a key that he was given is never refused.
+//! A Secret, nodes that read it late and one file at a time, and clients: a client that shows a key that it was given is never refused.
 
 use super::*;
 
@@ -157,19 +157,25 @@ impl World {
         self.now += SignedDuration::from_mins(minutes);
     }
 
-    /// Somebody removes the entry with the previous keys.
+    /// A user removes the entry with the previous keys.
     fn previous_is_ended(&mut self) {
         self.keys.beside.clear();
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what is told, where anything is")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what the status says, where it says anything"
+)]
 fn distributing(nodes: &[&str], overdue: bool) -> Option<KeyRotation> {
     let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
     Some(KeyRotation::Distributing(WaitedFor { nodes, overdue }))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what is told, where anything is")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what the status says, where it says anything"
+)]
 fn leaving(nodes: &[&str], overdue: bool) -> Option<KeyRotation> {
     let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
     Some(KeyRotation::Leaving(WaitedFor { nodes, overdue }))
@@ -252,7 +258,7 @@ fn another_change_waits_until_the_last_one_is_ended() {
     let mut world = World::asking("2027");
     world.takes(&Step::Begin);
     world.files_arrive(&[OLD]);
-    // Asked for again before anybody was given the new key, and once it was.
+    // Asked for again before a client was given the new key, and once it was.
     world.asked = Some("2028");
     world.takes(&Step::Exchange(NEW.to_vec()));
     world.files_arrive(&[OLD, NEW]);
@@ -296,7 +302,7 @@ fn a_change_by_hand_is_left_to_its_author() {
     world.keys.current = vec![b"mine".to_vec()];
     world.keys.beside = vec![OLD.to_vec()];
     world.takes(&Step::Keep);
-    assert_eq!(world.told, None, "nobody asked the operator");
+    assert_eq!(world.told, None, "no user asked the operator");
     world.asked = Some("2027");
     world.takes(&Step::Keep);
     assert_eq!(world.told, Some(KeyRotation::EarlierAccepted));
@@ -304,7 +310,7 @@ fn a_change_by_hand_is_left_to_its_author() {
     world.takes(&Step::Begin);
     assert_eq!(world.keys.beside, [&b"mine"[..], NEW]);
 
-    // In the middle of a change somebody exchanges the keys himself.
+    // In the middle of a change a user exchanges the keys by hand.
     world.keys.current = vec![b"by hand".to_vec()];
     world.takes(&Step::Note(KeyPhase::Exchanged));
     assert_eq!(world.told, Some(KeyRotation::PreviousAccepted));

@@ -205,7 +205,7 @@ fn the_last_one_that_serves_is_never_given_up() {
         let plan = planned(&[entry(force)], &nodes);
         assert_eq!(reason(&plan), "NoOtherNode", "{force}");
     }
-    // Nobody else serves, and its answer was lost on the way.
+    // No other node serves, and its answer was lost on the way.
     let silent = NodeSeen {
         is_ready: true,
         ..remembered(node(2, None))

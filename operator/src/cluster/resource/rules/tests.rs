@@ -205,6 +205,45 @@ fn only_a_key_that_the_operator_made_is_changed_by_it() {
 }
 
 #[test]
+fn a_database_belongs_to_its_mode_and_takes_the_place_of_what_nodes_would_keep() {
+    let shared = |more: &str| {
+        spec(
+            "prod",
+            &format!("{{mode: Shared, database: {{secretRef: {{name: pg-app}}}}{more}}}"),
+        )
+    };
+    assert_eq!(shared(""), Vec::<&str>::new());
+    assert_eq!(shared(", replicas: 50"), Vec::<&str>::new());
+    assert_eq!(shared(", replicas: 51"), ["spec.replicas"]);
+    assert_eq!(spec("prod", "{mode: Shared}"), ["spec.database"]);
+    assert_eq!(
+        spec("prod", "{database: {secretRef: {name: pg-app}}}"),
+        ["spec.database"]
+    );
+    for (more, field) in [
+        (", storage: {size: 2Gi}", "spec.storage"),
+        (", storage: {storageClassName: fast}", "spec.storage"),
+        (
+            ", storage: {retention: {whenDeleted: Delete}}",
+            "spec.storage",
+        ),
+        (", writeAck: All", "spec.writeAck"),
+        (", syncIntervalSeconds: 5", "spec.syncIntervalSeconds"),
+        (
+            ", rebuildMembers: [{name: prod-1, incarnation: '0123456789abcdef'}]",
+            "spec.rebuildMembers",
+        ),
+    ] {
+        assert_eq!(shared(more), [field], "{more}");
+    }
+    // What these fields are by default may stand there.
+    assert_eq!(
+        shared(", storage: {size: 1Gi}, writeAck: Healthy"),
+        Vec::<&str>::new()
+    );
+}
+
+#[test]
 fn each_rule_names_its_field() {
     assert_eq!(
         spec("prod", "{monitoring: {serviceMonitor: {interval: often}}}"),

@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     cluster::difference,
-    names::{FIELD_MANAGER, RESTARTED_BY_KUBECTL},
+    names::{ANNOTATION_DATABASE, FIELD_MANAGER, RESTARTED_BY_KUBECTL},
 };
 
-/// What of a live template is the operator's: the API server's defaults and what others have set are not. Where nobody tells who set what,
+/// What of a live template is the operator's: the API server's defaults and what others have set are not. Where nothing says who set what,
 /// it is what `wanted` sets too.
 pub(super) fn adopt(live: &Value, wanted: &Value, entries: &[ManagedFieldsEntry]) -> Value {
     let ours = entries.iter().find(|entry| {
@@ -24,13 +24,14 @@ pub(super) fn adopt(live: &Value, wanted: &Value, entries: &[ManagedFieldsEntry]
     let mut adopted = adoption
         .take("", live, Some(wanted), template)
         .unwrap_or_default();
-    // It asks for a restart, and is kept elsewhere.
+    // They ask for a restart, and are kept elsewhere.
     if let Some(metadata) = adopted.get_mut("metadata").and_then(Value::as_object_mut)
         && let Some(annotations) = metadata
             .get_mut("annotations")
             .and_then(Value::as_object_mut)
     {
         annotations.shift_remove(RESTARTED_BY_KUBECTL);
+        annotations.shift_remove(ANNOTATION_DATABASE);
         if annotations.is_empty() {
             metadata.shift_remove("annotations");
         }
@@ -39,7 +40,7 @@ pub(super) fn adopt(live: &Value, wanted: &Value, entries: &[ManagedFieldsEntry]
 }
 
 struct Adoption {
-    /// Whether the API server tells what the operator has set.
+    /// Whether the API server says what the operator has set.
     is_told: bool,
 }
 
@@ -51,7 +52,7 @@ impl Adoption {
         wanted: Option<&Value>,
         ours: Option<&Value>,
     ) -> Option<Value> {
-        // Nothing is told of what lies inside: all of it is ours.
+        // Nothing is said of what lies inside: all of it is ours.
         if ours.is_some_and(|fields| fields.as_object().is_none_or(Map::is_empty)) {
             return Some(live.clone());
         }
@@ -95,7 +96,7 @@ impl Adoption {
 
     fn leaf(&self, live: &Value, wanted: Option<&Value>, ours: Option<&Value>) -> Option<Value> {
         if ours.is_none() && self.is_told {
-            // Somebody else has set it, or the API server has.
+            // Another manager has set it, or the API server has.
             return wanted.cloned();
         }
         (ours.is_some() || wanted.is_some()).then(|| live.clone())

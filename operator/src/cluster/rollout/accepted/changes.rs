@@ -53,7 +53,7 @@ pub(in crate::cluster) fn number(changes: &[Change]) -> String {
 }
 
 impl Change {
-    /// As the status tells it.
+    /// As the status says it.
     pub(in crate::cluster) fn told(&self) -> TemplateChange {
         TemplateChange {
             field: self.field.clone(),

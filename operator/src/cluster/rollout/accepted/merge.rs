@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::difference;
 
-/// The user's change stands where the accepted template has something else than was rendered for the fields as they were: nobody can tell
+/// The user's change stands where the accepted template has something else than was rendered for the fields as they were: no code can tell
 /// what it means there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Conflict;
@@ -15,7 +15,7 @@ pub(super) struct Conflict;
 /// Takes it over.
 ///
 /// # Errors
-/// Where one place cannot be told. Nothing is taken over then: half of a change is a template that nobody ever rendered.
+/// Where one place is not known. Nothing is taken over then: half of a change is a template that was never rendered.
 pub(super) fn merge(before: &Value, after: &Value, accepted: &Value) -> Result<Value, Conflict> {
     let merged = place("", Some(before), Some(after), Some(accepted))?;
     Ok(merged.unwrap_or_default())

@@ -14,8 +14,8 @@ pub(super) use changes::{Change, changes, number};
 use crate::{
     cluster::{build, dereference::LiveChild, resource::ClusterSpec, validate::ValidatedCluster},
     names::{
-        ANNOTATION_ROLLING_OUT, NODE_CONTAINER, TEMPLATE_ENTRY, TEMPLATE_FIELDS_ENTRY,
-        TEMPLATE_ROLLOUT_ENTRY, TEMPLATE_SEAL_ENTRY,
+        ANNOTATION_ROLLING_OUT, MIGRATION_CONTAINER, NODE_CONTAINER, TEMPLATE_ENTRY,
+        TEMPLATE_FIELDS_ENTRY, TEMPLATE_ROLLOUT_ENTRY, TEMPLATE_SEAL_ENTRY,
     },
     node::AccessKey,
 };
@@ -54,7 +54,7 @@ impl Accepted {
         }
     }
 
-    /// What a ConfigMap holds; `None` where it is not what the operator wrote, or nobody can tell: whoever may write `ConfigMaps` may not
+    /// What a ConfigMap holds; `None` where it is not what the operator wrote, or that is not known: a user who may write `ConfigMaps` may not
     /// therefore make pods.
     pub(in crate::cluster) fn read(
         cluster: &ValidatedCluster,
@@ -77,14 +77,14 @@ impl Accepted {
         })
     }
 
-    /// What runs, where no ConfigMap tells: a new operator restarts nothing because it is new. The fields may have changed unseen meanwhile;
+    /// What runs, where no ConfigMap says it: a new operator restarts nothing because it is new. The fields may have changed unseen meanwhile;
     /// an image that the resource names is the user's in any case.
     pub(in crate::cluster) fn adopt(cluster: &ValidatedCluster, set: &LiveChild) -> Option<Self> {
         let live = set.object.pointer("/spec/template")?;
         let wanted = rendered(cluster)?;
         let mut template = adopt::adopt(live, &wanted, &set.managers);
-        if let (Some(image), Some(adopted)) = (&cluster.spec.image, image_mut(&mut template)) {
-            *adopted = image.clone().into();
+        if let Some(image) = &cluster.spec.image {
+            set_image(&mut template, image);
         }
         typed(&template)?;
         let mark = set.object.pointer("/metadata/annotations");
@@ -138,7 +138,7 @@ impl Accepted {
         node.get("image")?.as_str()
     }
 
-    /// Takes over what fields of the resource ask for since it was accepted, field by field. A field whose change cannot be told from the
+    /// Takes over what fields of the resource ask for since it was accepted, field by field. A field whose change cannot be distinguished from the
     /// operator's own stays out as a whole, and waits with the rest.
     pub(super) fn follow(&mut self, cluster: &ValidatedCluster, wanted: &Value) {
         let now = fields_of(&cluster.spec);
@@ -173,13 +173,13 @@ impl Accepted {
         }
     }
 
-    /// What the operator says for itself where the resource says nothing. Whoever begins or ends to say it asks for what is rendered then,
+    /// What the operator says for itself where the resource says nothing. A user who begins or ends to say it asks for what is rendered then,
     /// also where this operator would render that anyway.
     fn keep_unsaid(&self, field: &str, before: &mut Value) {
         match field {
             "image" => {
-                if let (Some(accepted), Some(image)) = (self.image(), image_mut(before)) {
-                    *image = accepted.into();
+                if let Some(accepted) = self.image() {
+                    set_image(before, accepted);
                 }
             }
             "topologySpreadConstraints" => {
@@ -196,15 +196,24 @@ impl Accepted {
 }
 
 fn is_node(container: &Value) -> bool {
-    container.get("name").and_then(Value::as_str) == Some(NODE_CONTAINER)
+    is_named(container, NODE_CONTAINER)
 }
 
-fn image_mut(template: &mut Value) -> Option<&mut Value> {
-    let containers = template.pointer_mut("/spec/containers")?.as_array_mut()?;
-    let mut containers = containers.iter_mut();
-    containers
-        .find(|container| is_node(container))?
-        .get_mut("image")
+fn is_named(container: &Value, name: &str) -> bool {
+    container.get("name").and_then(Value::as_str) == Some(name)
+}
+
+/// Sets the nodes' image, which the step before them has too where there is one.
+fn set_image(template: &mut Value, image: &str) {
+    for list in ["/spec/containers", "/spec/initContainers"] {
+        let containers = template.pointer_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let is_ours = is_node(container) || is_named(container, MIGRATION_CONTAINER);
+            if let Some(there) = container.get_mut("image").filter(|_| is_ours) {
+                *there = image.into();
+            }
+        }
+    }
 }
 
 fn typed(template: &Value) -> Option<PodTemplateSpec> {

@@ -55,7 +55,7 @@ fn an_image_that_the_resource_names_is_the_users() {
         let (after, waits) = follow(&before, &format!("{{image: '{image}'}}"), "node:2");
         assert_eq!(after.image(), Some(image));
         assert_eq!(waits, Vec::<String>::new());
-        // Whoever takes it away asks for the operator's own.
+        // A user who takes it away asks for the operator's own.
         let (after, waits) = follow(&after, "{}", "node:2");
         assert_eq!(after.image(), Some("node:2"));
         assert_eq!(waits, Vec::<String>::new());

@@ -60,6 +60,7 @@ fn situation<'a>(pods: &'a [PodSeen<'a>]) -> Situation<'a> {
         pods,
         refused: &[],
         was_rolling: true,
+        unjudged_for: Duration::ZERO,
         now: at(60),
     }
 }
@@ -74,6 +75,10 @@ fn replace(ordinal: usize, why: Why) -> RolloutPlan {
 
 fn wait_for(pod: &str) -> RolloutPlan {
     RolloutPlan::Wait(Waiting::Pod(pod.to_owned()))
+}
+
+fn wait_for_answer(node: &str) -> RolloutPlan {
+    RolloutPlan::Wait(Waiting::Answer(node.to_owned()))
 }
 
 #[test]
@@ -104,7 +109,11 @@ fn the_next_pod_waits_until_the_last_one_has_ended_is_made_anew_and_serves() {
         planned(&[first, second, last])
     };
     assert_eq!(with(ending(pod(2, "old", &node))), wait_for("prod-2"));
-    assert_eq!(planned(&others()), wait_for("prod-2"), "nobody made it yet");
+    assert_eq!(
+        planned(&others()),
+        wait_for("prod-2"),
+        "the controller has not made it yet"
+    );
     assert_eq!(with(broken(pod(2, "new", &node))), wait_for("prod-2"));
     assert_eq!(with(pod(2, "new", &node)), replace(1, Why::Outdated));
 }
@@ -141,18 +150,98 @@ fn the_next_pod_waits_until_nodes_have_what_the_others_have() {
 }
 
 #[test]
-fn who_has_left_and_who_does_not_answer_the_operator_holds_nothing_up() {
+fn who_has_left_holds_nothing_up() {
     let (mut node, mut gone) = (in_sync(), member("prod-1"));
     gone.state = MemberState::Left;
     gone.reachable = false;
-    node.members = vec![gone, member("prod-7")];
-    node.members[1].reachable = false;
-    let mut pods = [0, 1, 2].map(|ordinal| pod(ordinal, "old", &node));
+    node.members.extend([gone, member("prod-7")]);
+    node.members[4].reachable = false;
+    let pods = [0, 1, 2].map(|ordinal| pod(ordinal, "old", &node));
     assert_eq!(planned(&pods), replace(2, Why::Outdated));
-    for pod in &mut pods {
-        pod.node = None;
+}
+
+/// Pods that all serve, of which these do not answer the operator.
+fn silent<'a>(pods: [PodSeen<'a>; 3], silent: &[usize]) -> [PodSeen<'a>; 3] {
+    pods.map(|pod| PodSeen {
+        node: pod.node.filter(|_| !silent.contains(&pod.ordinal)),
+        ..pod
+    })
+}
+
+#[test]
+fn of_a_node_that_does_not_answer_the_others_say_how_it_is() {
+    let node = in_sync();
+    let pods = silent([0, 1, 2].map(|ordinal| pod(ordinal, "old", &node)), &[2]);
+    assert_eq!(planned(&pods), replace(2, Why::Outdated));
+    let mut apart = in_sync();
+    apart.members[2].reachable = false;
+    let pods = silent([0, 1, 2].map(|ordinal| pod(ordinal, "old", &apart)), &[2]);
+    let sync = RolloutPlan::Wait(Waiting::Sync("prod-2".to_owned()));
+    assert_eq!(planned(&pods), sync);
+}
+
+#[test]
+fn a_node_that_no_answer_knows_is_waited_for() {
+    let mut node = in_sync();
+    node.members.pop();
+    let pods = silent([0, 1, 2].map(|ordinal| pod(ordinal, "old", &node)), &[2]);
+    assert_eq!(planned(&pods), wait_for_answer("prod-2"));
+}
+
+#[test]
+fn two_nodes_that_do_not_answer_are_waited_for_and_after_ten_minutes_it_counts_that_they_serve() {
+    let node = in_sync();
+    let pods = [0, 1, 2].map(|ordinal| pod(ordinal, "old", &node));
+    let after = |quiet: &[usize], minutes: u64| {
+        plan(&Situation {
+            unjudged_for: Duration::from_mins(minutes),
+            ..situation(&silent(pods, quiet))
+        })
+    };
+    for quiet in [&[0, 1][..], &[1, 2], &[0, 1, 2]] {
+        let first = format!("prod-{}", quiet[0]);
+        assert_eq!(after(quiet, 0), wait_for_answer(&first));
+        assert_eq!(after(quiet, 9), wait_for_answer(&first));
+        assert_eq!(after(quiet, 10), replace(2, Why::Outdated));
     }
-    assert_eq!(planned(&pods), replace(2, Why::Outdated), "they serve");
+    let alone = silent(pods, &[0]);
+    let plan_alone = plan(&Situation {
+        wanted: 1,
+        there: 1,
+        ..situation(&alone[..1])
+    });
+    assert_eq!(plan_alone, replace(0, Why::Outdated), "it has no other");
+}
+
+#[test]
+fn no_pod_that_serves_is_replaced_while_nodes_are_parted_whichever_answers_are_lost() {
+    const PAIRS: [(usize, usize); 3] = [(0, 1), (0, 2), (1, 2)];
+    for parted in 0..8_usize {
+        let cut = |one: usize, other: usize| {
+            let pair = PAIRS
+                .iter()
+                .position(|pair| *pair == (one.min(other), one.max(other)));
+            pair.is_some_and(|pair| parted & (1 << pair) != 0)
+        };
+        let nodes = [0, 1, 2].map(|one| {
+            let mut node = in_sync();
+            for (other, member) in node.members.iter_mut().enumerate() {
+                member.reachable = !cut(one, other);
+            }
+            node
+        });
+        for lost in 0..8_usize {
+            let quiet: Vec<_> = (0..3).filter(|node| lost & (1 << node) != 0).collect();
+            let pods = [0, 1, 2].map(|ordinal| pod(ordinal, "old", &nodes[ordinal]));
+            let planned = planned(&silent(pods, &quiet));
+            let is_replaced = matches!(planned, RolloutPlan::Replace { .. });
+            let may_be_replaced = parted == 0 && quiet.len() < 2;
+            assert_eq!(
+                is_replaced, may_be_replaced,
+                "{parted:b} {quiet:?}: {planned:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn a_key_that_is_not_there_or_not_ours_stops_everything() {
     assert_eq!(keys(own, Some(empty()), None), Err("ApiKeyMissing"));
     assert_eq!(keys("{}", Some(foreign()), None), Err("NameTaken"));
     assert_eq!(keys("{}", None, Some(foreign())), Err("NameTaken"));
-    // Nobody needs it: whose it is does not matter.
+    // It is not needed: whose it is does not matter.
     let open = "{apiKey: {required: false}}";
     assert_eq!(keys(open, Some(foreign()), None), Ok((false, true)));
 }

@@ -1,7 +1,8 @@
-//! Every state that a status tells of, as resources in a file: what other programs make of them is tried in `e2e/gitops/`.
+//! Every state that a status reports, as resources in a file: what other programs make of them is tried in `e2e/gitops/`.
 //! `INSTA_UPDATE=always` writes the file anew.
 
 mod api_key;
+mod shared;
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -17,7 +18,7 @@ use crate::{
     node::{FenceReason, MemberState},
 };
 
-/// What a state means to somebody who waits.
+/// What a state means to a client that waits.
 #[derive(Clone, Copy)]
 enum Means {
     /// All is as it was asked for.
@@ -26,7 +27,7 @@ enum Means {
     UnderWay,
     /// It stands still until the resource, or what it names, is another one.
     Stalled,
-    /// Nodes serve, and somebody has to look.
+    /// Nodes serve, and a user has to look.
     NeedsPerson,
     /// It is being deleted.
     Ending,
@@ -112,6 +113,7 @@ fn all() -> Vec<Value> {
     resting(&mut states);
     certificates(&mut states);
     api_key::add(&mut states);
+    shared::add(&mut states);
     standing_still(&mut states);
     states.0
 }
@@ -143,7 +145,7 @@ fn untouched(states: &mut States) {
 fn on_the_way(states: &mut States) {
     use Means::UnderWay;
     let nothing = ready_with(|seen| {
-        seen.stateful_set = None;
+        seen.running = Running::StatefulSet(None);
         seen.pods = &[];
     });
     states.add("nothing is there yet", UnderWay, &nothing);
@@ -309,7 +311,7 @@ fn resting(states: &mut States) {
     seen.course.pause = Some(&waits);
     seen.stalled = Some(&stalled);
     let waiting = observed(&seen, &ClusterStatus::default(), &time(1));
-    // Whoever waits compares generations first, whatever `Stalled` says.
+    // A client that waits compares generations first, whatever `Stalled` says.
     states.add("paused, and changes wait", Means::UnderWay, &waiting);
 }
 
@@ -322,6 +324,10 @@ fn ready(states: &mut States) {
         (
             "ready, and its ServiceMonitor is missing",
             Monitoring::Missing,
+        ),
+        (
+            "ready, and the authorities of its ServiceMonitor are missing",
+            Monitoring::WithoutAuthorities,
         ),
         (
             "ready, where ServiceMonitors are unknown",
@@ -516,12 +522,13 @@ fn other_programs_are_tried_with_the_states_of_this_release() {
 }
 
 /// Words of these files that look like reasons and are none.
-const NO_REASONS: [&str; 15] = [
+const NO_REASONS: [&str; 16] = [
     "True",
     "False",
     "Unknown",
     "Secret",
     "StatefulSet",
+    "Deployment",
     "Certificate",
     "NetworkPolicy",
     "PodDisruptionBudget",
@@ -543,6 +550,8 @@ fn no_condition_and_no_reason_is_left_out() {
         include_str!("../verdicts/course.rs"),
         include_str!("../verdicts/fences.rs"),
         include_str!("../verdicts/salts.rs"),
+        include_str!("../verdicts/shared.rs"),
+        include_str!("../../shared/address.rs"),
         include_str!("../../recovery.rs"),
         include_str!("../verdicts/leaving.rs"),
         include_str!("../verdicts/rolling.rs"),

@@ -128,7 +128,7 @@ fn a_volume_on_a_machine_that_is_gone_names_how_the_node_comes_back_without_it()
     );
 }
 
-/// What is told of nodes that belong to these clusters.
+/// What the status says of nodes that belong to these clusters.
 fn of_clusters(uids: &[&str]) -> String {
     let pods: Vec<_> = (0..)
         .zip(uids)

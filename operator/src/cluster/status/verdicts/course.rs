@@ -15,7 +15,7 @@ pub(super) const WAKING: &str = "Waking";
 /// The reason while a node is rebuilt.
 pub(super) const REBUILDING: &str = "Rebuilding";
 /// The reason while they sleep.
-const HIBERNATED: &str = "Hibernated";
+pub(super) const HIBERNATED: &str = "Hibernated";
 
 /// `Ready`, and `Reconciling` until then, of nodes that sleep or fall asleep.
 pub(super) fn resting(seen: &Observation<'_>) -> Option<Vec<Verdict>> {
@@ -56,7 +56,7 @@ pub(super) fn reasons(seen: &Observation<'_>) -> (&'static str, &'static str) {
     }
 }
 
-/// Nobody can be asked, and that is as it should be.
+/// No node can be asked, and that is as it should be.
 pub(super) fn asleep(seen: &Observation<'_>, ready: usize, verdicts: &mut [Verdict]) {
     if !matches!(seen.course.rest, Rest::Asleep { .. }) || ready > 0 {
         return;
@@ -64,7 +64,7 @@ pub(super) fn asleep(seen: &Observation<'_>, ready: usize, verdicts: &mut [Verdi
     let told = verdicts.iter_mut().filter_map(|told| {
         let holds = match told.type_ {
             "Available" => Truth::False,
-            "SaltMatches" | "Replicated" => Truth::Unknown,
+            "SaltMatches" | "Replicated" | "DatabaseReachable" => Truth::Unknown,
             "TlsReady" if told.holds == Truth::Unknown => Truth::Unknown,
             _ => return None,
         };

@@ -1,4 +1,4 @@
-//! Nodes that serve reads, and that nobody relies on until somebody decides.
+//! Nodes that serve reads, and that no node relies on until a user decides.
 
 use kube::ResourceExt;
 

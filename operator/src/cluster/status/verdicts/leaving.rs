@@ -6,9 +6,15 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
 use crate::{
-    cluster::{resource::MemberStatus, status::Observation},
+    cluster::{
+        resource::MemberStatus,
+        status::{Observation, Running},
+    },
     node::MemberState,
 };
+
+/// How many nodes are wanted, where none of those that are there is about to leave.
+pub(super) const ALL: usize = usize::MAX;
 
 /// Whether the node of this name is one of those that are wanted.
 pub(super) fn stays(name: &str, wanted: usize) -> bool {
@@ -20,14 +26,18 @@ pub(in crate::cluster::status) fn staying<'a>(
     seen: &Observation<'_>,
     members: &'a [MemberStatus],
 ) -> Vec<&'a MemberStatus> {
-    let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
+    let wanted = match seen.running {
+        Running::StatefulSet(_) => usize::try_from(seen.cluster.spec.replicas).unwrap_or_default(),
+        // Their pods have no ordinals.
+        Running::Deployment(_) => ALL,
+    };
     members
         .iter()
         .filter(|member| stays(&member.name, wanted))
         .collect()
 }
 
-/// Whether fewer pods are wanted than there are: such a change of the StatefulSet restarts nobody.
+/// Whether fewer pods are wanted than there are: such a change of the StatefulSet restarts no pod.
 pub(super) fn is_lowered(stateful_set: &StatefulSet) -> bool {
     let wanted = stateful_set.spec.as_ref().and_then(|spec| spec.replicas);
     let there = stateful_set.status.as_ref().map(|status| status.replicas);

@@ -6,7 +6,7 @@ use super::leaving::is_lowered;
 use crate::cluster::{
     rebuild,
     rollout::{RolloutPlan, Waiting},
-    status::{self, Observation},
+    status::{self, Observation, Running},
     volumes,
 };
 
@@ -17,7 +17,9 @@ pub(in crate::cluster) const ROLLOUT_BLOCKED: &str = "RolloutBlocked";
 
 /// What a rollout has done, and what it still waits for; nothing where none is under way.
 pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
-    let stateful_set = seen.stateful_set?;
+    let Running::StatefulSet(Some(stateful_set)) = seen.running else {
+        return None;
+    };
     let status = stateful_set.status.as_ref()?;
     if status.observed_generation < stateful_set.metadata.generation && !is_lowered(stateful_set) {
         return Some("waiting for Kubernetes to take up the new StatefulSet".to_owned());
@@ -35,11 +37,16 @@ pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
         RolloutPlan::Wait(Waiting::Salt(node)) => {
             format!("{so_far}; waiting because {node} has another salt than the others")
         }
+        RolloutPlan::Wait(Waiting::Answer(node)) => {
+            format!(
+                "{so_far}; waiting until {node} answers the operator, or has not for 10 minutes: whether it reaches the others is not known"
+            )
+        }
         _ => so_far,
     })
 }
 
-/// What somebody has to do where a pod does not come back.
+/// What a user has to do where a pod does not come back.
 pub(super) fn blocked(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let RolloutPlan::Blocked { ordinal, is_last } = seen.rollout else {
         return None;

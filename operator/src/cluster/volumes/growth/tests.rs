@@ -53,7 +53,7 @@ fn grow(wanted: &str, template: &str, claims: &[VolumeClaim]) -> Growth {
     decide(wanted, Some(template), claims, Expansion::Allowed)
 }
 
-/// Who is asked, and what is told.
+/// Which claim is asked, and what the status says.
 fn growing(growth: &Growth) -> (Vec<&str>, String) {
     let Growth::Growing { asks, .. } = growth else {
         panic!("{growth:?}");

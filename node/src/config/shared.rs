@@ -1,0 +1,136 @@
+//! A database that nodes share, instead of one of each node's own.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use zeroize::Zeroizing;
+
+use super::{SETTINGS, Values};
+use crate::{
+    os::{line_file, regular_file},
+    store::postgres::DatabaseUrl,
+};
+
+/// Settings of nodes that replicate: beside a shared database they would promise what no node keeps.
+const OF_REPLICATING_NODES: [&str; 7] = [
+    "CLUSTER_ENABLED",
+    "CLUSTER_MODE",
+    "CLUSTER_NODES",
+    "CLUSTER_NODES_FILE",
+    "CLUSTER_SYNC_INTERVAL",
+    "CLUSTER_WRITE_ACK",
+    "PEER_KEY_IN_CLEAR",
+];
+
+/// Where a shared database is, and whose store it is.
+#[derive(Debug, Clone)]
+pub struct SharedDatabase {
+    /// Its address, with user and password.
+    pub url: DatabaseUrl,
+    /// The file in which that stands, where it is in none of the other settings.
+    pub url_file: Option<PathBuf>,
+    /// Who may have signed the server's certificate, PEM; `None` only where it is reached without TLS.
+    pub authorities: Option<PathBuf>,
+    /// How long one request may wait for it, with everything.
+    pub timeout: Duration,
+    /// Connections for reading, and as many for writing.
+    pub connections: usize,
+    /// The cluster whose store it must be; empty where none is named.
+    pub cluster: String,
+}
+
+/// The database that the settings name; `None` where a node has one of its own.
+pub(super) fn database(values: &mut Values<'_>) -> Option<SharedDatabase> {
+    let seconds = values.within("DATABASE_TIMEOUT", "a number of seconds", 1..=60);
+    let connections = values.within("DATABASE_CONNECTIONS", "a number of connections", 2..=1000);
+    let authorities = values.text("DATABASE_CA_FILE").map(PathBuf::from);
+    let url_file = values.text("DATABASE_URL_FILE").map(PathBuf::from);
+    let (variable, text) = url(values, url_file.as_deref())?;
+    refuse_peers(values, variable);
+    let url = match text.parse::<DatabaseUrl>() {
+        Ok(url) => url,
+        Err(error) => {
+            let fault = format!("cannot be used: {error}");
+            values.faults.add(variable, &fault);
+            return None;
+        }
+    };
+    if url.is_verified() && authorities.is_none() {
+        let fault = format!(
+            "is missing: {variable} needs it to verify the server (sslmode=disable is for a pooler on the same machine)"
+        );
+        values.faults.add("OSC_DATABASE_CA_FILE", &fault);
+    }
+    if values.text("SALT_SECRET_FILE").is_none() {
+        let fault =
+            format!("is missing: {variable} needs the one salt of the store, which no node makes");
+        values.faults.add("OSC_SALT_SECRET_FILE", &fault);
+    }
+    Some(SharedDatabase {
+        url,
+        url_file,
+        authorities,
+        timeout: Duration::from_secs(seconds.unwrap_or(5)),
+        connections: connections.unwrap_or(8),
+        cluster: values.text("CLUSTER_ID").unwrap_or_default(),
+    })
+}
+
+/// The setting that names the database, and what it says.
+fn url(values: &mut Values<'_>, file: Option<&Path>) -> Option<(&'static str, Zeroizing<String>)> {
+    const GIVEN: &str = "OSC_DATABASE_URL";
+    const FILE: &str = "OSC_DATABASE_URL_FILE";
+    let given = values.text("DATABASE_URL").map(Zeroizing::new);
+    match (given, file) {
+        (Some(_), Some(_)) => {
+            let fault = format!("and {FILE} are both set; keep one");
+            values.faults.add(GIVEN, &fault);
+            None
+        }
+        (Some(url), None) => Some((GIVEN, url)),
+        (None, Some(file)) => match read_url(file) {
+            Ok(url) => Some((FILE, url)),
+            Err(error) => {
+                let fault = format!("cannot be read ({}): {error}", file.display());
+                values.faults.add(FILE, &fault);
+                None
+            }
+        },
+        (None, None) => None,
+    }
+}
+
+/// The one line of a file.
+fn read_url(path: &Path) -> io::Result<Zeroizing<String>> {
+    let unusable = |fault: String| io::Error::new(io::ErrorKind::InvalidData, fault);
+    let bytes = Zeroizing::new(regular_file::read_bounded(path)?);
+    let lines = line_file::items(&bytes).map_err(|fault| unusable(fault.to_string()))?;
+    let [line] = lines.as_slice() else {
+        return Err(unusable(format!(
+            "it must hold one line, and has {}",
+            lines.len()
+        )));
+    };
+    let text = std::str::from_utf8(line).map_err(|error| unusable(error.to_string()))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Refuses what only nodes have that replicate.
+fn refuse_peers(values: &mut Values<'_>, variable: &str) {
+    for name in OF_REPLICATING_NODES {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name);
+        let default = setting.and_then(|setting| setting.default);
+        let is_set = values
+            .text(name)
+            .is_some_and(|text| default.is_none_or(|default| !default.eq_ignore_ascii_case(&text)));
+        if is_set {
+            let fault = format!(
+                "has no meaning beside {variable}: nodes that share a database have no peers; unset it"
+            );
+            values.faults.add(&format!("OSC_{name}"), &fault);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The database that a node shares with others, as its settings name it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::fresh_incarnation;
+use crate::{
+    config::{Config, SharedDatabase, UsageError},
+    crypto::Salt,
+    domain::Incarnation,
+    store::{
+        postgres::{PostgresError, PostgresSettings, PostgresStore},
+        read_salt_file,
+    },
+    tls,
+};
+
+/// How long a node that starts waits for a database that does not answer: about as long as a failover takes.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it tries meanwhile.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// A database that can be used, and the salt of its values.
+#[derive(Debug)]
+pub(super) struct ReachedDatabase {
+    pub(super) store: PostgresStore,
+    pub(super) salt: Salt,
+}
+
+/// Connects to the database, which must be the store of this cluster and this salt.
+///
+/// # Errors
+/// [`UsageError`] where the settings do not fit it.
+pub(super) async fn reach(
+    config: &Config,
+    database: &SharedDatabase,
+) -> anyhow::Result<ReachedDatabase> {
+    let salt = mounted_salt(config)?;
+    let fingerprint = salt.fingerprint().to_string();
+    let settings = settings_of(database)?;
+    let store = connect(settings, &fingerprint, fresh_incarnation()?)
+        .await
+        .map_err(as_told)?;
+    let found = store.identity();
+    found.must_be_of(&database.cluster).map_err(as_told)?;
+    tracing::info!(
+        store_uid = %found.uid,
+        schema = found.schema,
+        "shared_database_reached"
+    );
+    Ok(ReachedDatabase { store, salt })
+}
+
+/// Connects as soon as the database answers.
+async fn connect(
+    settings: PostgresSettings,
+    salt_fingerprint: &str,
+    incarnation: Incarnation,
+) -> Result<PostgresStore, PostgresError> {
+    let until = Instant::now() + TIMEOUT;
+    let mut is_told = false;
+    loop {
+        let connected = PostgresStore::connect(settings.clone(), salt_fingerprint, incarnation);
+        match connected.await {
+            Err(error) if error.may_pass() && Instant::now() < until => {
+                if !is_told {
+                    tracing::warn!(error = %error, "shared_database_away");
+                }
+                is_told = true;
+                sleep(AGAIN).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The salt that every node of a shared database is given. None makes one: two of them could not read each other's values.
+///
+/// # Errors
+/// [`UsageError`] where there is none.
+pub(crate) fn mounted_salt(config: &Config) -> anyhow::Result<Salt> {
+    let unusable = |fault: String| UsageError(vec![format!("OSC_SALT_SECRET_FILE {fault}")]);
+    let Some(path) = config.salt_secret_file.as_deref() else {
+        return Err(unusable("is missing".to_owned()).into());
+    };
+    match read_salt_file(path) {
+        Ok(Some(salt)) => Ok(salt),
+        Ok(None) => Err(unusable(format!(
+            "names {}, which is not there: a node of a shared database makes no salt; mount that of the store",
+            path.display()
+        ))
+        .into()),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            Err(unusable(format!("cannot be used: {error:#}")).into())
+        }
+    }
+}
+
+/// How the database is reached.
+///
+/// # Errors
+/// [`UsageError`] where the authorities of its server cannot be read.
+pub(crate) fn settings_of(database: &SharedDatabase) -> anyhow::Result<PostgresSettings> {
+    let authorities = database.authorities.as_deref().map(tls::certificates);
+    let authorities = authorities
+        .transpose()
+        .map_err(|error| UsageError(vec![format!("OSC_DATABASE_CA_FILE: {error:#}")]))?;
+    Ok(PostgresSettings {
+        url: database.url.clone(),
+        authorities: authorities.unwrap_or_default(),
+        timeout: database.timeout,
+        connections: database.connections,
+    })
+}
+
+/// What needs other settings is reported as a fault of theirs.
+pub(crate) fn as_told(error: PostgresError) -> anyhow::Error {
+    match error {
+        PostgresError::OtherSalt { .. } => {
+            UsageError(vec![format!("OSC_SALT_SECRET_FILE: {error}")]).into()
+        }
+        PostgresError::OtherCluster { .. } => {
+            UsageError(vec![format!("OSC_CLUSTER_ID: {error}")]).into()
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,177 @@
+//! One node: its disk, and while it is up a life. An engine cannot be copied, so a life is kept as everything that
+//! happened in it, and is lived again when the search goes on from there.
+
+use std::{rc::Rc, time::Duration};
+
+use opensecureconf_node::{
+    cluster::{Engine, MemberName, Mode, Output, ProcessEpoch, Rules, Setup},
+    crypto::Salt,
+};
+
+use crate::{
+    disk::Disk,
+    fingerprint::Printed,
+    process::{Event, Life, Process, Second, keep_salt},
+};
+
+/// A node.
+pub(crate) struct Node {
+    pub(crate) disk: Rc<Disk>,
+    pub(crate) knows_full_list: bool,
+    /// How far its clock is behind the others'.
+    pub(crate) behind: Second,
+    life: Option<Life>,
+    /// The life as it stands; lived again where it is missing.
+    process: Option<Process>,
+    /// What it printed since it last changed.
+    printed: Option<Rc<Printed>>,
+}
+
+impl Clone for Node {
+    fn clone(&self) -> Self {
+        Self {
+            disk: Rc::clone(&self.disk),
+            knows_full_list: self.knows_full_list,
+            behind: self.behind,
+            life: self.life.clone(),
+            process: None,
+            printed: self.printed.clone(),
+        }
+    }
+}
+
+/// What a new life is given.
+pub(crate) struct Birth {
+    pub(crate) name: &'static str,
+    /// Unlike that of any other life.
+    pub(crate) number: u64,
+    pub(crate) salt: Option<Salt>,
+    pub(crate) may_make_salt: bool,
+    pub(crate) rules: Rules,
+}
+
+impl Node {
+    pub(crate) fn down(disk: Disk) -> Self {
+        Self {
+            disk: Rc::new(disk),
+            knows_full_list: false,
+            behind: 0,
+            life: None,
+            process: None,
+            printed: None,
+        }
+    }
+
+    pub(crate) fn start(&mut self, second: Second, birth: Birth) {
+        let mut entropy = [7; 32];
+        entropy[..8].copy_from_slice(&birth.number.to_le_bytes());
+        let setup = Setup {
+            clustered: true,
+            name: MemberName::new(birth.name),
+            process_epoch: ProcessEpoch::from_random(scatter(birth.number, 1)),
+            cluster: String::new(),
+            mode: Mode::Replica,
+            release: String::new(),
+            salt: birth.salt,
+            may_make_salt: birth.may_make_salt,
+            grace: Setup::GRACE,
+            sync_interval: Duration::from_secs(5),
+            rules: birth.rules,
+            entropy,
+        };
+        self.life = Some(Life {
+            setup,
+            began: second,
+            behind: self.behind,
+            disk: Rc::clone(&self.disk),
+            past: Vec::new(),
+        });
+        self.printed = None;
+        self.wake();
+    }
+
+    pub(crate) fn crash(&mut self) {
+        self.life = None;
+        self.process = None;
+        self.printed = None;
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.life.is_some()
+    }
+
+    pub(crate) fn process_epoch(&self) -> Option<ProcessEpoch> {
+        self.life.as_ref().map(|life| life.setup.process_epoch)
+    }
+
+    /// Lives through one thing: a step, the commit, and only then what follows from it.
+    pub(crate) fn live(&mut self, second: Second, event: Event) -> Vec<Output> {
+        self.wake();
+        let (Some(process), Some(life)) = (&mut self.process, &mut self.life) else {
+            return Vec::new();
+        };
+        let outputs = process.step(life, &mut self.disk, second, &event);
+        keep_salt(&mut self.disk, &outputs);
+        self.printed = None;
+        life.past.push(Rc::new((second, event)));
+        outputs
+    }
+
+    /// Lives through one thing, and crashes after the commit, before anything follows from it.
+    pub(crate) fn die_of(&mut self, second: Second, event: &Event) {
+        self.wake();
+        if let (Some(process), Some(life)) = (&mut self.process, &self.life) {
+            process.step(life, &mut self.disk, second, event);
+        }
+        self.crash();
+    }
+
+    /// The engine as it stands.
+    pub(crate) fn engine(&mut self) -> Option<&Engine> {
+        self.wake();
+        self.process.as_ref().map(|process| &process.engine)
+    }
+
+    /// What it prints of itself.
+    pub(crate) fn printed(&mut self, index: usize) -> Rc<Printed> {
+        if let Some(printed) = &self.printed {
+            return Rc::clone(printed);
+        }
+        self.wake();
+        let printed = Rc::new(Printed::of(
+            index,
+            &self.disk,
+            self.process.as_ref().map(|process| &process.engine),
+        ));
+        self.printed = Some(Rc::clone(&printed));
+        printed
+    }
+
+    /// Lets the engine go; it can be had again.
+    pub(crate) fn sleep(&mut self) {
+        self.process = None;
+    }
+
+    fn wake(&mut self) {
+        let (Some(life), None) = (&self.life, &self.process) else {
+            return;
+        };
+        self.disk = Rc::clone(&life.disk);
+        let mut process = Process::start(life, &mut self.disk);
+        for moment in &life.past {
+            let outputs = process.step(life, &mut self.disk, moment.0, &moment.1);
+            keep_salt(&mut self.disk, &outputs);
+        }
+        self.process = Some(process);
+    }
+}
+
+/// Numbers that look random, each only once.
+pub(crate) fn scatter(number: u64, salt: u64) -> u64 {
+    let mut bits = number
+        .wrapping_mul(4)
+        .wrapping_add(salt)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits ^ (bits >> 29)
+}

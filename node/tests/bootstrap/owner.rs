@@ -1,0 +1,125 @@
+//! Whoever owns the cluster: remembers little, and writes one durable mark before telling anybody anything. Whom it means is decided by
+//! the very function that the operator and `osc-node bootstrap` call.
+//!
+//! What it tells says what the mark says, so an order that arrives late, from a life before or from another owner, is one
+//! that is told at that moment: orders need no place in the air.
+
+use opensecureconf_contract::{
+    bootstrap::{BootstrapMark, BootstrapStep, decide},
+    status::NodeDetails,
+};
+use opensecureconf_node::domain::Incarnation;
+
+use crate::world::World;
+
+/// How carefully an owner goes about its mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AdminStrategy {
+    /// Writes the mark if there is none, and tells what the mark says.
+    First,
+    /// Overwrites the mark with what it saw last: a write without a precondition.
+    Again,
+    /// Tells only what it remembers, so that a mark whose writer crashed tells nothing.
+    Only,
+}
+
+/// An owner. The mark survives it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Owner {
+    /// At which node it means to bootstrap the cluster, from a look at that node some time ago.
+    pub(crate) memory: Option<Incarnation>,
+    pub(crate) mark: Option<Incarnation>,
+}
+
+impl World {
+    /// What is decided where these nodes answer, of those that are up.
+    fn decided(&self, mark: Option<Incarnation>, answers: impl Fn(usize) -> bool) -> BootstrapStep {
+        let mark = match mark {
+            Some(incarnation) => BootstrapMark::Chosen(incarnation.to_string()),
+            // Rows, and the salt that is mounted for them, were there before.
+            None if self.beginning.rows => BootstrapMark::Absent,
+            None => BootstrapMark::Unchosen,
+        };
+        let said = |node: usize| {
+            let node = &self.nodes[node];
+            NodeDetails {
+                incarnation: node.disk.incarnation.to_string(),
+                cluster_uid: node.disk.is_bootstrapped().then(String::new),
+                salt_fingerprint: node
+                    .disk
+                    .salt
+                    .as_ref()
+                    .map(|salt| salt.fingerprint().to_string()),
+                entries: u64::from(node.disk.has_rows()),
+                ..NodeDetails::default()
+            }
+        };
+        let said: Vec<_> = self
+            .all()
+            .map(|node| (self.nodes[node].is_up() && answers(node)).then(|| said(node)))
+            .collect();
+        let said: Vec<_> = said.iter().map(Option::as_ref).collect();
+        decide(&mark, &said)
+    }
+
+    /// Whether the owner can come to mean this node: others may be silent while it looks, as far as the decision takes that.
+    pub(crate) fn can_look_at(&self, node: usize) -> bool {
+        let means = |step: BootstrapStep| matches!(step, BootstrapStep::Choose { node: chosen, .. } if chosen == node);
+        means(self.decided(None, |other| other == node)) || means(self.decided(None, |_| true))
+    }
+
+    pub(crate) fn look_at(&mut self, node: usize) {
+        self.owner.memory = Some(self.nodes[node].disk.incarnation);
+    }
+
+    /// Whether writing the mark would change anything.
+    pub(crate) fn can_mark(&self) -> bool {
+        let Owner { memory, mark } = self.owner;
+        let again = self.beginning.discipline == AdminStrategy::Again;
+        memory.is_some() && (mark.is_none() || (again && mark != memory))
+    }
+
+    pub(crate) fn mark(&mut self) {
+        self.owner.mark = self.owner.memory;
+    }
+
+    /// The order to bootstrap that the owner gives nodes, if any.
+    pub(crate) fn order(&self) -> Option<Incarnation> {
+        let Owner { memory, mark } = self.owner;
+        let needs_memory = self.beginning.discipline == AdminStrategy::Only;
+        mark.filter(|mark| !needs_memory || memory == Some(*mark))
+    }
+
+    /// One round of an owner whom nothing hinders. Where the marked node is lost, and everybody answers and belongs to
+    /// nothing, a person allows a new bootstrap.
+    pub(crate) fn owner_goes_on(&mut self) {
+        let everybody = |_| true;
+        let mut step = self.decided(self.owner.mark, everybody);
+        if let BootstrapStep::Lost { .. } = step {
+            self.owner = Owner::default();
+            self.cluster_uids.clear();
+            self.salts.clear();
+            step = self.decided(None, everybody);
+        }
+        match step {
+            BootstrapStep::Choose { node, .. } => {
+                self.look_at(node);
+                self.mark();
+            }
+            BootstrapStep::Tell { .. } => {}
+            BootstrapStep::Settled
+            | BootstrapStep::Record(_)
+            | BootstrapStep::Wait
+            | BootstrapStep::SaltsDiffer
+            | BootstrapStep::Lost { .. } => return,
+        }
+        let Some(order) = self.order() else {
+            return;
+        };
+        for node in self.all() {
+            if self.nodes[node].disk.incarnation == order {
+                self.told_to_bootstrap(node, order, false);
+            }
+        }
+    }
+}

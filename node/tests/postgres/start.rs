@@ -1,0 +1,92 @@
+//! On which database a node starts, and whose it becomes.
+
+use std::fs;
+
+use crate::world::{SOON, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_starts_with_the_salt_of_the_store_or_not_at_all() {
+    let world = World::new().await;
+    fs::write(world.folder().join("other-salt"), [8; 64]).unwrap();
+    for (file, told) in [
+        ("none", "which is not there"),
+        ("other-salt", "fingerprint"),
+    ] {
+        let (code, text) = world.run(&[], &[("OSC_SALT_SECRET_FILE", file)]);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("OSC_SALT_SECRET_FILE") && text.contains(told));
+        assert!(!world.folder().join("none").exists());
+    }
+    let (code, text) = world.run(&[], &[("OSC_CLUSTER_ID", "another")]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("osc-node database adopt"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_may_stand_in_a_file_and_is_printed_nowhere() {
+    let world = World::new().await;
+    let url = world.server.url().replace("postgres@", "postgres:s3cret@");
+    fs::write(world.folder().join("url"), format!("{url}\n")).unwrap();
+    let of_file = [("OSC_DATABASE_URL", ""), ("OSC_DATABASE_URL_FILE", "url")];
+    let node = world.node_with(&of_file);
+    assert_eq!(node.create("k", 1, &[]).await.status, 201);
+    for more in [&of_file[..], &[("OSC_DATABASE_URL", url.as_str())]] {
+        let (code, text) = world.run(&["config"], more);
+        assert_eq!(code, Some(0));
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+    let both = [("OSC_DATABASE_URL_FILE", "url")];
+    let (code, text) = world.run(&["config"], &both);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("are both set"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_before_its_database_waits_for_it() {
+    let mut world = World::new().await;
+    world.server.kill();
+    let starting = world.starting_node();
+    world.server.start().await;
+    let node = starting.await.unwrap();
+    assert_eq!(node.create("k", 1, &[]).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_made_by_the_command_alone() {
+    let world = World::new().await;
+    let (code, text) = world.run(&["database", "migrate"], &[]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("has schema 1 already"), "{text}");
+    world.server.sql("DROP SCHEMA opensecureconf CASCADE").await;
+    let (code, text) = world.run(&[], &[]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("osc-node database migrate"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_store_is_given_to_another_cluster_while_nobody_uses_it() {
+    let world = World::new().await;
+    let mut node = world.node();
+    assert_eq!(node.create("k", 1, &[]).await.status, 201);
+    let another = [("OSC_CLUSTER_ID", "another")];
+    let adopt = || world.run(&["database", "adopt", "--from", "tests"], &another);
+    let (code, text) = adopt();
+    assert_eq!(code, Some(1));
+    assert!(text.contains("stop the nodes"), "{text}");
+    node.kill();
+    let adopting = async {
+        loop {
+            // The server finds out after a moment that the node is gone.
+            let (code, text) = adopt();
+            if code == Some(0) {
+                return text;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let text = tokio::time::timeout(SOON, adopting).await.unwrap();
+    assert!(text.contains("cluster 'another'"), "{text}");
+    assert_eq!(world.run(&[], &[]).0, Some(2), "it is no more of this one");
+    let node = world.node_with(&another);
+    assert_eq!(node.get("/configs/k").await.json()["value"], 1);
+}

@@ -1,0 +1,305 @@
+//! Writes one child after the other, as far as they differ from what is wanted, and says whose doing a difference was.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{networking::v1::NetworkPolicy, policy::v1::PodDisruptionBudget},
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{Done, Error, failed};
+use crate::{
+    certificate::Certificate,
+    cluster::{
+        build::ClusterResources,
+        context::Context,
+        dereference::{DereferencedObjects, LiveChild, OptionalKind},
+        difference::{self, FieldPath},
+        port_clash,
+        validate::ValidatedCluster,
+    },
+    names::FIELD_MANAGER,
+    service_monitor::ServiceMonitor,
+};
+
+/// The children of a cluster, as they are written one after the other.
+pub(super) struct Children<'a> {
+    context: &'a Context,
+    namespace: &'a str,
+    name: &'a str,
+    found: &'a DereferencedObjects,
+    done: &'a mut Vec<Done>,
+}
+
+impl<'a> Children<'a> {
+    pub(super) fn of(
+        context: &'a Context,
+        cluster: &'a ValidatedCluster,
+        found: &'a DereferencedObjects,
+        done: &'a mut Vec<Done>,
+    ) -> Self {
+        Self {
+            context,
+            namespace: &cluster.namespace,
+            name: cluster.name.as_str(),
+            found,
+            done,
+        }
+    }
+
+    /// What pods need before they are made.
+    pub(super) async fn before_pods<W>(
+        &mut self,
+        resources: &ClusterResources<W>,
+    ) -> Result<(), Error> {
+        // Destructured in full here and below: a child that is not applied does not compile.
+        let ClusterResources {
+            service_account,
+            config_map,
+            ca_config_map,
+            headless_service,
+            client_service,
+            network_policy,
+            disruption_budget,
+            template_config_map,
+            service_monitor: _,
+            certificate: _,
+            workload: _,
+        } = resources;
+        self.apply(service_account).await?;
+        self.apply(config_map).await?;
+        self.apply(ca_config_map).await?;
+        self.apply(headless_service).await?;
+        self.apply(client_service).await?;
+        self.apply_or_delete::<NetworkPolicy>(network_policy.as_ref())
+            .await?;
+        self.apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
+            .await?;
+        // Before pods are made from it: who stops here goes on with the same.
+        if let Some(config_map) = template_config_map {
+            self.apply(config_map).await?;
+        }
+        Ok(())
+    }
+
+    /// What pods do without. Last: its definitions are other operators', and whatever those say of it must not keep nodes from running.
+    pub(super) async fn beside_pods<W>(
+        &mut self,
+        resources: &ClusterResources<W>,
+    ) -> Result<(), Error> {
+        if self.found.certificates == OptionalKind::Served {
+            let certificate = resources.certificate.as_ref();
+            self.apply_or_delete_if_allowed::<Certificate>(certificate)
+                .await?;
+        }
+        if self.found.service_monitors == OptionalKind::Served {
+            let monitor = resources.service_monitor.as_ref();
+            self.apply_or_delete_if_allowed::<ServiceMonitor>(monitor)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes one where it differs, and returns what is there then; nothing where it is as it should be.
+    pub(super) async fn apply<K: ChildKind>(&mut self, object: &K) -> Result<Option<K>, Error> {
+        let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
+        let wanted = serde_json::to_value(object).unwrap_or_default();
+        let is_as_before = self.context.remember(self.namespace, self.name, |memory| {
+            memory.wants(&kind, &name, &wanted)
+        });
+        let live = self
+            .found
+            .child(&kind, &name)
+            .and_then(|child| child.live.as_ref());
+        let mut corrections = match live {
+            None => Corrections::default(),
+            Some(live) => {
+                let mut differing = difference::differing(&wanted, &live.object);
+                self.context.remember(self.namespace, self.name, |memory| {
+                    differing.retain(|path| {
+                        let values = (path.value(&wanted), path.value(&live.object));
+                        !memory.accepts(&kind, &name, path, values)
+                    });
+                });
+                // Nodes leave one by one, so what is wanted follows for a while what another writer set: that one is reported at once.
+                let replicas = FieldPath::replicas();
+                if kind == "StatefulSet"
+                    && !differing.contains(&replicas)
+                    && difference::taken_over(&replicas, &live.managers).is_some()
+                {
+                    differing.push(replicas);
+                }
+                if differing.is_empty() && difference::unwanted(&wanted, &live.managers).is_empty()
+                {
+                    return Ok(None);
+                }
+                corrections(live, differing, is_as_before)
+            }
+        };
+        let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
+        if let Some(live) = live
+            && let Some(ports) = port_clash::resolved(&wanted, &live.object)
+        {
+            let ports = json!({
+                "metadata": { "resourceVersion": live.resource_version },
+                "spec": { "ports": ports },
+            });
+            let parameters = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            let changed = api.patch(&name, &parameters, &Patch::Merge(ports)).await;
+            changed.map_err(|source| failed::<K>("patch", &name, source))?;
+        }
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
+        let applied = applied.map_err(|source| failed::<K>("apply", &name, source))?;
+        let standing = self.accept(&kind, &name, &wanted, &applied);
+        corrections.retain(|_, fields| {
+            fields.retain(|field| !standing.contains(field));
+            !fields.is_empty()
+        });
+        let is_unchanged = live.is_some_and(|live| is_unchanged(live, &applied));
+        if !is_unchanged && !standing.is_empty() {
+            self.done.push(Done::Accepted {
+                kind: kind.clone(),
+                name: name.clone(),
+                fields: standing,
+            });
+        }
+        if is_unchanged {
+            // What is wanted is stored in other words.
+        } else if !self.found.has(&kind, &name) {
+            self.done.push(Done::Created { kind, name });
+        } else if corrections.is_empty() {
+            self.done.push(Done::Updated);
+        } else {
+            let each = corrections.into_iter();
+            self.done
+                .extend(each.map(|(manager, fields)| Done::Corrected {
+                    kind: kind.clone(),
+                    name: name.clone(),
+                    fields,
+                    manager,
+                }));
+        }
+        Ok(Some(applied))
+    }
+
+    /// Remembers what is not as we have just written it, and returns which fields another writer sets otherwise. What is not stored at all is only
+    /// said in other words.
+    fn accept<K: ChildKind>(
+        &self,
+        kind: &str,
+        name: &str,
+        wanted: &Value,
+        applied: &K,
+    ) -> Vec<String> {
+        let applied = serde_json::to_value(applied).unwrap_or_default();
+        let standing = difference::differing(wanted, &applied);
+        self.context.remember(self.namespace, self.name, |memory| {
+            let mut new = Vec::new();
+            for path in standing {
+                let value = path.value(&applied);
+                if memory.accept(kind, name, &path, (path.value(wanted), value)) && value.is_some()
+                {
+                    new.push(path.to_string());
+                }
+            }
+            new
+        })
+    }
+
+    /// The same of a kind that the operator can do without.
+    async fn apply_or_delete_if_allowed<K: ChildKind>(
+        &mut self,
+        object: Option<&K>,
+    ) -> Result<(), Error> {
+        let Err(error) = self.apply_or_delete(object).await else {
+            return Ok(());
+        };
+        let Some(words) = error.refusal() else {
+            return Err(error);
+        };
+        self.done.push(Done::Refused {
+            kind: K::kind(&()).into_owned(),
+            words: words.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Children that can be switched off have the cluster's own name.
+    async fn apply_or_delete<K: ChildKind>(&mut self, object: Option<&K>) -> Result<(), Error> {
+        let (kind, name) = (K::kind(&()).into_owned(), self.name.to_owned());
+        let there = self.found.child(&kind, &name);
+        match (object, there) {
+            (Some(object), _) => self.apply(object).await.map(drop),
+            (None, None) => Ok(()),
+            (None, Some(child)) => {
+                let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
+                // Nothing but the object that was judged to be ours.
+                let parameters = DeleteParams {
+                    preconditions: Some(Preconditions {
+                        uid: child.uid.clone(),
+                        resource_version: None,
+                    }),
+                    ..DeleteParams::default()
+                };
+                match api.delete(&name, &parameters).await {
+                    Ok(_) => self.done.push(Done::Deleted { kind, name }),
+                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                    Err(source) => return Err(failed::<K>("delete", &name, source)),
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn is_unchanged<K: ResourceExt>(live: &LiveChild, applied: &K) -> bool {
+    live.resource_version.is_some() && live.resource_version == applied.resource_version()
+}
+
+/// The fields that others changed, by who did.
+type Corrections = BTreeMap<Option<String>, Vec<String>>;
+
+/// What others changed; nothing where only what is wanted became another.
+fn corrections(live: &LiveChild, differing: Vec<FieldPath>, is_as_before: bool) -> Corrections {
+    let mut corrections = Corrections::new();
+    for path in differing {
+        let owner = difference::manager_of(&path, &live.managers);
+        // What was taken away has no owner: another writer did it, where we want what we wanted.
+        if owner.is_none() && !is_as_before {
+            continue;
+        }
+        let owner = owner.or_else(|| difference::last_manager(&live.managers));
+        let fields = corrections.entry(owner.map(str::to_owned)).or_default();
+        fields.push(path.to_string());
+    }
+    corrections
+}
+
+/// A kind of which a cluster has objects.
+pub(super) trait ChildKind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+}
+
+impl<K> ChildKind for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+{
+}

@@ -1,0 +1,85 @@
+//! Reads what only a cluster has whose nodes share a database. Writes nothing.
+
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use kube::{Api, Client};
+use tokio::try_join;
+
+use super::address::NamedSecrets;
+use crate::cluster::{
+    dereference::{self, DereferencedObjects, child_of, is_ours, user_secret},
+    resource::DatabaseSpec,
+    rollout::Accepted,
+    secrets::ObservedSecret,
+    validate::ValidatedCluster,
+};
+
+/// What is there.
+#[derive(Debug)]
+pub(super) struct SharedObjects {
+    /// What every cluster has. It has no claims: those of an earlier cluster of this name are of no use here.
+    pub(super) found: DereferencedObjects,
+    /// The nodes' Deployment, where it is this cluster's.
+    pub(super) deployment: Option<Deployment>,
+    /// The Secret with the addresses, whatever made it.
+    pub(super) addresses: Option<ObservedSecret>,
+    database: Option<ObservedSecret>,
+    authorities: Option<ObservedSecret>,
+    migration: Option<ObservedSecret>,
+}
+
+impl SharedObjects {
+    /// The Secrets that the resource names.
+    pub(super) fn named(&self) -> NamedSecrets<'_> {
+        NamedSecrets {
+            database: self.database.as_ref(),
+            authorities: self.authorities.as_ref(),
+            migration: self.migration.as_ref(),
+        }
+    }
+}
+
+/// Reads everything about one cluster.
+pub(super) async fn read(
+    client: &Client,
+    cluster: &ValidatedCluster,
+    database: &DatabaseSpec,
+) -> Result<SharedObjects, kube::Error> {
+    let name = cluster.name.as_str();
+    let authorities = database.ca_secret_ref.as_ref();
+    let migration = database.migration_secret_ref.as_ref();
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &cluster.namespace);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
+    let own = cluster.name.database();
+    let named = |name: Option<String>| user_secret(client, cluster, name);
+    let (mut found, deployment, addresses, database, authorities, migration) = try_join!(
+        dereference::dereference(client, cluster),
+        deployments.get_opt(name),
+        secrets.get_opt(&own),
+        named(Some(database.secret_ref.name.clone())),
+        named(authorities.map(|reference| reference.name.clone())),
+        named(migration.map(|reference| reference.name.clone())),
+    )?;
+    let child = deployment
+        .as_ref()
+        .map(|there| child_of::<Deployment, _>(cluster, name, there));
+    // A template that no ConfigMap has is that of what runs.
+    let live = child.as_ref().and_then(|child| child.live.as_ref());
+    let runs = || Accepted::adopt(cluster, live?);
+    found.accepted = found.accepted.take().or_else(runs);
+    found.children.extend(child);
+    found.claims.clear();
+    found.prunable_claims.clear();
+    found.volumes.clear();
+    found.pending_claims.clear();
+    Ok(SharedObjects {
+        found,
+        deployment: deployment.filter(|there| is_ours(&there.metadata, cluster)),
+        addresses: addresses.map(|secret| {
+            let ours = is_ours(&secret.metadata, cluster);
+            ObservedSecret::read(secret, ours, &cluster.uid)
+        }),
+        database,
+        authorities,
+        migration,
+    })
+}

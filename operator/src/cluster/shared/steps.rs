@@ -1,0 +1,184 @@
+//! The steps in their order, from what is read to the status.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{
+    address::Addresses,
+    converge::{Known, Written, converge},
+    objects::{self, SharedObjects},
+    salt,
+};
+use crate::{
+    cluster::{
+        context::Context,
+        dereference::DereferencedObjects,
+        hibernation::Rest,
+        layout,
+        observe::{self, Connection},
+        ownership,
+        pause::Pause,
+        planned,
+        rebuild::RebuildPlan,
+        reconcile::{self, Error},
+        resource::{ClusterStatus, DatabaseSpec},
+        rollout::{Accepted, RolloutPlan},
+        salt::SaltReports,
+        secrets::{self, SecretPlan},
+        stalled::Stalled,
+        status::{self, Course, Observation, Running, Tls, Upgrade},
+        steps::{
+            Judged, certificates_kind, client_certificate, connect, monitoring, salt_fingerprint,
+        },
+        validate::ValidatedCluster,
+    },
+    node::NodeDetails,
+};
+
+/// The steps up to the status; nothing where the cluster is another operator's.
+pub(in crate::cluster) async fn steps(
+    judged: &Judged<'_>,
+    database: &DatabaseSpec,
+    context: &Context,
+) -> Result<Option<ClusterStatus>, Error> {
+    let Judged { cluster, valid, .. } = judged;
+    if let Some(watched) = context.watched(&valid.namespace) {
+        // A Secret that the resource names brings it back here when it comes or changes.
+        watched.note_named(valid);
+    }
+    let shared = Box::pin(objects::read(&context.client, valid, database)).await;
+    let shared = shared.map_err(Error::reading)?;
+    let found = &shared.found;
+    let pods = observe::pods(&context.client, valid).await;
+    let pods = pods.map_err(Error::reading)?;
+    let is_rolling_out = |accepted: &Accepted| accepted.is_rolling_out();
+    if !found.accepted.as_ref().is_some_and(is_rolling_out) {
+        let place = (valid.namespace.clone(), valid.name.as_str().to_owned());
+        context.turns.release(&place);
+    }
+    let layout = layout::unsupported(valid, found);
+    if !ownership::is_ours(cluster, valid, found, layout.is_none(), context).await? {
+        return Ok(None);
+    }
+    let nodes = connect(valid, found, context);
+    let pods = observe::nodes(pods, nodes.as_ref(), valid).await;
+    let secrets = plan_secrets(judged, &shared, layout.clone(), nodes.as_ref(), &pods).await;
+    let addresses = Addresses::read(database, shared.named());
+    let known = Known {
+        valid,
+        shared: &shared,
+        pods: &pods,
+        secrets: &secrets,
+        addresses: &addresses,
+    };
+    let written = match layout {
+        Some(stalled) => Written::untouched(stalled),
+        None => Box::pin(converge(cluster, &known, context)).await?,
+    };
+    Ok(Some(tell(judged, &shared, (&pods, context.now()), written)))
+}
+
+/// Which Secrets are to be made, or why nothing is.
+async fn plan_secrets(
+    judged: &Judged<'_>,
+    shared: &SharedObjects,
+    layout: Option<Stalled>,
+    nodes: Option<&Connection>,
+    pods: &[(Pod, Option<NodeDetails>)],
+) -> Result<SecretPlan, Stalled> {
+    let (valid, found) = (judged.valid, &shared.found);
+    let foreign = found.foreign_references.as_ref();
+    if let Some(error) = judged.refused.as_ref().or(foreign) {
+        return Err(error.clone().into());
+    }
+    if let Some(stalled) = layout.or_else(|| other_mode(valid, found)) {
+        return Err(stalled);
+    }
+    let had = judged.before.salt_fingerprint.as_deref();
+    let plan = secrets::plan(valid, found, &SaltReports::default(), had)?;
+    if !salt::is_lost(shared, had) {
+        return Ok(plan);
+    }
+    let reports = salt::reports(nodes, valid, pods).await;
+    salt::restore(valid, plan, &reports, had)
+}
+
+/// That the cluster has nodes of another mode. The API server refuses such a change; a definition without its rules does not.
+fn other_mode(cluster: &ValidatedCluster, found: &DereferencedObjects) -> Option<Stalled> {
+    found.stateful_set.as_ref()?;
+    let (name, namespace) = (&cluster.name, &cluster.namespace);
+    Some(Stalled {
+        reason: "ModeChanged",
+        message: format!(
+            "StatefulSet {name} runs nodes of this cluster that have volumes, and mode cannot be changed: set it back. To begin anew on the \
+             database without what they hold: `kubectl delete statefulset {name} -n {namespace}`"
+        ),
+    })
+}
+
+/// The status of what was seen and done.
+fn tell(
+    judged: &Judged<'_>,
+    shared: &SharedObjects,
+    (pods, now): (&[(Pod, Option<NodeDetails>)], Timestamp),
+    written: Written,
+) -> ClusterStatus {
+    let Judged { valid, before, .. } = judged;
+    let found = &shared.found;
+    let Written {
+        outcome,
+        waiting,
+        refused,
+        waits,
+        upcoming,
+        key_rotation,
+    } = written;
+    let (deployment, stalled) = match outcome {
+        Ok(deployment) => (deployment, None),
+        Err(stalled) => (shared.deployment.clone(), Some(stalled)),
+    };
+    let pause = valid.spec.paused.then_some(Pause { waits });
+    let told = planned::told(valid, pause.as_ref(), before, None);
+    let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
+    let salt_fingerprint = salt_fingerprint(found);
+    let certificates = certificates_kind(found, &refused);
+    let (unnamed, not_valid) = client_certificate(valid, found, now);
+    let replicas = deployment
+        .as_ref()
+        .and_then(|there| there.spec.as_ref()?.replicas);
+    let rest = match replicas {
+        Some(0) => Rest::Asleep {
+            nodes: valid.spec.replicas,
+        },
+        _ => Rest::Awake,
+    };
+    let seen = Observation {
+        cluster: &told,
+        running: Running::Deployment(deployment.as_ref()),
+        pods,
+        salt_fingerprint: salt_fingerprint.as_deref(),
+        monitoring: monitoring(valid, found, stalled.as_ref(), &refused),
+        stalled: stalled.as_ref(),
+        tls: Tls {
+            waiting: waiting.as_ref(),
+            client_secret_found: found.client_tls.is_some(),
+            certificates: Some(&certificates),
+            unnamed: &unnamed,
+            not_valid: not_valid.as_deref(),
+        },
+        blocked: None,
+        pending_claims: &[],
+        claims: &[],
+        rebuild: &RebuildPlan::Finished,
+        refused_pods: &[],
+        course: Course {
+            rest,
+            growth: None,
+            pause: pause.as_ref(),
+            api_key: key_rotation.as_ref(),
+        },
+        rollout: &RolloutPlan::Finished,
+        upgrade: Upgrade::of(valid, &upcoming, pods, before),
+    };
+    status::observed(&seen, before, &reconcile::now())
+}

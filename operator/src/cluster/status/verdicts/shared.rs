@@ -1,0 +1,234 @@
+//! What is said of a cluster whose nodes share a database.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+
+use super::{
+    DIFFERENT_SALT, ROLLING_OUT, ROLLOUT_BLOCKED, Truth, Verdict, api_key, available, course,
+    is_https_closed, leaving::ALL, monitoring, salt_matches, standstill, tls, verdict, waiting,
+};
+use crate::{
+    cluster::{
+        hibernation::Rest,
+        pause::PAUSED,
+        resource::MemberStatus,
+        secrets::ManagedSecret,
+        shared::rollout::{Progress, progress, refusal},
+        status::Observation,
+    },
+    names::MIGRATION_CONTAINER,
+};
+
+/// The reason where nodes run and do not reach their database.
+const UNREACHABLE: &str = "DatabaseUnreachable";
+/// The reason where its tables are not made, or not of the release of the nodes.
+const MIGRATION_FAILED: &str = "MigrationFailed";
+
+/// All conditions.
+pub(super) fn verdicts(
+    seen: &Observation<'_>,
+    deployment: Option<&Deployment>,
+    members: &[MemberStatus],
+    ready: usize,
+) -> Vec<Verdict> {
+    let (salt, database) = (salt_matches(seen, members), reachable(seen));
+    let awake = || progressing(seen, deployment, members, ready, [&salt, &database]);
+    let mut verdicts = match seen.stalled {
+        Some(stalled) if stalled.reason == PAUSED => {
+            // Its nodes serve as before.
+            let mut verdicts = resting(seen).unwrap_or_else(awake);
+            verdicts.retain(|verdict| verdict.type_ != "Reconciling");
+            let [_, stalled] = standstill(stalled);
+            verdicts.push(stalled);
+            verdicts
+        }
+        Some(stalled) => {
+            let [mut ready, stalled] = standstill(stalled);
+            let told = waiting::containers(seen, ALL);
+            let told = told.iter().map(|reason| format!("; {reason}"));
+            ready.message.extend(told);
+            vec![ready, stalled]
+        }
+        None => resting(seen).unwrap_or_else(awake),
+    };
+    verdicts.extend([
+        available(ready),
+        salt,
+        database,
+        tls::ready(seen),
+        monitoring(&seen.monitoring, seen.cluster),
+    ]);
+    verdicts.extend(course::paused(seen));
+    verdicts.extend(api_key::rotated(seen));
+    course::asleep(seen, ready, &mut verdicts);
+    verdicts
+}
+
+/// `Ready`, and `Reconciling` until then, of nodes that sleep or fall asleep.
+fn resting(seen: &Observation<'_>) -> Option<Vec<Verdict>> {
+    let Rest::Asleep { .. } = seen.course.rest else {
+        return None;
+    };
+    if seen.pods.is_empty() {
+        let message = "no node runs; the database keeps all entries, and Secrets the salt and the keys; set hibernate to false to wake the \
+                       cluster";
+        return Some(vec![verdict("Ready", true, course::HIBERNATED, message)]);
+    }
+    let message = match seen.pods.len() {
+        1 => "1 node stops; the database keeps all entries".to_owned(),
+        count => format!("{count} nodes stop; the database keeps all entries"),
+    };
+    Some(vec![
+        verdict("Ready", false, course::HIBERNATING, message.clone()),
+        verdict("Reconciling", true, course::HIBERNATING, message),
+    ])
+}
+
+/// `Ready`, and `Reconciling` until then.
+fn progressing(
+    seen: &Observation<'_>,
+    deployment: Option<&Deployment>,
+    members: &[MemberStatus],
+    ready: usize,
+    [salt, database]: [&Verdict; 2],
+) -> Vec<Verdict> {
+    let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
+    let rollout = rollout(deployment, wanted);
+    if ready < wanted || rollout.is_some() {
+        return not_all(
+            seen,
+            deployment,
+            members,
+            (ready, wanted),
+            (rollout, database),
+        );
+    }
+    let wrong = [salt, database];
+    let mut wrong = wrong.into_iter().filter(|told| told.holds == Truth::False);
+    if let Some(Verdict {
+        reason, message, ..
+    }) = wrong.find(|told| [DIFFERENT_SALT, UNREACHABLE].contains(&told.reason))
+    {
+        return vec![verdict("Ready", false, reason, message.clone())];
+    }
+    let plain = if seen.cluster.spec.tls.serves_http() {
+        tls::PLAIN_HTTP
+    } else {
+        ""
+    };
+    let closed = if is_https_closed(seen) {
+        tls::HTTPS_CLOSED
+    } else {
+        ""
+    };
+    let message = match wanted {
+        1 => format!("the node serves from its database{closed}{plain}"),
+        _ => format!("all {wanted} nodes serve from one database{closed}{plain}"),
+    };
+    vec![verdict("Ready", true, "AllNodesReady", message)]
+}
+
+/// What is said while nodes do not serve, or are replaced.
+fn not_all(
+    seen: &Observation<'_>,
+    deployment: Option<&Deployment>,
+    members: &[MemberStatus],
+    (ready, wanted): (usize, usize),
+    (rollout, database): (Option<String>, &Verdict),
+) -> Vec<Verdict> {
+    let refused = refusal(deployment).map(|words| format!("FailedCreate: {words}"));
+    let reasons: Vec<_> = refused
+        .into_iter()
+        .chain(waiting::reasons(seen, ALL))
+        .collect();
+    let serve = format!("{} of {wanted} nodes serve", ready.min(wanted));
+    if let Progress::Blocked { .. } = progress(deployment) {
+        let blocked = "pods of the current template have not come up for 10 minutes, and those before them stay. Correct what their events and \
+                       logs name: another image or pod template replaces them at once";
+        let told: Vec<_> = [blocked.to_owned()].into_iter().chain(reasons).collect();
+        return vec![verdict("Ready", false, ROLLOUT_BLOCKED, told.join("; "))];
+    }
+    if let Some(message) = rollout.filter(|_| reasons.is_empty() && ready >= wanted) {
+        return vec![
+            verdict("Ready", false, ROLLING_OUT, message.clone()),
+            verdict("Reconciling", true, ROLLING_OUT, message),
+        ];
+    }
+    let mut told = vec![serve];
+    let reason = match database.reason {
+        // What a node says of its database is the cause, whatever its pod says of its probes.
+        UNREACHABLE | MIGRATION_FAILED => {
+            told.push(database.message.clone());
+            database.reason
+        }
+        _ => {
+            told.extend(reasons);
+            let members: Vec<_> = members.iter().collect();
+            told.extend(waiting::where_to_look(seen, &members));
+            "NodesNotReady"
+        }
+    };
+    let message = format!("waiting for {wanted} nodes to serve, {ready} do");
+    vec![
+        verdict("Ready", false, reason, told.join("; ")),
+        verdict("Reconciling", true, "NodesStarting", message),
+    ]
+}
+
+/// What a rollout has done; nothing where none is under way.
+fn rollout(deployment: Option<&Deployment>, wanted: usize) -> Option<String> {
+    match progress(deployment) {
+        Progress::Finished => None,
+        Progress::Unseen => Some("waiting for Kubernetes to take up the new Deployment".to_owned()),
+        Progress::UnderWay { updated } | Progress::Blocked { updated } => {
+            let updated = usize::try_from(updated).unwrap_or_default().min(wanted);
+            Some(format!(
+                "{updated} of {wanted} nodes run the current pod template"
+            ))
+        }
+    }
+}
+
+/// Condition `DatabaseReachable`: what the nodes say of their database, and the step before them of its tables.
+fn reachable(seen: &Observation<'_>) -> Verdict {
+    let condition = |holds: Truth, reason, message: String| {
+        verdict("DatabaseReachable", holds, reason, message)
+    };
+    let answers: Vec<_> = seen
+        .pods
+        .iter()
+        .filter_map(|(pod, details)| Some((pod.name_any(), details.as_ref()?)))
+        .collect();
+    let why = answers.iter().find(|(_, details)| !details.ready);
+    if let Some((name, details)) = why {
+        let why = details.reasons.join("; ");
+        let message = format!("{name} does not serve: {why}");
+        return condition(Truth::False, UNREACHABLE, message);
+    }
+    let step = format!("init container {MIGRATION_CONTAINER}: ");
+    let waits = waiting::containers(seen, ALL);
+    let failed = waits.iter().find(|told| told.contains(&step));
+    if let Some(told) = failed {
+        let message = format!(
+            "the tables are not made, or are not those of this release, so no new node starts: {told}"
+        );
+        return condition(Truth::False, MIGRATION_FAILED, message);
+    }
+    if answers.is_empty() {
+        let message = "no node answers the operator; condition Ready says what they wait for";
+        return condition(Truth::Unknown, "NodesUnreachable", message.to_owned());
+    }
+    let message = "every node that answers reads its database".to_owned();
+    condition(Truth::True, "DatabaseReachable", message)
+}
+
+/// What is said of a node with another salt than the Secret: it was replaced while nodes ran.
+pub(super) fn different_salt(seen: &Observation<'_>, odd: &MemberStatus) -> String {
+    let secret = ManagedSecret::Salt.name(&seen.cluster.name);
+    let namespace = &seen.cluster.namespace;
+    format!(
+        "{} has another salt than Secret {secret}: the Secret was replaced, and no node starts with it any more, for the database has the salt \
+         of the nodes. Have the operator put theirs back while they run: `kubectl delete secret {secret} -n {namespace} --wait=false`",
+        odd.name
+    )
+}

@@ -1,0 +1,218 @@
+//! What may happen in a world: what people do, what goes wrong meanwhile, and how soon kubelets follow.
+
+use std::time::Duration;
+
+use crate::{faults::Trouble, kubernetes::files::Pace};
+
+/// Something that a user does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Image,
+    Restart,
+    Scale,
+    Hibernate,
+    Wake,
+    Grow,
+    Rebuild,
+    RebuildByForce,
+    DrainOne,
+    CrashOne,
+    LoseSalt,
+    LoseDisk,
+    Pause,
+    GoOn,
+    PartNodes,
+    JoinNodes,
+    RestartOperator,
+    AnotherOperator,
+    NewRelease,
+    /// The machine of an operator stands still.
+    FreezeOperator,
+    /// A user changes by hand what operators look after.
+    DeleteService,
+    DeleteKey,
+    EditFiles,
+    /// Rights are taken away, and given back.
+    TakeRights,
+    GiveRights,
+    /// No pod more is allowed, and some are again.
+    NoQuota,
+    Quota,
+    /// A user wants another API key, and ends the one before, also where no status advised it.
+    RotateKey,
+    EndKey,
+    /// A user wants certificates for another name, or another authority.
+    NameAnew,
+    RotateAuthority,
+    /// Secrets with certificates are lost.
+    LoseAuthority,
+    LoseLeaf,
+    /// A hundred days pass, or four hundred without any operator.
+    PassSeason,
+    PassYearAlone,
+}
+
+impl Act {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Image,
+        Self::Image,
+        Self::Restart,
+        Self::Scale,
+        Self::Scale,
+        Self::Hibernate,
+        Self::Wake,
+        Self::Grow,
+        Self::Rebuild,
+        Self::RebuildByForce,
+        Self::DrainOne,
+        Self::CrashOne,
+        Self::LoseSalt,
+        Self::LoseDisk,
+        Self::Pause,
+        Self::GoOn,
+        Self::GoOn,
+        Self::PartNodes,
+        Self::JoinNodes,
+        Self::RestartOperator,
+        Self::AnotherOperator,
+        Self::NewRelease,
+        Self::FreezeOperator,
+        Self::FreezeOperator,
+        Self::DeleteService,
+        Self::DeleteKey,
+        Self::EditFiles,
+        Self::TakeRights,
+        Self::GiveRights,
+        Self::NoQuota,
+        Self::Quota,
+        Self::RotateKey,
+        Self::EndKey,
+        Self::NameAnew,
+        Self::RotateAuthority,
+        Self::LoseAuthority,
+        Self::LoseLeaf,
+        Self::PassSeason,
+        Self::PassYearAlone,
+    ];
+    /// What is about keys and certificates, and what makes it difficult.
+    const EXCHANGES: &[Self] = &[
+        Self::RotateKey,
+        Self::RotateKey,
+        Self::EndKey,
+        Self::NameAnew,
+        Self::RotateAuthority,
+        Self::RotateAuthority,
+        Self::LoseAuthority,
+        Self::LoseLeaf,
+        Self::PassSeason,
+        Self::PassYearAlone,
+        Self::CrashOne,
+        Self::DrainOne,
+        Self::Image,
+        Self::Scale,
+        Self::Pause,
+        Self::GoOn,
+        Self::RestartOperator,
+        Self::AnotherOperator,
+        Self::FreezeOperator,
+    ];
+    /// While a cluster comes into being.
+    pub(crate) const BEGINNING: &[Self] = &[
+        Self::CrashOne,
+        Self::PartNodes,
+        Self::JoinNodes,
+        Self::RestartOperator,
+        Self::AnotherOperator,
+    ];
+}
+
+/// How long faults go on in most worlds.
+const CHAOS: Duration = Duration::from_mins(2);
+/// Another authority takes some minutes, in which much may go wrong.
+const LONG_CHAOS: Duration = Duration::from_mins(12);
+/// How long a world may take to come to rest after that.
+const REST: Duration = Duration::from_mins(15);
+/// Two authorities after each other take a quarter of an hour.
+const LONG_REST: Duration = Duration::from_mins(30);
+
+/// What happens in a world.
+#[derive(Debug)]
+pub(crate) struct Plot {
+    /// What people do once the cluster has come into being.
+    pub(crate) menu: &'static [Act],
+    pub(crate) trouble: Trouble,
+    /// How long faults go on.
+    pub(crate) chaos: Duration,
+    /// How long it may take to come to rest after that.
+    pub(crate) rest: Duration,
+    /// How long an ordinary run lives through such worlds at most.
+    pub(crate) run: Duration,
+    /// Whether there are two operators from the beginning on.
+    pub(crate) is_crowded: bool,
+    /// How soon kubelets bring what is new.
+    pub(crate) pace: Pace,
+    /// Whether operators may take turns by a Lease, as they do on Kubernetes; else all of them act at once.
+    pub(crate) may_elect: bool,
+}
+
+impl Plot {
+    /// Everything.
+    pub(crate) const ANY: Self = Self {
+        may_elect: true,
+        pace: Pace::Any,
+        rest: LONG_REST,
+        run: Duration::from_secs(25),
+        ..Self::of(Act::ALL).with(Trouble::Everything)
+    };
+
+    /// Keys and certificates are exchanged all the time.
+    pub(crate) const EXCHANGES: Self = Self {
+        may_elect: true,
+        pace: Pace::Any,
+        chaos: LONG_CHAOS,
+        rest: LONG_REST,
+        ..Self::of(Act::EXCHANGES)
+    };
+
+    pub(crate) const fn of(menu: &'static [Act]) -> Self {
+        Self {
+            menu,
+            trouble: Trouble::Any,
+            chaos: CHAOS,
+            rest: REST,
+            run: Duration::from_secs(10),
+            pace: Pace::Quick,
+            is_crowded: false,
+            may_elect: false,
+        }
+    }
+
+    /// The same with two operators.
+    pub(crate) const fn crowded(self) -> Self {
+        Self {
+            is_crowded: true,
+            ..self
+        }
+    }
+
+    /// The same with kubelets that take as long as they may.
+    pub(crate) const fn slowly(self) -> Self {
+        Self {
+            pace: Pace::Slow,
+            ..self
+        }
+    }
+
+    /// The same where it is soon seen that a world does not come to rest.
+    pub(crate) const fn impatiently(self) -> Self {
+        Self {
+            rest: Duration::from_mins(5),
+            ..self
+        }
+    }
+
+    /// The same with this trouble.
+    pub(crate) const fn with(self, trouble: Trouble) -> Self {
+        Self { trouble, ..self }
+    }
+}
