@@ -9,6 +9,7 @@
 
 mod api_key;
 mod api_server;
+mod authority_exchange;
 mod certificates;
 mod commands;
 mod corrections;

@@ -1,0 +1,114 @@
+//! An exchange of the authority while a running node proves nothing: which leaf stays, and what the resource says and when.
+
+use jiff::{SignedDuration, Timestamp};
+use opensecureconf_operator::{cluster::context::Context, names::ANNOTATION_AUTHORITY_GIVEN};
+use serde_json::{Value, json};
+
+use crate::{
+    ONE_NODE,
+    api_server::ApiServer,
+    reconcile::{CORE, condition, reconcile},
+    resource,
+    standstill::message,
+    volumes::change,
+};
+
+const AUTHORITY: &str = "/api/v1/namespaces/team/secrets/demo-node-ca";
+const NODE_TLS: &str = "/api/v1/namespaces/team/secrets/demo-node-tls";
+
+/// A pod whose node runs, and has no address at which it could answer.
+fn put_silent_node(server: &ApiServer) {
+    server.put(
+        &format!("{CORE}/pods/demo-0"),
+        json!({
+            "metadata": { "name": "demo-0" },
+            "status": { "containerStatuses": [{
+                "name": "node", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
+            }] },
+        }),
+    );
+}
+
+/// An operator whose clock shows this time.
+fn operator_at(server: &ApiServer, time: Timestamp) -> Context {
+    server.context().by_the_clock(move || time)
+}
+
+#[tokio::test]
+async fn a_running_node_that_proves_nothing_keeps_the_leaf_that_it_accepts() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    let leaf = server.object(NODE_TLS).unwrap()["data"]["tls.crt"].clone();
+    put_silent_node(&server);
+    cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+    for _ in 0..4 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    let there = server.object(NODE_TLS).unwrap();
+    assert_eq!(there["data"]["tls.crt"], leaf);
+    assert_ne!(there["data"]["ca.crt"], Value::Null);
+    let previous = server.object(AUTHORITY).unwrap()["data"]["previous.crt"].clone();
+    assert_ne!(
+        previous,
+        Value::Null,
+        "the old one signs until the node accepts the new one"
+    );
+    assert_eq!(
+        server.object(AUTHORITY).unwrap()["metadata"]["annotations"]["argocd.argoproj.io/sync-options"],
+        "Prune=false,Delete=false"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_proves_nothing_for_ten_minutes_is_named() {
+    let (server, _) = ApiServer::start();
+    let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+    let after = |minutes| begin + SignedDuration::from_mins(minutes);
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &operator_at(&server, begin)).await;
+    put_silent_node(&server);
+    cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+    reconcile(&server, &mut cluster, &operator_at(&server, begin)).await;
+    assert_ne!(
+        server.object(AUTHORITY).unwrap()["data"]["previous.crt"],
+        Value::Null
+    );
+
+    // A Secret may take so long to reach the pod. Its node has reported nothing, and that is what the resource says.
+    reconcile(&server, &mut cluster, &operator_at(&server, after(9))).await;
+    let silent = condition(&server, "TlsReady");
+    assert_eq!(
+        (&silent["status"], &silent["reason"]),
+        (&json!("Unknown"), &json!("NodesUnreachable"))
+    );
+
+    reconcile(&server, &mut cluster, &operator_at(&server, after(11))).await;
+    let overdue = condition(&server, "TlsReady");
+    assert_eq!(
+        (&overdue["status"], &overdue["reason"]),
+        (&json!("False"), &json!("AuthorityNotDistributed"))
+    );
+    assert!(
+        message(&overdue).contains("another authority waits for demo-0,"),
+        "{overdue}"
+    );
+
+    // An authority may have been made long before nodes were given it, as one that a user puts there.
+    change(&server, NODE_TLS, |secret| {
+        secret["metadata"]["annotations"][ANNOTATION_AUTHORITY_GIVEN] = json!(after(5).to_string());
+    });
+    reconcile(&server, &mut cluster, &operator_at(&server, after(11))).await;
+    assert_eq!(condition(&server, "TlsReady")["reason"], "NodesUnreachable");
+    reconcile(&server, &mut cluster, &operator_at(&server, after(16))).await;
+    let overdue = condition(&server, "TlsReady");
+    assert_eq!(overdue["reason"], "AuthorityNotDistributed");
+
+    // A pod that is gone reads the new certificates when it is made again, and is not waited for.
+    server.remove(&format!("{CORE}/pods/demo-0"));
+    reconcile(&server, &mut cluster, &operator_at(&server, after(16))).await;
+    assert_ne!(
+        condition(&server, "TlsReady")["reason"],
+        "AuthorityNotDistributed"
+    );
+}
