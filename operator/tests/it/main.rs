@@ -11,6 +11,7 @@ mod api_key;
 mod api_server;
 mod authority_exchange;
 mod certificates;
+mod cluster_domain;
 mod commands;
 mod corrections;
 mod endless_node;
