@@ -1,7 +1,12 @@
-//! An exchange of the authority while a running node proves nothing: which leaf stays, and what the resource says and when.
+//! An exchange of the authority while a running node does not prove that it has it: which leaf stays, and what the resource says and when.
 
 use jiff::{SignedDuration, Timestamp};
-use opensecureconf_operator::{cluster::context::Context, names::ANNOTATION_AUTHORITY_GIVEN};
+use opensecureconf_operator::{
+    cluster::context::Context,
+    names::ANNOTATION_AUTHORITY_GIVEN,
+    node::{ClientCertificate, NodeCertificates, NodeTls},
+    pki::Certificate,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,7 +14,8 @@ use crate::{
     api_server::ApiServer,
     reconcile::{CORE, condition, reconcile},
     resource,
-    standstill::message,
+    serving::answered_with,
+    standstill::{message, stored_pki},
     volumes::change,
 };
 
@@ -27,6 +33,12 @@ fn put_silent_node(server: &ApiServer) {
             }] },
         }),
     );
+}
+
+/// Time after the cluster was made.
+fn after(minutes: i64) -> Timestamp {
+    let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+    begin + SignedDuration::from_mins(minutes)
 }
 
 /// An operator whose clock shows this time.
@@ -63,13 +75,11 @@ async fn a_running_node_that_proves_nothing_keeps_the_leaf_that_it_accepts() {
 #[tokio::test]
 async fn a_node_that_proves_nothing_for_ten_minutes_is_named() {
     let (server, _) = ApiServer::start();
-    let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-    let after = |minutes| begin + SignedDuration::from_mins(minutes);
     let mut cluster = resource(ONE_NODE);
-    reconcile(&server, &mut cluster, &operator_at(&server, begin)).await;
+    reconcile(&server, &mut cluster, &operator_at(&server, after(0))).await;
     put_silent_node(&server);
     cluster.spec.tls.authority.rotate = Some("2027".to_owned());
-    reconcile(&server, &mut cluster, &operator_at(&server, begin)).await;
+    reconcile(&server, &mut cluster, &operator_at(&server, after(0))).await;
     assert_ne!(
         server.object(AUTHORITY).unwrap()["data"]["previous.crt"],
         Value::Null
@@ -111,4 +121,64 @@ async fn a_node_that_proves_nothing_for_ten_minutes_is_named() {
         condition(&server, "TlsReady")["reason"],
         "AuthorityNotDistributed"
     );
+}
+
+#[tokio::test]
+async fn clients_are_served_meanwhile_and_a_node_that_does_not_keep_up_is_named() {
+    let (server, _) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &operator_at(&server, after(0))).await;
+    let before = stored_pki(&server);
+    cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+    reconcile(&server, &mut cluster, &operator_at(&server, after(0))).await;
+    let (old, leaf) = (before.authority.unwrap(), before.leaf.unwrap());
+    let new = stored_pki(&server).authority.unwrap();
+    assert_ne!(new, old);
+
+    let one = [&old.certificate];
+    let both = [&new.certificate, &old.certificate];
+    for (minutes, accepts, status, reason) in [
+        (1, &one[..], "True", "AuthorityExchanging"),
+        (11, &one, "False", "AuthorityNotDistributed"),
+        // Now the new one signs, and the node still shows what the old one signed.
+        (12, &both, "True", "CertificatesServed"),
+        (13, &both, "True", "AuthorityExchanging"),
+        (23, &both, "False", "AuthorityNotDistributed"),
+    ] {
+        put_silent_node(&server);
+        change(&server, &format!("{CORE}/pods/demo-0"), |pod| {
+            pod["status"]["podIP"] = json!("10.1.0.1");
+        });
+        let context = answered_with(
+            operator_at(&server, after(minutes)),
+            reported(&leaf.certificate, accepts),
+        );
+        reconcile(&server, &mut cluster, &context).await;
+        let told = condition(&server, "TlsReady");
+        assert_eq!(
+            (&told["status"], &told["reason"]),
+            (&json!(status), &json!(reason)),
+            "after {minutes} minutes: {told}"
+        );
+        let names_node = message(&told).contains("demo-0");
+        assert_eq!(names_node, reason != "CertificatesServed", "{told}");
+    }
+}
+
+/// What a node reports that shows this leaf, also to clients, and accepts these authorities.
+fn reported(leaf: &Certificate, authorities: &[&Certificate]) -> NodeTls {
+    let fingerprint = |certificate: &Certificate| certificate.fingerprint.to_string();
+    let authorities = authorities.iter().map(|it| fingerprint(it));
+    NodeTls {
+        node: Some(NodeCertificates {
+            leaf: Some(fingerprint(leaf)),
+            authorities: Some(authorities.collect()),
+            ..NodeCertificates::default()
+        }),
+        clients: Some(ClientCertificate {
+            open: true,
+            leaf: Some(fingerprint(leaf)),
+            ..ClientCertificate::default()
+        }),
+    }
 }
