@@ -1,6 +1,7 @@
 //! An exchange of the authority while a running node does not prove that it has it: which leaf stays, and what the resource says and when.
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
 use opensecureconf_operator::{
     cluster::context::Context,
     names::ANNOTATION_AUTHORITY_GIVEN,
@@ -15,6 +16,7 @@ use crate::{
     reconcile::{CORE, condition, reconcile},
     resource,
     serving::answered_with,
+    shared,
     standstill::{message, stored_pki},
     volumes::change,
 };
@@ -28,11 +30,15 @@ fn put_silent_node(server: &ApiServer) {
         &format!("{CORE}/pods/demo-0"),
         json!({
             "metadata": { "name": "demo-0" },
-            "status": { "containerStatuses": [{
-                "name": "node", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
-            }] },
+            "status": { "containerStatuses": running() },
         }),
     );
+}
+
+fn running() -> Value {
+    json!([{
+        "name": "node", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
+    }])
 }
 
 /// Time after the cluster was made.
@@ -162,6 +168,52 @@ async fn clients_are_served_meanwhile_and_a_node_that_does_not_keep_up_is_named(
         );
         let names_node = message(&told).contains("demo-0");
         assert_eq!(names_node, reason != "CertificatesServed", "{told}");
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_share_a_database_are_named_as_well() {
+    let (server, context, mut cluster) = shared::running().await;
+    change(&server, &format!("{CORE}/pods/demo-7f9c-24567"), |pod| {
+        pod["status"]["containerStatuses"] = running();
+    });
+    cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+    reconcile(&server, &mut cluster, &context).await;
+    let reason = || condition(&server, "TlsReady")["reason"].clone();
+    assert_eq!(reason(), "NodesUnreachable");
+
+    let later = Timestamp::now() + SignedDuration::from_mins(11);
+    reconcile(&server, &mut cluster, &operator_at(&server, later)).await;
+    assert_eq!(reason(), "AuthorityNotDistributed");
+    let told = condition(&server, "TlsReady");
+    assert!(message(&told).contains("demo-7f9c-24567,"), "{told}");
+}
+
+#[tokio::test]
+async fn clients_of_a_shared_database_learn_of_it_also_where_the_resource_stands_still() {
+    for missing in ["demo-salt", "pg-app"] {
+        let (server, context, mut cluster) = shared::running().await;
+        let map = format!("{CORE}/configmaps/demo-ca");
+        let shown = || server.object(&map).unwrap()["data"]["ca.crt"].clone();
+        let first = shown();
+        server.remove(&format!("{CORE}/secrets/{missing}"));
+        cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+
+        // No pod runs that has to accept the new one first.
+        for _ in 0..3 {
+            reconcile(&server, &mut cluster, &context).await;
+        }
+
+        assert_eq!(
+            condition(&server, "Stalled")["status"],
+            "True",
+            "without {missing}"
+        );
+        let secret = server.object(NODE_TLS).unwrap()["data"]["ca.crt"].clone();
+        let accepted: ByteString = serde_json::from_value(secret).unwrap();
+        let accepted = json!(String::from_utf8(accepted.0).unwrap());
+        assert_ne!(shown(), first, "without {missing}");
+        assert_eq!(shown(), accepted, "clients verify what nodes show");
     }
 }
 
