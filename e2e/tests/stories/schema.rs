@@ -57,7 +57,7 @@ fn every_field_that_is_set_can_be_emptied_again() {
         }
         // And what the operator makes of it, this API server takes.
         until_carried_out(&stage, &bare, None).await?;
-        // It is made anew with the other size of volumes.
+        // At this moment it may be made anew, with the other size of volumes.
         let is_there = |found: Option<&StatefulSet>| found.is_some();
         stage
             .until(stage.api(), "everything", "made", is_there)
