@@ -12,7 +12,10 @@ use opensecureconf_node::{
     store::sqlite::SCHEMA_VERSION,
 };
 use opensecureconf_operator::{
-    cluster::build::{build, build_node_settings, build_peer_list},
+    cluster::{
+        build::{build, build_node_settings, build_peer_list},
+        validate::ValidatedCluster,
+    },
     names::{CONFIG_PATH, DATA_PATH, HEALTH_PORT, HTTP_PORT, METRICS_PORT, PEERS_PORT},
     node::{
         AccessKey, AdminCommand, NodeClient, NodeClients,
@@ -33,7 +36,7 @@ pub(crate) const CLUSTER_KEY: &str =
     "4567456745674567456745674567456745674567456745674567456745674567";
 
 /// What the mounted files of a pod would hold, under their paths.
-fn lay_out(root: &Path) {
+pub(crate) fn lay_out(root: &Path) {
     for (file, content) in [
         ("api-key/api-key", API_KEY.to_owned()),
         ("api-key/api-key-previous", "the one before".to_owned()),
@@ -54,7 +57,7 @@ fn lay_out(root: &Path) {
     fs::write(root.join("salt/salt"), [7; 64]).unwrap();
 }
 
-fn parse(variables: Vec<(String, String)>) -> Config {
+pub(crate) fn parse(variables: Vec<(String, String)>) -> Config {
     let known: BTreeSet<_> = SETTINGS
         .iter()
         .map(opensecureconf_node::config::Setting::variable)
@@ -66,14 +69,12 @@ fn parse(variables: Vec<(String, String)>) -> Config {
     Config::from_layers(&Layers::new(&flags, variables, [])).unwrap()
 }
 
-#[test]
-fn a_pods_environment_is_a_nodes_configuration() {
-    let root = TempDir::new().unwrap();
-    lay_out(root.path());
-    let stateful_set = build(&valid(THREE_NODES), &roots()).workload;
+/// The environment of a pod of this cluster, with its files under this root.
+pub(crate) fn pod_variables(cluster: &ValidatedCluster, root: &Path) -> Vec<(String, String)> {
+    let stateful_set = build(cluster, &roots()).workload;
     let container = &stateful_set.spec.unwrap().template.spec.unwrap().containers[0];
-    let here = root.path().to_str().unwrap();
-    let variables = container
+    let here = root.to_str().unwrap();
+    container
         .env
         .iter()
         .flatten()
@@ -85,9 +86,14 @@ fn a_pods_environment_is_a_nodes_configuration() {
                 .unwrap_or_else(|| "config-1".to_owned());
             (variable.name.clone(), value.replace(CONFIG_PATH, here))
         })
-        .collect();
+        .collect()
+}
 
-    let config = parse(variables);
+#[test]
+fn a_pods_environment_is_a_nodes_configuration() {
+    let root = TempDir::new().unwrap();
+    lay_out(root.path());
+    let config = parse(pod_variables(&valid(THREE_NODES), root.path()));
 
     assert_eq!(config.node_id, "config-1");
     assert_eq!(config.listen.port(), HTTP_PORT);

@@ -4,6 +4,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, PodTemplateSpec},
 };
+use kube::ResourceExt;
 
 use super::{
     address::Addresses,
@@ -164,13 +165,20 @@ async fn write(
     let Renewed { pki, waiting: told } =
         certificates::renew(client, valid, found, &running, now, Mandate::Act, done).await?;
     *waiting = told;
-    let addresses = match (stalled, addresses) {
-        (Some(stalled), _) => return Ok(Err(stalled)),
-        (None, Err(stalled)) => return Ok(Err(stalled.clone())),
+    let roots = roots(valid, found, &pki);
+    let addresses = match (&stalled, addresses) {
         (None, Ok(addresses)) => addresses,
+        (Some(stalled), _) | (None, Err(stalled)) => {
+            let map = build::ca_config_map(valid, &roots);
+            // What nodes show is renewed, so clients are given what verifies it.
+            if !found.is_taken("ConfigMap", &map.name_any()) {
+                apply::apply_authorities(context, valid, &map, found, done).await?;
+            }
+            return Ok(Err(stalled.clone()));
+        }
     };
     let key = cluster_key(client, valid, found, Mandate::Act).await?;
-    let mut resources = build::build_shared(valid, &roots(valid, found, &pki));
+    let mut resources = build::build_shared(valid, &roots);
     let situation = Situation {
         accepted: found.accepted.as_ref(),
         metadata: there.as_ref().map(|there| &there.metadata),
