@@ -10,6 +10,7 @@
 mod changes;
 mod clients;
 mod conformance;
+mod copies;
 mod failover;
 mod nodes;
 mod server;

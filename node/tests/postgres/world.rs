@@ -110,7 +110,12 @@ fn bare_command(folder: &Path) -> Command {
 impl Node {
     /// One with a database of its own in this folder.
     pub(crate) fn alone(folder: &Path) -> Self {
-        Self::start(&mut bare_command(folder))
+        Self::alone_with(folder, &[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn alone_with(folder: &Path, more: &[(&str, &str)]) -> Self {
+        Self::start(bare_command(folder).envs(more.iter().copied()))
     }
 
     /// Starts it, and waits until it listens.

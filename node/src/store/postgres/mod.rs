@@ -20,6 +20,7 @@
 //! | `watch` | what it does by itself |
 //! | `server` | what the primary says of itself |
 //! | `adoption` | how a copy of a store becomes another cluster's |
+//! | `copy_source`, `copy_target` | a whole store that is copied, from here and to here |
 //! | `entry_store` | what requests see of all this |
 
 mod adoption;
@@ -29,6 +30,8 @@ mod commit;
 mod condition;
 mod confirm;
 mod connections;
+mod copy_source;
+mod copy_target;
 mod entries;
 mod entry_store;
 mod error;
@@ -44,6 +47,8 @@ mod wake;
 mod watch;
 
 pub use adoption::adopt;
+pub(in crate::store) use copy_source::CopySource;
+pub(in crate::store) use copy_target::CopyTarget;
 pub use error::{PostgresError, ServerWords};
 pub use identity::{StoreIdentity, Uid};
 pub use schema::{Migrated, migrate};
