@@ -5,7 +5,7 @@ use std::fs;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{Node, SOON, World};
+use crate::world::{Answer, Node, SOON, World};
 
 /// The settings of a node alone that has the world's salt.
 const SALT: (&str, &str) = ("OSC_SALT_SECRET_FILE", "../salt");
@@ -51,7 +51,7 @@ async fn fill(node: &Node) {
     .await;
     post(
         node,
-        json!({"key": "caf\u{e9} \u{10ffff}", "value": [1, 2]}),
+        json!({"key": "caf\u{e9} \u{1f980}", "value": [1, 2]}),
     )
     .await;
     for key in ["changed", "deleted", "again"] {
@@ -70,7 +70,7 @@ async fn seen(node: &Node) -> Vec<(u16, Option<String>, Value)> {
         "/configs/plain",
         "/configs/of%20a%20category",
         "/configs/plain?environment=staging",
-        "/configs/caf%C3%A9%20%F4%8F%BF%BF",
+        "/configs/caf%C3%A9%20%F0%9F%A6%80",
         "/configs/changed",
         "/configs/deleted",
         "/configs/again",
@@ -125,7 +125,7 @@ async fn versions_go_on_after_those_of_the_old_nodes() {
     post(&old, json!({"key": "k", "value": 1})).await;
     let first = old.get("/configs/k").await;
     let version =
-        |answer: &crate::world::Answer| answer.header("x-osc-version").unwrap().to_owned();
+        |answer: &Answer| answer.header("x-osc-version").unwrap().to_owned();
     change(&old, Method::DELETE, "/configs/k", None).await;
     old.kill();
     assert_eq!(world.run(&INTO_SHARED, &[]).0, Some(0));

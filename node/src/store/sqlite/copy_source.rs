@@ -192,3 +192,90 @@ pub(super) fn rows(
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        cluster::{LocalStatus, MemberName, ProcessEpoch, Seq},
+        store::sqlite::row::tests::row_of,
+    };
+
+    const SALT: [u8; 64] = [7; 64];
+
+    fn salt() -> Salt {
+        Salt::from_bytes(&SALT).unwrap()
+    }
+
+    /// A database with one row, to which something happened.
+    fn database(happens: impl FnOnce(&Connection)) -> (TempDir, PathBuf) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("configurations.db");
+        let mut connection = Connection::open(&path).unwrap();
+        schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
+        meta::put(&connection, meta::SALT, SALT.as_slice()).unwrap();
+        let row = row_of("k", 7, "gAAAA");
+        row::put(&connection, &row, row.hash(), Seq::from_raw(1)).unwrap();
+        happens(&connection);
+        (folder, path)
+    }
+
+    fn read(path: &Path) -> Result<Vec<Row>, CopyError> {
+        let source = CopySource::open(path, &salt())?;
+        let marks = marks(&source.connection, path, None)?;
+        let names: Vec<_> = marks.into_iter().map(|mark| mark.identity).collect();
+        rows(&source.connection, path, &names)
+    }
+
+    #[test]
+    fn a_database_at_rest_is_kept_from_nodes_while_it_is_copied() {
+        let (_folder, path) = database(|_| ());
+        let source = CopySource::open(&path, &salt()).unwrap();
+        assert!(source.is_at_rest());
+        let second = CopySource::open(&path, &salt()).unwrap();
+        assert!(!second.is_at_rest());
+        assert_eq!(read(&path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_would_not_be_whole_in_another_place_is_refused() {
+        let (_folder, path) = database(|connection| {
+            connection
+                .execute("UPDATE entries SET token = 'gAAAB'", params![])
+                .unwrap();
+        });
+        assert!(matches!(read(&path), Err(CopyError::Damaged { .. })));
+
+        let (_folder, path) = database(|connection| {
+            connection
+                .execute("DELETE FROM meta WHERE name = 'salt'", params![])
+                .unwrap();
+        });
+        assert!(matches!(read(&path), Err(CopyError::NoSalt(_))));
+
+        let (_folder, path) = database(|connection| {
+            let membership = Membership {
+                name: MemberName::new("a"),
+                mode: Mode::Federated,
+                cluster_uid: None,
+                status: LocalStatus::Blank,
+                purged: Seq::START,
+                purged_clock: Clock::default(),
+                inherited: Vec::new(),
+                forgiven: Vec::new(),
+                origin: None,
+                process_epoch: (ProcessEpoch::from_random(1), Seq::START),
+            };
+            membership::put_json(connection, meta::MEMBERSHIP, &membership).unwrap();
+        });
+        assert!(matches!(read(&path), Err(CopyError::Federated(_))));
+
+        let (_folder, path) = database(|_| ());
+        let other = Salt::from_bytes(&[8; 64]).unwrap();
+        let refused = CopySource::open(&path, &other);
+        assert!(matches!(refused, Err(CopyError::OtherSalt { .. })));
+    }
+}
