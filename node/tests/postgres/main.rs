@@ -13,6 +13,7 @@ mod conformance;
 mod copies;
 mod failover;
 mod nodes;
+mod rotation;
 mod server;
 mod setup;
 mod start;

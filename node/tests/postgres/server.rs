@@ -221,6 +221,24 @@ impl Server {
         self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'osc-node'").await;
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Stops all its processes, until what this gives is dropped: connections stay, and none is answered.
+    pub(crate) async fn hang(&self) -> Hanging {
+        let client = self.connect("postgres").await.unwrap();
+        let sql = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        let sessions = client.query(sql, &[]).await.unwrap();
+        let sessions = sessions.iter().map(|row| row.get::<_, i32>(0).to_string());
+        let server = self.running.iter().map(|child| child.id().to_string());
+        // New sessions come from the server's first process: it goes first.
+        let hanging = Hanging(server.chain(sessions).collect());
+        hanging.signal("-STOP");
+        hanging
+    }
+
     /// Its address, as a node's settings name it.
     pub(crate) fn url(&self) -> String {
         url_at(self.folder())
@@ -233,8 +251,13 @@ impl Server {
 
     /// How a node reaches what has its socket in a folder.
     pub(crate) fn settings_at(folder: &Path) -> PostgresSettings {
+        Self::settings_of(&url_at(folder))
+    }
+
+    /// How a node reaches what is at an address.
+    pub(crate) fn settings_of(url: &str) -> PostgresSettings {
         PostgresSettings {
-            url: url_at(folder).parse::<DatabaseUrl>().unwrap(),
+            url: url.parse::<DatabaseUrl>().unwrap(),
             authorities: Vec::new(),
             timeout: TIMEOUT,
             connections: 4,
@@ -252,6 +275,26 @@ impl Server {
         PostgresStore::connect(settings, SALT, Incarnation::from_raw(node.cast_signed()))
             .await
             .unwrap()
+    }
+}
+
+/// Processes that were stopped; they go on when this is dropped.
+pub(crate) struct Hanging(Vec<String>);
+
+impl Hanging {
+    fn signal(&self, signal: &str) {
+        // One that has ended needs none.
+        let _ = Command::new("kill")
+            .arg(signal)
+            .args(&self.0)
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.signal("-CONT");
     }
 }
 

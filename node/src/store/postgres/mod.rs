@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings` | where the database is, and how long a request may wait for it |
 //! | `connections` | pools of connections to the primary, and never to one that is none any more |
+//! | `routes` | where new connections lead, also when that changes |
 //! | `timeline` | which primary is the latest |
 //! | `schema` | the tables, and how older ones become the current ones |
 //! | `identity` | which store the database is, and that no node writes into another one's |
@@ -37,6 +38,7 @@ mod entry_store;
 mod error;
 mod identity;
 mod listing;
+mod routes;
 mod schema;
 mod server;
 mod set_aside;
@@ -99,6 +101,7 @@ impl PostgresStore {
         let connections = Connections::new(&settings)?;
         let identity = identity::read(&connections, settings.timeout).await?;
         identity.must_have(salt_fingerprint)?;
+        connections.keep_to(&identity.uid);
         let store = Self(Arc::new(Shared {
             connections,
             writes: Writes::new(&settings),
@@ -120,6 +123,15 @@ impl PostgresStore {
     /// Who writes what this process writes.
     pub fn incarnation(&self) -> Incarnation {
         self.0.incarnation
+    }
+
+    /// Leads new connections to where these settings say; those that are there live a minute at most. `false` where nothing is
+    /// another one. A server that has another store is refused.
+    ///
+    /// # Errors
+    /// Where the authorities in the settings cannot be used; then nothing changes.
+    pub fn lead_to(&self, settings: &PostgresSettings) -> Result<bool, PostgresError> {
+        self.0.connections.routes.replace(settings)
     }
 
     /// Which store this is.

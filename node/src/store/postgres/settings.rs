@@ -25,7 +25,7 @@ const KEPT: &[&str] = &[
 ];
 
 /// How a database is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresSettings {
     /// Where it is (`OSC_DATABASE_URL`).
     pub url: DatabaseUrl,
