@@ -49,11 +49,7 @@ async fn fill(node: &Node) {
         json!({"key": "plain", "value": "of staging", "environment": "staging"}),
     )
     .await;
-    post(
-        node,
-        json!({"key": "caf\u{e9} \u{1f980}", "value": [1, 2]}),
-    )
-    .await;
+    post(node, json!({"key": "caf\u{e9} \u{1f980}", "value": [1, 2]})).await;
     for key in ["changed", "deleted", "again"] {
         post(node, json!({"key": key, "value": 1})).await;
     }
@@ -124,8 +120,7 @@ async fn versions_go_on_after_those_of_the_old_nodes() {
     let mut old = alone(&world, "alone");
     post(&old, json!({"key": "k", "value": 1})).await;
     let first = old.get("/configs/k").await;
-    let version =
-        |answer: &Answer| answer.header("x-osc-version").unwrap().to_owned();
+    let version = |answer: &Answer| answer.header("x-osc-version").unwrap().to_owned();
     change(&old, Method::DELETE, "/configs/k", None).await;
     old.kill();
     assert_eq!(world.run(&INTO_SHARED, &[]).0, Some(0));

@@ -64,19 +64,110 @@ fn runs_from(wheel: &Path) -> bool {
     version.is_ok_and(|version| version.success())
 }
 
+/// Debian's programs, the newest ones: those of the wheel are built without TLS.
+fn of_debian() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let versions =
+        versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let newest = versions
+        .max()
+        .expect("PostgreSQL with TLS is missing: node/tests/prepare.sh brings it");
+    PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
+}
+
+/// The size of a small disk, in megabytes.
+const SMALL: &str = "8m";
+
+/// A certificate of a server with its key, and the authority that signed it, in PEM.
+pub(crate) struct Certified<'p> {
+    pub(crate) authority: &'p str,
+    pub(crate) certificate: &'p str,
+    pub(crate) key: &'p str,
+}
+
 /// A server that runs, or could again.
 pub(crate) struct Server {
     folder: TempDir,
+    programs: PathBuf,
+    /// Where it listens beside its socket; `None` for the socket alone.
+    port: Option<u16>,
+    has_small_disk: bool,
     running: Option<Child>,
 }
 
 impl Server {
     /// An empty primary.
     pub(crate) async fn primary() -> Self {
-        let server = Self::in_new_folder();
-        run(program("initdb")
+        let server = Self::in_new_folder(programs_in(&PROGRAMS));
+        server.initialize();
+        server.started().await
+    }
+
+    /// The same with a small disk beside its own, which it alone sees, and which is gone with its process.
+    pub(crate) async fn with_small_disk() -> Self {
+        let mut server = Self::in_new_folder(programs_in(&PROGRAMS));
+        server.has_small_disk = true;
+        server.initialize();
+        server.started().await
+    }
+
+    /// The same of Debian's, reached over TLS.
+    pub(crate) async fn encrypted(certified: &Certified<'_>) -> Self {
+        let mut server = Self::in_new_folder(of_debian());
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        server.port = Some(free.local_addr().unwrap().port());
+        drop(free);
+        server.initialize();
+        server.certify(certified);
+        server.configure("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n");
+        server.started().await
+    }
+
+    /// Gives it another certificate, which it shows once it reads its configuration again.
+    pub(crate) fn certify(&self, certified: &Certified<'_>) {
+        let files = [
+            (self.authority(), certified.authority),
+            (self.data().join("server.crt"), certified.certificate),
+            (self.data().join("server.key"), certified.key),
+        ];
+        for (file, text) in files {
+            std::fs::write(&file, text).unwrap();
+            run(Command::new("chmod").arg("0600").arg(&file));
+            if is_root() {
+                run(Command::new("chown").arg(NOBODY).arg(&file));
+            }
+        }
+    }
+
+    /// The file with the authority of its certificate.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.port.is_some()
+    }
+
+    /// Where its small disk is, for itself.
+    pub(crate) fn small_disk(&self) -> PathBuf {
+        self.folder.path().join("small")
+    }
+
+    /// The same for the test.
+    pub(crate) fn small_disk_from_outside(&self) -> PathBuf {
+        let process = self.running.as_ref().unwrap().id();
+        let path = self.small_disk();
+        PathBuf::from(format!("/proc/{process}/root{}", path.display()))
+    }
+
+    /// Makes its files.
+    fn initialize(&self) {
+        run(self
+            .program("initdb")
             .arg("-D")
-            .arg(server.data())
+            .arg(self.data())
             .args([
                 "-U",
                 "postgres",
@@ -88,15 +179,15 @@ impl Server {
                 "UTF8",
             ])
             .stdout(Stdio::null()));
-        server.configure("fsync = off\nwal_level = replica\nmax_connections = 60\n");
-        server.started().await
+        self.configure("fsync = off\nwal_level = replica\nmax_connections = 60\n");
     }
 
     /// A standby that follows another server under this name.
     pub(crate) async fn standby_of(primary: &Self, name: &str) -> Self {
-        let server = Self::in_new_folder();
+        let server = Self::in_new_folder(primary.programs.clone());
         let from = primary.folder.path().display();
-        run(program("pg_basebackup")
+        run(server
+            .program("pg_basebackup")
             .args(["-U", "postgres", "-X", "stream", "-c", "fast", "-N", "-D"])
             .arg(server.data())
             .arg("-d")
@@ -108,9 +199,11 @@ impl Server {
         server.started().await
     }
 
-    fn in_new_folder() -> Self {
+    fn in_new_folder(programs: PathBuf) -> Self {
         let folder = TempDir::new().unwrap();
-        std::fs::create_dir(folder.path().join("data")).unwrap();
+        for part in ["data", "small"] {
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+        }
         if is_root() {
             run(Command::new("chown")
                 .args(["-R", NOBODY])
@@ -121,8 +214,34 @@ impl Server {
             .arg(folder.path()));
         Self {
             folder,
+            programs,
+            port: None,
+            has_small_disk: false,
             running: None,
         }
+    }
+
+    /// One of PostgreSQL's programs, run by a user who may run a server.
+    fn program(&self, name: &str) -> Command {
+        as_another_user(&self.programs.join(name))
+    }
+
+    /// The program that serves.
+    fn server_program(&self) -> Command {
+        if !self.has_small_disk {
+            return self.program("postgres");
+        }
+        // A disk is mounted by a root of the process's own, as whom no server runs.
+        let mount = format!(
+            "mount -t tmpfs -o size={SMALL},mode=0777 tmpfs \"$0\" && \
+             exec unshare --user --map-user=65534 --map-group=65534 \"$@\""
+        );
+        let mut command = as_another_user(Path::new("unshare"));
+        command
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount])
+            .arg(self.small_disk())
+            .arg(self.programs.join("postgres"));
+        command
     }
 
     fn data(&self) -> PathBuf {
@@ -147,10 +266,18 @@ impl Server {
     /// Starts it, and waits until it takes connections.
     pub(crate) async fn start(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = program("postgres")
+        let child = self
+            .server_program()
             .arg("-D")
             .arg(self.data())
-            .args(["-c", "listen_addresses=", "-c"])
+            .args(match self.port {
+                None => ["-c".to_owned(), "listen_addresses=".to_owned()],
+                Some(port) => [
+                    "-clisten_addresses=127.0.0.1".to_owned(),
+                    format!("-cport={port}"),
+                ],
+            })
+            .arg("-c")
             .arg(format!(
                 "unix_socket_directories={}",
                 self.folder.path().display()
@@ -173,7 +300,8 @@ impl Server {
     /// Ends it as a power cut does.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.running.take() {
-            run(program("pg_ctl")
+            run(self
+                .program("pg_ctl")
                 .args(["stop", "-s", "-m", "immediate", "-D"])
                 .arg(self.data()));
             child.wait().unwrap();
@@ -182,15 +310,17 @@ impl Server {
 
     /// Makes a standby the primary.
     pub(crate) fn promote(&self) {
-        run(program("pg_ctl")
+        run(self
+            .program("pg_ctl")
             .args(["promote", "-s", "-w", "-D"])
             .arg(self.data()));
     }
 
     pub(crate) async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
         let config = format!(
-            "host={} user=postgres dbname={database}",
-            self.folder.path().display()
+            "host={} port={} user=postgres dbname={database}",
+            self.folder.path().display(),
+            self.port.unwrap_or(5432)
         );
         let (client, connection) = tokio_postgres::connect(&config, NoTls).await?;
         tokio::spawn(connection);
@@ -241,7 +371,10 @@ impl Server {
 
     /// Its address, as a node's settings name it.
     pub(crate) fn url(&self) -> String {
-        url_at(self.folder())
+        match self.port {
+            None => url_at(self.folder()),
+            Some(port) => format!("postgres://postgres@localhost:{port}/postgres"),
+        }
     }
 
     /// How a node reaches it.
@@ -251,13 +384,8 @@ impl Server {
 
     /// How a node reaches what has its socket in a folder.
     pub(crate) fn settings_at(folder: &Path) -> PostgresSettings {
-        Self::settings_of(&url_at(folder))
-    }
-
-    /// How a node reaches what is at an address.
-    pub(crate) fn settings_of(url: &str) -> PostgresSettings {
         PostgresSettings {
-            url: url.parse::<DatabaseUrl>().unwrap(),
+            url: url_at(folder).parse::<DatabaseUrl>().unwrap(),
             authorities: Vec::new(),
             timeout: TIMEOUT,
             connections: 4,
@@ -319,11 +447,6 @@ const NOBODY: &str = "65534:65534";
 
 fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
-}
-
-/// One of PostgreSQL's programs, run by a user who may run a server.
-fn program(name: &str) -> Command {
-    as_another_user(&programs_in(&PROGRAMS).join(name))
 }
 
 fn as_another_user(path: &Path) -> Command {

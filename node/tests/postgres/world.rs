@@ -68,8 +68,11 @@ impl World {
             .env("OSC_DATABASE_URL", self.server.url())
             .env("OSC_DATABASE_CONNECTIONS", "4")
             .env("OSC_SALT_SECRET_FILE", "salt")
-            .env("OSC_CLUSTER_ID", CLUSTER)
-            .envs(more.iter().copied());
+            .env("OSC_CLUSTER_ID", CLUSTER);
+        if self.server.is_encrypted() {
+            command.env("OSC_DATABASE_CA_FILE", self.server.authority());
+        }
+        command.envs(more.iter().copied());
         command
     }
 

@@ -1,6 +1,14 @@
 //! What a store knows of itself without asking: whether the last write was made, and about how many entries there are.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 use super::{PostgresError, PostgresStore, transaction::Met};
 use crate::{
@@ -12,20 +20,29 @@ use crate::{
 const COUNTED: i64 = 200_000;
 
 /// SQLSTATE of a server whose disk is full.
-const DISK_FULL: &str = "53100";
+pub(super) const DISK_FULL: &str = "53100";
+/// How long a disk counts as full after it had no room for a write: smaller ones may go on.
+const FULL_FOR: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Condition {
     pub(super) writes: SharedWriteHealth,
+    /// When the server's disk had no room last.
+    full_at: Mutex<Option<Instant>>,
     live: AtomicU64,
 }
 
 impl Condition {
     /// Takes note of how a write ended.
     pub(super) fn wrote(&self, outcome: &Result<Met, PostgresError>) {
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let health = match outcome {
+            Ok(_) if full_at.is_some_and(|at| at.elapsed() < FULL_FOR) => WriteHealth::DiskFull,
             Ok(_) => WriteHealth::Accepting,
-            Err(PostgresError::Refused(words)) if words.code == DISK_FULL => WriteHealth::DiskFull,
+            Err(PostgresError::Refused(words)) if words.code == DISK_FULL => {
+                *full_at = Some(Instant::now());
+                WriteHealth::DiskFull
+            }
             // Says something of one entry, or of one moment.
             Err(PostgresError::Locked | PostgresError::Busy) => return,
             Err(_) => WriteHealth::Failing,
