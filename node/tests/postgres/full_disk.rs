@@ -1,25 +1,25 @@
 //! The database's disk is full: writes are refused with words, reads go on, and nothing that was acknowledged is lost.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use crate::{
     server::Server,
     world::{Answer, Node, SOON, World},
 };
 
-/// A store whose entries are on a small disk, most of which is taken by a file.
-async fn almost_full() -> (World, PathBuf) {
+/// A store whose entries are on a small disk, most of which is taken by another table.
+async fn almost_full() -> World {
     let world = World::on(Server::with_small_disk().await);
     let place = world.server.small_disk().display().to_string();
     world
         .server
         .sql(&format!(
-            "CREATE TABLESPACE small LOCATION '{place}'; ALTER TABLE opensecureconf.entries SET TABLESPACE small"
+            "CREATE TABLESPACE small LOCATION '{place}'; ALTER TABLE opensecureconf.entries SET TABLESPACE small; \
+             CREATE TABLE filler (text text) TABLESPACE small; ALTER TABLE filler ALTER text SET STORAGE EXTERNAL; \
+             INSERT INTO filler VALUES (repeat('x', 5000000))"
         ))
         .await;
-    let filler = world.server.small_disk_from_outside().join("filler");
-    fs::write(&filler, vec![1; 5 << 20]).unwrap();
-    (world, filler)
+    world
 }
 
 /// Creates large entries until one is refused: the names of those that were taken, and the refusal.
@@ -41,7 +41,7 @@ async fn fill(node: &Node) -> (Vec<String>, Answer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_of_the_database_refuses_writes_and_no_reads() {
-    let (world, filler) = almost_full().await;
+    let world = almost_full().await;
     let node = world.node();
     let (taken, refused) = fill(&node).await;
     assert_eq!(refused.status, 507, "{}", refused.text);
@@ -65,7 +65,7 @@ async fn a_full_disk_of_the_database_refuses_writes_and_no_reads() {
     let lost = node.get(&format!("/configs/k{}", taken.len())).await;
     assert_eq!(lost.status, 404, "what was refused is not there");
 
-    fs::remove_file(filler).unwrap();
+    world.server.sql("DROP TABLE filler").await;
     let accepting = async {
         while !node.get("/health").await.text.contains("accepted") {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -93,7 +93,10 @@ async fn an_address_of_another_store_is_neither_read_nor_written() {
     assert_eq!(node.create("k", 1, &[]).await.status, 201);
     world.server.sql("CREATE DATABASE other").await;
     let other = world.server.url().replace("/postgres?", "/other?");
-    let (code, text) = world.run(&["database", "migrate"], &[("OSC_DATABASE_URL", &other)]);
+    let (code, text) = world.run(
+        &["database", "migrate"],
+        &[("OSC_DATABASE_URL", other.as_str())],
+    );
     assert_eq!(code, Some(0), "{text}");
     lead_to(&world, &other);
     let refused = async {

@@ -71,9 +71,9 @@ fn of_debian() -> PathBuf {
         .flatten();
     let versions =
         versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let newest = versions
-        .max()
-        .expect("PostgreSQL with TLS is missing: node/tests/prepare.sh brings it");
+    let newest = versions.max().unwrap_or_else(|| {
+        panic!("PostgreSQL with TLS is missing: node/tests/prepare.sh brings it")
+    });
     PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
 }
 
@@ -150,16 +150,9 @@ impl Server {
         self.port.is_some()
     }
 
-    /// Where its small disk is, for itself.
+    /// Where its small disk is, for itself alone.
     pub(crate) fn small_disk(&self) -> PathBuf {
         self.folder.path().join("small")
-    }
-
-    /// The same for the test.
-    pub(crate) fn small_disk_from_outside(&self) -> PathBuf {
-        let process = self.running.as_ref().unwrap().id();
-        let path = self.small_disk();
-        PathBuf::from(format!("/proc/{process}/root{}", path.display()))
     }
 
     /// Makes its files.
