@@ -90,7 +90,11 @@ async fn another_authority_is_taken_without_a_restart() {
     world.server.certify(&next.certified());
     world.server.sql("SELECT pg_reload_conf()").await;
     // From then on the server shows the next one.
-    let shown = async { while world.run(&["database", "migrate"], &[]).0 != Some(0) {} };
+    let shown = async {
+        while world.run(&["database", "migrate"], &[]).0 != Some(0) {
+            tokio::task::yield_now().await;
+        }
+    };
     tokio::time::timeout(SOON, shown).await.unwrap();
     world.server.disconnect_everybody().await;
     node.until("/configs/k", 200).await;

@@ -14,6 +14,7 @@ mod copies;
 mod encryption;
 mod failover;
 mod full_disk;
+mod monitoring;
 mod nodes;
 mod rotation;
 mod server;

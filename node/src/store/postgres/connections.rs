@@ -71,6 +71,15 @@ impl Connections {
     }
 }
 
+/// How much of a pool is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionUse {
+    /// Connections that are handed out, those set aside included.
+    pub in_use: usize,
+    /// Requests that wait for one.
+    pub waiting: usize,
+}
+
 /// Connections that are handed out and taken back, and a bounded line of those who wait for one.
 #[derive(Debug)]
 pub(super) struct ConnectionPool {
@@ -113,6 +122,15 @@ impl ConnectionPool {
             pool,
             waiting: AtomicUsize::new(0),
         })
+    }
+
+    /// How much of it is in use just now.
+    pub(super) fn usage(&self) -> ConnectionUse {
+        let status = self.pool.status();
+        ConnectionUse {
+            in_use: status.size.saturating_sub(status.available),
+            waiting: status.waiting,
+        }
     }
 
     /// A connection, as soon as one is free; refused where too many wait for one already.

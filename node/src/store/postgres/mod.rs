@@ -19,7 +19,7 @@
 //! | `wake` | who waits for the next commit |
 //! | `condition` | what the store knows of itself without asking |
 //! | `watch` | what it does by itself |
-//! | `server` | what the primary says of itself |
+//! | `server` | what the primary says of itself, and what a node uses of it |
 //! | `adoption` | how a copy of a store becomes another cluster's |
 //! | `copy_source`, `copy_target` | a whole store that is copied, from here and to here |
 //! | `entry_store` | what requests see of all this |
@@ -49,12 +49,13 @@ mod wake;
 mod watch;
 
 pub use adoption::adopt;
+pub use connections::ConnectionUse;
 pub(in crate::store) use copy_source::CopySource;
 pub(in crate::store) use copy_target::CopyTarget;
 pub use error::{PostgresError, ServerWords};
 pub use identity::{StoreIdentity, Uid};
 pub use schema::{Migrated, migrate};
-pub use server::Primary;
+pub use server::{DatabaseUsage, Primary};
 pub use settings::{DatabaseUrl, NoDatabaseUrl, PostgresSettings};
 
 use std::{
