@@ -16,6 +16,7 @@ mod failover;
 mod full_disk;
 mod monitoring;
 mod nodes;
+mod pooler;
 mod rotation;
 mod server;
 mod setup;

@@ -436,13 +436,15 @@ fn url_at(folder: &Path) -> String {
     format!("postgres://postgres@{host}/postgres?sslmode=disable")
 }
 
-const NOBODY: &str = "65534:65534";
+/// The user and group who run servers where the tests run as root.
+pub(crate) const NOBODY: &str = "65534:65534";
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
-fn as_another_user(path: &Path) -> Command {
+/// A program, run by a user who may run a server.
+pub(crate) fn as_another_user(path: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("setpriv");
         command
