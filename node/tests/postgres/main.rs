@@ -17,6 +17,7 @@ mod full_disk;
 mod monitoring;
 mod nodes;
 mod pooler;
+mod programs;
 mod rotation;
 mod server;
 mod setup;

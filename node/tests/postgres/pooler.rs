@@ -13,7 +13,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    server::{NOBODY, Server, as_another_user, is_root},
+    programs::{NOBODY, as_another_user, is_root},
+    server::Server,
     world::{SOON, World},
 };
 

