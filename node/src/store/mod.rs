@@ -5,6 +5,7 @@ mod changes;
 mod clocks;
 mod commits;
 mod conflicts;
+pub mod copy;
 mod disk;
 mod entry_store;
 mod error;

@@ -10,8 +10,15 @@
 mod changes;
 mod clients;
 mod conformance;
+mod copies;
+mod encryption;
 mod failover;
+mod full_disk;
+mod monitoring;
 mod nodes;
+mod pooler;
+mod programs;
+mod rotation;
 mod server;
 mod setup;
 mod start;

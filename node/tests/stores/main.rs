@@ -13,6 +13,8 @@ mod cases;
 mod entry;
 mod memory;
 mod postgres;
+#[path = "../postgres/programs.rs"]
+mod programs;
 #[expect(dead_code, reason = "failovers are told in tests of their own")]
 #[path = "../postgres/server.rs"]
 mod server;

@@ -352,7 +352,7 @@ impl ApiError {
                 let what = share.replace('_', " ");
                 format!("This node has no room for more {what}; try again").into()
             }
-            Self::DiskFull => "The disk of this node is full; nothing was written".into(),
+            Self::DiskFull => "The disk is full; nothing was written".into(),
             Self::NotReady { reason } => format!("This node is not ready: {reason}").into(),
             Self::Behind => BEHIND.into(),
             Self::NotReplicating => NOT_REPLICATING.into(),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{PostgresError, PostgresStore, now};
+use super::{PostgresError, PostgresStore, condition::DISK_FULL, now};
 use crate::{
     cluster::{AckLevel, Write, Written},
     domain::{Identity, Row, Version},
@@ -35,6 +35,7 @@ impl From<PostgresError> for WriteError {
         match error {
             PostgresError::NoWrite(reason) => Self::NotServing(reason),
             PostgresError::Unknown => Self::Unknown,
+            PostgresError::Refused(words) if words.code == DISK_FULL => Self::DiskFull,
             error => Self::Failed(error.to_string()),
         }
     }

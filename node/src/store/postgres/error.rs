@@ -84,6 +84,11 @@ pub enum PostgresError {
         /// Who asked.
         given: String,
     },
+    /// Another store is being copied into the database.
+    #[error(
+        "the database is the copy of another store and not whole yet: run 'osc-node copy' again, until it reports that the copy is finished"
+    )]
+    UnfinishedCopy,
     /// Nodes are connected to a store that is to be renamed.
     #[error(
         "{connections} connections of nodes are open to the database: stop the nodes that use it first"
