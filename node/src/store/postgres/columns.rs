@@ -77,6 +77,72 @@ impl Columns {
     }
 }
 
+/// Rows as they are written together: an array for each column.
+#[derive(Debug, Default)]
+pub(super) struct ColumnArrays {
+    environment: Vec<Vec<u8>>,
+    key: Vec<Vec<u8>>,
+    category: Vec<Option<Vec<u8>>>,
+    token: Vec<Option<String>>,
+    created_at: Vec<i64>,
+    updated_at: Vec<i64>,
+    clock: Vec<i64>,
+    incarnation: Vec<i64>,
+    clocks: Vec<Vec<u8>>,
+    extra: Vec<Option<String>>,
+    hash: Vec<Vec<u8>>,
+}
+
+impl ColumnArrays {
+    pub(super) fn of(rows: &[Row]) -> Self {
+        let mut arrays = Self::default();
+        for row in rows {
+            let Columns {
+                environment,
+                key,
+                category,
+                token,
+                created_at,
+                updated_at,
+                clock,
+                incarnation,
+                clocks,
+                extra,
+                hash,
+            } = Columns::of(row);
+            arrays.environment.push(environment);
+            arrays.key.push(key);
+            arrays.category.push(category);
+            arrays.token.push(token);
+            arrays.created_at.push(created_at);
+            arrays.updated_at.push(updated_at);
+            arrays.clock.push(clock);
+            arrays.incarnation.push(incarnation);
+            arrays.clocks.push(clocks);
+            arrays.extra.push(extra);
+            arrays.hash.push(hash);
+        }
+        arrays
+    }
+
+    /// Parameters 1 to 11 of a statement.
+    pub(super) fn into_parameters(self) -> Vec<Box<dyn ToSql + Sync + Send>> {
+        vec![
+            Box::new(self.environment),
+            Box::new(self.key),
+            Box::new(self.category),
+            Box::new(self.token),
+            Box::new(self.created_at),
+            Box::new(self.updated_at),
+            Box::new(self.clock),
+            Box::new(self.incarnation),
+            Box::new(self.clocks),
+            Box::new(self.extra),
+            Box::new(self.hash),
+        ]
+    }
+}
+
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
