@@ -194,7 +194,16 @@ pub(in crate::api) struct AuthRefusal {
 }
 
 impl ApiError {
-    fn auth_refusal(&self) -> Option<AuthRefusal> {
+    /// Whether the fault is none of the request's: this node could not do it.
+    pub(in crate::api) fn is_not_carried_out(&self) -> bool {
+        matches!(
+            self.status(),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+        )
+    }
+
+    /// What the security log gets to know of it; `None` where no key was refused.
+    pub(in crate::api) fn auth_refusal(&self) -> Option<AuthRefusal> {
         let (key, reason) = match self {
             Self::MissingApiKey => ("api_key", "missing"),
             Self::InvalidApiKey => ("api_key", "wrong"),
