@@ -333,7 +333,8 @@ mod tests {
         };
         assert_eq!(rows("[]").unwrap().len(), 0);
         assert_eq!(rows(&batch(0..MOST_ROWS)).unwrap().len(), MOST_ROWS);
-        let too_many = told(&rows(&batch(0..MOST_ROWS + 1)).unwrap_err());
+        let more = MOST_ROWS + 1;
+        let too_many = told(&rows(&batch(0..more)).unwrap_err());
         assert_eq!(too_many[0]["type"], "too_long");
         let twice = format!("[{},{},{}]", row(1), row(2), row(1));
         let twice = told(&rows(&twice).unwrap_err());
