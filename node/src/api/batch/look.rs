@@ -104,7 +104,7 @@ impl Work<'_> {
         let Some(token) = large.filter(|length| *length > LARGE_TOKEN) else {
             return Ok(standing);
         };
-        if room.has_room_to_open(token) {
+        if room.try_to_open(token) {
             return Ok(standing);
         }
         // Who waits holds nothing.

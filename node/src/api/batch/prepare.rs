@@ -53,7 +53,7 @@ impl Work<'_> {
             self.look_within(operation, room).await?
         };
         let step = self.change(caller, operation, standing).await;
-        room.is_opened();
+        room.release();
         step
     }
 

@@ -58,7 +58,7 @@ impl WorkRoom {
     }
 
     /// Takes room for opening a token of so many bytes, where there is some now.
-    pub(super) fn has_room_to_open(&mut self, token: usize) -> bool {
+    pub(super) fn try_to_open(&mut self, token: usize) -> bool {
         self.room.grow_now(cost_of_opening(token))
     }
 
@@ -83,7 +83,7 @@ impl WorkRoom {
     }
 
     /// What was opened is dropped.
-    pub(super) fn is_opened(&mut self) {
+    pub(super) fn release(&mut self) {
         self.room.shrink_to(self.base);
     }
 }
