@@ -103,7 +103,7 @@ impl Tally {
 }
 
 impl Work<'_> {
-    /// Counts and logs what became of a row, as of a request of its own; that the user key is wrong is told once.
+    /// Counts and logs what became of a row, as of a request of its own. That the user key is wrong the log says once.
     pub(super) fn note(&self, task: &Task, tally: &mut Tally) {
         let Some(outcome) = &task.outcome else {
             return;
