@@ -20,7 +20,7 @@ pub mod sqlite;
 pub use changes::{ChangeCursor, Changes, Subscription};
 pub use conflicts::{CONFLICT_PAGE_BYTES, ConflictPage};
 pub(crate) use disk::Room;
-pub use entry_store::EntryStore;
+pub use entry_store::{Atomicity, BATCH_ROWS, EntryStore};
 pub use error::{Cause, ReadError, WriteError};
 pub(crate) use health::SharedWriteHealth;
 pub use health::WriteHealth;

@@ -133,6 +133,23 @@ impl ColumnLists {
             &self.hashes,
         ]
     }
+
+    /// The same for a statement that has more of its own behind them.
+    pub(super) fn into_parameters(self) -> Vec<Box<dyn ToSql + Sync + Send>> {
+        vec![
+            Box::new(self.environments),
+            Box::new(self.keys),
+            Box::new(self.categories),
+            Box::new(self.tokens),
+            Box::new(self.created_at),
+            Box::new(self.updated_at),
+            Box::new(self.clocks_of_versions),
+            Box::new(self.incarnations),
+            Box::new(self.histories),
+            Box::new(self.extras),
+            Box::new(self.hashes),
+        ]
+    }
 }
 
 /// Environments and keys of these names, as lists.

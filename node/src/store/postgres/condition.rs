@@ -53,7 +53,7 @@ impl Condition {
                 WriteHealth::DiskFull
             }
             // Says something of one entry, or of one moment.
-            Err(PostgresError::Locked | PostgresError::Busy) => return,
+            Err(PostgresError::Locked | PostgresError::Busy | PostgresError::NotAll) => return,
             Err(_) => WriteHealth::Failing,
         };
         self.writes.set(health);
@@ -81,8 +81,7 @@ impl Condition {
 
 impl PostgresStore {
     /// Takes note of what a write of this node did to the number of entries.
-    pub(super) fn count(&self, before: Option<&Row>, after: &Row) {
-        let was_live = before.is_some_and(|row| !row.is_tombstone());
+    pub(super) fn count(&self, was_live: bool, after: &Row) {
         let live = &self.0.condition.live;
         match (was_live, !after.is_tombstone()) {
             (false, true) => {

@@ -7,8 +7,8 @@ use crate::{
     cluster::{AckLevel, Write, Written},
     domain::{Identity, Row, Version},
     store::{
-        ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError, WriteError,
-        WriteHealth,
+        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError,
+        WriteError, WriteHealth,
     },
 };
 
@@ -64,6 +64,15 @@ impl EntryStore for PostgresStore {
     ) -> Result<Written, WriteError> {
         let written = self.commit_write(&write, request, now()).await?;
         written.ok_or(WriteError::Changed)
+    }
+
+    async fn commit_batch(
+        &self,
+        writes: Vec<Write>,
+        _: AckLevel,
+        atomicity: Atomicity,
+    ) -> Vec<Result<Written, WriteError>> {
+        self.commit_writes(&writes, atomicity).await
     }
 
     async fn confirm(

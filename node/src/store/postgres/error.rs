@@ -100,6 +100,9 @@ pub enum PostgresError {
     /// Another session holds the row.
     #[error("the entry is locked by another session of the database")]
     Locked,
+    /// Of several writes that are made together one met something else than it saw.
+    #[error("an entry of the batch changed meanwhile")]
+    NotAll,
     /// A write that this store never makes.
     #[error("{0}")]
     NoWrite(&'static str),
@@ -184,7 +187,10 @@ impl From<tokio_postgres::Error> for PostgresError {
         };
         match said.code().code() {
             "25006" => Self::Standby,
-            "55P03" | "57014" => Self::Locked,
+            // A lock, a wait, or writes of several rows that wait for each other.
+            "55P03" | "57014" | "40P01" => Self::Locked,
+            // The statement of a batch divides by whether it put all its rows; no other one divides.
+            "22012" => Self::NotAll,
             // Going down, crashed, or not up yet: another one may answer soon.
             "57P01" | "57P02" | "57P03" | "53300" => Self::Away(said.message().to_owned()),
             code => Self::Refused(ServerWords {

@@ -11,6 +11,7 @@
 //! | `columns` | rows to and from SQL |
 //! | `entries` | what is read |
 //! | `commit` | what is written, and what is known when the server does not answer |
+//! | `batch` | several writes in one transaction |
 //! | `confirm` | what a caller learns of an entry that it may not write |
 //! | `transaction` | one writing transaction, and what becomes of those that wait too long |
 //! | `set_aside` | connections that no caller waits for any more |
@@ -25,6 +26,7 @@
 //! | `entry_store` | what requests see of all this |
 
 mod adoption;
+mod batch;
 mod changes;
 mod columns;
 mod commit;
