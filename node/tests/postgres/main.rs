@@ -11,6 +11,7 @@ mod changes;
 mod clients;
 mod conformance;
 mod failover;
+mod history;
 mod nodes;
 mod server;
 mod setup;
