@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     ONE_NODE,
     api_server::ApiServer,
+    corrections::change,
     reconcile::{
         CORE, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE_MONITOR, STATEFUL_SET, STATUS, condition,
         has_condition, reconcile,
@@ -225,6 +226,27 @@ async fn what_a_new_operator_would_change_waits_for_the_policy() {
 }
 
 #[tokio::test]
+async fn an_environment_that_is_set_by_hand_is_taken_out_of_the_pod_template_again() {
+    let (server, context, mut cluster) = running().await;
+    let before = template(&server);
+    let node = "k:{\"name\":\"node\"}";
+    let foo = json!({ "k:{\"name\":\"FOO\"}": { ".": {}, "f:name": {}, "f:value": {} } });
+    let fields = json!({ "f:spec": { "f:template": { "f:spec": { "f:containers": { node: { "f:env": foo } } } } } });
+    change(&server, DEPLOYMENT, "kubectl-set", &fields, |deployment| {
+        let env = &mut deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+        let foo = json!({ "name": "FOO", "value": "bar" });
+        env.as_array_mut().unwrap().push(foo);
+    });
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(template(&server), before);
+    let words = "corrected Deployment demo: kubectl-set had changed spec.template.spec.containers[node].env[FOO]";
+    let notes = server.notes();
+    assert!(notes.iter().any(|note| note.contains(words)), "{notes:?}");
+}
+
+#[tokio::test]
 async fn a_new_operator_that_finds_no_record_restarts_nothing() {
     let (server, _, mut cluster) = running().await;
     let before = template(&server);
@@ -331,6 +353,18 @@ async fn nodes_of_another_mode_are_not_run_beside_these() {
     assert_eq!(condition(&server, "Stalled")["reason"], "ModeChanged");
     assert!(server.object(DEPLOYMENT).is_none());
     assert_eq!(server.object(STATEFUL_SET), before);
+}
+
+#[tokio::test]
+async fn nodes_with_volumes_are_not_run_beside_those_that_share_a_database() {
+    let (server, context, _) = running().await;
+    let before = server.object(DEPLOYMENT);
+    reconcile(&server, &mut resource(ONE_NODE), &context).await;
+    assert_eq!(condition(&server, "Stalled")["reason"], "ModeChanged");
+    let told = message(&server, "Stalled");
+    assert!(told.contains("kubectl delete deployment demo"), "{told}");
+    assert!(server.object(STATEFUL_SET).is_none());
+    assert_eq!(server.object(DEPLOYMENT), before);
 }
 
 #[tokio::test]

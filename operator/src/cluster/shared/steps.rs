@@ -12,9 +12,8 @@ use super::{
 use crate::{
     cluster::{
         context::Context,
-        dereference::DereferencedObjects,
         hibernation::Rest,
-        layout,
+        layout, mode_change,
         observe::{self, Connection},
         ownership,
         pause::Pause,
@@ -91,7 +90,7 @@ async fn plan_secrets(
     if let Some(error) = judged.refused.as_ref().or(foreign) {
         return Err(error.clone().into());
     }
-    if let Some(stalled) = layout.or_else(|| other_mode(valid, found)) {
+    if let Some(stalled) = layout.or_else(|| mode_change::to_shared(valid, found)) {
         return Err(stalled);
     }
     let had = judged.before.salt_fingerprint.as_deref();
@@ -101,19 +100,6 @@ async fn plan_secrets(
     }
     let reports = salt::reports(nodes, valid, pods).await;
     salt::restore(valid, plan, &reports, had)
-}
-
-/// That the cluster has nodes of another mode. The API server refuses such a change; a definition without its rules does not.
-fn other_mode(cluster: &ValidatedCluster, found: &DereferencedObjects) -> Option<Stalled> {
-    found.stateful_set.as_ref()?;
-    let (name, namespace) = (&cluster.name, &cluster.namespace);
-    Some(Stalled {
-        reason: "ModeChanged",
-        message: format!(
-            "StatefulSet {name} runs nodes of this cluster that have volumes, and mode cannot be changed: set it back. To begin anew on the \
-             database without what they hold: `kubectl delete statefulset {name} -n {namespace}`"
-        ),
-    })
 }
 
 /// The status of what was seen and done.

@@ -14,7 +14,7 @@ use crate::{
         context::Context,
         converge::{self, Converged},
         dereference::{DereferencedObjects, OptionalKind, SaltSecret},
-        layout,
+        layout, mode_change,
         observe::{self, Connection},
         ownership,
         pause::Pause,
@@ -56,7 +56,10 @@ pub(super) async fn pass(
         pod_creation::refused(&context.client, valid, found.stateful_set.as_ref(), &pods).await;
     let planned = planned::plan(&context.client, valid, found, &pods).await;
     let mut planned = planned.map_err(Error::reading)?;
-    let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
+    let other_mode = mode_change::from_shared(&context.client, valid, found).await;
+    let other_mode = other_mode.map_err(Error::reading)?;
+    let stands = layout.as_ref().or(other_mode.as_ref());
+    let secrets = plan_secrets(judged, found, stands, nodes.as_ref(), &pods).await;
     let Converged {
         outcome,
         waiting,
@@ -185,7 +188,7 @@ async fn converge(
 async fn plan_secrets(
     judged: &Judged<'_>,
     found: &DereferencedObjects,
-    layout: Option<&Stalled>,
+    stands: Option<&Stalled>,
     nodes: Option<&Connection>,
     pods: &[(Pod, Option<NodeDetails>)],
 ) -> Result<SecretPlan, Stalled> {
@@ -196,7 +199,7 @@ async fn plan_secrets(
     {
         return Err(error.clone().into());
     }
-    if let Some(stalled) = layout {
+    if let Some(stalled) = stands {
         return Err(stalled.clone());
     }
     let valid = judged.valid;
