@@ -11,6 +11,7 @@ use crate::{
     ONE_NODE,
     api_server::ApiServer,
     corrections::change,
+    looking::show,
     reconcile::{
         CORE, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE_MONITOR, STATEFUL_SET, STATUS, condition,
         has_condition, reconcile,
@@ -143,6 +144,56 @@ async fn where_nothing_changes_nothing_is_written() {
     for type_ in ["Replicated", "RebuildBlocked", "Stalled", "Reconciling"] {
         assert!(!has_condition(&server, type_), "{type_}");
     }
+}
+
+#[tokio::test]
+async fn an_unchanged_cluster_costs_the_api_server_nothing() {
+    let (server, context, mut cluster) = running().await;
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    server.requests();
+    for _ in 0..3 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    assert_eq!(server.requests(), Vec::<String>::new());
+    assert_eq!(condition(&server, "Ready")["reason"], "AllNodesReady");
+
+    put_secret(&server, "an0ther");
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(
+        server.requests(),
+        Vec::<String>::new(),
+        "no watch has told of it yet"
+    );
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.writes().contains(&format!("PATCH {DEPLOYMENT}")));
+
+    // What the watch of pods shows is told without a request for it.
+    serves(&server);
+    show(&server, &context);
+    for _ in 0..2 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    server.requests();
+    put_pod(&server, "demo-7f9c-zzzzz", "False");
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.requests(), [format!("PATCH {STATUS}")]);
+}
+
+#[tokio::test]
+async fn clients_are_given_what_verifies_the_nodes_also_while_the_address_is_missing() {
+    let (server, context, mut cluster) = running().await;
+    let authorities = format!("{CORE}/configmaps/demo-ca");
+    server.remove(&authorities);
+    server.remove(&format!("{CORE}/secrets/pg-app"));
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(
+        condition(&server, "Stalled")["reason"],
+        "DatabaseSecretMissing"
+    );
+    assert!(server.object(&authorities).is_some());
 }
 
 #[tokio::test]

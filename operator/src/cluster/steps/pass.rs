@@ -24,7 +24,7 @@ use crate::{
         rollout,
         salt::SaltReports,
         secrets::{self, SecretPlan},
-        settled::Mandate,
+        settled::{Conclusion, Mandate},
         stalled::Stalled,
         status::{self, Monitoring, Observation, Running, Tls, Upgrade},
         validate::ValidatedCluster,
@@ -138,9 +138,11 @@ pub(super) async fn pass(
         status: Some(tell(&seen, judged, context)),
         was_idle: !(acted || replaced || rebuilt.tried)
             && (valid.spec.paused || !plan.has_orders()),
-        wanted,
-        refused,
-        waits: pause.map(|pause| pause.waits).unwrap_or_default(),
+        conclusion: Conclusion {
+            wanted,
+            refused,
+            waits: pause.map(|pause| pause.waits).unwrap_or_default(),
+        },
     })
 }
 
