@@ -6,6 +6,7 @@ use kube::{Api, Client};
 
 use super::{
     dereference::{DereferencedObjects, is_ours},
+    settled::Mandate,
     stalled::Stalled,
     validate::ValidatedCluster,
 };
@@ -32,9 +33,10 @@ pub(super) async fn from_shared(
     client: &Client,
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
+    mandate: Mandate<'_>,
 ) -> Result<Option<Stalled>, kube::Error> {
-    // A cluster begins with the one or the other.
-    if found.stateful_set.is_some() {
+    // A cluster begins with the one or the other, and who only looks makes nothing.
+    if found.stateful_set.is_some() || matches!(mandate, Mandate::Look(_)) {
         return Ok(None);
     }
     let (name, namespace) = (&cluster.name, &cluster.namespace);

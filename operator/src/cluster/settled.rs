@@ -6,7 +6,7 @@ use std::{
     hash::{DefaultHasher, Hasher},
 };
 
-use super::{apply, build::ClusterResources, dereference::DereferencedObjects};
+use super::{apply, build::ClusterResources, dereference::DereferencedObjects, pause::Pause};
 
 /// A kind that the operator can do without and may not write, with the API server's words.
 pub(super) type RefusedKind = (String, String);
@@ -40,6 +40,17 @@ pub(super) struct Conclusion {
     pub(super) refused: Vec<RefusedKind>,
     /// What waits while the resource is paused.
     pub(super) waits: Vec<String>,
+}
+
+impl Conclusion {
+    /// With what waits where the resource is paused.
+    pub(super) fn of(wanted: Option<u64>, refused: Vec<RefusedKind>, pause: Option<Pause>) -> Self {
+        Self {
+            wanted,
+            refused,
+            waits: pause.map(|pause| pause.waits).unwrap_or_default(),
+        }
+    }
 }
 
 /// What a reconcile may do.

@@ -56,9 +56,8 @@ pub(super) async fn pass(
         pod_creation::refused(&context.client, valid, found.stateful_set.as_ref(), &pods).await;
     let planned = planned::plan(&context.client, valid, found, &pods).await;
     let mut planned = planned.map_err(Error::reading)?;
-    let other_mode = mode_change::from_shared(&context.client, valid, found).await;
-    let other_mode = other_mode.map_err(Error::reading)?;
-    let stands = layout.as_ref().or(other_mode.as_ref());
+    let other_mode = mode_change::from_shared(&context.client, valid, found, mandate).await;
+    let stands = layout.clone().or(other_mode.map_err(Error::reading)?);
     let secrets = plan_secrets(judged, found, stands, nodes.as_ref(), &pods).await;
     let Converged {
         outcome,
@@ -138,11 +137,7 @@ pub(super) async fn pass(
         status: Some(tell(&seen, judged, context)),
         was_idle: !(acted || replaced || rebuilt.tried)
             && (valid.spec.paused || !plan.has_orders()),
-        conclusion: Conclusion {
-            wanted,
-            refused,
-            waits: pause.map(|pause| pause.waits).unwrap_or_default(),
-        },
+        conclusion: Conclusion::of(wanted, refused, pause),
     })
 }
 
@@ -190,7 +185,7 @@ async fn converge(
 async fn plan_secrets(
     judged: &Judged<'_>,
     found: &DereferencedObjects,
-    stands: Option<&Stalled>,
+    stands: Option<Stalled>,
     nodes: Option<&Connection>,
     pods: &[(Pod, Option<NodeDetails>)],
 ) -> Result<SecretPlan, Stalled> {
@@ -202,7 +197,7 @@ async fn plan_secrets(
         return Err(error.clone().into());
     }
     if let Some(stalled) = stands {
-        return Err(stalled.clone());
+        return Err(stalled);
     }
     let valid = judged.valid;
     let salt_reports = if found.is_salt_lost() {
