@@ -10,6 +10,7 @@
 mod changes;
 mod clients;
 mod conformance;
+mod contention;
 mod failover;
 mod history;
 mod nodes;

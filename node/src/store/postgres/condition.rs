@@ -27,7 +27,7 @@ impl Condition {
             Ok(_) => WriteHealth::Accepting,
             Err(PostgresError::Refused(words)) if words.code == DISK_FULL => WriteHealth::DiskFull,
             // Says something of one entry, or of one moment.
-            Err(PostgresError::Locked | PostgresError::Busy) => return,
+            Err(PostgresError::Locked | PostgresError::TakenBack | PostgresError::Busy) => return,
             Err(_) => WriteHealth::Failing,
         };
         self.writes.set(health);

@@ -95,6 +95,9 @@ pub enum PostgresError {
     /// Another session holds the row.
     #[error("the entry is locked by another session of the database")]
     Locked,
+    /// The server took back the whole transaction for the sake of another one: it may be made again.
+    #[error("the database took the write back for the sake of another session")]
+    TakenBack,
     /// A write that this store never makes.
     #[error("{0}")]
     NoWrite(&'static str),
@@ -139,6 +142,7 @@ impl PostgresError {
                 | Self::Slow
                 | Self::Busy
                 | Self::Locked
+                | Self::TakenBack
                 | Self::Standby
                 | Self::Unknown
                 | Self::Replaced { .. }
@@ -180,6 +184,8 @@ impl From<tokio_postgres::Error> for PostgresError {
         match said.code().code() {
             "25006" => Self::Standby,
             "55P03" | "57014" => Self::Locked,
+            // A serialization failure, and a deadlock.
+            "40001" | "40P01" => Self::TakenBack,
             // Going down, crashed, or not up yet: another one may answer soon.
             "57P01" | "57P02" | "57P03" | "53300" => Self::Away(said.message().to_owned()),
             code => Self::Refused(ServerWords {
