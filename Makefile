@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours dashboard-pictures gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories docs
+.PHONY: help run test attack fuzz release lint bench soak simulation history images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours dashboard-pictures gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories docs
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -61,6 +61,10 @@ simulation: toolchain ## Let clusters live through simulated faults (SIMULATION_
 	@# Operators and nodes together; with optimized code it takes a fraction of the time.
 	CARGO_PROFILE_DEV_OPT_LEVEL=2 SIMULATION_SEEDS=$(or $(SIMULATION_SEEDS),10000) SIMULATION_SECONDS=$(or $(SIMULATION_SECONDS),3600) \
 	  cargo test --locked -p opensecureconf-operator --test simulation -- --nocapture
+
+history: toolchain test-tools ## Check that entries of a shared database stay linearizable while servers and nodes go down (HISTORY_OPERATIONS=1000000, HISTORY_SEED=random)
+	HISTORY_OPERATIONS=$(or $(HISTORY_OPERATIONS),100000) HISTORY_SEED=$(HISTORY_SEED) \
+	  cargo test --locked -p opensecureconf-node --test postgres -- --nocapture history
 
 images: toolchain ## Build the two images from release binaries of this checkout
 	e2e/images.sh

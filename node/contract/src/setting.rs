@@ -43,8 +43,18 @@ names! {
     METRICS_BIND;
     /// Where probes are answered.
     HEALTH_BIND;
-    /// The database.
+    /// The database of a node's own.
     DATABASE_PATH;
+    /// The address of a database that nodes share.
+    DATABASE_URL;
+    /// A file with that address.
+    DATABASE_URL_FILE;
+    /// The authorities of its certificate.
+    DATABASE_CA_FILE;
+    /// Connections to it for reading, and as many for writing.
+    DATABASE_CONNECTIONS;
+    /// How many seconds a request may wait for it.
+    DATABASE_TIMEOUT;
     /// The node's own copy of the salt.
     SALT_FILE_PATH;
     /// The cluster's salt.

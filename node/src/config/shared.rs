@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use opensecureconf_contract::setting;
 use zeroize::Zeroizing;
 
 use super::{SETTINGS, Values};
@@ -16,12 +17,12 @@ use crate::{
 
 /// Settings of nodes that replicate: beside a shared database they would promise what no node keeps.
 const OF_REPLICATING_NODES: [&str; 7] = [
-    "CLUSTER_ENABLED",
-    "CLUSTER_MODE",
+    setting::CLUSTER_ENABLED.name,
+    setting::CLUSTER_MODE.name,
     "CLUSTER_NODES",
-    "CLUSTER_NODES_FILE",
-    "CLUSTER_SYNC_INTERVAL",
-    "CLUSTER_WRITE_ACK",
+    setting::CLUSTER_NODES_FILE.name,
+    setting::CLUSTER_SYNC_INTERVAL.name,
+    setting::CLUSTER_WRITE_ACK.name,
     "PEER_KEY_IN_CLEAR",
 ];
 
@@ -72,10 +73,12 @@ impl SharedDatabase {
 
 /// The database that the settings name; `None` where a node has one of its own.
 pub(super) fn database(values: &mut Values<'_>) -> Option<SharedDatabase> {
-    let seconds = values.within("DATABASE_TIMEOUT", "a number of seconds", 1..=60);
-    let connections = values.within("DATABASE_CONNECTIONS", "a number of connections", 2..=1000);
-    let authorities = values.text("DATABASE_CA_FILE").map(PathBuf::from);
-    let url_file = values.text("DATABASE_URL_FILE").map(PathBuf::from);
+    let (timeout, connections) = (setting::DATABASE_TIMEOUT, setting::DATABASE_CONNECTIONS);
+    let seconds = values.within(timeout.name, "a number of seconds", 1..=60);
+    let connections = values.within(connections.name, "a number of connections", 2..=1000);
+    let file = |name| values.text(name).map(PathBuf::from);
+    let authorities = file(setting::DATABASE_CA_FILE.name);
+    let url_file = file(setting::DATABASE_URL_FILE.name);
     let (variable, text) = url(values, url_file.as_deref())?;
     refuse_peers(values, variable);
     let url = match text.parse::<DatabaseUrl>() {
@@ -90,12 +93,14 @@ pub(super) fn database(values: &mut Values<'_>) -> Option<SharedDatabase> {
         let fault = format!(
             "is missing: {variable} needs it to verify the server (sslmode=disable is for a pooler on the same machine)"
         );
-        values.faults.add("OSC_DATABASE_CA_FILE", &fault);
+        let authorities = setting::DATABASE_CA_FILE.variable;
+        values.faults.add(authorities, &fault);
     }
-    if values.text("SALT_SECRET_FILE").is_none() {
+    let salt = setting::SALT_SECRET_FILE;
+    if values.text(salt.name).is_none() {
         let fault =
             format!("is missing: {variable} needs the one salt of the store, which no node makes");
-        values.faults.add("OSC_SALT_SECRET_FILE", &fault);
+        values.faults.add(salt.variable, &fault);
     }
     Some(SharedDatabase {
         url,
@@ -103,15 +108,16 @@ pub(super) fn database(values: &mut Values<'_>) -> Option<SharedDatabase> {
         authorities,
         timeout: Duration::from_secs(seconds.unwrap_or(5)),
         connections: connections.unwrap_or(8),
-        cluster: values.text("CLUSTER_ID").unwrap_or_default(),
+        cluster: values.text(setting::CLUSTER_ID.name).unwrap_or_default(),
     })
 }
 
 /// The setting that names the database, and what it says.
 fn url(values: &mut Values<'_>, file: Option<&Path>) -> Option<(&'static str, Zeroizing<String>)> {
-    const GIVEN: &str = "OSC_DATABASE_URL";
-    const FILE: &str = "OSC_DATABASE_URL_FILE";
-    let given = values.text("DATABASE_URL").map(Zeroizing::new);
+    const GIVEN: &str = setting::DATABASE_URL.variable;
+    const FILE: &str = setting::DATABASE_URL_FILE.variable;
+    let given = values.text(setting::DATABASE_URL.name);
+    let given = given.map(Zeroizing::new);
     match (given, file) {
         (Some(_), Some(_)) => {
             let fault = format!("and {FILE} are both set; keep one");
@@ -149,8 +155,8 @@ fn read_url(path: &Path) -> io::Result<Zeroizing<String>> {
 /// Refuses what only nodes have that replicate.
 fn refuse_peers(values: &mut Values<'_>, variable: &str) {
     for name in OF_REPLICATING_NODES {
-        let setting = SETTINGS.iter().find(|setting| setting.name == name);
-        let default = setting.and_then(|setting| setting.default);
+        let known = SETTINGS.iter().find(|setting| setting.name == name);
+        let default = known.and_then(|setting| setting.default);
         let is_set = values
             .text(name)
             .is_some_and(|text| default.is_none_or(|default| !default.eq_ignore_ascii_case(&text)));

@@ -16,17 +16,8 @@ use crate::{
 /// A primary whose commits wait for a standby.
 pub(crate) async fn pair() -> (Server, Server) {
     let primary = Server::primary().await;
-    let standby = Server::standby_of(&primary, "second").await;
-    primary
-        .sql("ALTER SYSTEM SET synchronous_standby_names = 'second'; SELECT pg_reload_conf()")
-        .await;
-    loop {
-        let waits = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-        if primary.count(waits).await == 1 {
-            return (primary, standby);
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let standby = primary.synchronous_standby("second").await;
+    (primary, standby)
 }
 
 fn impatient(server: &Server) -> PostgresSettings {

@@ -10,10 +10,12 @@
 mod changes;
 mod clients;
 mod conformance;
+mod contention;
 mod copies;
 mod encryption;
 mod failover;
 mod full_disk;
+mod history;
 mod monitoring;
 mod nodes;
 mod pooler;

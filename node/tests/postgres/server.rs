@@ -131,9 +131,28 @@ impl Server {
             .arg(format!("host={from} user=postgres")));
         std::fs::write(server.data().join("standby.signal"), "").unwrap();
         server.configure(&format!(
-            "primary_conninfo = 'host={from} user=postgres application_name={name}'\nsynchronous_standby_names = ''\n"
+            "primary_conninfo = 'host={from} user=postgres application_name={name}'\nsynchronous_standby_names = ''\n\
+             wal_retrieve_retry_interval = '200ms'\n"
         ));
         server.started().await
+    }
+
+    /// A standby under this name that has everything: commits wait for it from here on.
+    pub(crate) async fn synchronous_standby(&self, name: &str) -> Self {
+        let standby = Self::standby_of(self, name).await;
+        self.sql(&format!(
+            "ALTER SYSTEM SET synchronous_standby_names = '{name}'; SELECT pg_reload_conf()"
+        ))
+        .await;
+        let waits = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while self.count(waits).await != 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The checkpointer tells others of the setting, before the second checkpoint at the latest. What comes then waits until the
+        // standby has it, and all that was committed before.
+        self.sql("CHECKPOINT; CHECKPOINT; CREATE TABLE arrived (); DROP TABLE arrived")
+            .await;
+        standby
     }
 
     fn in_new_folder(programs: PathBuf) -> Self {
@@ -232,6 +251,10 @@ impl Server {
         }
         let log = std::fs::read_to_string(self.folder.path().join("log"));
         panic!("the server does not start: {}", log.unwrap_or_default());
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
     }
 
     /// Ends it as a power cut does.
@@ -375,7 +398,8 @@ impl Drop for Server {
     }
 }
 
-fn url_at(folder: &Path) -> String {
+/// The address of what has its socket in a folder.
+pub(crate) fn url_at(folder: &Path) -> String {
     let host = folder.display().to_string().replace('/', "%2F");
     format!("postgres://postgres@{host}/postgres?sslmode=disable")
 }

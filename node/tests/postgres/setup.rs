@@ -66,6 +66,27 @@ async fn a_node_refuses_what_is_not_its_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tables_of_the_next_release_are_used_and_left_as_they_are() {
+    let server = Server::primary().await;
+    let settings = server.settings();
+    migrate(&settings, CLUSTER, SALT).await.unwrap();
+    let next = "UPDATE opensecureconf.identity SET schema = 2, usable_from =";
+    server.sql(&format!("{next} 1")).await;
+    // As the pod of a release before does that starts during a rollout, or after one was taken back.
+    let there = migrate(&settings, CLUSTER, SALT).await.unwrap();
+    assert_eq!((there.from, there.to), (2, 2));
+    let store = server.node(1, settings.clone()).await;
+    created(&store, "k", "gAAAA").await;
+
+    server.sql(&format!("{next} 2")).await;
+    let refused = migrate(&settings, CLUSTER, SALT).await.unwrap_err();
+    assert!(
+        matches!(refused, PostgresError::NewerSchema { found: 2, known: 1 }),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_started_before_writes_nothing_into_another_store() {
     let server = Server::primary().await;
     let store = server.store(1).await;

@@ -31,6 +31,13 @@ pub(crate) struct World {
 pub(crate) struct Node {
     child: Child,
     pub(crate) url: String,
+    caller: Caller,
+}
+
+/// A way to a node, which stays when the node goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    url: String,
     client: Client,
 }
 
@@ -146,17 +153,22 @@ impl Node {
         });
         let started = started.recv_timeout(SOON).expect("it does not start");
         let address = started.get("address").and_then(Value::as_str).unwrap();
-        Self {
-            url: format!("http://{address}"),
+        let url = format!("http://{address}");
+        let caller = Caller {
+            url: url.clone(),
             client: Client::new(),
-            child,
-        }
+        };
+        Self { child, url, caller }
     }
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        self.caller.clone()
     }
 
     /// A request with both keys.
@@ -167,23 +179,8 @@ impl Node {
         headers: &[(&str, &str)],
         body: Option<Value>,
     ) -> Answer {
-        let mut request = self.client.request(method, format!("{}{path}", self.url));
-        let mut all = HeaderMap::new();
-        let keys = [("X-API-Key", API_KEY), ("X-User-Key", USER_KEY)];
-        for (name, value) in keys.iter().chain(headers) {
-            let name: reqwest::header::HeaderName = name.parse().unwrap();
-            all.insert(name, value.parse().unwrap());
-        }
-        request = request.headers(all);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.unwrap();
-        Answer {
-            status: answer.status(),
-            headers: answer.headers().clone(),
-            text: answer.text().await.unwrap(),
-        }
+        let answer = self.caller.call(method, path, headers, body).await;
+        answer.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -199,10 +196,49 @@ impl Node {
 
     /// Asks again until the answer has this status.
     pub(crate) async fn until(&self, path: &str, status: u16) -> Answer {
+        self.caller.until(path, &[status]).await
+    }
+}
+
+impl Caller {
+    /// A request with both keys.
+    ///
+    /// # Errors
+    /// Where no answer comes, or a part of one.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        let mut all = HeaderMap::new();
+        let keys = [("X-API-Key", API_KEY), ("X-User-Key", USER_KEY)];
+        for (name, value) in keys.iter().chain(headers) {
+            let name: reqwest::header::HeaderName = name.parse().unwrap();
+            all.insert(name, value.parse().unwrap());
+        }
+        request = request.headers(all);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        Ok(Answer {
+            status: answer.status(),
+            headers: answer.headers().clone(),
+            text: answer.text().await?,
+        })
+    }
+
+    /// Asks again until the answer has one of these statuses.
+    pub(crate) async fn until(&self, path: &str, statuses: &[u16]) -> Answer {
         let asking = async {
             loop {
-                let answer = self.get(path).await;
-                if answer.status == status {
+                let answer = self.call(Method::GET, path, &[], None).await;
+                if let Ok(answer) = answer
+                    && statuses.contains(&answer.status.as_u16())
+                {
                     return answer;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

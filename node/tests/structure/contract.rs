@@ -79,7 +79,13 @@ fn a_released_operator_holds_the_contract_and_no_node() {
 fn the_operator_and_the_commands_spell_no_route_of_a_node() {
     for folder in ["operator/src", "node/src/cli"] {
         for (path, code) in code_below(folder) {
-            for begin in ["\"/cluster/", "\"/admin/", "\"OSC_CLUSTER_", "\"OSC_HOST"] {
+            for begin in [
+                "\"/cluster/",
+                "\"/admin/",
+                "\"OSC_CLUSTER_",
+                "\"OSC_DATABASE_",
+                "\"OSC_HOST",
+            ] {
                 let is_help = folder == "node/src/cli" && begin.starts_with("\"OSC_");
                 assert!(is_help || !code.contains(begin), "{path} spells {begin}");
             }

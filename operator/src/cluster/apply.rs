@@ -20,6 +20,7 @@ use super::{
     validate::ValidatedCluster,
 };
 use crate::{pki::IssueError, rights};
+pub(super) use children::ChildKind;
 use children::Children;
 
 /// How the API server begins to say that an object's own keyed lists repeat a key: it will never take it.
@@ -223,12 +224,15 @@ pub async fn apply_shared(
     (found, there): (&DereferencedObjects, Option<&Deployment>),
     done: &mut Vec<Done>,
 ) -> Result<Deployment, Error> {
+    let wanted = &resources.workload;
+    let restored = rollout::restore_template(context, cluster, wanted, found, done).await?;
+    let found = restored.as_ref().unwrap_or(found);
     let mut children = Children::of(context, cluster, found, done);
     children.before_pods(resources).await?;
-    let applied = children.apply(&resources.workload).await?;
+    let applied = children.apply(wanted).await?;
     let deployment = applied.or_else(|| there.cloned());
     children.beside_pods(resources).await?;
-    Ok(deployment.unwrap_or_else(|| resources.workload.clone()))
+    Ok(deployment.unwrap_or_else(|| wanted.clone()))
 }
 
 /// Writes, of all of them, only what clients verify nodes with: certificates are renewed also where the rest waits.

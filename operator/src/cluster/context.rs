@@ -21,6 +21,7 @@ use super::{
     resource::ClusterStatus,
     rollout::{AT_ONCE, Place, Silence, Turns},
     settled::Settled,
+    shared::SharedObjects,
     shown,
     validate::Installation,
     watched::Watched,
@@ -63,6 +64,8 @@ pub struct Context {
 pub(super) struct Memory {
     /// What was found when nothing was to be done.
     pub(super) settled: Option<Arc<Settled>>,
+    /// The same where the nodes share a database.
+    pub(super) settled_shared: Option<Arc<Settled<SharedObjects>>>,
     /// What is waited for.
     pub(super) wait: Option<Wait>,
     /// What was wanted last of each child, by kind and name, as a hash.

@@ -244,12 +244,9 @@ fn deployments(
     client: &Client,
     namespace: Option<&str>,
     watched: &Arc<Watched>,
-) -> impl Stream<Item = Result<PartialObjectMeta<Deployment>, watcher::Error>> + Send + use<> {
+) -> impl Stream<Item = Result<Deployment, watcher::Error>> + Send + use<> {
     noted(
-        watcher(
-            scoped::<PartialObjectMeta<Deployment>>(client, namespace),
-            ours(),
-        ),
+        watcher(scoped::<Deployment>(client, namespace), ours()).modify(slim),
         watched,
         Watched::note_deployment,
     )

@@ -184,10 +184,7 @@ async fn foreign_references(
 ) -> Result<Option<validate::Error>, kube::Error> {
     let references = &cluster.additions.references;
     let spec = &cluster.spec;
-    let names_secrets = spec.tls.secret_ref.is_some()
-        || spec.api_key.secret_ref.is_some()
-        || spec.database.is_some();
-    if references.is_empty() && !names_secrets {
+    if references.is_empty() && !validate::names_secrets(spec) {
         return Ok(None);
     }
     let clusters: Api<OpenSecureConfCluster> = Api::namespaced(client.clone(), &cluster.namespace);

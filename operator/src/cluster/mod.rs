@@ -31,6 +31,7 @@ pub mod hibernation;
 mod lag;
 mod layout;
 mod membership;
+mod mode_change;
 mod namespace_end;
 mod observe;
 mod ownership;

@@ -1,7 +1,13 @@
 //! Which operator a cluster belongs to. The salt Secret records it, because its creation is the vote that makes exactly one; the StatefulSet
-//! repeats it for the time in which the salt is lost. An operator that reads another one's name writes nothing.
+//! or Deployment repeats it for the time in which the salt is lost. An operator that reads another one's name writes nothing.
 
-use k8s_openapi::api::{apps::v1::StatefulSet, coordination::v1::Lease, core::v1::Secret};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    coordination::v1::Lease,
+    core::v1::Secret,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
@@ -164,15 +170,20 @@ pub(super) async fn is_foreign(client: &Client, namespace: &str, name: &str, me:
     };
     let salts: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-    let recorded = match salts
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let is_of_another = |annotations: &BTreeMap<String, String>| {
+        let recorded = annotations.get(ANNOTATION_OPERATOR);
+        recorded.is_some_and(|recorded| recorded != me)
+    };
+    if let Ok(salt) = salts
         .get_metadata(&ManagedSecret::Salt.name(&cluster))
         .await
     {
-        Ok(salt) => salt.annotations().get(ANNOTATION_OPERATOR).cloned(),
-        Err(_) => match sets.get_metadata(name).await {
-            Ok(set) => set.annotations().get(ANNOTATION_OPERATOR).cloned(),
-            Err(_) => None,
-        },
-    };
-    recorded.is_some_and(|recorded| recorded != me)
+        return is_of_another(salt.annotations());
+    }
+    if let Ok(set) = sets.get_metadata(name).await {
+        return is_of_another(set.annotations());
+    }
+    let deployment = deployments.get_metadata(name).await;
+    deployment.is_ok_and(|deployment| is_of_another(deployment.annotations()))
 }

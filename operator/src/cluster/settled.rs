@@ -6,20 +6,34 @@ use std::{
     hash::{DefaultHasher, Hasher},
 };
 
-use super::{apply, build::ClusterResources, dereference::DereferencedObjects};
+use super::{apply, build::ClusterResources, dereference::DereferencedObjects, pause::Pause};
 
 /// A kind that the operator can do without and may not write, with the API server's words.
 pub(super) type RefusedKind = (String, String);
 
 /// What was found when a cluster was last read as a whole and nothing was to be done.
 #[derive(Debug)]
-pub(super) struct Settled {
+pub(super) struct Settled<F = DereferencedObjects> {
     /// What the watches had shown before it was read.
     pub(super) fingerprint: u64,
     /// The generation of the resource.
     pub(super) generation: Option<i64>,
     /// What was read, without what the watches keep.
-    pub(super) found: DereferencedObjects,
+    pub(super) found: F,
+    /// What came of it.
+    pub(super) conclusion: Conclusion,
+}
+
+impl<F> Settled<F> {
+    /// Whether nothing has changed since.
+    pub(super) fn stands(&self, fingerprint: Option<u64>, generation: Option<i64>) -> bool {
+        Some(self.fingerprint) == fingerprint && self.generation == generation
+    }
+}
+
+/// What came of a reconcile that found nothing to do.
+#[derive(Debug, Default)]
+pub(super) struct Conclusion {
     /// What was wanted, as a number; `None` where the cluster stood still.
     pub(super) wanted: Option<u64>,
     /// What could not be written.
@@ -28,13 +42,24 @@ pub(super) struct Settled {
     pub(super) waits: Vec<String>,
 }
 
+impl Conclusion {
+    /// With what waits where the resource is paused.
+    pub(super) fn of(wanted: Option<u64>, refused: Vec<RefusedKind>, pause: Option<Pause>) -> Self {
+        Self {
+            wanted,
+            refused,
+            waits: pause.map(|pause| pause.waits).unwrap_or_default(),
+        }
+    }
+}
+
 /// What a reconcile may do.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mandate<'a> {
     /// To write and to order: everything was read from the API server itself.
     Act,
     /// To look, for as long as what was read last still stands.
-    Look(&'a Settled),
+    Look(&'a Conclusion),
 }
 
 impl Mandate<'_> {

@@ -16,7 +16,7 @@ use super::{
     reconcile::{Error, now},
     resource::{ClusterStatus, OpenSecureConfCluster},
     rollout::Accepted,
-    settled::{Mandate, RefusedKind, Settled},
+    settled::{Conclusion, Mandate, Settled},
     shared, status,
     validate::{self, ValidatedCluster},
 };
@@ -56,9 +56,7 @@ pub(super) async fn steps(
         .as_ref()
         .and_then(|watched| watched.fingerprint(&valid));
     let settled = context.remember(namespace, name, |memory| memory.settled.take());
-    let settled = settled.filter(|settled| {
-        Some(settled.fingerprint) == fingerprint && settled.generation == valid.generation
-    });
+    let settled = settled.filter(|settled| settled.stands(fingerprint, valid.generation));
     let judged = Judged {
         cluster,
         valid: &valid,
@@ -74,7 +72,8 @@ pub(super) async fn steps(
             found: &found,
             pods: watched.pods(&valid),
         };
-        let passed = Box::pin(pass(&judged, read, Mandate::Look(&settled), context)).await;
+        let look = Mandate::Look(&settled.conclusion);
+        let passed = Box::pin(pass(&judged, read, look, context)).await;
         if !matches!(passed, Err(Error::Apply(apply::Error::OnlyLooked))) {
             let status = passed?.status;
             context.remember(namespace, name, |memory| memory.settled = Some(settled));
@@ -111,9 +110,7 @@ pub(super) async fn steps(
             fingerprint,
             generation: valid.generation,
             found: found.without_what_is_watched(),
-            wanted: passed.wanted,
-            refused: passed.refused,
-            waits: passed.waits,
+            conclusion: passed.conclusion,
         };
         context.remember(namespace, name, |memory| {
             memory.settled = Some(Arc::new(settled));
@@ -143,10 +140,7 @@ struct Passed {
     status: Option<ClusterStatus>,
     /// Whether nothing was written or ordered, nor tried in vain.
     was_idle: bool,
-    wanted: Option<u64>,
-    refused: Vec<RefusedKind>,
-    /// What waits while the resource is paused.
-    waits: Vec<String>,
+    conclusion: Conclusion,
 }
 
 /// What can be built, or at least looked at, and what is wrong with it.

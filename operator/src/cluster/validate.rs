@@ -7,7 +7,7 @@ mod unknown;
 use std::collections::BTreeMap;
 
 pub use pod_template::PodAdditions;
-pub(in crate::cluster) use references::{check_own_secrets, claim_owner};
+pub(in crate::cluster) use references::{check_own_secrets, claim_owner, names_secrets};
 
 use super::resource::{ClusterSpec, OpenSecureConfCluster, ServiceType, TlsMode, canonical, check};
 use super::rules::Rules;

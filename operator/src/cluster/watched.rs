@@ -1,5 +1,5 @@
 //! What the watches have shown. Of most objects only a number is kept that changes with them: enough to know that a cluster is as it was
-//! when it was last read as a whole. What its status is made of, pods and `StatefulSets`, is kept itself.
+//! when it was last read as a whole. What its status is made of, pods and what runs them, is kept itself.
 
 mod shelf;
 
@@ -10,15 +10,19 @@ use std::{
 };
 
 use k8s_openapi::{
-    api::{apps::v1::StatefulSet, core::v1::Pod},
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        core::v1::Pod,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Resource, ResourceExt, runtime::watcher};
 use tokio::sync::watch;
 
 use super::{
+    Workload,
     secrets::ManagedSecret,
-    validate::{ValidatedCluster, claim_owner},
+    validate::{ValidatedCluster, claim_owner, names_secrets},
 };
 use crate::names::{
     ANNOTATION_OPERATOR, ANNOTATION_ROLLING_OUT, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR,
@@ -28,9 +32,10 @@ use shelf::Shelf;
 /// A namespace, and a cluster in it; an empty name stands for what belongs to none.
 type Place = (String, String);
 
-/// Kinds that are watched for their numbers. A cluster can do without the last two, which Kubernetes need not know.
-const KINDS: [&str; 10] = [
+/// Kinds that are watched for their numbers.
+const KINDS: [&str; 11] = [
     "StatefulSet",
+    "Deployment",
     "Service",
     "ConfigMap",
     "ServiceAccount",
@@ -54,8 +59,7 @@ pub struct Watched {
 struct State {
     versions: HashMap<String, Shelf<u64>>,
     stateful_sets: Shelf<Arc<StatefulSet>>,
-    /// Of which only annotations are looked at.
-    deployments: Shelf<BTreeMap<String, String>>,
+    deployments: Shelf<Arc<Deployment>>,
     pods: Shelf<Arc<Pod>>,
     clusters: Shelf<Standing>,
     /// Clusters that look for a Secret of this name, whatever made it.
@@ -109,12 +113,10 @@ impl Watched {
         }
     }
 
-    /// The same of Deployments, of which a rollout can be read.
-    pub fn note_deployment<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
-    where
-        K: Resource<DynamicType = ()>,
-    {
-        let keep = |deployment: &K| (place(deployment), deployment.annotations().clone());
+    /// The same of Deployments.
+    pub fn note_deployment(&self, event: &Result<watcher::Event<Deployment>, watcher::Error>) {
+        self.note(event);
+        let keep = |deployment: &Deployment| (place(deployment), Arc::new(deployment.clone()));
         self.lock().deployments.note(event, keep);
         if !matches!(event, Ok(watcher::Event::InitApply(_))) {
             self.moves.send_replace(());
@@ -190,12 +192,18 @@ impl Watched {
         if !state.pods.is_listed() || !state.stateful_sets.is_listed() {
             return None;
         }
+        let is_shared = matches!(cluster.workload(), Workload::Deployment(_));
         let namespace = &cluster.namespace;
         let own = (namespace.clone(), cluster.name.as_str().to_owned());
         let mut hasher = DefaultHasher::new();
         for kind in KINDS {
             let shelf = state.versions.get(kind)?;
-            let may_be_unknown = ["ServiceMonitor", "Certificate"].contains(&kind);
+            // Kubernetes need not know these, or the operator may not look at them.
+            let may_be_unknown = match kind {
+                "ServiceMonitor" | "Certificate" => true,
+                "Deployment" => !is_shared,
+                _ => false,
+            };
             let is_known = shelf.is_listed() || may_be_unknown && shelf.is_refused();
             if !is_known {
                 return None;
@@ -209,7 +217,7 @@ impl Watched {
             (&name, secrets.get(&nobodys, &name)).hash(&mut hasher);
         }
         // Whose these are depends on what else is in the namespace.
-        if !cluster.additions.references.is_empty() || cluster.spec.tls.secret_ref.is_some() {
+        if !cluster.additions.references.is_empty() || names_secrets(&cluster.spec) {
             if !state.clusters.is_listed() {
                 return None;
             }
@@ -230,6 +238,14 @@ impl Watched {
         set.map(|set| StatefulSet::clone(set))
     }
 
+    /// The Deployment of a cluster.
+    pub(super) fn deployment(&self, cluster: &ValidatedCluster) -> Option<Deployment> {
+        let own = (cluster.namespace.clone(), cluster.name.as_str().to_owned());
+        let state = self.lock();
+        let deployment = state.deployments.get(&own, cluster.name.as_str());
+        deployment.map(|deployment| Deployment::clone(deployment))
+    }
+
     /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that is not known. What a cluster
     /// left that is gone or goes is rolled out by no operator, nor is what the operator may not look at.
     pub(super) fn rolling_out(&self, operator: &str) -> Option<Vec<Place>> {
@@ -247,7 +263,9 @@ impl Watched {
         let sets = state.stateful_sets.all();
         let sets = sets.map(|(place, set)| (place, set.annotations()));
         // The operator can do without these: what is not listed holds nothing up.
-        let annotated = sets.chain(state.deployments.all());
+        let deployments = state.deployments.all();
+        let deployments = deployments.map(|(place, deployment)| (place, deployment.annotations()));
+        let annotated = sets.chain(deployments);
         let marked = annotated.filter(|(_, annotations)| {
             annotations.contains_key(ANNOTATION_ROLLING_OUT)
                 && annotations.get(ANNOTATION_OPERATOR).map(String::as_str) == Some(operator)
@@ -285,6 +303,8 @@ fn named_secrets(cluster: &ValidatedCluster) -> impl Iterator<Item = String> {
     let api_key = cluster.spec.api_key.secret_ref.as_ref();
     let api_key = api_key.map(|reference| reference.name.clone());
     let own = ManagedSecret::ALL.map(|which| which.name(&cluster.name));
+    let address = cluster.spec.database.is_some();
+    let address = address.then(|| cluster.name.database());
     let database = cluster.spec.database.iter().flat_map(|database| {
         let authorities = database.ca_secret_ref.as_ref().map(|ca| ca.name.clone());
         let migration = database.migration_secret_ref.as_ref();
@@ -299,6 +319,7 @@ fn named_secrets(cluster: &ValidatedCluster) -> impl Iterator<Item = String> {
     api_key
         .into_iter()
         .chain(database)
+        .chain(address)
         .chain(cluster.client_certificate_secret())
         .chain(own)
 }

@@ -117,12 +117,6 @@ pub struct NodeFiles {
     pub log_level: Option<PathBuf>,
 }
 
-/// The variables of a database that nodes share.
-const DATABASE_URL_FILE: &str = "OSC_DATABASE_URL_FILE";
-const DATABASE_CA_FILE: &str = "OSC_DATABASE_CA_FILE";
-const DATABASE_CONNECTIONS: &str = "OSC_DATABASE_CONNECTIONS";
-const DATABASE_TIMEOUT: &str = "OSC_DATABASE_TIMEOUT";
-
 /// The variable with the node's name, which each rendering fills in its own way.
 pub const NODE_ID_VARIABLE: &str = setting::CLUSTER_NODE_ID.variable;
 
@@ -244,12 +238,19 @@ impl SharedDatabase {
             connections,
             timeout_seconds,
         } = self;
+        let file = |file: &PathBuf| file.display().to_string();
+        let mut variables = vec![(setting::DATABASE_URL_FILE.variable, file(url))];
         let authorities = authorities.iter();
-        let mut variables = vec![(DATABASE_URL_FILE, url.display().to_string())];
-        variables.extend(authorities.map(|file| (DATABASE_CA_FILE, file.display().to_string())));
+        variables.extend(authorities.map(|path| (setting::DATABASE_CA_FILE.variable, file(path))));
         variables.extend([
-            (DATABASE_CONNECTIONS, connections.to_string()),
-            (DATABASE_TIMEOUT, timeout_seconds.to_string()),
+            (
+                setting::DATABASE_CONNECTIONS.variable,
+                connections.to_string(),
+            ),
+            (
+                setting::DATABASE_TIMEOUT.variable,
+                timeout_seconds.to_string(),
+            ),
         ]);
         variables
     }

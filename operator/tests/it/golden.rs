@@ -15,7 +15,7 @@ use crate::{ONE_NODE, THREE_NODES, valid};
 /// Sets every field of the resource to something that is not its default.
 const EVERYTHING: &str = include_str!("everything.yaml");
 /// Nodes that share a database.
-const SHARED: &str = include_str!("everything-shared.yaml");
+pub(crate) const SHARED: &str = include_str!("everything-shared.yaml");
 
 pub(crate) fn roots() -> Roots {
     Roots {

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        apps::v1::StatefulSet,
+        apps::v1::{Deployment, StatefulSet},
         core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
@@ -51,6 +51,9 @@ pub(crate) fn show(server: &ApiServer, context: &Context) {
     metadata::<PersistentVolumeClaim>(server, watched);
     tell(list::<StatefulSet, _>(server), |event| {
         watched.note_stateful_set(event);
+    });
+    tell(list::<Deployment, _>(server), |event| {
+        watched.note_deployment(event);
     });
     tell(list::<Pod, _>(server), |event| watched.note_pod(event));
     tell(clusters(server), |event| watched.note_cluster(event));

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use k8s_openapi::api::core::v1::Container;
 use opensecureconf_contract::{MemberState, Salt};
 use opensecureconf_node::{
     cli::command,
@@ -13,7 +14,7 @@ use opensecureconf_node::{
 };
 use opensecureconf_operator::{
     cluster::{
-        build::{build, build_node_settings, build_peer_list},
+        build::{build, build_node_settings, build_peer_list, build_shared},
         validate::ValidatedCluster,
     },
     names::{CONFIG_PATH, DATA_PATH, HEALTH_PORT, HTTP_PORT, METRICS_PORT, PEERS_PORT},
@@ -28,7 +29,11 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{THREE_NODES, golden::roots, valid};
+use crate::{
+    THREE_NODES,
+    golden::{SHARED, roots},
+    valid,
+};
 
 pub(crate) const API_KEY: &str = "the clients' key";
 /// What nodes show each other, and the operator shows them.
@@ -69,24 +74,23 @@ pub(crate) fn parse(variables: Vec<(String, String)>) -> Config {
     Config::from_layers(&Layers::new(&flags, variables, [])).unwrap()
 }
 
-/// The environment of a pod of this cluster, with its files under this root.
+/// The environment of a container of pod `config-1`, whose files are below this folder.
+fn environment(container: &Container, root: &Path) -> Vec<(String, String)> {
+    let root = root.to_str().unwrap();
+    let variables = container.env.iter().flatten().map(|variable| {
+        // Kubernetes fills in the pod's name.
+        let value = variable.value.clone();
+        let value = value.unwrap_or_else(|| "config-1".to_owned());
+        (variable.name.clone(), value.replace(CONFIG_PATH, root))
+    });
+    variables.collect()
+}
+
+/// The environment of a node of this cluster, with its files under this root.
 pub(crate) fn pod_variables(cluster: &ValidatedCluster, root: &Path) -> Vec<(String, String)> {
     let stateful_set = build(cluster, &roots()).workload;
     let container = &stateful_set.spec.unwrap().template.spec.unwrap().containers[0];
-    let here = root.to_str().unwrap();
-    container
-        .env
-        .iter()
-        .flatten()
-        .map(|variable| {
-            // Kubernetes fills in the pod's name; the files are under another root here.
-            let value = variable
-                .value
-                .clone()
-                .unwrap_or_else(|| "config-1".to_owned());
-            (variable.name.clone(), value.replace(CONFIG_PATH, here))
-        })
-        .collect()
+    environment(container, root)
 }
 
 #[test]
@@ -114,6 +118,42 @@ fn a_pods_environment_is_a_nodes_configuration() {
     assert_eq!(cluster.id.as_deref(), Some("team/config"));
     assert_eq!(cluster.peers.now.len(), 3);
     assert!(config.cluster_keys.is_some());
+}
+
+#[test]
+fn the_environment_of_pods_that_share_a_database_is_a_nodes_configuration() {
+    let root = TempDir::new().unwrap();
+    lay_out(root.path());
+    for (folder, user) in [("database", "app"), ("database-migration", "owner")] {
+        let folder = root.path().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        let url = format!("postgresql://{user}:s3cret@pg-rw.team:5432/of_{user}\n");
+        fs::write(folder.join("url"), url).unwrap();
+    }
+    let deployment = build_shared(&valid(SHARED), &roots()).workload;
+    let pod = deployment.spec.unwrap().template.spec.unwrap();
+
+    let node = parse(environment(&pod.containers[0], root.path()));
+    let migration = parse(environment(&pod.init_containers.unwrap()[0], root.path()));
+
+    for (config, name) in [(&node, "of_app"), (&migration, "of_owner")] {
+        let database = config.shared.as_ref().unwrap();
+        assert_eq!(database.url.database(), name);
+        assert!(database.url.is_verified());
+        let authorities = root.path().join("database-ca/ca.crt");
+        assert_eq!(database.authorities, Some(authorities));
+        assert_eq!((database.timeout.as_secs(), database.connections), (3, 4));
+        assert_eq!(database.cluster, "team/everything-shared");
+        let salt = root.path().join("salt/salt");
+        assert_eq!(config.salt_secret_file, Some(salt));
+        assert_eq!(config.ineffective, Vec::<String>::new());
+    }
+    assert_eq!(node.node_id, "config-1");
+    assert_eq!(node.listen.port(), HTTP_PORT);
+    let api_keys = node.api_keys.unwrap();
+    assert!(api_keys.accept(API_KEY.as_bytes()));
+    assert!(node.cluster.is_none() && node.cluster_keys.is_some());
+    assert_eq!(node.log_level, LogLevel::Warning);
 }
 
 /// The settings of a local process: the same builder, other files.

@@ -10,8 +10,9 @@ use opensecureconf_operator::cluster::resource::CONDITIONS;
 
 const PAGE: &str = include_str!("../../../docs/recovery.md");
 /// Where reasons are given, below `src/cluster/`.
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 11] = [
     "stalled.rs",
+    "mode_change.rs",
     "recovery.rs",
     "layout.rs",
     "pause.rs",

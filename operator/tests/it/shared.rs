@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use crate::{
     ONE_NODE,
     api_server::ApiServer,
+    corrections::change,
+    looking::show,
     reconcile::{
         CORE, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE_MONITOR, STATEFUL_SET, STATUS, condition,
         has_condition, reconcile,
@@ -145,6 +147,56 @@ async fn where_nothing_changes_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn an_unchanged_cluster_costs_the_api_server_nothing() {
+    let (server, context, mut cluster) = running().await;
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    server.requests();
+    for _ in 0..3 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    assert_eq!(server.requests(), Vec::<String>::new());
+    assert_eq!(condition(&server, "Ready")["reason"], "AllNodesReady");
+
+    put_secret(&server, "an0ther");
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(
+        server.requests(),
+        Vec::<String>::new(),
+        "no watch has told of it yet"
+    );
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.writes().contains(&format!("PATCH {DEPLOYMENT}")));
+
+    // What the watch of pods shows is told without a request for it.
+    serves(&server);
+    show(&server, &context);
+    for _ in 0..2 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    server.requests();
+    put_pod(&server, "demo-7f9c-zzzzz", "False");
+    show(&server, &context);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(server.requests(), [format!("PATCH {STATUS}")]);
+}
+
+#[tokio::test]
+async fn clients_are_given_what_verifies_the_nodes_also_while_the_address_is_missing() {
+    let (server, context, mut cluster) = running().await;
+    let authorities = format!("{CORE}/configmaps/demo-ca");
+    server.remove(&authorities);
+    server.remove(&format!("{CORE}/secrets/pg-app"));
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(
+        condition(&server, "Stalled")["reason"],
+        "DatabaseSecretMissing"
+    );
+    assert!(server.object(&authorities).is_some());
+}
+
+#[tokio::test]
 async fn an_address_that_is_missing_or_unusable_is_waited_for_with_words() {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(SHARED);
@@ -222,6 +274,27 @@ async fn what_a_new_operator_would_change_waits_for_the_policy() {
         "a user asked for it"
     );
     assert_eq!(pod["initContainers"][0]["image"], "mine:2");
+}
+
+#[tokio::test]
+async fn an_environment_that_is_set_by_hand_is_taken_out_of_the_pod_template_again() {
+    let (server, context, mut cluster) = running().await;
+    let before = template(&server);
+    let node = "k:{\"name\":\"node\"}";
+    let foo = json!({ "k:{\"name\":\"FOO\"}": { ".": {}, "f:name": {}, "f:value": {} } });
+    let fields = json!({ "f:spec": { "f:template": { "f:spec": { "f:containers": { node: { "f:env": foo } } } } } });
+    change(&server, DEPLOYMENT, "kubectl-set", &fields, |deployment| {
+        let env = &mut deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+        let foo = json!({ "name": "FOO", "value": "bar" });
+        env.as_array_mut().unwrap().push(foo);
+    });
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(template(&server), before);
+    let words = "corrected Deployment demo: kubectl-set had changed spec.template.spec.containers[node].env[FOO]";
+    let notes = server.notes();
+    assert!(notes.iter().any(|note| note.contains(words)), "{notes:?}");
 }
 
 #[tokio::test]
@@ -331,6 +404,18 @@ async fn nodes_of_another_mode_are_not_run_beside_these() {
     assert_eq!(condition(&server, "Stalled")["reason"], "ModeChanged");
     assert!(server.object(DEPLOYMENT).is_none());
     assert_eq!(server.object(STATEFUL_SET), before);
+}
+
+#[tokio::test]
+async fn nodes_with_volumes_are_not_run_beside_those_that_share_a_database() {
+    let (server, context, _) = running().await;
+    let before = server.object(DEPLOYMENT);
+    reconcile(&server, &mut resource(ONE_NODE), &context).await;
+    assert_eq!(condition(&server, "Stalled")["reason"], "ModeChanged");
+    let told = message(&server, "Stalled");
+    assert!(told.contains("kubectl delete deployment demo"), "{told}");
+    assert!(server.object(STATEFUL_SET).is_none());
+    assert_eq!(server.object(DEPLOYMENT), before);
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ impl PostgresStore {
                     self.0.wake.commits();
                     return Ok(rows.iter().map(written).collect());
                 }
-                Err(PostgresError::NotAll | PostgresError::Locked) => {}
+                Err(PostgresError::NotAll | PostgresError::Locked | PostgresError::TakenBack) => {}
                 Err(error) => return Err(error.into()),
             }
         }

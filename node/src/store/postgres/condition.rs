@@ -53,7 +53,12 @@ impl Condition {
                 WriteHealth::DiskFull
             }
             // Says something of one entry, or of one moment.
-            Err(PostgresError::Locked | PostgresError::Busy | PostgresError::NotAll) => return,
+            Err(
+                PostgresError::Locked
+                | PostgresError::TakenBack
+                | PostgresError::Busy
+                | PostgresError::NotAll,
+            ) => return,
             Err(_) => WriteHealth::Failing,
         };
         self.writes.set(health);

@@ -103,6 +103,9 @@ pub enum PostgresError {
     /// Of several writes that are made together one met something else than it saw.
     #[error("an entry of the batch changed meanwhile")]
     NotAll,
+    /// The server took back the whole transaction for the sake of another one: it may be made again.
+    #[error("the database took the write back for the sake of another session")]
+    TakenBack,
     /// A write that this store never makes.
     #[error("{0}")]
     NoWrite(&'static str),
@@ -147,6 +150,7 @@ impl PostgresError {
                 | Self::Slow
                 | Self::Busy
                 | Self::Locked
+                | Self::TakenBack
                 | Self::Standby
                 | Self::Unknown
                 | Self::Replaced { .. }
@@ -187,10 +191,11 @@ impl From<tokio_postgres::Error> for PostgresError {
         };
         match said.code().code() {
             "25006" => Self::Standby,
-            // A lock, a wait, or writes of several rows that wait for each other.
-            "55P03" | "57014" | "40P01" => Self::Locked,
+            "55P03" | "57014" => Self::Locked,
             // The statement of a batch divides by whether it put all its rows; no other one divides.
             "22012" => Self::NotAll,
+            // A serialization failure, and a deadlock.
+            "40001" | "40P01" => Self::TakenBack,
             // Going down, crashed, or not up yet: another one may answer soon.
             "57P01" | "57P02" | "57P03" | "53300" => Self::Away(said.message().to_owned()),
             code => Self::Refused(ServerWords {

@@ -62,6 +62,11 @@ impl StoreIdentity {
         })
     }
 
+    /// Refuses a release that cannot use the tables.
+    pub(super) fn must_be_usable(&self) -> Result<(), PostgresError> {
+        schema::must_be_usable(self.schema, self.usable_from)
+    }
+
     /// Refuses a node of another cluster.
     ///
     /// # Errors
@@ -85,8 +90,7 @@ pub(super) async fn settle(
     transaction: &Transaction<'_>,
     cluster: &str,
     salt_fingerprint: &str,
-    schema: i32,
-    usable_from: i32,
+    (schema, usable_from): (i32, i32),
 ) -> Result<(), PostgresError> {
     let uid = Uid::random();
     transaction
@@ -165,7 +169,7 @@ pub(super) async fn read(
         let transaction = connection.client_mut()?.transaction().await?;
         let identity = read_if_any(&transaction).await?;
         transaction.commit().await?;
-        schema::must_be_usable(identity.schema, identity.usable_from)?;
+        identity.must_be_usable()?;
         Ok(identity)
     };
     tokio::time::timeout(timeout, reading)

@@ -82,11 +82,12 @@ pub struct Migrated {
 }
 
 /// Makes the tables, or brings older ones to this release's version: in one transaction, so that nothing is there by halves.
-/// Names the store where it is new: it belongs to this cluster and this salt from then on.
+/// Names the store where it is new: it belongs to this cluster and this salt from then on. Later tables stay as they are, where
+/// this release can use them.
 ///
 /// # Errors
-/// Where the role may not make tables, the tables are of a later release, or the store is another cluster's or has another
-/// salt.
+/// Where the role may not make tables, this release cannot use the tables of a later one, or the store is another cluster's or
+/// has another salt.
 pub async fn migrate(
     settings: &PostgresSettings,
     cluster: &str,
@@ -101,12 +102,8 @@ pub async fn migrate(
         .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await?;
     let from = version(&transaction).await?;
-    if from > VERSION {
-        return Err(PostgresError::NewerSchema {
-            found: from,
-            known: VERSION,
-        });
-    }
+    // Those of the next release are left as they are: nodes of this one may start beside its own.
+    let is_later = from > VERSION;
     if from == 0 {
         transaction
             .batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
@@ -116,21 +113,18 @@ pub async fn migrate(
     for step in STEPS.iter().skip(done) {
         transaction.batch_execute(step).await?;
     }
-    identity::settle(
-        &transaction,
-        cluster,
-        salt_fingerprint,
-        VERSION,
-        USABLE_FROM,
-    )
-    .await?;
+    if !is_later {
+        let versions = (VERSION, USABLE_FROM);
+        identity::settle(&transaction, cluster, salt_fingerprint, versions).await?;
+    }
     let identity = identity::read_in(&transaction).await?;
+    identity.must_be_usable()?;
     identity.must_have(salt_fingerprint)?;
     identity.must_be_of(cluster)?;
     transaction.commit().await?;
     Ok(Migrated {
         from,
-        to: VERSION,
+        to: identity.schema,
         identity,
     })
 }

@@ -85,7 +85,8 @@ pub(super) struct Met {
 }
 
 impl PostgresStore {
-    /// Runs one statement in a transaction of its own, until the database has committed it as durably as it is configured to.
+    /// Runs one statement in a transaction of its own, until the database has committed it as durably as it is configured to; again
+    /// where the server took it back for the sake of another one.
     ///
     /// # Errors
     /// [`PostgresError::Unknown`] where it may have been committed.
@@ -94,18 +95,22 @@ impl PostgresStore {
         statement: Statement,
         deadline: Instant,
     ) -> Result<Met, PostgresError> {
-        let outcome = self.write_once(statement, deadline).await;
+        let statement = Arc::new(statement);
+        let mut outcome = self.write_once(&statement, deadline).await;
+        while matches!(outcome, Err(PostgresError::TakenBack)) && Instant::now() < deadline {
+            outcome = self.write_once(&statement, deadline).await;
+        }
         self.0.condition.wrote(&outcome);
         outcome
     }
 
     async fn write_once(
         &self,
-        statement: Statement,
+        statement: &Arc<Statement>,
         deadline: Instant,
     ) -> Result<Met, PostgresError> {
         self.0.writes.admit()?;
-        let shared = Arc::clone(&self.0);
+        let (shared, statement) = (Arc::clone(&self.0), Arc::clone(statement));
         let (told, outcome) = tokio::sync::oneshot::channel();
         let (caller, sender) = self.0.writes.set_aside.pair();
         // It goes on without its caller: what was sent is neither cancelled nor cut off.

@@ -286,7 +286,7 @@ fn corrections(live: &LiveChild, differing: Vec<FieldPath>, is_as_before: bool) 
 }
 
 /// A kind of which a cluster has objects.
-pub(super) trait ChildKind:
+pub(in crate::cluster) trait ChildKind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
 };
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -75,12 +75,22 @@ impl DereferencedObjects {
 
     /// The same where the StatefulSet has become this one.
     pub(in crate::cluster) fn with_stateful_set(&self, set: StatefulSet) -> Self {
-        let mut found = self.clone();
-        let ours = |child: &&mut Child| child.ours && child.kind == "StatefulSet";
-        if let Some(child) = found.children.iter_mut().find(ours) {
-            child.live = Some(LiveChild::of(&set));
-        }
+        let mut found = self.with_workload(&set);
         found.stateful_set = Some(set);
+        found
+    }
+
+    /// The same where what runs the nodes has become this object.
+    pub(in crate::cluster) fn with_workload<W>(&self, workload: &W) -> Self
+    where
+        W: Resource<DynamicType = ()> + Serialize,
+    {
+        let mut found = self.clone();
+        let kind = W::kind(&());
+        let ours = |child: &&mut Child| child.ours && child.kind == kind;
+        if let Some(child) = found.children.iter_mut().find(ours) {
+            child.live = Some(LiveChild::of(workload));
+        }
         found
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{
-        apply::{self, Done},
+        apply::{self, ChildKind, Done},
         context::Context,
         dereference::LiveChild,
         difference::{self, FieldPath, Foreign},
@@ -20,25 +19,25 @@ use crate::{
     names::{FIELD_MANAGER, RESTARTED_BY_KUBECTL},
 };
 
-/// Removes from the pod template what others have set in it and is not wanted, and returns what the StatefulSet is then, where anything was
-/// removed.
+/// Removes from the pod template what others have set in it and is not wanted, and returns what the object with the template is then, where
+/// anything was removed.
 ///
 /// # Errors
-/// Where the API server does not do it, also because the StatefulSet is another one by now.
-pub(in crate::cluster) async fn remove_drift(
+/// Where the API server does not do it, also because the object is another one by now.
+pub(in crate::cluster) async fn remove_drift<W: ChildKind>(
     context: &Context,
     cluster: &ValidatedCluster,
     wanted: &Value,
     live: &LiveChild,
     done: &mut Vec<Done>,
-) -> Result<Option<StatefulSet>, apply::Error> {
+) -> Result<Option<W>, apply::Error> {
     let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
-    let kind = "StatefulSet";
+    let kind = W::kind(&());
     let mut foreign = drift(wanted, live);
     context.remember(namespace, name, |memory| {
         foreign.retain(|Foreign { path, .. }| {
             let value = path.value(&live.object);
-            !memory.accepts(kind, name, path, (None, value))
+            !memory.accepts(&kind, name, path, (None, value))
         });
     });
     if foreign.is_empty() {
@@ -48,7 +47,7 @@ pub(in crate::cluster) async fn remove_drift(
         // Every operation is one that we have written ourselves.
         return Ok(None);
     };
-    let api: Api<StatefulSet> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<W> = Api::namespaced(context.client.clone(), namespace);
     let parameters = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
@@ -56,7 +55,7 @@ pub(in crate::cluster) async fn remove_drift(
     let patched = api
         .patch(name, &parameters, &Patch::Json::<()>(patch))
         .await;
-    let patched = patched.map_err(|source| apply::failed::<StatefulSet>("patch", name, source))?;
+    let patched = patched.map_err(|source| apply::failed::<W>("patch", name, source))?;
     let now = serde_json::to_value(&patched).unwrap_or_default();
     let mut removed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut standing = Vec::new();
@@ -68,13 +67,13 @@ pub(in crate::cluster) async fn remove_drift(
             }
             value => {
                 context.remember(namespace, name, |memory| {
-                    memory.accept(kind, name, path, (None, value));
+                    memory.accept(&kind, name, path, (None, value));
                 });
                 standing.push(path.to_string());
             }
         }
     }
-    let (kind, name) = (kind.to_owned(), name.to_owned());
+    let (kind, name) = (kind.into_owned(), name.to_owned());
     done.extend(
         removed
             .into_iter()

@@ -16,7 +16,7 @@ pub use accepted::Accepted;
 pub(super) use observed::{is_rolled_out, plan_rollout};
 pub(super) use plan::UNDER_WAY;
 pub use plan::{RolloutPlan, Waiting, Why};
-pub(super) use prepare::prepare;
+pub(super) use prepare::{prepare, restore_template};
 pub(super) use replace::carry_out;
 pub(super) use silence::Silence;
 pub(super) use strategy::ON_DELETE;

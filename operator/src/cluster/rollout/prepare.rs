@@ -1,6 +1,6 @@
-//! What has to be done to an existing StatefulSet before it is applied, because an apply cannot do it.
+//! What has to be done to an existing StatefulSet or Deployment before it is applied, because an apply cannot do it.
 
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 
 use super::{drift::remove_drift, strategy::use_on_delete};
 use crate::cluster::{
@@ -38,10 +38,31 @@ pub(in crate::cluster) async fn prepare(
         .as_ref()
         .and_then(|found| found.child("StatefulSet", name));
     let live = child.and_then(|child| child.live.as_ref()).unwrap_or(live);
-    if let Some(set) = remove_drift(context, cluster, &wanted, live, done).await? {
+    if let Some(set) = remove_drift::<StatefulSet>(context, cluster, &wanted, live, done).await? {
         changed = Some(found.with_stateful_set(set));
     }
     Ok(changed)
+}
+
+/// Takes out of the pod template of a Deployment what others have written into it. Returns what there is then, where anything was done.
+/// Kubernetes replaces pods by itself there, and goes back to those that it had.
+///
+/// # Errors
+/// Where the API server does not do it.
+pub(in crate::cluster) async fn restore_template(
+    context: &Context,
+    cluster: &ValidatedCluster,
+    wanted: &Deployment,
+    found: &DereferencedObjects,
+    done: &mut Vec<Done>,
+) -> Result<Option<DereferencedObjects>, apply::Error> {
+    let live = found.child("Deployment", cluster.name.as_str());
+    let Some(live) = live.and_then(|child| child.live.as_ref()) else {
+        return Ok(None);
+    };
+    let wanted = serde_json::to_value(wanted).unwrap_or_default();
+    let restored = remove_drift::<Deployment>(context, cluster, &wanted, live, done).await?;
+    Ok(restored.map(|deployment| found.with_workload(&deployment)))
 }
 
 /// An earlier operator left the strategy to Kubernetes; another manager that set it is named.

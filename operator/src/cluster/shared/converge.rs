@@ -26,7 +26,7 @@ use crate::{
         resource::OpenSecureConfCluster,
         rollout::{self, Situation, Upcoming, Upgrade},
         secrets::SecretPlan,
-        settled::{Mandate, RefusedKind},
+        settled::{self, Mandate, RefusedKind},
         stalled::Stalled,
         validate::ValidatedCluster,
     },
@@ -49,6 +49,10 @@ pub(super) struct Written {
     pub(super) upcoming: Upcoming,
     /// How far a change of the clients' key has come.
     pub(super) key_rotation: Option<KeyRotation>,
+    /// What was wanted of the children, as a number; `None` where the cluster stands still.
+    pub(super) wanted: Option<u64>,
+    /// Whether anything was written, or tried in vain.
+    pub(super) acted: bool,
 }
 
 impl Written {
@@ -61,6 +65,8 @@ impl Written {
             waits: Vec::new(),
             upcoming: Upcoming::Unknown,
             key_rotation: None,
+            wanted: None,
+            acted: false,
         }
     }
 }
@@ -81,6 +87,7 @@ struct Steps {
     waiting: Option<Waiting>,
     waits: Vec<String>,
     upcoming: Upcoming,
+    wanted: Option<u64>,
 }
 
 /// Writes.
@@ -90,6 +97,7 @@ struct Steps {
 pub(super) async fn converge(
     cluster: &OpenSecureConfCluster,
     known: &Known<'_>,
+    mandate: Mandate<'_>,
     context: &Context,
 ) -> Result<Written, Error> {
     let mut steps = Steps::default();
@@ -102,10 +110,9 @@ pub(super) async fn converge(
     };
     // Reported also where the rest fails.
     let mut key_rotation = api_key::look(rotation);
-    let mut written = Box::pin(write(known, context, &mut steps)).await;
+    let mut written = Box::pin(write(known, mandate, context, &mut steps)).await;
     if matches!(written, Ok(Ok(_))) {
-        let rotated =
-            api_key::rotate(&context.client, rotation, Mandate::Act, &mut steps.done).await;
+        let rotated = api_key::rotate(&context.client, rotation, mandate, &mut steps.done).await;
         match rotated {
             Ok(rotated) => key_rotation = rotated,
             Err(error) => written = Err(error),
@@ -114,24 +121,37 @@ pub(super) async fn converge(
     let Steps {
         done,
         waiting,
-        waits,
+        mut waits,
         upcoming,
+        wanted,
     } = steps;
+    let waits_too = "the API key is changed";
+    if key_rotation == Some(KeyRotation::Paused) && !waits.iter().any(|wait| wait == waits_too) {
+        waits.push(waits_too.to_owned());
+    }
     for step in &done {
         announce(cluster, step, &context.recorder).await;
     }
+    let is_written = |step: &Done| !matches!(step, Done::Refused { .. });
+    let acted = written.is_err() || done.iter().any(is_written);
     Ok(Written {
         outcome: outcome(written)?,
         waiting,
-        refused: refused(done),
+        refused: match mandate {
+            Mandate::Look(before) => before.refused.clone(),
+            Mandate::Act => refused(done),
+        },
         waits,
         upcoming,
         key_rotation,
+        wanted,
+        acted,
     })
 }
 
 async fn write(
     known: &Known<'_>,
+    mandate: Mandate<'_>,
     context: &Context,
     steps: &mut Steps,
 ) -> Result<Result<Option<Deployment>, Stalled>, apply::Error> {
@@ -148,13 +168,14 @@ async fn write(
         waiting,
         waits,
         upcoming,
+        wanted,
     } = steps;
     let there = shared.deployment.clone();
     let name_taken = || {
         let resources = build::build_shared(valid, &any_roots());
         address_taken(valid, shared).or_else(|| Stalled::name_taken(found, &resources))
     };
-    let with = (name_taken, Mandate::Act, client);
+    let with = (name_taken, mandate, client);
     let stalled = match make_secrets(valid, found, secrets, with, waits, done).await? {
         Allowed::All => None,
         Allowed::Certificates(stalled) => Some(stalled),
@@ -163,27 +184,28 @@ async fn write(
     };
     let (running, now) = (certificates::running(pods), context.now());
     let Renewed { pki, waiting: told } =
-        certificates::renew(client, valid, found, &running, now, Mandate::Act, done).await?;
+        certificates::renew(client, valid, found, &running, now, mandate, done).await?;
     *waiting = told;
     let roots = roots(valid, found, &pki);
-    let addresses = match (&stalled, addresses) {
+    let stalled = stalled.or_else(|| Result::as_ref(addresses).err().cloned());
+    let addresses = match (stalled, addresses) {
         (None, Ok(addresses)) => addresses,
-        (Some(stalled), _) | (None, Err(stalled)) => {
+        (stalled, _) => {
             let map = build::ca_config_map(valid, &roots);
             // What nodes show is renewed, so clients are given what verifies it.
-            if !found.is_taken("ConfigMap", &map.name_any()) {
+            if matches!(mandate, Mandate::Act) && !found.is_taken("ConfigMap", &map.name_any()) {
                 apply::apply_authorities(context, valid, &map, found, done).await?;
             }
-            return Ok(Err(stalled.clone()));
+            return Ok(stalled.map_or(Ok(there), Err));
         }
     };
-    let key = cluster_key(client, valid, found, Mandate::Act).await?;
+    let key = cluster_key(client, valid, found, mandate).await?;
     let mut resources = build::build_shared(valid, &roots);
     let situation = Situation {
         accepted: found.accepted.as_ref(),
         metadata: there.as_ref().map(|there| &there.metadata),
         is_rolled_out: progress(there.as_ref()) == Progress::Finished,
-        may_begin: true,
+        may_begin: matches!(mandate, Mandate::Act),
         is_ending: false,
         now,
     };
@@ -202,6 +224,16 @@ async fn write(
         ..
     } = upgrade;
     *upcoming = told;
+    let number = settled::number_of(&resources);
+    *wanted = Some(number);
+    if let Mandate::Look(before) = mandate {
+        let is_due = there.is_none() && !valid.spec.paused;
+        if before.wanted != Some(number) || is_due {
+            return Err(apply::Error::OnlyLooked);
+        }
+        waits.clone_from(&before.waits);
+        return Ok(Ok(there));
+    }
     if valid.spec.paused {
         waits.extend(pause::waiting(&resources, found));
         apply::apply_authorities(context, valid, &resources.ca_config_map, found, done).await?;

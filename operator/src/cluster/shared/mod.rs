@@ -1,5 +1,6 @@
 //! Clusters whose nodes share a database. The nodes keep nothing and do not know each other, so there is no bootstrap, no membership, no
-//! volume, and Kubernetes replaces pods by itself; what is left of the steps stands here, by way of what all clusters have in common.
+//! volume, and Kubernetes replaces pods by itself; what is left of the steps stands here, by way of what all clusters have in common. As with
+//! those, a reconcile that finds everything as it was only looks.
 //!
 //! | step | file | may do |
 //! |---|---|---|
@@ -16,4 +17,5 @@ pub(in crate::cluster) mod rollout;
 mod salt;
 mod steps;
 
+pub(super) use objects::SharedObjects;
 pub(super) use steps::steps;

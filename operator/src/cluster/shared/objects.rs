@@ -14,8 +14,8 @@ use crate::cluster::{
 };
 
 /// What is there.
-#[derive(Debug)]
-pub(super) struct SharedObjects {
+#[derive(Debug, Clone)]
+pub(in crate::cluster) struct SharedObjects {
     /// What every cluster has. It has no claims: those of an earlier cluster of this name are of no use here.
     pub(super) found: DereferencedObjects,
     /// The nodes' Deployment, where it is this cluster's.
@@ -28,6 +28,29 @@ pub(super) struct SharedObjects {
 }
 
 impl SharedObjects {
+    /// Whether no other owner has any of its names.
+    pub(super) fn is_ours(&self) -> bool {
+        let mut children = self.found.children.iter();
+        children.all(|child| child.ours) && self.addresses.as_ref().is_none_or(|there| there.ours)
+    }
+
+    /// The same without what is large and is looked at elsewhere while nothing changes.
+    pub(super) fn without_what_is_watched(self) -> Self {
+        Self {
+            found: self.found.without_what_is_watched(),
+            deployment: None,
+            ..self
+        }
+    }
+
+    /// The same with the Deployment as a watch shows it.
+    pub(super) fn with_deployment(&self, deployment: Option<Deployment>) -> Self {
+        Self {
+            deployment,
+            ..self.clone()
+        }
+    }
+
     /// The Secrets that the resource names.
     pub(super) fn named(&self) -> NamedSecrets<'_> {
         NamedSecrets {

@@ -1,5 +1,7 @@
 //! The steps in their order, from what is read to the status.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -11,10 +13,10 @@ use super::{
 };
 use crate::{
     cluster::{
+        apply,
         context::Context,
-        dereference::DereferencedObjects,
         hibernation::Rest,
-        layout,
+        layout, mode_change,
         observe::{self, Connection},
         ownership,
         pause::Pause,
@@ -25,6 +27,7 @@ use crate::{
         rollout::{Accepted, RolloutPlan},
         salt::SaltReports,
         secrets::{self, SecretPlan},
+        settled::{Conclusion, Mandate, Settled},
         stalled::Stalled,
         status::{self, Course, Observation, Running, Tls, Upgrade},
         steps::{
@@ -35,47 +38,117 @@ use crate::{
     node::NodeDetails,
 };
 
-/// The steps up to the status; nothing where the cluster is another operator's.
+/// The steps up to the status; nothing where the cluster is another operator's. Where nothing has changed since everything was read, they
+/// are taken with what was read then, as far as nothing is to be done.
 pub(in crate::cluster) async fn steps(
     judged: &Judged<'_>,
     database: &DatabaseSpec,
     context: &Context,
 ) -> Result<Option<ClusterStatus>, Error> {
-    let Judged { cluster, valid, .. } = judged;
-    if let Some(watched) = context.watched(&valid.namespace) {
+    let valid = judged.valid;
+    let (namespace, name) = (valid.namespace.as_str(), valid.name.as_str());
+    let watched = context.watched(namespace);
+    if let Some(watched) = &watched {
         // A Secret that the resource names brings it back here when it comes or changes.
         watched.note_named(valid);
     }
+    // Before anything is read: what changes meanwhile is another number then.
+    let fingerprint = watched
+        .as_ref()
+        .and_then(|watched| watched.fingerprint(valid));
+    let settled = context.remember(namespace, name, |memory| memory.settled_shared.take());
+    let settled = settled.filter(|settled| settled.stands(fingerprint, valid.generation));
+    if let (Some(settled), Some(watched)) = (settled, &watched) {
+        let shared = settled.found.with_deployment(watched.deployment(valid));
+        let read = (&shared, watched.pods(valid));
+        let look = Mandate::Look(&settled.conclusion);
+        let passed = Box::pin(pass(judged, database, read, look, context)).await;
+        if !matches!(passed, Err(Error::Apply(apply::Error::OnlyLooked))) {
+            let status = passed?.status;
+            context.remember(namespace, name, |memory| {
+                memory.settled_shared = Some(settled);
+            });
+            return Ok(status);
+        }
+    }
     let shared = Box::pin(objects::read(&context.client, valid, database)).await;
     let shared = shared.map_err(Error::reading)?;
-    let found = &shared.found;
     let pods = observe::pods(&context.client, valid).await;
     let pods = pods.map_err(Error::reading)?;
     let is_rolling_out = |accepted: &Accepted| accepted.is_rolling_out();
-    if !found.accepted.as_ref().is_some_and(is_rolling_out) {
-        let place = (valid.namespace.clone(), valid.name.as_str().to_owned());
+    if !shared.found.accepted.as_ref().is_some_and(is_rolling_out) {
+        let place = (namespace.to_owned(), name.to_owned());
         context.turns.release(&place);
     }
+    let read = (&shared, pods);
+    let passed = Box::pin(pass(judged, database, read, Mandate::Act, context)).await?;
+    if let Some(fingerprint) = fingerprint
+        && passed.was_idle
+        && shared.is_ours()
+    {
+        let settled = Settled {
+            fingerprint,
+            generation: valid.generation,
+            found: shared.without_what_is_watched(),
+            conclusion: passed.conclusion,
+        };
+        context.remember(namespace, name, |memory| {
+            memory.settled_shared = Some(Arc::new(settled));
+        });
+    }
+    Ok(passed.status)
+}
+
+/// What came of the steps after reading.
+#[derive(Default)]
+struct Passed {
+    /// Nothing where the cluster is another operator's.
+    status: Option<ClusterStatus>,
+    /// Whether nothing was written, nor tried in vain.
+    was_idle: bool,
+    conclusion: Conclusion,
+}
+
+/// All steps after reading.
+async fn pass(
+    judged: &Judged<'_>,
+    database: &DatabaseSpec,
+    (shared, pods): (&SharedObjects, Vec<Pod>),
+    mandate: Mandate<'_>,
+    context: &Context,
+) -> Result<Passed, Error> {
+    let Judged { cluster, valid, .. } = judged;
+    let found = &shared.found;
     let layout = layout::unsupported(valid, found);
     if !ownership::is_ours(cluster, valid, found, layout.is_none(), context).await? {
-        return Ok(None);
+        return Ok(Passed::default());
     }
     let nodes = connect(valid, found, context);
     let pods = observe::nodes(pods, nodes.as_ref(), valid).await;
-    let secrets = plan_secrets(judged, &shared, layout.clone(), nodes.as_ref(), &pods).await;
+    let secrets = plan_secrets(judged, shared, layout.clone(), nodes.as_ref(), &pods).await;
     let addresses = Addresses::read(database, shared.named());
     let known = Known {
         valid,
-        shared: &shared,
+        shared,
         pods: &pods,
         secrets: &secrets,
         addresses: &addresses,
     };
     let written = match layout {
         Some(stalled) => Written::untouched(stalled),
-        None => Box::pin(converge(cluster, &known, context)).await?,
+        None => Box::pin(converge(cluster, &known, mandate, context)).await?,
     };
-    Ok(Some(tell(judged, &shared, (&pods, context.now()), written)))
+    let was_idle = !written.acted;
+    let conclusion = Conclusion {
+        wanted: written.wanted,
+        refused: written.refused.clone(),
+        waits: written.waits.clone(),
+    };
+    Ok(Passed {
+        status: Some(tell(judged, shared, (&pods, context.now()), written)),
+        was_idle,
+        conclusion,
+    })
 }
 
 /// Which Secrets are to be made, or why nothing is.
@@ -91,7 +164,7 @@ async fn plan_secrets(
     if let Some(error) = judged.refused.as_ref().or(foreign) {
         return Err(error.clone().into());
     }
-    if let Some(stalled) = layout.or_else(|| other_mode(valid, found)) {
+    if let Some(stalled) = layout.or_else(|| mode_change::to_shared(valid, found)) {
         return Err(stalled);
     }
     let had = judged.before.salt_fingerprint.as_deref();
@@ -101,19 +174,6 @@ async fn plan_secrets(
     }
     let reports = salt::reports(nodes, valid, pods).await;
     salt::restore(valid, plan, &reports, had)
-}
-
-/// That the cluster has nodes of another mode. The API server refuses such a change; a definition without its rules does not.
-fn other_mode(cluster: &ValidatedCluster, found: &DereferencedObjects) -> Option<Stalled> {
-    found.stateful_set.as_ref()?;
-    let (name, namespace) = (&cluster.name, &cluster.namespace);
-    Some(Stalled {
-        reason: "ModeChanged",
-        message: format!(
-            "StatefulSet {name} runs nodes of this cluster that have volumes, and mode cannot be changed: set it back. To begin anew on the \
-             database without what they hold: `kubectl delete statefulset {name} -n {namespace}`"
-        ),
-    })
 }
 
 /// The status of what was seen and done.
@@ -132,6 +192,8 @@ fn tell(
         waits,
         upcoming,
         key_rotation,
+        wanted: _,
+        acted: _,
     } = written;
     let (deployment, stalled) = match outcome {
         Ok(deployment) => (deployment, None),

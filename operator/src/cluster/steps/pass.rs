@@ -14,7 +14,7 @@ use crate::{
         context::Context,
         converge::{self, Converged},
         dereference::{DereferencedObjects, OptionalKind, SaltSecret},
-        layout,
+        layout, mode_change,
         observe::{self, Connection},
         ownership,
         pause::Pause,
@@ -24,7 +24,7 @@ use crate::{
         rollout,
         salt::SaltReports,
         secrets::{self, SecretPlan},
-        settled::Mandate,
+        settled::{Conclusion, Mandate},
         stalled::Stalled,
         status::{self, Monitoring, Observation, Running, Tls, Upgrade},
         validate::ValidatedCluster,
@@ -56,7 +56,9 @@ pub(super) async fn pass(
         pod_creation::refused(&context.client, valid, found.stateful_set.as_ref(), &pods).await;
     let planned = planned::plan(&context.client, valid, found, &pods).await;
     let mut planned = planned.map_err(Error::reading)?;
-    let secrets = plan_secrets(judged, found, layout.as_ref(), nodes.as_ref(), &pods).await;
+    let other_mode = mode_change::from_shared(&context.client, valid, found, mandate).await;
+    let stands = layout.clone().or(other_mode.map_err(Error::reading)?);
+    let secrets = plan_secrets(judged, found, stands, nodes.as_ref(), &pods).await;
     let Converged {
         outcome,
         waiting,
@@ -135,9 +137,7 @@ pub(super) async fn pass(
         status: Some(tell(&seen, judged, context)),
         was_idle: !(acted || replaced || rebuilt.tried)
             && (valid.spec.paused || !plan.has_orders()),
-        wanted,
-        refused,
-        waits: pause.map(|pause| pause.waits).unwrap_or_default(),
+        conclusion: Conclusion::of(wanted, refused, pause),
     })
 }
 
@@ -185,7 +185,7 @@ async fn converge(
 async fn plan_secrets(
     judged: &Judged<'_>,
     found: &DereferencedObjects,
-    layout: Option<&Stalled>,
+    stands: Option<Stalled>,
     nodes: Option<&Connection>,
     pods: &[(Pod, Option<NodeDetails>)],
 ) -> Result<SecretPlan, Stalled> {
@@ -196,8 +196,8 @@ async fn plan_secrets(
     {
         return Err(error.clone().into());
     }
-    if let Some(stalled) = layout {
-        return Err(stalled.clone());
+    if let Some(stalled) = stands {
+        return Err(stalled);
     }
     let valid = judged.valid;
     let salt_reports = if found.is_salt_lost() {

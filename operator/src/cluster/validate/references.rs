@@ -86,6 +86,11 @@ impl References {
     }
 }
 
+/// Whether the spec names Secrets: whose those are depends on what else is in the namespace.
+pub(in crate::cluster) fn names_secrets(spec: &ClusterSpec) -> bool {
+    spec.tls.secret_ref.is_some() || spec.api_key.secret_ref.is_some() || spec.database.is_some()
+}
+
 /// Refuses references of the spec to a Secret that is part of a cluster: who may write the resource need not be allowed to read it.
 pub(in crate::cluster) fn check_own_secrets(
     spec: &ClusterSpec,

@@ -80,7 +80,7 @@ impl PostgresDatabase {
         let mut settings = settings;
         settings.retain(|(name, _)| !OF_OWN_DATABASES.contains(name));
         let file = self.url_file.display().to_string();
-        settings.push(("OSC_DATABASE_URL_FILE", file));
+        settings.push((setting::DATABASE_URL_FILE.variable, file));
         settings
     }
 
