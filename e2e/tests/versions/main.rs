@@ -25,6 +25,7 @@ fn operator_and_nodes_change_their_version_both_ways_and_lose_nothing() {
         let machine = stage.control_plane().await?;
         let clients = Clients::start(&stage, CLUSTER, &machine).await?;
 
+        let pods = release::pods(&stage).await?;
         let begun = Instant::now();
         this.install().await?;
         if this.takes_over_or_refuses(&stage).await? {
@@ -41,6 +42,7 @@ fn operator_and_nodes_change_their_version_both_ways_and_lose_nothing() {
         } else {
             // Another layout: nothing is touched, and the operator that made the cluster goes on with it.
             report(&format!("{this} refuses what {other} made"), begun);
+            ensure!(release::pods(&stage).await? == pods, "a pod was touched");
             other.install().await?;
             other.has_taken_over(&stage).await?;
         }
