@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{CLUSTER, machines::NODES};
 
 /// Longest wait for all nodes to serve again; on two cores a machine takes its time to start.
-const RECOVERY: Duration = Duration::from_mins(8);
+const RECOVERY: Duration = Duration::from_mins(10);
 
 /// Makes it: a node on each machine, also on that of the API server.
 pub(crate) async fn make(stage: &Stage) -> anyhow::Result<()> {
