@@ -193,6 +193,35 @@ mod tests {
         assert_eq!((met.summary.acknowledged, met.summary.looked_at), (23, 600));
     }
 
+    /// What a client says that nodes told this lie.
+    fn told(lie: &str) -> Met {
+        let script = format!("{}\nNUMBER = 1\n{SCRIPT}", include_str!("stand_in.py"));
+        let ran = std::process::Command::new("python3")
+            .args(["-c", &script])
+            .env("LIE", lie)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{said}");
+        let mut met = Met::default();
+        met.read(&String::from_utf8_lossy(&ran.stdout)).unwrap();
+        assert!(met.summary.acknowledged > 500, "{met:?}");
+        assert!(met.summary.given_up > 5, "{met:?}");
+        met
+    }
+
+    #[test]
+    fn a_client_finds_what_was_lost_and_what_came_back_and_nothing_else() {
+        let honest = told("none");
+        assert_eq!(honest.all().lost, 0, "{:?}", honest.losses);
+        let lost = told("lost");
+        assert_eq!((lost.all().lost, lost.losses.len()), (1, 1));
+        assert!(lost.losses[0].contains(": None instead of "), "{lost:?}");
+        let back = told("back");
+        assert_eq!((back.all().lost, back.losses.len()), (1, 1));
+        assert!(back.losses[0].contains(" instead of None"), "{back:?}");
+    }
+
     #[test]
     fn a_client_that_fails_is_not_taken_for_one_that_met_nothing() {
         let traceback = "Traceback (most recent call last):";
