@@ -11,7 +11,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// What connections of nodes are called at the server.
 pub(super) const NODE: &str = "osc-node";
 /// What those of commands are called.
-const COMMAND: &str = "osc-node command";
+const COMMAND: &str = "osc-node-command";
 
 /// Parameters of the URL that the driver is given.
 const KEPT: &[&str] = &[
