@@ -5,7 +5,7 @@ use std::fs;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Node, SOON, World};
+use crate::world::{API_KEY, Answer, Node, SOON, USER_KEY, World};
 
 /// The settings of a node alone that has the world's salt.
 const SALT: (&str, &str) = ("OSC_SALT_SECRET_FILE", "../salt");
@@ -160,6 +160,45 @@ async fn a_store_that_is_written_to_is_copied_again_until_its_node_is_gone() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("this run wrote 4 and took 1 away"), "{text}");
     assert_eq!(seen(&world.node()).await, before);
+}
+
+/// Creates entries one after the other until the node is gone: the numbers of those that it acknowledged.
+async fn create_until_it_is_gone(url: String) -> Vec<u64> {
+    let client = reqwest::Client::new();
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        let entry = json!({"key": format!("k{number}"), "value": number});
+        let request = client.post(format!("{url}/configs")).json(&entry);
+        let request = request
+            .header("X-API-Key", API_KEY)
+            .header("X-User-Key", USER_KEY);
+        match request.send().await {
+            Ok(answer) if answer.status() == 201 => acknowledged.push(number),
+            _ => break,
+        }
+    }
+    acknowledged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_under_load_loses_nothing_that_was_acknowledged() {
+    let world = World::new().await;
+    let mut old = alone(&world, "alone");
+    let creating = tokio::spawn(create_until_it_is_gone(old.url.clone()));
+    old.until("/configs/k9", 200).await;
+    for _ in 0..3 {
+        let (code, text) = world.run(&INTO_SHARED, &[]);
+        assert_eq!(code, Some(4), "{text}");
+    }
+    old.kill();
+    let acknowledged = creating.await.unwrap();
+    let (code, text) = world.run(&INTO_SHARED, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let node = world.node();
+    for number in acknowledged {
+        let read = node.get(&format!("/configs/k{number}")).await;
+        assert_eq!(read.json()["value"], number, "{}", read.text);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

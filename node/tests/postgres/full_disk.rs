@@ -53,7 +53,7 @@ async fn a_full_disk_of_the_database_refuses_writes_and_no_reads() {
         "{}",
         health.text
     );
-    assert_eq!(node.get("/ready").await.status, 200);
+    node.until("/ready", 200).await;
     let page = node.get("/metrics").await.text;
     assert!(
         page.lines()

@@ -10,6 +10,7 @@
 )]
 
 mod cases;
+mod copies;
 mod entry;
 mod memory;
 mod postgres;

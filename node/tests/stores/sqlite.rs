@@ -1,6 +1,7 @@
 //! The store in SQLite, written by the engine of a node that stands alone.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -33,13 +34,27 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(crate) fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::of(TempDir::new().unwrap())
+    }
+
+    /// One whose file is there already.
+    pub(crate) fn of(folder: TempDir) -> Self {
         let time = Arc::new(AtomicI64::new(1_768_471_845_000_000));
         Self {
             replica: open(&folder, &time),
             folder,
             time,
         }
+    }
+
+    /// Ends its process; gives its file, which holds this salt.
+    pub(crate) async fn end(&self, salt: &[u8]) -> PathBuf {
+        self.replica.close().await;
+        let path = self.folder.path().join(FILE);
+        let keep = "INSERT OR REPLACE INTO meta (name, value) VALUES ('salt', ?1)";
+        let database = Connection::open(&path).unwrap();
+        database.execute(keep, [salt]).unwrap();
+        path
     }
 
     /// Lets something happen to the database while no node has it open.
@@ -50,7 +65,8 @@ impl Sqlite {
     }
 }
 
-const FILE: &str = "configurations.db";
+/// What its file is called.
+pub(crate) const FILE: &str = "configurations.db";
 
 fn open(folder: &TempDir, time: &Arc<AtomicI64>) -> Replica {
     let incarnation = Incarnation::from_raw(LIVES.fetch_add(1, Ordering::Relaxed));

@@ -43,7 +43,7 @@ pub async fn adopt(
     to: &str,
     salt_fingerprint: &str,
 ) -> Result<StoreIdentity, PostgresError> {
-    let connections = Connections::new(settings)?;
+    let connections = Connections::new(&settings.for_command())?;
     let adopting = async {
         let mut connection = connections.writes.get().await?;
         let transaction = connection.client_mut()?.transaction().await?;

@@ -35,7 +35,7 @@ impl CopySource {
         cluster: &str,
         salt_fingerprint: &str,
     ) -> Result<Self, CopyError> {
-        let connections = Connections::new(&for_command(settings))?;
+        let connections = Connections::new(&settings.for_command())?;
         let mut connection = tokio::time::timeout(settings.timeout, connections.writes.get())
             .await
             .map_err(|_| PostgresError::Slow)??;
@@ -91,14 +91,6 @@ impl Table for CopySource {
     async fn rows(&mut self, names: &[Identity]) -> Result<Vec<Row>, CopyError> {
         let client = self.connection.client()?;
         within_step(rows(client, names)).await.map_err(named)
-    }
-}
-
-/// The same database, under the name of commands.
-pub(super) fn for_command(settings: &PostgresSettings) -> PostgresSettings {
-    PostgresSettings {
-        url: settings.url.for_command(),
-        ..settings.clone()
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     adoption::must_be_unused,
     columns::{self, COLUMN_LISTS, COLUMNS, ColumnLists},
     connections::Connections,
-    copy_source::{for_command, marks, named, rows, within_step},
+    copy_source::{marks, named, rows, within_step},
     identity, schema,
 };
 use crate::{
@@ -34,7 +34,7 @@ impl CopyTarget {
         cluster: &str,
         salt_fingerprint: &str,
     ) -> Result<Self, CopyError> {
-        let connections = Connections::new(&for_command(settings))?;
+        let connections = Connections::new(&settings.for_command())?;
         tokio::time::timeout(settings.timeout, connections.writes.get())
             .await
             .map_err(|_| PostgresError::Slow)??;

@@ -93,7 +93,7 @@ pub async fn migrate(
     cluster: &str,
     salt_fingerprint: &str,
 ) -> Result<Migrated, PostgresError> {
-    let connections = Connections::new(settings)?;
+    let connections = Connections::new(&settings.for_command())?;
     let mut connection = tokio::time::timeout(settings.timeout, connections.writes.get())
         .await
         .map_err(|_| PostgresError::Slow)??;

@@ -10,8 +10,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// What connections of nodes are called at the server.
 pub(super) const NODE: &str = "osc-node";
-/// What those of commands are called that move a store.
-const COMMAND: &str = "osc-node command";
+/// What those of commands are called.
+const COMMAND: &str = "osc-node-command";
 
 /// Parameters of the URL that the driver is given.
 const KEPT: &[&str] = &[
@@ -35,6 +35,15 @@ pub struct PostgresSettings {
     pub timeout: Duration,
     /// Connections for reading, and as many for writing (`OSC_DATABASE_CONNECTIONS`, 8).
     pub connections: usize,
+}
+
+impl PostgresSettings {
+    /// The same for connections that are no node's.
+    pub(super) fn for_command(&self) -> Self {
+        let mut settings = self.clone();
+        settings.url.config.application_name(COMMAND);
+        settings
+    }
 }
 
 /// The address of a database, with user and password: no code can print them.
@@ -84,13 +93,6 @@ impl DatabaseUrl {
     /// Whether the server must prove itself with a certificate.
     pub fn is_verified(&self) -> bool {
         self.transport == Transport::Verified
-    }
-
-    /// The same for connections that are no node's.
-    pub(super) fn for_command(&self) -> Self {
-        let mut url = self.clone();
-        url.config.application_name(COMMAND);
-        url
     }
 
     /// The name of the database.

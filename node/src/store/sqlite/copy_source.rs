@@ -30,7 +30,7 @@ impl CopySource {
             Err(OpenError::InUse(_)) => None,
             Err(error) => return Err(failed(error)),
         };
-        let connection = open(path).map_err(failed)?;
+        let connection = open(path, lock.is_some()).map_err(failed)?;
         let sqlite = |error: rusqlite::Error| failed(error.into());
         let stored: Option<Vec<u8>> = meta::get(&connection, meta::SALT).map_err(sqlite)?;
         let stored = stored.and_then(|bytes| Salt::from_bytes(&bytes));
@@ -94,11 +94,16 @@ impl Table for CopySource {
     }
 }
 
-/// A connection that sees one state of the database.
-fn open(path: &Path) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+/// A connection that sees one state of the database. Where no node uses it, what a killed one left half-done is made whole first.
+fn open(path: &Path, is_locked: bool) -> Result<Connection, OpenError> {
+    let access = if is_locked {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    };
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(DatabaseFile::TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
     connection.execute_batch("BEGIN")?;
     schema::verify(&connection)?;
     Ok(connection)

@@ -1,0 +1,108 @@
+//! A whole store is copied from a file into the shared database and back: every row is the same one, deletes included.
+
+use futures::future::join_all;
+use opensecureconf_node::{
+    cluster::{Change, Expected},
+    crypto::Salt,
+    domain::{Identity, Incarnation, Row, Seal},
+    store::{
+        EntryStore,
+        copy::{Progress, SharedStore, into_shared, out_of_shared},
+        postgres::PostgresStore,
+    },
+};
+use tempfile::TempDir;
+
+use crate::{
+    entry::{change, commit, create, named, put, put_in, token},
+    server::{CLUSTER, Server},
+    sqlite::{FILE, Sqlite},
+    subject::Subject,
+};
+
+const SALT: [u8; 64] = [7; 64];
+/// More than are read or written at a time.
+const MANY: usize = 1200;
+
+/// Rows of every kind: with a category, a seal, in an environment, changed, deleted, made anew; gives their names.
+async fn fill(store: &impl EntryStore) -> Vec<Identity> {
+    let many: Vec<_> = (0..MANY).map(|number| format!("many-{number}")).collect();
+    for some in many.chunks(100) {
+        join_all(some.iter().map(|key| create(store, key, 1))).await;
+    }
+    let keys = ["of a category", "sealed", "changed", "deleted", "again"];
+    let sealed = Change::Put {
+        category: None,
+        token: token(3),
+        seal: Some(Seal([7; 16])),
+    };
+    let changes = [put_in("c", 2), sealed, put(4), put(5), put(6)];
+    for (key, made) in keys.into_iter().zip(changes) {
+        let made = commit(store, &named(key), Expected::NothingLive, made);
+        made.await.unwrap();
+    }
+    change(store, "changed", put(7)).await;
+    change(store, "deleted", Change::Delete).await;
+    change(store, "again", Change::Delete).await;
+    create(store, "again", 8).await;
+    let elsewhere = Identity::of("staging", "changed").unwrap();
+    let made = commit(store, &elsewhere, Expected::NothingLive, put(9));
+    made.await.unwrap();
+    let keys = keys.into_iter().chain(many.iter().map(String::as_str));
+    keys.map(named).chain([elsewhere]).collect()
+}
+
+/// The rows of these names.
+async fn rows(store: &impl EntryStore, names: &[Identity]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for name in names {
+        let row = store.find(name).await.unwrap().unwrap();
+        rows.push((*row).clone());
+    }
+    rows
+}
+
+#[tokio::test]
+async fn every_row_is_the_same_one_in_the_shared_database_and_back_in_a_file() {
+    let old = Sqlite::new();
+    let names = fill(old.store()).await;
+    let before = rows(old.store(), &names).await;
+    let file = old.end(&SALT).await;
+    let (server, salt) = (Server::primary().await, Salt::from_bytes(&SALT).unwrap());
+    let settings = server.settings();
+    let shared = SharedStore {
+        settings: &settings,
+        cluster: CLUSTER,
+        salt: &salt,
+    };
+    let mut looked_at = 0;
+    let mut report = |progress: Progress| looked_at = progress.looked_at;
+    let copied = into_shared(&file, shared, &mut report).await.unwrap();
+    assert!(copied.is_finished);
+    assert_eq!(
+        (copied.entries, copied.tombstones),
+        (names.len() as u64 - 1, 1)
+    );
+    assert_eq!(
+        (copied.written, looked_at),
+        (names.len() as u64, names.len() as u64)
+    );
+
+    let folder = TempDir::new().unwrap();
+    let incarnation = Incarnation::from_raw(99);
+    let back = folder.path().join(FILE);
+    let mut report = |_: Progress| ();
+    let copied = out_of_shared(shared, &back, incarnation, &mut report).await;
+    assert!(copied.unwrap().is_finished);
+
+    let fingerprint = salt.fingerprint().to_string();
+    let store = PostgresStore::connect(settings.clone(), &fingerprint, incarnation);
+    assert_eq!(rows(&store.await.unwrap(), &names).await, before);
+    let back = Sqlite::of(folder);
+    assert_eq!(rows(back.store(), &names).await, before);
+    assert_eq!(back.store().live_entries(), names.len() as u64 - 1);
+    // What is written from now on comes after all of it.
+    let latest = before.iter().map(|row| row.version.clock).max().unwrap();
+    let next = create(back.store(), "next", 1).await;
+    assert!(next.version.clock > latest);
+}
