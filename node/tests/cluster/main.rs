@@ -14,6 +14,7 @@ mod api;
 #[path = "../it/authority.rs"]
 mod authority;
 mod authority_exchange;
+mod batches;
 mod bootstrap;
 mod checker;
 mod cluster;

@@ -75,14 +75,7 @@ impl World {
         write: Write,
         level: AckLevel,
     ) -> WriteId {
-        let id = self.history.writes.len();
-        self.history.writes.push(ClientWrite {
-            node,
-            write,
-            level,
-            outcome: None,
-            counted: std::collections::BTreeSet::new(),
-        });
+        let id = self.client_writes(node, write, level);
         let life = self.nodes[node].life;
         self.later(
             after,
@@ -92,6 +85,35 @@ impl World {
                 job: Job::Write(id),
             },
         );
+        id
+    }
+
+    /// Sends writes of different entries to a node, which makes all of them or none.
+    pub(crate) fn write_all(
+        &mut self,
+        node: NodeId,
+        writes: Vec<Write>,
+        level: AckLevel,
+    ) -> Vec<WriteId> {
+        let ids: Vec<_> = writes
+            .into_iter()
+            .map(|write| self.client_writes(node, write, level))
+            .collect();
+        let life = self.nodes[node].life;
+        let job = Job::WriteAll(ids.clone());
+        self.later(Duration::ZERO, SimulationEvent::Arrive { node, life, job });
+        ids
+    }
+
+    fn client_writes(&mut self, node: NodeId, write: Write, level: AckLevel) -> WriteId {
+        let id = self.history.writes.len();
+        self.history.writes.push(ClientWrite {
+            node,
+            write,
+            level,
+            outcome: None,
+            counted: std::collections::BTreeSet::new(),
+        });
         id
     }
 

@@ -7,8 +7,8 @@ use std::{
 
 use opensecureconf_node::{
     cluster::{
-        Address, Change, Engine, Envelope, Event, ExchangeId, Input, LoadError, MemberName, Now,
-        Output, PeerInfo, ProcessEpoch, Refusal, ReplyId, Request, Setup, View,
+        AckLevel, Address, Change, Engine, Envelope, Event, ExchangeId, Input, LoadError,
+        MemberName, Now, Output, PeerInfo, ProcessEpoch, Refusal, ReplyId, Request, Setup, View,
     },
     domain::Timestamp,
 };
@@ -341,6 +341,17 @@ impl World {
                     level: client.level,
                     reply: await_reply(node, Asker::Client(write)),
                 })
+            }
+            Job::WriteAll(ids) => {
+                let mut writes = Vec::new();
+                let mut level = AckLevel::default();
+                for write in ids {
+                    let client = &self.history.writes[write];
+                    level = client.level;
+                    let reply = await_reply(node, Asker::Client(write));
+                    writes.push((client.write.clone(), reply));
+                }
+                Some(Input::WriteAll { writes, level })
             }
             Job::Request(message, peer) => {
                 if node.room == Room::Nothing && matches!(message.body, Request::Push { .. }) {

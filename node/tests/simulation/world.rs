@@ -81,6 +81,8 @@ pub(crate) enum Job {
     Plain(Input),
     /// A client's write.
     Write(WriteId),
+    /// A client's writes, all or none.
+    WriteAll(Vec<WriteId>),
     /// Another node's request.
     Request(Box<Envelope<opensecureconf_node::cluster::Request>>, Peer),
     /// An order of the owner.

@@ -4,23 +4,29 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use opensecureconf_node::{
     budget::CacheSizes,
-    cluster::{LocalStatus, MemberName, Membership, Mode, ProcessEpoch, Rules, Seq, Setup},
+    cluster::{
+        AckLevel, Expected, LocalStatus, MemberName, Membership, Mode, ProcessEpoch, Rules, Seq,
+        Setup, Write,
+    },
     domain::{Clock, Content, Incarnation, Row, Timestamp},
     metrics::StoreMetrics,
     replica::{Replica, ReplicaSettings},
-    store::sqlite::OpenedDatabase,
+    store::{Atomicity, BATCH_ROWS, EntryStore, sqlite::OpenedDatabase},
 };
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use crate::subject::Subject;
+use crate::{
+    entry::{named, put},
+    subject::Subject,
+};
 
 /// Incarnations of databases: each has its own.
 static LIVES: AtomicI64 = AtomicI64::new(1);
@@ -29,6 +35,8 @@ pub(crate) struct Sqlite {
     folder: TempDir,
     /// Tells another microsecond each time.
     time: Arc<AtomicI64>,
+    /// While it is set, the writer waits at the beginning of its next transaction.
+    halted: Arc<AtomicBool>,
     replica: Replica,
 }
 
@@ -40,10 +48,12 @@ impl Sqlite {
     /// One whose file is there already.
     pub(crate) fn of(folder: TempDir) -> Self {
         let time = Arc::new(AtomicI64::new(1_768_471_845_000_000));
+        let halted = Arc::<AtomicBool>::default();
         Self {
-            replica: open(&folder, &time),
+            replica: open(&folder, &time, &halted),
             folder,
             time,
+            halted,
         }
     }
 
@@ -61,19 +71,24 @@ impl Sqlite {
     async fn between(&mut self, happens: impl FnOnce(&Connection)) {
         self.replica.close().await;
         happens(&Connection::open(self.folder.path().join(FILE)).unwrap());
-        self.replica = open(&self.folder, &self.time);
+        self.replica = open(&self.folder, &self.time, &self.halted);
     }
 }
 
 /// What its file is called.
 pub(crate) const FILE: &str = "configurations.db";
 
-fn open(folder: &TempDir, time: &Arc<AtomicI64>) -> Replica {
+fn open(folder: &TempDir, time: &Arc<AtomicI64>, halted: &Arc<AtomicBool>) -> Replica {
     let incarnation = Incarnation::from_raw(LIVES.fetch_add(1, Ordering::Relaxed));
     let database = OpenedDatabase::open(&folder.path().join(FILE), incarnation).unwrap();
-    let time = Arc::clone(time);
+    let (time, halted) = (Arc::clone(time), Arc::clone(halted));
     let settings = ReplicaSettings {
-        clock: Arc::new(move || Timestamp::from_micros(time.fetch_add(1, Ordering::Relaxed))),
+        clock: Arc::new(move || {
+            while halted.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            Timestamp::from_micros(time.fetch_add(1, Ordering::Relaxed))
+        }),
         caches: CacheSizes::SMALLEST,
         min_free_bytes: 0,
         metrics: StoreMetrics::unregistered().unwrap(),
@@ -158,5 +173,42 @@ impl Subject for Sqlite {
             }
         })
         .await;
+    }
+}
+
+#[tokio::test]
+async fn single_writes_pass_the_rows_of_batches_that_wait() {
+    let sqlite = Sqlite::new();
+    let store = sqlite.store();
+    let new = |key: String| Write {
+        identity: named(&key),
+        seen: Expected::NothingLive,
+        named: None,
+        change: put(1),
+    };
+    let batch = |name: &str| {
+        let rows = (0..BATCH_ROWS).map(|row| new(format!("{name}-{row}")));
+        store.commit_batch(rows.collect(), AckLevel::Local, Atomicity::Each)
+    };
+    sqlite.halted.store(true, Ordering::Relaxed);
+    let first = store.commit(new("first".to_owned()), AckLevel::Local);
+    let batches = futures::future::join_all(["one", "two", "three"].map(batch));
+    let single = store.commit(new("single".to_owned()), AckLevel::Local);
+    // All of them are handed over, in this order, before the writer goes on.
+    let go_on = async { sqlite.halted.store(false, Ordering::Relaxed) };
+    let (first, batches, single, ()) = futures::join!(first, batches, single, go_on);
+    let single = single.unwrap().version;
+    assert!(first.unwrap().version < single);
+    let versions: Vec<Vec<_>> = batches
+        .into_iter()
+        .map(|rows| rows.into_iter().map(|row| row.unwrap().version).collect())
+        .collect();
+    assert!(
+        versions[2].iter().all(|row| single < *row),
+        "a single write waits for the rows of one batch at a time"
+    );
+    for pair in versions.windows(2) {
+        let (earlier, later) = (&pair[0], &pair[1]);
+        assert!(earlier.last() < later.first(), "they keep their order");
     }
 }

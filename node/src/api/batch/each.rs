@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, pin::pin};
 
-use futures::{StreamExt, stream::FuturesOrdered};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 
 use super::{
     Lines, Tally, Work, WorkRoom,
@@ -56,8 +56,9 @@ impl Work<'_> {
         lines: &mut Lines,
         tally: &mut Tally,
     ) -> Result<(), BrokenOff> {
-        let mut waiting = chunks(tasks);
-        let (mut under_way, mut committed) = (FuturesOrdered::new(), VecDeque::new());
+        let (mut waiting, mut committed) = (chunks(tasks), VecDeque::new());
+        let mut under_way: FuturesOrdered<BoxFuture<'_, Committed>> = FuturesOrdered::new();
+        let mut broken_off = None;
         loop {
             if let Some(tasks) = waiting.pop_front() {
                 let mut prepare = pin!(self.prepare_chunk(caller, tasks, &mut *room));
@@ -65,25 +66,35 @@ impl Work<'_> {
                     // What was prepared before is handed to the writer first.
                     tokio::select! {
                         biased;
-                        Some(chunk) = under_way.next(), if !under_way.is_empty() => committed.push_back(chunk),
+                        Some(chunk) = under_way.next(), if !under_way.is_empty() => {
+                            committed.push_back(chunk);
+                        }
                         chunk = &mut prepare => break chunk,
                     }
                 };
-                under_way.push_back(self.commit_chunk(chunk));
+                under_way.push_back(self.commit_chunk(chunk).boxed());
             }
             let is_full = waiting.is_empty() || under_way.len() >= CHUNKS_UNDER_WAY;
             if is_full && committed.is_empty() {
                 match under_way.next().await {
                     Some(chunk) => committed.push_back(chunk),
-                    None => return Ok(()),
+                    None => return broken_off.map_or(Ok(()), Err),
                 }
             }
-            while let Some(chunk) = committed.pop_front() {
-                let tasks = self.settle(caller, chunk, room).await;
-                for task in &tasks {
+            while let Some(mut chunk) = committed.pop_front() {
+                if broken_off.is_none() {
+                    self.settle(caller, &mut chunk, room).await;
+                }
+                // Of what is written the log says who wrote it, also where the client is gone.
+                for task in &chunk.tasks {
                     self.note(task, tally);
                 }
-                lines.send(tasks).await?;
+                if broken_off.is_none() {
+                    broken_off = lines.send(chunk.tasks).await.err();
+                }
+                if broken_off.is_some() {
+                    waiting.clear();
+                }
             }
         }
     }
@@ -140,22 +151,15 @@ impl Work<'_> {
     }
 
     /// Does those rows by themselves that changed meanwhile.
-    async fn settle(
-        &self,
-        caller: &Caller<'_>,
-        chunk: Committed,
-        room: &mut WorkRoom,
-    ) -> Vec<Task> {
-        let Committed { mut tasks, changed } = chunk;
-        for place in changed {
-            if let Some(task) = tasks.get_mut(place)
+    async fn settle(&self, caller: &Caller<'_>, chunk: &mut Committed, room: &mut WorkRoom) {
+        for place in std::mem::take(&mut chunk.changed) {
+            if let Some(task) = chunk.tasks.get_mut(place)
                 && let Some(operation) = task.open()
             {
                 let outcome = self.write_alone(caller, operation, room).await;
                 task.outcome = Some(outcome);
             }
         }
-        tasks
     }
 }
 

@@ -143,7 +143,7 @@ async fn run(batch: Batch, mut answer: Answer) {
     let (sender, body) = stream(node.timeouts, node.answers.streamed(&taker));
     let mut lines = Lines::new(sender, window, terms);
     let mut tally = Tally::default();
-    // Of what is written already the log tells also where the client is gone.
+    // What is written already the log has to name, also where the client is gone.
     if answer.send(Ok(body)).is_err() && atomicity == Atomicity::Each {
         return;
     }

@@ -21,6 +21,7 @@ scenarios! {
     e02_damaged_row
     e07_changing_owner
     e08_a_loser_is_kept
+    a_batch_is_made_as_a_whole_or_not_at_all
     e22_lag_is_no_conflict
     e24_full_together
     e25_relay_of_a_newer_field
@@ -152,6 +153,44 @@ pub(crate) fn e07_changing_owner(rules: Rules) -> Outcome {
         world.value(1, "k").as_deref() == Some("of u2"),
         "the entry of u2 is gone",
     )
+}
+
+/// Of writes that belong together none is made where one is refused, and all arrive where none is.
+pub(crate) fn a_batch_is_made_as_a_whole_or_not_at_all(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    let taken = world.put(0, "taken", "before")?;
+    let write = |key: &str, seen| Write {
+        identity: entry(key),
+        seen,
+        named: None,
+        change: put("together"),
+    };
+    let (new, over) = (Expected::NothingLive, Expected::Version(taken.version));
+    let writes = |seen| vec![write("a", new), write("taken", seen), write("b", new)];
+    let refused = world.write_all(0, writes(new), AckLevel::Healthy);
+    world.pass(Duration::from_secs(1));
+    world.whole()?;
+    let outcomes: Vec<_> = refused
+        .iter()
+        .map(|id| world.history.writes[*id].outcome.clone())
+        .collect();
+    let others = Some(Err(WriteRefusal::OthersRefused));
+    let expected = [others.clone(), Some(Err(WriteRefusal::Changed)), others];
+    ensure(outcomes == expected, format!("{outcomes:?}"))?;
+    let made = ["a", "b"].iter().any(|key| world.value(0, key).is_some());
+    ensure(!made, "a part of a batch was made")?;
+
+    let written = world.write_all(0, writes(over), AckLevel::Healthy);
+    world.pass(Duration::from_secs(1));
+    for id in written {
+        let held = world.stands(id)?.held_by;
+        ensure(held == 2, format!("{held} hold it"))?;
+    }
+    for key in ["a", "taken", "b"] {
+        let value = world.value(1, key);
+        ensure(value.as_deref() == Some("together"), key)?;
+    }
+    world.ends_well()
 }
 
 /// Of two writers who do not know of each other one loses, and what it wrote is kept as it was.
