@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench soak simulation history images kind kind-down e2e e2e-api-server e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours dashboard-pictures gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories docs
+.PHONY: help run test attack fuzz release lint bench soak soak-cluster simulation history images kind kind-down e2e e2e-api-server e2e-cost e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours e2e-versions dashboard-pictures gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories docs
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -33,7 +33,7 @@ lint: toolchain ## Check format, lints, documentation, licences and scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@# Tests that only their own targets run are among no "all targets".
-	cargo clippy --workspace --locked --test charts --test neighbours --test soak --test stories -- -D warnings
+	cargo clippy --workspace --locked --test charts --test neighbours --test soak --test stories --test versions -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
 	@cargo fetch --locked # every target's crates: the build brought those of this machine only
@@ -55,6 +55,9 @@ bench: toolchain ## Measure the node against the limits of this machine (ROWS="r
 
 soak: toolchain ## Load the node for half an hour and kill it every 20 s (SOAK_MINUTES=5 for less)
 	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) cargo test --release --locked -p opensecureconf-node --test soak
+
+soak-cluster: cluster-needs images ## Lead a real cluster through an hour of faults and planned work while clients check every acknowledged write (SOAK_MINUTES=30 for less)
+	e2e/soak-cluster.sh
 
 simulation: toolchain ## Let clusters live through simulated faults (SIMULATION_SEEDS=300, SIMULATION_FIRST=random, SIMULATION_SECONDS=600, SIMULATION_MODE=federated)
 	cargo test --locked -p opensecureconf-node --test simulation -- --nocapture
@@ -87,6 +90,9 @@ e2e-api-server: toolchain release ## Check the resource against the API server o
 	e2e/api-server/run.sh --without-operator e2e/api-server/takeover.sh
 	e2e/api-server/run.sh e2e/api-server/cost.sh
 
+e2e-cost: toolchain release ## Measure requests and memory of the operator with many clusters on that API server (CLUSTERS=1000, else 100)
+	CONTROLLER_REQUESTS=200 e2e/api-server/run.sh e2e/api-server/cost.sh $(or $(CLUSTERS),100)
+
 e2e-rights: toolchain release ## Let operators with few rights, and two at a time, work on that API server (needs the Helm and kubectl of make e2e)
 	e2e/api-server/run.sh --without-operator e2e/api-server/rights.sh
 
@@ -101,6 +107,9 @@ e2e-ip-families: cluster-needs images ## Reach a cluster by IPv4 and IPv6, and b
 
 e2e-neighbours: cluster-needs images ## Tell the stories of Prometheus, cert-manager and others on a real cluster (NAME="prometheus policies" for some of it; builds them once)
 	e2e/neighbours/run.sh $(NAME)
+
+e2e-versions: cluster-needs images ## Upgrade a cluster of another revision to this one while clients write, and take it back (REV=v0.1.0; builds it once)
+	e2e/versions.sh $(REV)
 
 dashboard-pictures: cluster-needs images ## Draw the dashboards over a cluster under load into docs/pictures (CLUSTER=osc for one that is there)
 	e2e/dashboard-pictures.sh

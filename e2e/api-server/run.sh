@@ -4,6 +4,7 @@
 # with the command.
 # OSC_AUDIT_LOG is the API server's log of requests, OSC_OPERATOR_LOG the operator's, OSC_OPERATOR_ADMIN where it shows its metrics,
 # OSC_OPERATOR_PID its process, which a command may end to start another one.
+# CONTROLLER_REQUESTS=N lets the controllers send so many requests a second, instead of the 20 that are their default.
 # run.sh --without-operator COMMAND...   the same for a command that starts operators itself: the program is OSC_OPERATOR.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -75,7 +76,7 @@ url=https://127.0.0.1:$server
 until_it "the API server is ready" ask "$url/readyz"
 echo "[api server] Kubernetes $(ask "$url/version" | sed -n 's/.*"gitVersion": "\(.*\)".*/\1/p')" >&2
 start kube-controller-manager "$bin/kube-controller-manager" --kubeconfig "$KUBECONFIG" --leader-elect=false --secure-port 0 \
-  --service-account-private-key-file "$work/accounts.key"
+  --service-account-private-key-file "$work/accounts.key" ${CONTROLLER_REQUESTS:+--kube-api-qps "$CONTROLLER_REQUESTS" --kube-api-burst "$CONTROLLER_REQUESTS"}
 
 apply() { # path, file
   ask -X PATCH -H 'Content-Type: application/apply-patch+yaml' --data-binary "@$2" "$url/$1?fieldManager=tests" >/dev/null

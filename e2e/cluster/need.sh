@@ -5,6 +5,8 @@ set -euo pipefail
 package() {
   case $1 in
     cc) echo build-essential ;;
+    initdb) echo postgresql ;;
+    pg_createcluster) echo postgresql-common ;;
     aarch64-linux-gnu-gcc) echo crossbuild-essential-arm64 ;;
     x86_64-linux-gnu-gcc) echo crossbuild-essential-amd64 ;;
     qemu-aarch64-static | qemu-x86_64-static) echo qemu-user-static ;;

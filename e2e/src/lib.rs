@@ -2,8 +2,11 @@
 //! that is a pod, and everything one needs to know after a failure.
 
 mod capture;
+mod clients;
+mod command;
 mod dashboard;
 mod diagnostics;
+mod over_volume;
 mod pod_limit;
 mod prober;
 mod prometheus;
@@ -11,7 +14,10 @@ mod stage;
 mod workload;
 
 pub use capture::{Capture, Captured};
+pub use clients::{Clients, Met, Second, Sum, Summary};
+pub use command::command;
 pub use dashboard::{Dashboard, Panel, PanelQuery};
+pub use over_volume::over_volume;
 pub use pod_limit::PodLimit;
 pub use prober::{Place, Prober, Round, Target};
 pub use prometheus::{Prometheus, Range, Series};

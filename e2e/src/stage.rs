@@ -10,14 +10,15 @@ use std::{
 use anyhow::{Context, bail};
 use futures::FutureExt;
 use k8s_openapi::{
-    NamespaceResourceScope, api::core::v1::Namespace,
+    NamespaceResourceScope,
+    api::core::v1::{Namespace, Node},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::{
-    Api, Client, Resource,
+    Api, Client, Resource, ResourceExt,
     api::{
-        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams,
-        PostParams,
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, ObjectMeta, Patch,
+        PatchParams, PostParams,
     },
     runtime::wait::await_condition,
 };
@@ -57,26 +58,33 @@ impl Stage {
     where
         F: Future<Output = anyhow::Result<()>>,
     {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let outcome = tokio::runtime::Runtime::new().map(|runtime| {
-            runtime.block_on(async {
-                let stage = Self::open(name).await?;
-                let outcome = AssertUnwindSafe(story(stage.clone())).catch_unwind().await;
-                let outcome = outcome.unwrap_or_else(|_| bail!("the story panicked"));
-                if outcome.is_err() {
-                    let folder = top().join(".e2e");
-                    diagnostics::keep(&stage.client, &stage.namespace, name, &folder).await;
-                }
-                let closed = stage.close().await;
-                // What the story says comes first: after it a namespace often does not go away either.
-                outcome.and(closed)
-            })
-        });
-        match outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => panic!("{name}: {error:?}"),
-            Err(error) => panic!("{name}: no runtime: {error}"),
+        if let Err(error) = Self::try_tell(name, story) {
+            panic!("{name}: {error:?}");
         }
+    }
+
+    /// The same for a program that says itself how its story ended.
+    ///
+    /// # Errors
+    /// What the story fails with; that there is no cluster; that the namespace does not go away.
+    pub fn try_tell<F>(name: &str, story: impl FnOnce(Self) -> F) -> anyhow::Result<()>
+    where
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
+        runtime.block_on(async {
+            let stage = Self::open(name).await?;
+            let outcome = AssertUnwindSafe(story(stage.clone())).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|_| bail!("the story panicked"));
+            if outcome.is_err() {
+                let folder = top().join(".e2e");
+                diagnostics::keep(&stage.client, &stage.namespace, name, &folder).await;
+            }
+            let closed = stage.close().await;
+            // What the story says comes first: after it a namespace often does not go away either.
+            outcome.and(closed)
+        })
     }
 
     async fn open(name: &str) -> anyhow::Result<Self> {
@@ -161,6 +169,15 @@ impl Stage {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The machine with the API server, which no story stops.
+    pub async fn control_plane(&self) -> anyhow::Result<String> {
+        let machines: Api<Node> = Api::all(self.client.clone());
+        let labelled = ListParams::default().labels("node-role.kubernetes.io/control-plane");
+        let found = machines.list(&labelled).await?;
+        let first = found.items.first().context("no control plane")?;
+        Ok(first.name_any())
     }
 
     /// The clusters in the namespace.

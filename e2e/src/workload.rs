@@ -40,8 +40,21 @@ impl<'a> Workload<'a> {
 
     /// Starts a script and leaves it running. Nothing but the script ends it, so it had better look for a word in the store.
     pub async fn start(&self, script: &str) -> anyhow::Result<RunningScript<'a>> {
+        RunningScript::start(self.stage, self.pod(script)).await
+    }
+
+    /// Starts a script on a machine of the cluster, also on one that takes no pods otherwise.
+    pub async fn start_on(&self, machine: &str, script: &str) -> anyhow::Result<RunningScript<'a>> {
+        let mut pod = self.pod(script);
+        if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.insert("nodeName".to_owned(), machine.into());
+        }
+        RunningScript::start(self.stage, pod).await
+    }
+
+    fn pod(&self, script: &str) -> Value {
         let Self { stage, cluster } = self;
-        let pod = json!({
+        json!({
             "metadata": { "generateName": "workload-" },
             "spec": {
                 "restartPolicy": "Never",
@@ -59,8 +72,7 @@ impl<'a> Workload<'a> {
                 }],
                 "volumes": [{ "name": "ca", "configMap": { "name": format!("{cluster}-ca"), "optional": true } }],
             },
-        });
-        RunningScript::start(stage, pod).await
+        })
     }
 }
 
@@ -84,6 +96,12 @@ impl<'a> RunningScript<'a> {
             })
             .await?;
         Ok(Self { stage, pod })
+    }
+
+    /// What it has printed so far.
+    pub async fn printed(&self) -> anyhow::Result<String> {
+        let pods = self.stage.api::<Pod>();
+        Ok(pods.logs(&self.pod, &LogParams::default()).await?)
     }
 
     /// Waits for its end and returns what it printed; fails when the script does.

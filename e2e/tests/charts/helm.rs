@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -34,6 +35,19 @@ pub(crate) fn top() -> PathBuf {
 /// The folder of a chart.
 pub(crate) fn chart(name: &str) -> PathBuf {
     top().join("helm").join(name)
+}
+
+/// Copies a folder, so that a test may change it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
 
 /// Renders a chart with these values by every Helm, which all render the same. An error is Helm's own words.
@@ -182,7 +196,7 @@ fn strings(path: &str, value: &Value) {
 /// Sets each value of the chart to null, which takes it away, over these values: the chart renders without it, or its schema refuses it by
 /// its name, and no template ends in an error of its own.
 pub(crate) fn takes_null(chart: &Path, release: (&str, &str), with: &Value) {
-    let text = std::fs::read_to_string(chart.join("values.yaml")).unwrap();
+    let text = fs::read_to_string(chart.join("values.yaml")).unwrap();
     let mut paths = Vec::new();
     names(&documents(&text)[0], &mut Vec::new(), &mut paths);
     assert!(paths.len() > 10, "{paths:?}");

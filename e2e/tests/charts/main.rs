@@ -9,5 +9,6 @@
 
 mod cluster;
 mod helm;
+mod notes;
 mod operator;
 mod subchart;

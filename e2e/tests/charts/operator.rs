@@ -143,6 +143,25 @@ fn namespaces_that_are_named_get_the_same_rights_and_nothing_else_is_granted() {
     assert!(args.contains(&json!("--namespace=opensecureconf-system")));
 }
 
+#[test]
+fn namespaces_are_left_to_another_operator_by_its_arguments_alone() {
+    let mut rendered = render(&json!({ "excludeNamespaces": ["team-a", "team-b"] }));
+    let args = container(&rendered)["args"].as_array().unwrap().clone();
+    let (own, left) = args.split_at(args.len() - 2);
+    let excluded = [
+        json!("--exclude-namespace=team-a"),
+        json!("--exclude-namespace=team-b"),
+    ];
+    assert_eq!(left, excluded);
+    let usual = render(&json!({}));
+    assert_eq!(container(&usual)["args"].as_array().unwrap(), own);
+    // The rights are those of all namespaces.
+    let deployment = |document: &Value| document["kind"] == "Deployment";
+    rendered.retain(|document| !deployment(document));
+    let others: Vec<_> = usual.iter().filter(|&it| !deployment(it)).collect();
+    assert_eq!(rendered.iter().collect::<Vec<_>>(), others);
+}
+
 fn cluster_roles(rendered: &[Value]) -> Vec<String> {
     let roles = rendered
         .iter()

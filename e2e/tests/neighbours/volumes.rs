@@ -37,7 +37,7 @@ def fill(node, prefix, refused_for=2):
         if status == 201:
             number += 1
             continue
-        assert (status, answer['detail']) == (507, 'The disk of this node is full; nothing was written'), (status, answer)
+        assert (status, answer['detail']) == (507, 'The disk is full; nothing was written'), (status, answer)
         assert ask(node, 'GET', f'/configs/{prefix}{number}')[0] == 404
         # SQLite's log gives back what it took later, on a busy machine seconds later; then there may be room for one more.
         if not takes(node, refused_for):

@@ -379,6 +379,7 @@ async fn secrets(stage: &Stage) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         ("demo-salt", "salt"),
         ("demo-api-key", "api-key"),
         ("demo-cluster-key", "cluster-key"),
+        ("demo-node-ca", "tls.crt"),
     ] {
         let secret = stage.api::<Secret>().get(name).await?;
         let content = secret

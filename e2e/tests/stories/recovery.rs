@@ -1,5 +1,7 @@
 //! What nobody but a person can bring back, by the commands that the status itself names.
 
+mod cluster_uid;
+
 use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, ensure};
@@ -8,7 +10,7 @@ use kube::{
     ResourceExt,
     api::{DynamicObject, ListParams, Patch, PatchParams},
 };
-use opensecureconf_e2e::{IMAGE, RunningScript, Stage, condition};
+use opensecureconf_e2e::{IMAGE, Stage, condition, over_volume};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -121,32 +123,6 @@ async fn sleep(stage: &Stage) -> anyhow::Result<()> {
     told(stage, "Ready", "Hibernated").await.map(drop)
 }
 
-/// Runs a program over the volume of a node that sleeps.
-async fn over_volume(stage: &Stage, ordinal: i32, container: Value) -> anyhow::Result<()> {
-    let mut container = container;
-    if let Value::Object(fields) = &mut container {
-        fields.insert("name".to_owned(), "program".into());
-        let mounts = json!([{ "name": "data", "mountPath": "/data" }]);
-        fields.insert("volumeMounts".to_owned(), mounts);
-    }
-    let claim = format!("data-config-{ordinal}");
-    let pod = json!({
-        "metadata": { "generateName": "over-volume-" },
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": false,
-            "securityContext": { "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532 },
-            "containers": [container],
-            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": claim } }],
-        },
-    });
-    RunningScript::start(stage, pod)
-        .await?
-        .end()
-        .await
-        .map(drop)
-}
-
 /// Each volume goes, as if its machine had burnt.
 fn lose_all_volumes(stage: &Stage, desk: &Desk) -> anyhow::Result<()> {
     let namespace = &stage.namespace;
@@ -255,7 +231,7 @@ fn nodes_that_are_all_fenced_are_copied_and_begin_anew() {
                 "args": ["restore", "--input", "/data/copy.db", "--force", "--database-path", DATABASE, "--salt-file-path",
                     "/data/encryption.salt", "--cluster-node-id", format!("config-{ordinal}")],
             });
-            over_volume(&stage, ordinal, restore).await?;
+            over_volume(&stage, &format!("data-config-{ordinal}"), restore).await?;
         }
         want(&stage, json!({ "hibernate": false })).await?;
 
@@ -329,7 +305,7 @@ fn a_node_is_rebuilt_once_by_wish_and_once_because_its_database_is_damaged() {
         let before = self::claims(&stage).await?;
         let garbage = format!("open('{DATABASE}', 'r+b').write(b'no database ' * 4096)");
         let python = json!({ "image": IMAGE, "command": ["/usr/bin/python3", "-c", garbage] });
-        over_volume(&stage, 2, python).await?;
+        over_volume(&stage, "data-config-2", python).await?;
         want(&stage, json!({ "hibernate": false })).await?;
 
         let damaged = Instant::now();

@@ -15,8 +15,21 @@ const DEFINITION: &str =
 const EVERYTHING_ELSE: &str = include_str!("../../../operator/tests/it/everything-else.yaml");
 /// Nodes that share a database: it is not there, and no pod comes up.
 const SHARED: &str = include_str!("../../../operator/tests/it/everything-shared.yaml");
-/// Scalars on which another field of the two resources depends, and what cannot be changed at all.
-const KEPT: &[&str] = &["/mode", "/tls/mode", "/upgrade/policy", "/service/type"];
+/// Volumes of which nothing is set that cannot be changed.
+const VOLUMES: &str = "
+apiVersion: opensecureconf.io/v1alpha1
+kind: OpenSecureConfCluster
+metadata: {name: volumes}
+spec: {storage: {size: 2Gi, retention: {whenScaled: Delete}}}
+";
+/// Scalars on which another field of the resources depends.
+const KEPT: &[&str] = &["/tls/mode", "/upgrade/policy", "/service/type"];
+/// What cannot be changed. It stays also where all around it is emptied.
+const FIXED: &[&str] = &[
+    "/mode",
+    "/storage/storageClassName",
+    "/storage/retention/whenDeleted",
+];
 
 #[test]
 fn every_field_that_is_set_can_be_emptied_again() {
@@ -30,6 +43,12 @@ fn every_field_that_is_set_can_be_emptied_again() {
             ("/spec/podTemplate/sidecars", json!([])),
             ("/spec/nodeSelector", json!({})),
             ("/spec/service/labels", json!({})),
+            ("/spec/storage/size", json!("1Gi")),
+            ("/spec/storage/storageClassName", json!("fast")),
+            (
+                "/spec/storage/retention",
+                json!({ "whenDeleted": "Delete", "whenScaled": "Retain" }),
+            ),
         ] {
             ensure!(
                 bare.data.pointer(field) == Some(&wanted),
@@ -37,12 +56,24 @@ fn every_field_that_is_set_can_be_emptied_again() {
             );
         }
         // And what the operator makes of it, this API server takes.
-        until_carried_out(&stage, &bare).await?;
+        until_carried_out(&stage, &bare, None).await?;
+        // At this moment it may be made anew, with the other size of volumes.
+        let is_there = |found: Option<&StatefulSet>| found.is_some();
         stage
-            .api::<StatefulSet>()
-            .get("everything")
-            .await
-            .context("the operator made no nodes")?;
+            .until(stage.api(), "everything", "made", is_there)
+            .await?;
+
+        let volumes: Value = serde_saphyr::from_str(VOLUMES)?;
+        let bare = empty_each(&stage, volumes, 4).await?;
+        let storage = json!({
+            "size": "1Gi", "retention": { "whenDeleted": "Retain", "whenScaled": "Retain" },
+        });
+        ensure!(
+            bare.data.pointer("/spec/storage") == Some(&storage),
+            "{bare:?}"
+        );
+        // Where a volume has the larger size already, the operator says that it stays.
+        until_carried_out(&stage, &bare, Some("VolumeWouldShrink")).await?;
 
         let other: Value = serde_saphyr::from_str(EVERYTHING_ELSE)?;
         let bare = empty_each(&stage, other, 15).await?;
@@ -50,7 +81,7 @@ fn every_field_that_is_set_can_be_emptied_again() {
             bare.data.pointer("/spec/writeAck") == Some(&json!("Healthy")),
             "{bare:?}"
         );
-        until_carried_out(&stage, &bare).await?;
+        until_carried_out(&stage, &bare, None).await?;
 
         let shared: Value = serde_saphyr::from_str(SHARED)?;
         let bare = empty_each(&stage, shared, 4).await?;
@@ -131,7 +162,7 @@ async fn empty_each(
     let spec = resource.get("spec").context("no spec")?.clone();
     collect("", &spec, schema, &mut places);
     places.retain(|place| {
-        !place.is_empty() && !place.starts_with("/storage") && !KEPT.contains(&place.as_str())
+        !place.is_empty() && !KEPT.contains(&place.as_str()) && !FIXED.contains(&place.as_str())
     });
     ensure!(places.len() >= least, "{} {places:?}", places.len());
     for place in &places {
@@ -146,16 +177,33 @@ async fn empty_each(
     }
 
     // All at once, as far as it may change.
-    let kept = ["storage", "mode", "database"]
-        .map(|field| Some((field.to_owned(), spec.get(field)?.clone())));
-    let kept: serde_json::Map<_, _> = kept.into_iter().flatten().collect();
-    *resource.get_mut("spec").context("no spec")? = kept.into();
+    let mut bare = json!({});
+    if let Some(database) = spec.get("database") {
+        bare["database"] = database.clone();
+    }
+    put_back(&mut bare, &spec);
+    *resource.get_mut("spec").context("no spec")? = bare;
     stage.apply_value(&resource).await
 }
 
-/// The resource with nothing in that place; a scalar is left out.
+/// Puts what cannot be changed where it was.
+fn put_back(spec: &mut Value, before: &Value) {
+    for path in FIXED {
+        if let Some(value) = before.pointer(path) {
+            let mut place = &mut *spec;
+            for name in path.split('/').skip(1) {
+                // An object that is missing on the way is made.
+                place = &mut place[name];
+            }
+            *place = value.clone();
+        }
+    }
+}
+
+/// The resource with nothing in that place but what cannot be changed; a scalar is left out.
 fn emptied(resource: &Value, place: &str) -> anyhow::Result<Value> {
     let mut emptied = resource.clone();
+    let before = resource.get("spec").context("no spec")?;
     let spec = emptied.get_mut("spec").context("no spec")?;
     let value = spec.pointer_mut(place).context("no such place")?;
     if value.is_array() {
@@ -167,17 +215,24 @@ fn emptied(resource: &Value, place: &str) -> anyhow::Result<Value> {
         let parent = spec.pointer_mut(parent).and_then(Value::as_object_mut);
         parent.context("no such parent")?.remove(name);
     }
+    put_back(spec, before);
     Ok(emptied)
 }
 
-async fn until_carried_out(stage: &Stage, applied: &DynamicObject) -> anyhow::Result<()> {
+/// Waits until the operator has carried it out, or waits for a user for this reason.
+async fn until_carried_out(
+    stage: &Stage,
+    applied: &DynamicObject,
+    or_stalled: Option<&str>,
+) -> anyhow::Result<()> {
     let generation = applied.metadata.generation;
     let name = applied.metadata.name.as_deref().unwrap_or_default();
     let carried_out = |found: Option<&DynamicObject>| {
         found.is_some_and(|cluster| {
             let observed = cluster.data.pointer("/status/observedGeneration");
             observed.and_then(Value::as_i64) == generation
-                && condition(cluster, "Stalled").is_none()
+                && condition(cluster, "Stalled")
+                    .is_none_or(|(_, reason, _)| Some(reason) == or_stalled)
         })
     };
     stage

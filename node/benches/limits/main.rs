@@ -17,6 +17,7 @@
 #[path = "../../tests/it/authority.rs"]
 mod authority;
 mod bare;
+mod batches;
 mod cluster;
 mod derivation;
 mod erasure;
@@ -40,6 +41,7 @@ type Measure = fn() -> Vec<Row>;
 const ROWS: &[(&str, Measure)] = &[
     ("read", reads::rows),
     ("create", writes::rows),
+    ("batch", batches::rows),
     ("erasing", erasure::rows),
     ("list", lists::rows),
     ("first", derivation::rows),

@@ -75,7 +75,7 @@ fn script(round: u32) -> String {
 }
 
 /// A loop over the same schema with the same durability.
-fn sqlite_rows_per_second(rows: usize, token: &str) -> f64 {
+pub(crate) fn sqlite_rows_per_second(rows: usize, token: &str) -> f64 {
     const TIME: Duration = Duration::from_secs(3);
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("configurations.db");

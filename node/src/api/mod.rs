@@ -3,7 +3,9 @@
 //! A request goes: route -> API key -> user key -> body -> data key -> open or seal -> store -> answer.
 
 mod answer;
+mod batch;
 mod connection;
+mod entry_events;
 mod extract;
 mod head_rules;
 mod large_values;

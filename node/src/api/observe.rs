@@ -23,6 +23,7 @@ use super::{
         protective_headers::protect,
         untaken::Taker,
     },
+    batch,
     extract::peer_proof,
     head_rules,
     ports::{self, Served},
@@ -47,7 +48,11 @@ pub(super) async fn observe(
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
-    let route = route.as_deref().unwrap_or(UNMATCHED);
+    let route = match route.as_deref() {
+        // An entry of that name.
+        Some(batch::PATH) if method != Method::POST => "/configs/{key}",
+        route => route.unwrap_or(UNMATCHED),
+    };
     let request_id = request_id(&request);
     let taker = Taker::of(&node, request.extensions(), request.headers());
     let client = taker.address;
@@ -78,7 +83,10 @@ pub(super) async fn observe(
     if let Some(operation) = operation(&method, route) {
         node.metrics.operation(operation, status);
     }
-    if matches!(route, "/configs" | "/configs/{key}" | "/cluster/configs") {
+    if matches!(
+        route,
+        "/configs" | "/configs/{key}" | batch::PATH | "/cluster/configs"
+    ) {
         node.metrics.api_error(route, status);
     }
     let request_id_text = request_id.to_str().unwrap_or_default();

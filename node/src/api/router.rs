@@ -16,12 +16,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Node,
     answer::error::ApiError,
+    batch::PATH as BATCH,
     observe::observe,
     openapi::{Document, complete},
     ports::Served,
     routes::{
-        admin, cluster, configs, conflicts, docs, exchange, health, import, list, membership,
-        metrics, root, salt, values,
+        admin, batch, cluster, configs, conflicts, docs, exchange, health, import, list,
+        membership, metrics, root, salt, values,
     },
 };
 use crate::config::CorsOrigins;
@@ -33,6 +34,13 @@ pub fn router(node: Node, served: Served) -> Router {
         .fold(Router::from(documented()), |router, (_, path, handler)| {
             router.route(path, handler)
         });
+    // An entry may have that name, too.
+    router = router.route(
+        BATCH,
+        get(configs::read)
+            .put(configs::update)
+            .delete(configs::delete),
+    );
     if node.ports.metrics.is_none() {
         router = router.merge(Router::from(metrics_routes()));
     }
@@ -79,6 +87,7 @@ fn documented() -> OpenApiRouter<Node> {
         .routes(routes!(health::ready))
         .routes(routes!(configs::create, list::list))
         .routes(routes!(configs::read, configs::update, configs::delete))
+        .routes(routes!(batch::batch))
         .routes(routes!(cluster::status))
         .routes(routes!(cluster::health))
         .routes(routes!(list::list_of_node))

@@ -20,7 +20,7 @@ pub fn command() -> Command {
         )
         .after_help(
             "Exit codes: 0 stopped as asked or done, 1 failed or refused, 2 settings that are not usable, 3 'check' found damage, \
-             4 'import' left something out.\n\n\
+             4 'import' left something out, or 'copy' is not finished.\n\n\
              Examples:\n  \
              OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000\n  \
              osc-node backup --output backup.db",
@@ -35,7 +35,7 @@ fn with_settings(command: Command) -> Command {
         "check" | "backup" | "vacuum" => &["DATABASE_PATH"],
         "restore" => &["DATABASE_PATH", "SALT_FILE_PATH", "CLUSTER_NODE_ID"],
         "adopt" => &["DATABASE_PATH", "CLUSTER_NODE_ID"],
-        "database" => &[
+        "copy" | "database" => &[
             "DATABASE_URL",
             "DATABASE_URL_FILE",
             "DATABASE_CA_FILE",

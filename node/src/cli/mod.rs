@@ -3,6 +3,7 @@
 mod administration;
 mod command;
 mod commands;
+mod copy;
 mod database;
 mod given_database;
 mod running_node;
@@ -48,6 +49,7 @@ pub fn run() -> ExitCode {
         "restore" => commands::restore(&config, flags),
         "adopt" => commands::adopt(&config),
         "import" => commands::import(&config, flags),
+        "copy" => copy::copy(&config, flags),
         "database" => database::database(&config, flags),
         "bootstrap" => administration::bootstrap(&config, flags),
         "members" => administration::members(&config, flags),

@@ -61,6 +61,7 @@ pub(crate) fn subcommands() -> Vec<Command> {
             ),
         import_command(),
         database_command(),
+        copy_command(),
         Command::new("adopt").about(
             "Give a database that no node is using this node's name (OSC_CLUSTER_NODE_ID), and stop",
         ),
@@ -117,6 +118,43 @@ fn database_command() -> Command {
                         .required(true),
                 ),
         )
+}
+
+fn copy_command() -> Command {
+    let database = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_parser(value_parser!(PathBuf))
+            .value_name("DATABASE")
+            .required(true)
+            .help(help)
+    };
+    Command::new("copy")
+        .about("Copy a whole store from a database in a file into the one that nodes share (OSC_DATABASE_URL), or back, and stop; exit code 4 where a node still uses what is copied")
+        .long_about(
+            "Copy a whole store from a database in a file into the one that nodes share (OSC_DATABASE_URL), or back, and stop.\n\n\
+             Entries keep their values, encrypted as they are, and their names, categories, versions and times; deletes are copied, \
+             too. No user key is needed. The target must have no entries, or be what an earlier run of this has left: run it \
+             again where it was interrupted, and it goes on with what is missing. At the end both are compared by their \
+             digests.\n\n\
+             While nodes write to the source it copies what is there, and says that the copy is not finished. Then stop \
+             them and run it again: it brings what was written meanwhile, which is quick, and gives the copy to its nodes. No node \
+             serves the target before that.\n\n\
+             Losing versions of conflicts stay behind.",
+        )
+        .after_help(
+            "Exit codes: 0 finished, 1 failed (what was copied stands; run it again), 2 settings or arguments that are not usable, \
+             4 everything is there, but a node still uses the source: stop it and run this again.\n\n\
+             Examples:\n  \
+             osc-node salt export --from configurations.db --output salt\n  \
+             OSC_DATABASE_URL_FILE=./url OSC_SALT_SECRET_FILE=./salt osc-node copy --from configurations.db --to shared\n  \
+             OSC_DATABASE_URL_FILE=./url OSC_SALT_SECRET_FILE=./salt osc-node copy --from shared --to configurations.db",
+        )
+        .arg(database(
+            "from",
+            "What is copied: a file, or 'shared' for the database of OSC_DATABASE_URL (a file of that name is ./shared)",
+        ))
+        .arg(database("to", "What it becomes: 'shared', or a file that does not exist"))
 }
 
 fn members_command() -> Command {

@@ -180,6 +180,37 @@ impl Digest {
     }
 }
 
+/// What a table at rest holds in full, tombstones and young rows included: equal where two tables are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDigest {
+    rows: u64,
+    digest: Digest,
+}
+
+impl Default for TableDigest {
+    /// Of an empty table.
+    fn default() -> Self {
+        let scan = Scan {
+            id: ExchangeId(0),
+            cutoff: Cutoff(Clock::from_raw(i64::MAX)),
+            listed: BTreeSet::new(),
+        };
+        Self {
+            rows: 0,
+            digest: Digest::new(scan, Seq::START),
+        }
+    }
+}
+
+impl TableDigest {
+    /// Takes a row into account, whose hash says what it contains.
+    pub fn add(&mut self, identity: &Identity, stamp: Stamp) {
+        self.rows += 1;
+        let names = (identity.environment.as_str(), identity.key.as_str());
+        self.digest.add(names, stamp.version, stamp.hash, true);
+    }
+}
+
 /// The buckets that are listed in a round, out of those that differed in the last one. Two members that differ in more
 /// choose the same ones; in each round others, so that none is left out for ever.
 pub(super) fn choose(differing: &BTreeSet<Bucket>, cutoff: Cutoff) -> BTreeSet<Bucket> {
@@ -384,6 +415,26 @@ mod tests {
             digest.entries
         );
         assert_eq!(digest.entries.len(), 2);
+    }
+
+    #[test]
+    fn whole_tables_are_equal_only_with_their_tombstones_and_young_rows() {
+        let of = |rows: &[(&str, u8)]| {
+            let mut digest = TableDigest::default();
+            for (key, hash) in rows {
+                let stamp = Stamp {
+                    version: version(Clock::at(NOW)),
+                    hash: RowHash([*hash; 32]),
+                };
+                digest.add(&Identity::of("", key).unwrap(), stamp);
+            }
+            digest
+        };
+        let whole = of(&[("a", 1), ("b", 2)]);
+        assert_eq!(whole, of(&[("b", 2), ("a", 1)]));
+        for other in [of(&[("a", 1)]), of(&[("a", 1), ("b", 3)]), of(&[])] {
+            assert_ne!(whole, other);
+        }
     }
 
     #[test]

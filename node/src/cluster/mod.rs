@@ -19,7 +19,7 @@ mod tables;
 
 pub use opensecureconf_contract::{AckLevel, MemberState, Mode, status::FenceReason};
 
-pub use digest::{Bucket, Cutoff, Digest, Scan, WireDigest};
+pub use digest::{Bucket, Cutoff, Digest, Scan, TableDigest, WireDigest};
 pub use directory::{Heads, Place, ValueLocation};
 pub use engine::{
     AdminOrder, AdminOutcome, AdminRefusal, Change, DigestView, Engine, Event, ExchangeId,

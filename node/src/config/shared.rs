@@ -43,6 +43,34 @@ pub struct SharedDatabase {
     pub cluster: String,
 }
 
+impl SharedDatabase {
+    /// The files that say how it is reached, and may change while the node runs.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let files = self.url_file.iter().chain(&self.authorities);
+        files.cloned().collect()
+    }
+
+    /// The same as its file names it now.
+    ///
+    /// # Errors
+    /// In words, where the file cannot be read, or names no database that these settings can reach.
+    pub(crate) fn read_again(&self) -> Result<Self, String> {
+        let Some(file) = &self.url_file else {
+            return Ok(self.clone());
+        };
+        let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+        let text = read_url(file).map_err(|error| told(&error))?;
+        let url = text.parse::<DatabaseUrl>().map_err(|error| told(&error))?;
+        if url.is_verified() && self.authorities.is_none() {
+            return Err(told(&"it needs OSC_DATABASE_CA_FILE to verify the server"));
+        }
+        Ok(Self {
+            url,
+            ..self.clone()
+        })
+    }
+}
+
 /// The database that the settings name; `None` where a node has one of its own.
 pub(super) fn database(values: &mut Values<'_>) -> Option<SharedDatabase> {
     let (timeout, connections) = (setting::DATABASE_TIMEOUT, setting::DATABASE_CONNECTIONS);

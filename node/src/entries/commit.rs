@@ -4,7 +4,7 @@ use super::{Entries, Error, Session};
 use crate::{
     cluster::{AckLevel, Change, Expected, NewValue, ValueLocation, Write, Written},
     domain::{Clock, Identity, Row},
-    store::{EntryStore, WriteError},
+    store::{Atomicity, EntryStore, WriteError},
 };
 
 /// How often a change is tried over an entry that others change too.
@@ -49,6 +49,16 @@ impl Session<'_> {
         }
     }
 
+    /// The other node at which a live row is changed; `None` where that is done here.
+    pub(crate) fn home_elsewhere(&self, row: &Row) -> Option<String> {
+        let federation = self.federation.as_ref().filter(|_| !row.is_tombstone())?;
+        match federation.replica.view().holder(row.version.incarnation) {
+            ValueLocation::At(place) => Some(place.name),
+            ValueLocation::Silent { name } => Some(name),
+            ValueLocation::Here | ValueLocation::Gone | ValueLocation::Unclear { .. } => None,
+        }
+    }
+
     /// Puts a value in the place of the row that was seen, or deletes it, at the node that owns it; `None` when the row changed
     /// meanwhile and must be checked again.
     pub(crate) async fn commit_over(
@@ -79,6 +89,16 @@ impl Session<'_> {
         }
         self.commit(&row.identity, Expected::of(Some(row)), put.into(), terms)
             .await
+    }
+
+    /// Commits changes of different entries here, in one transaction; an outcome for each, in their order.
+    pub(crate) async fn commit_batch(
+        &self,
+        writes: Vec<Write>,
+        level: AckLevel,
+        atomicity: Atomicity,
+    ) -> Vec<Result<Written, WriteError>> {
+        self.store.commit_batch(writes, level, atomicity).await
     }
 
     /// Commits a change here; `None` when what was seen changed meanwhile and must be checked again.

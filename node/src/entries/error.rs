@@ -38,6 +38,14 @@ pub(crate) enum Error {
         /// Its name.
         name: String,
     },
+    /// The value is at another node, and what is to be changed with it is not.
+    #[error("the value of the entry is at the node '{name}'")]
+    OfAnotherNode {
+        /// The entry.
+        identity: Identity,
+        /// The node's name.
+        name: String,
+    },
     /// Others change the entry all the time.
     #[error("the entry is changed by others all the time")]
     ChangedMeanwhile,

@@ -78,9 +78,10 @@ impl Session<'_> {
                 WriteError::Changed => ValueRefusal::Changed,
                 WriteError::NotServing(reason) => ValueRefusal::NotServing(reason.to_owned()),
                 WriteError::DiskFull => ValueRefusal::DiskFull,
-                WriteError::Failed(_) | WriteError::Unknown | WriteError::Closed => {
-                    ValueRefusal::Failed
-                }
+                WriteError::Failed(_)
+                | WriteError::Unknown
+                | WriteError::OthersRefused
+                | WriteError::Closed => ValueRefusal::Failed,
             }),
         }
     }

@@ -13,8 +13,8 @@ use crate::{
     domain::{Identity, Row, Version},
     replica::Replica,
     store::{
-        ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError, WriteError,
-        WriteHealth, postgres::PostgresStore,
+        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError,
+        WriteError, WriteHealth, postgres::PostgresStore,
     },
 };
 
@@ -68,6 +68,18 @@ impl EntryStore for Store {
         match self {
             Self::Replica(replica) => replica.commit_for(write, level, request).await,
             Self::Shared(store) => store.commit_for(write, level, request).await,
+        }
+    }
+
+    async fn commit_batch(
+        &self,
+        writes: Vec<Write>,
+        level: AckLevel,
+        atomicity: Atomicity,
+    ) -> Vec<Result<Written, WriteError>> {
+        match self {
+            Self::Replica(replica) => replica.commit_batch(writes, level, atomicity).await,
+            Self::Shared(store) => store.commit_batch(writes, level, atomicity).await,
         }
     }
 

@@ -56,20 +56,50 @@ pub enum Root {
     Other,
 }
 
+/// What a text is that should be an array of objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Items {
+    /// An array: what each of its items is.
+    Array(Vec<Root>),
+    /// `null`
+    Null,
+    /// Anything else.
+    Other,
+}
+
 /// Looks at a text that is one value.
 pub fn inspect(text: &str, limits: Limits) -> Result<Findings, ParseError> {
-    let inspector = Inspector::new(limits, &[], 0);
+    let inspector = Inspector::new(limits, &[], 0, None);
     read(text, limits.depth, inspector).map(|(_, inspector)| inspector.findings)
 }
 
 /// Looks at a text that should be an object, for some of its members. The limit on values counts for each member.
 pub fn inspect_members(text: &str, limits: Limits, wanted: &[&str]) -> Result<Root, ParseError> {
-    let inspector = Inspector::new(limits, wanted, 1);
+    let inspector = Inspector::new(limits, wanted, 1, None);
     let (kind, inspector) = read(text, limits.depth, inspector)?;
     Ok(match kind {
         Kind::Object => Root::Object(inspector.members),
         Kind::Null => Root::Null,
         Kind::Other => Root::Other,
+    })
+}
+
+/// Looks at a text that should be an array of so many objects at most, for some of their members. The limit on values counts
+/// for each member, and the array is no part of the depth of an item.
+pub fn inspect_items(
+    text: &str,
+    limits: Limits,
+    most: usize,
+    wanted: &[&str],
+) -> Result<Items, ParseError> {
+    let inspector = Inspector::new(limits, wanted, 2, Some(most));
+    let (kind, inspector) = read(text, limits.depth + 1, inspector)?;
+    Ok(match kind {
+        Kind::Null => Items::Null,
+        Kind::Object | Kind::Other if inspector.found.is_in_array => {
+            Items::Array(inspector.found.items)
+        }
+        Kind::Object | Kind::Other => Items::Other,
     })
 }
 
@@ -103,11 +133,21 @@ impl Names {
     }
 }
 
+/// The items of the array that a text is.
+struct FoundItems {
+    /// How many there may be; `None` where items are not asked for.
+    most: Option<usize>,
+    is_in_array: bool,
+    begun: usize,
+    items: Vec<Root>,
+}
+
 struct Inspector<'w> {
     limits: Limits,
     wanted: &'w [&'w str],
-    /// The depth from which values belong to an entry: 1 where the text is an object of members.
+    /// The depth from which values belong to an entry: 1 where the text is an object of members, 2 where it is an array of such.
     from: usize,
+    found: FoundItems,
     /// Open arrays and objects.
     level: usize,
     /// Of what was read since the last member began.
@@ -118,11 +158,17 @@ struct Inspector<'w> {
 }
 
 impl<'w> Inspector<'w> {
-    fn new(limits: Limits, wanted: &'w [&'w str], from: usize) -> Self {
+    fn new(limits: Limits, wanted: &'w [&'w str], from: usize, most: Option<usize>) -> Self {
         Self {
             limits,
             wanted,
             from,
+            found: FoundItems {
+                most,
+                is_in_array: false,
+                begun: 0,
+                items: Vec::new(),
+            },
             level: 0,
             findings: Findings::default(),
             members: vec![None; wanted.len()],
@@ -175,6 +221,14 @@ impl Builder for Inspector<'_> {
             if self.findings.values > most {
                 return Err(ParseError::TooManyValues { most });
             }
+        } else if self.level == 1
+            && self.found.is_in_array
+            && let Some(most) = self.found.most
+        {
+            self.found.begun += 1;
+            if self.found.begun > most {
+                return Err(ParseError::TooManyItems { most });
+            }
         }
         Ok(())
     }
@@ -199,10 +253,21 @@ impl Builder for Inspector<'_> {
     }
 
     fn array(&mut self) {
+        self.found.is_in_array |= self.level == 0;
         self.level += 1;
     }
 
-    fn push(&mut self, (): &mut (), _: Kind) {}
+    fn push(&mut self, (): &mut (), kind: Kind) {
+        if self.level != 1 || self.found.most.is_none() {
+            return;
+        }
+        let members = std::mem::replace(&mut self.members, vec![None; self.wanted.len()]);
+        self.found.items.push(match kind {
+            Kind::Object => Root::Object(members),
+            Kind::Null => Root::Null,
+            Kind::Other => Root::Other,
+        });
+    }
 
     fn end_array(&mut self, (): ()) -> Kind {
         self.level -= 1;

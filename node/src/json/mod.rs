@@ -16,7 +16,7 @@ mod tests;
 
 use indexmap::IndexMap;
 
-pub use inspect::{Findings, Limits, Member, Root, inspect, inspect_members};
+pub use inspect::{Findings, Items, Limits, Member, Root, inspect, inspect_items, inspect_members};
 pub use number::Number;
 pub use parse::{ParseError, parse};
 pub use respell::{respell_as_text, respell_for_storage, respell_for_wire};

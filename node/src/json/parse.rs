@@ -32,6 +32,12 @@ pub enum ParseError {
         /// How many are allowed.
         most: usize,
     },
+    /// An array of more items than allowed.
+    #[error("more than {most} items")]
+    TooManyItems {
+        /// How many are allowed.
+        most: usize,
+    },
 }
 
 /// Reads one JSON value that fills the whole text; `max_depth` counts nested arrays and objects.

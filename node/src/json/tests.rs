@@ -140,6 +140,63 @@ fn the_last_of_each_member_is_found_where_it_stands() {
 }
 
 #[test]
+fn the_members_of_each_item_are_found_where_they_stand() {
+    let text = r#"[{"key": "a", "value": [{"key": 1}]}, 7, {"value": {"a": 1, "a": 2}}, null, [{"key": 2}]]"#;
+    let items = inspect_items(text, LIMITS, 5, &["key", "value"]).unwrap();
+    let Items::Array(items) = items else {
+        panic!("{items:?}");
+    };
+    let [
+        Root::Object(first),
+        Root::Other,
+        Root::Object(third),
+        Root::Null,
+        Root::Other,
+    ] = items.as_slice()
+    else {
+        panic!("{items:?}");
+    };
+    let found = |members: &[Option<Member>]| -> Vec<Option<String>> {
+        let texts = members.iter().map(Option::as_ref);
+        texts
+            .map(|member| member.map(|member| text[member.at.clone()].to_owned()))
+            .collect()
+    };
+    let texts = |texts: [Option<&str>; 2]| texts.map(|text| text.map(str::to_owned)).to_vec();
+    assert_eq!(
+        found(first),
+        texts([Some(r#""a""#), Some(r#"[{"key": 1}]"#)])
+    );
+    assert_eq!(found(third), texts([None, Some(r#"{"a": 1, "a": 2}"#)]));
+    let duplicates = |members: &[Option<Member>]| {
+        members[1]
+            .as_ref()
+            .is_some_and(|member| member.findings.has_duplicates)
+    };
+    assert!(duplicates(third) && !duplicates(first));
+    let too_many = inspect_items(text, LIMITS, 4, &["key"]);
+    assert_eq!(too_many, Err(ParseError::TooManyItems { most: 4 }));
+    assert_eq!(
+        inspect_items("[]", LIMITS, 0, &[]),
+        Ok(Items::Array(vec![]))
+    );
+    assert_eq!(inspect_items("null", LIMITS, 1, &[]), Ok(Items::Null));
+    let object = r#"{"a": 1, "b": 2, "c": [{}]}"#;
+    assert_eq!(inspect_items(object, LIMITS, 1, &[]), Ok(Items::Other));
+}
+
+#[test]
+fn an_item_may_be_as_deep_as_a_text_of_its_own() {
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    let item = format!("{{\"value\": {}}}", nested(LIMITS.depth - 1));
+    inspect_members(&item, LIMITS, &["value"]).unwrap();
+    inspect_items(&format!("[{item}]"), LIMITS, 1, &["value"]).unwrap();
+    let deeper = format!("{{\"value\": {}}}", nested(LIMITS.depth));
+    let error = inspect_items(&format!("[{deeper}]"), LIMITS, 1, &["value"]);
+    assert_eq!(error, Err(ParseError::TooDeep));
+}
+
+#[test]
 fn names_are_found_twice_in_large_objects_too() {
     let members = |last: &str| {
         let all: Vec<_> = (0..100).map(|n| format!("\"n{n}\": {n}")).collect();

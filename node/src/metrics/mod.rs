@@ -19,7 +19,7 @@ use prometheus::{
 
 pub use cluster::ClusterMetrics;
 pub use connections::{ConnectionEnd, ConnectionMetrics, CountedPort, PortMetrics};
-pub use database::DatabaseReading;
+pub use database::{DatabaseReading, PoolReading};
 pub use files::{CertificateFile, FileMetrics};
 pub use keys::{AuthFailure, KeyMetrics};
 pub use lists::{ListMetrics, ListRefusal};

@@ -7,12 +7,15 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Ended, Replica, job::Job};
+use super::{
+    Ended, Replica,
+    job::{Job, WriteBatch},
+};
 use crate::{
     cluster::{AckLevel, Write, Written},
     domain::{Identity, Row},
     store::{
-        ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError, Room,
+        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError, Room,
         WriteError, WriteHealth,
     },
 };
@@ -38,6 +41,33 @@ impl EntryStore for Replica {
             .await
             .map_err(|Ended| WriteError::Closed)?;
         outcome.await.map_err(|_| WriteError::Closed)?
+    }
+
+    async fn commit_batch(
+        &self,
+        writes: Vec<Write>,
+        level: AckLevel,
+        atomicity: Atomicity,
+    ) -> Vec<Result<Written, WriteError>> {
+        let (writes, outcomes): (Vec<_>, Vec<_>) = writes
+            .into_iter()
+            .map(|write| {
+                let (reply, outcome) = oneshot::channel();
+                ((write, reply), outcome)
+            })
+            .unzip();
+        let batch = WriteBatch {
+            writes,
+            level,
+            atomicity,
+        };
+        // Where the writer has ended, every outcome says so.
+        let _ = self.ask(Job::Batch(batch)).await;
+        let mut results = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            results.push(outcome.await.unwrap_or(Err(WriteError::Closed)));
+        }
+        results
     }
 
     async fn list<T, F>(&self, limit: Duration, read: F) -> Result<T, ReadError>

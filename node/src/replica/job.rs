@@ -11,17 +11,25 @@ use crate::{
         ExchangeId, Input, ReplyId, Request, Write, WriteRefusal, Written,
     },
     domain::Identity,
-    store::WriteError,
+    store::{Atomicity, WriteError},
 };
+
+/// Who waits for a write.
+type WriteReply = oneshot::Sender<Result<Written, WriteError>>;
+
+/// Writes that are made in one transaction.
+#[derive(Debug)]
+pub(super) struct WriteBatch {
+    pub(super) writes: Vec<(Write, WriteReply)>,
+    pub(super) level: AckLevel,
+    pub(super) atomicity: Atomicity,
+}
 
 /// One thing to do.
 #[derive(Debug)]
 pub(super) enum Job {
-    Write(
-        Write,
-        AckLevel,
-        oneshot::Sender<Result<Written, WriteError>>,
-    ),
+    Write(Write, AckLevel, WriteReply),
+    Batch(WriteBatch),
     Request(Box<Envelope<Request>>, oneshot::Sender<Envelope<Answer>>),
     Answered {
         from: Address,
@@ -46,10 +54,21 @@ pub(super) enum Job {
     Close(oneshot::Sender<()>),
 }
 
+impl Job {
+    /// How many clients' writes it is.
+    pub(super) fn writes(&self) -> usize {
+        match self {
+            Self::Write(..) => 1,
+            Self::Batch(batch) => batch.writes.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Who waits for an output.
 #[derive(Debug)]
 enum Waiter {
-    Write(oneshot::Sender<Result<Written, WriteError>>),
+    Write(WriteReply),
     Request(oneshot::Sender<Envelope<Answer>>),
     Order(oneshot::Sender<Result<AdminOutcome, AdminRefusal>>),
 }
@@ -72,7 +91,7 @@ impl Waiters {
         id
     }
 
-    /// The engine's input of a job; `None` for one that is not the engine's business.
+    /// The engine's input of a job; `None` for one that is not the engine's business, or that is several.
     pub(super) fn input(&mut self, job: Job) -> Option<Input> {
         Some(match job {
             Job::Write(write, level, reply) => Input::Write {
@@ -102,8 +121,33 @@ impl Waiters {
             Job::Listed(addresses) => Input::Listed(addresses),
             Job::Damaged(identity) => Input::Damaged(identity),
             Job::Tick => Input::Tick,
-            Job::Tidy | Job::Look(_) | Job::Close(_) => return None,
+            Job::Batch(_) | Job::Tidy | Job::Look(_) | Job::Close(_) => return None,
         })
+    }
+
+    /// The engine's inputs of a batch.
+    pub(super) fn batch(&mut self, batch: WriteBatch) -> Vec<Input> {
+        let WriteBatch {
+            writes,
+            level,
+            atomicity,
+        } = batch;
+        let awaited = writes
+            .into_iter()
+            .map(|(write, reply)| (write, self.add(Waiter::Write(reply))));
+        match atomicity {
+            Atomicity::Each => awaited
+                .map(|(write, reply)| Input::Write {
+                    write,
+                    level,
+                    reply,
+                })
+                .collect(),
+            Atomicity::All => vec![Input::WriteAll {
+                writes: awaited.collect(),
+                level,
+            }],
+        }
     }
 
     /// The transaction is durable.
@@ -146,6 +190,7 @@ impl From<WriteRefusal> for WriteError {
         match refusal {
             WriteRefusal::Changed => Self::Changed,
             WriteRefusal::NotServing(reason) => Self::NotServing(reason),
+            WriteRefusal::OthersRefused => Self::OthersRefused,
         }
     }
 }

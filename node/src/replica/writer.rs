@@ -2,6 +2,7 @@
 //! transaction, and lets the outputs go after the commit.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,13 +14,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     WallClock,
-    job::{Job, Waiters},
+    job::{Job, Waiters, WriteBatch},
 };
 use crate::{
-    cluster::{Address, Change, Engine, Input, LoadError, Now, Output, Request, Setup, View},
+    cluster::{
+        Address, Change, Engine, Input, LoadError, Now, Output, Request, Setup, View, Write,
+    },
     metrics::StoreMetrics,
     store::{
-        Room, SharedWriteHealth, WriteError, WriteHealth,
+        Atomicity, Room, SharedWriteHealth, WriteError, WriteHealth,
         sqlite::{DatabaseWriter, OpenError, OtherMode, SqliteTables},
     },
 };
@@ -84,8 +87,10 @@ impl Writer {
     /// Serves until it is closed or no caller can ask any more.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut closing = Vec::new();
-        while let Some(first) = jobs.blocking_recv() {
-            let (mut batch, mut tidy) = (Vec::new(), false);
+        // Rows of batches whose turn has not come: each transaction has those of one, so that single writes pass the others.
+        let mut postponed = VecDeque::new();
+        while let Some(first) = postponed.pop_front().or_else(|| jobs.blocking_recv()) {
+            let (mut batch, mut tidy, mut has_rows) = (Vec::new(), false, false);
             let mut next = Some(first);
             while let Some(job) = next {
                 match job {
@@ -94,7 +99,11 @@ impl Writer {
                         jobs.close();
                     }
                     Job::Tidy => tidy = true,
-                    job => batch.push(job),
+                    Job::Batch(rows) if has_rows => postponed.push_back(Job::Batch(rows)),
+                    job => {
+                        has_rows |= matches!(job, Job::Batch(_));
+                        batch.push(job);
+                    }
                 }
                 next = if batch.len() < BATCH {
                     jobs.try_recv().ok()
@@ -140,10 +149,11 @@ impl Writer {
             if let Job::Answered { room, .. } = &mut job {
                 rooms.extend(room.take());
             }
-            writes += usize::from(matches!(job, Job::Write(..)));
-            look |= !matches!(job, Job::Write(..) | Job::Answered { .. });
+            writes += job.writes();
+            look |= !matches!(job, Job::Write(..) | Job::Batch(_) | Job::Answered { .. });
             match job {
                 Job::Look(reply) => lookers.push(reply),
+                Job::Batch(rows) => inputs.extend(self.waiters.batch(rows)),
                 job => {
                     if let Job::Listed(addresses) = &job {
                         self.listed = Some(addresses.clone());
@@ -181,9 +191,12 @@ impl Writer {
 
     /// Lets a job through where the disk has room for what it needs.
     fn admit(&self, job: Job, room: Room) -> Option<Job> {
+        let job = match job {
+            Job::Batch(rows) => return self.admit_batch(rows, room),
+            job => job,
+        };
         let fits = match (&job, room) {
-            (Job::Write(write, ..), Room::Deletes) => write.change == Change::Delete,
-            (Job::Write(..), Room::Nothing) => false,
+            (Job::Write(write, ..), room) => has_room(write, room),
             (Job::Request(message, _), Room::Nothing) => {
                 !matches!(message.body, Request::Push { .. })
             }
@@ -197,6 +210,34 @@ impl Writer {
             let _ = reply.send(Err(WriteError::DiskFull));
         }
         None
+    }
+
+    /// Lets those writes of a batch through for which the disk has room, or where they belong together all or none.
+    fn admit_batch(&self, batch: WriteBatch, room: Room) -> Option<Job> {
+        let WriteBatch {
+            writes,
+            level,
+            atomicity,
+        } = batch;
+        let (mut writes, full): (Vec<_>, Vec<_>) = writes
+            .into_iter()
+            .partition(|(write, _)| has_room(write, room));
+        if !full.is_empty() {
+            self.around.health.set(WriteHealth::DiskFull);
+            if atomicity == Atomicity::All {
+                for (_, reply) in writes.drain(..) {
+                    let _ = reply.send(Err(WriteError::OthersRefused));
+                }
+            }
+        }
+        for (_, reply) in full {
+            let _ = reply.send(Err(WriteError::DiskFull));
+        }
+        (!writes.is_empty()).then_some(Job::Batch(WriteBatch {
+            writes,
+            level,
+            atomicity,
+        }))
     }
 
     /// What the disk has room for.
@@ -304,6 +345,15 @@ impl Writer {
             }
             news
         });
+    }
+}
+
+/// Whether the disk has room for a write.
+fn has_room(write: &Write, room: Room) -> bool {
+    match room {
+        Room::Everything => true,
+        Room::Deletes => write.change == Change::Delete,
+        Room::Nothing => false,
     }
 }
 

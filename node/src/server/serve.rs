@@ -15,7 +15,7 @@ use super::{
     file_care::FileCare,
     listeners::Listeners,
     own_database::{LinkParts, OpenedStore, open_store},
-    shared_database::{ReachedDatabase, reach},
+    shared_database::{ReachedDatabase, follow, reach},
     upkeep,
 };
 use crate::{
@@ -44,6 +44,7 @@ pub struct BoundNode {
     cluster: Option<ClusterLink>,
     files: FileCare,
     log_level_file: Option<PathBuf>,
+    database: Option<SharedDatabase>,
 }
 
 impl BoundNode {
@@ -123,6 +124,7 @@ impl BoundNode {
         let listeners = Listeners::bind(&config, certificates)?;
         let drain = config.drain;
         let log_level_file = config.log_level_file.clone();
+        let database = config.shared.clone();
         let (keys, cached_keys) = (metrics.keys.clone(), config.caches.keys);
         let peer_proofs = config
             .cluster_keys
@@ -148,6 +150,7 @@ impl BoundNode {
             cluster,
             files,
             log_level_file,
+            database,
         })
     }
 
@@ -176,6 +179,7 @@ impl BoundNode {
             cluster,
             files,
             log_level_file,
+            database,
         } = self;
         tracing::info!(
             address = %listeners.client_address()?,
@@ -214,6 +218,9 @@ impl BoundNode {
         let mut serving = listeners.serve(&state, client, closing, probed)?;
         let mut background = upkeep::start(&state, files, log_level_file);
         background.append(&mut serving.background);
+        if let (NodeKind::Shared(store), Some(database)) = (&state.kind, database) {
+            background.push(tokio::spawn(follow(store.clone(), database)));
+        }
         if let Some(cluster) = cluster {
             background.extend(cluster.connect(&state));
         }

@@ -9,6 +9,7 @@ use crate::{
     config::{Config, SharedDatabase, UsageError},
     crypto::Salt,
     domain::Incarnation,
+    os::reload::{self, Reloaded},
     store::{
         postgres::{PostgresError, PostgresSettings, PostgresStore},
         read_salt_file,
@@ -50,6 +51,36 @@ pub(super) async fn reach(
         "shared_database_reached"
     );
     Ok(ReachedDatabase { store, salt })
+}
+
+/// Leads new connections to where the files of the settings say, whenever these change; until the future is dropped. What cannot
+/// be used changes nothing.
+pub(super) async fn follow(store: PostgresStore, database: SharedDatabase) {
+    let mut told = None;
+    reload::until_settled(database.files(), || match lead(&store, &database) {
+        Ok(is_another) => {
+            if is_another {
+                tracing::info!("shared_database_address_reloaded");
+            }
+            told = None;
+            Reloaded::Settled
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            if told.as_ref() != Some(&error) {
+                tracing::error!(error, "shared_database_address_not_reloaded");
+            }
+            told = Some(error);
+            Reloaded::TryAgain
+        }
+    })
+    .await;
+}
+
+/// Whether new connections lead elsewhere than before, or by another role.
+fn lead(store: &PostgresStore, database: &SharedDatabase) -> anyhow::Result<bool> {
+    let database = database.read_again().map_err(anyhow::Error::msg)?;
+    Ok(store.lead_to(&settings_of(&database)?)?)
 }
 
 /// Connects as soon as the database answers.

@@ -15,6 +15,19 @@ use crate::{
     domain::{Identity, Row, Version},
 };
 
+/// Writes of a batch that a store makes in one transaction where each stands for itself: single writes of others have their
+/// turn after so many.
+pub const BATCH_ROWS: usize = 64;
+
+/// What becomes of the writes of a batch of which some are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Atomicity {
+    /// Each stands for itself: the others are made.
+    Each,
+    /// All are made, or none.
+    All,
+}
+
 /// A store of entries. Cheap to clone; all clones are one.
 pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     /// The row of an identity, tombstones included; `None` when it was never written. Where its value is held here, it has
@@ -61,6 +74,16 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Written, WriteError>> + Send {
         self.commit(write, level)
     }
+
+    /// Commits several writes, of which no two are of one entry, each under the terms of [`Self::commit`]. With
+    /// [`Atomicity::Each`] the caller gives [`BATCH_ROWS`] at most; with [`Atomicity::All`] one transaction makes all of them,
+    /// and where it makes none, one of them says why and the others are [`WriteError::OthersRefused`]. Gives an outcome for each write, in their order.
+    fn commit_batch(
+        &self,
+        writes: Vec<Write>,
+        level: AckLevel,
+        atomicity: Atomicity,
+    ) -> impl Future<Output = Vec<Result<Written, WriteError>>> + Send;
 
     /// Makes sure that what a caller learns of an entry, who may not write it for that, is as durable as a commit
     /// is: that it has this version, tombstones included, or that it was never written. `false` where that is not so any more.

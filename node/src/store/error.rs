@@ -69,6 +69,9 @@ pub enum WriteError {
     /// The store does not know whether it was made: its database did not say so in time.
     #[error("it is not known whether the write was made")]
     Unknown,
+    /// It was to be made with others, all or none, and one of these was refused.
+    #[error("another write of the same batch was refused")]
+    OthersRefused,
     /// The store is closing.
     #[error("the store is closed")]
     Closed,

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 30;
 const PAIRS: usize = 5;
 
 pub(crate) const ATTACKS: &[Attack] = &[Attack {
-    name: "guessed user keys, by nine routes",
+    name: "guessed user keys, by eleven routes",
     caller: Caller::ApiKey,
     run: |scale| guess(scale).boxed(),
 }];
@@ -84,6 +84,25 @@ const ROUTES: &[Route] = &[
         body: Some(|number| json!({"key": format!("free-{number}"), "value": 1}).to_string()),
         // Not harmful, but an entry under the right key is one that the owner sees.
         harmful: true,
+    },
+    Route {
+        name: "batch over a thousand names",
+        method: "POST",
+        path: "/configs/batch",
+        body: Some(|number| {
+            let rows = (1..1_000).map(|row| format!("free-{number}-{row}"));
+            let rows = std::iter::once(ENTRY.to_owned()).chain(rows);
+            let rows = rows.map(|key| json!({"op": "update", "key": key, "value": {"port": 1}}));
+            serde_json::Value::from_iter(rows).to_string()
+        }),
+        harmful: true,
+    },
+    Route {
+        name: "batch of a taken name",
+        method: "POST",
+        path: "/configs/batch",
+        body: Some(|_| json!([{"op": "create", "key": ENTRY, "value": 1}]).to_string()),
+        harmful: false,
     },
 ];
 

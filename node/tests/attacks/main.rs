@@ -18,6 +18,7 @@
 
 mod aborted_requests;
 mod api_keys;
+mod batches;
 mod bodies;
 mod conflicts;
 mod connections;
@@ -84,6 +85,7 @@ fn main() {
         api_keys::ATTACKS,
         bodies::ATTACKS,
         values::ATTACKS,
+        batches::ATTACKS,
         conflicts::ATTACKS,
         lists::ATTACKS,
         aborted_requests::ATTACKS,

@@ -69,10 +69,7 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
     let value = "x".repeat(100_000);
     let (acknowledged, refusal) = create_until_refused(&node, &value).await;
     assert_eq!(refusal.0, 507);
-    assert_eq!(
-        refusal.1["detail"],
-        "The disk of this node is full; nothing was written"
-    );
+    assert_eq!(refusal.1["detail"], "The disk is full; nothing was written");
     node.event("writes_refused");
     let (_, health) = call(&node, Method::GET, "/health", None).await;
     assert_eq!(

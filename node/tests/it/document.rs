@@ -83,7 +83,11 @@ async fn every_documented_route_is_served_and_tells_all_its_methods() {
             .filter(|method| *method != "HEAD")
             .map(str::to_lowercase)
             .collect();
-        let documented: BTreeSet<_> = operations.as_object().unwrap().keys().cloned().collect();
+        let mut documented: BTreeSet<_> = operations.as_object().unwrap().keys().cloned().collect();
+        if path == "/configs/batch" {
+            // An entry may have that name.
+            documented.extend(["get", "put", "delete"].map(str::to_owned));
+        }
         assert_eq!(allow, documented, "{path}");
     }
     node.stop().await;

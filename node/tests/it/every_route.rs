@@ -40,7 +40,9 @@ impl Ask {
             None => request,
             Some(body) => {
                 let mut body = body.clone();
-                if self.method == Method::POST {
+                if let Some(rows) = body.as_array_mut() {
+                    rows[0]["key"] = name.into();
+                } else if self.method == Method::POST {
                     body["key"] = name.into();
                 }
                 request.json(&body)
@@ -55,6 +57,20 @@ fn row(method: &Method, path: &str) -> Option<Vec<Ask>> {
     let ask = |what, path, body| Ask::new(what, method.clone(), path, body);
     Some(match (method.as_str(), path) {
         ("POST", "/configs") => vec![ask("create", "/configs", value())],
+        ("POST", "/configs/batch") => {
+            let row = |op| Some(json!([{"op": op, "value": 1}]));
+            let all = "/configs/batch?all_or_nothing=true";
+            vec![
+                ask("batch of a create", "/configs/batch", row("create")),
+                ask("batch of an update", "/configs/batch", row("update")),
+                ask("batch of an upsert", "/configs/batch", row("upsert")),
+                ask("batch of a delete", "/configs/batch", row("delete")),
+                ask("create, all or nothing", all, row("create")),
+                ask("update, all or nothing", all, row("update")),
+                ask("upsert, all or nothing", all, row("upsert")),
+                ask("delete, all or nothing", all, row("delete")),
+            ]
+        }
         ("GET", "/configs") => vec![
             ask("list", "/configs", None),
             ask("names", "/configs?keys_only=true", None),

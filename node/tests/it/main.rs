@@ -13,6 +13,7 @@ mod administration;
 mod at_rest;
 mod authority;
 mod backups;
+mod batches;
 mod bootstrapped_by_hand;
 mod budgets;
 mod clients;

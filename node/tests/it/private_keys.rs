@@ -67,6 +67,26 @@ fn keys_in_every_form_that_is_allowed_are_read() {
 }
 
 #[test]
+fn keys_of_elliptic_curves_are_read_in_the_form_of_sec1() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    // Above the key OpenSSL writes which curve it is of.
+    openssl(path, "ecparam -name prime256v1 -genkey -out first.pem");
+    openssl(
+        path,
+        "req -x509 -key first.pem -out cert.pem -days 90 -subj /CN=node -addext basicConstraints=critical,CA:FALSE",
+    );
+    openssl(path, "ec -in first.pem -out again.pem");
+    for (key, names_curve) in [("first.pem", true), ("again.pem", false)] {
+        let text = fs::read_to_string(path.join(key)).unwrap();
+        assert!(text.contains("-----BEGIN EC PRIVATE KEY-----"), "{key}");
+        assert_eq!(text.contains("-----BEGIN EC PARAMETERS-----"), names_curve);
+        let node = Process::start_command(&mut start(path, key, "cert.pem"));
+        assert!(node.url.starts_with("https://"), "{key}");
+    }
+}
+
+#[test]
 fn keys_in_outdated_forms_are_refused_with_what_helps() {
     let folder = with_certificate();
     let forms = [

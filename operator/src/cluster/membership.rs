@@ -1,6 +1,6 @@
 //! Orders to the nodes themselves: one bootstraps the cluster, and those that go leave it first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod, core::v1::Secret};
 use kube::{
@@ -17,7 +17,7 @@ use super::{
     namespace_end::is_ending,
     observe::{self, Connection},
     readmission::{self, Marks},
-    resource::OpenSecureConfCluster,
+    resource::{OpenSecureConfCluster, Retention},
     rules::Rule,
     scaling::{self, ScalePlan, ScaleStep, Situation},
     secrets::{BootstrapRecord, ManagedSecret},
@@ -130,6 +130,10 @@ pub(super) fn plan(
             .filter_map(observe::ordinal)
             .chain(going.map(|claim| claim.ordinal))
             .collect(),
+        starting: &match cluster.spec.storage.retention.when_scaled {
+            Retention::Retain => BTreeSet::new(),
+            Retention::Delete => starting(pods).collect(),
+        },
     };
     if let Some(replicas) = resting {
         // As many as there were; no node leaves or goes. One that had left when it fell asleep joins again.
@@ -162,6 +166,20 @@ pub(super) fn plan(
         scaling,
         marked,
     }
+}
+
+/// Whose pod a machine may have got by now: nodes that do not answer, but for those that the scheduler finds no room for.
+fn starting(pods: &[(Pod, Option<NodeDetails>)]) -> impl Iterator<Item = usize> {
+    let silent = pods.iter().filter(|(_, details)| details.is_none());
+    let silent = silent.filter(|(pod, _)| !is_unscheduled(pod));
+    silent.filter_map(|(pod, _)| observe::ordinal(pod))
+}
+
+fn is_unscheduled(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .flatten()
+        .any(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
 }
 
 /// Orders what was decided. What fails is decided anew at the next reconcile.

@@ -27,6 +27,8 @@ pub struct Situation<'a> {
     pub volumes: &'a BTreeSet<usize>,
     /// The ordinals whose pod or volume is ending.
     pub ending: &'a BTreeSet<usize>,
+    /// The ordinals whose node may be starting and join before the API server hears that it is not wanted, while its volume would go with it.
+    pub starting: &'a BTreeSet<usize>,
     /// Who is marked as being let in again; nothing where no mark is needed.
     pub marks: Option<&'a Marks>,
 }
@@ -116,6 +118,14 @@ fn lower(situation: &Situation<'_>, current: i32, removals: ScalePlan) -> ScaleP
         (_, None) if marks.names(&name) => {
             let message = format!(
                 "{name} was let in again and does not answer; bring it back, or set spec.replicas back to {current}"
+            );
+            (current, Some(message))
+        }
+        // What only it holds once it has joined would go with its volume.
+        (None, None) if situation.starting.contains(&ordinal) => {
+            let message = format!(
+                "{name} has a volume that goes with it and does not answer yet, so it leaves once it has joined; if it cannot start, mend \
+                 what its events say, or set spec.storage.retention.whenScaled to Retain"
             );
             (current, Some(message))
         }
@@ -357,6 +367,7 @@ mod tests {
             pods: &(0..pods).collect(),
             volumes: &BTreeSet::new(),
             ending: &BTreeSet::new(),
+            starting: &BTreeSet::new(),
             marks: None,
         })
     }
@@ -445,6 +456,34 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_starts_leaves_before_its_volume_goes_with_it() {
+        let planned = |starting: &[usize]| {
+            plan(&Situation {
+                name: "prod",
+                namespace: "shop",
+                given_up: None,
+                wanted: 1,
+                current: Some(2),
+                nodes: &[node(Member, &[]), None],
+                pods: &(0..2).collect(),
+                volumes: &(0..2).collect(),
+                ending: &BTreeSet::new(),
+                starting: &starting.iter().copied().collect(),
+                marks: None,
+            })
+        };
+        let waits = planned(&[1]);
+        assert_eq!((waits.replicas, waits.steps), (2, vec![]));
+        let told = waits.blocked.unwrap();
+        assert!(told.contains("prod-1") && told.contains("Retain"), "{told}");
+        assert_eq!(
+            planned(&[]).replicas,
+            1,
+            "its volume stays, or no machine has it"
+        );
+    }
+
+    #[test]
     fn a_node_that_may_join_at_any_moment_joins_first_and_leaves_then() {
         let plan = plan_of(1, Some(2), &[node(Member, &[]), node(Blank, &[])]);
         assert_eq!((plan.replicas, plan.steps), (2, vec![]));
@@ -474,6 +513,7 @@ mod tests {
             pods: &(0..2).collect(),
             volumes: &BTreeSet::new(),
             ending: &BTreeSet::new(),
+            starting: &BTreeSet::new(),
             marks: None,
         });
         assert_eq!((plan.replicas, plan.steps), (2, vec![]));
@@ -493,6 +533,7 @@ mod tests {
                 pods: &(0..2).collect(),
                 volumes: &BTreeSet::new(),
                 ending: &ending.iter().copied().collect(),
+                starting: &BTreeSet::new(),
                 marks: None,
             })
             .steps
@@ -534,6 +575,7 @@ mod tests {
             pods: &(0..2).collect(),
             volumes: &BTreeSet::new(),
             ending: &BTreeSet::new(),
+            starting: &BTreeSet::new(),
             marks: Some(&marks),
         })
     }
@@ -589,6 +631,7 @@ mod tests {
                 pods: &(0..2).collect(),
                 volumes: &volumes.iter().copied().collect(),
                 ending: &BTreeSet::new(),
+                starting: &BTreeSet::new(),
                 marks: None,
             })
         };

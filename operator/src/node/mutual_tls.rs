@@ -140,3 +140,59 @@ fn connect(
         .dns_resolver(addresses)
         .build()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(begin: Timestamp) -> StoredPki {
+        let authority = Authority::create("team/demo", begin).unwrap();
+        StoredPki {
+            bundle: vec![authority.certificate.clone()],
+            authority: Some(authority),
+            ..StoredPki::default()
+        }
+    }
+
+    #[test]
+    fn the_operators_certificate_is_made_anew_after_thirty_days_and_for_another_authority() {
+        // Another test of this process may have done it.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let (pki, clients) = (stored(begin), NodeClients::default());
+        // Each client that is made has addresses of its own.
+        let at = |days: i64, pki: &StoredPki| {
+            let now = begin + SignedDuration::from_hours(24 * days);
+            let (_, addresses) = clients.get(("team", "demo"), pki, now).unwrap().unwrap();
+            addresses
+        };
+        let are_same = |one: &PodAddresses, other: &PodAddresses| Arc::ptr_eq(&one.0, &other.0);
+
+        let first = at(0, &pki);
+        assert!(are_same(&at(0, &pki), &first));
+        assert!(are_same(&at(29, &pki), &first));
+        let second = at(31, &pki);
+        assert!(!are_same(&second, &first));
+        assert!(are_same(&at(60, &pki), &second));
+        assert!(!are_same(&at(60, &stored(begin)), &second));
+    }
+
+    #[test]
+    fn clusters_share_no_client_and_one_that_is_gone_leaves_none() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let (pki, clients) = (stored(begin), NodeClients::default());
+        let of = |name: &str| {
+            let (_, addresses) = clients.get(("team", name), &pki, begin).unwrap().unwrap();
+            addresses
+        };
+        let demo = of("demo");
+        assert!(!Arc::ptr_eq(&of("other").0, &demo.0));
+        assert!(Arc::ptr_eq(&of("demo").0, &demo.0));
+        clients.forget("team", "demo");
+        assert!(!Arc::ptr_eq(&of("demo").0, &demo.0));
+
+        let none = clients.get(("team", "new"), &StoredPki::default(), begin);
+        assert!(none.unwrap().is_none(), "without an authority");
+    }
+}

@@ -252,41 +252,6 @@ async fn a_service_monitor_whose_authorities_are_gone_is_not_said_to_work() {
 }
 
 #[tokio::test]
-async fn a_running_node_that_proves_nothing_keeps_the_leaf_that_it_accepts() {
-    let (server, context) = ApiServer::start();
-    let mut cluster = resource(ONE_NODE);
-    reconcile(&server, &mut cluster, &context).await;
-    let leaf = server.object(NODE_TLS).unwrap()["data"]["tls.crt"].clone();
-    // Its address answers nobody.
-    server.put(
-        &format!("{CORE}/pods/demo-0"),
-        json!({
-            "metadata": { "name": "demo-0" },
-            "status": { "containerStatuses": [{
-                "name": "node", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
-            }] },
-        }),
-    );
-    cluster.spec.tls.authority.rotate = Some("2027".to_owned());
-    for _ in 0..4 {
-        reconcile(&server, &mut cluster, &context).await;
-    }
-    let there = server.object(NODE_TLS).unwrap();
-    assert_eq!(there["data"]["tls.crt"], leaf);
-    assert_ne!(there["data"]["ca.crt"], Value::Null);
-    let previous = server.object(AUTHORITY).unwrap()["data"]["previous.crt"].clone();
-    assert_ne!(
-        previous,
-        Value::Null,
-        "the old one signs until the node accepts the new one"
-    );
-    assert_eq!(
-        server.object(AUTHORITY).unwrap()["metadata"]["annotations"]["argocd.argoproj.io/sync-options"],
-        "Prune=false,Delete=false"
-    );
-}
-
-#[tokio::test]
 async fn a_clients_certificate_is_taken_from_no_secret_of_a_cluster() {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(ONE_NODE);

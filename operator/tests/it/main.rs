@@ -9,7 +9,9 @@
 
 mod api_key;
 mod api_server;
+mod authority_exchange;
 mod certificates;
+mod cluster_domain;
 mod commands;
 mod corrections;
 mod endless_node;

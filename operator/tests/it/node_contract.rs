@@ -13,7 +13,10 @@ use opensecureconf_node::{
     store::sqlite::SCHEMA_VERSION,
 };
 use opensecureconf_operator::{
-    cluster::build::{build, build_node_settings, build_peer_list, build_shared},
+    cluster::{
+        build::{build, build_node_settings, build_peer_list, build_shared},
+        validate::ValidatedCluster,
+    },
     names::{CONFIG_PATH, DATA_PATH, HEALTH_PORT, HTTP_PORT, METRICS_PORT, PEERS_PORT},
     node::{
         AccessKey, AdminCommand, NodeClient, NodeClients,
@@ -38,7 +41,7 @@ pub(crate) const CLUSTER_KEY: &str =
     "4567456745674567456745674567456745674567456745674567456745674567";
 
 /// What the mounted files of a pod would hold, under their paths.
-fn lay_out(root: &Path) {
+pub(crate) fn lay_out(root: &Path) {
     for (file, content) in [
         ("api-key/api-key", API_KEY.to_owned()),
         ("api-key/api-key-previous", "the one before".to_owned()),
@@ -59,7 +62,7 @@ fn lay_out(root: &Path) {
     fs::write(root.join("salt/salt"), [7; 64]).unwrap();
 }
 
-fn parse(variables: Vec<(String, String)>) -> Config {
+pub(crate) fn parse(variables: Vec<(String, String)>) -> Config {
     let known: BTreeSet<_> = SETTINGS
         .iter()
         .map(opensecureconf_node::config::Setting::variable)
@@ -83,14 +86,18 @@ fn environment(container: &Container, root: &Path) -> Vec<(String, String)> {
     variables.collect()
 }
 
+/// The environment of a node of this cluster, with its files under this root.
+pub(crate) fn pod_variables(cluster: &ValidatedCluster, root: &Path) -> Vec<(String, String)> {
+    let stateful_set = build(cluster, &roots()).workload;
+    let container = &stateful_set.spec.unwrap().template.spec.unwrap().containers[0];
+    environment(container, root)
+}
+
 #[test]
 fn a_pods_environment_is_a_nodes_configuration() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
-    let stateful_set = build(&valid(THREE_NODES), &roots()).workload;
-    let container = &stateful_set.spec.unwrap().template.spec.unwrap().containers[0];
-
-    let config = parse(environment(container, root.path()));
+    let config = parse(pod_variables(&valid(THREE_NODES), root.path()));
 
     assert_eq!(config.node_id, "config-1");
     assert_eq!(config.listen.port(), HTTP_PORT);

@@ -1,15 +1,31 @@
 //! Which ports a cluster has where, whatever is asked for.
 
-use opensecureconf_operator::cluster::build::{ClusterResources, build};
-use serde_json::{Value, json};
+use std::net::SocketAddr;
 
-use crate::{golden::roots, valid};
+use opensecureconf_operator::{
+    cluster::{
+        build::{ClusterResources, build},
+        validate::ValidatedCluster,
+    },
+    names::{HEALTH_PORT, HTTPS_PORT, METRICS_PORT, PEERS_PORT},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    golden::roots,
+    node_contract::{lay_out, parse, pod_variables},
+    valid,
+};
+
+fn cluster(spec: &str) -> ValidatedCluster {
+    valid(&format!(
+        "{{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {{name: prod}}, spec: {spec}}}"
+    ))
+}
 
 fn built(spec: &str) -> ClusterResources {
-    let cluster = valid(&format!(
-        "{{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {{name: prod}}, spec: {spec}}}"
-    ));
-    build(&cluster, &roots())
+    build(&cluster(spec), &roots())
 }
 
 /// The numbers of the client Service's ports, and of the node's own.
@@ -60,6 +76,42 @@ fn a_node_has_the_ports_that_it_opens_and_always_those_of_its_peers() {
         ("{tls: {mode: Disabled}}", vec![9000, 9001, 9002, 9003]),
     ] {
         assert_eq!(ports(spec).1, node, "{spec}");
+    }
+}
+
+#[test]
+fn a_node_is_told_of_the_ports_that_it_opens_and_always_of_those_of_its_peers() {
+    const FOR_HTTPS: [&str; 3] = ["OSC_HTTPS_PORT", "OSC_SSL_CERTFILE", "OSC_SSL_KEYFILE"];
+    for (spec, http, https) in [
+        ("{}", true, true),
+        ("{tls: {plainHttp: Forbidden}}", false, true),
+        ("{tls: {mode: Disabled}}", true, false),
+        ("{tls: {mode: Secret, secretRef: {name: mine}}}", true, true),
+    ] {
+        let root = TempDir::new().unwrap();
+        lay_out(root.path());
+        let variables = pod_variables(&cluster(spec), root.path());
+        for name in FOR_HTTPS {
+            let is_there = variables.iter().any(|(there, _)| there == name);
+            assert_eq!(is_there, https, "{name} of {spec}");
+        }
+
+        let config = parse(variables);
+
+        let port = |address: Option<SocketAddr>| address.map(|address| address.port());
+        assert_eq!(config.http_enabled, http, "{spec}");
+        assert_eq!(port(config.peer_listen), Some(PEERS_PORT), "{spec}");
+        assert_eq!(port(config.metrics_bind), Some(METRICS_PORT), "{spec}");
+        assert_eq!(port(config.health_bind), Some(HEALTH_PORT), "{spec}");
+        let own = config.node_tls.unwrap().certificate;
+        assert_eq!(own, root.path().join("tls/tls.crt"), "{spec}");
+        let clients = config.https.as_ref();
+        let listens = clients.map(|clients| clients.listen);
+        assert_eq!(port(listens), https.then_some(HTTPS_PORT), "{spec}");
+        if let Some(clients) = clients {
+            let is_own = clients.files.certificate == own;
+            assert_eq!(is_own, !spec.contains("mine"), "{spec}");
+        }
     }
 }
 

@@ -202,8 +202,13 @@ async fn secrets_that_outlived_their_resource_are_used_again() {
     let (server, context) = ApiServer::start();
     reconcile(&server, &mut resource(ONE_NODE), &context).await;
     // The resource is deleted; everything with an owner goes, Secrets and volumes stay.
-    let secret = format!("{CORE}/secrets/demo-api-key");
-    let key = server.object(&secret).unwrap();
+    let kept = ["demo-api-key", "demo-cluster-key", "demo-node-ca"]
+        .map(|secret| format!("{CORE}/secrets/{secret}"));
+    let read = |path: &String| server.object(path).unwrap();
+    let before = kept.each_ref().map(read);
+    let map = format!("{CORE}/configmaps/demo-ca");
+    let roots = read(&map)["data"].clone();
+    assert!(roots["node-ca.crt"].is_string() && roots["ca.crt"].is_string());
     for child in [
         "serviceaccounts/demo",
         "configmaps/demo-nodes",
@@ -233,7 +238,8 @@ async fn secrets_that_outlived_their_resource_are_used_again() {
 
     reconcile(&server, &mut again, &context).await;
 
-    assert_eq!(server.object(&secret), Some(key));
+    assert_eq!(kept.each_ref().map(read), before);
+    assert_eq!(read(&map)["data"], roots, "no workload needs another file");
     assert!(server.object(STATEFUL_SET).is_some());
     assert_eq!(
         condition(&server, "Ready")["status"],

@@ -6,16 +6,23 @@ use futures::future::BoxFuture;
 use opensecureconf_contract::Salt;
 use opensecureconf_operator::{
     cluster::context::Context,
-    node::{AdminCommand, CommandError, MemberState, NodeDetails, SimulatedNodes},
+    node::{AdminCommand, CommandError, MemberState, NodeDetails, NodeTls, SimulatedNodes},
 };
 
 /// The same operator where every node answers that has an address.
 pub(crate) fn answered(context: Context) -> Context {
-    context.answered_by(Arc::new(InSync))
+    context.answered_by(Arc::new(InSync { tls: None }))
+}
+
+/// The same where every node reports these certificates.
+pub(crate) fn answered_with(context: Context, tls: NodeTls) -> Context {
+    context.answered_by(Arc::new(InSync { tls: Some(tls) }))
 }
 
 #[derive(Debug)]
-struct InSync;
+struct InSync {
+    tls: Option<NodeTls>,
+}
 
 impl SimulatedNodes for InSync {
     fn status<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Option<NodeDetails>> {
@@ -27,6 +34,7 @@ impl SimulatedNodes for InSync {
             cluster_uid: Some("f".to_owned()),
             ready: true,
             schema: Some(1),
+            tls: self.tls.clone(),
             ..NodeDetails::default()
         };
         Box::pin(async { Some(details) })

@@ -38,8 +38,8 @@ fn put_secret(server: &ApiServer, password: &str) {
     );
 }
 
-/// A cluster that was reconciled once.
-async fn running() -> (ApiServer, Context, OpenSecureConfCluster) {
+/// A cluster whose pods serve, and of whose containers nothing is known.
+pub(crate) async fn running() -> (ApiServer, Context, OpenSecureConfCluster) {
     let (server, context) = ApiServer::start();
     put_secret(&server, "s3cret");
     let mut cluster = resource(SHARED);

@@ -51,7 +51,7 @@ switches! {
     replaced_nodes_are_in_sync:
         ReplacedNodesAreInSync from 9 by Plot::of(&[Image, PartNodes]).with(Trouble::Nothing);
     nothing_else_is_deleted:
-        NothingElseIsDeleted from 15 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded();
+        NothingElseIsDeleted from 47 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded();
     marks_come_before_orders:
         MarksComeBeforeOrders from 38 by Plot::of(&[AnotherOperator, RestartOperator]).with(Trouble::SilentNodes).crowded();
     salts_are_made_once: SaltsAreMadeOnce from 4 by Plot::of(&[AnotherOperator]).crowded();

@@ -36,6 +36,14 @@ impl From<Error> for ApiError {
             }
             Error::MissingNodes { nodes } => Self::MissingNodes { nodes },
             Error::HomeNodeSilent { name } => Self::OwnerSilent { name },
+            Error::OfAnotherNode { identity, name } => {
+                let (key, environment) = names(&identity);
+                Self::OfAnotherNode {
+                    key,
+                    environment,
+                    name,
+                }
+            }
             Error::ChangedMeanwhile => Self::ChangedMeanwhile,
             Error::Read(error) => error.into(),
             Error::Write(error) => error.into(),

@@ -122,6 +122,17 @@ pub(in crate::api) enum ApiError {
     OwnerSilent {
         name: String,
     },
+    /// A batch that is all or nothing would change the value of another node.
+    OfAnotherNode {
+        key: String,
+        environment: Option<String>,
+        name: String,
+    },
+    /// A row of a batch that is all or nothing is refused, and so is all of it.
+    OfRow {
+        row: usize,
+        error: Box<ApiError>,
+    },
     /// Others change the entry all the time.
     ChangedMeanwhile,
     /// A condition of the request does not hold (`If-Match`, `If-None-Match`).
@@ -194,7 +205,16 @@ pub(in crate::api) struct AuthRefusal {
 }
 
 impl ApiError {
-    fn auth_refusal(&self) -> Option<AuthRefusal> {
+    /// Whether the fault is none of the request's: this node could not do it.
+    pub(in crate::api) fn is_not_carried_out(&self) -> bool {
+        matches!(
+            self.status(),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+        )
+    }
+
+    /// What the security log gets to know of it; `None` where no key was refused.
+    pub(in crate::api) fn auth_refusal(&self) -> Option<AuthRefusal> {
         let (key, reason) = match self {
             Self::MissingApiKey => ("api_key", "missing"),
             Self::InvalidApiKey => ("api_key", "wrong"),
@@ -209,6 +229,7 @@ impl ApiError {
             Self::ShortUserKey { .. } => ("user_key", "too short"),
             Self::WrongUserKey { .. } => ("user_key", "wrong"),
             Self::TooManyFailures { .. } => ("any", "too many failures before"),
+            Self::OfRow { error, .. } => return error.auth_refusal(),
             _ => return None,
         };
         Some(AuthRefusal { key, reason })
@@ -230,7 +251,11 @@ impl ApiError {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
-            Self::OtherSalt | Self::Refused(_) | Self::ChangedMeanwhile => StatusCode::CONFLICT,
+            Self::OfRow { error, .. } => error.status(),
+            Self::OtherSalt
+            | Self::Refused(_)
+            | Self::OfAnotherNode { .. }
+            | Self::ChangedMeanwhile => StatusCode::CONFLICT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::MissingUserKey { .. } | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ShortUserKey { .. } | Self::ProofWanted => StatusCode::UNAUTHORIZED,
@@ -310,10 +335,7 @@ impl ApiError {
             Self::BodyTooLarge { limit } => {
                 format!("Request body is larger than {limit} bytes").into()
             }
-            Self::ValueTooLarge { length, most } => format!(
-                "The value is stored as {length} bytes, and this node has memory for {most} at most (OSC_MEMORY_BYTES)"
-            )
-            .into(),
+            Self::ValueTooLarge { length, most } => too_large(*length, *most).into(),
             Self::Invalid(problems) => json!(problems),
             Self::AlreadyExists { key, environment } => format!(
                 "Configuration with key '{key}' already exists{}",
@@ -334,6 +356,8 @@ impl ApiError {
                 "Node '{name}', which has the value, did not answer; the change may have been made"
             )
             .into(),
+            Self::OfAnotherNode { key, name, .. } => of_another_node(key, name).into(),
+            Self::OfRow { error, .. } => error.detail(),
             Self::ChangedMeanwhile => {
                 "The configuration is being changed by others; nothing was written, try again"
                     .into()
@@ -352,7 +376,7 @@ impl ApiError {
                 let what = share.replace('_', " ");
                 format!("This node has no room for more {what}; try again").into()
             }
-            Self::DiskFull => "The disk of this node is full; nothing was written".into(),
+            Self::DiskFull => "The disk is full; nothing was written".into(),
             Self::NotReady { reason } => format!("This node is not ready: {reason}").into(),
             Self::Behind => BEHIND.into(),
             Self::NotReplicating => NOT_REPLICATING.into(),
@@ -373,10 +397,11 @@ impl ApiError {
     }
 
     /// What a program wants to know beside the status.
-    fn headers(&self) -> HeaderMap {
+    pub(in crate::api) fn headers(&self) -> HeaderMap {
         let yes = HeaderValue::from_static("true");
         let mut headers = HeaderMap::new();
         match self {
+            Self::OfRow { error, .. } => return error.headers(),
             Self::Lost { .. } => drop(headers.insert(LOST, yes)),
             Self::MissingNodes { nodes } => headers.extend(missing_nodes(nodes)),
             Self::OwnerSilent { name } => headers.extend(missing_nodes([name])),
@@ -392,9 +417,35 @@ impl ApiError {
         headers
     }
 
+    /// When it is worth another try, in seconds.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Busy
+            | Self::PeersBusy
+            | Self::ValuesBusy
+            | Self::NoRoom(_)
+            | Self::NotReady { .. }
+            | Self::Behind
+            | Self::MissingNodes { .. }
+            | Self::OutcomeUnknown
+            | Self::DatabaseAway(_)
+            | Self::OwnerSilent { .. } => Some(1),
+            Self::ListsBusy | Self::AnotherList | Self::NotWritten(_) => Some(5),
+            // Rounded up: who comes back on time must not be turned away again.
+            Self::TooManyFailures { retry_after } | Self::TooManyRows { retry_after } => {
+                Some(retry_after.as_secs() + 1)
+            }
+            Self::OfRow { error, .. } => error.retry_after(),
+            _ => None,
+        }
+    }
+
     /// The body of the answer.
     pub(in crate::api) fn body(&self, error_id: Option<&str>) -> Value {
         let mut body = json!({ "detail": self.detail() });
+        if let (Self::OfRow { row, .. }, Some(members)) = (self, body.as_object_mut()) {
+            members.insert("row".into(), (*row).into());
+        }
         if let (Some(error_id), Some(members)) = (error_id, body.as_object_mut()) {
             members.insert("error_id".into(), error_id.into());
         }
@@ -410,6 +461,7 @@ impl ApiError {
                     format!("{text}: {source}")
                 }))
             }
+            Self::OfRow { error, .. } => error.cause(),
             Self::Unreadable { key, reason, .. } => {
                 let key = logged_name(key);
                 Some(format!("the plaintext of '{key}' is no JSON: {reason}"))
@@ -449,6 +501,19 @@ fn silent(nodes: &[String]) -> String {
     )
 }
 
+fn too_large(length: usize, most: usize) -> String {
+    format!(
+        "The value is stored as {length} bytes, and this node has memory for {most} at most (OSC_MEMORY_BYTES)"
+    )
+}
+
+fn of_another_node(key: &str, name: &str) -> String {
+    format!(
+        "The value of configuration '{key}' is at node '{name}', and a batch that is all or nothing changes values of this node \
+         alone; nothing was written"
+    )
+}
+
 fn in_environment(environment: Option<&str>) -> String {
     environment
         .map(|name| format!(" in environment '{name}'"))
@@ -465,24 +530,7 @@ impl IntoResponse for ApiError {
         let body = self.body(failure.as_ref().map(|failure| failure.error_id.as_str()));
         let mut response = (self.status(), Json(body)).into_response();
         response.headers_mut().extend(self.headers());
-        let retry_after = match self {
-            Self::Busy
-            | Self::PeersBusy
-            | Self::ValuesBusy
-            | Self::NoRoom(_)
-            | Self::NotReady { .. }
-            | Self::Behind
-            | Self::MissingNodes { .. }
-            | Self::OutcomeUnknown
-            | Self::DatabaseAway(_)
-            | Self::OwnerSilent { .. } => Some(1),
-            Self::ListsBusy | Self::AnotherList | Self::NotWritten(_) => Some(5),
-            // Rounded up: who comes back on time must not be turned away again.
-            Self::TooManyFailures { retry_after } | Self::TooManyRows { retry_after } => {
-                Some(retry_after.as_secs() + 1)
-            }
-            _ => None,
-        };
+        let retry_after = self.retry_after();
         if let Some(seconds) = retry_after {
             response
                 .headers_mut()

@@ -49,6 +49,21 @@ impl Problem {
         problem
     }
 
+    /// An array with too many items.
+    pub(in crate::api) fn too_many(loc: &[&str], max_length: usize) -> Self {
+        let msg = format!("List should have at most {max_length} items");
+        let mut problem = Self::new("too_long", loc, msg);
+        problem.ctx = Some(serde_json::json!({ "max_length": max_length }));
+        problem
+    }
+
+    /// The same of one item of the array that the body is.
+    #[must_use]
+    pub(in crate::api) fn in_row(mut self, row: usize) -> Self {
+        self.loc.insert(self.loc.len().min(1), row.into());
+        self
+    }
+
     /// A query parameter that is none of the allowed words.
     pub(in crate::api) fn no_choice(loc: &[&str], expected: &str) -> Self {
         let mut problem = Self::new("literal_error", loc, format!("Input should be {expected}"));

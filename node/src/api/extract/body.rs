@@ -1,6 +1,6 @@
 //! Request bodies, judged as the original judges them.
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, ops::Range, sync::Arc};
 
 use axum::body::HttpBody as _;
 use axum::{
@@ -33,6 +33,18 @@ const TREE_VALUE: usize = 256;
 /// The members that any route asks for.
 const NAMES: [&str; 5] = ["key", "value", "category", "environment", "level"];
 
+/// Those of a row of a batch: the same, and its own.
+pub(super) const ROW_NAMES: [&str; 8] = [
+    "key",
+    "value",
+    "category",
+    "environment",
+    "level",
+    "op",
+    "if_match",
+    "if_none_match",
+];
+
 /// The fields of a body, before a route asks for them.
 #[derive(Debug)]
 pub(in crate::api) struct Fields {
@@ -41,10 +53,10 @@ pub(in crate::api) struct Fields {
     problems: Vec<Problem>,
 }
 
-/// What stands in a body.
+/// What stands in a body, or in a row of it.
 #[derive(Debug)]
-struct Found {
-    /// The last of each of [`NAMES`]; their places are those in the text.
+pub(super) struct Found {
+    /// The last of each of [`NAMES`], or of [`ROW_NAMES`]; their places are those in the text.
     members: Vec<Option<Member>>,
     /// Where the text begins, behind a byte order mark.
     start: usize,
@@ -64,24 +76,13 @@ impl FromRequest<Node> for Fields {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, node: &Node) -> Result<Self, ApiError> {
-        let is_json = is_json(request.headers());
         let address = Taker::of(node, request.extensions(), request.headers()).address;
-        let limit = node.max_body_bytes;
-        let body = ReceivedBody::receive(node, address, request.into_body(), limit).await?;
-        if body.as_bytes().is_empty() {
-            return Err(ApiError::Invalid(vec![Problem::missing(&["body"])]));
-        }
+        let (body, is_json) = receive(request, node, address).await?;
         if !is_json {
             return Err(no_object());
         }
-        let body = match decode(body.as_bytes()).ok_or(ApiError::UnreadableBody)? {
-            Cow::Borrowed(_) => body,
-            Cow::Owned(text) => body.recoded(text),
-        };
-        let limits = Limits {
-            depth: MAX_DEPTH,
-            values: node.max_json_values,
-        };
+        let body = decoded(body)?;
+        let limits = limits(node);
         let (body, found) = if body.as_bytes().len() <= LARGE {
             let found = judge(body.as_bytes(), limits, None);
             (body, found)
@@ -93,63 +94,116 @@ impl FromRequest<Node> for Fields {
             });
             judged.await?
         };
-        Ok(Self {
-            body: Arc::new(body),
-            found: found?,
-            problems: Vec::new(),
-        })
+        Ok(Self::new(Arc::new(body), found?))
+    }
+}
+
+/// Receives a body that is not empty, and returns whether it says to be JSON.
+pub(super) async fn receive(
+    request: Request,
+    node: &NodeState,
+    address: IpAddr,
+) -> Result<(ReceivedBody, bool), ApiError> {
+    let is_json = is_json(request.headers());
+    let limit = node.max_body_bytes;
+    let body = ReceivedBody::receive(node, address, request.into_body(), limit).await?;
+    if body.as_bytes().is_empty() {
+        return Err(ApiError::Invalid(vec![Problem::missing(&["body"])]));
+    }
+    Ok((body, is_json))
+}
+
+/// The same body in UTF-8.
+pub(super) fn decoded(body: ReceivedBody) -> Result<ReceivedBody, ApiError> {
+    Ok(
+        match decode(body.as_bytes()).ok_or(ApiError::UnreadableBody)? {
+            Cow::Borrowed(_) => body,
+            Cow::Owned(text) => body.recoded(text),
+        },
+    )
+}
+
+/// What a value may hold.
+pub(super) fn limits(node: &NodeState) -> Limits {
+    Limits {
+        depth: MAX_DEPTH,
+        values: node.max_json_values,
     }
 }
 
 fn no_object() -> ApiError {
+    ApiError::Invalid(vec![not_an_object()])
+}
+
+pub(super) fn not_an_object() -> Problem {
     let msg = "Input should be a valid dictionary or object to extract fields from";
-    ApiError::Invalid(vec![Problem::new("model_attributes_type", &["body"], msg)])
+    Problem::new("model_attributes_type", &["body"], msg)
+}
+
+/// The text of a body, and where in it that begins: Python's reader takes a byte order mark for what it is.
+pub(super) fn text_of(bytes: &[u8]) -> Result<(&str, usize), ApiError> {
+    let all = std::str::from_utf8(bytes).map_err(|_| ApiError::UnreadableBody)?;
+    let text = all.strip_prefix('\u{feff}').unwrap_or(all);
+    Ok((text, all.len() - text.len()))
 }
 
 /// `room` is for a tree, of which there is none but where an object has a name twice.
 fn judge(bytes: &[u8], limits: Limits, room: Option<&mut Reservation>) -> Result<Found, ApiError> {
-    let all = std::str::from_utf8(bytes).map_err(|_| ApiError::UnreadableBody)?;
-    // Python's reader takes a byte order mark for what it is.
-    let text = all.strip_prefix('\u{feff}').unwrap_or(all);
+    let (text, start) = text_of(bytes)?;
     let members = match inspect_members(text, limits, &NAMES).map_err(unreadable)? {
         Root::Object(members) => members,
         Root::Null => return Err(ApiError::Invalid(vec![Problem::missing(&["body"])])),
         Root::Other => return Err(no_object()),
     };
-    let value = match member(&members, "value") {
-        Some(Member { at, findings }) => {
-            let text = text.get(at.clone()).unwrap_or_default();
-            if let Some(room) = room.filter(|_| findings.has_duplicates) {
-                room.grow(findings.values.saturating_mul(TREE_VALUE))?;
+    Found::of(members, text, start, room)
+}
+
+impl Found {
+    /// `start` is where in the body the text begins.
+    pub(super) fn of(
+        members: Vec<Option<Member>>,
+        text: &str,
+        start: usize,
+        room: Option<&mut Reservation>,
+    ) -> Result<Self, ApiError> {
+        let value = match member(&members, "value") {
+            Some(Member { at, findings }) => {
+                let text = text.get(at.clone()).unwrap_or_default();
+                if let Some(room) = room.filter(|_| findings.has_duplicates) {
+                    room.grow(findings.values.saturating_mul(TREE_VALUE))?;
+                }
+                if has_lone_surrogate(text, *findings) {
+                    Value::NotUnicode
+                } else if findings.has_duplicates {
+                    Value::Rewritten(without_duplicates(text).map_err(unreadable)?)
+                } else {
+                    Value::AsItStands
+                }
             }
-            if has_lone_surrogate(text, *findings) {
-                Value::NotUnicode
-            } else if findings.has_duplicates {
-                Value::Rewritten(without_duplicates(text).map_err(unreadable)?)
-            } else {
-                Value::AsItStands
-            }
-        }
-        None => Value::AsItStands,
-    };
-    Ok(Found {
-        members,
-        start: all.len() - text.len(),
-        value,
-    })
+            None => Value::AsItStands,
+        };
+        Ok(Self {
+            members,
+            start,
+            value,
+        })
+    }
 }
 
 fn member<'m>(members: &'m [Option<Member>], name: &str) -> Option<&'m Member> {
-    let place = NAMES.iter().position(|known| *known == name)?;
+    let place = ROW_NAMES.iter().position(|known| *known == name)?;
     members.get(place)?.as_ref()
 }
 
-fn unreadable(error: ParseError) -> ApiError {
+pub(super) fn unreadable(error: ParseError) -> ApiError {
     match error {
         ParseError::Syntax { message, offset } => {
             ApiError::Invalid(vec![Problem::invalid_json(message, offset)])
         }
         ParseError::TooManyValues { most } => ApiError::TooManyValues { most },
+        ParseError::TooManyItems { most } => {
+            ApiError::Invalid(vec![Problem::too_many(&["body"], most)])
+        }
         ParseError::TooDeep | ParseError::IntegerTooLong => ApiError::UnreadableBody,
     }
 }
@@ -200,6 +254,24 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Fields {
+    pub(super) fn new(body: Arc<ReceivedBody>, found: Found) -> Self {
+        Self {
+            body,
+            found,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Whether a member stands there and is not null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.member(name).is_some_and(|(text, _)| text != "null")
+    }
+
+    /// Notes what is wrong.
+    pub(super) fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
     /// The fields, or everything that was found wrong with them.
     pub(in crate::api) fn finish<T>(self, fields: Option<T>) -> Result<T, ApiError> {
         match fields {
@@ -302,7 +374,7 @@ impl Fields {
         self.noted(text.unwrap_or(Err(Problem::missing)), loc)
     }
 
-    fn optional_text(&mut self, name: &str) -> Option<String> {
+    pub(super) fn optional_text(&mut self, name: &str) -> Option<String> {
         let (text, _) = self.member(name).filter(|(text, _)| *text != "null")?;
         let text = read_text(text);
         self.noted(text, &["body", name])
@@ -333,4 +405,14 @@ fn not_unicode(loc: &[&str]) -> Problem {
         loc,
         "Input should be a valid string, unable to parse raw data as a unicode string",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_of_a_row_begin_with_those_of_a_body() {
+        assert!(ROW_NAMES.starts_with(&NAMES));
+    }
 }

@@ -6,16 +6,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use axum::{
-    extract::FromRequestParts,
-    http::{StatusCode, request::Parts},
-};
+use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::auth::origin_of;
 use crate::{
@@ -96,9 +93,16 @@ pub(in crate::api) struct Caller<'n> {
     exempt: bool,
     /// Whether it is counted for something that it is about to create.
     creates: AtomicBool,
+    /// Whether it failed to open something, which counts once in a request, and how long the caller has to wait then, if at all.
+    failure: OnceLock<Option<Duration>>,
 }
 
 impl CallerKey {
+    /// Whether nothing that this request does counts against the limit.
+    pub(in crate::api) fn is_exempt(&self) -> bool {
+        self.exempt
+    }
+
     /// Whether the key opened something at this address, so that nothing more is learned of it there.
     pub(in crate::api) fn has_opened(&self) -> bool {
         self.known.as_ref().is_some_and(|known| known.has_opened())
@@ -133,6 +137,7 @@ impl CallerKey {
             connection: self.connection.clone(),
             exempt: self.exempt,
             creates: AtomicBool::new(false),
+            failure: OnceLock::new(),
         })
     }
 }
@@ -153,14 +158,17 @@ impl Caller<'_> {
 
     /// Why nothing was created. Where this node could not do it, the key does not count for it.
     pub(in crate::api) fn not_created(&self, error: ApiError) -> ApiError {
-        let not_carried_out = matches!(
-            error.status(),
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
-        );
-        if not_carried_out && self.creates.swap(false, Ordering::Relaxed) {
-            self.tries.limit().release(&self.place);
+        if error.is_not_carried_out() {
+            self.carried_out_nothing();
         }
         error
+    }
+
+    /// This node could do nothing of what the key was to create: it does not count for that.
+    pub(in crate::api) fn carried_out_nothing(&self) {
+        if self.creates.swap(false, Ordering::Relaxed) {
+            self.tries.limit().release(&self.place);
+        }
     }
 
     /// The key opened something that came into being then.
@@ -179,8 +187,20 @@ impl Caller<'_> {
         self.give_back();
     }
 
-    /// The key did not open the entry of this name; what its caller gets to know.
+    /// The key did not open the entry of this name; what its caller gets to know. However many entries of a request it does not
+    /// open, that is one failure.
     pub(in crate::api) fn failed(&self, node: &NodeState, key: &str) -> ApiError {
+        match self.failure.get_or_init(|| self.count_failure(node)) {
+            None => ApiError::WrongUserKey {
+                key: key.to_owned(),
+            },
+            Some(wait) => ApiError::TooManyFailures { retry_after: *wait },
+        }
+    }
+
+    /// Counts that the key did not open what it should; gives how long the caller has to wait where that is to be all that it
+    /// learns.
+    fn count_failure(&self, node: &NodeState) -> Option<Duration> {
         node.metrics.auth_failed(AuthFailure::UserKey);
         let now = Instant::now();
         let mut limit = self.tries.limit();
@@ -195,11 +215,12 @@ impl Caller<'_> {
         match failed {
             Ok(()) => {
                 self.tries.refused(&self.place);
-                ApiError::WrongUserKey {
-                    key: key.to_owned(),
-                }
+                None
             }
-            Err(wait) => node.refuse_user_key(&self.place, wait),
+            Err(wait) => {
+                node.refuse_user_key(&self.place, wait);
+                Some(wait)
+            }
         }
     }
 
@@ -256,7 +277,7 @@ impl NodeState {
             || connection.is_some_and(|connection| connection.keys.has_opened(place.number()))
     }
 
-    fn refuse_user_key(&self, place: &KeyPlace, wait: std::time::Duration) -> ApiError {
+    fn refuse_user_key(&self, place: &KeyPlace, wait: Duration) -> ApiError {
         self.user_key_tries.refused(place);
         self.throttled(wait)
     }

@@ -12,7 +12,7 @@ pub(in crate::api) const VERSION: HeaderName = HeaderName::from_static("x-osc-ve
 
 /// Which versions a request names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Versions {
+pub(in crate::api) enum Versions {
     /// `*`: any.
     Any,
     /// These. Tags that are no versions of ours match nothing.
@@ -46,6 +46,15 @@ impl Versions {
             }));
         }
         Some(Self::These(versions))
+    }
+
+    /// What a member of a body names: any version (`*`), or one, with the quotes of an entity tag or without.
+    pub(in crate::api) fn named(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::Any);
+        }
+        let version = text.trim_matches('"').parse().ok()?;
+        Some(Self::These(vec![version]))
     }
 
     fn contain(&self, version: Version) -> bool {
@@ -90,6 +99,13 @@ impl fmt::Display for FailedPrecondition {
 }
 
 impl Preconditions {
+    pub(in crate::api) fn new(if_match: Option<Versions>, if_none_match: Option<Versions>) -> Self {
+        Self {
+            if_match,
+            if_none_match,
+        }
+    }
+
     pub(in crate::api) fn of(headers: &HeaderMap) -> Self {
         Self {
             if_match: Versions::of(headers, header::IF_MATCH, false),

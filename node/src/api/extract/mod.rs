@@ -15,5 +15,6 @@ pub(super) mod peer_proof;
 pub(super) mod query;
 pub(super) mod received_body;
 pub(super) mod repeated_keys;
+pub(super) mod rows;
 pub(super) mod untrusted_forwarders;
 pub(super) mod write_terms;

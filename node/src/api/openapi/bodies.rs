@@ -35,6 +35,69 @@ pub(in crate::api) struct ConfigUpdate {
     environment: Option<String>,
 }
 
+/// One change of a batch. No two are of one configuration.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct BatchRow {
+    /// What to do: `create` as `POST /configs`, `update` as `PUT`, `upsert` as `PUT` with `upsert=true`, `delete` as `DELETE`.
+    #[schema(pattern = "^(create|update|upsert|delete)$", example = "upsert")]
+    op: String,
+    /// The name of the configuration.
+    #[schema(min_length = 1, max_length = 255, example = "database_prod")]
+    key: String,
+    /// Any JSON but null; not for a delete.
+    #[schema(value_type = Value, required = false, example = json!({"host": "prod-server.com", "port": 5432}))]
+    value: Value,
+    /// A label for grouping; not encrypted. Absent or null keeps the stored one.
+    #[schema(max_length = 100, example = "database")]
+    category: Option<String>,
+    /// The environment of the configuration; absent or empty is the default one.
+    #[schema(max_length = 100, example = "production")]
+    environment: Option<String>,
+    /// Act only on this version, or on any that exists (`*`). Not for a create.
+    #[schema(example = "019bc1e8d2a40000-3f1d2c5b7a904e21")]
+    if_match: Option<String>,
+    /// Not on this version; with `*` an update only creates. Not for a create.
+    #[schema(example = "*")]
+    if_none_match: Option<String>,
+}
+
+/// What became of a row of a batch.
+#[derive(Debug, ToSchema)]
+pub(in crate::api) struct BatchLine {
+    /// The number of the row, counted from 0.
+    row: u64,
+    /// The status that a request of its own would have had.
+    #[schema(example = 201)]
+    status: u16,
+    /// The name, unless the row is not valid.
+    #[schema(required = false, example = "database_prod")]
+    key: String,
+    /// Null for the default environment.
+    #[schema(example = "production")]
+    environment: Option<String>,
+    /// The new version, as `X-OSC-Version` names it; of a delete that of the delete.
+    #[schema(required = false, example = "019bc1e8d2a40000-3f1d2c5b7a904e21")]
+    version: String,
+    /// Of what was created or updated.
+    #[schema(format = DateTime, required = false, example = "2026-01-15T10:10:45.000001Z")]
+    created_at: String,
+    /// Of what was created or updated.
+    #[schema(format = DateTime, required = false, example = "2026-01-15T10:10:45.000001Z")]
+    updated_at: String,
+    /// How many nodes hold it, of how many; in a cluster.
+    #[schema(required = false, example = "2/3")]
+    acked: String,
+    /// Why it was refused.
+    #[schema(value_type = Value, required = false, example = "Configuration with key 'database_prod' not found")]
+    detail: Value,
+    /// Finds the cause in the node's log.
+    #[schema(required = false, example = "9f0c2b7d11aa4e35")]
+    error_id: String,
+    /// What the refusal of a request of its own would have had in its headers, such as `x-osc-missing-nodes`.
+    #[schema(value_type = Object, required = false)]
+    headers: Value,
+}
+
 /// A configuration.
 #[derive(Debug, ToSchema)]
 pub(in crate::api) struct ConfigResponse {

@@ -15,6 +15,7 @@ use utoipa::openapi::{
 use crate::{
     api::{
         answer::{error::ApiError, problem::Problem},
+        batch,
         extract::conditional::FailedPrecondition,
     },
     cluster::AdminRefusal,
@@ -155,7 +156,7 @@ fn refusal(path: &str, status: &str) -> Option<ApiError> {
         "403" if for_owners => ApiError::InvalidClusterKey,
         "403" if path == "/configs/{key}" => ApiError::WrongUserKey { key: key() },
         "403" => ApiError::InvalidApiKey,
-        "404" if path.contains("{key}") => ApiError::NotFound {
+        "404" if path.contains("{key}") || path == batch::PATH => ApiError::NotFound {
             key: key(),
             environment: None,
         },

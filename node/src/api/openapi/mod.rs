@@ -10,18 +10,20 @@ mod refusals;
 use utoipa::OpenApi;
 
 pub(super) use bodies::{
-    BootstrapBody, ClusterStatusResponse, ConfigCreate, ConfigResponse, ConfigUpdate,
-    ConflictResponse, HTTPValidationError, Health, LogLevelBody, MembershipAnswer, Message,
-    Readiness, Refusal, SaltAnswer, ServiceDocument, UnfenceAnswer,
+    BatchLine, BatchRow, BootstrapBody, ClusterStatusResponse, ConfigCreate, ConfigResponse,
+    ConfigUpdate, ConflictResponse, HTTPValidationError, Health, LogLevelBody, MembershipAnswer,
+    Message, Readiness, Refusal, SaltAnswer, ServiceDocument, UnfenceAnswer,
 };
 pub(super) use complete::complete;
 pub(super) use parameters::{
-    ApiKeyHeader, ConflictQuery, CreateHeaders, DeleteQuery, EntryPath, EntryQuery,
+    ApiKeyHeader, BatchQuery, ConflictQuery, CreateHeaders, DeleteQuery, EntryPath, EntryQuery,
     EnvironmentQuery, KeyHeaders, ListQuery, OptionalOwnerHeaders, OwnerHeaders,
     PreconditionHeaders, PurgeQuery, RemoveQuery, StatusQuery, UnfenceQuery, UpdateQuery,
     VersionHeaders, WriteHeaders,
 };
-pub(super) use refusals::{ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals};
+pub(super) use refusals::{
+    BatchRefusals, ClientRefusals, ExistingEntry, ListRefusals, NewEntry, OwnerRefusals,
+};
 
 /// The document without its paths, which the router adds.
 #[derive(Debug, OpenApi)]

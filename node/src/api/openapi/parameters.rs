@@ -109,6 +109,16 @@ pub(in crate::api) struct UpdateQuery {
 
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
+pub(in crate::api) struct BatchQuery {
+    /// Write all rows or none. The first row that is refused is the answer then, with its number in `row`.
+    all_or_nothing: Option<bool>,
+    /// Federated: `allow` makes a 503 for want of another node a 404.
+    #[param(pattern = "allow|deny")]
+    partial: Option<String>,
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct ListQuery {
     /// Only this category.
     category: Option<String>,

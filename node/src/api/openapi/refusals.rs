@@ -80,6 +80,46 @@ pub(in crate::api) enum ExistingEntry {
 }
 
 #[derive(Debug, IntoResponses)]
+pub(in crate::api) enum BatchRefusals {
+    /// The body is no text; all or nothing: a name is taken
+    #[response(status = 400)]
+    Exists(#[to_schema] Refusal),
+    /// The user key is too short
+    #[response(status = 401)]
+    ShortUserKey(#[to_schema] Refusal),
+    /// The API key is missing or wrong; all or nothing: the user key does not open a configuration
+    #[response(status = 403)]
+    Forbidden(#[to_schema] Refusal),
+    /// All or nothing: there is no such configuration
+    #[response(status = 404)]
+    NotFound(#[to_schema] Refusal),
+    /// All or nothing: others change a configuration all the time, or its value is at another node (federated)
+    #[response(status = 409)]
+    Changed(#[to_schema] Refusal),
+    /// All or nothing: a condition of a row does not hold
+    #[response(status = 412)]
+    PreconditionFailed(#[to_schema] Refusal),
+    /// The body is too large
+    #[response(status = 413)]
+    TooLarge(#[to_schema] Refusal),
+    /// Headers, query or body are not valid: no array, more than 1,000 rows, or two rows of one configuration
+    #[response(status = 422)]
+    Invalid(#[to_schema] HTTPValidationError),
+    /// Too many wrong keys from this address; see `Retry-After`
+    #[response(status = 429)]
+    Throttled(#[to_schema] Refusal),
+    /// The fault is the node's
+    #[response(status = 500)]
+    Internal(#[to_schema] Refusal),
+    /// Nothing was done; try again, see `Retry-After`
+    #[response(status = 503)]
+    Unavailable(#[to_schema] Refusal),
+    /// The disk is full
+    #[response(status = 507)]
+    DiskFull(#[to_schema] Refusal),
+}
+
+#[derive(Debug, IntoResponses)]
 pub(in crate::api) enum ListRefusals {
     /// The user key is too short
     #[response(status = 401)]

@@ -17,6 +17,7 @@ use crate::{
             error::ApiError,
             untaken::Taker,
         },
+        entry_events::{created, deleted, updated},
         extract::{
             auth::{Caller, CallerKey, Client},
             body::Fields,
@@ -36,7 +37,7 @@ use crate::{
         value_text::ValueText,
     },
     cluster::{Change, Expected, NewValue, Written},
-    domain::{Category, Identity, Principal, Row},
+    domain::{Category, Identity, Row},
     entries::{Found, Partial, Purpose, RetryBudget, Session, WriteTerms},
     log::logged_name,
 };
@@ -413,12 +414,7 @@ pub(in crate::api) async fn delete(
         attempts.again(&node.entries)?;
         row = session.find_live(&identity, partial, changing).await?;
     };
-    tracing::info!(
-        key = %logged_name(identity.key.as_str()),
-        environment = %logged_name(identity.environment.as_str()),
-        %principal,
-        "config_deleted"
-    );
+    deleted(principal, &identity);
     let message = format!(
         "Configuration '{}' deleted successfully",
         identity.key.as_str()
@@ -427,24 +423,6 @@ pub(in crate::api) async fn delete(
     let [_, version] = version_headers(written.version);
     let body = axum::Json(serde_json::json!({ "message": message }));
     Ok(acked.tell((status, HeaderMap::from_iter([version]), body).into_response()))
-}
-
-fn created(principal: Principal, identity: &Identity) {
-    tracing::info!(
-        key = %logged_name(identity.key.as_str()),
-        environment = %logged_name(identity.environment.as_str()),
-        %principal,
-        "config_created"
-    );
-}
-
-fn updated(principal: Principal, identity: &Identity) {
-    tracing::info!(
-        key = %logged_name(identity.key.as_str()),
-        environment = %logged_name(identity.environment.as_str()),
-        %principal,
-        "config_updated"
-    );
 }
 
 fn shown<'a>(

@@ -15,6 +15,7 @@ use crate::{
         Node, NodeState,
         openapi::{Health, Readiness},
     },
+    entries::NodeKind,
     peers::UnreachablePeer,
 };
 
@@ -43,10 +44,18 @@ fn lives(node: &NodeState, store: WriteHealth) -> Value {
               (status = 503, body = Readiness, description = "It cannot, with the reasons")),
 )]
 pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json<Value>) {
-    let unreadable = node.entries.store().probe().await.err().map(|error| {
-        tracing::error!(error = %error, "database_not_readable");
-        why_unreadable(&error)
-    });
+    let unreadable = match tokio::time::timeout(PROBE, node.entries.store().probe()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => {
+            tracing::error!(error = %error, "database_not_readable");
+            Some(why_unreadable(&error))
+        }
+        // What the last look found may be the cause. Others that read a lot keep a node's own database busy, which is no fault.
+        Err(_) => last_found(&node).or_else(|| match node.kind {
+            NodeKind::Replicating(_) => None,
+            NodeKind::Shared(_) => Some(SLOW.to_owned()),
+        }),
+    };
     let (status, body) = readiness(&node, unreadable, node.entries.store().write_health());
     (status, Json(body))
 }
@@ -109,7 +118,12 @@ pub(super) fn why_away(error: &ReadError) -> String {
 
 /// Whether the store could be read when that was tried last.
 pub(super) fn is_readable(node: &NodeState) -> bool {
-    node.pulse.locked().unreadable.is_none()
+    last_found(node).is_none()
+}
+
+/// Why the store could not be read when that was tried last; `None` where it could.
+fn last_found(node: &NodeState) -> Option<String> {
+    node.pulse.locked().unreadable.clone()
 }
 
 /// What a node last knew of itself without being asked.
@@ -141,12 +155,23 @@ impl Pulse {
 /// How `/ready` says that the store cannot be read.
 const NOT_READABLE: &str = "database not readable";
 
-/// How long the database may take until it counts as not readable.
+/// How long the database may take until `/ready` answers without it: a kubelet waits for one second, unless its probe says
+/// otherwise.
+const PROBE: Duration = Duration::from_millis(800);
+
+/// What is known of a database that takes longer.
+const SLOW: &str = "the database did not answer within 0.8 s";
+
+/// How long a node's own database may take until it counts as not readable.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Brings up to date what [`vital_signs`] reports.
 pub async fn take_pulse(node: &NodeState) {
-    let looked = tokio::time::timeout(TIMEOUT, node.entries.store().probe()).await;
+    let (limit, late) = match node.kind {
+        NodeKind::Replicating(_) => (TIMEOUT, NOT_READABLE),
+        NodeKind::Shared(_) => (PROBE, SLOW),
+    };
+    let looked = tokio::time::timeout(limit, node.entries.store().probe()).await;
     let writes = node.entries.store().write_health();
     let mut signs = node.pulse.locked();
     let unreadable = match looked {
@@ -154,7 +179,7 @@ pub async fn take_pulse(node: &NodeState) {
         // Others read a lot, which says nothing of the database, and must not end all traffic.
         Ok(Err(ReadError::Busy)) => signs.unreadable.clone(),
         Ok(Err(error)) => Some(why_unreadable(&error)),
-        Err(_) => Some(NOT_READABLE.to_owned()),
+        Err(_) => Some(late.to_owned()),
     };
     if let (None, Some(reason)) = (&signs.unreadable, &unreadable) {
         tracing::error!(reason, "database_not_readable");

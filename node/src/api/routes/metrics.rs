@@ -18,8 +18,11 @@ use crate::{
     },
     entries::NodeKind,
     keys::KeyRing,
-    metrics::{DatabaseReading, KindReadings, Reader, Readings},
-    store::{EntryStore, WriteHealth},
+    metrics::{DatabaseReading, KindReadings, PoolReading, Reader, Readings},
+    store::{
+        EntryStore, WriteHealth,
+        postgres::{ConnectionUse, DatabaseUsage},
+    },
 };
 
 /// Metrics in Prometheus' text format
@@ -64,13 +67,38 @@ async fn page(node: &NodeState, reader: Reader) -> Result<Response, ApiError> {
             page_of(node, KindReadings::Replicating(&view), reader)
         }
         NodeKind::Shared(store) => {
-            let reading = DatabaseReading {
-                is_reachable: is_readable(node),
-                takes_writes: store.write_health() == WriteHealth::Accepting,
-                commits_set_aside: store.commits_set_aside(),
-            };
+            let reading = reading_of(
+                store.usage(),
+                is_readable(node),
+                store.write_health() == WriteHealth::Accepting,
+            );
             page_of(node, KindReadings::Shared(reading), reader)
         }
+    }
+}
+
+fn reading_of(usage: DatabaseUsage, is_reachable: bool, takes_writes: bool) -> DatabaseReading {
+    let DatabaseUsage {
+        reads,
+        writes,
+        commits_set_aside,
+        unknown_commits,
+        changes_held_back,
+        timeline,
+    } = usage;
+    let pool = |usage: ConnectionUse| PoolReading {
+        connections: usage.in_use,
+        waiting: usage.waiting,
+    };
+    DatabaseReading {
+        is_reachable,
+        takes_writes,
+        reads: pool(reads),
+        writes: pool(writes),
+        commits_set_aside,
+        unknown_commits,
+        changes_held_back,
+        timeline,
     }
 }
 

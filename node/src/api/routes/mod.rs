@@ -1,6 +1,7 @@
 //! One file per group of routes.
 
 pub(super) mod admin;
+pub(super) mod batch;
 pub(super) mod cluster;
 pub(super) mod configs;
 pub(super) mod conflicts;

@@ -41,6 +41,13 @@ pub enum Input {
         /// Answered by [`Output::Written`].
         reply: ReplyId,
     },
+    /// A client makes several writes, of which no two are of one entry: all of them, or none.
+    WriteAll {
+        /// What, and who is answered by [`Output::Written`].
+        writes: Vec<(Write, ReplyId)>,
+        /// Who must hold them before they are answered.
+        level: AckLevel,
+    },
     /// An authenticated node asks.
     Request {
         /// What.
@@ -218,6 +225,9 @@ pub enum WriteRefusal {
     /// The node takes no writes.
     #[error("this node takes no writes: {0}")]
     NotServing(&'static str),
+    /// It was to be made with others, and one of these was refused.
+    #[error("another write of the same batch was refused")]
+    OthersRefused,
 }
 
 /// Something to do after the commit.
@@ -269,6 +279,13 @@ impl Output {
         Self::Written {
             reply,
             result: Ok(written),
+        }
+    }
+
+    pub(super) fn refused(reply: ReplyId, refusal: WriteRefusal) -> Self {
+        Self::Written {
+            reply,
+            result: Err(refusal),
         }
     }
 }

@@ -227,6 +227,7 @@ impl Engine {
                 level,
                 reply,
             } => self.write(tables, now, write, level, reply, out),
+            Input::WriteAll { writes, level } => self.write_all(tables, now, writes, level, out),
             Input::Request { message, reply } => self.requested(tables, now, message, reply, out),
             Input::Answered {
                 from,

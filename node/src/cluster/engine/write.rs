@@ -1,13 +1,13 @@
 //! A client's write: checked against what is stored, stamped, and held back until enough nodes have it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
 use crate::{
     cluster::{AckLevel, LocalStatus, Rule, Seq, State, Tables, acknowledgement::AckTargets},
-    domain::{Category, Clock, Content, Identity, Row, Seal, Timestamp, Version},
+    domain::{Category, Clock, Content, Identity, Incarnation, Row, Seal, Timestamp, Version},
 };
 
 /// How far ahead of this node's wall clock a caller may name a version that this node has not heard of: more than the wall
@@ -102,6 +102,16 @@ pub struct Written {
     pub wanted: usize,
 }
 
+/// A write that nothing is against any more: what is stored is what was seen, and it has its version.
+#[derive(Debug)]
+struct Stamped {
+    identity: Identity,
+    change: Change,
+    version: Version,
+    created_at: Timestamp,
+    clocks: BTreeMap<Incarnation, Clock>,
+}
+
 impl Engine {
     pub(super) fn write<T: Tables>(
         &mut self,
@@ -118,20 +128,83 @@ impl Engine {
             None => self.commit_write(tables, now, write)?,
         };
         match result {
-            Err(refusal) => out.push(Output::Written {
-                reply,
-                result: Err(refusal),
-            }),
+            Err(refusal) => out.push(Output::refused(reply, refusal)),
             Ok(written) => {
                 let audience = self.audience(level, now);
-                let place = (identity, self.last);
-                let answered =
-                    self.waiting
-                        .add(reply, written, place, level, audience, now.elapsed);
-                out.extend(answered.map(Output::written));
+                self.await_audience(reply, (written, identity), level, audience, now, out);
             }
         }
         Ok(())
+    }
+
+    /// Makes all of these writes, of which no two are of one entry, or none: each is judged before the first is made.
+    pub(super) fn write_all<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        writes: Vec<(Write, ReplyId)>,
+        level: AckLevel,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        let replies: Vec<_> = writes.iter().map(|(_, reply)| *reply).collect();
+        let mut stamped = Vec::with_capacity(writes.len());
+        for (write, reply) in writes {
+            let judged = match self.why_no_writes() {
+                Some(reason) => Err(WriteRefusal::NotServing(reason)),
+                None if matches!(write.change, Change::Adopt { .. }) => {
+                    Err(WriteRefusal::NotServing("values are taken over one by one"))
+                }
+                None => {
+                    let stored = tables.row(&write.identity)?;
+                    self.stamp(now, write, stored)
+                }
+            };
+            match judged {
+                Ok(write) => stamped.push((write, reply)),
+                Err(refusal) => {
+                    out.extend(replies.into_iter().map(|other| {
+                        let refusal = if other == reply {
+                            refusal.clone()
+                        } else {
+                            WriteRefusal::OthersRefused
+                        };
+                        Output::refused(other, refusal)
+                    }));
+                    return Ok(());
+                }
+            }
+        }
+        let audience = self.audience(level, now);
+        for (write, reply) in stamped {
+            let identity = write.identity.clone();
+            let written = self.put(tables, now, write)?;
+            self.await_audience(
+                reply,
+                (written, identity),
+                level,
+                audience.clone(),
+                now,
+                out,
+            );
+        }
+        Ok(())
+    }
+
+    /// Holds the answer to the latest write back until its audience has that, or gives it where there is none.
+    fn await_audience(
+        &mut self,
+        reply: ReplyId,
+        (written, identity): (Written, Identity),
+        level: AckLevel,
+        audience: AckTargets,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        let place = (identity, self.last);
+        let answered = self
+            .waiting
+            .add(reply, written, place, level, audience, now.elapsed);
+        out.extend(answered.map(Output::written));
     }
 
     /// Why this node takes no writes; `None` when it does.
@@ -161,37 +234,59 @@ impl Engine {
         now: Now,
         write: Write,
     ) -> Result<Result<Written, WriteRefusal>, T::Error> {
+        let stored = tables.row(&write.identity)?;
+        if !matches!(write.change, Change::Adopt { .. }) {
+            return match self.stamp(now, write, stored) {
+                Ok(stamped) => self.put(tables, now, stamped).map(Ok),
+                Err(refusal) => Ok(Err(refusal)),
+            };
+        }
+        if !self.is_as_seen(write.seen, stored.as_ref()) {
+            return Ok(Err(WriteRefusal::Changed));
+        }
+        let Change::Adopt { token } = write.change else {
+            return Ok(Err(WriteRefusal::Changed));
+        };
+        let stored = stored.filter(|row| {
+            let content = row.content.as_ref();
+            let is_it = |content: &Content| {
+                content.is_of(&token) || !self.setup.rules.hold(Rule::AdoptedValuesAreTheOnes)
+            };
+            content.is_some_and(is_it)
+        });
+        let Some(row) = stored else {
+            return Ok(Err(WriteRefusal::Changed));
+        };
+        let (created_at, updated_at) = (row.created_at, row.updated_at);
+        let version = self.own(tables, now, row, token)?;
+        Ok(Ok(Written {
+            version,
+            created_at,
+            updated_at,
+            held_by: 1,
+            wanted: 1,
+        }))
+    }
+
+    fn is_as_seen(&self, seen: Expected, stored: Option<&Row>) -> bool {
+        seen.is_still_so(stored) || !self.setup.rules.hold(Rule::WritesCheckWhatWasSeen)
+    }
+
+    /// Judges a write against what is stored, and gives it its version. Of that nothing is kept but what the new row needs.
+    fn stamp(
+        &mut self,
+        now: Now,
+        write: Write,
+        stored: Option<Row>,
+    ) -> Result<Stamped, WriteRefusal> {
         let Write {
             identity,
             seen,
             named,
             change,
         } = write;
-        let stored = tables.row(&identity)?;
-        if !seen.is_still_so(stored.as_ref()) && self.setup.rules.hold(Rule::WritesCheckWhatWasSeen)
-        {
-            return Ok(Err(WriteRefusal::Changed));
-        }
-        if let Change::Adopt { token } = change {
-            let stored = stored.filter(|row| {
-                let content = row.content.as_ref();
-                let is_it = |content: &Content| {
-                    content.is_of(&token) || !self.setup.rules.hold(Rule::AdoptedValuesAreTheOnes)
-                };
-                content.is_some_and(is_it)
-            });
-            let Some(row) = stored else {
-                return Ok(Err(WriteRefusal::Changed));
-            };
-            let (created_at, updated_at) = (row.created_at, row.updated_at);
-            let version = self.own(tables, now, row, token)?;
-            return Ok(Ok(Written {
-                version,
-                created_at,
-                updated_at,
-                held_by: 1,
-                wanted: 1,
-            }));
+        if !self.is_as_seen(seen, stored.as_ref()) {
+            return Err(WriteRefusal::Changed);
         }
         let replaced = stored.as_ref().map(|row| row.version.clock);
         let replaced = replaced
@@ -199,7 +294,7 @@ impl Engine {
             .filter(|clock| clock.is_plausible() && self.setup.rules.hold(Rule::StampAboveStored));
         let named = named.filter(|_| self.setup.rules.hold(Rule::StampAboveNamed));
         if let Some(reason) = self.why_no_stamp(now, replaced, named) {
-            return Ok(Err(WriteRefusal::NotServing(reason)));
+            return Err(WriteRefusal::NotServing(reason));
         }
         let version = Version {
             clock: self.clock.tick(now.wall, replaced.max(named)),
@@ -215,6 +310,29 @@ impl Engine {
         let created_at = live.map_or(born, |row| row.created_at);
         let mut clocks = stored.map(|row| row.clocks).unwrap_or_default();
         clocks.insert(self.incarnation, version.clock);
+        Ok(Stamped {
+            identity,
+            change,
+            version,
+            created_at,
+            clocks,
+        })
+    }
+
+    /// Makes a write that was judged.
+    fn put<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        write: Stamped,
+    ) -> Result<Written, T::Error> {
+        let Stamped {
+            identity,
+            change,
+            version,
+            created_at,
+            clocks,
+        } = write;
         let (category, content, seal) = match change {
             Change::Put {
                 category,
@@ -247,13 +365,13 @@ impl Engine {
         };
         let seq = self.next_own_seq(&row.identity);
         tables.put_row(&row, row.hash(), seq)?;
-        Ok(Ok(Written {
+        Ok(Written {
             version,
             created_at,
             updated_at: now.wall,
             held_by: 1,
             wanted: 1,
-        }))
+        })
     }
 
     /// Why a write cannot come after these readings; `None` when it can. What a client names may be invented: it moves the

@@ -1,9 +1,36 @@
 //! How a copy of a store becomes another cluster's: a clone of a database for tests, or one that was restored beside the living
 //! one, must not pass for it.
 
+use tokio_postgres::Transaction;
+
 use super::{
     PostgresError, PostgresSettings, StoreIdentity, connections::Connections, identity, schema,
+    settings::NODE,
 };
+
+/// Every session's name is shown to every role.
+const CONNECTIONS_OF_NODES: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+    AND application_name = $1 AND pid <> pg_backend_pid()";
+
+/// How many connections nodes have to the database, without this one.
+pub(super) async fn connections_of_nodes(
+    client: &tokio_postgres::Client,
+) -> Result<i64, PostgresError> {
+    let row = client.query_one(CONNECTIONS_OF_NODES, &[&NODE]).await?;
+    Ok(row.try_get(0)?)
+}
+
+/// Refuses a database that a node is connected to.
+pub(super) async fn must_be_unused(transaction: &Transaction<'_>) -> Result<(), PostgresError> {
+    let row = transaction
+        .query_one(CONNECTIONS_OF_NODES, &[&NODE])
+        .await?;
+    let connections: i64 = row.try_get(0)?;
+    if connections > 0 {
+        return Err(PostgresError::InUse { connections });
+    }
+    Ok(())
+}
 
 /// Gives the store of one cluster to another one, under a name of its own: a node that still has it open as it was writes nothing
 /// into it any more.
@@ -26,18 +53,7 @@ pub async fn adopt(
         let before = identity::read_if_any(&transaction).await?;
         before.must_have(salt_fingerprint)?;
         before.must_be_of(from)?;
-        // Every session's name is shown to every role.
-        let nodes: i64 = transaction
-            .query_one(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                 AND application_name = 'osc-node' AND pid <> pg_backend_pid()",
-                &[],
-            )
-            .await?
-            .try_get(0)?;
-        if nodes > 0 {
-            return Err(PostgresError::InUse { connections: nodes });
-        }
+        must_be_unused(&transaction).await?;
         if !identity::rename(&transaction, from, to).await? {
             return Err(PostgresError::OtherStore);
         }

@@ -77,6 +77,94 @@ impl Columns {
     }
 }
 
+/// Many rows as they are written by one statement: a list for each column.
+#[derive(Debug, Default)]
+pub(super) struct ColumnLists {
+    environments: Vec<Vec<u8>>,
+    keys: Vec<Vec<u8>>,
+    categories: Vec<Option<Vec<u8>>>,
+    tokens: Vec<Option<String>>,
+    created_at: Vec<i64>,
+    updated_at: Vec<i64>,
+    clocks_of_versions: Vec<i64>,
+    incarnations: Vec<i64>,
+    histories: Vec<Vec<u8>>,
+    extras: Vec<Option<String>>,
+    hashes: Vec<Vec<u8>>,
+}
+
+/// The types of these lists.
+pub(super) const COLUMN_LISTS: &str = "$1::bytea[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[], $6::bigint[], \
+    $7::bigint[], $8::bigint[], $9::bytea[], $10::text[], $11::bytea[]";
+
+impl ColumnLists {
+    pub(super) fn of(rows: &[Row]) -> Self {
+        let mut lists = Self::default();
+        for row in rows {
+            let columns = Columns::of(row);
+            lists.environments.push(columns.environment);
+            lists.keys.push(columns.key);
+            lists.categories.push(columns.category);
+            lists.tokens.push(columns.token);
+            lists.created_at.push(columns.created_at);
+            lists.updated_at.push(columns.updated_at);
+            lists.clocks_of_versions.push(columns.clock);
+            lists.incarnations.push(columns.incarnation);
+            lists.histories.push(columns.clocks);
+            lists.extras.push(columns.extra);
+            lists.hashes.push(columns.hash);
+        }
+        lists
+    }
+
+    /// Parameters 1 to 11 of a statement.
+    pub(super) fn parameters(&self) -> [Parameter<'_>; 11] {
+        [
+            &self.environments,
+            &self.keys,
+            &self.categories,
+            &self.tokens,
+            &self.created_at,
+            &self.updated_at,
+            &self.clocks_of_versions,
+            &self.incarnations,
+            &self.histories,
+            &self.extras,
+            &self.hashes,
+        ]
+    }
+
+    /// The same for a statement that has more of its own behind them.
+    pub(super) fn into_parameters(self) -> Vec<Box<dyn ToSql + Sync + Send>> {
+        vec![
+            Box::new(self.environments),
+            Box::new(self.keys),
+            Box::new(self.categories),
+            Box::new(self.tokens),
+            Box::new(self.created_at),
+            Box::new(self.updated_at),
+            Box::new(self.clocks_of_versions),
+            Box::new(self.incarnations),
+            Box::new(self.histories),
+            Box::new(self.extras),
+            Box::new(self.hashes),
+        ]
+    }
+}
+
+/// Environments and keys of these names, as lists.
+pub(super) fn name_lists(names: &[Identity]) -> (Vec<&[u8]>, Vec<&[u8]>) {
+    names
+        .iter()
+        .map(|name| {
+            (
+                name.environment.as_str().as_bytes(),
+                name.key.as_str().as_bytes(),
+            )
+        })
+        .unzip()
+}
+
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 

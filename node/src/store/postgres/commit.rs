@@ -17,6 +17,24 @@ use crate::{
 /// How often a create looks again at a name whose row others change.
 const LOOKS: usize = 5;
 
+/// What stands where a write goes, as far as the new row depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) version: Version,
+    pub(super) created_at: Timestamp,
+    pub(super) is_live: bool,
+}
+
+impl Standing {
+    fn of(row: &Row) -> Self {
+        Self {
+            version: row.version,
+            created_at: row.created_at,
+            is_live: !row.is_tombstone(),
+        }
+    }
+}
+
 impl PostgresStore {
     /// Commits a write; `None` when what was seen changed meanwhile and must be checked again. A create that is repeated with
     /// the request id of the row that is there is the same one.
@@ -46,11 +64,12 @@ impl PostgresStore {
             }
         };
         for _ in 0..LOOKS {
-            let row = self.next_row(write, stored.as_ref(), now)?;
-            let over = stored.as_ref().map(|row| row.version);
+            let standing = stored.as_ref().map(Standing::of);
+            let row = self.next_row(write, standing, now)?;
+            let over = standing.map(|row| row.version);
             match self.put(&row, over, request, deadline).await? {
                 Put::Made => {
-                    self.count(stored.as_ref(), &row);
+                    self.count(standing.is_some_and(|row| row.is_live), &row);
                     self.0.wake.commits();
                     return Ok(Some(written(&row)));
                 }
@@ -69,10 +88,10 @@ impl PostgresStore {
     }
 
     /// The row that a write leaves.
-    fn next_row(
+    pub(super) fn next_row(
         &self,
         write: &Write,
-        stored: Option<&Row>,
+        stored: Option<Standing>,
         now: Timestamp,
     ) -> Result<Row, PostgresError> {
         let replaced = stored
@@ -96,7 +115,7 @@ impl PostgresStore {
             } => (category.clone(), Some(token), *seal, *created_at),
             Change::Delete | Change::Adopt { .. } => (None, None, None, now),
         };
-        let live = stored.filter(|row| !row.is_tombstone());
+        let live = stored.filter(|row| row.is_live);
         Ok(Row {
             identity: write.identity.clone(),
             category,
@@ -246,7 +265,7 @@ pub(super) fn here(before: usize) -> String {
 }
 
 /// The database alone holds it.
-fn written(row: &Row) -> Written {
+pub(super) fn written(row: &Row) -> Written {
     Written {
         version: row.version,
         created_at: row.created_at,

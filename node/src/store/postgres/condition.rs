@@ -1,10 +1,18 @@
 //! What a store knows of itself without asking: whether the last write was made, and about how many entries there are.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 use super::{PostgresError, PostgresStore, transaction::Met};
 use crate::{
-    domain::Row,
+    domain::{Row, Timestamp},
     store::{SharedWriteHealth, WriteHealth},
 };
 
@@ -12,25 +20,63 @@ use crate::{
 const COUNTED: i64 = 200_000;
 
 /// SQLSTATE of a server whose disk is full.
-const DISK_FULL: &str = "53100";
+pub(super) const DISK_FULL: &str = "53100";
+/// How long a look for what is held back may take.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a disk counts as full after it had no room for a write: smaller ones may go on.
+const FULL_FOR: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Condition {
     pub(super) writes: SharedWriteHealth,
+    /// When the server's disk had no room last.
+    full_at: Mutex<Option<Instant>>,
     live: AtomicU64,
+    /// Writes that may have been made, and of which no more was found out.
+    unknown: AtomicU64,
+    /// Since when a change is kept from readers, in microseconds since 1970; 0 where none is.
+    held_back_since: AtomicI64,
 }
 
 impl Condition {
     /// Takes note of how a write ended.
     pub(super) fn wrote(&self, outcome: &Result<Met, PostgresError>) {
+        if matches!(outcome, Err(PostgresError::Unknown)) {
+            self.unknown.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let health = match outcome {
+            Ok(_) if full_at.is_some_and(|at| at.elapsed() < FULL_FOR) => WriteHealth::DiskFull,
             Ok(_) => WriteHealth::Accepting,
-            Err(PostgresError::Refused(words)) if words.code == DISK_FULL => WriteHealth::DiskFull,
+            Err(PostgresError::Refused(words)) if words.code == DISK_FULL => {
+                *full_at = Some(Instant::now());
+                WriteHealth::DiskFull
+            }
             // Says something of one entry, or of one moment.
-            Err(PostgresError::Locked | PostgresError::TakenBack | PostgresError::Busy) => return,
+            Err(
+                PostgresError::Locked
+                | PostgresError::TakenBack
+                | PostgresError::Busy
+                | PostgresError::NotAll,
+            ) => return,
             Err(_) => WriteHealth::Failing,
         };
         self.writes.set(health);
+    }
+
+    /// How many writes ended without an outcome.
+    pub(super) fn unknown(&self) -> u64 {
+        self.unknown.load(Ordering::Relaxed)
+    }
+
+    /// For how long the earliest change that no reader is given yet has waited.
+    pub(super) fn held_back(&self, now: Timestamp) -> Duration {
+        match self.held_back_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_micros(
+                u64::try_from(now.as_micros().saturating_sub(since)).unwrap_or_default(),
+            ),
+        }
     }
 
     pub(super) fn live(&self) -> u64 {
@@ -40,8 +86,7 @@ impl Condition {
 
 impl PostgresStore {
     /// Takes note of what a write of this node did to the number of entries.
-    pub(super) fn count(&self, before: Option<&Row>, after: &Row) {
-        let was_live = before.is_some_and(|row| !row.is_tombstone());
+    pub(super) fn count(&self, was_live: bool, after: &Row) {
         let live = &self.0.condition.live;
         match (was_live, !after.is_tombstone()) {
             (false, true) => {
@@ -54,6 +99,23 @@ impl PostgresStore {
             }
             _ => {}
         }
+    }
+
+    /// Finds out whether a transaction that stays open keeps changes from those who follow them.
+    pub(super) async fn look_for_held_back(&self) -> Result<(), PostgresError> {
+        let sql = "SELECT pg_is_in_recovery(), (SELECT changed_at FROM opensecureconf.changes \
+                   WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, number LIMIT 1)";
+        // What is asked only to be shown keeps nothing else waiting.
+        let rows = self.read(sql, &[], Instant::now() + LOOK).await?;
+        let Some(row) = rows.first() else {
+            return Err(PostgresError::Standby);
+        };
+        let since: Option<i64> = row.try_get(1)?;
+        self.0
+            .condition
+            .held_back_since
+            .store(since.unwrap_or_default(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Counts the entries anew, those of other nodes as well.

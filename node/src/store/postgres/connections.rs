@@ -1,27 +1,21 @@
-//! Pools of connections to the primary, and never to one that is none any more.
+//! Pools of connections to the primary of one store, and never to a server that is none any more.
 
 use std::{
-    pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use deadpool_postgres::{
-    Client, Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod,
-    Runtime,
+    Client, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
-use futures::{FutureExt, StreamExt, stream};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_tokio_postgres::MakeRustlsConnect;
-use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Config, NoTls, Socket, tls::MakeTlsConnect};
+use futures::FutureExt;
 
 use super::{
-    PostgresError, PostgresSettings,
-    settings::Transport,
+    PostgresError, PostgresSettings, Uid,
+    routes::{Connector, Routes},
     timeline::{LatestTimeline, TIMELINE},
 };
 
@@ -29,8 +23,6 @@ use super::{
 const MOST_AGE: Duration = Duration::from_mins(1);
 /// Requests that wait for a connection of one pool at most.
 const MOST_WAITING: usize = 1024;
-/// SQLSTATE of a wait for a standby that was cancelled, sent as a warning beside a commit that succeeds.
-const WARNING: &str = "01000";
 
 /// Both pools.
 #[derive(Debug)]
@@ -41,6 +33,10 @@ pub(super) struct Connections {
     pub(super) writes: ConnectionPool,
     /// The latest timeline of all of them.
     pub(super) timeline: LatestTimeline,
+    /// Where new ones lead.
+    pub(super) routes: Routes,
+    /// Which store new ones must lead to, once that is known.
+    store: Arc<OnceLock<Uid>>,
     /// How many waits for a standby were cancelled by other sessions: their commits count as made here, and nowhere else.
     pub(super) cancelled_waits: Arc<AtomicU64>,
 }
@@ -49,37 +45,39 @@ impl Connections {
     pub(super) fn new(settings: &PostgresSettings) -> Result<Self, PostgresError> {
         let timeline = LatestTimeline::default();
         let cancelled_waits = Arc::new(AtomicU64::new(0));
+        let routes = Routes::new(settings)?;
+        let store = Arc::new(OnceLock::new());
         let pool = || {
             let connector = Connector {
-                tls: match settings.url.transport() {
-                    Transport::Clear => None,
-                    Transport::Verified => Some(tls(settings)?),
-                },
+                routes: routes.clone(),
                 cancelled_waits: Arc::clone(&cancelled_waits),
             };
-            ConnectionPool::new(settings, connector, &timeline)
+            ConnectionPool::new(settings, connector, &timeline, &store)
         };
         Ok(Self {
             reads: pool()?,
             writes: pool()?,
             timeline,
+            routes,
+            store,
             cancelled_waits,
         })
     }
+
+    /// Refuses new connections to any other store from now on, whatever an address leads to.
+    pub(super) fn keep_to(&self, store: &Uid) {
+        // Set once: a store connects once.
+        let _ = self.store.set(store.clone());
+    }
 }
 
-fn tls(settings: &PostgresSettings) -> Result<MakeRustlsConnect, PostgresError> {
-    let mut roots = RootCertStore::empty();
-    for authority in &settings.authorities {
-        roots.add(authority.clone()).map_err(PostgresError::Tls)?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(PostgresError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+/// How much of a pool is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionUse {
+    /// Connections that are handed out, those set aside included.
+    pub in_use: usize,
+    /// Requests that wait for one.
+    pub waiting: usize,
 }
 
 /// Connections that are handed out and taken back, and a bounded line of those who wait for one.
@@ -94,6 +92,7 @@ impl ConnectionPool {
         settings: &PostgresSettings,
         connector: Connector,
         timeline: &LatestTimeline,
+        store: &Arc<OnceLock<Uid>>,
     ) -> Result<Self, PostgresError> {
         let manager = Manager::from_connect(
             settings.url.config().clone(),
@@ -102,14 +101,14 @@ impl ConnectionPool {
                 recycling_method: RecyclingMethod::Fast,
             },
         );
-        let timeline = timeline.clone();
+        let (timeline, store) = (timeline.clone(), Arc::clone(store));
         let pool = Pool::builder(manager)
             .max_size(settings.connections)
             .runtime(Runtime::Tokio1)
             .create_timeout(Some(settings.timeout))
             .post_create(Hook::async_fn(move |connection, _| {
-                let timeline = timeline.clone();
-                async move { accept(connection, &timeline).await }.boxed()
+                let (timeline, store) = (timeline.clone(), Arc::clone(&store));
+                async move { accept(connection, &timeline, store.get()).await }.boxed()
             }))
             .pre_recycle(Hook::sync_fn(|_, metrics| {
                 if metrics.age() > MOST_AGE {
@@ -123,6 +122,15 @@ impl ConnectionPool {
             pool,
             waiting: AtomicUsize::new(0),
         })
+    }
+
+    /// How much of it is in use just now.
+    pub(super) fn usage(&self) -> ConnectionUse {
+        let status = self.pool.status();
+        ConnectionUse {
+            in_use: status.size.saturating_sub(status.available),
+            waiting: status.waiting,
+        }
     }
 
     /// A connection, as soon as one is free; refused where too many wait for one already.
@@ -155,18 +163,33 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Refuses a new connection to a server that is not the latest primary.
+/// Refuses a new connection to a server that is not the latest primary, or has another store.
 async fn accept(
     connection: &deadpool_postgres::ClientWrapper,
     timeline: &LatestTimeline,
+    store: Option<&Uid>,
 ) -> Result<(), HookError> {
+    let refused = |error: PostgresError| HookError::message(error.to_string());
     let row = connection
         .query_one(&format!("SELECT {TIMELINE}"), &[])
         .await
         .map_err(HookError::Backend)?;
     timeline
         .accept(row.try_get(0).map_err(HookError::Backend)?)
-        .map_err(|error| HookError::message(error.to_string()))
+        .map_err(refused)?;
+    let Some(store) = store else {
+        return Ok(());
+    };
+    let sql = "SELECT EXISTS (SELECT FROM opensecureconf.identity WHERE uid = $1)";
+    let found = connection
+        .query_one(sql, &[&store.as_str()])
+        .await
+        .map_err(HookError::Backend)?;
+    if found.try_get(0).map_err(HookError::Backend)? {
+        Ok(())
+    } else {
+        Err(refused(PostgresError::OtherStore))
+    }
 }
 
 /// A connection that goes back into its pool when nothing is under way on it, and is closed otherwise: its next user would
@@ -210,56 +233,4 @@ impl Drop for Connection {
             drop(Object::take(client));
         }
     }
-}
-
-/// Makes connections, and hears what the server says beside its answers.
-struct Connector {
-    tls: Option<MakeRustlsConnect>,
-    cancelled_waits: Arc<AtomicU64>,
-}
-
-type Connecting<'a> = Pin<
-    Box<
-        dyn Future<Output = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>>
-            + Send
-            + 'a,
-    >,
->;
-
-impl Connect for Connector {
-    fn connect(&self, config: &Config) -> Connecting<'_> {
-        let config = config.clone();
-        let cancelled = Arc::clone(&self.cancelled_waits);
-        match self.tls.clone() {
-            Some(tls) => dial(config, tls, cancelled).boxed(),
-            None => dial(config, NoTls, cancelled).boxed(),
-        }
-    }
-}
-
-async fn dial<T>(
-    config: Config,
-    tls: T,
-    cancelled_waits: Arc<AtomicU64>,
-) -> Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>
-where
-    T: MakeTlsConnect<Socket> + Send,
-    T::Stream: Send + 'static,
-    T::TlsConnect: Send,
-    <T::TlsConnect as tokio_postgres::tls::TlsConnect<Socket>>::Future: Send,
-{
-    let (client, mut connection) = config.connect(tls).await?;
-    let task = tokio::spawn(async move {
-        let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-        // Counted before the commit is answered, so that the caller that takes the answer sees the count.
-        while let Some(Ok(message)) = messages.next().await {
-            if let AsyncMessage::Notice(notice) = message
-                && notice.code().code() == WARNING
-                && notice.message().contains("synchronous replication")
-            {
-                cancelled_waits.fetch_add(1, Ordering::AcqRel);
-            }
-        }
-    });
-    Ok((client, task))
 }

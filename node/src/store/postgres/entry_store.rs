@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{PostgresError, PostgresStore, now};
+use super::{PostgresError, PostgresStore, condition::DISK_FULL, now};
 use crate::{
     cluster::{AckLevel, Write, Written},
     domain::{Identity, Row, Version},
     store::{
-        ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError, WriteError,
-        WriteHealth,
+        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError,
+        WriteError, WriteHealth,
     },
 };
 
@@ -35,6 +35,7 @@ impl From<PostgresError> for WriteError {
         match error {
             PostgresError::NoWrite(reason) => Self::NotServing(reason),
             PostgresError::Unknown => Self::Unknown,
+            PostgresError::Refused(words) if words.code == DISK_FULL => Self::DiskFull,
             error => Self::Failed(error.to_string()),
         }
     }
@@ -63,6 +64,15 @@ impl EntryStore for PostgresStore {
     ) -> Result<Written, WriteError> {
         let written = self.commit_write(&write, request, now()).await?;
         written.ok_or(WriteError::Changed)
+    }
+
+    async fn commit_batch(
+        &self,
+        writes: Vec<Write>,
+        _: AckLevel,
+        atomicity: Atomicity,
+    ) -> Vec<Result<Written, WriteError>> {
+        self.commit_writes(&writes, atomicity).await
     }
 
     async fn confirm(

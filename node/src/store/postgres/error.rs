@@ -84,6 +84,11 @@ pub enum PostgresError {
         /// Who asked.
         given: String,
     },
+    /// Another store is being copied into the database.
+    #[error(
+        "the database is the copy of another store and not whole yet: run 'osc-node copy' again, until it reports that the copy is finished"
+    )]
+    UnfinishedCopy,
     /// Nodes are connected to a store that is to be renamed.
     #[error(
         "{connections} connections of nodes are open to the database: stop the nodes that use it first"
@@ -95,6 +100,9 @@ pub enum PostgresError {
     /// Another session holds the row.
     #[error("the entry is locked by another session of the database")]
     Locked,
+    /// Of several writes that are made together one met something else than it saw.
+    #[error("an entry of the batch changed meanwhile")]
+    NotAll,
     /// The server took back the whole transaction for the sake of another one: it may be made again.
     #[error("the database took the write back for the sake of another session")]
     TakenBack,
@@ -184,6 +192,8 @@ impl From<tokio_postgres::Error> for PostgresError {
         match said.code().code() {
             "25006" => Self::Standby,
             "55P03" | "57014" => Self::Locked,
+            // The statement of a batch divides by whether it put all its rows; no other one divides.
+            "22012" => Self::NotAll,
             // A serialization failure, and a deadlock.
             "40001" | "40P01" => Self::TakenBack,
             // Going down, crashed, or not up yet: another one may answer soon.

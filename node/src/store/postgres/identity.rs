@@ -6,6 +6,14 @@ use tokio_postgres::{Row, Transaction};
 
 use super::{PostgresError, connections::Connections, schema};
 
+/// How the cluster of a store is called into which another one is being copied: it is no node's.
+const UNFINISHED: &str = "unfinished copy for ";
+
+/// The same for the copy that becomes the store of a cluster.
+pub(super) fn unfinished_copy_for(cluster: &str) -> String {
+    format!("{UNFINISHED}{cluster}")
+}
+
 /// A store's own name: 32 hexadecimal digits, made with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uid(String);
@@ -38,7 +46,8 @@ pub struct StoreIdentity {
     pub salt_fingerprint: String,
     /// The version of its tables.
     pub schema: i32,
-    usable_from: i32,
+    /// The oldest schema whose releases can use these tables.
+    pub(super) usable_from: i32,
 }
 
 impl StoreIdentity {
@@ -61,10 +70,13 @@ impl StoreIdentity {
     /// Refuses a node of another cluster.
     ///
     /// # Errors
-    /// Where the store is another cluster's.
+    /// Where the store is another cluster's, or a copy that is not whole yet.
     pub fn must_be_of(&self, cluster: &str) -> Result<(), PostgresError> {
         if self.cluster == cluster {
             return Ok(());
+        }
+        if self.cluster.starts_with(UNFINISHED) {
+            return Err(PostgresError::UnfinishedCopy);
         }
         Err(PostgresError::OtherCluster {
             stored: self.cluster.clone(),

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `settings` | where the database is, and how long a request may wait for it |
 //! | `connections` | pools of connections to the primary, and never to one that is none any more |
+//! | `routes` | where new connections lead, also when that changes |
 //! | `timeline` | which primary is the latest |
 //! | `schema` | the tables, and how older ones become the current ones |
 //! | `identity` | which store the database is, and that no node writes into another one's |
 //! | `columns` | rows to and from SQL |
 //! | `entries` | what is read |
 //! | `commit` | what is written, and what is known when the server does not answer |
+//! | `batch` | several writes in one transaction |
 //! | `confirm` | what a caller learns of an entry that it may not write |
 //! | `transaction` | one writing transaction, and what becomes of those that wait too long |
 //! | `set_aside` | connections that no caller waits for any more |
@@ -18,22 +20,27 @@
 //! | `wake` | who waits for the next commit |
 //! | `condition` | what the store knows of itself without asking |
 //! | `watch` | what it does by itself |
-//! | `server` | what the primary says of itself |
+//! | `server` | what the primary says of itself, and what a node uses of it |
 //! | `adoption` | how a copy of a store becomes another cluster's |
+//! | `copy_source`, `copy_target` | a whole store that is copied, from here and to here |
 //! | `entry_store` | what requests see of all this |
 
 mod adoption;
+mod batch;
 mod changes;
 mod columns;
 mod commit;
 mod condition;
 mod confirm;
 mod connections;
+mod copy_source;
+mod copy_target;
 mod entries;
 mod entry_store;
 mod error;
 mod identity;
 mod listing;
+mod routes;
 mod schema;
 mod server;
 mod set_aside;
@@ -44,10 +51,13 @@ mod wake;
 mod watch;
 
 pub use adoption::adopt;
+pub use connections::ConnectionUse;
+pub(in crate::store) use copy_source::CopySource;
+pub(in crate::store) use copy_target::CopyTarget;
 pub use error::{PostgresError, ServerWords};
 pub use identity::{StoreIdentity, Uid};
 pub use schema::{Migrated, migrate};
-pub use server::Primary;
+pub use server::{DatabaseUsage, Primary};
 pub use settings::{DatabaseUrl, NoDatabaseUrl, PostgresSettings};
 
 use std::{
@@ -94,6 +104,7 @@ impl PostgresStore {
         let connections = Connections::new(&settings)?;
         let identity = identity::read(&connections, settings.timeout).await?;
         identity.must_have(salt_fingerprint)?;
+        connections.keep_to(&identity.uid);
         let store = Self(Arc::new(Shared {
             connections,
             writes: Writes::new(&settings),
@@ -115,6 +126,15 @@ impl PostgresStore {
     /// Who writes what this process writes.
     pub fn incarnation(&self) -> Incarnation {
         self.0.incarnation
+    }
+
+    /// Leads new connections to where these settings say; those that are there live a minute at most. `false` where nothing is
+    /// another one. A server that has another store is refused.
+    ///
+    /// # Errors
+    /// Where the authorities in the settings cannot be used; then nothing changes.
+    pub fn lead_to(&self, settings: &PostgresSettings) -> Result<bool, PostgresError> {
+        self.0.connections.routes.replace(settings)
     }
 
     /// Which store this is.

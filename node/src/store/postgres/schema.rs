@@ -130,7 +130,7 @@ pub async fn migrate(
 }
 
 /// The version of the tables; 0 where there are none.
-async fn version(transaction: &Transaction<'_>) -> Result<i32, PostgresError> {
+pub(super) async fn version(transaction: &Transaction<'_>) -> Result<i32, PostgresError> {
     let there: bool = transaction
         .query_one(
             "SELECT to_regclass('opensecureconf.identity') IS NOT NULL",

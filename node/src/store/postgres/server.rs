@@ -1,6 +1,8 @@
-//! What the primary says of itself: what a commit waits for, and how many standbys follow.
+//! What the primary says of itself: what a commit waits for, and how many standbys follow. What a node uses of it.
 
-use super::{PostgresError, PostgresStore, timeline::TIMELINE};
+use std::time::Duration;
+
+use super::{PostgresError, PostgresStore, connections::ConnectionUse, now, timeline::TIMELINE};
 use crate::store::ReadError;
 
 /// The database's primary, at one moment.
@@ -18,6 +20,24 @@ pub struct Primary {
     pub standbys: i64,
     /// How many of them commits wait for; `None` where the role may not know it.
     pub synchronous_standbys: Option<i64>,
+}
+
+/// What a node uses of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseUsage {
+    /// Connections for reading.
+    pub reads: ConnectionUse,
+    /// Connections for writing.
+    pub writes: ConnectionUse,
+    /// Commits that still wait for a standby, although their callers were answered already.
+    pub commits_set_aside: usize,
+    /// Writes since the start of which it is not known whether they were made.
+    pub unknown_commits: u64,
+    /// For how long the earliest change has waited that readers of changes are not given yet, because a transaction that began
+    /// before it is open.
+    pub changes_held_back: Duration,
+    /// The latest timeline of the database; 0 where none was seen.
+    pub timeline: i32,
 }
 
 impl PostgresStore {
@@ -51,8 +71,16 @@ impl PostgresStore {
         })
     }
 
-    /// Commits that still wait for a standby, although their callers were answered already.
-    pub fn commits_set_aside(&self) -> usize {
-        self.0.writes.count_set_aside()
+    /// What this node uses of the database, as far as it knows without asking.
+    pub fn usage(&self) -> DatabaseUsage {
+        let shared = &self.0;
+        DatabaseUsage {
+            reads: shared.connections.reads.usage(),
+            writes: shared.connections.writes.usage(),
+            commits_set_aside: shared.writes.count_set_aside(),
+            unknown_commits: shared.condition.unknown(),
+            changes_held_back: shared.condition.held_back(now()),
+            timeline: shared.connections.timeline.get(),
+        }
     }
 }

@@ -8,6 +8,11 @@ use tokio_postgres::{Config, config::SslMode};
 /// How long a silent server holds a connection: it is asked after one second without news, and given up after three.
 const SILENCE: Duration = Duration::from_secs(3);
 
+/// What connections of nodes are called at the server.
+pub(super) const NODE: &str = "osc-node";
+/// What those of commands are called that move a store.
+const COMMAND: &str = "osc-node command";
+
 /// Parameters of the URL that the driver is given.
 const KEPT: &[&str] = &[
     "user",
@@ -20,7 +25,7 @@ const KEPT: &[&str] = &[
 ];
 
 /// How a database is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresSettings {
     /// Where it is (`OSC_DATABASE_URL`).
     pub url: DatabaseUrl,
@@ -79,6 +84,13 @@ impl DatabaseUrl {
     /// Whether the server must prove itself with a certificate.
     pub fn is_verified(&self) -> bool {
         self.transport == Transport::Verified
+    }
+
+    /// The same for connections that are no node's.
+    pub(super) fn for_command(&self) -> Self {
+        let mut url = self.clone();
+        url.config.application_name(COMMAND);
+        url
     }
 
     /// The name of the database.
@@ -153,7 +165,7 @@ impl FromStr for DatabaseUrl {
             return Err(NoDatabaseUrl::Form("it names no database".into()));
         }
         config
-            .application_name("osc-node")
+            .application_name(NODE)
             .ssl_mode(match transport {
                 Transport::Verified => SslMode::Require,
                 Transport::Clear => SslMode::Disable,

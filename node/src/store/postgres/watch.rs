@@ -14,6 +14,8 @@ use crate::{domain::Timestamp, store::WriteHealth};
 const LOOK: Duration = Duration::from_millis(200);
 /// How often a write is tried while writes fail.
 const TRY: Duration = Duration::from_secs(1);
+/// How often it is looked for changes that no reader is given.
+const HELD_BACK: Duration = Duration::from_secs(5);
 /// How often entries are counted, and what is old is forgotten.
 const COUNT: Duration = Duration::from_mins(1);
 /// How long deletes and changes are kept for those who follow them.
@@ -23,6 +25,7 @@ const KEPT: Duration = Duration::from_hours(7 * 24);
 pub(super) async fn watch(store: Weak<Shared>) {
     let mut latest = None;
     let (mut next_try, mut next_count) = (Instant::now() + TRY, Instant::now() + COUNT);
+    let mut next_held_back = Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(shared) = store.upgrade() else {
@@ -42,6 +45,12 @@ pub(super) async fn watch(store: Weak<Shared>) {
             if shared.condition.writes.get() != WriteHealth::Accepting {
                 // Its outcome is the condition.
                 let _ = store.touch(0, store.deadline()).await;
+            }
+        }
+        if now >= next_held_back {
+            next_held_back = now + HELD_BACK;
+            if let Err(error) = store.look_for_held_back().await {
+                tracing::debug!(%error, "database_not_looked_at");
             }
         }
         if now >= next_count {

@@ -320,7 +320,7 @@ fn refuse_other_salt(
 }
 
 /// Gives a finished file its name, durably.
-fn publish(unfinished: &Path, path: &Path) -> Result<(), BackupError> {
+pub(super) fn publish(unfinished: &Path, path: &Path) -> Result<(), BackupError> {
     File::open(unfinished)
         .and_then(|file| file.sync_all())
         .map_err(in_file(unfinished))?;

@@ -4,6 +4,8 @@ mod backup;
 mod change_feed;
 mod check;
 mod columns;
+mod copy_source;
+mod copy_target;
 mod database;
 mod entry_reader;
 mod erasure;
@@ -28,6 +30,8 @@ mod values;
 
 pub use backup::{BackupError, Copied, NewLife, adopt, backup, backup_into, restore};
 pub use check::{Findings, check};
+pub(in crate::store) use copy_source::CopySource;
+pub(in crate::store) use copy_target::CopyTarget;
 pub(crate) use database::DatabaseWriter;
 pub use database::OpenedDatabase;
 pub use entry_reader::EntryReader;

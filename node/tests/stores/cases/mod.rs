@@ -1,5 +1,6 @@
 //! The promises, one function each.
 
+pub(crate) mod batches;
 pub(crate) mod changes;
 pub(crate) mod conflicts;
 pub(crate) mod health;

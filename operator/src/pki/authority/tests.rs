@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
+use x509_parser::{
+    oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY},
+    prelude::{FromDer, ParsedExtension, X509Certificate},
+};
 
 use super::*;
 use crate::{
@@ -28,6 +31,10 @@ fn parsed(certificate: &Certificate) -> X509Certificate<'_> {
     let (rest, parsed) = X509Certificate::from_der(&certificate.der).unwrap();
     assert!(rest.is_empty());
     parsed
+}
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
 }
 
 /// Whether an extension is marked as one that every verifier must know.
@@ -121,6 +128,30 @@ fn leaves_say_what_they_are_for_and_which_key_signed_them() {
         assert!(!leaf.certificate.names.is_empty());
         assert!(certificate.raw_serial().len() <= 20 && certificate.serial.bits() > 64);
     }
+}
+
+#[test]
+fn keys_are_of_the_curve_p256_and_certificates_last_as_long_as_they_are_said_to() {
+    let authority = Authority::create("shop/prod", now()).unwrap();
+    let node = authority.issue_node_leaf(&names(), now()).unwrap();
+    let operator = authority.issue_operator_leaf(now()).unwrap();
+    for (certificate, lasts) in [
+        (&authority.certificate, days(3652)),
+        (&node.certificate, days(365)),
+        (&operator.certificate, days(365)),
+    ] {
+        let read = parsed(certificate);
+        let algorithm = &read.public_key().algorithm;
+        assert_eq!(algorithm.algorithm, OID_KEY_TYPE_EC_PUBLIC_KEY);
+        let curve = algorithm.parameters.as_ref().unwrap();
+        assert_eq!(curve.as_oid().unwrap(), OID_EC_P256);
+        assert_eq!(certificate.ends, now() + lasts);
+        assert_eq!(certificate.begins, now() - SignedDuration::from_hours(1));
+    }
+    // No leaf outlives what verifies it.
+    let late = now() + days(3652 - 100);
+    let last = authority.issue_node_leaf(&names(), late).unwrap();
+    assert_eq!(last.certificate.ends, authority.certificate.ends);
 }
 
 #[test]

@@ -1,0 +1,31 @@
+//! What `e2e/soak-cluster.sh` says of the cluster, and the user of the time.
+
+use std::{env, time::Duration};
+
+use anyhow::Context;
+
+/// How the cluster is treated.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// For how long, at least.
+    pub(crate) time: Duration,
+    /// Whether its volumes are file systems that fill up.
+    pub(crate) volumes_have_sizes: bool,
+    /// An image of the node beside the one that the operator has, which all machines have.
+    pub(crate) other_image: String,
+}
+
+impl Settings {
+    /// Those of the environment.
+    pub(crate) fn of_environment() -> anyhow::Result<Self> {
+        let minutes = env::var("SOAK_MINUTES").unwrap_or_else(|_| "60".to_owned());
+        let minutes: u32 = minutes
+            .parse()
+            .with_context(|| format!("SOAK_MINUTES: '{minutes}' is no whole number of minutes"))?;
+        Ok(Self {
+            time: Duration::from_mins(minutes.into()),
+            volumes_have_sizes: env::var("SOAK_VOLUMES").as_deref() != Ok("folders"),
+            other_image: env::var("SOAK_NODE_IMAGE").context("SOAK_NODE_IMAGE is not set")?,
+        })
+    }
+}

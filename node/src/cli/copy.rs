@@ -1,0 +1,114 @@
+//! `osc-node copy`: a whole store, from a database in a file into the one that nodes share, or back.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use clap::ArgMatches;
+
+use super::commands::{Outcome, counted, existing, path, wait_for};
+use crate::{
+    config::{Config, UsageError},
+    server::{as_told, fresh_incarnation, mounted_salt, settings_of},
+    store::copy::{Copied, CopyError, Progress, SharedStore, into_shared, out_of_shared},
+};
+
+/// How the shared database is called, whose address has a password that no command line shows.
+const SHARED: &str = "shared";
+/// How often progress is reported.
+const REPORT: Duration = Duration::from_secs(2);
+
+/// Copies it.
+pub(crate) fn copy(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
+    let (from, to) = (path(arguments, "from")?, path(arguments, "to")?);
+    let is_shared = |given: &Path| given == Path::new(SHARED);
+    let usage = |fault: &str| UsageError(vec![fault.to_owned()]);
+    if is_shared(from) == is_shared(to) {
+        return Err(usage(
+            "copy needs a file on the one side and 'shared' on the other, for the database of OSC_DATABASE_URL; 'osc-node backup' \
+             copies a file, pg_dump a database",
+        )
+        .into());
+    }
+    let Some(shared) = &config.shared else {
+        return Err(usage("OSC_DATABASE_URL is missing: it names the shared database").into());
+    };
+    let (settings, salt) = (settings_of(shared)?, mounted_salt(config)?);
+    let store = SharedStore {
+        settings: &settings,
+        cluster: &shared.cluster,
+        salt: &salt,
+    };
+    let mut report = reporter();
+    let copied = if is_shared(from) {
+        let copying = out_of_shared(store, to, fresh_incarnation()?, &mut report);
+        wait_for(async { copying.await.map_err(as_said) })?
+    } else {
+        let copying = into_shared(existing(from, "--from")?, store, &mut report);
+        wait_for(async { copying.await.map_err(as_said) })?
+    };
+    show(&copied, to)
+}
+
+/// Shows how far it is, now and then.
+fn reporter() -> impl FnMut(Progress) {
+    let mut last = Instant::now();
+    move |progress| {
+        if last.elapsed() < REPORT {
+            return;
+        }
+        last = Instant::now();
+        let Progress { looked_at, written } = progress;
+        // Where nothing reads the progress, the copy goes on.
+        let _ = writeln!(
+            io::stderr(),
+            "{looked_at} rows compared, {written} of them written"
+        );
+    }
+}
+
+fn show(copied: &Copied, to: &Path) -> anyhow::Result<Outcome> {
+    let Copied {
+        entries,
+        tombstones,
+        written,
+        removed,
+        conflicts,
+        is_finished,
+    } = *copied;
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "{} and {tombstones} deletes are in {}, compared by digest; this run wrote {written} and took {removed} away",
+        counted(entries),
+        to.display()
+    )?;
+    if conflicts > 0 {
+        writeln!(
+            out,
+            "{conflicts} losing versions of conflicts stay behind: GET /cluster/conflicts lists them on the old nodes"
+        )?;
+    }
+    if is_finished {
+        writeln!(out, "the copy is finished: start its nodes")?;
+        return Ok(Outcome::Done);
+    }
+    writeln!(
+        out,
+        "the copy is not finished, because a node still uses what was copied: stop it, and run this again"
+    )?;
+    Ok(Outcome::Incomplete)
+}
+
+/// What needs other settings is reported as a fault of theirs.
+fn as_said(error: CopyError) -> anyhow::Error {
+    match error {
+        CopyError::Shared(error) => as_told(error),
+        CopyError::OtherSalt { .. } => {
+            UsageError(vec![format!("OSC_SALT_SECRET_FILE: {error}")]).into()
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,104 @@
+//! Copies of a whole store, from the one kind of database into the other: rows as they are, with ciphertext, seals, versions,
+//! times and deletes.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `compare` | makes one table equal to another one, by what differs |
+//! | `error` | why a store was not copied |
+//!
+//! A copy that was interrupted goes on when it is made again, and one of a database that a node still writes to takes what
+//! was written meanwhile. No node serves the target before its copy is finished: that takes a source that no node uses.
+
+mod compare;
+mod error;
+
+use std::path::Path;
+
+pub use compare::Progress;
+pub(in crate::store) use compare::{Mark, Table, Target};
+pub use error::CopyError;
+
+use super::{
+    postgres::{self, PostgresSettings},
+    sqlite,
+};
+use crate::{crypto::Salt, domain::Incarnation};
+
+/// Rows whose names and stamps are read at a time.
+pub(in crate::store) const PAGE: usize = 1000;
+
+/// Which store a shared database must be.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedStore<'s> {
+    /// How it is reached.
+    pub settings: &'s PostgresSettings,
+    /// Whose it is (`OSC_CLUSTER_ID`).
+    pub cluster: &'s str,
+    /// The salt of all its values.
+    pub salt: &'s Salt,
+}
+
+/// What a copy came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Live entries of the source.
+    pub entries: u64,
+    /// Deletes that it still knows.
+    pub tombstones: u64,
+    /// Rows that this run wrote, of those.
+    pub written: u64,
+    /// Rows that this run took away: the source has forgotten them since an earlier one.
+    pub removed: u64,
+    /// Losing versions of conflicts, which stay behind.
+    pub conflicts: u64,
+    /// Whether nodes may serve the target. Not where a node still used the source.
+    pub is_finished: bool,
+}
+
+/// Copies the store in a file into the database that nodes share. Makes its tables where there are none. Both are equal when
+/// this returns, as the source was at its beginning.
+///
+/// # Errors
+/// Where the target is a store already, the salts differ, a row is damaged, or one of both cannot be read or written. What was
+/// copied so far stays, and the next run goes on from it.
+pub async fn into_shared(
+    from: &Path,
+    to: SharedStore<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Copied, CopyError> {
+    let mut source = sqlite::CopySource::open(from, to.salt)?;
+    let fingerprint = to.salt.fingerprint().to_string();
+    let mut target = postgres::CopyTarget::open(to.settings, to.cluster, &fingerprint).await?;
+    let brought = compare::bring_over(&mut source, &mut target, progress).await?;
+    compare::must_equal(&brought.digest, &mut target).await?;
+    let is_finished = source.is_at_rest();
+    if is_finished {
+        let clock = source.latest_clock()?.max(brought.latest);
+        target.finish(clock).await?;
+    }
+    Ok(brought.into_copied(source.conflicts()?, is_finished))
+}
+
+/// Copies the store in the database that nodes share into a file, which must not exist. Its node has this incarnation, and
+/// writes the salt beside it when it starts.
+///
+/// # Errors
+/// As [`into_shared`].
+pub async fn out_of_shared(
+    from: SharedStore<'_>,
+    to: &Path,
+    incarnation: Incarnation,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Copied, CopyError> {
+    let fingerprint = from.salt.fingerprint().to_string();
+    let mut source = postgres::CopySource::open(from.settings, from.cluster, &fingerprint).await?;
+    let mut target = sqlite::CopyTarget::open(to, from.salt, incarnation)?;
+    let brought = compare::bring_over(&mut source, &mut target, progress).await?;
+    compare::must_equal(&brought.digest, &mut target).await?;
+    let clock = source.forgotten().max(brought.latest);
+    let is_finished = source.is_at_rest().await?;
+    if is_finished {
+        target.finish(clock)?;
+    }
+    Ok(brought.into_copied(0, is_finished))
+}

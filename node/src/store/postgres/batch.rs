@@ -1,0 +1,251 @@
+//! Several writes in one transaction, which makes all of them or none.
+//!
+//! One statement puts every row and then divides by whether these were all: where one of them met something else, the server
+//! ends the transaction itself, and nothing has to be taken back.
+
+use tokio::time::Instant;
+use tokio_postgres::types::ToSql;
+
+use super::{
+    PostgresError, PostgresStore,
+    columns::{COLUMN_LISTS, ColumnLists, Parameter},
+    commit::{Standing, here, written},
+    now,
+    transaction::Statement,
+};
+use crate::{
+    cluster::{Change, Expected, Write, Written},
+    domain::{Clock, Identity, Incarnation, Row, Timestamp, Version},
+    store::{Atomicity, WriteError},
+};
+
+/// How often a batch looks again at rows that others change.
+const LOOKS: usize = 3;
+
+/// Why none of several writes was made.
+enum NoneMade {
+    /// The write at this place is why.
+    Because(usize, WriteError),
+    /// Others change the rows all the time, or hold them.
+    Unsettled,
+}
+
+impl From<PostgresError> for NoneMade {
+    fn from(error: PostgresError) -> Self {
+        Self::Because(0, error.into())
+    }
+}
+
+impl PostgresStore {
+    /// Commits writes of different entries: in one transaction where none of them is refused, else as their atomicity says.
+    pub(super) async fn commit_writes(
+        &self,
+        writes: &[Write],
+        atomicity: Atomicity,
+    ) -> Vec<Result<Written, WriteError>> {
+        let error = match self.commit_all(writes, now()).await {
+            Ok(written) => return written.into_iter().map(Ok).collect(),
+            Err(error) => error,
+        };
+        match (error, atomicity) {
+            // Where one of them may have been made, all may.
+            (NoneMade::Because(_, error @ WriteError::Unknown), _)
+            // The database is away: one by one they would wait as long for the same.
+            | (NoneMade::Because(_, error @ WriteError::Failed(_)), Atomicity::Each) => {
+                writes.iter().map(|_| Err(error.clone())).collect()
+            }
+            (NoneMade::Because(place, error), Atomicity::All) => (0..writes.len())
+                .map(|other| {
+                    Err(if other == place {
+                        error.clone()
+                    } else {
+                        WriteError::OthersRefused
+                    })
+                })
+                .collect(),
+            (NoneMade::Unsettled, Atomicity::All) => {
+                let busy = "others change the entries of this batch all the time".to_owned();
+                let error = WriteError::Failed(busy);
+                writes.iter().map(|_| Err(error.clone())).collect()
+            }
+            (NoneMade::Because(..) | NoneMade::Unsettled, Atomicity::Each) => {
+                self.commit_one_by_one(writes).await
+            }
+        }
+    }
+
+    /// Commits writes in transactions of their own, one after the other.
+    async fn commit_one_by_one(&self, writes: &[Write]) -> Vec<Result<Written, WriteError>> {
+        let mut outcomes = Vec::with_capacity(writes.len());
+        for write in writes {
+            let outcome = match self.commit_write(write, None, now()).await {
+                Ok(Some(written)) => Ok(written),
+                Ok(None) => Err(WriteError::Changed),
+                Err(error) => Err(error.into()),
+            };
+            // The database is away, or does not say what it does: the others would wait as long for the same.
+            let is_over = matches!(&outcome, Err(WriteError::Unknown | WriteError::Failed(_)));
+            outcomes.push(outcome);
+            if is_over {
+                break;
+            }
+        }
+        let untried = "the database did not make the write before it in this batch";
+        outcomes.resize(writes.len(), Err(WriteError::Failed(untried.to_owned())));
+        outcomes
+    }
+
+    async fn commit_all(&self, writes: &[Write], now: Timestamp) -> Result<Vec<Written>, NoneMade> {
+        let deadline = self.deadline();
+        for _ in 0..LOOKS {
+            let standing = self.standing(writes, deadline).await?;
+            let mut rows = Vec::with_capacity(writes.len());
+            for (place, (write, stored)) in writes.iter().zip(&standing).enumerate() {
+                if !is_as_seen(write.seen, stored.as_ref()) {
+                    return Err(NoneMade::Because(place, WriteError::Changed));
+                }
+                let refused = |error: PostgresError| NoneMade::Because(place, error.into());
+                if matches!(write.change, Change::Adopt { .. }) {
+                    let reason = "every value is in the database already";
+                    return Err(refused(PostgresError::NoWrite(reason)));
+                }
+                rows.push(self.next_row(write, *stored, now).map_err(refused)?);
+            }
+            let over = standing.iter().map(|row| row.map(|row| row.version));
+            match self.put_all(&rows, over.collect(), deadline).await {
+                Ok(()) => {
+                    for (row, stored) in rows.iter().zip(&standing) {
+                        self.count(stored.is_some_and(|row| row.is_live), row);
+                    }
+                    self.0.wake.commits();
+                    return Ok(rows.iter().map(written).collect());
+                }
+                Err(PostgresError::NotAll | PostgresError::Locked | PostgresError::TakenBack) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(NoneMade::Unsettled)
+    }
+
+    /// What stands under the names of these writes, in their order; stamps come after all deletes that are forgotten.
+    async fn standing(
+        &self,
+        writes: &[Write],
+        deadline: Instant,
+    ) -> Result<Vec<Option<Standing>>, PostgresError> {
+        let sql = "SELECT pg_is_in_recovery(), (SELECT clocks_from FROM opensecureconf.identity), e.clock, e.incarnation, \
+                   e.created_at, e.token IS NOT NULL FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY \
+                   AS n(environment, key, place) LEFT JOIN opensecureconf.entries AS e \
+                   ON e.environment = n.environment AND e.key = n.key ORDER BY n.place";
+        let names = |name: fn(&Identity) -> &str| -> Vec<Vec<u8>> {
+            let names = writes.iter().map(|write| name(&write.identity));
+            names.map(|name| name.as_bytes().to_vec()).collect()
+        };
+        let environments = names(|identity| identity.environment.as_str());
+        let keys = names(|identity| identity.key.as_str());
+        let parameters: [Parameter<'_>; 2] = [&environments, &keys];
+        let found = self.read(sql, &parameters, deadline).await?;
+        let mut standing = Vec::with_capacity(writes.len());
+        for row in &found {
+            if let Some(forgotten) = row.try_get::<_, Option<i64>>(1)? {
+                self.stamps().merge(Clock::from_raw(forgotten));
+            }
+            let version: (Option<i64>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
+            standing.push(match version.0.zip(version.1) {
+                None => None,
+                Some((clock, incarnation)) => Some(Standing {
+                    version: Version {
+                        clock: Clock::from_raw(clock),
+                        incarnation: Incarnation::from_raw(incarnation),
+                    },
+                    created_at: Timestamp::from_micros(row.try_get(4)?),
+                    is_live: row.try_get(5)?,
+                }),
+            });
+        }
+        Ok(standing)
+    }
+
+    /// Puts rows in the places of these versions, or where there are none: all of them, or none.
+    async fn put_all(
+        &self,
+        rows: &[Row],
+        over: Vec<Option<Version>>,
+        deadline: Instant,
+    ) -> Result<(), PostgresError> {
+        let statement = self.put_all_statement(rows, over);
+        match self.write(statement, deadline).await {
+            Ok(_) => Ok(()),
+            Err(PostgresError::Unknown) => {
+                let Some(first) = rows.first() else {
+                    return Ok(());
+                };
+                if Instant::now() >= deadline {
+                    return Err(PostgresError::Unknown);
+                }
+                // Of one transaction: where one of them is there, all are.
+                match self.lock(&first.identity, first.version, deadline).await {
+                    Ok(true) => Ok(()),
+                    // They may still come.
+                    Ok(false) | Err(_) => Err(PostgresError::Unknown),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put_all_statement(&self, rows: &[Row], over: Vec<Option<Version>>) -> Statement {
+        let mut parameters: Vec<Box<dyn ToSql + Sync + Send>> =
+            ColumnLists::of(rows).into_parameters();
+        let clocks: Vec<_> = over
+            .iter()
+            .map(|version| version.map(|version| version.clock.raw()))
+            .collect();
+        let incarnations: Vec<_> = over
+            .into_iter()
+            .map(|version| version.map(|version| version.incarnation.raw()))
+            .collect();
+        parameters.push(Box::new(clocks));
+        parameters.push(Box::new(incarnations));
+        let guard = parameters.len();
+        parameters.extend(self.guards());
+        let ours = format!("here.ours AND here.timeline >= ${}::int", guard + 3);
+        let told = "environment, key, clock, incarnation, token IS NULL AS deleted, updated_at";
+        let told_of_e = "e.environment, e.key, e.clock, e.incarnation, e.token IS NULL AS deleted, e.updated_at";
+        Statement {
+            sql: format!(
+                "WITH {here}, n AS (SELECT * FROM unnest({COLUMN_LISTS}, $12::bigint[], $13::bigint[]) AS n(environment, key, category, token, created_at, updated_at, clock, incarnation, clocks, \
+                 extra, row_hash, over_clock, over_incarnation)), \
+                 made AS (INSERT INTO opensecureconf.entries (environment, key, category, token, created_at, updated_at, clock, \
+                 incarnation, clocks, extra, row_hash) SELECT n.environment, n.key, n.category, n.token, n.created_at, \
+                 n.updated_at, n.clock, n.incarnation, n.clocks, n.extra, n.row_hash FROM n, here WHERE n.over_clock IS NULL \
+                 AND {ours} AND n.clock > COALESCE(here.forgotten, 0) ORDER BY n.environment, n.key \
+                 ON CONFLICT (environment, key) DO NOTHING RETURNING {told}), \
+                 replaced AS (UPDATE opensecureconf.entries AS e SET category = n.category, token = n.token, \
+                 created_at = n.created_at, updated_at = n.updated_at, clock = n.clock, incarnation = n.incarnation, \
+                 clocks = n.clocks, extra = n.extra, row_hash = n.row_hash, request_id = NULL FROM n, here \
+                 WHERE e.environment = n.environment AND e.key = n.key AND e.clock = n.over_clock \
+                 AND e.incarnation = n.over_incarnation AND {ours} RETURNING {told_of_e}), \
+                 put AS (SELECT * FROM made UNION ALL SELECT * FROM replaced), \
+                 logged AS (INSERT INTO opensecureconf.changes (xid, environment, key, clock, incarnation, deleted, changed_at) \
+                 SELECT pg_current_xact_id(), environment, key, clock, incarnation, deleted, updated_at FROM put), \
+                 counted AS (SELECT count(*) AS rows FROM put) \
+                 SELECT here.timeline, here.ours, counted.rows / (counted.rows = cardinality($1::bytea[]))::int, \
+                 here.forgotten FROM here, counted",
+                here = here(guard),
+            ),
+            parameters,
+        }
+    }
+}
+
+/// Whether what stands there is what the caller of a write saw.
+fn is_as_seen(seen: Expected, stored: Option<&Standing>) -> bool {
+    match seen {
+        Expected::Nothing => stored.is_none(),
+        Expected::NothingLive => stored.is_none_or(|row| !row.is_live),
+        Expected::Version(version) | Expected::Lost(version) => {
+            stored.is_some_and(|row| row.version == version)
+        }
+    }
+}

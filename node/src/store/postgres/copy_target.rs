@@ -1,0 +1,185 @@
+//! A database that becomes a store's copy: no node serves it before it is whole.
+
+use std::sync::atomic::Ordering;
+
+use deadpool_postgres::Transaction;
+
+use super::{
+    PostgresError, PostgresSettings, Uid,
+    adoption::must_be_unused,
+    columns::{self, COLUMN_LISTS, COLUMNS, ColumnLists},
+    connections::Connections,
+    copy_source::{for_command, marks, named, rows, within_step},
+    identity, schema,
+};
+use crate::{
+    domain::{Clock, Identity, Row},
+    store::copy::{CopyError, Mark, Table, Target},
+};
+
+/// A store that is not whole yet.
+#[derive(Debug)]
+pub(in crate::store) struct CopyTarget {
+    connections: Connections,
+    /// Which store it is until it is whole.
+    uid: Uid,
+    cluster: String,
+}
+
+impl CopyTarget {
+    /// Begins one in a database without entries, or goes on with one that becomes the store of this cluster. Makes the tables
+    /// where there are none.
+    pub(in crate::store) async fn open(
+        settings: &PostgresSettings,
+        cluster: &str,
+        salt_fingerprint: &str,
+    ) -> Result<Self, CopyError> {
+        let connections = Connections::new(&for_command(settings))?;
+        tokio::time::timeout(settings.timeout, connections.writes.get())
+            .await
+            .map_err(|_| PostgresError::Slow)??;
+        let version = within_step(async {
+            let mut connection = connections.writes.get().await?;
+            let transaction = connection.client_mut()?.transaction().await?;
+            let version = schema::version(&transaction).await?;
+            transaction.commit().await?;
+            Ok(version)
+        });
+        if version.await? == 0 {
+            schema::migrate(settings, cluster, salt_fingerprint).await?;
+        }
+        let uid = within_step(begin(&connections, cluster, salt_fingerprint)).await?;
+        Ok(Self {
+            connections,
+            uid: uid.ok_or(CopyError::NotEmpty)?,
+            cluster: cluster.to_owned(),
+        })
+    }
+
+    /// Gives it to its cluster: nodes can serve it. What they create comes after this clock.
+    pub(in crate::store) async fn finish(self, clock: Clock) -> Result<(), CopyError> {
+        let finishing = async {
+            let mut connection = self.connections.writes.get().await?;
+            let transaction = connection.client_mut()?.transaction().await?;
+            self.must_stand(&transaction).await?;
+            let set = "UPDATE opensecureconf.identity SET clocks_from = greatest(clocks_from, $1)";
+            transaction.execute(set, &[&clock.raw()]).await?;
+            let unfinished = identity::unfinished_copy_for(&self.cluster);
+            if !identity::rename(&transaction, &unfinished, &self.cluster).await? {
+                return Err(PostgresError::OtherStore);
+            }
+            transaction.commit().await?;
+            if self.connections.cancelled_waits.load(Ordering::Acquire) > 0 {
+                // A standby may not have all of it.
+                return Err(PostgresError::Unknown);
+            }
+            Ok(())
+        };
+        Ok(within_step(finishing).await?)
+    }
+
+    /// Makes sure that the database is still the copy that was begun, until the transaction ends.
+    async fn must_stand(&self, transaction: &Transaction<'_>) -> Result<(), PostgresError> {
+        let sql = "SELECT uid FROM opensecureconf.identity WHERE uid = $1 FOR KEY SHARE";
+        let found = transaction.query_opt(sql, &[&self.uid.as_str()]).await?;
+        found.map(|_| ()).ok_or(PostgresError::OtherStore)
+    }
+}
+
+/// The store's own name while it is no cluster's; `None` where it has entries that no copy has brought.
+async fn begin(
+    connections: &Connections,
+    cluster: &str,
+    salt_fingerprint: &str,
+) -> Result<Option<Uid>, PostgresError> {
+    let unfinished = identity::unfinished_copy_for(cluster);
+    let mut connection = connections.writes.get().await?;
+    let transaction = connection.client_mut()?.transaction().await?;
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&schema::LOCK])
+        .await?;
+    let found = identity::read_in(&transaction).await?;
+    schema::must_be_usable(found.schema, found.usable_from)?;
+    found.must_have(salt_fingerprint)?;
+    if found.cluster != unfinished {
+        found.must_be_of(cluster)?;
+        let sql = "SELECT EXISTS (SELECT FROM opensecureconf.entries)";
+        if transaction.query_one(sql, &[]).await?.try_get(0)? {
+            return Ok(None);
+        }
+        must_be_unused(&transaction).await?;
+        identity::rename(&transaction, cluster, &unfinished).await?;
+    }
+    let begun = identity::read_in(&transaction).await?;
+    transaction.commit().await?;
+    Ok(Some(begun.uid))
+}
+
+impl Table for CopyTarget {
+    async fn marks(&mut self, after: Option<&Identity>) -> Result<Vec<Mark>, CopyError> {
+        let reading = async {
+            let mut connection = self.connections.reads.get().await?;
+            connection.begin();
+            let marks = marks(connection.client()?, after).await?;
+            connection.end();
+            Ok(marks)
+        };
+        within_step(reading).await.map_err(named)
+    }
+
+    async fn rows(&mut self, names: &[Identity]) -> Result<Vec<Row>, CopyError> {
+        let reading = async {
+            let mut connection = self.connections.reads.get().await?;
+            connection.begin();
+            let rows = rows(connection.client()?, names).await?;
+            connection.end();
+            Ok(rows)
+        };
+        within_step(reading).await.map_err(named)
+    }
+}
+
+impl Target for CopyTarget {
+    async fn put(&mut self, rows: &[Row]) -> Result<(), CopyError> {
+        // Deletes are forgotten together with their changes: each needs one.
+        let sql = format!(
+            "WITH put AS (INSERT INTO opensecureconf.entries ({COLUMNS}) SELECT {COLUMNS} FROM unnest({COLUMN_LISTS}) \
+             AS r ({COLUMNS}) ON CONFLICT (environment, key) DO UPDATE SET category = excluded.category, \
+             token = excluded.token, created_at = excluded.created_at, updated_at = excluded.updated_at, \
+             clock = excluded.clock, incarnation = excluded.incarnation, clocks = excluded.clocks, extra = excluded.extra, \
+             row_hash = excluded.row_hash, request_id = NULL \
+             RETURNING environment, key, clock, incarnation, token IS NULL AS deleted, updated_at) \
+             INSERT INTO opensecureconf.changes (xid, environment, key, clock, incarnation, deleted, changed_at) \
+             SELECT pg_current_xact_id(), environment, key, clock, incarnation, deleted, updated_at FROM put WHERE deleted"
+        );
+        let lists = ColumnLists::of(rows);
+        let writing = async {
+            let mut connection = self.connections.writes.get().await?;
+            connection.begin();
+            let transaction = connection.client_mut()?.transaction().await?;
+            self.must_stand(&transaction).await?;
+            transaction.execute(&sql, &lists.parameters()).await?;
+            transaction.commit().await?;
+            connection.end();
+            Ok(())
+        };
+        Ok(within_step(writing).await?)
+    }
+
+    async fn remove(&mut self, names: &[Identity]) -> Result<(), CopyError> {
+        let sql = "DELETE FROM opensecureconf.entries AS e USING unnest($1::bytea[], $2::bytea[]) AS n (environment, key) \
+                   WHERE e.environment = n.environment AND e.key = n.key";
+        let (environments, keys) = columns::name_lists(names);
+        let writing = async {
+            let mut connection = self.connections.writes.get().await?;
+            connection.begin();
+            let transaction = connection.client_mut()?.transaction().await?;
+            self.must_stand(&transaction).await?;
+            transaction.execute(sql, &[&environments, &keys]).await?;
+            transaction.commit().await?;
+            connection.end();
+            Ok(())
+        };
+        Ok(within_step(writing).await?)
+    }
+}

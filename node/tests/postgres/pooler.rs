@@ -1,0 +1,163 @@
+//! Between the nodes and the server stands pgbouncer in transaction mode: each transaction may come over another connection.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    programs::{NOBODY, as_another_user, is_root},
+    server::Server,
+    world::{SOON, World},
+};
+
+/// Where Debian has it.
+const PROGRAM: &str = "/usr/sbin/pgbouncer";
+/// Before it, statements that are prepared get lost between two transactions.
+const NEEDED: (u32, u32) = (1, 21);
+const PORT: u16 = 6432;
+
+/// A pooler that runs before a server.
+struct Pooler {
+    folder: TempDir,
+    running: Child,
+}
+
+/// Whether a pooler is there that nodes can be served through; reports what is missing.
+fn is_there() -> bool {
+    let version = Command::new(PROGRAM).arg("--version").output();
+    let version = version.map_or_else(|_| Vec::new(), |output| output.stdout);
+    let version = String::from_utf8(version).unwrap();
+    // "PgBouncer 1.21.0", and a line for each library.
+    let numbers = version.split_whitespace().nth(1).unwrap_or_default();
+    let mut numbers = numbers.split('.').map(|number| number.parse().unwrap_or(0));
+    let found: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < NEEDED {
+        let told = format!(
+            "not run: {PROGRAM} of {}.{} or newer is missing (Debian 13, Ubuntu 24.04: pgbouncer)\n",
+            NEEDED.0, NEEDED.1
+        );
+        std::io::stderr().write_all(told.as_bytes()).unwrap();
+    }
+    found >= NEEDED
+}
+
+impl Pooler {
+    fn before(server: &Server) -> Self {
+        let folder = TempDir::new().unwrap();
+        let place = folder.path().display();
+        let settings = format!(
+            "[databases]\n\
+             postgres = host={} port=5432 dbname=postgres user=postgres\n\
+             [pgbouncer]\n\
+             listen_port = {PORT}\n\
+             unix_socket_dir = {place}\n\
+             auth_type = any\n\
+             pool_mode = transaction\n\
+             default_pool_size = 3\n\
+             max_client_conn = 100\n\
+             max_prepared_statements = 200\n\
+             server_login_retry = 1\n\
+             logfile = {place}/log\n",
+            server.folder().display()
+        );
+        let file = folder.path().join("pgbouncer.ini");
+        fs::write(&file, settings).unwrap();
+        if is_root() {
+            let given = Command::new("chown")
+                .args(["-R", NOBODY])
+                .arg(folder.path())
+                .status();
+            assert!(given.unwrap().success());
+        }
+        let running = as_another_user(Path::new(PROGRAM))
+            .arg("--quiet")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { folder, running }
+    }
+
+    /// Its address, as a node's settings name it.
+    fn url(&self) -> String {
+        let host = self.folder.path().display().to_string();
+        let host = host.replace('/', "%2F");
+        format!("postgres://postgres@{host}:{PORT}/postgres?sslmode=disable")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join(format!(".s.PGSQL.{PORT}"))
+    }
+
+    async fn listens(&self) {
+        let listening = async {
+            while !self.socket().exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, listening).await.unwrap();
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.running.kill();
+        let _ = self.running.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_behind_a_pooler_are_one_store_and_come_back_with_the_server() {
+    if !is_there() {
+        return;
+    }
+    let mut world = World::new().await;
+    let pooler = Pooler::before(&world.server);
+    pooler.listens().await;
+    let url = pooler.url();
+    let behind = [("OSC_DATABASE_URL", url.as_str())];
+    let (code, text) = world.run(&["database", "migrate"], &behind);
+    assert_eq!(code, Some(0), "{text}");
+    let (one, other) = (world.node_with(&behind), world.node_with(&behind));
+    // More at a time than the pooler has connections, each with statements that are prepared.
+    let keys: Vec<_> = (0..40).map(|number| format!("k{number}")).collect();
+    let made = join_all(keys.iter().map(|key| one.create(key, 1, &[]))).await;
+    assert!(made.iter().all(|answer| answer.status == 201));
+    let read = join_all(keys.iter().map(|key| {
+        let path = format!("/configs/{key}");
+        let other = &other;
+        async move { other.get(&path).await }
+    }));
+    assert!(read.await.iter().all(|answer| answer.status == 200));
+
+    // Compare and set is strict, and lists are of one moment.
+    let seen = made[0].header("etag").unwrap();
+    let put = |value: i64| Some(json!({ "value": value }));
+    for (node, value, status) in [(&other, 2, 200), (&one, 3, 412)] {
+        let headers = [("If-Match", seen)];
+        let changed = node
+            .call(Method::PUT, "/configs/k0", &headers, put(value))
+            .await;
+        assert_eq!(changed.status, status, "{}", changed.text);
+    }
+    let gone = one.call(Method::DELETE, "/configs/k1", &[], None).await;
+    assert_eq!(gone.status, 200, "{}", gone.text);
+    let list = other.get("/configs").await;
+    assert_eq!(list.json().as_array().map(Vec::len), Some(keys.len() - 1));
+
+    world.server.kill();
+    world.server.start().await;
+    for node in [&one, &other] {
+        node.until("/configs/k0", 200).await;
+        node.until("/ready", 200).await;
+    }
+    assert_eq!(one.create("after", 1, &[]).await.status, 201);
+}
