@@ -177,25 +177,39 @@ async fn empty_each(
     }
 
     // All at once, as far as it may change.
-    let mut bare = json!({});
-    if let Some(database) = spec.get("database") {
-        bare["database"] = database.clone();
-    }
+    let database = spec.get("database");
+    let mut bare = database.map_or_else(|| json!({}), |kept| json!({ "database": kept }));
     put_back(&mut bare, &spec);
     *resource.get_mut("spec").context("no spec")? = bare;
     stage.apply_value(&resource).await
+}
+
+/// Puts the fields of one object into another one.
+fn merge(into: &mut Value, from: &mut Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(
+                    into.entry(name.as_str()).or_insert_with(|| json!({})),
+                    value,
+                );
+            }
+        }
+        (into, from) => *into = from.take(),
+    }
 }
 
 /// Puts what cannot be changed where it was.
 fn put_back(spec: &mut Value, before: &Value) {
     for path in FIXED {
         if let Some(value) = before.pointer(path) {
-            let mut place = &mut *spec;
-            for name in path.split('/').skip(1) {
-                // An object that is missing on the way is made.
-                place = &mut place[name];
-            }
-            *place = value.clone();
+            // An object that is missing on the way is made.
+            let names: Vec<_> = path.split('/').skip(1).collect();
+            let mut kept = names
+                .iter()
+                .rev()
+                .fold(value.clone(), |inner, name| json!({ *name: inner }));
+            merge(spec, &mut kept);
         }
     }
 }

@@ -63,7 +63,7 @@ impl Action {
             Self::KillPod => faults::kill_pod(stage).await,
             Self::KillMachine => faults::kill_machine(stage).await,
             Self::KillOperator => faults::kill_operator(stage).await,
-            Self::FreezeLeader => faults::freeze_leader(stage).await,
+            Self::FreezeLeader => Box::pin(faults::freeze_leader(stage)).await,
             Self::FillDisks if settings.volumes_have_sizes => faults::fill_disks(stage).await,
             Self::FillDisks => Ok("left out: volumes of this cluster have no sizes".to_owned()),
             Self::Grow => planned::grow(stage).await,

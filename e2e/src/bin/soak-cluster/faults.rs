@@ -111,7 +111,7 @@ pub(crate) async fn kill_operator(stage: &Stage) -> anyhow::Result<String> {
 
 /// The machine of the operator that leads stands still, with the node on it, and goes on later.
 pub(crate) async fn freeze_leader(stage: &Stage) -> anyhow::Result<String> {
-    let leads = spread(stage).await?;
+    let leads = Box::pin(spread(stage)).await?;
     let pod = leads.name_any();
     let machine = machine_of(&leads).unwrap_or_default();
     ensure!(

@@ -26,6 +26,8 @@ pub(in crate::api) const PARTIAL: HeaderName = HeaderName::from_static("x-osc-pa
 const OUTCOME: HeaderName = HeaderName::from_static("x-osc-outcome");
 const MISSING_NODES: HeaderName = HeaderName::from_static("x-osc-missing-nodes");
 
+const CHANGED_MEANWHILE: &str =
+    "The configuration is being changed by others; nothing was written, try again";
 const OUTCOME_UNKNOWN: &str =
     "The database did not say in time whether this was written: it may have been";
 const BEHIND: &str = "This node does not have the version of X-OSC-Min-Version yet; try again";
@@ -356,12 +358,13 @@ impl ApiError {
                 "Node '{name}', which has the value, did not answer; the change may have been made"
             )
             .into(),
-            Self::OfAnotherNode { key, name, .. } => of_another_node(key, name).into(),
+            Self::OfAnotherNode {
+                key,
+                environment,
+                name,
+            } => of_another_node(key, environment.as_deref(), name).into(),
             Self::OfRow { error, .. } => error.detail(),
-            Self::ChangedMeanwhile => {
-                "The configuration is being changed by others; nothing was written, try again"
-                    .into()
-            }
+            Self::ChangedMeanwhile => CHANGED_MEANWHILE.into(),
             Self::UnknownRoute => "Not Found".into(),
             Self::TooManyHeaders => "Too many headers".into(),
             Self::RepeatedKey(name) => format!("Header {name} is given more than once").into(),
@@ -507,9 +510,10 @@ fn too_large(length: usize, most: usize) -> String {
     )
 }
 
-fn of_another_node(key: &str, name: &str) -> String {
+fn of_another_node(key: &str, environment: Option<&str>, name: &str) -> String {
+    let place = in_environment(environment);
     format!(
-        "The value of configuration '{key}' is at node '{name}', and a batch that is all or nothing changes values of this node \
+        "The value of configuration '{key}'{place} is at node '{name}', and a batch that is all or nothing changes values of this node \
          alone; nothing was written"
     )
 }

@@ -98,7 +98,7 @@ async fn run(batch: Batch, mut answer: Answer) {
         partial,
         atomicity,
         rows: Rows {
-            rows,
+            all: rows,
             answer: window,
             room,
         },

@@ -105,7 +105,8 @@ pub(in crate::api) type Row = Result<Operation, ApiError>;
 /// The rows of a batch, of which no two are of one entry.
 #[derive(Debug)]
 pub(in crate::api) struct Rows {
-    pub(in crate::api) rows: Vec<Row>,
+    /// In the order in which they were sent.
+    pub(in crate::api) all: Vec<Row>,
     /// The room of the answer.
     pub(in crate::api) answer: Reservation,
     /// The room of the rows, as much as judging them took.
@@ -143,7 +144,7 @@ impl FromRequest<Node> for Rows {
             judged.await?
         };
         Ok(Self {
-            rows: rows?,
+            all: rows?,
             answer,
             room,
         })

@@ -33,7 +33,6 @@ use crate::{
         steps::{
             Judged, certificates_kind, client_certificate, connect, monitoring, salt_fingerprint,
         },
-        validate::ValidatedCluster,
     },
     node::NodeDetails,
 };
