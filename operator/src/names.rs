@@ -122,7 +122,7 @@ pub const DATABASE_URL_ENTRY: &str = "url";
 pub const MIGRATION_URL_ENTRY: &str = "migration-url";
 /// The container that makes the tables of a shared database, before the node.
 pub const MIGRATION_CONTAINER: &str = "database-migrate";
-/// Annotation of the pod template of nodes that share a database: it changes with the address, which a node reads at its start alone.
+/// Annotation of the pod template of nodes that share a database: it changes with the address.
 pub const ANNOTATION_DATABASE: &str = "opensecureconf.io/database";
 /// User and group of every container.
 pub const USER_ID: i64 = 65532;

@@ -183,20 +183,6 @@ async fn an_unchanged_cluster_costs_the_api_server_nothing() {
 }
 
 #[tokio::test]
-async fn clients_are_given_what_verifies_the_nodes_also_while_the_address_is_missing() {
-    let (server, context, mut cluster) = running().await;
-    let authorities = format!("{CORE}/configmaps/demo-ca");
-    server.remove(&authorities);
-    server.remove(&format!("{CORE}/secrets/pg-app"));
-    reconcile(&server, &mut cluster, &context).await;
-    assert_eq!(
-        condition(&server, "Stalled")["reason"],
-        "DatabaseSecretMissing"
-    );
-    assert!(server.object(&authorities).is_some());
-}
-
-#[tokio::test]
 async fn an_address_that_is_missing_or_unusable_is_waited_for_with_words() {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(SHARED);

@@ -132,7 +132,7 @@ struct Branch {
     place: Place,
     /// The last one is tried first.
     moves: Vec<Place>,
-    /// Whether those of unknown outcome are among them: they are tried where all others fail.
+    /// Whether those of unknown outcome are among them, or are of no use: they are tried where all others fail.
     is_complete: bool,
 }
 
@@ -187,10 +187,11 @@ impl Search {
     }
 
     fn branch(&self, place: Place) -> Branch {
+        let (moves, is_complete) = self.by_known(&place);
         Branch {
-            moves: self.by_known(&place),
             place,
-            is_complete: false,
+            moves,
+            is_complete,
         }
     }
 
@@ -212,21 +213,25 @@ impl Search {
         first
     }
 
-    /// Where known operations lead, the one that ended first last.
-    fn by_known(&self, place: &Place) -> Vec<Place> {
+    /// Where known operations lead, the one that ended first last; and whether no other ones need be looked at.
+    fn by_known(&self, place: &Place) -> (Vec<Place>, bool) {
         let until = self.first_end(place);
         let mut candidates: Vec<_> = self
             .open(place)
             .take_while(|(_, operation)| operation.began < until)
             .collect();
         candidates.sort_by_key(|(_, operation)| std::cmp::Reverse(operation.ended));
-        let places = candidates.into_iter().flat_map(|(index, operation)| {
+        let mut places = Vec::new();
+        for (index, operation) in candidates {
             let states = after_known(place, operation);
-            states
-                .into_iter()
-                .map(move |entry| place.with_known(index, entry))
-        });
-        places.collect()
+            // What changes nothing comes at once: later it could only make more durable. A promotion may have something to undo then.
+            if operation.call != Call::Promotion && states.contains(&place.entry) {
+                return (vec![place.with_known(index, place.entry.clone())], true);
+            }
+            let entries = states.into_iter();
+            places.extend(entries.map(|entry| place.with_known(index, entry)));
+        }
+        (places, false)
     }
 
     /// Where those of unknown outcome lead.

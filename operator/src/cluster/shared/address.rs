@@ -76,7 +76,7 @@ impl Addresses {
         })
     }
 
-    /// A text that changes with what a node reads at its start alone, and that tells nothing of it.
+    /// A text that changes with what a node needs to reach the database, and that tells nothing of it.
     pub(super) fn fingerprint(&self, cluster_key: &AccessKey) -> Option<String> {
         let mut digest = Sha256::new();
         for part in [PURPOSE.as_bytes(), self.nodes.as_bytes(), &self.authorities] {

@@ -247,7 +247,7 @@ async fn write(
     Ok(Ok(Some(deployment)))
 }
 
-/// A node reads the address at its start alone: another one is another template.
+/// Another address is another template: new pods have it at once, and those that run only after a minute or so, when the kubelet brings it.
 fn annotate(template: &mut PodTemplateSpec, fingerprint: String) {
     let metadata = template.metadata.get_or_insert_default();
     let annotations = metadata.annotations.get_or_insert_default();

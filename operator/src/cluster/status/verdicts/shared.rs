@@ -1,6 +1,6 @@
 //! What is said of a cluster whose nodes share a database.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
 
 use super::{
@@ -194,9 +194,12 @@ fn reachable(seen: &Observation<'_>) -> Verdict {
     let condition = |holds: Truth, reason, message: String| {
         verdict("DatabaseReachable", holds, reason, message)
     };
+    // One that ends is not ready for that reason, and says nothing of the database.
+    let stays = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
     let answers: Vec<_> = seen
         .pods
         .iter()
+        .filter(|(pod, _)| stays(pod))
         .filter_map(|(pod, details)| Some((pod.name_any(), details.as_ref()?)))
         .collect();
     let why = answers.iter().find(|(_, details)| !details.ready);

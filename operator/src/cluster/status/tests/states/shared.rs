@@ -169,6 +169,19 @@ fn what_nodes_say_of_their_database_is_told() {
 }
 
 #[test]
+fn a_node_that_ends_says_nothing_of_its_database() {
+    let mut pods = all(None);
+    let (mut ends, details) = node("prod-5d8b-99999", Some("the node is stopping"));
+    ends.metadata.deletion_timestamp = Some(time(1));
+    pods.push((ends, details));
+    let told = status(&deployment(3, &json!([])), &pods, |_| {});
+    assert_eq!(
+        condition(&told, "DatabaseReachable"),
+        Some(("True", "DatabaseReachable"))
+    );
+}
+
+#[test]
 fn while_pods_are_replaced_there_may_be_more_than_are_wanted() {
     let mut pods = all(None);
     pods.push(node("prod-5d8b-99999", None));
