@@ -93,7 +93,7 @@ const ROUTES: &[Route] = &[
             let rows = (1..1_000).map(|row| format!("free-{number}-{row}"));
             let rows = std::iter::once(ENTRY.to_owned()).chain(rows);
             let rows = rows.map(|key| json!({"op": "update", "key": key, "value": {"port": 1}}));
-            serde_json::Value::from_iter(rows).to_string()
+            rows.collect::<serde_json::Value>().to_string()
         }),
         harmful: true,
     },

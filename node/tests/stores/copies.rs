@@ -38,7 +38,8 @@ async fn fill(store: &impl EntryStore) -> Vec<Identity> {
     };
     let changes = [put_in("c", 2), sealed, put(4), put(5), put(6)];
     for (key, made) in keys.into_iter().zip(changes) {
-        let made = commit(store, &named(key), Expected::NothingLive, made);
+        let name = named(key);
+        let made = commit(store, &name, Expected::NothingLive, made);
         made.await.unwrap();
     }
     change(store, "changed", put(7)).await;
