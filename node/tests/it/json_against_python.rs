@@ -94,7 +94,10 @@ fn texts_are_read_refused_and_written_as_python_does_it() {
             Ok(value) => format!("ok {}", value.to_python()),
             Err(ParseError::Syntax { message, offset }) => format!("error {offset} {message}"),
             Err(
-                ParseError::TooDeep | ParseError::IntegerTooLong | ParseError::TooManyValues { .. },
+                ParseError::TooDeep
+                | ParseError::IntegerTooLong
+                | ParseError::TooManyValues { .. }
+                | ParseError::TooManyItems { .. },
             ) => "refused".to_owned(),
         };
         assert_eq!(ours, expected, "{text:?}");
