@@ -47,7 +47,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
 ];
 
 /// Rows that one client writes again and again, with values of so many characters.
-fn rows(length: usize) -> impl Fn(usize) -> Value + Send + 'static {
+fn rows(length: usize) -> impl Fn(usize) -> Value + Send + Sync + 'static {
     move |client| {
         (0..1_000)
             .map(|row| json!({"op": "upsert", "key": format!("{client}-{row}"), "value": "x".repeat(length)}))
@@ -58,7 +58,7 @@ fn rows(length: usize) -> impl Fn(usize) -> Value + Send + 'static {
 async fn written(
     scale: Scale,
     path: &'static str,
-    rows: impl Fn(usize) -> Value + Send + 'static,
+    rows: impl Fn(usize) -> Value + Send + Sync + 'static,
 ) -> Figures {
     let scene = Scene::start(scale, &[]).await;
     let url = format!("{}{path}", scene.node.url);
