@@ -24,11 +24,12 @@ const PLACES: [&str; 11] = [
     "status",
 ];
 /// Words there that are no reasons: kinds, and what Kubernetes says.
-const OTHER_WORDS: [&str; 20] = [
+const OTHER_WORDS: [&str; 21] = [
     "True",
     "False",
     "Unknown",
     "Secret",
+    "ConfigMap",
     "StatefulSet",
     "Deployment",
     "Progressing",
