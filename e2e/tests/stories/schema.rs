@@ -180,6 +180,10 @@ async fn empty_each(
     let database = spec.get("database");
     let mut bare = database.map_or_else(|| json!({}), |kept| json!({ "database": kept }));
     put_back(&mut bare, &spec);
+    if bare == json!({}) {
+        // Of an object whose fields all go, server-side apply makes null.
+        bare = json!({ "replicas": 3 });
+    }
     *resource.get_mut("spec").context("no spec")? = bare;
     stage.apply_value(&resource).await
 }
