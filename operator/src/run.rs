@@ -107,6 +107,12 @@ impl Settings {
 
 /// Runs until a signal (well) or until the Lease is lost (an error).
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    // First of all: until a process listens, a signal says nothing to the first one of a container.
+    let (mut terminate, mut interrupt, mut hangup) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
+    );
     let metrics = Metrics::new()?;
     let listener = admin::listen(settings.admin_bind).with_context(|| {
         format!(
@@ -141,10 +147,6 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         .without(settings.excluded_namespaces);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %settings.admin_bind, "operator_started");
 
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
     let work = async {
         let work = controller::run(context, &settings.namespaces);
         match leadership.lead(work).await? {
@@ -157,6 +159,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         served = async { admin.await } => served.context("the admin server ended"),
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
+        // Of a terminal that closes.
+        _ = hangup.recv() => Ok(()),
     };
     if result.is_ok() {
         // The next one would otherwise wait for the Lease to expire; it can.

@@ -3,7 +3,7 @@
 use std::io;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::commands::Outcome;
@@ -44,37 +44,56 @@ pub(super) fn serve(config: Config) -> anyhow::Result<Outcome> {
         .context("cannot start the runtime")?;
     let log = log.control.clone();
     runtime.block_on(async {
-        let node = match config.shared.clone() {
-            Some(database) => {
-                BoundNode::start_shared(config, &database, Iterations::STANDARD, log).await?
-            }
-            None => BoundNode::start(config, Iterations::STANDARD, log)?,
-        };
+        // Before the start: until a process listens, a signal ends it at once, or says nothing to the first one of a container.
+        let signals = Signals::listen().context("cannot listen to signals")?;
         let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
+        tokio::spawn(signals.stop_at_next(stop.clone()));
         if stop_on_stdin_eof {
             let stop = stop.clone();
             std::thread::spawn(move || stop_at_end_of_stdin(&stop));
         }
+        let node = match config.shared.clone() {
+            Some(database) => {
+                let start = BoundNode::start_shared(config, &database, Iterations::STANDARD, log);
+                // It waits for its database.
+                let Some(node) = stop.run_until_cancelled(start).await else {
+                    tracing::info!("node_stopped");
+                    return Ok(());
+                };
+                node?
+            }
+            None => BoundNode::start(config, Iterations::STANDARD, log)?,
+        };
         node.serve(stop).await
     })?;
     Ok(Outcome::Done)
 }
 
-async fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
-    let (mut terminate, mut interrupt, mut hangup) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::hangup())?,
-    );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        // Of a terminal that closes.
-        _ = hangup.recv() => {}
+/// The signals that end a node.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
-    stop.cancel();
-    Ok(())
+
+    async fn stop_at_next(mut self, stop: CancellationToken) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            // Of a terminal that closes.
+            _ = self.hangup.recv() => {}
+        }
+        stop.cancel();
+    }
 }
 
 fn stop_at_end_of_stdin(stop: &CancellationToken) {

@@ -1,12 +1,12 @@
 //! The command line, exit codes, and a stop in good order.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, process::Command};
+use std::{ffi::OsStr, fs, net::TcpListener, os::unix::ffi::OsStrExt, process::Command};
 
 use tempfile::TempDir;
 
 use crate::{
-    node::{Answer, client, environment},
-    process::{Process, osc_node},
+    node::{API_KEY, Answer, client, environment},
+    process::{KilledOnDrop, Process, osc_node},
 };
 
 fn output(command: &mut Command) -> (Option<i32>, String) {
@@ -83,7 +83,7 @@ fn a_setting_counts_before_and_behind_the_command_that_hides_it() {
 #[test]
 fn bootstrap_says_where_it_has_the_address_of_the_node_from() {
     let folder = TempDir::new().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
     let (code, text) = output(osc_node(folder.path()).args([
@@ -282,6 +282,35 @@ fn sigterm_ends_the_node_with_exit_code_0_and_an_empty_log() {
         fs::metadata(folder.path().join("configurations.db-wal")).map_or(0, |file| file.len()),
         0
     );
+}
+
+/// As when a pod is deleted while its database is away: the kubelet would kill a node that does not hear.
+#[test]
+fn a_node_that_waits_for_its_database_ends_in_good_order_when_told() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("salt"), [7; 64]).unwrap();
+    for signal in ["-TERM", "-INT", "-HUP"] {
+        let address = silent.local_addr().unwrap();
+        let node = osc_node(folder.path())
+            .env("OSC_HOST_PORT", "0")
+            .env("OSC_API_KEY", API_KEY)
+            .env("OSC_CLUSTER_ID", "shop/settings")
+            .env("OSC_SALT_SECRET_FILE", "salt")
+            .env(
+                "OSC_DATABASE_URL",
+                format!("postgres://node@{address}/entries?sslmode=disable"),
+            )
+            .spawn()
+            .unwrap();
+        let mut node = KilledOnDrop(node);
+        let waiting = silent.accept().unwrap();
+        let id = node.0.id().to_string();
+        let told = Command::new("kill").args([signal, &id]).status();
+        assert!(told.unwrap().success());
+        assert_eq!(node.0.wait().unwrap().code(), Some(0), "{signal}");
+        drop(waiting);
+    }
 }
 
 #[tokio::test]

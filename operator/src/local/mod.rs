@@ -71,6 +71,8 @@ const START: Duration = Duration::from_mins(1);
 /// Starts the nodes, prints how to use them, and restarts what dies until a signal comes.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let begun = Instant::now();
+    // Before anything is made that has to be taken away again.
+    let mut signals = Signals::listen()?;
     let cluster = resource_file::read(&settings.file)?;
     not_used::check(&cluster, settings.tls)?;
     let binary = node_binary(settings.node_binary)?;
@@ -91,7 +93,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let programs = settings.postgres_programs.as_deref();
     let mut database = match settings.database {
         Database::Sqlite => None,
-        Database::Postgres => Some(PostgresDatabase::start(&cluster, &folder, programs).await?),
+        Database::Postgres => tokio::select! {
+            started = PostgresDatabase::start(&cluster, &folder, programs) => Some(started?),
+            () = signals.next() => return Ok(()),
+        },
     };
     let made = Nodes {
         cluster: &cluster,
@@ -105,7 +110,6 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let client = folder.node_client(pki.as_ref())?;
     let authorities = pki.as_ref().map(|_| certificates.authorities());
 
-    let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let serving = async {
         let started = async {
@@ -190,6 +194,7 @@ async fn ended(database: Option<&mut PostgresDatabase>) -> String {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -197,6 +202,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -204,6 +210,8 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            // Of a terminal that closes.
+            _ = self.hangup.recv() => {}
         }
     }
 }

@@ -383,7 +383,8 @@ fn a_federated_cluster_says_where_its_values_are_and_its_data_opens_in_no_other_
         printed.contains("each value is on the node that received it"),
         "{printed}"
     );
-    local.signal("TERM");
+    // Its terminal closes.
+    local.signal("HUP");
     assert!(local.end().success());
 
     fs::write(&file, FEDERATED.replace("mode: Federated", "mode: Replica")).unwrap();

@@ -89,6 +89,7 @@ impl Programs {
             // Where that user may be.
             .current_dir("/")
             .stdin(Stdio::null())
+            .kill_on_drop(true)
             .output()
             .await
             .with_context(what)?;
