@@ -187,13 +187,44 @@ async fn while_the_database_is_away_entries_wait_and_the_process_lives() {
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains("database"), "{}", ready.text);
     assert_eq!(node.get("/health").await.status, 200);
-    let status = node.get("/cluster/status?details=true").await.json();
-    let database = &status["details"]["database"];
+    let details = &node.get("/cluster/status?details=true").await.json()["details"];
+    let database = &details["database"];
     assert!(database["server"].is_null() && !database["error"].is_null());
+    // The operator reads it here.
+    assert_eq!(details["ready"], false);
+    assert_eq!(details["reasons"][0], database["error"]);
 
     world.server.start().await;
     node.until("/ready", 200).await;
     assert_eq!(node.get("/configs/k").await.json()["value"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_store_is_gone_says_so_and_writes_nothing_into_what_is_there_instead() {
+    let world = World::new().await;
+    let node = world.node();
+    assert_eq!(node.create("k", 1, &[]).await.status, 201);
+    world.server.sql("DROP SCHEMA opensecureconf CASCADE").await;
+    let others = "FROM pg_stat_activity WHERE application_name = 'osc-node'";
+    world
+        .server
+        .sql(&format!("SELECT pg_terminate_backend(pid) {others}"))
+        .await;
+    let (code, text) = world.run(&["database", "migrate"], &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let ready = node.until("/ready", 503).await;
+    assert!(ready.text.contains("another store"), "{}", ready.text);
+    assert_eq!(node.create("l", 1, &[]).await.status, 503);
+
+    world.server.sql("DROP SCHEMA opensecureconf CASCADE").await;
+    world
+        .server
+        .sql(&format!("SELECT pg_terminate_backend(pid) {others}"))
+        .await;
+    let ready = node.until("/ready", 503).await;
+    assert!(ready.text.contains("emptied or replaced"), "{}", ready.text);
+    let details = &node.get("/cluster/status?details=true").await.json()["details"];
+    assert_eq!(details["ready"], false, "{details}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

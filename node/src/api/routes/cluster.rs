@@ -12,7 +12,7 @@ use opensecureconf_contract::{
 };
 use serde_json::{Value, json};
 
-use super::health::{unreachable_nodes, why_away};
+use super::health::{PROBE, SLOW, last_found, unreachable_nodes, why_away};
 use crate::{
     api::{
         Node, NodeState,
@@ -93,7 +93,7 @@ async fn of_member(
         unknown_nodes: view.unknown,
         unreachable_nodes: unreachable_nodes(&node.unreachable_peers()),
         schema: i64::try_from(replica.schema_version()).ok(),
-        ..details(node)
+        ..details(node, last_found(node))
     });
     status
 }
@@ -107,9 +107,11 @@ async fn of_shared(node: &NodeState, store: &SharedStore, wants_details: bool) -
     };
     if wants_details {
         let identity = store.identity();
-        let (server, error) = match store.primary().await {
-            Ok(primary) => (Some(server(primary)), None),
-            Err(error) => (None, Some(why_away(&error))),
+        let (server, error) = match tokio::time::timeout(PROBE, store.primary()).await {
+            Ok(Ok(primary)) => (Some(server(primary)), None),
+            Ok(Err(error)) => (None, Some(why_away(&error))),
+            // The operator waits for the answer of the node, not for that of its database.
+            Err(_) => (None, last_found(node).or_else(|| Some(SLOW.to_owned()))),
         };
         status.details = Some(NodeDetails {
             incarnation: store.incarnation().to_string(),
@@ -118,10 +120,10 @@ async fn of_shared(node: &NodeState, store: &SharedStore, wants_details: bool) -
                 uid: identity.uid.to_string(),
                 cluster: identity.cluster.clone(),
                 server,
-                error,
+                error: error.clone(),
             }),
             schema: Some(i64::from(identity.schema)),
-            ..details(node)
+            ..details(node, error)
         });
     }
     status
@@ -146,9 +148,10 @@ fn server(primary: Primary) -> DatabaseServer {
     }
 }
 
-/// What every node tells.
-fn details(node: &NodeState) -> NodeDetails {
-    let (reasons, writes) = node.traffic(node.entries.store().write_health());
+/// What every node tells: it is as ready as `/ready` says.
+fn details(node: &NodeState, unreadable: Option<String>) -> NodeDetails {
+    let (mut reasons, writes) = node.traffic(node.entries.store().write_health());
+    reasons.extend(unreadable);
     NodeDetails {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ready: reasons.is_empty(),

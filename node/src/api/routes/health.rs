@@ -122,7 +122,7 @@ pub(super) fn is_readable(node: &NodeState) -> bool {
 }
 
 /// Why the store could not be read when that was tried last; `None` where it could.
-fn last_found(node: &NodeState) -> Option<String> {
+pub(super) fn last_found(node: &NodeState) -> Option<String> {
     node.pulse.locked().unreadable.clone()
 }
 
@@ -157,10 +157,10 @@ const NOT_READABLE: &str = "database not readable";
 
 /// How long the database may take until `/ready` answers without it: a kubelet waits for one second, unless its probe says
 /// otherwise.
-const PROBE: Duration = Duration::from_millis(800);
+pub(super) const PROBE: Duration = Duration::from_millis(800);
 
 /// What is known of a database that takes longer.
-const SLOW: &str = "the database did not answer within 0.8 s";
+pub(super) const SLOW: &str = "the database did not answer within 0.8 s";
 
 /// How long a node's own database may take until it counts as not readable.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -181,7 +181,9 @@ pub async fn take_pulse(node: &NodeState) {
         Ok(Err(error)) => Some(why_unreadable(&error)),
         Err(_) => Some(late.to_owned()),
     };
-    if let (None, Some(reason)) = (&signs.unreadable, &unreadable) {
+    if let Some(reason) = &unreadable
+        && signs.unreadable.as_ref() != Some(reason)
+    {
         tracing::error!(reason, "database_not_readable");
     }
     *signs = Signs { unreadable, writes };

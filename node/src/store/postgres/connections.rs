@@ -181,10 +181,17 @@ async fn accept(
         return Ok(());
     };
     let sql = "SELECT EXISTS (SELECT FROM opensecureconf.identity WHERE uid = $1)";
-    let found = connection
-        .query_one(sql, &[&store.as_str()])
-        .await
-        .map_err(HookError::Backend)?;
+    let found = match connection.query_one(sql, &[&store.as_str()]).await {
+        Ok(found) => found,
+        Err(error) => {
+            return Err(match PostgresError::from(error) {
+                PostgresError::Refused(words) if words.is_no_table() => {
+                    refused(PostgresError::StoreGone)
+                }
+                error => refused(error),
+            });
+        }
+    };
     if found.try_get(0).map_err(HookError::Backend)? {
         Ok(())
     } else {

@@ -74,6 +74,12 @@ pub enum PostgresError {
     /// The database is another store than when this node connected.
     #[error("the database became another store while this node was running: restart the node")]
     OtherStore,
+    /// The database had this store when this node connected, and has no tables now.
+    #[error(
+        "the database has no tables of this store any more, so it was emptied or replaced: bring its backup back; nodes that start now \
+         begin an empty store"
+    )]
+    StoreGone,
     /// The store belongs to another cluster.
     #[error(
         "the database is the store of cluster '{stored}', and not of '{given}': see 'osc-node database adopt'"
@@ -181,6 +187,13 @@ impl PostgresError {
             }
             error => error,
         }
+    }
+}
+
+impl ServerWords {
+    /// Whether there is no such table, or no such schema.
+    pub(super) fn is_no_table(&self) -> bool {
+        ["42P01", "3F000"].contains(&&*self.code)
     }
 }
 

@@ -141,10 +141,7 @@ pub(super) async fn read_if_any(
     transaction: &Transaction<'_>,
 ) -> Result<StoreIdentity, PostgresError> {
     match read_in(transaction).await {
-        // No such table, or no such schema.
-        Err(PostgresError::Refused(words)) if ["42P01", "3F000"].contains(&&*words.code) => {
-            Err(PostgresError::Empty)
-        }
+        Err(PostgresError::Refused(words)) if words.is_no_table() => Err(PostgresError::Empty),
         identity => identity,
     }
 }
