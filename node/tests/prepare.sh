@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings what the tests compare with, into target/: Python with `cryptography` and `python-dotenv`, the published Python clients,
-# promtool, and PostgreSQL servers without and with TLS.
+# promtool, PostgreSQL servers without and with TLS, and pgbouncer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 need=e2e/cluster/need.sh
@@ -23,6 +23,12 @@ if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
   $need pg_createcluster
   [ "$(id -u)" != 0 ] || sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
   $need initdb
+fi
+
+# Debian 12's loses prepared statements between two transactions.
+if [ ! -x target/pgbouncer/pgbouncer ]; then
+  $need apt-get dpkg-deb
+  node/tests/pgbouncer.sh target/pgbouncer || echo "[test-tools] no pgbouncer of 1.21 or newer: postgres/pooler.rs says that it is left out" >&2
 fi
 
 if [ ! -x target/tools/promtool ]; then

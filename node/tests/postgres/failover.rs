@@ -75,18 +75,18 @@ async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
     let store = primary.node(2, impatient(&primary)).await;
     created(&store, "before", "one").await;
     standby.kill();
-    let begun = Instant::now();
     let waiting = futures::future::join_all((0..2).map(|number| {
         let store = store.clone();
         async move { create(&store, &format!("waits-{number}"), "one").await }
     }));
-    for outcome in waiting.await {
+    // The answer does not wait for the standby.
+    let outcomes = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    for outcome in outcomes.unwrap() {
         assert!(
             matches!(outcome, Err(PostgresError::Unknown)),
             "{outcome:?}"
         );
     }
-    assert!(begun.elapsed() < Duration::from_secs(10));
     // Half of the connections wait for the standby: others are refused at once, but for one that tries.
     let outcomes =
         futures::future::join_all((0..10).map(|_| create(&store, "refused", "one"))).await;
@@ -117,12 +117,33 @@ async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
         .await
         .unwrap();
     assert!(back.is_some() || token(&store, "after").await.is_some());
-    for number in 0..2 {
-        assert_eq!(
-            token(&store, &format!("waits-{number}")).await.as_deref(),
-            Some("one")
-        );
-    }
+    // The server shows a later commit before one that waited longer, where that one's process wakes later.
+    let shown = async {
+        for number in 0..2 {
+            let name = format!("waits-{number}");
+            while token(&store, &name).await.as_deref() != Some("one") {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), shown)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_to_end_does_not_wait_for_the_idle_connections_of_a_node() {
+    let mut server = Server::primary().await;
+    let store = server.store(1).await;
+    created(&store, "k", "one").await;
+    server.tell_to_end().await;
+    // More than there are connections so far: new ones are tried.
+    let k = named("k");
+    let asked = (0..8).map(|_| store.find(&k));
+    futures::future::join_all(asked).await;
+    tokio::time::timeout(Duration::from_secs(30), server.ended())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,15 +13,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    programs::{NOBODY, as_another_user, is_root},
+    programs::{NOBODY, as_another_user, for_every_user, is_root, runs},
     server::Server,
     world::{SOON, World},
 };
 
-/// Where Debian has it.
-const PROGRAM: &str = "/usr/sbin/pgbouncer";
-/// Before it, statements that are prepared get lost between two transactions.
-const NEEDED: (u32, u32) = (1, 21);
+/// One of 1.21 or newer: before it, statements that are prepared get lost between two transactions.
+const BROUGHT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/pgbouncer");
 const PORT: u16 = 6432;
 
 /// A pooler that runs before a server.
@@ -30,27 +28,23 @@ struct Pooler {
     running: Child,
 }
 
-/// Whether a pooler is there that nodes can be served through; reports what is missing.
-fn is_there() -> bool {
-    let version = Command::new(PROGRAM).arg("--version").output();
-    let version = version.map_or_else(|_| Vec::new(), |output| output.stdout);
-    let version = String::from_utf8(version).unwrap();
-    // "PgBouncer 1.21.0", and a line for each library.
-    let numbers = version.split_whitespace().nth(1).unwrap_or_default();
-    let mut numbers = numbers.split('.').map(|number| number.parse().unwrap_or(0));
-    let found: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < NEEDED {
-        let told = format!(
-            "not run: {PROGRAM} of {}.{} or newer is missing (Debian 13, Ubuntu 24.04: pgbouncer)\n",
-            NEEDED.0, NEEDED.1
-        );
+/// The pooler that the tests brought; reports where it is missing.
+fn program() -> Option<PathBuf> {
+    let brought = PathBuf::from(BROUGHT);
+    if !brought.exists() {
+        let told =
+            format!("not run: {BROUGHT} is missing, and node/tests/pgbouncer.sh brings it\n");
         std::io::stderr().write_all(told.as_bytes()).unwrap();
+        return None;
     }
-    found >= NEEDED
+    let usable = for_every_user(brought, "pgbouncer", &["lib", "pgbouncer"], |folder| {
+        runs(&folder.join("pgbouncer"))
+    });
+    Some(usable.join("pgbouncer"))
 }
 
 impl Pooler {
-    fn before(server: &Server) -> Self {
+    fn before(server: &Server, program: &Path) -> Self {
         let folder = TempDir::new().unwrap();
         let place = folder.path().display();
         let settings = format!(
@@ -77,7 +71,7 @@ impl Pooler {
                 .status();
             assert!(given.unwrap().success());
         }
-        let running = as_another_user(Path::new(PROGRAM))
+        let running = as_another_user(program)
             .arg("--quiet")
             .arg(&file)
             .stdout(Stdio::null())
@@ -116,11 +110,11 @@ impl Drop for Pooler {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_behind_a_pooler_are_one_store_and_come_back_with_the_server() {
-    if !is_there() {
+    let Some(program) = program() else {
         return;
-    }
+    };
     let mut world = World::new().await;
-    let pooler = Pooler::before(&world.server);
+    let pooler = Pooler::before(&world.server, &program);
     pooler.listens().await;
     let url = pooler.url();
     let behind = [("OSC_DATABASE_URL", url.as_str())];

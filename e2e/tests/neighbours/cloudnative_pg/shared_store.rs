@@ -7,11 +7,11 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{PersistentVolumeClaim, Pod},
 };
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams};
 use opensecureconf_e2e::{Stage, Workload};
 use serde_json::json;
 
-use super::postgresql;
+use super::{clusters, current_primary, postgresql};
 use crate::report;
 
 /// What holds while the primary goes: nodes answer again by themselves, and each create that was acknowledged can be read, from whichever node
@@ -80,14 +80,20 @@ fn nodes_that_keep_nothing_outlive_the_primary_of_their_database() {
         };
         workload.run("client.create('load', 'on')").await?;
         let load = workload.start(LOAD).await?;
-        let pods = stage.api::<Pod>();
-        let primary =
-            ListParams::default().labels("cnpg.io/cluster=shared,cnpg.io/instanceRole=primary");
-        let primary = pods.list(&primary).await?.items;
-        let primary = primary.first().and_then(|pod| pod.metadata.name.clone());
-        let primary = primary.context("no primary")?;
+        let clusters = clusters(&stage);
+        let found = clusters.get("shared").await?;
+        let primary = current_primary(&found).context("no primary")?;
         let killed = Instant::now();
-        pods.delete(&primary, &DeleteParams::default()).await?;
+        let pods = stage.api::<Pod>();
+        pods.delete(primary, &DeleteParams::default()).await?;
+        let another = |found: Option<&DynamicObject>| {
+            let now = found.and_then(current_primary);
+            now.is_some_and(|now| now != primary)
+        };
+        stage
+            .until(clusters, "shared", "another primary", another)
+            .await?;
+        report("another primary", killed);
         workload.run(OFF).await?;
         let told = load.end().await?;
         report(&format!("the primary went away: {}", told.trim()), killed);

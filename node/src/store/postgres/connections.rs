@@ -1,26 +1,23 @@
 //! Pools of connections to the primary of one store, and never to a server that is none any more.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+    Client, Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool, RecyclingMethod,
+    Runtime,
 };
 use futures::FutureExt;
 
 use super::{
     PostgresError, PostgresSettings, Uid,
+    retirement::Retirement,
     routes::{Connector, Routes},
     timeline::{LatestTimeline, TIMELINE},
 };
 
-/// How long a connection lives: where a name or a pooler leads to another server later, so does every connection soon.
-const MOST_AGE: Duration = Duration::from_mins(1);
 /// Requests that wait for a connection of one pool at most.
 const MOST_WAITING: usize = 1024;
 
@@ -47,9 +44,11 @@ impl Connections {
         let cancelled_waits = Arc::new(AtomicU64::new(0));
         let routes = Routes::new(settings)?;
         let store = Arc::new(OnceLock::new());
+        let retirement = Retirement::default();
         let pool = || {
             let connector = Connector {
                 routes: routes.clone(),
+                retirement: retirement.clone(),
                 cancelled_waits: Arc::clone(&cancelled_waits),
             };
             ConnectionPool::new(settings, connector, &timeline, &store)
@@ -62,6 +61,14 @@ impl Connections {
             store,
             cancelled_waits,
         })
+    }
+
+    /// Closes connections that have served long enough, also those that are never asked for.
+    pub(super) fn close_retired(&self) {
+        for pool in [&self.reads, &self.writes] {
+            let due = |metrics: &Metrics| pool.retirement.is_due(metrics);
+            drop(pool.pool.retain(|_, metrics| !due(&metrics)));
+        }
     }
 
     /// Refuses new connections to any other store from now on, whatever an address leads to.
@@ -84,6 +91,7 @@ pub struct ConnectionUse {
 #[derive(Debug)]
 pub(super) struct ConnectionPool {
     pool: Pool,
+    retirement: Retirement,
     waiting: AtomicUsize,
 }
 
@@ -94,6 +102,9 @@ impl ConnectionPool {
         timeline: &LatestTimeline,
         store: &Arc<OnceLock<Uid>>,
     ) -> Result<Self, PostgresError> {
+        let (timeline, store) = (timeline.clone(), Arc::clone(store));
+        let retirement = connector.retirement.clone();
+        let retired = retirement.clone();
         let manager = Manager::from_connect(
             settings.url.config().clone(),
             connector,
@@ -101,7 +112,6 @@ impl ConnectionPool {
                 recycling_method: RecyclingMethod::Fast,
             },
         );
-        let (timeline, store) = (timeline.clone(), Arc::clone(store));
         let pool = Pool::builder(manager)
             .max_size(settings.connections)
             .runtime(Runtime::Tokio1)
@@ -110,8 +120,8 @@ impl ConnectionPool {
                 let (timeline, store) = (timeline.clone(), Arc::clone(&store));
                 async move { accept(connection, &timeline, store.get()).await }.boxed()
             }))
-            .pre_recycle(Hook::sync_fn(|_, metrics| {
-                if metrics.age() > MOST_AGE {
+            .pre_recycle(Hook::sync_fn(move |_, metrics| {
+                if retired.is_due(metrics) {
                     return Err(HookError::message("it has lived long enough"));
                 }
                 Ok(())
@@ -120,6 +130,7 @@ impl ConnectionPool {
             .map_err(|error| PostgresError::Away(error.to_string()))?;
         Ok(Self {
             pool,
+            retirement,
             waiting: AtomicUsize::new(0),
         })
     }

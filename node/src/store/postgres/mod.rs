@@ -40,6 +40,7 @@ mod entry_store;
 mod error;
 mod identity;
 mod listing;
+mod retirement;
 mod routes;
 mod schema;
 mod server;

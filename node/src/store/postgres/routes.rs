@@ -13,9 +13,11 @@ use futures::{FutureExt, StreamExt, stream};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_tokio_postgres::MakeRustlsConnect;
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Socket, tls::MakeTlsConnect};
+use tokio_postgres::{
+    AsyncMessage, Client, Config, NoTls, Socket, error::SqlState, tls::MakeTlsConnect,
+};
 
-use super::{PostgresError, PostgresSettings, settings::Transport};
+use super::{PostgresError, PostgresSettings, retirement::Retirement, settings::Transport};
 
 /// SQLSTATE of a wait for a standby that was cancelled, sent as a warning beside a commit that succeeds.
 const WARNING: &str = "01000";
@@ -149,6 +151,7 @@ fn tls(settings: &PostgresSettings) -> Result<MakeRustlsConnect, PostgresError> 
 /// Makes connections, and hears what the server says beside its answers.
 pub(super) struct Connector {
     pub(super) routes: Routes,
+    pub(super) retirement: Retirement,
     pub(super) cancelled_waits: Arc<AtomicU64>,
 }
 
@@ -158,7 +161,16 @@ type Connecting<'a> = Pin<Box<dyn Future<Output = Dialled> + Send + 'a>>;
 impl Connect for Connector {
     /// By the current route, whatever the pool was made with.
     fn connect(&self, _: &Config) -> Connecting<'_> {
-        self.routes.dial(Arc::clone(&self.cancelled_waits)).boxed()
+        async {
+            let dialled = self.routes.dial(Arc::clone(&self.cancelled_waits)).await;
+            if let Err(error) = &dialled
+                && error.code() == Some(&SqlState::CANNOT_CONNECT_NOW)
+            {
+                self.retirement.retire_all();
+            }
+            dialled
+        }
+        .boxed()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{domain::Timestamp, store::WriteHealth};
 
 /// How often the database is asked while a caller waits for a commit.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often a write is tried while writes fail.
+/// How often a write is tried while writes fail, and connections are closed that have served long enough.
 const TRY: Duration = Duration::from_secs(1);
 /// How often it is looked for changes that no reader is given.
 const HELD_BACK: Duration = Duration::from_secs(5);
@@ -42,6 +42,7 @@ pub(super) async fn watch(store: Weak<Shared>) {
         let now = Instant::now();
         if now >= next_try {
             next_try = now + TRY;
+            shared.connections.close_retired();
             if shared.condition.writes.get() != WriteHealth::Accepting {
                 // Its outcome is the condition.
                 let _ = store.touch(0, store.deadline()).await;

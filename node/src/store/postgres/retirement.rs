@@ -1,0 +1,35 @@
+//! Which connections have served long enough.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use deadpool_postgres::Metrics;
+
+/// How long a connection lives: where a name or a pooler leads to another server later, so does every connection soon.
+const MOST_AGE: Duration = Duration::from_mins(1);
+
+/// The age from which connections are not used any more. All clones are one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Retirement(Arc<Mutex<Option<Instant>>>);
+
+impl Retirement {
+    fn locked(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Retires every connection that there is: the server takes no new ones, and one that is told to end in good order waits for
+    /// those it has (`pg_ctl stop -m smart`, which is how Kubernetes' SIGTERM is understood), so that no other one takes over.
+    pub(super) fn retire_all(&self) {
+        *self.locked() = Some(Instant::now());
+    }
+
+    /// Whether a connection is not to be used any more.
+    pub(super) fn is_due(&self, connection: &Metrics) -> bool {
+        connection.age() > MOST_AGE
+            || self
+                .locked()
+                .is_some_and(|since| connection.created <= since)
+    }
+}
