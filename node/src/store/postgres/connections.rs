@@ -1,15 +1,19 @@
 //! Pools of connections to the primary of one store, and never to a server that is none any more.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool, RecyclingMethod,
-    Runtime,
+    Client, Connect, Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool,
+    RecyclingMethod, Runtime,
 };
 use futures::FutureExt;
+use tokio_postgres::Config;
 
 use super::{
     PostgresError, PostgresSettings, Uid,
@@ -18,6 +22,8 @@ use super::{
     timeline::{LatestTimeline, TIMELINE},
 };
 
+/// How long it is waited for the answer of a server that is only asked whether it takes connections.
+const KNOCKING: Duration = Duration::from_secs(1);
 /// Requests that wait for a connection of one pool at most.
 const MOST_WAITING: usize = 1024;
 
@@ -34,6 +40,8 @@ pub(super) struct Connections {
     pub(super) routes: Routes,
     /// Which store new ones must lead to, once that is known.
     store: Arc<OnceLock<Uid>>,
+    /// Makes one that belongs to no pool.
+    knocking: Connector,
     /// How many waits for a standby were cancelled by other sessions: their commits count as made here, and nowhere else.
     pub(super) cancelled_waits: Arc<AtomicU64>,
 }
@@ -45,17 +53,16 @@ impl Connections {
         let routes = Routes::new(settings)?;
         let store = Arc::new(OnceLock::new());
         let retirement = Retirement::default();
-        let pool = || {
-            let connector = Connector {
-                routes: routes.clone(),
-                retirement: retirement.clone(),
-                cancelled_waits: Arc::clone(&cancelled_waits),
-            };
-            ConnectionPool::new(settings, connector, &timeline, &store)
+        let connector = || Connector {
+            routes: routes.clone(),
+            retirement: retirement.clone(),
+            cancelled_waits: Arc::clone(&cancelled_waits),
         };
+        let pool = || ConnectionPool::new(settings, connector(), &timeline, &store);
         Ok(Self {
             reads: pool()?,
             writes: pool()?,
+            knocking: connector(),
             timeline,
             routes,
             store,
@@ -69,6 +76,14 @@ impl Connections {
             let due = |metrics: &Metrics| pool.retirement.is_due(metrics);
             drop(pool.pool.retain(|_, metrics| !due(&metrics)));
         }
+    }
+
+    /// Finds out whether the server still takes new connections: one that is told to end goes on with those it has, and says
+    /// nothing to them.
+    pub(super) async fn knock(&self) {
+        // An answer in time is not needed: a request finds out as well.
+        let made = self.knocking.connect(&Config::new());
+        drop(tokio::time::timeout(KNOCKING, made).await);
     }
 
     /// Refuses new connections to any other store from now on, whatever an address leads to.

@@ -149,6 +149,7 @@ fn tls(settings: &PostgresSettings) -> Result<MakeRustlsConnect, PostgresError> 
 }
 
 /// Makes connections, and hears what the server says beside its answers.
+#[derive(Debug)]
 pub(super) struct Connector {
     pub(super) routes: Routes,
     pub(super) retirement: Retirement,

@@ -14,6 +14,8 @@ use crate::{domain::Timestamp, store::WriteHealth};
 const LOOK: Duration = Duration::from_millis(200);
 /// How often a write is tried while writes fail, and connections are closed that have served long enough.
 const TRY: Duration = Duration::from_secs(1);
+/// How often it is tried whether the server takes new connections.
+const KNOCK: Duration = Duration::from_secs(5);
 /// How often it is looked for changes that no reader is given.
 const HELD_BACK: Duration = Duration::from_secs(5);
 /// How often entries are counted, and what is old is forgotten.
@@ -26,6 +28,7 @@ pub(super) async fn watch(store: Weak<Shared>) {
     let mut latest = None;
     let (mut next_try, mut next_count) = (Instant::now() + TRY, Instant::now() + COUNT);
     let mut next_held_back = Instant::now();
+    let mut next_knock = Instant::now() + KNOCK;
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(shared) = store.upgrade() else {
@@ -47,6 +50,11 @@ pub(super) async fn watch(store: Weak<Shared>) {
                 // Its outcome is the condition.
                 let _ = store.touch(0, store.deadline()).await;
             }
+        }
+        if now >= next_knock {
+            next_knock = now + KNOCK;
+            shared.connections.knock().await;
+            shared.connections.close_retired();
         }
         if now >= next_held_back {
             next_held_back = now + HELD_BACK;
