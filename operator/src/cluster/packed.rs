@@ -22,7 +22,7 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
         }
     }
 
-    /// The object; `None` where it cannot be told.
+    /// The object; `None` where it is not known.
     pub(super) fn open(&self) -> Option<T> {
         serde_json::from_slice(&self.json).ok()
     }

@@ -299,7 +299,7 @@ impl Watched {
         state.clusters.is_listed() && state.clusters.get(&nobodys(namespace), name).is_none()
     }
 
-    /// Its pods; `None` where that cannot be told.
+    /// Its pods; `None` where that is not known.
     pub(super) fn pods(&self, cluster: &ValidatedCluster) -> Option<Vec<Pod>> {
         let own = (cluster.namespace.clone(), cluster.name.as_str().to_owned());
         let state = self.lock();

@@ -10,7 +10,7 @@ use crate::{
     node::{MemberState, NodeDetails},
 };
 
-/// How long answers of nodes that serve are waited for, where the operator is told nothing else: where it reaches no node at all, the next
+/// How long answers of nodes that serve are waited for, where no setting says otherwise: where it reaches no node at all, the next
 /// template may be what mends that.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 
