@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# rollouts.sh   how pods are replaced on the API server of KUBECONFIG (run.sh makes it), by the operator and the real controller of
-# StatefulSets. No kubelet runs: this script says which pods serve.
+# rollouts.sh   how pods are replaced on the API server of KUBECONFIG (run.sh --without-operator makes it), by the operator and the real
+# controller of StatefulSets. No kubelet runs: this script says which pods serve. No node answers: operators wait a second for that.
 #   KUBECTL=PROGRAM   else that of the cache
 set -euo pipefail
 program=${KUBECTL:-${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl}
@@ -51,6 +51,18 @@ all_replaced() { # WORDS LIVES
   until_it "all are current" is statefulset/demo '{.status.updatedReplicas}' 3
 }
 
+operator=
+next_operator() { # IMAGE   instead of the one that runs
+  if [ -n "$operator" ]; then
+    kill "$operator"
+    wait "$operator" || fail "an operator ended with an error"
+  fi
+  POD_NAMESPACE=opensecureconf-system "$OSC_OPERATOR" run --admin-bind "$OSC_OPERATOR_ADMIN" --node-image "$1" --answer-timeout 1s >>"$OSC_OPERATOR_LOG" 2>&1 &
+  operator=$!
+}
+trap 'kill "$operator" 2>/dev/null || true' EXIT
+
+next_operator old/node:1
 kubectl create namespace rollouts >/dev/null
 for n in 0 1 2; do
   printf 'apiVersion: v1\nkind: PersistentVolume\nmetadata: { name: "disk-%s" }\nspec: { capacity: { storage: 1Gi }, accessModes: [ReadWriteOnce], hostPath: { path: /none } }\n' $n |
@@ -121,13 +133,6 @@ follows() { # CLUSTER
   until_it "$1 has its turn" has_turn "$1"
   [ $((SECONDS - since)) -le 5 ] || fail "$1 got its turn $((SECONDS - since)) s after it was free"
 }
-next_operator() { # IMAGE
-  kill "$OSC_OPERATOR_PID"
-  while kill -0 "$OSC_OPERATOR_PID" 2>/dev/null; do sleep 0.1; done
-  POD_NAMESPACE=opensecureconf-system "$OSC_OPERATOR" run --admin-bind "$OSC_OPERATOR_ADMIN" --node-image "$1" >>"$OSC_OPERATOR_LOG" 2>&1 &
-  OSC_OPERATOR_PID=$!
-}
-trap 'kill "$OSC_OPERATOR_PID" 2>/dev/null || true' EXIT
 
 for cluster in one two hand; do
   for n in 0 1 2; do

@@ -11,6 +11,7 @@
 //! | [`manifests`] | what is installed into Kubernetes |
 //! | [`pki`] | certificates of nodes: what is issued, and when it is renewed |
 //! | [`rights`] | what the operator may do, and what it lacks |
+//! | [`duration`] | durations of a command line |
 //! | [`random`] | bytes for salts and keys |
 //! | [`leader`], [`admin`], [`metrics`], [`api_requests`], [`run`], [`health`] | the running operator |
 //! | [`wait`] | waiting until a cluster or the operator is ready |
@@ -20,6 +21,7 @@ pub mod api_requests;
 pub mod certificate;
 pub mod cluster;
 pub mod cluster_domain;
+pub mod duration;
 pub mod health;
 pub mod leader;
 pub mod local;

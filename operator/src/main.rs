@@ -54,7 +54,13 @@ struct Output {
     folder: Option<PathBuf>,
 }
 
+/// The system's allocator keeps what a moment of much work took, for each thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
+    // The allocator asks for huge pages, which are never used as a whole. Refused, nothing else changes.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     // Before anything speaks TLS: two providers in one binary would make it guess.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let command = CommandLine::parse().command;

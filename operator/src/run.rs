@@ -1,6 +1,6 @@
 //! The operator inside Kubernetes: waits for the Lease, reconciles while it holds it, and ends when it loses it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use clap::builder::NonEmptyStringValueParser;
@@ -10,13 +10,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     admin,
     api_requests::counted_client,
-    cluster::{context::Context, controller, rollout::AT_ONCE, validate::Installation},
-    cluster_domain,
+    cluster::{
+        context::Context,
+        controller,
+        rollout::{ANSWER_TIMEOUT, AT_ONCE},
+        validate::Installation,
+    },
+    cluster_domain, duration,
     leader::{Ended, Leadership},
     metrics::Metrics,
     names::{OPERATOR, OPERATOR_NAMESPACE},
     object_names::{namespace, object_name},
 };
+
+/// Shorter ones would take every late answer for a node that is cut off, longer ones hold a rollout that is to mend it.
+const ANSWER_TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
 /// Settings of the operator.
 #[derive(Debug, clap::Args)]
@@ -42,6 +50,15 @@ pub struct Settings {
         value_parser = at_least_one
     )]
     pub max_concurrent_rollouts: usize,
+    /// How long a rollout waits for nodes that serve and do not answer the operator, from 1s to 24h; then it counts that they serve
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "OSC_OPERATOR_ANSWER_TIMEOUT",
+        default_value = duration::write(ANSWER_TIMEOUT),
+        value_parser = answer_timeout
+    )]
+    pub answer_timeout: Duration,
     /// Address of /healthz, /readyz and /metrics
     #[arg(
         long,
@@ -77,6 +94,15 @@ pub struct Settings {
         value_parser = namespace
     )]
     pub excluded_namespaces: Vec<String>,
+}
+
+fn answer_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::read(text)?;
+    if ANSWER_TIMEOUTS.contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("it must be from 1s to 24h".to_owned())
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -137,6 +163,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         cluster_domain: settings
             .cluster_domain
             .unwrap_or_else(cluster_domain::of_this_pod),
+        answer_timeout: settings.answer_timeout,
         ..Installation::default()
     };
     let term = leadership.term();
@@ -193,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_names_nothing_is_refused_by_its_name_with_exit_code_2() {
-        let wrong: [(&[&str], &str); 14] = [
+        let wrong: [(&[&str], &str); 18] = [
             (&["--lease-name", "Bad Name"], "--lease-name"),
             (&["--lease-name", ""], "--lease-name"),
             (&["--lease-name", "a/../b"], "--lease-name"),
@@ -213,6 +240,10 @@ mod tests {
                 &["--max-concurrent-rollouts", "all"],
                 "--max-concurrent-rollouts",
             ),
+            (&["--answer-timeout", "0s"], "--answer-timeout"),
+            (&["--answer-timeout", "600"], "--answer-timeout"),
+            (&["--answer-timeout=-5m"], "--answer-timeout"),
+            (&["--answer-timeout", "25h"], "--answer-timeout"),
             (
                 &["--namespace", "x,y", "--exclude-namespace", "y"],
                 "--exclude-namespace",
@@ -223,6 +254,14 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{arguments:?}");
             assert!(error.to_string().contains(named), "{arguments:?}: {error}");
         }
+    }
+
+    #[test]
+    fn nodes_that_do_not_answer_hold_a_rollout_for_as_long_as_is_said_else_for_ten_minutes() {
+        let timeout = |given: &[&str]| settings(given).unwrap().answer_timeout;
+        assert_eq!(timeout(&[]), Duration::from_mins(10));
+        let hour = ["--answer-timeout", "1h"];
+        assert_eq!(timeout(&hour), Duration::from_hours(1));
     }
 
     #[test]

@@ -5,10 +5,10 @@ mod look;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use jiff::SignedDuration;
 use kube::Client;
 
 use crate::{
+    duration,
     names::OPERATOR,
     object_names::{namespace, object_name},
 };
@@ -49,14 +49,8 @@ pub struct Settings {
     #[arg(short, long, value_name = "NAMESPACE", value_parser = namespace)]
     pub namespace: Option<String>,
     /// How long to wait, such as 90s, 5m or 1h30m
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::read)]
     pub timeout: Duration,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let help = || format!("'{text}' is no duration; write 90s, 5m or 1h30m");
-    let parsed: SignedDuration = text.parse().map_err(|_| help())?;
-    Duration::try_from(parsed).map_err(|_| help())
 }
 
 /// What was waited for did not come in time.
@@ -134,20 +128,5 @@ pub async fn until_ready(
             });
         }
         tokio::time::sleep(period).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_timeout_is_written_as_people_write_it() {
-        for (text, seconds) in [("90s", 90), ("5m", 300), ("1h30m", 5400), ("0s", 0)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in ["", "90", "soon", "-5m"] {
-            assert!(duration(text).unwrap_err().contains("write 90s"), "{text}");
-        }
     }
 }

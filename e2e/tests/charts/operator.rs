@@ -333,7 +333,7 @@ fn pods_are_placed_as_the_values_say() {
             { "topologyKey": "kubernetes.io/hostname", "labelSelector": {} } ] } },
         "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {} }],
         "priorityClassName": "system-cluster-critical",
-        "clusterDomain": "cluster.example", "maxConcurrentRollouts": 3, "extraArgs": ["--extra"], "extraEnv": [{ "name": "A", "value": "1" }],
+        "clusterDomain": "cluster.example", "maxConcurrentRollouts": 3, "answerTimeout": "1h30m", "extraArgs": ["--extra"], "extraEnv": [{ "name": "A", "value": "1" }],
         "podSecurityContext": { "fsGroup": 1 }, "securityContext": { "procMount": "Default" },
     }));
     let deployment = one(&rendered, "Deployment");
@@ -352,6 +352,7 @@ fn pods_are_placed_as_the_values_say() {
     let args = container["args"].as_array().unwrap();
     assert!(args.ends_with(&[json!("--cluster-domain=cluster.example"), json!("--extra")]));
     assert!(args.contains(&json!("--max-concurrent-rollouts=3")));
+    assert!(args.contains(&json!("--answer-timeout=1h30m")));
     assert_eq!(
         container["env"].as_array().unwrap().last().unwrap()["name"],
         "A"

@@ -94,6 +94,26 @@ fn every_field_that_is_set_can_be_emptied_again() {
 }
 
 #[test]
+fn a_resource_without_a_spec_is_a_cluster_of_three_nodes() {
+    Stage::tell("schema-bare", |stage| async move {
+        let bare = json!({
+            "apiVersion": "opensecureconf.io/v1alpha1", "kind": "OpenSecureConfCluster", "metadata": { "name": "bare" },
+        });
+        let mut empty = bare.clone();
+        empty["metadata"]["name"] = json!("empty");
+        empty["spec"] = json!({});
+        let bare = stage.apply_value(&bare).await?;
+        let empty = stage.apply_value(&empty).await?;
+        ensure!(bare.data["spec"]["replicas"] == json!(3), "{bare:?}");
+        ensure!(
+            bare.data["spec"] == empty.data["spec"],
+            "{bare:?} {empty:?}"
+        );
+        until_carried_out(&stage, &bare, None).await
+    });
+}
+
+#[test]
 fn what_a_shared_database_takes_the_place_of_is_refused_beside_it() {
     Stage::tell("schema-shared", |stage| async move {
         let shared = |change: Value| -> anyhow::Result<Value> {
@@ -180,10 +200,6 @@ async fn empty_each(
     let database = spec.get("database");
     let mut bare = database.map_or_else(|| json!({}), |kept| json!({ "database": kept }));
     put_back(&mut bare, &spec);
-    if bare == json!({}) {
-        // Of an object whose fields all go, server-side apply makes null.
-        bare = json!({ "replicas": 3 });
-    }
     *resource.get_mut("spec").context("no spec")? = bare;
     stage.apply_value(&resource).await
 }

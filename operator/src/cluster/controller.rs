@@ -140,10 +140,13 @@ fn clusters(
 ) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send + use<> {
     let scope = namespace.unwrap_or_default().to_owned();
     let watched = context.watch(namespace);
-    watch_retries::rarer(watcher(
-        scoped::<Guarded>(&context.client, namespace),
-        watcher::Config::default(),
-    ))
+    watch_retries::rarer(
+        watcher(
+            scoped::<Guarded>(&context.client, namespace),
+            watcher::Config::default(),
+        )
+        .modify(slim),
+    )
     .reflect(store)
     .inspect(move |event| watched.note_cluster(event))
     .inspect(move |event| match event {

@@ -1,13 +1,15 @@
 //! Writes what is wanted: Secrets, certificates, and all other children, in this order. Certificates are renewed also where
 //! the rest stands still: nodes outlive a mistake in the resource.
 
+mod every_cluster;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Client, ResourceExt};
 
 use super::{
     api_key::{self, AcceptedKeys, KeyRotation, Rotation},
     apply::{self, Done},
-    build::{self, ClusterResources, Roots},
+    build::{self, ClusterResources},
     certificates::{self, Renewed},
     context::Context,
     dereference::DereferencedObjects,
@@ -15,19 +17,18 @@ use super::{
     hibernation::Rest,
     pause, prune_protection,
     reconcile::Error,
-    resource::{OpenSecureConfCluster, TlsMode},
+    resource::OpenSecureConfCluster,
     rollout::{self, LetIn, Situation, Upcoming, Upgrade},
     rules::Rule,
-    secrets::{self, ManagedSecret, SecretPlan},
+    secrets::SecretPlan,
     settled::{self, Mandate, RefusedKind},
     stalled::Stalled,
     validate::ValidatedCluster,
     volumes::{self, Growth, Kept, Template, is_kept},
 };
-use crate::{
-    names::AUTHORITIES_ENTRY,
-    node::AccessKey,
-    pki::{Certificate, StoredPki, Trust, Waiting, bundle},
+use crate::pki::{Trust, Waiting};
+pub(super) use every_cluster::{
+    Allowed, any_roots, cluster_key, make_secrets, outcome, refused, roots,
 };
 
 /// What came of it.
@@ -180,33 +181,6 @@ pub(super) async fn converge(
     })
 }
 
-/// What came of it, where a failure is for a user to mend.
-///
-/// # Errors
-/// What is worth another try.
-pub(super) fn outcome<T>(
-    written: Result<Result<T, Stalled>, apply::Error>,
-) -> Result<Result<T, Stalled>, Error> {
-    match written {
-        Ok(outcome) => Ok(outcome),
-        Err(error) if error.is_ending() => Err(error.into()),
-        Err(error) => match (error.refusal(), Stalled::rejected(&error)) {
-            (Some(words), _) => Ok(Err(Stalled::refused(words))),
-            (None, Some(stalled)) => Ok(Err(stalled)),
-            (None, None) => Err(error.into()),
-        },
-    }
-}
-
-/// The kinds that could not be written, of all that was done.
-pub(super) fn refused(done: Vec<Done>) -> Vec<RefusedKind> {
-    let refused = done.into_iter().filter_map(|step| match step {
-        Done::Refused { kind, words } => Some((kind, words)),
-        _ => None,
-    });
-    refused.collect()
-}
-
 /// The children, and then the next step of a change of the clients' key, where nothing stands still.
 async fn write_with_key(
     cluster: &ValidatedCluster,
@@ -345,61 +319,6 @@ async fn write(
     Ok(Ok(Some(stateful_set)))
 }
 
-/// Only names matter where children are built with these, so every child that may be wanted is.
-pub(super) fn any_roots() -> Roots {
-    Roots {
-        nodes: "any".to_owned(),
-        clients: None,
-    }
-}
-
-/// What may be written, by what the Secrets allow.
-pub(super) enum Allowed {
-    All,
-    /// Certificates alone: the rest waits for a user.
-    Certificates(Stalled),
-    /// Nothing, for this reason; without one all of it waits while the resource is paused.
-    Nothing(Option<Stalled>),
-}
-
-/// Makes the Secrets that are missing, where nothing stands in the way of the cluster as a whole.
-pub(super) async fn make_secrets(
-    cluster: &ValidatedCluster,
-    found: &DereferencedObjects,
-    secrets: &Result<SecretPlan, Stalled>,
-    (name_taken, mandate, client): (impl FnOnce() -> Option<Stalled>, Mandate<'_>, &Client),
-    waits: &mut Vec<String>,
-    done: &mut Vec<Done>,
-) -> Result<Allowed, apply::Error> {
-    let has_certificates = has_certificates(found);
-    let (plan, stalled) = match secrets {
-        Ok(plan) => (Some(plan), name_taken()),
-        Err(stalled) => (None, Some(stalled.clone())),
-    };
-    if let Some(stalled) = stalled {
-        return Ok(if has_certificates {
-            Allowed::Certificates(stalled)
-        } else {
-            Allowed::Nothing(Some(stalled))
-        });
-    }
-    let Some(plan) = plan.filter(|plan| !plan.create.is_empty()) else {
-        return Ok(Allowed::All);
-    };
-    if !cluster.spec.paused {
-        mandate.may_act()?;
-        secrets::create(client, cluster, plan, done).await?;
-        return Ok(Allowed::All);
-    }
-    let (what, allowed) = if has_certificates {
-        ("Secrets are made", Allowed::All)
-    } else {
-        ("all of it is made", Allowed::Nothing(None))
-    };
-    waits.push(what.to_owned());
-    Ok(allowed)
-}
-
 /// Lets nodes sleep only over a StatefulSet of which it is proved that nothing deletes their volumes. Returns whether it is.
 async fn bind_to_proof(
     client: &Client,
@@ -446,30 +365,6 @@ async fn take_template(
     Ok((upcoming, let_in))
 }
 
-/// What the accepted template is sealed with; one that was made a moment ago has to be read.
-pub(super) async fn cluster_key(
-    client: &Client,
-    cluster: &ValidatedCluster,
-    found: &DereferencedObjects,
-    mandate: Mandate<'_>,
-) -> Result<Option<AccessKey>, apply::Error> {
-    match (found.cluster_key(), mandate) {
-        (None, Mandate::Act) if !cluster.spec.paused => {
-            secrets::read_key(client, cluster, ManagedSecret::ClusterKey).await
-        }
-        (key, _) => Ok(key),
-    }
-}
-
-/// Whether nodes have certificates of ours. One of the two may be lost: the nodes have theirs all the same.
-fn has_certificates(found: &DereferencedObjects) -> bool {
-    let certificates = [ManagedSecret::NodeTls, ManagedSecret::NodeAuthority];
-    let mut there = certificates
-        .iter()
-        .filter_map(|which| found.secrets.get(which));
-    there.clone().next().is_some() && there.all(|secret| secret.ours)
-}
-
 /// Lets what is wanted of volumes otherwise be wanted in sleep too: only simulations ask for this.
 fn forget_volumes(set: &mut StatefulSet, awake: &StatefulSet) {
     if let (Some(spec), Some(awake)) = (set.spec.as_mut(), awake.spec.as_ref()) {
@@ -483,27 +378,4 @@ fn forget_volumes(set: &mut StatefulSet, awake: &StatefulSet) {
 fn runs(set: &StatefulSet) -> bool {
     let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
     replicas != Some(0)
-}
-
-/// What others verify the nodes with.
-pub(super) fn roots(
-    cluster: &ValidatedCluster,
-    found: &DereferencedObjects,
-    pki: &StoredPki,
-) -> Roots {
-    let nodes = bundle(&pki.bundle);
-    let of_user = || {
-        let secret = found.client_tls.as_ref()?;
-        // Certificates alone: every client may read the ConfigMap, and a key may stand beside them by mistake.
-        let authorities = Certificate::read_all(secret.entries.get(AUTHORITIES_ENTRY)?);
-        (!authorities.is_empty()).then(|| bundle(&authorities))
-    };
-    Roots {
-        clients: match cluster.spec.tls.mode {
-            TlsMode::Auto => Some(nodes.clone()),
-            TlsMode::Secret | TlsMode::Issuer => of_user(),
-            TlsMode::Disabled => None,
-        },
-        nodes,
-    }
 }

@@ -171,15 +171,8 @@ pub(super) fn plan(
 /// Whose pod a machine may have got by now: nodes that do not answer, but for those that the scheduler finds no room for.
 fn starting(pods: &[(Pod, Option<NodeDetails>)]) -> impl Iterator<Item = usize> {
     let silent = pods.iter().filter(|(_, details)| details.is_none());
-    let silent = silent.filter(|(pod, _)| !is_unscheduled(pod));
+    let silent = silent.filter(|(pod, _)| observe::unscheduled(pod).is_none());
     silent.filter_map(|(pod, _)| observe::ordinal(pod))
-}
-
-fn is_unscheduled(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
-    conditions
-        .flatten()
-        .any(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
 }
 
 /// Orders what was decided. What fails is decided anew at the next reconcile.

@@ -36,6 +36,7 @@ mod namespace_end;
 mod observe;
 mod ownership;
 mod pace;
+mod packed;
 pub mod pause;
 mod planned;
 pub mod pod_creation;

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use futures::future::join_all;
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Pod, PodCondition},
+};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
 use super::{
@@ -48,6 +51,12 @@ pub(super) struct Connection {
     pub(super) client: NodeClient,
     /// Where they are.
     pub(super) addresses: PodAddresses,
+}
+
+/// What the scheduler says of a pod that it finds no place for.
+pub(super) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
 }
 
 /// What the cluster's own nodes say of their salt; asked only where the Secret is lost.

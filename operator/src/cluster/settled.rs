@@ -6,7 +6,10 @@ use std::{
     hash::{DefaultHasher, Hasher},
 };
 
-use super::{apply, build::ClusterResources, dereference::DereferencedObjects, pause::Pause};
+use super::{
+    apply, build::ClusterResources, dereference::DereferencedObjects, packed::Packed, pause::Pause,
+    rollout::Accepted,
+};
 
 /// A kind that the operator can do without and may not write, with the API server's words.
 pub(super) type RefusedKind = (String, String);
@@ -18,8 +21,10 @@ pub(super) struct Settled<F = DereferencedObjects> {
     pub(super) fingerprint: u64,
     /// The generation of the resource.
     pub(super) generation: Option<i64>,
-    /// What was read, without what the watches keep.
+    /// What was read, without what the watches keep, and without the accepted template.
     pub(super) found: F,
+    /// That.
+    pub(super) accepted: Option<Packed<Accepted>>,
     /// What came of it.
     pub(super) conclusion: Conclusion,
 }
@@ -28,6 +33,11 @@ impl<F> Settled<F> {
     /// Whether nothing has changed since.
     pub(super) fn stands(&self, fingerprint: Option<u64>, generation: Option<i64>) -> bool {
         Some(self.fingerprint) == fingerprint && self.generation == generation
+    }
+
+    /// The accepted pod template.
+    pub(super) fn accepted(&self) -> Option<Accepted> {
+        self.accepted.as_ref()?.open()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The steps of a reconcile in their order, from what is read to the status. Here: what is judged, and whether anything is read; the rest is
 //! in [`pass`].
 
+mod certificates;
 mod orders;
 mod pass;
 
@@ -13,6 +14,7 @@ use super::{
     context::Context,
     dereference::{self, DereferencedObjects},
     observe,
+    packed::Packed,
     reconcile::{Error, now},
     resource::{ClusterStatus, OpenSecureConfCluster},
     rollout::Accepted,
@@ -20,10 +22,9 @@ use super::{
     shared, status,
     validate::{self, ValidatedCluster},
 };
+pub(super) use certificates::CertificatesSeen;
 use pass::pass;
-pub(super) use pass::{
-    certificates_kind, client_certificate, connect, monitoring, salt_fingerprint,
-};
+pub(super) use pass::{connect, monitoring, salt_fingerprint};
 
 /// The steps up to the status; nothing where the cluster is another operator's. Where nothing has changed since everything was read, they
 /// are taken with what was read then, as far as nothing is to be done.
@@ -63,14 +64,17 @@ pub(super) async fn steps(
         refused,
         before,
     };
-    if let (Some(settled), Some(watched)) = (settled, &watched) {
+    if let (Some(settled), Some(watched)) = (settled, &watched)
+        && let Some(pods) = watched.pods(&valid)
+    {
         let found = DereferencedObjects {
             stateful_set: watched.stateful_set(&valid),
+            accepted: settled.accepted(),
             ..settled.found.clone()
         };
         let read = Read {
             found: &found,
-            pods: watched.pods(&valid),
+            pods,
         };
         let look = Mandate::Look(&settled.conclusion);
         let passed = Box::pin(pass(&judged, read, look, context)).await;
@@ -109,7 +113,8 @@ pub(super) async fn steps(
         let settled = Settled {
             fingerprint,
             generation: valid.generation,
-            found: found.without_what_is_watched(),
+            accepted: found.accepted.as_ref().map(Packed::new),
+            found: found.without_what_is_kept_elsewhere(),
             conclusion: passed.conclusion,
         };
         context.remember(namespace, name, |memory| {

@@ -4,13 +4,13 @@ mod pod_template;
 mod references;
 mod unknown;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 pub use pod_template::PodAdditions;
 pub(in crate::cluster) use references::{check_own_secrets, claim_owner, names_secrets};
 
 use super::resource::{ClusterSpec, OpenSecureConfCluster, ServiceType, TlsMode, canonical, check};
-use super::rules::Rules;
+use super::{rollout::ANSWER_TIMEOUT, rules::Rules};
 use crate::names::{ANNOTATION_ACCEPT, ClusterName, OPERATOR, OPERATOR_NAMESPACE};
 
 /// A cluster that can be built.
@@ -45,6 +45,8 @@ pub struct Installation {
     pub operator: String,
     /// What the names of Services end in, such as `cluster.local`.
     pub cluster_domain: String,
+    /// How long a rollout waits for answers of nodes that serve and do not answer.
+    pub answer_timeout: Duration,
     /// The rules that this operator goes by: all of them.
     pub rules: Rules,
 }
@@ -55,6 +57,7 @@ impl Default for Installation {
             namespace: OPERATOR_NAMESPACE.to_owned(),
             operator: format!("{OPERATOR_NAMESPACE}/{OPERATOR}"),
             cluster_domain: "cluster.local".to_owned(),
+            answer_timeout: ANSWER_TIMEOUT,
             rules: Rules::ALL,
         }
     }

@@ -6,7 +6,7 @@ mod shelf;
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use k8s_openapi::{
@@ -17,10 +17,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Resource, ResourceExt, runtime::watcher};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use super::{
     Workload,
+    packed::Packed,
     secrets::ManagedSecret,
     validate::{ValidatedCluster, claim_owner, names_secrets},
 };
@@ -58,12 +60,32 @@ pub struct Watched {
 #[derive(Debug, Default)]
 struct State {
     versions: HashMap<String, Shelf<u64>>,
-    stateful_sets: Shelf<Arc<StatefulSet>>,
-    deployments: Shelf<Arc<Deployment>>,
-    pods: Shelf<Arc<Pod>>,
+    stateful_sets: Shelf<Kept<StatefulSet>>,
+    deployments: Shelf<Kept<Deployment>>,
+    pods: Shelf<Packed<Pod>>,
     clusters: Shelf<Standing>,
     /// Clusters that look for a Secret of this name, whatever made it.
     named: HashMap<(String, String), BTreeSet<String>>,
+}
+
+/// What runs the nodes of a cluster.
+#[derive(Debug)]
+struct Kept<W> {
+    packed: Packed<W>,
+    /// The operator that replaces its pods for changes of its own.
+    rolled_out_by: Option<String>,
+}
+
+impl<W: Resource + Serialize + DeserializeOwned> Kept<W> {
+    fn new(workload: &W) -> Self {
+        let annotations = workload.annotations();
+        let is_rolling = annotations.contains_key(ANNOTATION_ROLLING_OUT);
+        let operator = annotations.get(ANNOTATION_OPERATOR);
+        Self {
+            packed: Packed::new(workload),
+            rolled_out_by: operator.filter(|_| is_rolling).cloned(),
+        }
+    }
 }
 
 /// Whether a cluster stays.
@@ -106,7 +128,7 @@ impl Watched {
     /// The same of `StatefulSets`.
     pub fn note_stateful_set(&self, event: &Result<watcher::Event<StatefulSet>, watcher::Error>) {
         self.note(event);
-        let keep = |set: &StatefulSet| (place(set), Arc::new(set.clone()));
+        let keep = |set: &StatefulSet| (place(set), Kept::new(set));
         self.lock().stateful_sets.note(event, keep);
         if !matches!(event, Ok(watcher::Event::InitApply(_))) {
             self.moves.send_replace(());
@@ -116,7 +138,7 @@ impl Watched {
     /// The same of Deployments.
     pub fn note_deployment(&self, event: &Result<watcher::Event<Deployment>, watcher::Error>) {
         self.note(event);
-        let keep = |deployment: &Deployment| (place(deployment), Arc::new(deployment.clone()));
+        let keep = |deployment: &Deployment| (place(deployment), Kept::new(deployment));
         self.lock().deployments.note(event, keep);
         if !matches!(event, Ok(watcher::Event::InitApply(_))) {
             self.moves.send_replace(());
@@ -125,7 +147,7 @@ impl Watched {
 
     /// The same of pods.
     pub fn note_pod(&self, event: &Result<watcher::Event<Pod>, watcher::Error>) {
-        let keep = |pod: &Pod| (place(pod), Arc::new(pod.clone()));
+        let keep = |pod: &Pod| (place(pod), Packed::new(pod));
         self.lock().pods.note(event, keep);
     }
 
@@ -235,7 +257,7 @@ impl Watched {
         let own = (cluster.namespace.clone(), cluster.name.as_str().to_owned());
         let state = self.lock();
         let set = state.stateful_sets.get(&own, cluster.name.as_str());
-        set.map(|set| StatefulSet::clone(set))
+        set.and_then(|set| set.packed.open())
     }
 
     /// The Deployment of a cluster.
@@ -243,7 +265,7 @@ impl Watched {
         let own = (cluster.namespace.clone(), cluster.name.as_str().to_owned());
         let state = self.lock();
         let deployment = state.deployments.get(&own, cluster.name.as_str());
-        deployment.map(|deployment| Deployment::clone(deployment))
+        deployment.and_then(|deployment| deployment.packed.open())
     }
 
     /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that is not known. What a cluster
@@ -261,15 +283,12 @@ impl Watched {
             standing == Some(&Standing::Stays)
         };
         let sets = state.stateful_sets.all();
-        let sets = sets.map(|(place, set)| (place, set.annotations()));
+        let sets = sets.map(|(place, set)| (place, &set.rolled_out_by));
         // The operator can do without these: what is not listed holds nothing up.
         let deployments = state.deployments.all();
-        let deployments = deployments.map(|(place, deployment)| (place, deployment.annotations()));
-        let annotated = sets.chain(deployments);
-        let marked = annotated.filter(|(_, annotations)| {
-            annotations.contains_key(ANNOTATION_ROLLING_OUT)
-                && annotations.get(ANNOTATION_OPERATOR).map(String::as_str) == Some(operator)
-        });
+        let deployments = deployments.map(|(place, kept)| (place, &kept.rolled_out_by));
+        let all = sets.chain(deployments);
+        let marked = all.filter(|(_, by)| by.as_deref() == Some(operator));
         let places = marked.map(|(place, _)| place);
         Some(places.filter(|place| stays(place)).cloned().collect())
     }
@@ -280,12 +299,12 @@ impl Watched {
         state.clusters.is_listed() && state.clusters.get(&nobodys(namespace), name).is_none()
     }
 
-    /// Its pods.
-    pub(super) fn pods(&self, cluster: &ValidatedCluster) -> Vec<Pod> {
+    /// Its pods; `None` where that is not known.
+    pub(super) fn pods(&self, cluster: &ValidatedCluster) -> Option<Vec<Pod>> {
         let own = (cluster.namespace.clone(), cluster.name.as_str().to_owned());
         let state = self.lock();
         let pods = state.pods.at(&own);
-        pods.map(|(_, pod)| Pod::clone(pod)).collect()
+        pods.map(|(_, pod)| pod.open()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

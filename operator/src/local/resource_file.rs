@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::schema::{advice, violations};
 use crate::cluster::{
@@ -51,6 +51,9 @@ fn parse(text: &str) -> anyhow::Result<ValidatedCluster> {
         bail!("\n  - {}", found.join("\n  - "));
     }
     drop_nulls(&mut document);
+    if let Some(members) = document.as_object_mut() {
+        members.entry("spec").or_insert_with(|| json!({}));
+    }
     let mut cluster: OpenSecureConfCluster = serde_json::from_value(document)?;
     cluster.metadata.namespace = Some("local".to_owned());
     Ok(validate(&cluster, "")?)
@@ -82,7 +85,7 @@ fn one_document(text: &str) -> anyhow::Result<Value> {
 fn faults(document: &Value) -> anyhow::Result<Vec<String>> {
     let members = document
         .as_object()
-        .context("it is no YAML document with apiVersion, kind, metadata and spec")?;
+        .context("it is no YAML document with apiVersion, kind and metadata")?;
     let mut found = Vec::new();
     let (version, kind) = (
         OpenSecureConfCluster::api_version(&()),
@@ -114,16 +117,12 @@ fn faults(document: &Value) -> anyhow::Result<Vec<String>> {
     let crd = serde_json::to_value(crd()?)?;
     let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
     let schema = schema.context("the definition has no schema")?;
-    ensure!(
-        members.contains_key("spec"),
-        "spec is missing; `spec: {{}}` is a cluster of three nodes"
-    );
     let spec = members.get("spec").unwrap_or(&Value::Null);
     found.extend(violations("spec", spec, schema));
     Ok(found)
 }
 
-/// As the API server does before it sets defaults.
+/// As the API server does before it sets defaults, of which a whole spec is one.
 fn drop_nulls(document: &mut Value) {
     match document {
         Value::Object(members) => {

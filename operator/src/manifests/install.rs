@@ -3,7 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cluster::{resource::crd, rollout::AT_ONCE},
+    cluster::{
+        resource::crd,
+        rollout::{ANSWER_TIMEOUT, AT_ONCE},
+    },
+    duration,
     names::{
         LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, LABEL_VERSION, OPERATOR, OPERATOR_NAMESPACE,
         USER_ID,
@@ -167,6 +171,7 @@ fn deployment() -> Value {
                             format!("--node-image=opensecureconf-node:{VERSION}"),
                             format!("--lease-name={OPERATOR}"),
                             format!("--max-concurrent-rollouts={AT_ONCE}"),
+                            format!("--answer-timeout={}", duration::write(ANSWER_TIMEOUT)),
                         ],
                         "env": [
                             { "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },

@@ -8,6 +8,7 @@ use std::{
 use http::{Method, StatusCode};
 use opensecureconf_operator::cluster::{
     context::Context, reconcile::reconcile_cluster, resource::OpenSecureConfCluster,
+    validate::Installation,
 };
 use serde_json::{Value, json};
 
@@ -324,6 +325,28 @@ async fn nodes_that_serve_and_do_not_answer_are_waited_for_ten_minutes() {
     );
 
     tokio::time::advance(Duration::from_mins(10)).await;
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_is_told_another_time_waits_for_that_long() {
+    let mut story = Story::begin().await;
+    let context = story.context;
+    story.context = context.at(Installation {
+        answer_timeout: Duration::from_hours(1),
+        ..Installation::default()
+    });
+    for ordinal in 0..2 {
+        story.set_pod(ordinal, |pod| pod["status"]["podIP"] = Value::Null);
+    }
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(4).await;
+    tokio::time::advance(Duration::from_mins(59)).await;
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+
+    tokio::time::advance(Duration::from_mins(1)).await;
     story.operate().await;
     assert_eq!(story.ordinals_deleted(), [2]);
 }

@@ -64,9 +64,10 @@ impl DereferencedObjects {
         children.any(|child| !child.ours && child.kind == kind && child.name == name)
     }
 
-    /// The same without what is large and is looked at elsewhere while nothing changes.
-    pub(in crate::cluster) fn without_what_is_watched(mut self) -> Self {
+    /// The same without what is large and is kept elsewhere while nothing changes.
+    pub(in crate::cluster) fn without_what_is_kept_elsewhere(mut self) -> Self {
         self.stateful_set = None;
+        self.accepted = None;
         for child in &mut self.children {
             child.live = None;
         }

@@ -5,7 +5,7 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 use super::{
-    OpenSecureConfCluster,
+    ClusterSpec, OpenSecureConfCluster,
     defaults::{FOREIGN, set_defaults},
     object_names,
     rules::{RULES, Rule},
@@ -29,10 +29,20 @@ pub fn crd() -> Result<CustomResourceDefinition, serde_json::Error> {
         if let Some(spec) = root.pointer_mut("/properties/spec") {
             set_defaults(spec);
             object_names::bound(spec);
+            // Of a spec whose fields all go, server-side apply makes null. The rules read these fields before their own defaults stand.
+            insert(
+                spec,
+                "default",
+                serde_json::to_value(ClusterSpec::default())?,
+            );
         }
         // The operator has not looked at a new resource: a client that waits for its generation waits for the operator.
         if let Some(status) = root.pointer_mut("/properties/status") {
             insert(status, "default", json!({ "observedGeneration": -1 }));
+        }
+        // What has a default need not be given.
+        if let Some(members) = root.as_object_mut() {
+            members.shift_remove("required");
         }
         strip_foreign(root);
     }
@@ -91,6 +101,7 @@ fn strip_descriptions(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::resource::defaults::empty_value;
 
     #[test]
     fn the_definition_stays_small_enough_for_every_client() {
@@ -114,6 +125,23 @@ mod tests {
             .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/default")
             .unwrap();
         assert_eq!(*status, json!({ "observedGeneration": -1 }));
+    }
+
+    #[test]
+    fn a_resource_without_a_spec_is_what_one_with_an_empty_spec_is() {
+        let crd = serde_json::to_value(crd().unwrap()).unwrap();
+        let root = crd
+            .pointer("/spec/versions/0/schema/openAPIV3Schema")
+            .unwrap();
+        assert_eq!(root.get("required"), None);
+        let default = root.pointer("/properties/spec/default").unwrap();
+        let properties = root.pointer("/properties/spec/properties").unwrap();
+        for (field, schema) in properties.as_object().unwrap() {
+            let own = schema
+                .get("default")
+                .filter(|own| empty_value(schema).as_ref() != Some(own));
+            assert_eq!(default.get(field), own, "{field}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) use plan::UNDER_WAY;
 pub use plan::{RolloutPlan, Waiting, Why};
 pub(super) use prepare::{prepare, restore_template};
 pub(super) use replace::carry_out;
+pub use silence::ANSWER_TIMEOUT;
 pub(super) use silence::Silence;
 pub(super) use strategy::ON_DELETE;
 pub use turns::AT_ONCE;

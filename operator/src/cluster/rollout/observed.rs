@@ -85,6 +85,7 @@ fn plan_from(
         } else {
             Duration::MAX
         },
+        answer_timeout: cluster.installation.answer_timeout,
         now,
     })
 }

@@ -12,8 +12,6 @@ use crate::{
 
 /// How long a pod may take to come back before a user has to look.
 const TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
-/// How long answers of nodes that serve are waited for: where the operator reaches no node at all, the next template may be what mends that.
-const SILENCE: Duration = Duration::from_mins(10);
 /// Changes that a node may lack while writes go on; what is more is behind.
 pub(in crate::cluster) const UNDER_WAY: u64 = 1000;
 
@@ -36,6 +34,8 @@ pub(super) struct Situation<'a> {
     pub was_rolling: bool,
     /// For how long no answer has said of some two nodes how they are to each other.
     pub unjudged_for: Duration,
+    /// For how long such an answer is waited for.
+    pub answer_timeout: Duration,
     /// The time.
     pub now: Timestamp,
 }
@@ -228,7 +228,7 @@ impl Situation<'_> {
         self.lacking().or_else(|| {
             let staying = || self.staying().filter(|pod| pod.is(PodState::Ready));
             let answers: Vec<_> = staying().map(|pod| (pod.ordinal, pod.node)).collect();
-            let silent = unjudged(&answers).filter(|_| self.unjudged_for < SILENCE)?;
+            let silent = unjudged(&answers).filter(|_| self.unjudged_for < self.answer_timeout)?;
             Some(Waiting::Answer(self.pod_name(silent)))
         })
     }

@@ -10,6 +10,10 @@ use crate::{
     node::{MemberState, NodeDetails},
 };
 
+/// How long answers of nodes that serve are waited for, where no setting says otherwise: where it reaches no node at all, the next
+/// template may be what mends that.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// Since when no answer has said of some two nodes that serve how they are to each other. The operator remembers it: one that starts anew
 /// waits anew.
 #[derive(Debug, Default)]

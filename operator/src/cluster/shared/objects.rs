@@ -34,21 +34,20 @@ impl SharedObjects {
         children.all(|child| child.ours) && self.addresses.as_ref().is_none_or(|there| there.ours)
     }
 
-    /// The same without what is large and is looked at elsewhere while nothing changes.
-    pub(super) fn without_what_is_watched(self) -> Self {
+    /// The same without what is large and is kept elsewhere while nothing changes.
+    pub(super) fn without_what_is_kept_elsewhere(self) -> Self {
         Self {
-            found: self.found.without_what_is_watched(),
+            found: self.found.without_what_is_kept_elsewhere(),
             deployment: None,
             ..self
         }
     }
 
-    /// The same with the Deployment as a watch shows it.
-    pub(super) fn with_deployment(&self, deployment: Option<Deployment>) -> Self {
-        Self {
-            deployment,
-            ..self.clone()
-        }
+    /// The same with the Deployment as a watch shows it, and the accepted template.
+    pub(super) fn with_kept(&self, kept: (Option<Deployment>, Option<Accepted>)) -> Self {
+        let mut whole = self.clone();
+        (whole.deployment, whole.found.accepted) = kept;
+        whole
     }
 
     /// The Secrets that the resource names.

@@ -19,6 +19,7 @@ use crate::{
         layout, mode_change,
         observe::{self, Connection},
         ownership,
+        packed::Packed,
         pause::Pause,
         planned,
         rebuild::RebuildPlan,
@@ -29,10 +30,8 @@ use crate::{
         secrets::{self, SecretPlan},
         settled::{Conclusion, Mandate, Settled},
         stalled::Stalled,
-        status::{self, Course, Observation, Running, Tls, Upgrade},
-        steps::{
-            Judged, certificates_kind, client_certificate, connect, monitoring, salt_fingerprint,
-        },
+        status::{self, Course, Observation, Running, Upgrade},
+        steps::{CertificatesSeen, Judged, connect, monitoring, salt_fingerprint},
     },
     node::NodeDetails,
 };
@@ -57,9 +56,12 @@ pub(in crate::cluster) async fn steps(
         .and_then(|watched| watched.fingerprint(valid));
     let settled = context.remember(namespace, name, |memory| memory.settled_shared.take());
     let settled = settled.filter(|settled| settled.stands(fingerprint, valid.generation));
-    if let (Some(settled), Some(watched)) = (settled, &watched) {
-        let shared = settled.found.with_deployment(watched.deployment(valid));
-        let read = (&shared, watched.pods(valid));
+    if let (Some(settled), Some(watched)) = (settled, &watched)
+        && let Some(pods) = watched.pods(valid)
+    {
+        let kept = (watched.deployment(valid), settled.accepted());
+        let shared = settled.found.with_kept(kept);
+        let read = (&shared, pods);
         let look = Mandate::Look(&settled.conclusion);
         let passed = Box::pin(pass(judged, database, read, look, context)).await;
         if !matches!(passed, Err(Error::Apply(apply::Error::OnlyLooked))) {
@@ -88,7 +90,8 @@ pub(in crate::cluster) async fn steps(
         let settled = Settled {
             fingerprint,
             generation: valid.generation,
-            found: shared.without_what_is_watched(),
+            accepted: shared.found.accepted.as_ref().map(Packed::new),
+            found: shared.without_what_is_kept_elsewhere(),
             conclusion: passed.conclusion,
         };
         context.remember(namespace, name, |memory| {
@@ -202,8 +205,7 @@ fn tell(
     let told = planned::told(valid, pause.as_ref(), before, None);
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
-    let certificates = certificates_kind(found, &refused);
-    let (unnamed, not_valid) = client_certificate(valid, found, now);
+    let certificates = CertificatesSeen::look(valid, found, &refused, now);
     let replicas = deployment
         .as_ref()
         .and_then(|there| there.spec.as_ref()?.replicas);
@@ -220,13 +222,7 @@ fn tell(
         salt_fingerprint: salt_fingerprint.as_deref(),
         monitoring: monitoring(valid, found, stalled.as_ref(), &refused),
         stalled: stalled.as_ref(),
-        tls: Tls {
-            waiting: waiting.as_ref(),
-            client_secret_found: found.client_tls.is_some(),
-            certificates: Some(&certificates),
-            unnamed: &unnamed,
-            not_valid: not_valid.as_deref(),
-        },
+        tls: certificates.tls(waiting.as_ref()),
         blocked: None,
         pending_claims: &[],
         claims: &[],

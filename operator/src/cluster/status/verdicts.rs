@@ -100,22 +100,17 @@ pub(super) fn standstill(Stalled { reason, message }: &Stalled) -> [Verdict; 2] 
     ]
 }
 
-/// All conditions of a cluster whose nodes were looked at.
-pub(super) fn verdicts(
+/// `Ready`, and what goes with it: `Stalled` where the cluster stands still, else what is under way. Pods from the ordinal `wanted` on
+/// are not looked at.
+fn readiness(
     seen: &Observation<'_>,
-    members: &[MemberStatus],
-    ready: usize,
+    wanted: usize,
+    under_way: impl FnOnce() -> Vec<Verdict>,
 ) -> Vec<Verdict> {
-    if let Running::Deployment(deployment) = seen.running {
-        return shared::verdicts(seen, deployment, members, ready);
-    }
-    let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
-    let salt = salt_matches(seen, members);
-    let mut verdicts = match seen.stalled {
+    match seen.stalled {
         Some(stalled) if stalled.reason == PAUSED => {
             // Its nodes serve as before.
-            let mut verdicts =
-                course::resting(seen).unwrap_or_else(|| progress(seen, members, wanted, &salt));
+            let mut verdicts = under_way();
             verdicts.retain(|verdict| verdict.type_ != "Reconciling");
             let [_, stalled] = standstill(stalled);
             verdicts.push(stalled);
@@ -129,8 +124,24 @@ pub(super) fn verdicts(
             ready.message.extend(told);
             vec![ready, stalled]
         }
-        None => course::resting(seen).unwrap_or_else(|| progress(seen, members, wanted, &salt)),
-    };
+        None => under_way(),
+    }
+}
+
+/// All conditions of a cluster whose nodes were looked at.
+pub(super) fn verdicts(
+    seen: &Observation<'_>,
+    members: &[MemberStatus],
+    ready: usize,
+) -> Vec<Verdict> {
+    if let Running::Deployment(deployment) = seen.running {
+        return shared::verdicts(seen, deployment, members, ready);
+    }
+    let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
+    let salt = salt_matches(seen, members);
+    let under_way =
+        || course::resting(seen).unwrap_or_else(|| progress(seen, members, wanted, &salt));
+    let mut verdicts = readiness(seen, wanted, under_way);
     let leaving = leaving::message(seen, wanted).map(|message| ("NodesLeaving", message));
     let growth = seen.course.growth.and_then(Growth::message);
     let growth = growth.map(|message| (VOLUMES_GROWING, message));

@@ -1,11 +1,10 @@
 //! All steps after reading: what is planned, written, ordered, and reported.
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::{
-    Judged, Passed, Read,
+    CertificatesSeen, Judged, Passed, Read,
     orders::{is_held, order, rebuild, roll_out},
 };
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
         secrets::{self, SecretPlan},
         settled::{Conclusion, Mandate},
         stalled::Stalled,
-        status::{self, Monitoring, Observation, Running, Tls, Upgrade},
+        status::{self, Monitoring, Observation, Running, Upgrade},
         validate::ValidatedCluster,
     },
     node::{NodeClient, NodeDetails},
@@ -106,8 +105,7 @@ pub(super) async fn pass(
     let told = planned::told(valid, pause.as_ref(), before, stateful_set.as_ref());
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
-    let certificates = certificates_kind(found, &refused);
-    let (unnamed, not_valid) = client_certificate(valid, found, context.now());
+    let certificates = CertificatesSeen::look(valid, found, &refused, context.now());
     let goes_on = (pause.as_ref(), key_rotation.as_ref());
     let seen = Observation {
         cluster: &told,
@@ -117,13 +115,7 @@ pub(super) async fn pass(
         salt_fingerprint: salt_fingerprint.as_deref(),
         monitoring: monitoring(valid, found, stalled.as_ref(), &refused),
         stalled: stalled.as_ref(),
-        tls: Tls {
-            waiting: waiting.as_ref(),
-            client_secret_found: found.client_tls.is_some(),
-            certificates: Some(&certificates),
-            unnamed: &unnamed,
-            not_valid: not_valid.as_deref(),
-        },
+        tls: certificates.tls(waiting.as_ref()),
         blocked: plan.blocked(),
         pending_claims: &found.pending_claims,
         claims: &found.volumes,
@@ -214,26 +206,6 @@ pub(in crate::cluster) fn salt_fingerprint(found: &DereferencedObjects) -> Optio
         SaltSecret::Present { fingerprint } => Some(fingerprint),
         SaltSecret::Missing | SaltSecret::Malformed => None,
     }
-}
-
-pub(in crate::cluster) fn certificates_kind(
-    found: &DereferencedObjects,
-    refused: &[(String, String)],
-) -> OptionalKind {
-    match refused.iter().find(|(kind, _)| kind == "Certificate") {
-        Some((_, words)) => OptionalKind::Forbidden(words.clone()),
-        None => found.certificates.clone(),
-    }
-}
-
-/// Names that the clients' certificate lacks, and why it is not in force.
-pub(in crate::cluster) fn client_certificate(
-    cluster: &ValidatedCluster,
-    found: &DereferencedObjects,
-    now: Timestamp,
-) -> (Vec<String>, Option<String>) {
-    let unnamed = certificates::unnamed(cluster, found);
-    (unnamed, certificates::not_valid(found, now))
 }
 
 /// How this cluster's nodes are reached; `None` while they have no certificates.

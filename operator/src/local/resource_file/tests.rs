@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use serde_json::{Map, json};
 
 use super::*;
+use crate::cluster::resource::ClusterSpec;
 
 fn refusal(document: &Value) -> String {
     match parse(&document.to_string()) {
@@ -146,10 +147,6 @@ fn what_is_something_else_is_named_with_what_it_should_be() {
             &["spec.something is no field; here are: "],
         ),
         (json!([]), &["it is no YAML document"]),
-        (
-            json!({"apiVersion": "opensecureconf.io/v1alpha1", "kind": "OpenSecureConfCluster", "metadata": {"name": "a"}}),
-            &["spec is missing"],
-        ),
     ] {
         let text = refusal(&document);
         for fault in faults {
@@ -160,6 +157,11 @@ fn what_is_something_else_is_named_with_what_it_should_be() {
 
 #[test]
 fn samples_and_fields_without_a_value_are_taken() {
+    let mut bare = resource(&Value::Null);
+    let unsaid = parse(&bare.to_string()).unwrap();
+    assert_eq!(unsaid.spec, ClusterSpec::default());
+    bare.as_object_mut().unwrap().remove("spec");
+    assert_eq!(parse(&bare.to_string()).unwrap().spec, unsaid.spec);
     for sample in [
         include_str!("../../manifests/samples/one-node.yaml"),
         include_str!("../../manifests/samples/three-nodes.yaml"),

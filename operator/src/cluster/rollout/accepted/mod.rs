@@ -7,6 +7,7 @@ mod merge;
 mod seal;
 
 use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub(super) use changes::{Change, changes, number};
@@ -34,7 +35,7 @@ const NOT_IN_PODS: [&str; 9] = [
 ];
 
 /// The accepted pod template.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Accepted {
     /// It.
     pub(super) template: Value,

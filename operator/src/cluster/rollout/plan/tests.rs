@@ -61,6 +61,7 @@ fn situation<'a>(pods: &'a [PodSeen<'a>]) -> Situation<'a> {
         refused: &[],
         was_rolling: true,
         unjudged_for: Duration::ZERO,
+        answer_timeout: Duration::from_mins(10),
         now: at(60),
     }
 }
@@ -189,7 +190,7 @@ fn a_node_that_no_answer_knows_is_waited_for() {
 }
 
 #[test]
-fn two_nodes_that_do_not_answer_are_waited_for_and_after_ten_minutes_it_counts_that_they_serve() {
+fn two_nodes_that_do_not_answer_are_waited_for_and_then_it_counts_that_they_serve() {
     let node = in_sync();
     let pods = [0, 1, 2].map(|ordinal| pod(ordinal, "old", &node));
     let after = |quiet: &[usize], minutes: u64| {

@@ -5,12 +5,11 @@ use kube::ResourceExt;
 
 use super::{
     DIFFERENT_SALT, ROLLING_OUT, ROLLOUT_BLOCKED, Truth, Verdict, api_key, available, course,
-    is_https_closed, leaving::ALL, monitoring, salt_matches, standstill, tls, verdict, waiting,
+    is_https_closed, leaving::ALL, monitoring, readiness, salt_matches, tls, verdict, waiting,
 };
 use crate::{
     cluster::{
         hibernation::Rest,
-        pause::PAUSED,
         resource::MemberStatus,
         secrets::ManagedSecret,
         shared::rollout::{Progress, progress, refusal},
@@ -33,24 +32,7 @@ pub(super) fn verdicts(
 ) -> Vec<Verdict> {
     let (salt, database) = (salt_matches(seen, members), reachable(seen));
     let awake = || progressing(seen, deployment, members, ready, [&salt, &database]);
-    let mut verdicts = match seen.stalled {
-        Some(stalled) if stalled.reason == PAUSED => {
-            // Its nodes serve as before.
-            let mut verdicts = resting(seen).unwrap_or_else(awake);
-            verdicts.retain(|verdict| verdict.type_ != "Reconciling");
-            let [_, stalled] = standstill(stalled);
-            verdicts.push(stalled);
-            verdicts
-        }
-        Some(stalled) => {
-            let [mut ready, stalled] = standstill(stalled);
-            let told = waiting::containers(seen, ALL);
-            let told = told.iter().map(|reason| format!("; {reason}"));
-            ready.message.extend(told);
-            vec![ready, stalled]
-        }
-        None => resting(seen).unwrap_or_else(awake),
-    };
+    let mut verdicts = readiness(seen, ALL, || resting(seen).unwrap_or_else(awake));
     verdicts.extend([
         available(ready),
         salt,

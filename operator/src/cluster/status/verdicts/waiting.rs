@@ -7,7 +7,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::leaving::stays;
-use crate::cluster::{dereference::PendingClaim, resource::MemberStatus, status::Observation};
+use crate::cluster::{
+    dereference::PendingClaim, observe, resource::MemberStatus, status::Observation,
+};
 
 /// What pods wait for that cannot be made or scheduled, and what volumes and containers wait for.
 pub(super) fn reasons(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
@@ -66,10 +68,7 @@ fn staying<'a>(seen: &Observation<'a>, wanted: usize) -> impl Iterator<Item = &'
 
 /// The scheduler's words.
 fn unscheduled(pod: &Pod) -> Option<String> {
-    let conditions = pod.status.as_ref()?.conditions.iter().flatten();
-    let said = conditions
-        .into_iter()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+    let said = observe::unscheduled(pod)?;
     let reason = said.reason.as_deref().unwrap_or("Unschedulable");
     Some(match said.message.as_deref() {
         Some(message) if !message.is_empty() => format!("{reason}: {message}"),

@@ -1,0 +1,52 @@
+//! What the status says of certificates, of every cluster.
+
+use jiff::Timestamp;
+
+use crate::cluster::{
+    certificates,
+    dereference::{DereferencedObjects, OptionalKind},
+    settled::RefusedKind,
+    status::Tls,
+    validate::ValidatedCluster,
+};
+use crate::pki::Waiting;
+
+/// What was found of them.
+pub(in crate::cluster) struct CertificatesSeen {
+    kind: OptionalKind,
+    unnamed: Vec<String>,
+    not_valid: Option<String>,
+    is_secret_there: bool,
+}
+
+impl CertificatesSeen {
+    /// Looks at what was read, and at what could not be written.
+    pub(in crate::cluster) fn look(
+        cluster: &ValidatedCluster,
+        found: &DereferencedObjects,
+        refused: &[RefusedKind],
+        now: Timestamp,
+    ) -> Self {
+        let kind = match refused.iter().find(|(kind, _)| kind == "Certificate") {
+            Some((_, words)) => OptionalKind::Forbidden(words.clone()),
+            None => found.certificates.clone(),
+        };
+        Self {
+            kind,
+            unnamed: certificates::unnamed(cluster, found),
+            not_valid: certificates::not_valid(found, now),
+            is_secret_there: found.client_tls.is_some(),
+        }
+    }
+
+    /// The same for the status, with what a renewal of the authority waits for.
+    pub(in crate::cluster) fn tls<'a>(&'a self, waiting: Option<&'a Waiting>) -> Tls<'a> {
+        Tls {
+            waiting,
+            client_secret_found: self.is_secret_there,
+            certificates: Some(&self.kind),
+            unnamed: &self.unnamed,
+            not_valid: self.not_valid.as_deref(),
+        }
+    }
+}
