@@ -1,0 +1,127 @@
+//! How fast entries are read and created through nodes.
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use super::{
+    baseline::{Creates, pool, serve},
+    cost,
+    database::Database,
+    statements::Statements,
+};
+use crate::{
+    node::{Node, USER_KEY},
+    report::{Bar, Row, median},
+    writes::script,
+    wrk::requests_per_second,
+};
+
+const ROUNDS: usize = 3;
+const READERS: u32 = 16;
+const WRITERS: u32 = 64;
+const NODES: usize = 4;
+
+pub(super) fn rows(runtime: &Runtime, database: &Database) -> Vec<Row> {
+    let first = database.node();
+    let statements = Statements::of(runtime, database, &first);
+    let read = reads(runtime, database, &first, statements.select);
+    let create = creates(runtime, database, &first, statements.insert);
+    let mut rows = vec![read, create];
+    rows.extend(cost::rows(database, &first));
+    rows.push(several_nodes(database, first));
+    rows
+}
+
+fn reads(runtime: &Runtime, database: &Database, node: &Node, select: String) -> Row {
+    let url = format!("{}/configs/k1", node.url);
+    let answer = runtime.block_on(async {
+        let request = reqwest::Client::new()
+            .get(&url)
+            .header("X-User-Key", USER_KEY);
+        let answer = request.send().await.unwrap().error_for_status();
+        answer.unwrap().text().await.unwrap()
+    });
+    let bare = serve(runtime, pool(database), select, answer);
+    let bare = format!("{bare}/configs/k1");
+    let script =
+        format!("wrk.headers['X-User-Key'] = '{USER_KEY}'\nwrk.headers['X-API-Key'] = 'key'");
+    let (mut ours, mut limit) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        limit.push(requests_per_second(READERS, &bare, &script));
+        ours.push(requests_per_second(READERS, &url, &script));
+    }
+    Row {
+        what: "shared: GET one, key cached, 16 connections",
+        unit: "req/s",
+        ours: median(ours),
+        against: "a bare axum handler that makes the same SELECT",
+        limit: median(limit),
+        bar: Bar::RatioAtLeast(0.8),
+    }
+}
+
+fn creates(runtime: &Runtime, database: &Database, node: &Node, insert: String) -> Row {
+    let row = runtime.block_on(async {
+        let client = database.server.connect("postgres").await.unwrap();
+        let sql = "SELECT e.token, e.extra, i.uid, i.salt_fingerprint FROM opensecureconf.identity AS i, \
+                   opensecureconf.entries AS e WHERE e.key = 'k1'";
+        client.query_one(sql, &[]).await.unwrap()
+    });
+    let creates = Arc::new(Creates {
+        pool: pool(database),
+        insert,
+        token: row.get(0),
+        extra: row.get(1),
+        uid: row.get(2),
+        salt_fingerprint: row.get(3),
+    });
+    let (mut ours, mut limit) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        limit.push(creates.rows_per_second(runtime, WRITERS as usize));
+        let script = script(&format!("shared-{round}"));
+        ours.push(requests_per_second(WRITERS, &node.url, &script));
+    }
+    Row {
+        what: "shared: create, 64 connections",
+        unit: "rows/s",
+        ours: median(ours),
+        against: "a loop of the same INSERTs, each by itself, 64 tasks",
+        limit: median(limit),
+        bar: Bar::RatioAtLeast(0.7),
+    }
+}
+
+fn several_nodes(database: &Database, first: Node) -> Row {
+    let mut nodes = vec![first];
+    nodes.extend((1..NODES).map(|_| database.node()));
+    let (mut one, mut all) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        one.push(creates_through(&nodes[..1], round));
+        all.push(creates_through(&nodes, round));
+    }
+    Row {
+        what: "shared: creates through four nodes",
+        unit: "rows/s",
+        ours: median(all),
+        against: "one node, as many connections",
+        limit: median(one),
+        bar: Bar::RatioAtLeast(0.9),
+    }
+}
+
+/// Creates a second with the same number of connections, spread over these nodes.
+fn creates_through(nodes: &[Node], round: usize) -> f64 {
+    let count = u32::try_from(nodes.len()).unwrap();
+    std::thread::scope(|scope| {
+        let loads: Vec<_> = nodes
+            .iter()
+            .enumerate()
+            .map(|(number, node)| {
+                let script = script(&format!("of-{count}-{number}-{round}"));
+                scope.spawn(move || requests_per_second(WRITERS / count, &node.url, &script))
+            })
+            .collect();
+        loads.into_iter().map(|load| load.join().unwrap()).sum()
+    })
+}
