@@ -133,10 +133,13 @@ impl Pager<'_> {
         let place = serde_json::json!(["", name(after)]).to_string();
         let now = Timestamp::from_micros(1_768_471_845_000_000);
         let cursor = self.cursors.seal(&place, now).unwrap();
+        let cursor: String = form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
         let request = self
             .client
-            .get(format!("{}/configs", self.node.url))
-            .query(&[("limit", "100"), ("after", &cursor)])
+            .get(format!(
+                "{}/configs?limit=100&after={cursor}",
+                self.node.url
+            ))
             .header("X-User-Key", user_key);
         let begun = Instant::now();
         let (headers, entries) = self.runtime.block_on(async {
