@@ -29,7 +29,7 @@ pub(super) fn rows(runtime: &Runtime, database: &Database) -> Vec<Row> {
     let mut rows = reads(runtime, database, &first, statements.select);
     rows.push(creates(runtime, database, &first, statements.insert));
     rows.extend(cost::rows(database, &first));
-    rows.push(several_nodes(database, first));
+    rows.push(several_nodes(runtime, database, first));
     let size = "SELECT pg_total_relation_size('opensecureconf.changes') / count(*) FROM opensecureconf.changes";
     let bytes = runtime.block_on(database.server.count(size));
     eprintln!("a change takes {bytes} bytes with its indexes");
@@ -38,13 +38,7 @@ pub(super) fn rows(runtime: &Runtime, database: &Database) -> Vec<Row> {
 
 fn reads(runtime: &Runtime, database: &Database, node: &Node, select: String) -> Vec<Row> {
     let url = format!("{}/configs/k1", node.url);
-    let answer = runtime.block_on(async {
-        let request = reqwest::Client::new()
-            .get(&url)
-            .header("X-User-Key", USER_KEY);
-        let answer = request.send().await.unwrap().error_for_status();
-        answer.unwrap().text().await.unwrap()
-    });
+    let answer = read_once(runtime, &url);
     let bare = serve(runtime, pool(database), select, answer);
     let bare = format!("{bare}/configs/k1");
     let script =
@@ -129,9 +123,22 @@ fn creates(runtime: &Runtime, database: &Database, node: &Node, insert: String) 
     }
 }
 
-fn several_nodes(database: &Database, first: Node) -> Row {
+/// What a read is answered with; the node derives the key for it, where it has not yet.
+fn read_once(runtime: &Runtime, url: &str) -> String {
+    runtime.block_on(async {
+        let client = reqwest::Client::new();
+        let request = client.get(url).header("X-User-Key", USER_KEY);
+        let answer = request.send().await.unwrap().error_for_status();
+        answer.unwrap().text().await.unwrap()
+    })
+}
+
+fn several_nodes(runtime: &Runtime, database: &Database, first: Node) -> Row {
     let mut nodes = vec![first];
     nodes.extend((1..NODES).map(|_| database.node()));
+    for node in &nodes {
+        read_once(runtime, &format!("{}/configs/k1", node.url));
+    }
     let (mut one, mut all) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         one.push(creates_through(&nodes[..1], round));
