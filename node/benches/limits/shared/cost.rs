@@ -17,17 +17,21 @@ const CONNECTIONS: u32 = 16;
 pub(super) fn rows(database: &Database, node: &Node) -> Vec<Row> {
     let read = format!("wrk.headers['X-User-Key'] = '{USER_KEY}'");
     let url = format!("{}/configs/k1", node.url);
-    let reads = (0..ROUNDS).map(|_| cost(database, node, &url, &read));
+    let reads: Vec<_> = (0..ROUNDS)
+        .map(|_| cost(database, node, &url, &read))
+        .collect();
     let creates = (0..ROUNDS).map(|round| {
         let create = script(&format!("cost-{round}"));
         cost(database, node, &node.url, &create)
     });
-    let reads = row("shared: processor of a GET, a node's", reads.collect());
-    let creates = row("shared: processor of a create, a node's", creates.collect());
-    vec![reads, creates]
+    let creates: Vec<_> = creates.collect();
+    vec![
+        row("shared: processor of a GET, a node's", &reads),
+        row("shared: processor of a create, a node's", &creates),
+    ]
 }
 
-fn row(what: &'static str, costs: Vec<Cost>) -> Row {
+fn row(what: &'static str, costs: &[Cost]) -> Row {
     Row {
         what,
         unit: "us",
