@@ -49,7 +49,7 @@ advisories: ## Check dependencies against the advisory database, or against what
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@0.20.2
 	.ci/advisories.sh
 
-bench: toolchain ## Measure the node against the limits of this machine (ROWS="read create" for some of it)
+bench: toolchain test-tools ## Measure the node against the limits of this machine (ROWS="read create" for some of it, BENCH_ENTRIES=100000 for a smaller database)
 	@e2e/cluster/need.sh wrk
 	@cargo bench --locked -p opensecureconf-node --bench limits -- $(ROWS)
 

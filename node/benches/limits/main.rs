@@ -25,8 +25,14 @@ mod federated;
 mod flood;
 mod lists;
 mod node;
+#[path = "../../tests/postgres/programs.rs"]
+mod programs;
 mod reads;
 mod report;
+#[expect(dead_code, reason = "tests need more of it")]
+#[path = "../../tests/postgres/server.rs"]
+mod server;
+mod shared;
 mod size;
 mod tls;
 mod writes;
@@ -50,6 +56,8 @@ const ROWS: &[(&str, Measure)] = &[
     ("cluster", cluster::rows),
     ("federated", federated::rows),
     ("tls", tls::rows),
+    ("shared", shared::rows),
+    ("shared-many", shared::rows_of_many),
 ];
 
 fn main() {

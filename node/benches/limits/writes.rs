@@ -25,10 +25,11 @@ pub(crate) fn rows() -> Vec<Row> {
     let (mut ours, mut http) = (Vec::new(), Vec::new());
     let (mut grouped, mut single) = (Vec::new(), Vec::new());
     for round in 0..3 {
-        http.push(requests_per_second(CONNECTIONS, &bare, &script(round)));
+        let script = script(&format!("r{round}"));
+        http.push(requests_per_second(CONNECTIONS, &bare, &script));
         grouped.push(sqlite_rows_per_second(64, &token));
         single.push(sqlite_rows_per_second(1, &token));
-        ours.push(requests_per_second(CONNECTIONS, &node.url, &script(round)));
+        ours.push(requests_per_second(CONNECTIONS, &node.url, &script));
     }
     let ours = median(ours);
     vec![
@@ -59,8 +60,8 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// A new name with every request.
-fn script(round: u32) -> String {
+/// A new name with every request, which begins so.
+pub(crate) fn script(prefix: &str) -> String {
     let value = value(1);
     format!(
         "local n = 0
@@ -69,7 +70,7 @@ fn script(round: u32) -> String {
          wrk.headers['Content-Type'] = 'application/json'
          request = function()
            n = n + 1
-           return wrk.format(nil, '/configs', nil, '{{\"key\": \"r{round}-' .. n .. '\", \"value\": {value}}}')
+           return wrk.format(nil, '/configs', nil, '{{\"key\": \"{prefix}-' .. n .. '\", \"value\": {value}}}')
          end"
     )
 }

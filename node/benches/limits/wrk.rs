@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Seconds of one measurement.
-const SECONDS: u32 = 5;
+pub(crate) const SECONDS: u32 = 5;
 
 /// Requests per second of some connections that each wait for their answer; every answer must be a success.
 pub(crate) fn requests_per_second(connections: u32, url: &str, script: &str) -> f64 {

@@ -44,8 +44,14 @@ pub(crate) struct Server {
 impl Server {
     /// An empty primary.
     pub(crate) async fn primary() -> Self {
+        Self::primary_with("").await
+    }
+
+    /// The same with more of a configuration.
+    pub(crate) async fn primary_with(configuration: &str) -> Self {
         let server = Self::in_new_folder(programs_in(&PROGRAMS));
         server.initialize();
+        server.configure(configuration);
         server.started().await
     }
 

@@ -47,9 +47,7 @@ pub async fn adopt(
     let adopting = async {
         let mut connection = connections.writes.get().await?;
         let transaction = connection.client_mut()?.transaction().await?;
-        transaction
-            .execute("SELECT pg_advisory_xact_lock($1)", &[&schema::LOCK])
-            .await?;
+        schema::take_turn(&transaction, settings.timeout).await?;
         let before = identity::read_if_any(&transaction).await?;
         before.must_have(salt_fingerprint)?;
         before.must_be_of(from)?;
@@ -61,7 +59,9 @@ pub async fn adopt(
         transaction.commit().await?;
         Ok(after)
     };
-    tokio::time::timeout(settings.timeout, adopting)
+    // The wait for other commands has a limit of its own.
+    tokio::time::timeout(2 * settings.timeout, adopting)
         .await
         .map_err(|_| PostgresError::Slow)?
+        .map_err(|error| error.of_command(settings.timeout))
 }

@@ -4,11 +4,10 @@
 //! ends the transaction itself, and nothing has to be taken back.
 
 use tokio::time::Instant;
-use tokio_postgres::types::ToSql;
 
 use super::{
     PostgresError, PostgresStore,
-    columns::{COLUMN_LISTS, ColumnLists, Parameter},
+    columns::{COLUMN_LISTS, ColumnLists, OwnedParameter, Parameter},
     commit::{Standing, here, written},
     now,
     transaction::Statement,
@@ -195,8 +194,7 @@ impl PostgresStore {
     }
 
     fn put_all_statement(&self, rows: &[Row], over: Vec<Option<Version>>) -> Statement {
-        let mut parameters: Vec<Box<dyn ToSql + Sync + Send>> =
-            ColumnLists::of(rows).into_parameters();
+        let mut parameters: Vec<OwnedParameter> = ColumnLists::of(rows).into_parameters();
         let clocks: Vec<_> = over
             .iter()
             .map(|version| version.map(|version| version.clock.raw()))

@@ -1,11 +1,9 @@
 //! What was changed, in an order that no late commit disturbs: a reader sees the changes of transactions that no running one
 //! can precede any more.
 
-use tokio_postgres::types::ToSql;
-
 use super::{
     PostgresError, PostgresStore,
-    columns::{self, COLUMNS_OF_E},
+    columns::{self, COLUMNS_OF_E, OwnedParameter},
     commit::here,
     timeline::TIMELINE,
     transaction::Statement,
@@ -167,7 +165,7 @@ impl PostgresStore {
     /// # Errors
     /// As [`Self::commit_write`].
     pub async fn forget(&self, before: Timestamp) -> Result<i64, PostgresError> {
-        let mut parameters: Vec<Box<dyn ToSql + Sync + Send>> =
+        let mut parameters: Vec<OwnedParameter> =
             vec![Box::new(before.as_micros()), Box::new(FORGOTTEN_AT_ONCE)];
         parameters.extend(self.guards().into_iter().take(2));
         let statement = Statement {

@@ -60,7 +60,7 @@ impl Columns {
     }
 
     /// Parameters 1 to 11 of a statement.
-    pub(super) fn into_parameters(self) -> Vec<Box<dyn ToSql + Sync + Send>> {
+    pub(super) fn into_parameters(self) -> Vec<OwnedParameter> {
         vec![
             Box::new(self.environment),
             Box::new(self.key),
@@ -118,24 +118,7 @@ impl ColumnLists {
     }
 
     /// Parameters 1 to 11 of a statement.
-    pub(super) fn parameters(&self) -> [Parameter<'_>; 11] {
-        [
-            &self.environments,
-            &self.keys,
-            &self.categories,
-            &self.tokens,
-            &self.created_at,
-            &self.updated_at,
-            &self.clocks_of_versions,
-            &self.incarnations,
-            &self.histories,
-            &self.extras,
-            &self.hashes,
-        ]
-    }
-
-    /// The same for a statement that has more of its own behind them.
-    pub(super) fn into_parameters(self) -> Vec<Box<dyn ToSql + Sync + Send>> {
+    pub(super) fn into_parameters(self) -> Vec<OwnedParameter> {
         vec![
             Box::new(self.environments),
             Box::new(self.keys),
@@ -167,6 +150,17 @@ pub(super) fn name_lists(names: &[Identity]) -> (Vec<&[u8]>, Vec<&[u8]>) {
 
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// One that a statement takes along to where it runs.
+pub(super) type OwnedParameter = Box<dyn ToSql + Sync + Send>;
+
+/// These parameters as the driver takes them.
+pub(super) fn lent(parameters: &[OwnedParameter]) -> Vec<Parameter<'_>> {
+    parameters
+        .iter()
+        .map(|parameter| &**parameter as Parameter<'_>)
+        .collect()
+}
 
 /// The row in these columns, beginning with the given one; `None` where there is none (an outer join without a match).
 pub(super) fn read(

@@ -1,11 +1,10 @@
 //! What is written, and what is known when the server does not answer.
 
 use tokio::time::Instant;
-use tokio_postgres::types::ToSql;
 
 use super::{
     PostgresError, PostgresStore,
-    columns::{COLUMNS, Columns},
+    columns::{COLUMNS, Columns, OwnedParameter},
     timeline::TIMELINE,
     transaction::Statement,
 };
@@ -200,7 +199,7 @@ impl PostgresStore {
     }
 
     /// What makes sure that a statement writes into this store, at its latest primary: uid, salt, timeline.
-    pub(super) fn guards(&self) -> [Box<dyn ToSql + Sync + Send>; 3] {
+    pub(super) fn guards(&self) -> [OwnedParameter; 3] {
         let identity = &self.0.identity;
         [
             Box::new(identity.uid.as_str().to_owned()),

@@ -9,9 +9,10 @@ use tokio::{
     sync::Mutex,
     time::{Duration, Instant},
 };
-use tokio_postgres::types::ToSql;
 
-use super::{PostgresError, PostgresStore, commit::here, transaction::Statement};
+use super::{
+    PostgresError, PostgresStore, columns::OwnedParameter, commit::here, transaction::Statement,
+};
 use crate::domain::{Identity, Version};
 
 /// How long what was found durable need not be asked for again.
@@ -66,7 +67,7 @@ impl PostgresStore {
         version: Version,
         deadline: Instant,
     ) -> Result<bool, PostgresError> {
-        let mut parameters: Vec<Box<dyn ToSql + Sync + Send>> = vec![
+        let mut parameters: Vec<OwnedParameter> = vec![
             Box::new(identity.environment.as_str().as_bytes().to_vec()),
             Box::new(identity.key.as_str().as_bytes().to_vec()),
             Box::new(version.clock.raw()),
@@ -99,7 +100,7 @@ impl PostgresStore {
 
     /// Writes what is never read, and waits until that is as durable as a commit is.
     pub(super) async fn touch(&self, part: i32, deadline: Instant) -> Result<(), PostgresError> {
-        let mut parameters: Vec<Box<dyn ToSql + Sync + Send>> = vec![Box::new(part)];
+        let mut parameters: Vec<OwnedParameter> = vec![Box::new(part)];
         parameters.extend(self.guards().into_iter().take(2));
         let statement = Statement {
             sql: format!(

@@ -1,6 +1,6 @@
 //! A database that becomes a store's copy: no node serves it before it is whole.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use deadpool_postgres::Transaction;
 
@@ -48,7 +48,8 @@ impl CopyTarget {
         if version.await? == 0 {
             schema::migrate(settings, cluster, salt_fingerprint).await?;
         }
-        let uid = within_step(begin(&connections, cluster, salt_fingerprint)).await?;
+        let begun = begin(&connections, cluster, salt_fingerprint, settings.timeout);
+        let uid = within_step(begun).await?;
         Ok(Self {
             connections,
             uid: uid.ok_or(CopyError::NotEmpty)?,
@@ -91,13 +92,12 @@ async fn begin(
     connections: &Connections,
     cluster: &str,
     salt_fingerprint: &str,
+    limit: Duration,
 ) -> Result<Option<Uid>, PostgresError> {
     let unfinished = identity::unfinished_copy_for(cluster);
     let mut connection = connections.writes.get().await?;
     let transaction = connection.client_mut()?.transaction().await?;
-    transaction
-        .execute("SELECT pg_advisory_xact_lock($1)", &[&schema::LOCK])
-        .await?;
+    schema::take_turn(&transaction, limit).await?;
     let found = identity::read_in(&transaction).await?;
     schema::must_be_usable(found.schema, found.usable_from)?;
     found.must_have(salt_fingerprint)?;
@@ -152,13 +152,14 @@ impl Target for CopyTarget {
              INSERT INTO opensecureconf.changes (xid, environment, key, clock, incarnation, deleted, changed_at) \
              SELECT pg_current_xact_id(), environment, key, clock, incarnation, deleted, updated_at FROM put WHERE deleted"
         );
-        let lists = ColumnLists::of(rows);
+        let parameters = ColumnLists::of(rows).into_parameters();
         let writing = async {
             let mut connection = self.connections.writes.get().await?;
             connection.begin();
             let transaction = connection.client_mut()?.transaction().await?;
             self.must_stand(&transaction).await?;
-            transaction.execute(&sql, &lists.parameters()).await?;
+            let parameters = columns::lent(&parameters);
+            transaction.execute(&sql, &parameters).await?;
             transaction.commit().await?;
             connection.end();
             Ok(())

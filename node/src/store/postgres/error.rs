@@ -1,6 +1,6 @@
 //! What can go wrong with a shared database, in words for the person who has to mend it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::NoDatabaseUrl;
 
@@ -103,6 +103,16 @@ pub enum PostgresError {
         /// How many.
         connections: i64,
     },
+    /// Another command works on the tables, or another session holds them.
+    #[error(
+        "another session works on the tables of the database, and did not end within {} s: run this again when it has ended (pg_locks \
+         shows which one it is)",
+        waited.as_secs_f32()
+    )]
+    Occupied {
+        /// How long this command has waited.
+        waited: Duration,
+    },
     /// Another session holds the row.
     #[error("the entry is locked by another session of the database")]
     Locked,
@@ -155,12 +165,21 @@ impl PostgresError {
             Self::Away(_)
                 | Self::Slow
                 | Self::Busy
+                | Self::Occupied { .. }
                 | Self::Locked
                 | Self::TakenBack
                 | Self::Standby
                 | Self::Unknown
                 | Self::Replaced { .. }
         )
+    }
+
+    /// The same of a command, which locks tables and no entry.
+    pub(super) fn of_command(self, waited: Duration) -> Self {
+        match self {
+            Self::Locked => Self::Occupied { waited },
+            error => error,
+        }
     }
 
     /// The whole chain of causes, without what a server says of rows.

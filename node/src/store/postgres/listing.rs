@@ -3,6 +3,7 @@
 use std::{future::Future, ops::ControlFlow, time::Duration};
 
 use deadpool_postgres::{Client, Transaction};
+use futures::join;
 use tokio::runtime::Handle;
 use tokio_postgres::{IsolationLevel, types::ToSql};
 
@@ -16,8 +17,10 @@ use crate::{
     store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection, VISITOR_STACK},
 };
 
-/// Rows of the first fetch. The next ones are as many as a megabyte has of what was seen so far.
+/// Rows of the first fetch. The next ones are as many as a megabyte has of what was seen so far, and no more than so many times
+/// what was seen: a page ends soon.
 const FIRST_FETCH: i32 = 16;
+const GROWTH: usize = 8;
 const MOST_OF_A_FETCH: usize = 1024;
 const FETCH_BYTES: usize = 1 << 20;
 
@@ -107,11 +110,16 @@ async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>
         "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = {}",
         timeout.as_millis()
     );
-    transaction.batch_execute(&terms).await?;
-    let standby = transaction
-        .query_one("SELECT pg_is_in_recovery()", &[])
+    let asked = transaction
+        .prepare_cached("SELECT pg_is_in_recovery()")
         .await?;
-    if standby.try_get(0)? {
+    // Sent together: one way to the server and back.
+    let (limited, standby) = join!(
+        transaction.batch_execute(&terms),
+        transaction.query_one(&asked, &[]),
+    );
+    limited?;
+    if standby?.try_get(0)? {
         return Err(PostgresError::Standby);
     }
     Ok(transaction)
@@ -204,7 +212,8 @@ impl Snapshot<'_> {
 /// How many rows about a megabyte has, from what was seen so far.
 fn next_fetch(bytes: usize, rows: usize) -> i32 {
     let each = (bytes / rows.max(1)).max(1);
-    i32::try_from((FETCH_BYTES / each).clamp(1, MOST_OF_A_FETCH)).unwrap_or(FIRST_FETCH)
+    let most = rows.saturating_mul(GROWTH).clamp(GROWTH, MOST_OF_A_FETCH);
+    i32::try_from((FETCH_BYTES / each).clamp(1, most)).unwrap_or(FIRST_FETCH)
 }
 
 fn is_wanted(row: &Row, selection: &Selection) -> bool {
@@ -241,9 +250,16 @@ mod tests {
 
     #[test]
     fn a_fetch_is_about_a_megabyte_whatever_a_row_has() {
-        assert_eq!(next_fetch(0, 0), 1024);
+        assert_eq!(next_fetch(0, 128), 1024);
         assert_eq!(next_fetch(16 << 20, 16), 1);
         assert_eq!(next_fetch(16 << 14, 16), 64);
         assert_eq!(next_fetch(usize::MAX, 1), 1);
+    }
+
+    #[test]
+    fn a_fetch_grows_with_what_a_list_has_seen() {
+        assert_eq!(next_fetch(0, 0), 8);
+        assert_eq!(next_fetch(16 * 200, 16), 128);
+        assert_eq!(next_fetch(144 * 200, 144), 1024);
     }
 }

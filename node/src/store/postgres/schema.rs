@@ -1,5 +1,7 @@
 //! The tables, and how older ones become the current ones.
 
+use std::time::Duration;
+
 use tokio_postgres::Transaction;
 
 use super::{PostgresError, PostgresSettings, StoreIdentity, connections::Connections, identity};
@@ -68,7 +70,21 @@ pub(super) const VERSION: i32 = 1;
 const USABLE_FROM: i32 = 1;
 
 /// Serialises migrations: `OSCf` as a number. Held by the transaction, since a session's lock means nothing behind a pooler.
-pub(super) const LOCK: i64 = 0x4F53_4366;
+const LOCK: i64 = 0x4F53_4366;
+
+/// Waits until no other command works on the tables; none does until the transaction ends. No lock of it takes longer than the limit.
+pub(super) async fn take_turn(
+    transaction: &Transaction<'_>,
+    limit: Duration,
+) -> Result<(), PostgresError> {
+    let limited = format!("SET LOCAL lock_timeout = {}", limit.as_millis());
+    transaction.batch_execute(&limited).await?;
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+        .await
+        .map_err(|error| PostgresError::from(error).of_command(limit))?;
+    Ok(())
+}
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +102,8 @@ pub struct Migrated {
 /// this release can use them.
 ///
 /// # Errors
-/// Where the role may not make tables, this release cannot use the tables of a later one, or the store is another cluster's or
-/// has another salt.
+/// Where the role may not make tables, another session holds them for longer than a request may take, this release cannot use the
+/// tables of a later one, or the store is another cluster's or has another salt.
 pub async fn migrate(
     settings: &PostgresSettings,
     cluster: &str,
@@ -98,10 +114,21 @@ pub async fn migrate(
         .await
         .map_err(|_| PostgresError::Slow)??;
     let transaction = connection.client_mut()?.transaction().await?;
-    transaction
-        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
-        .await?;
-    let from = version(&transaction).await?;
+    take_turn(&transaction, settings.timeout).await?;
+    let migrating = migrate_in(&transaction, cluster, salt_fingerprint);
+    let migrated = migrating
+        .await
+        .map_err(|error| error.of_command(settings.timeout))?;
+    transaction.commit().await?;
+    Ok(migrated)
+}
+
+async fn migrate_in(
+    transaction: &Transaction<'_>,
+    cluster: &str,
+    salt_fingerprint: &str,
+) -> Result<Migrated, PostgresError> {
+    let from = version(transaction).await?;
     // Those of the next release are left as they are: nodes of this one may start beside its own.
     let is_later = from > VERSION;
     if from == 0 {
@@ -115,13 +142,12 @@ pub async fn migrate(
     }
     if !is_later {
         let versions = (VERSION, USABLE_FROM);
-        identity::settle(&transaction, cluster, salt_fingerprint, versions).await?;
+        identity::settle(transaction, cluster, salt_fingerprint, versions).await?;
     }
-    let identity = identity::read_in(&transaction).await?;
+    let identity = identity::read_in(transaction).await?;
     identity.must_be_usable()?;
     identity.must_have(salt_fingerprint)?;
     identity.must_be_of(cluster)?;
-    transaction.commit().await?;
     Ok(Migrated {
         from,
         to: identity.schema,

@@ -10,10 +10,10 @@ use std::{
 
 use futures::join;
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::types::ToSql;
 
 use super::{
     PostgresError, PostgresSettings, PostgresStore,
+    columns::{self, OwnedParameter},
     connections::Connections,
     set_aside::{Sender, SetAside},
     timeline::LatestTimeline,
@@ -72,7 +72,7 @@ impl Writes {
 /// A statement that writes, with all that it needs to run without its caller.
 pub(super) struct Statement {
     pub(super) sql: String,
-    pub(super) parameters: Vec<Box<dyn ToSql + Sync + Send>>,
+    pub(super) parameters: Vec<OwnedParameter>,
 }
 
 /// What a writing statement met. Its only row said, too, the server's timeline, and whether the store is still ours.
@@ -155,11 +155,7 @@ async fn run(
     // Neither counts while a commit waits for a standby.
     let begin =
         format!("BEGIN; SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}");
-    let parameters: Vec<&(dyn ToSql + Sync)> = statement
-        .parameters
-        .iter()
-        .map(|parameter| &**parameter as &(dyn ToSql + Sync))
-        .collect();
+    let parameters = columns::lent(&statement.parameters);
     // Sent together: one way to the server and back. Where the statement fails, the commit ends nothing.
     let (begun, met, committed) = join!(
         client.batch_execute(&begin),
