@@ -31,5 +31,7 @@ echo "[compare] building ${commit:0:12}" >&2
 theirs=$(build "$folder/tree" "$folder/target")
 echo "[compare] building this tree" >&2
 ours=$(build "$top" "${CARGO_TARGET_DIR:-$top/target}")
-[ -x "$theirs" ] && [ -x "$ours" ] || { echo "[compare] a benchmark was not built" >&2; exit 1; }
+for program in "$theirs" "$ours"; do
+  [ -x "$program" ] || { echo "[compare] a benchmark was not built" >&2; exit 1; }
+done
 timeout "${COMPARE_SECONDS:-3600}" "$ours" --compare "$folder/tree" "$theirs" "$@"

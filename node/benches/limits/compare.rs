@@ -49,7 +49,11 @@ pub(crate) fn run(tree: &Path, program: &Path, rows: &[String]) {
 fn measure(program: &Path, tree: &Path, rows: &[String], figures: &mut Figures) {
     // Where a bar is missed, it says so with 1.
     let status = Command::new(program).args(rows).status().unwrap();
-    assert!(matches!(status.code(), Some(0 | 1)), "{}: {status}", program.display());
+    assert!(
+        matches!(status.code(), Some(0 | 1)),
+        "{}: {status}",
+        program.display()
+    );
     let text = std::fs::read_to_string(tree.join(FILE)).unwrap();
     let report: Value = serde_json::from_str(&text).unwrap();
     let mut noted = BTreeMap::new();

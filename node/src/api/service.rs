@@ -1,10 +1,15 @@
-//! What answers the requests of one port. Measured: the router's boxes, clones and extensions are a tenth of what a read takes,
-//! so the requests that come most often go past it, to the same handlers.
+//! What answers the requests of one port. The router's boxes, clones and extensions cost each request (docs/performance.md), so
+//! those that come most often go past it, to the same handlers.
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
 
 use axum::{
-    Router, extract::Request, handler::Handler, http::Method, response::Response,
+    Router,
+    body::HttpBody,
+    extract::Request,
+    handler::Handler,
+    http::{Method, header},
+    response::Response,
     routing::future::RouteFuture,
 };
 use futures::future::Either;
@@ -55,7 +60,16 @@ impl ApiService {
             let (node, served) = (Arc::clone(node), *served);
             return Either::Left(Box::pin(async move {
                 let handle = |request| route.handle(request, Arc::clone(&node));
-                Ok(observe(&node, served, route.template(), request, handle).await)
+                let template = route.template();
+                let mut answer = observe(&node, served, template, request, handle).await;
+                // As the router adds it; hyper leaves it out of answers that have no body on HTTP/2.
+                if let Some(length) = answer.body().size_hint().exact() {
+                    let headers = answer.headers_mut();
+                    headers
+                        .entry(header::CONTENT_LENGTH)
+                        .or_insert_with(|| length.into());
+                }
+                Ok(answer)
             }));
         }
         // It is always ready, and its clone is another handle to the same routes.

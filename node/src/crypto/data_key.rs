@@ -160,8 +160,8 @@ impl DataKey {
             })
     }
 
-    /// Opens a token as it is spelt, whatever its padding. Measured: with its keys worked in, and in the memory of the token, it
-    /// takes half of what the crate takes that seals.
+    /// Opens a token as it is spelt, whatever its padding. Measured: with keys that are worked in, and in the memory of the token
+    /// itself, it takes half as long as with the crate that seals.
     fn open_spelt(&self, token: &str) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
         let token = URL_SAFE_NO_PAD.decode(token.trim_end_matches('='));
         let mut token = Zeroizing::new(token.map_err(|_| NotOpened)?);
