@@ -1,14 +1,41 @@
-//! What HTTP alone costs on this machine: an axum handler that reads a request and has the answer ready.
+//! What HTTP alone costs on this machine: an axum handler that reads a request and has the answer of a node ready, with all its
+//! headers.
 
-use axum::{Router, body::Bytes, http::header, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderMap, header},
+    routing::get,
+};
+
+/// An answer of a node.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    /// What a node answers to a request.
+    pub(crate) async fn to(request: reqwest::RequestBuilder) -> Self {
+        let answer = request.send().await.unwrap().error_for_status().unwrap();
+        let mut headers = answer.headers().clone();
+        // The server adds them itself.
+        for own in [header::CONTENT_LENGTH, header::DATE] {
+            headers.remove(own);
+        }
+        let body = answer.text().await.unwrap();
+        Self { headers, body }
+    }
+}
 
 /// Serves the same bytes for a read of one entry and for a create; gives the address.
-pub(crate) fn serve(runtime: &tokio::runtime::Runtime, answer: String) -> String {
+pub(crate) fn serve(runtime: &tokio::runtime::Runtime, answer: Answer) -> String {
     let read = answer.clone();
-    let reads = async move || ([(header::CONTENT_TYPE, "application/json")], read.clone());
+    let reads = async move || (read.headers.clone(), read.body.clone());
     let creates = async move |body: Bytes| {
         assert!(!body.is_empty());
-        ([(header::CONTENT_TYPE, "application/json")], answer.clone())
+        (answer.headers.clone(), answer.body.clone())
     };
     let router = Router::new()
         .route("/configs/k1", get(reads))

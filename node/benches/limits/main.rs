@@ -2,6 +2,7 @@
 //!
 //!     make bench              # everything, a few minutes
 //!     make bench ROWS="read create"
+//!     make bench-compare REV=main ROWS="read create"
 
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ mod authority;
 mod bare;
 mod batches;
 mod cluster;
+mod compare;
 mod derivation;
 mod erasure;
 mod federated;
@@ -37,6 +39,8 @@ mod size;
 mod tls;
 mod writes;
 mod wrk;
+
+use std::path::Path;
 
 use report::Row;
 
@@ -66,6 +70,12 @@ fn main() {
         .skip(1)
         .filter(|argument| argument != "--bench")
         .collect();
+    if let [flag, tree, program, rows @ ..] = wanted.as_slice()
+        && flag == "--compare"
+    {
+        compare::run(Path::new(tree), Path::new(program), rows);
+        return;
+    }
     if let Some(unknown) = wanted
         .iter()
         .find(|name| ROWS.iter().all(|(row, _)| row != name))

@@ -73,8 +73,11 @@ pub(crate) fn print(rows: &[Row]) {
     }
 }
 
+/// Where the JSON is, in the folder of the tree.
+pub(crate) const FILE: &str = "target/bench.json";
+
 pub(crate) fn write_json(rows: &[Row]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE);
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -85,7 +88,7 @@ pub(crate) fn write_json(rows: &[Row]) {
     let report = json!({ "machine": machine(), "rows": rows });
     let text = serde_json::to_string_pretty(&report).unwrap();
     std::fs::write(&path, text + "\n").unwrap();
-    eprintln!("written to target/bench.json");
+    eprintln!("written to {FILE}");
 }
 
 /// What the figures were measured on.

@@ -35,26 +35,40 @@ const SERVER: HeaderValue =
     HeaderValue::from_static(concat!("opensecureconf/", env!("CARGO_PKG_VERSION")));
 /// The label of all paths that no route matches: raw paths would be unbounded and hold names of entries.
 const UNMATCHED: &str = "unmatched";
+/// The routes of one entry, and of all of them.
+pub(super) const ENTRY: &str = "/configs/{key}";
+pub(super) const ENTRIES: &str = "/configs";
 
-/// Times and counts a request, logs it, and logs the cause where the answer hides it.
-pub(super) async fn observe(
+/// The layer around all routes of the router.
+pub(super) async fn observe_routed(
     State((node, served)): State<(Node, Served)>,
     request: Request,
     next: Next,
 ) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = match &route {
+        // An entry of that name.
+        Some(path) if path.as_str() == batch::PATH && request.method() != Method::POST => ENTRY,
+        Some(path) => path.as_str(),
+        None => UNMATCHED,
+    };
+    let answer = |request| answer(&node, request, next);
+    observe(&node, served, route, request, answer).await
+}
+
+/// Times and counts a request, logs it, and logs the cause where the answer hides it. `answer` is asked where nothing in its
+/// head is against it.
+pub(super) async fn observe<F: Future<Output = Response>>(
+    node: &Node,
+    served: Served,
+    route: &str,
+    request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
     let start = Instant::now();
     let (method, version) = (request.method().clone(), request.version());
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
-    let route = match route.as_deref() {
-        // An entry of that name.
-        Some(batch::PATH) if method != Method::POST => "/configs/{key}",
-        route => route.unwrap_or(UNMATCHED),
-    };
     let request_id = request_id(&request);
-    let taker = Taker::of(&node, request.extensions(), request.headers());
+    let taker = Taker::of(node, request.extensions(), request.headers());
     let client = taker.address;
 
     node.untrusted_forwarders
@@ -65,7 +79,11 @@ pub(super) async fn observe(
         ports::judge(request.uri().path(), signed, &node.ports, served)
     });
     let mut response = match judged {
-        Ok(()) => answer(&node, request, next).await,
+        // What the route says of a panic, which must not end the connection.
+        Ok(()) => match AssertUnwindSafe(answer(request)).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(panic) => panicked(&*panic),
+        },
         Err(refusal) => refusal.into_response(),
     };
 
@@ -83,10 +101,7 @@ pub(super) async fn observe(
     if let Some(operation) = operation(&method, route) {
         node.metrics.operation(operation, status);
     }
-    if matches!(
-        route,
-        "/configs" | "/configs/{key}" | batch::PATH | "/cluster/configs"
-    ) {
+    if matches!(route, ENTRIES | ENTRY | batch::PATH | "/cluster/configs") {
         node.metrics.api_error(route, status);
     }
     let request_id_text = request_id.to_str().unwrap_or_default();
@@ -108,19 +123,13 @@ pub(super) async fn observe(
     response
 }
 
-/// What the route answers; what it says of a panic, which must not end the connection.
+/// What the route answers.
 async fn answer(node: &Node, request: Request, next: Next) -> Response {
-    let answer = async {
-        if peer_proof::concerns(&request) {
-            // Boxed: most requests are no peer's, and need not carry its state.
-            Box::pin(peer_proof::judge(Arc::clone(node), request, next)).await
-        } else {
-            next.run(request).await
-        }
-    };
-    match AssertUnwindSafe(answer).catch_unwind().await {
-        Ok(answer) => answer,
-        Err(panic) => panicked(&*panic),
+    if peer_proof::concerns(&request) {
+        // Boxed: most requests are no peer's, and need not carry its state.
+        Box::pin(peer_proof::judge(Arc::clone(node), request, next)).await
+    } else {
+        next.run(request).await
     }
 }
 
@@ -175,11 +184,11 @@ fn method_label(method: &Method) -> &'static str {
 
 fn operation(method: &Method, route: &str) -> Option<Operation> {
     match (method.as_str(), route) {
-        ("POST", "/configs") => Some(Operation::Create),
-        ("GET" | "HEAD", "/configs") => Some(Operation::List),
-        ("GET" | "HEAD", "/configs/{key}") => Some(Operation::Read),
-        ("PUT", "/configs/{key}") => Some(Operation::Update),
-        ("DELETE", "/configs/{key}") => Some(Operation::Delete),
+        ("POST", ENTRIES) => Some(Operation::Create),
+        ("GET" | "HEAD", ENTRIES) => Some(Operation::List),
+        ("GET" | "HEAD", ENTRY) => Some(Operation::Read),
+        ("PUT", ENTRY) => Some(Operation::Update),
+        ("DELETE", ENTRY) => Some(Operation::Delete),
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ use super::{
     Node,
     answer::error::ApiError,
     batch::PATH as BATCH,
-    observe::observe,
+    observe::observe_routed,
     openapi::{Document, complete},
     ports::Served,
     routes::{
@@ -27,8 +27,8 @@ use super::{
 };
 use crate::config::CorsOrigins;
 
-/// The service of one port of a node.
-pub fn router(node: Node, served: Served) -> Router {
+/// All routes of one port of a node.
+pub(super) fn router(node: Node, served: Served) -> Router {
     let mut router = undocumented()
         .into_iter()
         .fold(Router::from(documented()), |router, (_, path, handler)| {
@@ -55,20 +55,20 @@ pub fn router(node: Node, served: Served) -> Router {
     router
         .layer(middleware::from_fn_with_state(
             (node.clone(), served),
-            observe,
+            observe_routed,
         ))
         .with_state(node)
 }
 
-/// The service of a port that has nothing but `/metrics`.
-pub fn metrics_router(node: Node) -> Router {
+/// The route of a port that has nothing but `/metrics`.
+pub(super) fn metrics_router(node: Node) -> Router {
     Router::new()
         .route("/metrics", get(metrics::on_its_own_port))
         .fallback(async || ApiError::UnknownRoute)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(middleware::from_fn_with_state(
             (node.clone(), Served::Metrics),
-            observe,
+            observe_routed,
         ))
         .with_state(node)
 }

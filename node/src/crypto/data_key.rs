@@ -2,7 +2,14 @@
 
 use std::{borrow::Cow, fmt};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE};
+use aes::Aes128Dec;
+use base64::{
+    Engine,
+    engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD},
+};
+use cbc::cipher::{
+    BlockDecryptMut, InnerIvInit, KeyInit as _, block_padding::Pkcs7, generic_array::GenericArray,
+};
 use fernet::Fernet;
 use hmac::{Hmac, KeyInit, Mac};
 use opensecureconf_derivation::pbkdf2_sha256;
@@ -11,7 +18,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Salt, UserKey,
-    token::{canonical, decode},
+    token::{VERSION, canonical, decode},
 };
 use crate::domain::{Seal, Timestamp};
 
@@ -24,6 +31,8 @@ impl Iterations {
     pub const STANDARD: Self = Self(480_000);
 }
 
+/// What stands before the ciphertext of a token: version, time and IV.
+const HEAD: usize = 1 + 8 + 16;
 /// Ends the plaintext of a value that has a seal. Every reader of JSON ignores it, and the token authenticates it.
 const SEALED: u8 = b' ';
 
@@ -31,6 +40,10 @@ const SEALED: u8 = b' ';
 #[derive(Clone)]
 pub struct DataKey {
     fernet: Zeroizing<[u8; 32]>,
+    /// Signs tokens; its key, the first half, is worked in already. Wipes itself.
+    tokens: Hmac<Sha256>,
+    /// Deciphers them with the second half. Wipes itself.
+    cipher: Aes128Dec,
     /// Binds values to their entries; its key, derived from the other, is worked in already. Wipes itself.
     seals: Hmac<Sha256>,
 }
@@ -66,8 +79,11 @@ impl DataKey {
         let seals = Zeroizing::new(hmac(fernet.as_ref(), |hmac| {
             hmac.update(b"opensecureconf seal 1");
         }));
+        let (signing, deciphering) = fernet.split_at(16);
         Self {
-            seals: keyed(&seals),
+            tokens: keyed(signing),
+            cipher: Aes128Dec::new(GenericArray::from_slice(deciphering)),
+            seals: keyed(seals.as_ref()),
             fernet,
         }
     }
@@ -137,17 +153,30 @@ impl DataKey {
 
     /// Opens a Fernet token of any age, also one from a node whose clock runs ahead.
     pub fn open(&self, token: &str) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
-        // The crate refuses tokens more than 60 s ahead of the given time and adds 60 to it.
-        const END_OF_TIME: u64 = u64::MAX - 60;
-        let fernet = self.fernet()?;
-        let open = |token: &str| {
-            let opened = fernet.decrypt_at_time(token, None, END_OF_TIME);
-            opened.map(Zeroizing::new).map_err(|_| NotOpened)
-        };
-        open(token).or_else(|closed| match canonical(token) {
-            Cow::Borrowed(_) => Err(closed),
-            Cow::Owned(token) => open(&token),
-        })
+        self.open_spelt(token)
+            .or_else(|closed| match canonical(token) {
+                Cow::Borrowed(_) => Err(closed),
+                Cow::Owned(token) => self.open_spelt(&token),
+            })
+    }
+
+    /// Opens a token as it is spelt, whatever its padding. Measured: with keys that are worked in, and in the memory of the token
+    /// itself, it takes half as long as with the crate that seals.
+    fn open_spelt(&self, token: &str) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+        let token = URL_SAFE_NO_PAD.decode(token.trim_end_matches('='));
+        let mut token = Zeroizing::new(token.map_err(|_| NotOpened)?);
+        let (signed, signature) = token.split_last_chunk_mut::<32>().ok_or(NotOpened)?;
+        let mac = self.tokens.clone().chain_update(&*signed);
+        mac.verify_slice(signature).map_err(|_| NotOpened)?;
+        let (head, ciphertext) = signed.split_at_mut_checked(HEAD).ok_or(NotOpened)?;
+        let (version, iv) = (head.first(), head.last_chunk::<16>());
+        let iv = iv.filter(|_| version == Some(&VERSION)).ok_or(NotOpened)?;
+        let cipher = cbc::Decryptor::inner_iv_init(self.cipher.clone(), iv.into());
+        let plaintext = cipher.decrypt_padded_mut::<Pkcs7>(ciphertext);
+        let length = plaintext.map_err(|_| NotOpened)?.len();
+        token.copy_within(HEAD..HEAD + length, 0);
+        token.truncate(length);
+        Ok(token)
     }
 
     /// Whether the key opens the token, without opening it: the HMAC alone shows that.
@@ -158,9 +187,8 @@ impl DataKey {
         let Some((signed, signature)) = bytes.split_last_chunk::<32>() else {
             return false;
         };
-        let (signing_key, _) = self.fernet.split_at(16);
-        Hmac::<Sha256>::new_from_slice(signing_key)
-            .is_ok_and(|hmac| hmac.chain_update(signed).verify_slice(signature).is_ok())
+        let mac = self.tokens.clone().chain_update(signed);
+        mac.verify_slice(signature).is_ok()
     }
 
     fn fernet(&self) -> Result<Fernet, NotOpened> {
@@ -185,11 +213,11 @@ pub(super) fn hmac(key: &[u8], message: impl FnOnce(&mut Hmac<Sha256>)) -> [u8; 
     })
 }
 
-/// HMAC into which a key is worked already.
-fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+/// HMAC into which a key is worked already, which is no longer than a block.
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
     let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
-    if let Some(place) = block.first_chunk_mut() {
-        *place = *key;
+    for (place, byte) in block.iter_mut().zip(key) {
+        *place = *byte;
     }
     let hmac = Hmac::new(&block);
     block.as_mut_slice().zeroize();
@@ -261,6 +289,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_opened_is_what_the_crate_opens_that_seals(plaintext in proptest::collection::vec(any::<u8>(), 0..200), padding in "={0,5}", at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let key = derive(&UserKey::from_header(b"k"), &salt(), Iterations(1));
+            let fernet = key.fernet().unwrap();
+            let end_of_time = u64::MAX - 60;
+            let token = fernet.encrypt_at_time(&plaintext, end_of_time);
+            prop_assert_eq!(&*key.open(&token).unwrap(), &plaintext);
+            // Signed again, so that what is behind the signature is judged too.
+            let mut bytes = URL_SAFE.decode(&token).unwrap();
+            let signed = bytes.len() - 32;
+            bytes[at.index(signed)] ^= byte;
+            let signature = key.tokens.clone().chain_update(&bytes[..signed]).finalize();
+            bytes[signed..].copy_from_slice(&signature.into_bytes());
+            let changed = URL_SAFE.encode(&bytes);
+            for token in [token.trim_end_matches('='), changed.trim_end_matches('=')] {
+                let token = format!("{token}{padding}");
+                let theirs = fernet.decrypt_at_time(&token, None, end_of_time);
+                prop_assert_eq!(key.open_spelt(&token).ok().map(|opened| opened.to_vec()), theirs.ok());
+            }
+        }
+
         #[test]
         fn no_change_of_a_token_opens_it_or_makes_opening_it_panic(at in 0..1000_usize, byte in any::<u8>(), text in ".{0,120}") {
             let key = derive(&UserKey::from_header(b"k"), &salt(), Iterations(1));

@@ -8,7 +8,7 @@ use crate::domain::Timestamp;
 
 /// Version, time, IV, one block of ciphertext, HMAC.
 const SHORTEST: usize = 1 + 8 + 16 + 16 + 32;
-const VERSION: u8 = 0x80;
+pub(super) const VERSION: u8 = 0x80;
 /// 2200-01-01. A later time is no time but damage.
 const LATEST_SECONDS: u64 = 7_258_118_400;
 

@@ -16,8 +16,12 @@ impl UserKey {
     /// Databases with keys outside ASCII open only this way.
     pub fn from_header(bytes: &[u8]) -> Self {
         let mut password = Zeroizing::new(Vec::with_capacity(bytes.len() * 2));
-        for byte in bytes {
-            password.extend_from_slice(char::from(*byte).encode_utf8(&mut [0; 2]).as_bytes());
+        if bytes.is_ascii() {
+            password.extend_from_slice(bytes);
+        } else {
+            for byte in bytes {
+                password.extend_from_slice(char::from(*byte).encode_utf8(&mut [0; 2]).as_bytes());
+            }
         }
         Self {
             password,

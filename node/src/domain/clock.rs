@@ -123,9 +123,33 @@ pub struct Version {
     pub incarnation: Incarnation,
 }
 
+impl Version {
+    /// Bytes of its text.
+    pub const TEXT: usize = 16 + 1 + 16;
+
+    /// Its text. Every answer with an entry has it, so it is written without the machinery of formats.
+    pub fn text(self) -> [u8; Self::TEXT] {
+        let mut text = [b'-'; Self::TEXT];
+        let (clock, rest) = text.split_at_mut(16);
+        write_hex(self.clock.0.cast_unsigned(), clock);
+        write_hex(self.incarnation.0, rest.get_mut(1..).unwrap_or_default());
+        text
+    }
+}
+
+/// Writes a number in hexadecimal digits, as many as there is room for.
+fn write_hex(number: u64, digits: &mut [u8]) {
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        let nibble = rest.to_le_bytes()[0] & 15;
+        *digit = nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+        rest >>= 4;
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{}", self.clock.0, self.incarnation)
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

@@ -66,15 +66,12 @@ where
         line.text("event", &name);
         line.text("level", level_name(*origin.level()));
         let now = jiff::Timestamp::now();
-        line.value(
-            "timestamp",
-            format_args!("\"{}\"", now.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")),
-        );
+        line.value("timestamp", format_args!("\"{now:.6}\""));
         line.text("node_id", &self.node_id);
         line.text("file", file);
         line.value("line", format_args!("{number}"));
         line.text("function", function);
-        line.text("location", &format!("{file}:{function}:{number}"));
+        line.value("location", format_args!("\"{file}:{function}:{number}\""));
         line.json.push_str("}\n");
         writer.write_str(&line.json)
     }
@@ -98,16 +95,34 @@ struct Line {
 impl Line {
     /// Appends a member whose value is JSON already.
     fn value(&mut self, name: &str, json: fmt::Arguments<'_>) {
-        if self.json.len() > 1 {
-            self.json.push(',');
-        }
+        self.name(name);
         // Writing to a string does not fail.
-        let _ = write!(self.json, "\"{name}\":{json}");
+        let _ = self.json.write_fmt(json);
     }
 
     fn text(&mut self, name: &str, text: &str) {
-        let quoted = serde_json::to_string(text).unwrap_or_default();
-        self.value(name, format_args!("{quoted}"));
+        self.name(name);
+        // Most texts are as they are written: nothing in them has to be escaped.
+        if text
+            .bytes()
+            .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+        {
+            self.json.push('"');
+            self.json.push_str(text);
+            self.json.push('"');
+        } else {
+            self.json
+                .push_str(&serde_json::to_string(text).unwrap_or_default());
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.json.len() > 1 {
+            self.json.push(',');
+        }
+        self.json.push('"');
+        self.json.push_str(name);
+        self.json.push_str("\":");
     }
 
     fn field(&mut self, field: &Field, json: fmt::Arguments<'_>) {
@@ -128,8 +143,9 @@ impl Visit for Line {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let quoted = serde_json::to_string(value).unwrap_or_default();
-        self.field(field, format_args!("{quoted}"));
+        if !RESERVED.contains(&field.name()) {
+            self.text(field.name(), value);
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

@@ -3,6 +3,7 @@
 mod json_lines;
 mod level_file;
 mod names;
+mod resting;
 
 use std::{
     fs::OpenOptions,
@@ -24,6 +25,7 @@ pub use level_file::LevelFileError;
 pub(crate) use level_file::{follow as follow_level, read as read_level};
 pub use names::{LoggedName, logged_name};
 pub use opensecureconf_contract::{LogFormat, LogLevel};
+use resting::Resting;
 
 /// The original's queue length; beyond it lines are dropped and counted.
 const BUFFERED_LINES: usize = 10_000;
@@ -126,8 +128,11 @@ pub fn start(
         .lossy(true);
     let (writer, guard) = match target {
         // One write for all lines that wait, not one for each.
-        LogTarget::Stdout => builder.finish(BufWriter::with_capacity(64 << 10, io::stdout())),
-        LogTarget::File(path) => builder.finish(rotating_file(path)?),
+        LogTarget::Stdout => {
+            let stdout = BufWriter::with_capacity(64 << 10, io::stdout());
+            builder.finish(Resting(stdout))
+        }
+        LogTarget::File(path) => builder.finish(Resting(rotating_file(path)?)),
     };
     let dropped = writer.error_counter();
     let (filter, handle) = reload::Layer::new(targets(level));

@@ -16,9 +16,15 @@ use crate::os::random;
 /// What stands for a name. The key is made anew in every process, so a log alone cannot be searched for guessed names.
 enum NamesInLog {
     Plain,
-    Hashed([u8; 32]),
+    Hashed(Hmac<Sha256>),
     /// The system gave no random bytes.
     Hidden,
+}
+
+impl NamesInLog {
+    fn hashed(key: &[u8; 32]) -> Self {
+        Hmac::new_from_slice(key).map_or(Self::Hidden, Self::Hashed)
+    }
 }
 
 static SHOWN: AtomicBool = AtomicBool::new(false);
@@ -33,7 +39,7 @@ fn names_in_log() -> &'static NamesInLog {
     if SHOWN.load(Ordering::Relaxed) {
         return &NamesInLog::Plain;
     }
-    HASHED.get_or_init(|| random().map_or(NamesInLog::Hidden, NamesInLog::Hashed))
+    HASHED.get_or_init(|| random().map_or(NamesInLog::Hidden, |key| NamesInLog::hashed(&key)))
 }
 
 /// A name of an entry or an environment as log lines may show it: `#` and 16 hexadecimal digits, the same for the same name
@@ -65,16 +71,10 @@ impl LoggedName<'_> {
             NamesInLog::Plain => f.write_str(name),
             _ if name.is_empty() => Ok(()),
             NamesInLog::Hidden => f.write_str("#"),
-            NamesInLog::Hashed(key) => {
-                let Ok(mut hash) = Hmac::<Sha256>::new_from_slice(key) else {
-                    return f.write_str("#");
-                };
-                hash.update(name.as_bytes());
-                f.write_str("#")?;
-                let hash = hash.finalize().into_bytes();
-                hash.iter()
-                    .take(8)
-                    .try_for_each(|byte| write!(f, "{byte:02x}"))
+            NamesInLog::Hashed(keyed) => {
+                let hash = keyed.clone().chain_update(name.as_bytes()).finalize();
+                let first = hash.into_bytes().first_chunk().copied();
+                write!(f, "#{:016x}", u64::from_be_bytes(first.unwrap_or_default()))
             }
         }
     }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_same_name_has_the_same_hash_under_one_key_and_another_under_another() {
-        let hashed = |text, key| With(text, NamesInLog::Hashed([key; 32])).to_string();
+        let hashed = |text, key| With(text, NamesInLog::hashed(&[key; 32])).to_string();
         let first = hashed("database/password", 1);
         assert_eq!(first, hashed("database/password", 1));
         assert_ne!(first, hashed("database/password", 2));

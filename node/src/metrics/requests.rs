@@ -11,6 +11,8 @@ use prometheus::{
 
 use super::{BUCKETS, Metrics, register};
 
+const SUCCESS: &str = "success";
+
 /// What a client did to entries.
 #[derive(Debug, Clone, Copy)]
 pub enum Operation {
@@ -82,6 +84,8 @@ pub(super) struct RequestMetrics {
     requests: IntCounterVec,
     duration: HistogramVec,
     operations: IntCounterVec,
+    /// Of operations that succeed, by their number in [`Operation`].
+    succeeded: Arc<[OnceLock<IntCounter>; 5]>,
     encryptions: IntCounterVec,
     errors: IntCounterVec,
 }
@@ -99,6 +103,7 @@ impl RequestMetrics {
             frequent: Frequent::all(),
             encrypted: Arc::default(),
             decrypted: Arc::default(),
+            succeeded: Arc::default(),
             requests: counters(
                 "osc_http_requests_total",
                 "Total HTTP requests",
@@ -155,14 +160,19 @@ impl Metrics {
     /// Counts an operation on entries by the status of its answer.
     pub fn operation(&self, operation: Operation, status: u16) {
         let outcome = match status {
-            200..400 => "success",
+            200..400 => SUCCESS,
             404 => "not_found",
             _ => "error",
         };
-        self.requests
-            .operations
-            .with_label_values(&[operation.label(), outcome])
-            .inc();
+        let all = &self.requests;
+        let find = || {
+            all.operations
+                .with_label_values(&[operation.label(), outcome])
+        };
+        match all.succeeded.get(operation as usize) {
+            Some(series) if outcome == SUCCESS => series.get_or_init(find).inc(),
+            _ => find().inc(),
+        }
     }
 
     /// Counts an answer that the original counts as an error of its API.

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::Router;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +15,7 @@ use super::{
     sockets::{HttpsSocket, listen},
 };
 use crate::{
-    api::{Node, OpenPorts, Served, metrics_router, router},
+    api::{ApiService, Node, OpenPorts, Served},
     config::{Config, UsageError},
     metrics::{CountedPort, FileMetrics, PortMetrics},
     peers::PeerClient,
@@ -250,29 +249,29 @@ impl Listeners {
         let of_clients = SharedTable::new(client_limits);
         let counted_at = |port| node.metrics.connections.at(port);
         if let Some((listener, live)) = peers {
-            let router = router(Arc::clone(node), Served::ToNodes);
+            let service = ApiService::new(Arc::clone(node), Served::ToNodes);
             let counted = counted_at(CountedPort::Peers);
             serving.start(
                 listener,
-                router,
+                service,
                 Some(live),
                 (SharedTable::new(peer_limits), counted),
             );
         }
         if let Some((listener, tls)) = metrics {
-            let router = metrics_router(Arc::clone(node));
+            let service = ApiService::of_metrics(Arc::clone(node));
             let counted = counted_at(CountedPort::Metrics);
             serving.start(
                 listener,
-                router,
+                service,
                 tls,
                 (SharedTable::new(few_limits), counted),
             );
         }
-        let router = router(Arc::clone(node), for_clients);
+        let service = ApiService::new(Arc::clone(node), for_clients);
         if let Some((socket, certificates)) = https {
             let connections = (of_clients.clone(), counted_at(CountedPort::Https));
-            serving.start_late(socket, router.clone(), certificates, connections);
+            serving.start_late(socket, service.clone(), certificates, connections);
         }
         if let Some(ClientPort { listener, tls }) = clients {
             let live = tls.as_ref().map(|(_, live)| live.clone());
@@ -287,7 +286,7 @@ impl Listeners {
                 });
             }
             let counted = counted_at(CountedPort::Http);
-            serving.start(listener, router, live, (of_clients, counted));
+            serving.start(listener, service, live, (of_clients, counted));
         }
         Ok(serving)
     }
@@ -323,13 +322,13 @@ impl Serving {
     fn port(
         &self,
         listener: TcpListener,
-        router: Router,
+        service: ApiService,
         tls: Option<LiveTls>,
         (table, metrics): (SharedTable, PortMetrics),
     ) -> Port {
         Port {
             listener,
-            router,
+            service,
             tls,
             table,
             head_room: self.node.budgets.connections.clone(),
@@ -340,11 +339,11 @@ impl Serving {
     fn start(
         &mut self,
         listener: TcpListener,
-        router: Router,
+        service: ApiService,
         tls: Option<LiveTls>,
         connections: (SharedTable, PortMetrics),
     ) {
-        let port = self.port(listener, router, tls, connections);
+        let port = self.port(listener, service, tls, connections);
         self.ports
             .push(tokio::spawn(port.serve(self.closing.clone())));
     }
@@ -353,7 +352,7 @@ impl Serving {
     fn start_late(
         &mut self,
         socket: HttpsSocket,
-        router: Router,
+        service: ApiService,
         certificates: Certificates,
         connections: (SharedTable, PortMetrics),
     ) {
@@ -386,7 +385,7 @@ impl Serving {
             };
             serving.node.tls.port_of_clients(Door::Open);
             tracing::info!(%address, "https_port_opened");
-            let port = serving.port(listener, router, opened, connections);
+            let port = serving.port(listener, service, opened, connections);
             port.serve(serving.closing).await
         }));
     }

@@ -49,6 +49,7 @@ mod node;
 mod originals;
 mod owner;
 mod pages;
+mod past_the_router;
 mod peer_budgets;
 mod peer_impostors;
 mod peer_proofs;

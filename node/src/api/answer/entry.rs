@@ -187,7 +187,7 @@ impl AnsweredValue {
         let headers = headers(version, "application/json");
         match self {
             Self::Small(value) => {
-                let mut body = String::new();
+                let mut body = String::with_capacity(shown.length() + value.len());
                 shown.write(form, Some(&value), &mut body);
                 answer(status, headers, body.into())
             }

@@ -39,6 +39,9 @@ pub(in crate::api) struct Shown<'a> {
     pub(in crate::api) updated_at: Timestamp,
 }
 
+/// What the members of an entry take without names and value, with both times, in bytes.
+const MEMBERS: usize = 256;
+
 impl<'a> From<&'a Row> for Shown<'a> {
     fn from(row: &'a Row) -> Self {
         let Identity { environment, key } = &row.identity;
@@ -74,6 +77,12 @@ impl<'a> From<ListedEntry<'a>> for Shown<'a> {
 }
 
 impl Shown<'_> {
+    /// About how long the entry is without its value, in bytes.
+    pub(in crate::api) fn length(&self) -> usize {
+        let category = self.category.map_or(0, str::len);
+        MEMBERS + self.environment.len() + self.key.len() + category
+    }
+
     /// Appends the entry as a JSON object with the members in the original's order.
     pub(in crate::api) fn write(&self, form: Form, value: Option<&ValueText>, out: &mut String) {
         // Writing to a string does not fail.
@@ -112,8 +121,6 @@ impl Shown<'_> {
 
 /// How many bytes the text of an entry takes at most, as far as its row shows.
 pub(in crate::api) fn size_of(entry: &ListedEntry<'_>, form: Form) -> usize {
-    /// The members without names and value, with both times.
-    const MEMBERS: usize = 256;
     /// What a character of a name may become.
     const ESCAPED: usize = 6;
     let category = entry.category.map_or(0, str::len);

@@ -154,7 +154,11 @@ pub(in crate::api) fn version_headers(version: Version) -> [(HeaderName, HeaderV
         HeaderValue::from_maybe_shared(text).unwrap_or(const { HeaderValue::from_static("") })
     };
     // One text for both.
-    let tag = Bytes::from(format!("\"{version}\""));
+    let mut tag = [b'"'; Version::TEXT + 2];
+    if let Some(place) = tag.get_mut(1..=Version::TEXT) {
+        place.copy_from_slice(&version.text());
+    }
+    let tag = Bytes::copy_from_slice(&tag);
     let unquoted = tag.slice(1..tag.len().saturating_sub(1).max(1));
     [(header::ETAG, value(tag)), (VERSION, value(unquoted))]
 }

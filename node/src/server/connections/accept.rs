@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
 use http::HeaderValue;
 use rustix::io::Errno;
 use socket2::SockRef;
@@ -25,7 +24,7 @@ use super::{
     table::{Refused, SharedTable},
 };
 use crate::{
-    api::ConnectionMark,
+    api::{ApiService, ConnectionMark},
     budget::Pool,
     metrics::{ConnectionEnd, PortMetrics},
 };
@@ -48,7 +47,7 @@ pub(crate) struct Port {
     /// Where clients come.
     pub(crate) listener: std::net::TcpListener,
     /// What they get.
-    pub(crate) router: Router,
+    pub(crate) service: ApiService,
     /// `None` for plain HTTP.
     pub(crate) tls: Option<LiveTls>,
     /// What their connections may cost.
@@ -64,7 +63,7 @@ impl Port {
     pub(crate) async fn serve(self, stop: CancellationToken) -> io::Result<()> {
         let Self {
             listener,
-            router,
+            service,
             tls,
             table,
             head_room,
@@ -75,7 +74,7 @@ impl Port {
         let timeouts = limits.timeouts;
         let keep_alive = format!("timeout={}", timeouts.idle.as_secs());
         let edge = EdgeParts {
-            router,
+            service,
             room: HeadRoom(head_room),
             rest: RestLimits {
                 bytes: limits.max_rest_bytes,

@@ -5,7 +5,7 @@ use std::{
     io,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     activity::{Activity, Overdue, Protocol},
+    bell::Bell,
     edge::{Edge, EdgeParts},
     handshake::{LiveTls, Shaken},
     intake::Intake,
@@ -154,42 +155,53 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut outdated = pin!(outdated.cancelled_owned().fuse());
     let mut conduct = Conduct::new(&activity, shared.timeouts);
     let mut alarm = pin!(sleep_until(conduct.retires_at));
-    poll_fn(|context| {
+    let bell = Arc::new(Bell::default());
+    let rings = Waker::from(Arc::clone(&bell));
+    // The first time at all of it, so that it knows whom to wake.
+    let mut look = true;
+    poll_fn(|connection| {
+        let context = &mut Context::from_waker(&rings);
         loop {
-            if let Poll::Ready(ended) = http.as_mut().poll(context) {
+            if let Poll::Ready(ended) = http.as_mut().poll(connection) {
                 return Poll::Ready(conduct.ended(ended.is_err()));
             }
-            // At once: what the client does not take would be in the way of a farewell too.
-            if cut_off.as_mut().poll(context).is_ready() {
-                let end = if activity.is_evicted() {
-                    ConnectionEnd::Evicted
-                } else {
-                    ConnectionEnd::SlowReader
-                };
-                return Poll::Ready(end);
-            }
-            if outdated.as_mut().poll(context).is_ready() {
-                conduct.retires_at = Instant::now();
-                if conduct.leaving.is_none() && !activity.is_busy() && activity.is_withdrawn() {
-                    conduct.leave(ConnectionEnd::Age, FAREWELL);
-                    http.as_mut().graceful_shutdown();
-                    continue;
+            look |= bell.rang(connection.waker());
+            if look {
+                // At once: what the client does not take would be in the way of a farewell too.
+                if cut_off.as_mut().poll(context).is_ready() {
+                    let end = if activity.is_evicted() {
+                        ConnectionEnd::Evicted
+                    } else {
+                        ConnectionEnd::SlowReader
+                    };
+                    return Poll::Ready(end);
                 }
-            }
-            if conduct.leaving.is_none() {
-                if stopped.as_mut().poll(context).is_ready() {
-                    conduct.leave(ConnectionEnd::Stopped, FINISH);
-                } else if evicted.as_mut().poll(context).is_ready() {
-                    conduct.leave(ConnectionEnd::Evicted, EVICTION);
+                if outdated.as_mut().poll(context).is_ready() {
+                    conduct.retires_at = Instant::now();
+                    if conduct.leaving.is_none() && !activity.is_busy() && activity.is_withdrawn() {
+                        conduct.leave(ConnectionEnd::Age, FAREWELL);
+                        http.as_mut().graceful_shutdown();
+                        continue;
+                    }
                 }
-                if conduct.leaving.is_some() {
-                    http.as_mut().graceful_shutdown();
-                    continue;
+                if conduct.leaving.is_none() {
+                    if stopped.as_mut().poll(context).is_ready() {
+                        conduct.leave(ConnectionEnd::Stopped, FINISH);
+                    } else if evicted.as_mut().poll(context).is_ready() {
+                        conduct.leave(ConnectionEnd::Evicted, EVICTION);
+                    }
+                    if conduct.leaving.is_some() {
+                        http.as_mut().graceful_shutdown();
+                        continue;
+                    }
                 }
             }
             match conduct.next() {
+                // The alarm is set, and rings no later.
+                Next::Wait(until) if !look && until >= alarm.deadline() => return Poll::Pending,
                 Next::Wait(until) => {
-                    if wait(alarm.as_mut(), until, context).is_pending() {
+                    look = wait(alarm.as_mut(), until, context).is_ready();
+                    if !look {
                         return Poll::Pending;
                     }
                 }

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::{Router, body::Body, routing::future::RouteFuture};
+use axum::body::Body;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version,
     header::{CONNECTION, EXPECT},
@@ -23,7 +23,7 @@ use super::{
     request_body::{self, Progress, RestLimits},
 };
 use crate::{
-    api::{CertificateWithdrawn, HeadTooLarge},
+    api::{Answer, ApiService, CertificateWithdrawn, HeadTooLarge},
     budget::Reservation,
 };
 
@@ -32,7 +32,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// What all connections of a port share.
 #[derive(Debug, Clone)]
 pub(super) struct EdgeParts {
-    pub(super) router: Router,
+    pub(super) service: ApiService,
     pub(super) room: HeadRoom,
     pub(super) rest: RestLimits,
     /// `timeout=75`
@@ -85,13 +85,9 @@ impl Service<Request<Incoming>> for Edge {
         let awaits_continue = version == Version::HTTP_11 && head.headers.contains_key(EXPECT);
         let client_closes = version < Version::HTTP_11 || closes(&head.headers);
         let (body, progress) = request_body::watch(body, awaits_continue, &parts.rest, &busy);
-        // It is always ready, and its clone is another handle to the same routes.
-        let mut router = parts.router.clone();
+        let answer = parts.service.answer(Request::from_parts(head, body));
         Answering {
-            answer: Some(tower::Service::call(
-                &mut router,
-                Request::from_parts(head, body),
-            )),
+            answer: Some(answer),
             refused: None,
             edge: self.clone(),
             waiting: None,
@@ -123,7 +119,7 @@ pin_project! {
     /// The answer of a request. A type of its own, and no box: every request has one.
     pub(super) struct Answering {
         #[pin]
-        answer: Option<RouteFuture<Infallible>>,
+        answer: Option<Answer>,
         // Taken at once, where there is no request to answer.
         refused: Option<Response<AnswerBody>>,
         edge: Edge,

@@ -20,6 +20,7 @@
 mod accept;
 mod activity;
 mod answer_body;
+mod bell;
 mod connection;
 mod edge;
 mod frames;

@@ -15,14 +15,22 @@ use crate::{
     store::{CONFLICT_PAGE_BYTES, ConflictPage, clocks::encode_clocks},
 };
 
-pub(super) const COLUMNS: &str =
-    "environment, key, category, token, created_at, updated_at, clock, incarnation, clocks, extra";
+/// The columns of a row, for statements that are texts of the program: the frequent ones.
+macro_rules! columns {
+    () => {
+        "environment, key, category, token, created_at, updated_at, clock, incarnation, clocks, extra"
+    };
+}
+
+pub(super) const COLUMNS: &str = columns!();
 
 /// The row of an identity, tombstones included; as far as it can be read.
 pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<Row>> {
     connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM entries WHERE environment = ?1 AND key = ?2"
+        .prepare_cached(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM entries WHERE environment = ?1 AND key = ?2"
         ))?
         .query_row((identity.environment.as_str(), identity.key.as_str()), read)
         .optional()
@@ -34,8 +42,10 @@ pub(super) fn look_up(
     identity: &Identity,
 ) -> rusqlite::Result<Option<Found>> {
     connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS}, row_hash FROM entries WHERE environment = ?1 AND key = ?2"
+        .prepare_cached(concat!(
+            "SELECT ",
+            columns!(),
+            ", row_hash FROM entries WHERE environment = ?1 AND key = ?2"
         ))?
         .query_row(
             (identity.environment.as_str(), identity.key.as_str()),
@@ -72,14 +82,16 @@ pub(super) fn put(
     hash: RowHash,
     seq: Seq,
 ) -> rusqlite::Result<()> {
-    let sql = format!(
-        "INSERT INTO entries ({COLUMNS}, row_hash, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+    let sql = concat!(
+        "INSERT INTO entries (",
+        columns!(),
+        ", row_hash, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
          ON CONFLICT (environment, key) DO UPDATE SET category = excluded.category, token = excluded.token, \
          created_at = excluded.created_at, updated_at = excluded.updated_at, clock = excluded.clock, \
          incarnation = excluded.incarnation, clocks = excluded.clocks, extra = excluded.extra, \
          row_hash = excluded.row_hash, seq = excluded.seq"
     );
-    insert(connection, &sql, row, hash, Some(seq.raw()))
+    insert(connection, sql, row, hash, Some(seq.raw()))
 }
 
 /// Keeps a row of a snapshot that is not complete yet.
