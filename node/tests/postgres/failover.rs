@@ -20,7 +20,8 @@ pub(crate) async fn pair() -> (Server, Server) {
     (primary, standby)
 }
 
-fn impatient(server: &Server) -> PostgresSettings {
+/// How a node reaches it whose requests wait for a second only.
+pub(crate) fn impatient(server: &Server) -> PostgresSettings {
     PostgresSettings {
         timeout: Duration::from_secs(1),
         ..server.settings()

@@ -148,6 +148,13 @@ async fn nodes_behind_a_pooler_are_one_store_and_come_back_with_the_server() {
     assert_eq!(list.json().as_array().map(Vec::len), Some(keys.len() - 1));
 
     world.server.kill();
+    // The pooler goes on, and says in the server's stead that it is away.
+    for node in [&one, &other] {
+        let read = node.get("/configs/k0").await;
+        assert_eq!(read.status, 503, "{}", read.text);
+        let made = node.create("meanwhile", 1, &[]).await;
+        assert_eq!(made.status, 503, "{}", made.text);
+    }
     world.server.start().await;
     for node in [&one, &other] {
         node.until("/configs/k0", 200).await;

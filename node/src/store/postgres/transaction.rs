@@ -164,12 +164,12 @@ async fn run(
     );
     let row = match met {
         Ok(row) => row,
-        // The server says so itself: nothing of it is committed.
+        // The server says so itself: nothing of it is committed, unless a pooler says so in its stead.
         Err(error) if error.as_db_error().is_some() => {
             if committed.is_ok() {
                 connection.end();
             }
-            return Err(error.into());
+            return Err(PostgresError::of_sent(error));
         }
         Err(_) => return Err(PostgresError::Unknown),
     };
