@@ -1,11 +1,12 @@
 //! What an acknowledgement is worth when servers go down, and what is served meanwhile.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use opensecureconf_node::store::{
     EntryStore,
     postgres::{PostgresError, PostgresSettings, PostgresStore},
 };
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::{
@@ -193,21 +194,35 @@ async fn a_wait_that_ends_by(function: &str) {
     assert_eq!(made.version, version);
 }
 
+/// A name that leads to one server after the other.
+struct Name(TempDir);
+
+impl Name {
+    fn of(server: &Server) -> Self {
+        let name = Self(TempDir::new().unwrap());
+        name.lead_to(server);
+        name
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("database")
+    }
+
+    fn lead_to(&self, server: &Server) {
+        let _ = std::fs::remove_file(self.path());
+        std::os::unix::fs::symlink(server.folder(), self.path()).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
     let (old, new) = pair().await;
     old.store(1).await;
-    let name = tempfile::TempDir::new().unwrap();
-    let name = name.path().join("database");
-    let lead_to = |server: &Server| {
-        let _ = std::fs::remove_file(&name);
-        std::os::unix::fs::symlink(server.folder(), &name).unwrap();
-    };
-    lead_to(&old);
-    let store = old.node(2, Server::settings_at(&name)).await;
+    let name = Name::of(&old);
+    let store = old.node(2, Server::settings_at(&name.path())).await;
     created(&store, "k", "one").await;
     new.promote();
-    lead_to(&new);
+    name.lead_to(&new);
     old.disconnect_everybody().await;
     let back = async {
         while create(&store, "l", "one").await.is_err() {
@@ -216,7 +231,7 @@ async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
     };
     tokio::time::timeout(TIMEOUT, back).await.unwrap();
     // The name leads to the old one again, as a cache may have it.
-    lead_to(&old);
+    name.lead_to(&old);
     new.disconnect_everybody().await;
     let refused = until_told(&store, "timeline 1").await;
     assert!(refused.contains("primary on 2"), "{refused}");
@@ -226,6 +241,31 @@ async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
             .await,
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_met_the_new_primary_reads_nothing_from_the_one_before() {
+    let (old, new) = pair().await;
+    old.store(1).await;
+    let name = Name::of(&old);
+    let store = old.node(2, Server::settings_at(&name.path())).await;
+    let made = created(&store, "k", "one").await;
+    assert_eq!(token(&store, "k").await.as_deref(), Some("one"));
+    new.promote();
+    name.lead_to(&new);
+    let other = new.node(3, new.settings()).await;
+    put(&other, "k", &made, "two").await.unwrap().unwrap();
+    // The connections to the old one are there, and what is written over one of them waits for its standby.
+    tokio::spawn({
+        let store = store.clone();
+        async move { create(&store, "waits", "one").await }
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    while old.count(waits).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    created(&store, "l", "one").await;
+    assert_eq!(token(&store, "k").await.as_deref(), Some("two"));
 }
 
 /// Writes until the refusal says this.

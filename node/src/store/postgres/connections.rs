@@ -48,11 +48,11 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(settings: &PostgresSettings) -> Result<Self, PostgresError> {
-        let timeline = LatestTimeline::default();
+        let retirement = Retirement::default();
+        let timeline = LatestTimeline::ending(&retirement);
         let cancelled_waits = Arc::new(AtomicU64::new(0));
         let routes = Routes::new(settings)?;
         let store = Arc::new(OnceLock::new());
-        let retirement = Retirement::default();
         let connector = || Connector {
             routes: routes.clone(),
             retirement: retirement.clone(),
