@@ -44,6 +44,22 @@ async fn a_standby_is_neither_read_nor_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_servers_in_an_address_the_primary_is_taken() {
+    let (primary, standby) = pair().await;
+    primary.store(1).await;
+    let host = |server: &Server| server.folder().display().to_string().replace('/', "%2F");
+    let hosts = [&standby, &primary].map(host).join(",");
+    let url = format!("postgres://postgres@{hosts}/postgres?sslmode=disable");
+    let settings = PostgresSettings {
+        url: url.parse().unwrap(),
+        ..primary.settings()
+    };
+    let store = primary.node(2, settings).await;
+    created(&store, "k", "one").await;
+    assert_eq!(token(&store, "k").await.as_deref(), Some("one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_on_the_server_that_takes_over() {
     let (mut primary, standby) = pair().await;
     let store = primary.store(1).await;

@@ -3,7 +3,10 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use rustls_pki_types::CertificateDer;
-use tokio_postgres::{Config, config::SslMode};
+use tokio_postgres::{
+    Config,
+    config::{SslMode, TargetSessionAttrs},
+};
 
 /// How long a silent server holds a connection: it is asked after one second without news, and given up after three.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -165,6 +168,10 @@ impl FromStr for DatabaseUrl {
         )?;
         if config.get_dbname().is_none() {
             return Err(NoDatabaseUrl::Form("it names no database".into()));
+        }
+        if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1 {
+            // The driver takes the first that lets it in, and a standby does as well.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         config
             .application_name(NODE)
