@@ -59,7 +59,10 @@ impl CopyTarget {
 
     /// Gives it to its cluster: nodes can serve it. What they create comes after this clock.
     pub(in crate::store) async fn finish(self, clock: Clock) -> Result<(), CopyError> {
+        let cancelled = || self.connections.cancelled_waits.load(Ordering::Acquire);
         let finishing = async {
+            // A commit that waits for a standby waits for all before it: those of this run that were cancelled count no more.
+            let cancelled_before = cancelled();
             let mut connection = self.connections.writes.get().await?;
             let transaction = connection.client_mut()?.transaction().await?;
             self.must_stand(&transaction).await?;
@@ -70,7 +73,7 @@ impl CopyTarget {
                 return Err(PostgresError::OtherStore);
             }
             transaction.commit().await?;
-            if self.connections.cancelled_waits.load(Ordering::Acquire) > 0 {
+            if cancelled() != cancelled_before {
                 // A standby may not have all of it.
                 return Err(PostgresError::Unknown);
             }
