@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_silent_is_given_up_after_three_seconds() {
+        let url = url("postgres://app@db/app");
+        let config = url.config();
+        let three = Duration::from_secs(3);
+        assert_eq!(config.get_tcp_user_timeout(), Some(&three));
+        let again = config.get_keepalives_interval().unwrap();
+        let asked = config.get_keepalives_retries().unwrap();
+        assert!(config.get_keepalives());
+        assert_eq!(config.get_keepalives_idle() + again * asked, three);
+    }
+
+    #[test]
     fn nothing_that_is_printed_has_the_password() {
         let printed = format!("{:?}", url("postgres://app:s3cret@db/app"));
         assert!(
