@@ -87,3 +87,19 @@ async fn a_lock_that_another_session_holds_costs_a_write_its_time_and_no_more() 
     let made = put(&store, "k", &first, "two").await.unwrap();
     assert!(made.is_some(), "the refused write was not made");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_are_read_committed_whatever_level_the_database_has() {
+    const CHECK: &str = "CREATE FUNCTION check_level() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF current_setting('transaction_isolation') <> 'read committed' THEN RAISE EXCEPTION 'another level'; END IF; \
+         RETURN NEW; END $$; \
+         CREATE TRIGGER check_level BEFORE INSERT ON opensecureconf.entries FOR EACH ROW EXECUTE FUNCTION check_level()";
+    let server = Server::primary().await;
+    server.store(1).await;
+    let other = server.connect("postgres").await.unwrap();
+    other.batch_execute(CHECK).await.unwrap();
+    let level = "ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'";
+    server.sql(level).await;
+    let store = server.node(2, server.settings()).await;
+    created(&store, "k", "one").await;
+}
