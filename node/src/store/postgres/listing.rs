@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     domain::{Category, Row},
+    log::logged_name,
     os::worker_threads::{Lost, WorkerKind, WorkerThreads},
     store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection, VISITOR_STACK},
 };
@@ -204,18 +205,38 @@ impl Snapshot<'_> {
                 if scanned.stopped_at.is_some() {
                     return Ok(scanned);
                 }
-                let Some(row) = columns::read(found, 0)? else {
-                    continue;
+                let (row, name) = match columns::read(found, 0) {
+                    Ok(None) => continue,
+                    Ok(Some(row)) => {
+                        let name = (
+                            row.identity.environment.as_str().to_owned(),
+                            row.identity.key.as_str().to_owned(),
+                        );
+                        (Some(row), name)
+                    }
+                    // Others are listed all the same; who reads it by its name is told what is wrong.
+                    Err(PostgresError::Damaged {
+                        key,
+                        environment,
+                        what,
+                    }) => {
+                        tracing::error!(
+                            key = %logged_name(&key),
+                            environment = %logged_name(&environment),
+                            what,
+                            "damaged_entry_not_listed"
+                        );
+                        (None, (environment, key))
+                    }
+                    Err(error) => return Err(error.into()),
                 };
-                bytes =
-                    bytes.saturating_add(row.content.as_ref().map_or(0, |it| it.as_str().len()));
                 scanned.looked_at += 1;
-                let name = (
-                    row.identity.environment.as_str().to_owned(),
-                    row.identity.key.as_str().to_owned(),
-                );
-                if is_wanted(&row, selection) && visit(row).is_break() {
-                    return Ok(scanned);
+                if let Some(row) = row {
+                    let length = row.content.as_ref().map_or(0, |it| it.as_str().len());
+                    bytes = bytes.saturating_add(length);
+                    if is_wanted(&row, selection) && visit(row).is_break() {
+                        return Ok(scanned);
+                    }
                 }
                 if scanned.looked_at >= reach.rows || std::time::Instant::now() >= reach.until {
                     scanned.stopped_at = Some(name);
