@@ -214,7 +214,7 @@ impl Snapshot<'_> {
                         );
                         (Some(row), name)
                     }
-                    // Others are listed all the same; who reads it by its name is told what is wrong.
+                    // Others are listed all the same; a read of it by its name reports what is wrong.
                     Err(PostgresError::Damaged {
                         key,
                         environment,
