@@ -78,7 +78,7 @@ impl Connections {
         }
     }
 
-    /// Finds out whether the server still takes new connections: one that is told to end goes on with those it has, and says
+    /// Finds out whether the server still takes new connections: one that is to end goes on with those it has, and says
     /// nothing to them.
     pub(super) async fn knock(&self) {
         // An answer in time is not needed: a request finds out as well.

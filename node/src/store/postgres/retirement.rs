@@ -19,7 +19,7 @@ impl Retirement {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Retires every connection that there is: where the server takes no new ones, since one that is told to end in good order waits
+    /// Retires every connection that there is: where the server takes no new ones, since one that is to end in good order waits
     /// for those it has (`pg_ctl stop -m smart`, which is how Kubernetes' SIGTERM is understood), so that no other one takes over; and
     /// where another one has taken over.
     pub(super) fn retire_all(&self) {
