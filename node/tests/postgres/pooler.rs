@@ -185,12 +185,14 @@ async fn nodes_behind_a_pooler_are_one_store_and_come_back_with_the_server() {
 
 /// Reads and writes until both are refused because of a standby.
 async fn until_a_standby_is_refused(store: &PostgresStore) {
-    let says_so = |error: &dyn std::error::Error| error.to_string().contains("standby");
     loop {
-        let read = store.find(&named("k")).await;
-        let read = read.is_err_and(|error| std::error::Error::source(&error).is_some_and(says_so));
-        let written = create(store, "l", "one").await;
-        if read && written.is_err_and(|error| says_so(&error)) {
+        let read = store.find(&named("k")).await.err();
+        let read =
+            read.and_then(|error| std::error::Error::source(&error).map(ToString::to_string));
+        let written = create(store, "l", "one").await.err();
+        let written = written.map(|error| error.to_string());
+        let is_refused = |words: Option<String>| words.is_some_and(|it| it.contains("standby"));
+        if is_refused(read) && is_refused(written) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
