@@ -1,4 +1,4 @@
-//! Lists: pages, names, large ones, those of several callers.
+//! Lists: pages, names, large lists, lists of several clients.
 
 use reqwest::Method;
 use serde_json::{Value, json};

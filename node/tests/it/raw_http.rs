@@ -1,4 +1,4 @@
-//! HTTP/1.1 byte by byte, for what no client library sends.
+//! HTTP/1.1 byte by byte, for requests that no client library sends.
 
 use std::{net::SocketAddr, time::Duration};
 
