@@ -1,4 +1,4 @@
-//! Writes that the server takes back for the sake of other sessions.
+//! Writes that the server rolls back in favour of other sessions.
 
 use crate::{
     server::Server,

@@ -1,4 +1,4 @@
-//! What an acknowledgement is worth when servers go down, and what is served meanwhile.
+//! Acknowledged writes survive the loss of a server, and what nodes serve meanwhile.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
             "{outcome:?}"
         );
     }
-    // Half of the connections wait for the standby: others are refused at once, but for one that tries.
+    // Half of the connections wait for the standby. The node refuses other writes at once, except for one attempt.
     let outcomes =
         futures::future::join_all((0..10).map(|_| create(&store, "refused", "one"))).await;
     let refused = outcomes
@@ -95,7 +95,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
         .filter(|outcome| matches!(outcome, Err(PostgresError::Away(_))));
     assert!(refused.count() >= 9, "{outcomes:?}");
     assert_eq!(token(&store, "before").await.as_deref(), Some("one"));
-    // What is there, but on one server alone, is not confirmed.
+    // A row that is on one server alone is not confirmed.
     let row = found(&store, "waits-0").await;
     assert_eq!(row, None, "a commit that waits is not to be seen");
     let never = named("never written");
@@ -117,7 +117,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
         .await
         .unwrap();
     assert!(back.is_some() || token(&store, "after").await.is_some());
-    // The server shows a later commit before one that waited longer, where that one's process wakes later.
+    // The server may show a later commit before an earlier one, whose process wakes later.
     let shown = async {
         for number in 0..2 {
             let name = format!("waits-{number}");
@@ -214,7 +214,7 @@ async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
         }
     };
     tokio::time::timeout(TIMEOUT, back).await.unwrap();
-    // The name leads to the old one again, as a cache may have it.
+    // The name leads to the old server again, as a stale DNS cache may have it.
     lead_to(&old);
     new.disconnect_everybody().await;
     let refused = until_told(&store, "timeline 1").await;
@@ -227,7 +227,7 @@ async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
     );
 }
 
-/// Writes until the refusal says this.
+/// Writes until the refusal contains these words.
 async fn until_told(store: &PostgresStore, words: &str) -> String {
     let telling = async {
         loop {
