@@ -278,7 +278,7 @@ impl Engine {
         if self.suspicions.open.is_empty() {
             return Ok(());
         }
-        // What a node says that does not belong any more counts for nothing.
+        // Accusations of a node that no longer belongs do not count.
         let states = &self.states;
         self.suspicions.open.retain(|member, _| {
             !matches!(states.get(member), Some(State::Removed | State::Superseded))
