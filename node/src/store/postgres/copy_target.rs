@@ -27,8 +27,8 @@ pub(in crate::store) struct CopyTarget {
 }
 
 impl CopyTarget {
-    /// Begins one in a database without entries, or goes on with one that becomes the store of this cluster. Makes the tables
-    /// where there are none.
+    /// Begins a copy in a database without entries, or goes on with one that becomes the store of this cluster. Makes the
+    /// tables where there are none.
     pub(in crate::store) async fn open(
         settings: &PostgresSettings,
         cluster: &str,
@@ -57,7 +57,7 @@ impl CopyTarget {
         })
     }
 
-    /// Gives it to its cluster: nodes can serve it. What they create comes after this clock.
+    /// Gives the copy to its cluster: nodes can serve it. Entries that they create come after this clock.
     pub(in crate::store) async fn finish(self, clock: Clock) -> Result<(), CopyError> {
         let finishing = async {
             let mut connection = self.connections.writes.get().await?;
@@ -71,7 +71,7 @@ impl CopyTarget {
             }
             transaction.commit().await?;
             if self.connections.cancelled_waits.load(Ordering::Acquire) > 0 {
-                // A standby may not have all of it.
+                // A standby may lack a part of it.
                 return Err(PostgresError::Unknown);
             }
             Ok(())
@@ -141,7 +141,7 @@ impl Table for CopyTarget {
 
 impl Target for CopyTarget {
     async fn put(&mut self, rows: &[Row]) -> Result<(), CopyError> {
-        // Deletes are forgotten together with their changes: each needs one.
+        // Deletes are forgotten together with their changes, so each needs a change.
         let sql = format!(
             "WITH put AS (INSERT INTO opensecureconf.entries ({COLUMNS}) SELECT {COLUMNS} FROM unnest({COLUMN_LISTS}) \
              AS r ({COLUMNS}) ON CONFLICT (environment, key) DO UPDATE SET category = excluded.category, \
