@@ -49,8 +49,8 @@ impl<S: EntryStore> Subscription<S> {
         }
     }
 
-    /// Waits for changes; gives `most` entries at most, and the cursor behind them. [`Changes::BeginAgain`] ends the
-    /// subscription.
+    /// Waits for changes; gives `most` entries at most, and the cursor behind them. After [`Changes::BeginAgain`] it gives
+    /// nothing else.
     ///
     /// # Errors
     /// Where the store cannot be read. The cursor stays.
